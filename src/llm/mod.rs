@@ -1,0 +1,103 @@
+//! Language models: one request in, one completion out.
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use crate::plan::Usage;
+
+/// Who speaks in a [`Message`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    System,
+    User,
+    Assistant,
+}
+
+/// One turn of a conversation.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Message {
+    pub role: Role,
+    pub content: String,
+}
+
+/// How a completion is drawn.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Sampling {
+    /// 0 takes the likeliest token every time.
+    pub temperature: f32,
+    /// Share of the probability mass that is drawn from, in (0, 1].
+    pub top_p: f32,
+    pub max_tokens: u32,
+    /// The completion ends before the first of these.
+    pub stop: Vec<String>,
+}
+
+/// Everything a completion depends on. Equal requests to the same weights give equal completions.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Request {
+    /// Name of the model; empty for the back end's own.
+    pub model: String,
+    /// A model without a chat template reads the contents one after another, as they stand.
+    pub messages: Vec<Message>,
+    pub sampling: Sampling,
+    /// Which of the independent draws of this request is meant; the draw's seed is derived from it.
+    pub sample: u64,
+}
+
+/// Why a completion ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Finish {
+    /// The model ended it, or a stop text was met.
+    Stop,
+    /// `max_tokens` was reached.
+    Length,
+}
+
+/// Wall-clock seconds of one call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Timing {
+    /// From sending the request to the first token.
+    pub first_token: f64,
+    /// From sending the request to the last token.
+    pub total: f64,
+}
+
+/// What a model answered.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Completion {
+    pub text: String,
+    /// As counted by the model's tokenizer; the end-of-text token counts as one.
+    pub usage: Usage,
+    pub finish: Finish,
+    pub timing: Timing,
+}
+
+/// Why no completion came; callers branch on [`Error::is_permanent`].
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Error {
+    /// Trying again cannot help (a prompt longer than the context, an unknown model).
+    #[error("{0}")]
+    Permanent(String),
+    /// Trying again later may help (an overloaded or unreachable back end).
+    #[error("{0}")]
+    Transient(String),
+}
+
+impl Error {
+    /// Whether the same request would fail again.
+    pub fn is_permanent(&self) -> bool {
+        matches!(self, Error::Permanent(_))
+    }
+}
+
+/// A back end that completes requests. Dropping the future of `complete` cancels the work.
+#[async_trait]
+pub trait LanguageModel: Send + Sync {
+    /// Completes one request.
+    async fn complete(&self, request: &Request) -> Result<Completion, Error>;
+
+    /// Names the weights or the endpoint; part of what identifies a recorded completion.
+    fn id(&self) -> &str;
+}

@@ -1,0 +1,95 @@
+//! What happened when a plan ran: one span for each chosen operator.
+
+use serde::{Deserialize, Serialize};
+
+use super::OperatorId;
+
+/// Tokens read and written by model calls.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    pub prompt_tokens: u64,
+    pub completion_tokens: u64,
+}
+
+impl std::ops::AddAssign for Usage {
+    fn add_assign(&mut self, other: Self) {
+        self.prompt_tokens += other.prompt_tokens;
+        self.completion_tokens += other.completion_tokens;
+    }
+}
+
+/// The one latency type: a duration in the paper's unit and in wall-clock time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Latency {
+    /// (E3) completion tokens + gamma * tool seconds; the same on every machine.
+    pub tokens: f64,
+    /// Measured wall-clock seconds.
+    pub seconds: f64,
+}
+
+impl Latency {
+    /// This work, and `next` after it.
+    pub fn then(self, next: Latency) -> Latency {
+        Latency { tokens: self.tokens + next.tokens, seconds: self.seconds + next.seconds }
+    }
+
+    /// This work and `other` side by side: the slower of both, in each unit.
+    pub fn beside(self, other: Latency) -> Latency {
+        Latency { tokens: self.tokens.max(other.tokens), seconds: self.seconds.max(other.seconds) }
+    }
+}
+
+/// How an operator ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    Done,
+    /// The operator broke (an unreachable endpoint, say); the query went on without it.
+    Failed(String),
+    /// Its result was no longer needed.
+    Cancelled,
+}
+
+/// One operator's run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Span {
+    pub layer: usize,
+    pub operator: OperatorId,
+    /// Model calls made.
+    pub calls: u32,
+    pub usage: Usage,
+    /// Dollars.
+    pub cost: f64,
+    /// Seconds charged for tools (programs, tests); part of `latency.tokens` through gamma.
+    pub tool_seconds: f64,
+    /// Calls side by side count once, calls one after another add up.
+    pub latency: Latency,
+    /// Seconds from the start of the query to the start of the operator.
+    pub started: f64,
+    pub outcome: Outcome,
+}
+
+/// The spans of one query, in the order of [`super::Plan::choices`].
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Trace {
+    pub spans: Vec<Span>,
+}
+
+impl Trace {
+    /// Dollars spent on the query.
+    pub fn cost(&self) -> f64 {
+        self.spans.iter().map(|span| span.cost).sum()
+    }
+
+    /// Tokens of all model calls.
+    pub fn usage(&self) -> Usage {
+        let mut total = Usage::default();
+        self.spans.iter().for_each(|span| total += span.usage);
+        total
+    }
+
+    /// Durations of the spans in tokens (E3).
+    pub fn tokens(&self) -> Vec<f64> {
+        self.spans.iter().map(|span| span.latency.tokens).collect()
+    }
+}
