@@ -3,6 +3,10 @@
 //! Data flows one way: query -> embedding -> plan -> trace -> score -> utilities -> loss.
 //! Folders are layers; each imports only from those above it in this list.
 
+pub mod device;
+pub mod folder;
+pub mod random;
+
 pub mod plan;
 
 pub mod checkpoint;

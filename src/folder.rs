@@ -1,0 +1,55 @@
+//! Where models, data and catalogues are read from: a folder on disk, or the same files inside the binary.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+
+/// A read-only set of named files.
+#[derive(Clone, Debug)]
+pub enum Folder {
+    Disk(PathBuf),
+    /// Files compiled into the binary, by name.
+    Embedded {
+        name: &'static str,
+        files: &'static [(&'static str, &'static [u8])],
+    },
+}
+
+impl Folder {
+    /// Reads a file whole.
+    ///
+    /// # Errors
+    /// Names the missing or unreadable file.
+    pub fn read(&self, file: &str) -> Result<Cow<'static, [u8]>> {
+        match self {
+            Folder::Disk(path) => {
+                let path = path.join(file);
+                std::fs::read(&path).map(Cow::Owned).with_context(|| format!("cannot read `{}`", path.display()))
+            }
+            Folder::Embedded { name, files } => files
+                .iter()
+                .find(|(candidate, _)| *candidate == file)
+                .map(|(_, bytes)| Cow::Borrowed(*bytes))
+                .with_context(|| format!("no file `{file}` in the built-in folder `{name}`")),
+        }
+    }
+
+    /// Reads a file of text.
+    ///
+    /// # Errors
+    /// Names the file when it is missing, unreadable or not UTF-8.
+    pub fn read_text(&self, file: &str) -> Result<String> {
+        String::from_utf8(self.read(file)?.into_owned()).with_context(|| format!("`{self}/{file}` is not UTF-8 text"))
+    }
+}
+
+impl fmt::Display for Folder {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Folder::Disk(path) => write!(out, "{}", path.display()),
+            Folder::Embedded { name, .. } => write!(out, "built-in:{name}"),
+        }
+    }
+}
