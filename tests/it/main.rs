@@ -1,0 +1,3 @@
+//! Behaviour of the crate as a whole, a file each.
+
+mod executor;
