@@ -14,6 +14,9 @@ use lamas::training::{
 };
 use serde::Deserialize;
 
+/// Gradients no larger than this are rounding noise.
+const NOISE: f32 = 1e-7;
+
 #[derive(Deserialize)]
 struct Golden {
     sets: BTreeMap<String, Set>,
@@ -160,7 +163,8 @@ fn check_training(parity: &Parity, training: &Training, prefix: &str, baseline: 
         credit: Credit::CriticalPath,
         schedule: Schedule::Layered,
     };
-    // Adam divides by tiny second moments where gradients vanish: weights are compared where they never do.
+    // Adam's first steps turn a gradient of rounding noise into a full-sized update of either sign. Where the recorded
+    // gradient is that small it replaces ours, so that noise does not spread, and the weight is not compared.
     let mut felt: BTreeMap<&str, Vec<bool>> = BTreeMap::new();
     for (index, step) in training.steps.iter().enumerate() {
         let episodes: Vec<Episode> = step.episodes.iter().map(episode).collect();
@@ -190,28 +194,35 @@ fn check_training(parity: &Parity, training: &Training, prefix: &str, baseline: 
         let advantages = Tensor::new(advantages, &Device::Cpu).expect("advantages");
         let loss = controller.log_probs(&queries, &plans).and_then(|lp| policy_loss(&lp, &advantages)).expect("a loss");
         let found = f64::from(loss.to_scalar::<f32>().expect("a scalar"));
-        println!("{prefix} step {index}: loss {found}, expected {}", step.loss);
-        assert!((found - step.loss).abs() <= 1e-5 * step.loss.abs(), "{prefix} step {index}: {found} != {}", step.loss);
+        // The loss is a difference of float32 terms of size one, which 1e-7 is the resolution of.
+        assert!((found - step.loss).abs() <= 1e-5 * step.loss.abs() + 1e-7, "{prefix} step {index}: {found} != {}", step.loss);
 
         let store = loss.backward().expect("gradients");
-        let (gradients, _) = gradients(&store, &vars, None).expect("gradients");
-        for ((name, _), gradient) in named.iter().zip(&gradients) {
+        let (mut gradients, _) = gradients(&store, &vars, None).expect("gradients");
+        for ((name, _), gradient) in named.iter().zip(&mut gradients) {
             let expected = numbers(parity.tensor(&format!("{prefix}.step{index}.grad.{name}")));
             let largest = expected.iter().fold(0.0f32, |largest, value| largest.max(value.abs()));
-            let found = numbers(gradient.as_ref().expect("a gradient for every tensor"));
+            let ours = gradient.take().expect("a gradient for every tensor");
+            let mut found = numbers(&ours);
             let worst = largest_difference(&found, &expected);
-            println!("  {name}: {}", worst / largest);
             assert!(worst < 1e-4 * largest, "{prefix} step {index} {name}: off by {worst} of {largest}");
             let felt = felt.entry(name).or_insert_with(|| vec![true; expected.len()]);
-            felt.iter_mut().zip(&expected).for_each(|(felt, value)| *felt &= value.abs() > 1e-7);
+            for ((felt, found), expected) in felt.iter_mut().zip(&mut found).zip(&expected) {
+                if expected.abs() <= NOISE {
+                    *found = *expected;
+                    *felt = false;
+                }
+            }
+            *gradient = Some(Tensor::from_vec(found, ours.dims(), &Device::Cpu).expect("a gradient"));
         }
         adam.step(&gradients).expect("an update");
     }
     for (name, var) in &named {
         let expected = numbers(parity.tensor(&format!("{prefix}.final.{name}")));
+        let count = expected.len();
         let compared = numbers(var).into_iter().zip(expected).zip(&felt[name.as_str()]).filter(|(_, felt)| **felt);
         let (found, expected): (Vec<f32>, Vec<f32>) = compared.map(|(pair, _)| pair).unzip();
-        assert!(found.len() > expected.capacity() / 4, "{prefix} {name}: too few weights to compare");
+        assert!(found.len() > count / 2, "{prefix} {name}: only {} of {count} weights to compare", found.len());
         let worst = largest_difference(&found, &expected);
         assert!(worst < 1e-4, "{prefix} {name}: off by {worst} after three steps");
     }
