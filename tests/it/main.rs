@@ -1,3 +1,4 @@
-//! Behaviour of the crate as a whole, a file each.
+//! One binary for all integration tests.
 
 mod executor;
+mod parity;
