@@ -113,7 +113,7 @@ pub(super) const EXTREMES: &[List] = &[
             "the scores are {list} . what is the lowest score ?",
             "the bags weigh {list} pounds . how many pounds is the lightest bag ?",
             "which of the numbers {list} is the smallest ?",
-            "players have {list} points . how many points does the last player have ?",
+            "players have {list} points . how many points does the weakest player have ?",
         ],
         hard: &["what is the smallest of the scores {list} ?", "of the points {list} which is the lowest ?"],
     },

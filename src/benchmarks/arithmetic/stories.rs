@@ -227,7 +227,7 @@ const MONEY: &[Clause] = &[
         &[
             "{n} spends {a} dollars on {t}",
             "then {n} pays {a} dollars for lunch",
-            "{n} gives {a} dollars to {q}",
+            "{n} gives {a} dollars to a friend",
             "a bus ticket costs {n} {a} dollars",
         ],
         &["for lunch {n} spends {a} dollars", "{n} pays {a} dollars for the bus"],
