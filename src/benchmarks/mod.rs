@@ -1,7 +1,7 @@
 //! Benchmarks: problems, how answers to them are read and judged, and what latency and cost weigh against them.
 
-<<<<<<< HEAD
 mod answer;
+pub mod arithmetic;
 mod problems;
 
 pub use answer::AnswerForm;
@@ -10,10 +10,6 @@ pub use problems::Problem;
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
-=======
-pub mod arithmetic;
-
->>>>>>> grammar
 use serde::{Deserialize, Serialize};
 
 use crate::folder::Folder;
@@ -27,6 +23,10 @@ pub const ARITHMETIC: Folder = Folder::Embedded {
     files: &[
         ("benchmark.toml", include_bytes!("../../data/arithmetic/benchmark.toml")),
         ("catalogue.toml", include_bytes!("../../data/arithmetic/catalogue.toml")),
+        ("train.jsonl", include_bytes!("../../data/arithmetic/train.jsonl")),
+        ("validation.jsonl", include_bytes!("../../data/arithmetic/validation.jsonl")),
+        ("test.jsonl", include_bytes!("../../data/arithmetic/test.jsonl")),
+        ("hard.jsonl", include_bytes!("../../data/arithmetic/hard.jsonl")),
     ],
 };
 
