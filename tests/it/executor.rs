@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Result;
 use lamas::benchmarks::{ARITHMETIC, Benchmark, Problem};
 use lamas::executor::ExecuteError;
-use lamas::llm::{Error, Price, Prices, Replay, Reply, Request, Scripted};
+use lamas::llm::{Error, Price, Prices, Reply, Request, Scripted};
 use lamas::operators::Catalogue;
 use lamas::plan::{Outcome, Plan, Schedule, critical_path};
 use lamas::system::{Episode, System};
