@@ -230,3 +230,87 @@ fn one() -> u32 {
 fn everything() -> f32 {
     1.0
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::benchmarks::ARITHMETIC;
+
+    const STOP: &str = "[[operator]]\nname = \"Stop\"\nkind = \"stop\"\ndescription = \"Ends.\"\n";
+
+    /// Expects that `text`, after one sound operator of four lines and an empty line, is refused with `message`.
+    #[track_caller]
+    fn check(text: &str, message: &str) {
+        let error = Catalogue::parse(format!("{STOP}\n{text}"), "c.toml").err().map(|error| format!("{error:#}"));
+        assert_eq!(error.as_deref(), Some(message), "{text}");
+    }
+
+    fn generator(settings: &str) -> String {
+        format!("[[operator]]\nname = \"Go\"\nkind = \"generate\"\ndescription = \"Answers.\"\n{settings}")
+    }
+
+    #[test]
+    fn mistakes_name_file_line_and_operator() {
+        check(
+            "[[operator]]\nname = \"Go\"\nkind = \"magic\"\ndescription = \"Answers.\"",
+            "c.toml:8: operator `Go`: unknown operator kind `magic`, expected one of `generate`, `ensemble`, `program`, \
+             `test`, `refine`, `stop`",
+        );
+        check(
+            &generator("temprature = 1.0"),
+            "c.toml:10: operator `Go`: unknown field `temprature`, expected one of `name`, `kind`, `description`, \
+             `prompt`, `samples`, `temperature`, `top_p`, `max_tokens`, `model`, `rounds`, `checker`, `tool_seconds`",
+        );
+        check(
+            &generator("max_tokens = \"many\""),
+            "c.toml:10: operator `Go`: invalid type: string \"many\", expected u32",
+        );
+        check("[[operator]]\nname = \"Go\"\nkind = \"stop\"", "c.toml:6: operator `Go`: missing field `description`");
+        check("[[operator]\n", "c.toml:6: unclosed array table, expected `]`");
+        check(STOP, "c.toml:6: operator `Stop`: expected a name of its own, found that of line 1");
+        check(&generator(""), "c.toml:6: operator `Go`: expected a `prompt`, found none");
+        check(&generator("prompt = \"q\""), "c.toml:6: operator `Go`: expected `max_tokens` of at least 1, found 0");
+        check(
+            &generator("prompt = \"{{ querry }}\"\nmax_tokens = 9"),
+            "c.toml:6: operator `Go`: prompt: expected question, solution, solutions, feedback, found `querry`",
+        );
+        check(
+            &generator("prompt = \"q\"\nmax_tokens = 9\nrounds = 2"),
+            "c.toml:6: operator `Go`: only `program` and `test` take `rounds`",
+        );
+        check(
+            &generator("prompt = \"q\"\nmax_tokens = 9\ntop_p = 1.5"),
+            "c.toml:6: operator `Go`: expected `top_p` above 0 and at most 1, found 1.5",
+        );
+        let broken = Catalogue::parse(generator("prompt = \"{{ question\"\nmax_tokens = 9"), "c.toml");
+        assert!(
+            broken
+                .is_err_and(|error| format!("{error:#}").starts_with("c.toml:1: operator `Go`: prompt: syntax error"))
+        );
+        assert!(Catalogue::parse("operator = []".into(), "c.toml").is_err());
+    }
+
+    #[test]
+    fn the_built_in_catalogue_has_the_eight_operators() -> Result<()> {
+        let catalogue = Catalogue::load(&ARITHMETIC, "catalogue.toml")?;
+        let names: Vec<_> = catalogue.operators().iter().map(|operator| operator.name.as_str()).collect();
+        let eight = "Generate GenerateCoT MultiGenerateCoT ScEnsemble Programmer Test SelfRefine EarlyStop";
+        assert_eq!(names.join(" "), eight);
+        assert_eq!(catalogue.find("Test")?, OperatorId(5));
+        assert!(catalogue.find("Tset").is_err_and(|error| error.to_string().contains("EarlyStop), found `Tset`")));
+        let material = Material { solution: "1 + 1 = 3", ..Material::default() };
+        let prompt = catalogue.render(&catalogue.operators()[6], "what is 1 and 1", material)?;
+        assert_eq!(prompt, "what is 1 and 1 <|candidate|> 1 + 1 = 3 <|refine|>");
+        Ok(())
+    }
+
+    #[test]
+    fn prompts_read_all_solutions() -> Result<()> {
+        let text =
+            generator("prompt = '''{{ question }}{% for s in solutions %} {{ loop.index }}: {{ s }}{% endfor %}'''");
+        let catalogue = Catalogue::parse(format!("{text}\nmax_tokens = 9"), "c.toml")?;
+        let material = Material { solutions: &["one", "two"], ..Material::default() };
+        assert_eq!(catalogue.render(&catalogue.operators()[0], "?", material)?, "? 1: one 2: two");
+        Ok(())
+    }
+}

@@ -146,7 +146,7 @@ fn reason(error: &EvalAltResult) -> String {
         EvalAltResult::ErrorRuntime(message, _) => message.to_string(),
         EvalAltResult::ErrorArithmetic(message, _) => message.to_lowercase(),
         EvalAltResult::ErrorVariableNotFound(name, _) => format!("`{name}` has no value yet"),
-        EvalAltResult::ErrorFunctionNotFound(name, _) => format!("there is no `{name}`"),
+        EvalAltResult::ErrorFunctionNotFound(call, _) => format!("there is no `{call}`"),
         EvalAltResult::ErrorTooManyOperations(_) => format!("takes more than {MAX_OPERATIONS} operations"),
         _ => "is not arithmetic on integers".to_owned(),
     }
@@ -249,7 +249,7 @@ mod tests {
         check("", Err("the program returns nothing"));
         check("ab = 5", Err("expected `letter = expression` or `return expression`, found `ab = 5`"));
         check("return 8 // 3", Err("cannot read `8 // 3`"));
-        check("return print(1)", Err("`print(1)`: there is no `print`"));
+        check("return print(1)", Err("`print(1)`: there is no `print (i64)`"));
         check("return \"a\"", Err("cannot read `\"a\"`"));
         check("return 1 +", Err("cannot read `1 +`"));
         assert!(Evaluator::new().run("return 9223372036854775807 + 1").is_err());

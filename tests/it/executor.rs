@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Result;
 use lamas::benchmarks::{ARITHMETIC, Benchmark, Problem};
 use lamas::executor::ExecuteError;
-use lamas::llm::{Error, Price, Prices, Replay, Reply, Request, Scripted};
+use lamas::llm::{Error, Price, Prices, Reply, Request, Scripted};
 use lamas::operators::Catalogue;
 use lamas::plan::{Outcome, Plan, Schedule, critical_path};
 use lamas::system::{Episode, System};
@@ -226,7 +226,7 @@ fn random_script(request: &Request) -> Result<Reply, Error> {
     Ok(match mode(request) {
         "program" if number == 0 => Reply::new("return", tokens),
         "program" => Reply::new(format!("return {number}"), tokens),
-        "direct" if draw % 11 == 0 => return Err(Error::Transient("busy".into())),
+        "direct" if draw.is_multiple_of(11) => return Err(Error::Transient("busy".into())),
         _ => Reply::new(format!("2 + {number} = 4 . the answer is {number}"), tokens),
     })
 }
