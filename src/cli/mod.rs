@@ -13,6 +13,7 @@ mod operators;
 mod output;
 mod plans;
 mod progress;
+mod results;
 mod run;
 mod session;
 mod train;
