@@ -1,0 +1,4 @@
+//! Everything that is tested from outside, in one binary: a module for each behaviour.
+
+mod report;
+mod tidy;
