@@ -52,7 +52,7 @@ pub fn probabilities(shown: &Probabilities) -> Result<String> {
 
 fn percent(share: f64) -> String {
     match share * 100.0 {
-        percent if percent == 0.0 => "\u{2013}".into(),
+        0.0 => "\u{2013}".into(),
         percent if percent < 1.0 => "<1 %".into(),
         percent => format!("{percent:.0} %"),
     }
