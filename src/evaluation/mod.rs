@@ -6,7 +6,7 @@ pub mod statistics;
 mod summary;
 
 pub use statistics::{Difference, Estimate};
-pub use summary::{Comparison, Spread, Summary};
+pub use summary::{Comparison, Row, Spread, Summary, compare};
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,6 @@
-//! One binary for all integration tests.
+//! Everything that is tested from outside, in one binary: a module for each behaviour.
 
 mod executor;
 mod parity;
+mod report;
+mod tidy;
