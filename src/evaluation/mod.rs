@@ -2,9 +2,11 @@
 
 pub mod baselines;
 pub mod reference;
+mod rollout;
 pub mod statistics;
 mod summary;
 
+pub use rollout::evaluate;
 pub use statistics::{Difference, Estimate};
 pub use summary::{Comparison, Row, Spread, Summary, compare};
 
