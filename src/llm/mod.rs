@@ -1,5 +1,7 @@
 //! Language models: one request in, one completion out.
 
+pub mod local;
+
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
