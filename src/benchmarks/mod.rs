@@ -1,5 +1,7 @@
 //! Benchmarks: problems and how answers to them are judged.
 
+pub mod arithmetic;
+
 use serde::{Deserialize, Serialize};
 
 /// One question with its reference answer.
