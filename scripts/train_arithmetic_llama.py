@@ -62,8 +62,16 @@ class Corpus:
         self.tokenizer = tokenizer or text.build(text.words_of(self.problems, at_least=20))
         self.ids = {token: self.tokenizer.token_to_id(token) for token in text.SPECIAL}
 
+        # The corpus has few different words, and the tokenizer reads each by itself.
+        known = {}
+
+        def word(token):
+            if token not in known:
+                known[token] = self.tokenizer.encode(token, add_special_tokens=False).ids
+            return known[token]
+
         def encode(texts):
-            return [np.array(e.ids, dtype=np.int32) for e in self.tokenizer.encode_batch(texts, add_special_tokens=False)]
+            return [np.array([i for token in t.split() for i in word(token)], dtype=np.int32) for t in texts]
 
         self.story = encode([f"{text.BOS} {p['question']}" for p in self.problems])
         self.chain = encode([p["chain"] for p in self.problems])
