@@ -1,3 +1,7 @@
-//! The program `lamas`.
+//! The `lamas` command.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    lamas::cli::main()
+}

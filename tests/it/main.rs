@@ -1,4 +1,6 @@
-//! Everything that is tested from outside, in one binary: a module for each behaviour.
+//! One binary for all integration tests.
 
+mod executor;
+mod parity;
 mod report;
 mod tidy;

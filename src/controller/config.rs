@@ -1,0 +1,105 @@
+//! The shape of a controller and where it departs from the published one.
+
+use anyhow::{Result, ensure};
+use serde::{Deserialize, Serialize};
+
+/// Divisor of the cosine scores before the softmax.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Temperature {
+    /// Stays at `initial_temperature`.
+    Fixed,
+    /// One learned temperature per layer; without it no probability among 7 operators can pass 0.552.
+    #[default]
+    Learned,
+}
+
+/// What a layer knows of the one before it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Conditioning {
+    /// The embedding of the operator chosen first.
+    First,
+    /// The mean embedding of all operators chosen.
+    #[default]
+    Set,
+}
+
+/// How the log-probability of an operator drawn without replacement is taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogProbability {
+    /// `log(p + 1e-10)`, as if drawn alone; biased for the second and later draws of a layer.
+    Marginal,
+    /// Plackett-Luce: `log(p / (1 - sum of those drawn before))`.
+    #[default]
+    Exact,
+}
+
+/// Shape and switches of a controller; every switch works with every other.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ControllerConfig {
+    /// `L`, the most layers a plan may have.
+    pub layers: usize,
+    /// Size of `h_q` and `h_o` in (E1).
+    pub hidden: usize,
+    /// Size of the query vector and of the operator embeddings.
+    pub embedding: usize,
+    /// `tau` of (E2), in [0, 1]: a layer is full once its probabilities sum to more.
+    pub threshold: f32,
+    pub temperature: Temperature,
+    /// The temperature before training.
+    pub initial_temperature: f32,
+    pub conditioning: Conditioning,
+    /// Whether operators that cannot act are left out of the softmax.
+    pub masked: bool,
+    pub log_probability: LogProbability,
+}
+
+impl Default for ControllerConfig {
+    fn default() -> Self {
+        ControllerConfig {
+            layers: 4,
+            hidden: 32,
+            embedding: 384,
+            threshold: 0.3,
+            temperature: Temperature::Learned,
+            initial_temperature: 1.0,
+            conditioning: Conditioning::Set,
+            masked: true,
+            log_probability: LogProbability::Exact,
+        }
+    }
+}
+
+impl ControllerConfig {
+    /// The controller as published.
+    pub fn published() -> Self {
+        ControllerConfig {
+            temperature: Temperature::Fixed,
+            conditioning: Conditioning::First,
+            masked: false,
+            log_probability: LogProbability::Marginal,
+            ..Self::default()
+        }
+    }
+
+    /// # Errors
+    /// Names the first setting out of range.
+    pub fn validate(&self) -> Result<()> {
+        for (name, value) in [("layers", self.layers), ("hidden", self.hidden), ("embedding", self.embedding)] {
+            ensure!(value > 0, "controller setting `{name}`: expected at least 1, found 0");
+        }
+        let (threshold, temperature) = (self.threshold, self.initial_temperature);
+        ensure!(
+            (0.0..=1.0).contains(&threshold),
+            "controller setting `threshold`: expected a number from 0 to 1, found {threshold}"
+        );
+        ensure!(
+            temperature > 0.0 && temperature.is_finite(),
+            "controller setting `initial_temperature`: expected a positive number, found {temperature}"
+        );
+        Ok(())
+    }
+}
