@@ -8,10 +8,12 @@ use figment::Figment;
 use figment::providers::{Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 
+use crate::benchmarks::{self, Benchmark};
 use crate::controller::ControllerConfig;
 use crate::device::DeviceChoice;
 use crate::encoder::EncoderChoice;
-use crate::plan::Schedule;
+use crate::folder::Folder;
+use crate::llm::local;
 use crate::training::TrainingConfig;
 
 /// Everything that a run depends on; stored in its checkpoint.
@@ -32,9 +34,6 @@ pub struct Settings {
     /// Price list; the built-in one if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prices: Option<PathBuf>,
-    /// Queries solved at the same time.
-    pub concurrency: usize,
-    pub schedule: Schedule,
     pub controller: ControllerConfig,
     pub training: TrainingConfig,
 }
@@ -64,10 +63,10 @@ impl Preset {
 
     /// The settings of the method before any file or flag.
     pub fn settings(self) -> Settings {
-        let (controller, training, schedule) = match self {
-            Preset::Lamas => (ControllerConfig::default(), TrainingConfig::default(), Schedule::Layered),
-            Preset::Paper => (ControllerConfig::published(), TrainingConfig::paper(), Schedule::Layered),
-            Preset::Maas => (ControllerConfig::published(), TrainingConfig::maas(), Schedule::Sequential),
+        let (controller, training) = match self {
+            Preset::Lamas => (ControllerConfig::default(), TrainingConfig::default()),
+            Preset::Paper => (ControllerConfig::published(), TrainingConfig::paper()),
+            Preset::Maas => (ControllerConfig::published(), TrainingConfig::maas()),
         };
         Settings {
             seed: 0,
@@ -76,8 +75,6 @@ impl Preset {
             benchmark: None,
             model: None,
             prices: None,
-            concurrency: 64,
-            schedule,
             controller,
             training,
         }
@@ -111,10 +108,6 @@ pub struct Common {
     #[arg(long, value_name = "FILE", env = "LAMAS_PRICES")]
     #[serde(skip_serializing_if = "Option::is_none")]
     prices: Option<PathBuf>,
-    /// Queries solved at the same time [default: 64]
-    #[arg(long, value_name = "N")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    concurrency: Option<usize>,
     /// Seed of everything random [default: 0]
     #[arg(long, value_name = "N", env = "LAMAS_SEED")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -127,24 +120,50 @@ impl Common {
     /// # Errors
     /// Names the file and the setting at fault.
     pub fn resolve(&self, preset: Preset) -> Result<Settings> {
-        let mut figment = Figment::from(Serialized::defaults(preset.settings()));
-        if let Some(path) = &self.config {
-            // figment takes a missing file for an empty one.
-            std::fs::metadata(path).with_context(|| format!("cannot read `{}`", path.display()))?;
-            figment = figment.merge(Toml::file_exact(path));
+        let mut settings = preset.settings();
+        // The reward's weights belong to the benchmark, which the file or a flag may name.
+        let benchmark = Benchmark::load(self.merge(&settings)?.benchmark_folder())?;
+        let reward = &mut settings.training.reward;
+        reward.cost_weight = benchmark.reward.cost_weight;
+        if preset != Preset::Maas {
+            reward.latency_weight = benchmark.reward.latency_weight;
         }
-        let settings: Settings = figment.merge(Serialized::defaults(self)).extract().map_err(|error| {
-            let causes: Vec<String> = error.into_iter().map(|cause| cause.to_string()).collect();
-            anyhow!("settings: {}", causes.join("; "))
-        })?;
+        let settings = self.merge(&settings)?;
         settings.controller.validate()?;
+        settings.training.validate()?;
         settings.device()?;
         settings.encoder()?;
         Ok(settings)
     }
 }
 
+impl Common {
+    /// `defaults`, then the file, then the flags.
+    fn merge(&self, defaults: &Settings) -> Result<Settings> {
+        let mut figment = Figment::from(Serialized::defaults(defaults));
+        if let Some(path) = &self.config {
+            // figment takes a missing file for an empty one.
+            std::fs::metadata(path).with_context(|| format!("cannot read `{}`", path.display()))?;
+            figment = figment.merge(Toml::file_exact(path));
+        }
+        figment.merge(Serialized::defaults(self)).extract().map_err(|error| {
+            let causes: Vec<String> = error.into_iter().map(|cause| cause.to_string()).collect();
+            anyhow!("settings: {}", causes.join("; "))
+        })
+    }
+}
+
 impl Settings {
+    /// Where the benchmark is read from.
+    pub fn benchmark_folder(&self) -> Folder {
+        self.benchmark.as_ref().map_or(benchmarks::ARITHMETIC, |path| Folder::Disk(path.clone()))
+    }
+
+    /// Where the language model is read from.
+    pub fn model_folder(&self) -> Folder {
+        self.model.as_ref().map_or(local::ARITHMETIC_LLAMA, |path| Folder::Disk(path.clone()))
+    }
+
     /// The device as a value.
     pub fn device(&self) -> Result<DeviceChoice> {
         self.device.parse().map_err(|error| anyhow!("setting `device`: {error}"))

@@ -34,7 +34,7 @@ impl Session {
     /// # Errors
     /// Says which part cannot be opened, and why.
     pub fn open(settings: &Settings) -> Result<Self> {
-        let benchmark = Benchmark::load(folder(settings.benchmark.as_deref(), benchmarks::ARITHMETIC))?;
+        let benchmark = Benchmark::load(settings.benchmark_folder())?;
         let catalogue = Catalogue::load(benchmark.folder(), &benchmark.catalogue)?;
         Self::with_catalogue(settings, benchmark, catalogue)
     }
@@ -44,7 +44,7 @@ impl Session {
     /// # Errors
     /// Those of [`Session::open`], and a catalogue that cannot be read.
     pub fn open_for(settings: &Settings, catalogue: &str, origin: &Path) -> Result<Self> {
-        let benchmark = Benchmark::load(folder(settings.benchmark.as_deref(), benchmarks::ARITHMETIC))?;
+        let benchmark = Benchmark::load(settings.benchmark_folder())?;
         let catalogue = Catalogue::parse(catalogue.to_owned(), &format!("{} (catalogue)", origin.display()))?;
         Self::with_catalogue(settings, benchmark, catalogue)
     }
@@ -57,18 +57,22 @@ impl Session {
         }
         let encoder = settings.encoder()?.open(&device)?;
         let prices = match &settings.prices {
-            Some(path) => Prices::load(&Folder::Disk(path.parent().unwrap_or(Path::new(".")).into()), file_name(path)?)?,
+            Some(path) => {
+                let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+                Prices::load(&Folder::Disk(folder), file_name(path)?)?
+            }
             None => Prices::load(&benchmarks::PRICES, "prices.toml")?,
         };
         let options = local::Options { device: device.clone(), ..local::Options::default() };
-        let model = LocalModel::load(&folder(settings.model.as_deref(), local::ARITHMETIC_LLAMA), &options)?;
+        let model = LocalModel::load(&settings.model_folder(), &options)?;
+        let schedule = settings.training.reward.schedule;
         let objective = Objective {
             latency_weight: benchmark.reward.latency_weight,
             cost_weight: benchmark.reward.cost_weight,
-            schedule: settings.schedule,
+            schedule,
         };
-        let system = System::new(catalogue, benchmark, Arc::new(Replay::new(model)), &prices, settings.schedule)?;
-        Ok(Session { runtime, device, encoder, system, objective, concurrency: settings.concurrency })
+        let system = System::new(catalogue, benchmark, Arc::new(Replay::new(model)), &prices, schedule)?;
+        Ok(Session { runtime, device, encoder, system, objective, concurrency: settings.training.concurrency })
     }
 
     /// Kinds of the operators, in catalogue order.
@@ -94,10 +98,6 @@ impl Session {
         let embeddings = encoder::encode_cached(&*self.encoder, &questions, encoder::cache_folder().as_deref())?;
         Ok((problems, embeddings))
     }
-}
-
-fn folder(path: Option<&Path>, built_in: Folder) -> Folder {
-    path.map_or(built_in, |path| Folder::Disk(path.to_owned()))
 }
 
 fn file_name(path: &Path) -> Result<&str> {

@@ -18,6 +18,7 @@ use candle_nn::ops::log_softmax;
 use super::batch::Batch;
 use super::layer::LayerWeights;
 use super::{ControllerConfig, LogProbability};
+use crate::checkpoint::Checkpoint;
 use crate::plan::{Kind, Plan};
 
 /// Stands for minus infinity before a softmax; finite, so that no gradient becomes NaN.
@@ -76,6 +77,15 @@ impl Controller {
             ensure!(known.contains(name), "unexpected tensor `{name}`; hint: the configuration is of another controller");
         }
         Ok(controller)
+    }
+
+    /// The controller of a checkpoint; `kinds` are those of the operators of its catalogue.
+    ///
+    /// # Errors
+    /// As [`Controller::from_tensors`].
+    pub fn from_checkpoint(checkpoint: &Checkpoint, kinds: Vec<Kind>, device: &Device) -> Result<Self> {
+        let config = ControllerConfig::of_checkpoint(checkpoint)?;
+        Self::from_tensors(config, kinds, &checkpoint.operators, &checkpoint.weights, device)
     }
 
     fn build(

@@ -1,6 +1,7 @@
-//! One binary for all integration tests.
+//! Everything that is tested from outside, in one binary: a module for each behaviour.
 
 mod executor;
+mod local_model;
 mod parity;
 mod report;
 mod tidy;

@@ -1,6 +1,7 @@
 //! The mix of kinds, in the one table that says how often each occurs and how long it is.
 
 use rand::Rng;
+use rand::seq::IndexedRandom;
 
 use super::large::{COUNTS, EXTREMES, List, SUMS, list, product, sum_program};
 use super::short::{CONTROL, COPY, TINY, look_up};
@@ -66,15 +67,7 @@ const fn kind(name: &'static str, share: u32, steps: (usize, usize), form: Form)
 impl Kind {
     /// A kind drawn by its share.
     pub fn draw(rng: &mut impl Rng) -> &'static Kind {
-        let total: u32 = MIX.iter().map(|kind| kind.share).sum();
-        let mut ticket = rng.random_range(0..total);
-        for kind in MIX {
-            match ticket.checked_sub(kind.share) {
-                Some(rest) => ticket = rest,
-                None => return kind,
-            }
-        }
-        unreachable!("a ticket is below the sum of the shares")
+        MIX.choose_weighted(rng, |kind| kind.share).expect("the mix has kinds with shares above zero")
     }
 
     /// A question of this kind; a hard one has other wordings and, where it takes several steps, one or two more.

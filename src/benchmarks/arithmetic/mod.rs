@@ -144,3 +144,6 @@ fn example(split: Split, index: usize, kind: &Kind, draft: Draft, rng: &mut ChaC
         wrong,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -40,7 +40,10 @@ const COPIES: &[Clause] = &[
             "{q} likes {b} {u} and {n} likes {a} {t} . how many {t} does {n} like ?",
             "there are {b} {u} and {a} {t} at the {w} . how many {t} does {n} see ?",
         ],
-        &["{n} walks to the {w} with {b} {u} and {a} {t} . how many {t} is that ?"],
+        &[
+            "{n} walks to the {w} with {b} {u} and {a} {t} . how many {t} is that ?",
+            "{q} has {b} {u} and {n} has {a} {t} . how many of the {t} does {n} have ?",
+        ],
     ),
 ];
 
@@ -56,7 +59,7 @@ const TINY_SUMS: &[Clause] = &[clause(
         "{q} gives {b} {t} to {n} who had {a} . how many {t} does {n} have now ?",
     ],
     &[
-        "{n} finds {a} {t} and then finds {b} more . how many {t} are there now ?",
+        "{n} finds {a} {t} and then finds {b} more . now how many {t} are there ?",
         "{a} {t} and {b} more are on the table . how many {t} is that ?",
     ],
 )];
@@ -72,8 +75,8 @@ const TINY_DIFFERENCES: &[Clause] = &[clause(
         "of {a} {t} {n} takes {b} away . how many {t} are there now ?",
     ],
     &[
-        "{n} loses {b} of {a} {t} . how many {t} does {n} keep ?",
-        "{n} had {a} {t} and eats {b} . how many {t} are there now ?",
+        "{n} loses {b} of {a} {t} . how many of the {t} does {n} keep ?",
+        "{n} had {a} {t} and eats {b} . now how many {t} are there ?",
     ],
 )];
 

@@ -8,8 +8,7 @@ pub(super) const CHAIN: Family = Family { openings: &[HAS], events: &[CHANGES, S
 pub(super) const GROUPS: Family =
     Family { openings: &[HAS, BOXES], events: &[PACKS, CHANGES, SCALES], questions: &[FINISHES] };
 pub(super) const RATE: Family = Family { openings: &[WAGES], events: &[MONEY], questions: &[MONEY_FINISHES] };
-pub(super) const FRACTION: Family =
-    Family { openings: &[HAS, BOXES], events: &[FRACTIONS, CHANGES], questions: &[FINISHES] };
+pub(super) const FRACTION: Family = Family { openings: &[HAS], events: &[FRACTIONS, CHANGES], questions: &[FINISHES] };
 pub(super) const COMPARE: Family = Family { openings: &[HAS], events: &[RELATIONS], questions: &[COMPARISONS] };
 pub(super) const REMAINDER: Family = Family { openings: &[HAS, BOXES], events: &[CHANGES], questions: &[LEFTOVERS] };
 pub(super) const MAXIMUM: Family = Family { openings: &[HAS, BOXES], events: &[CHANGES], questions: &[MAXIMA] };
@@ -67,7 +66,7 @@ const CHANGES: &[Clause] = &[
             "later {a} of the {t} break",
             "a friend takes {a} of them away",
         ],
-        &["a friend gets {a} of them", "{a} of the {t} break and {n} throws them away"],
+        &["a friend gets {a} of them", "{a} of the {t} break and {n} takes them away"],
     ),
 ];
 
@@ -131,7 +130,7 @@ const PERCENT: &[&str] = &[
     "{a} percent of the {t} break",
     "later {n} loses {a} percent of them",
 ];
-const HARD_PERCENT: &[&str] = &["a friend gets {a} percent of the {t}", "{n} throws {a} percent of them away"];
+const HARD_PERCENT: &[&str] = &["a friend gets {a} percent of the {t}", "{n} takes {a} percent of them away"];
 
 const FRACTIONS: &[Clause] = &[
     clause(
@@ -187,7 +186,10 @@ const FINISHES: &[Clause] = &[
             "{a} friends share the {t} equally . how many {t} for each ?",
             "{n} makes {a} equal groups . how many {t} are in each group ?",
         ],
-        &["how many {t} does each of {a} friends get in equal groups ?"],
+        &[
+            "how many {t} does each of {a} friends get in equal groups ?",
+            "in each of {a} equal groups how many {t} are there ?",
+        ],
     ),
     clause(
         (2, 9),
@@ -199,7 +201,10 @@ const FINISHES: &[Clause] = &[
             "how many dollars does {n} get for all {t} at {a} dollars each ?",
             "one of the {t} is worth {a} dollars . how many dollars are they worth together ?",
         ],
-        &["at {a} dollars each how many dollars are all the {t} worth ?"],
+        &[
+            "at {a} dollars each how many dollars are all the {t} worth ?",
+            "a friend pays {a} dollars for each one . how many dollars is that for all {t} ?",
+        ],
     ),
 ];
 
@@ -242,7 +247,7 @@ const MONEY: &[Clause] = &[
             "{n} gets {a} dollars more as a gift",
             "later {n} sells {t} for {a} dollars",
         ],
-        &["a friend pays {n} {a} dollars more"],
+        &["a friend pays {n} {a} dollars more", "as a gift {n} gets {a} more dollars"],
     ),
     clause(
         (2, 12),
@@ -254,7 +259,10 @@ const MONEY: &[Clause] = &[
             "on the next day {n} earns {a} dollars an hour for {b} hours",
             "for {b} more hours {n} gets {a} dollars each",
         ],
-        &["the next day a job pays {a} dollars an hour and {n} works {b} hours"],
+        &[
+            "the next day a job pays {a} dollars an hour and {n} works {b} hours",
+            "later {n} works for {a} dollars an hour and for {b} hours",
+        ],
     ),
     clause(
         (2, 12),
@@ -266,7 +274,7 @@ const MONEY: &[Clause] = &[
             "{b} {t} at {a} dollars each are what {n} buys",
             "{n} spends {a} dollars on each of {b} days",
         ],
-        &["at {a} dollars each {n} buys {b} {t}"],
+        &["at {a} dollars each {n} buys {b} {t}", "for each of {b} friends {n} spends {a} dollars"],
     ),
 ];
 
@@ -281,7 +289,7 @@ const MONEY_FINISHES: &[Clause] = &[
             "how many dollars are there now ?",
             "what is the money of {n} in the end ?",
         ],
-        &["in the end how much money does {n} have ?"],
+        &["in the end how much money does {n} have ?", "now how many dollars does {n} have ?"],
     ),
     clause(
         (2, 9),
@@ -293,7 +301,10 @@ const MONEY_FINISHES: &[Clause] = &[
             "how many {t} at {a} dollars each does the money pay for ?",
             "{n} shares the money with friends so that each of {a} gets the same . how many dollars is that ?",
         ],
-        &["at {a} dollars each how many {t} can {n} buy ?"],
+        &[
+            "at {a} dollars each how many {t} can {n} buy ?",
+            "{n} buys {t} for all the money at {a} dollars each . how many {t} is that ?",
+        ],
     ),
     clause(
         (20, 199),
@@ -305,7 +316,10 @@ const MONEY_FINISHES: &[Clause] = &[
             "{n} wants to save {a} dollars . how much more money does {n} need ?",
             "{n} needs {a} dollars . how many more dollars must {n} earn ?",
         ],
-        &["for a bike {n} needs {a} dollars . how much more money is that ?"],
+        &[
+            "for a bike {n} needs {a} dollars . how much more money is that ?",
+            "to have {a} dollars how many more must {n} earn ?",
+        ],
     ),
 ];
 
@@ -321,7 +335,7 @@ const RELATIONS: &[Clause] = &[
             "{n} has {a} less than {q}",
             "{n} has {a} {t} less than {q} has",
         ],
-        &["{q} owns {a} more {t} than {n} owns"],
+        &["{q} owns {a} more {t} than {n} owns", "{n} owns {a} less than {q} owns"],
     ),
     clause(
         (2, 40),
@@ -333,7 +347,7 @@ const RELATIONS: &[Clause] = &[
             "than {n} {q} has {a} less",
             "{n} has {a} more than {q}",
         ],
-        &["{q} owns {a} {t} less than {n} owns"],
+        &["{q} owns {a} {t} less than {n} owns", "{n} owns {a} {t} more than {q} owns"],
     ),
     clause(
         (2, 4),
@@ -345,7 +359,7 @@ const RELATIONS: &[Clause] = &[
             "{q} owns {times} the number of {n}",
             "{times} as many as {n} has is what {q} has",
         ],
-        &["{q} owns {times} as many {t} as {n} owns"],
+        &["{q} owns {times} as many {t} as {n} owns", "{times} the number of {n} is what {q} owns"],
     ),
     clause(
         NONE,
@@ -357,7 +371,7 @@ const RELATIONS: &[Clause] = &[
             "{q} owns half the number of {n}",
             "half as many as {n} has is what {q} has",
         ],
-        &["{q} owns half as many {t} as {n} owns"],
+        &["{q} owns half as many {t} as {n} owns", "half the number of {n} is what {q} owns"],
     ),
 ];
 
@@ -372,7 +386,7 @@ const COMPARISONS: &[Clause] = &[
             "what is the number of {t} that {n} has ?",
             "how many {t} does {n} own ?",
         ],
-        &["what number of {t} does {n} own ?"],
+        &["what number of {t} does {n} own ?", "{n} has how many {t} ?"],
     ),
     clause(
         NONE,
@@ -384,7 +398,7 @@ const COMPARISONS: &[Clause] = &[
             "together {f} and {n} have how many {t} ?",
             "how many {t} do {f} and {n} own in all ?",
         ],
-        &["in all what number of {t} do {f} and {n} own ?"],
+        &["in all what number of {t} do {f} and {n} own ?", "what is the number of {t} of {f} and {n} together ?"],
     ),
 ];
 
@@ -399,7 +413,10 @@ const LEFTOVERS: &[Clause] = &[clause(
         "{n} puts them in rows of {a} . how many {t} remain ?",
         "{n} makes teams of {a} {t} . how many do not fit ?",
     ],
-    &["{a} children share them equally . how many do not fit ?", "in full trays of {a} {t} how many are left over ?"],
+    &[
+        "{a} children share them equally . how many are left over ?",
+        "in full trays of {a} {t} how many are left over ?",
+    ],
 )];
 
 const MAXIMA: &[Clause] = &[clause(
@@ -413,7 +430,7 @@ const MAXIMA: &[Clause] = &[clause(
         "{q} comes with {a} {t} . how many are in the bigger pile ?",
     ],
     &[
-        "{q} wins with {a} {t} or loses . how many {t} has the winner ?",
-        "how many has the richer child if {q} has {a} ?",
+        "{q} has {a} {t} and whoever has more wins . how many does the winner have ?",
+        "{q} owns {a} {t} and the richer child wins . how many has that child ?",
     ],
 )];

@@ -185,7 +185,8 @@ impl<'a> Story<'a> {
             "t" => text.push_str(self.cast.thing),
             "u" => text.push_str(self.cast.other_thing),
             "w" => text.push_str(self.cast.place),
-            "part" => text.push_str(["half", "third", "quarter", "fifth"].get((a as usize).wrapping_sub(2)).unwrap_or(&"part")),
+            "part" => text
+                .push_str(["half", "third", "quarter", "fifth"].get((a as usize).wrapping_sub(2)).unwrap_or(&"part")),
             "times" if a == 2 => text.push_str("twice"),
             "times" => text.push_str(&format!("{a} times")),
             _ => {}

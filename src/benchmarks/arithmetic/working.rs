@@ -119,7 +119,7 @@ impl Working {
                 operation => format!("{left} {} {right} = {result} . ", operation.sign()),
             };
         }
-        text + &format!("the answer is {}", self.answer(results))
+        text + format!("the answer is {}", self.answer(results)).as_str()
     }
 
     /// `a = 5 * 12 ; b = a - 7 ; return b`, or `None` if there is nothing to compute or a step no program expresses.
@@ -133,7 +133,7 @@ impl Working {
             let (left, right) = (term(step.left)?, term(step.right)?);
             text += &format!("{} = {left} {} {right} ; ", variable(index)?, step.operation.sign());
         }
-        Some(text + &format!("return {}", variable(last)?))
+        Some(text + format!("return {}", variable(last)?).as_str())
     }
 }
 
