@@ -130,20 +130,21 @@ fn modules_import_only_from_those_declared_above_them() {
 }
 
 #[test]
-fn files_are_short_and_say_what_they_are() {
-    for source in sources("src").iter().chain(&sources("tests")) {
-        let lines = source.text.lines().count();
-        assert!(lines <= LONGEST, "{} has {lines} lines", source.path);
-        assert!(source.text.starts_with("//! "), "{} does not begin with a `//!` line", source.path);
+fn files_are_short_finished_and_say_what_they_are() {
+    let mut faults = Vec::new();
+    for source in sources("src").into_iter().chain(sources("tests")) {
+        let Source { path, text } = &source;
+        let lines = text.lines().count();
+        if lines > LONGEST {
+            faults.push(format!("{path} has {lines} lines, more than {LONGEST}"));
+        }
+        if !text.starts_with("//! ") {
+            faults.push(format!("{path} does not begin with a `//!` line"));
+        }
+        let unfinished = |line: &&str| UNFINISHED.iter().any(|mark| line.trim_start().starts_with(mark));
+        faults.extend(text.lines().filter(unfinished).map(|line| format!("{path}: `{}`", line.trim())));
     }
-}
-
-#[test]
-fn nothing_is_unfinished() {
-    for source in sources("src").iter().chain(&sources("tests")) {
-        let marked = source.text.lines().find(|line| UNFINISHED.iter().any(|mark| line.trim_start().starts_with(mark)));
-        assert_eq!(marked, None, "{}", source.path);
-    }
+    assert!(faults.is_empty(), "{faults:#?}");
 }
 
 #[test]
