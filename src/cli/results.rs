@@ -110,9 +110,12 @@ pub fn provenance(seeds: Vec<u64>, device: &candle_core::Device) -> Provenance {
 }
 
 /// The version of the program, with the revision that it was built from where known.
-pub fn version() -> String {
-    match option_env!("LAMAS_REVISION") {
-        Some(revision) => format!("{} ({revision})", env!("CARGO_PKG_VERSION")),
-        None => env!("CARGO_PKG_VERSION").to_owned(),
-    }
+fn version() -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    revision().map_or(version.to_owned(), |revision| format!("{version} ({revision})"))
+}
+
+/// The git revision of the program, where the build knew it.
+pub fn revision() -> Option<String> {
+    option_env!("LAMAS_REVISION").filter(|revision| !revision.is_empty()).map(str::to_owned)
 }

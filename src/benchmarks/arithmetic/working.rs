@@ -3,6 +3,9 @@
 use Operand::{Given, Result};
 use Operation::{Add, CountAbove, CountBelow, Divide, Larger, Multiply, Remainder, Smaller, Subtract};
 
+/// No number in any solution is larger.
+pub(super) const LARGEST_RESULT: u32 = 9999;
+
 /// What one line of reasoning does with its two operands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Operation {
@@ -38,6 +41,21 @@ pub(super) struct Step {
 pub(super) struct Working {
     pub given: u32,
     pub steps: Vec<Step>,
+}
+
+/// A question and its solutions, before it is known whether the split wants it.
+pub(super) struct Draft {
+    pub question: String,
+    pub working: Working,
+    pub program: Option<String>,
+}
+
+impl Draft {
+    /// The program does what the working does, where it can.
+    pub fn new(question: String, working: Working) -> Draft {
+        let program = working.program();
+        Draft { question, working, program }
+    }
 }
 
 impl Operation {
