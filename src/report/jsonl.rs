@@ -1,12 +1,14 @@
 //! Records as JSON lines: one record a line, each complete by the line end behind it.
 
 use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
-use std::path::Path;
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+use crate::checkpoint::write_atomic;
 
 /// Reads all records of a file; blank lines are skipped.
 ///
@@ -31,30 +33,19 @@ pub fn read<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
 /// # Errors
 /// Names the file when its folder cannot be written or the disk is full; the former content stays.
 pub fn write<T: Serialize>(path: &Path, records: &[T]) -> Result<()> {
-    let attempt = || -> Result<()> {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        let mut writer = BufWriter::new(file.as_file_mut());
-        for record in records {
-            serde_json::to_writer(&mut writer, record)?;
-            writer.write_all(b"\n")?;
-        }
-        writer.flush()?;
-        drop(writer);
-        file.as_file().sync_all()?;
-        file.persist(path)?;
-        Ok(())
-    };
-    attempt().with_context(|| {
-        format!("cannot write `{}`; hint: is the folder writable, and the disk not full?", path.display())
-    })
+    let mut lines = Vec::new();
+    for record in records {
+        serde_json::to_writer(&mut lines, record).with_context(|| format!("cannot write `{}`", path.display()))?;
+        lines.push(b'\n');
+    }
+    write_atomic(path, &lines)
 }
 
 /// A file that grows by a record at a time; what was appended survives the end of the process.
 #[derive(Debug)]
 pub struct Appender {
     file: File,
-    path: std::path::PathBuf,
+    path: PathBuf,
 }
 
 impl Appender {
