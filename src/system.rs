@@ -9,7 +9,7 @@ use crate::benchmarks::{Benchmark, Problem};
 use crate::executor::{ExecuteError, Execution, execute};
 use crate::llm::{LanguageModel, Price, Prices};
 use crate::operators::{Catalogue, Query, Solution, vote};
-use crate::plan::{Outcome, Plan, Schedule, Trace};
+use crate::plan::{OperatorId, Outcome, Plan, Schedule, Trace};
 use crate::sandbox::Evaluator;
 
 /// One query, solved by one plan. Serialises: no tensor, no handle.
@@ -71,6 +71,21 @@ impl System {
             .map(|operator| price(&operator.model).with_context(|| format!("price of operator `{}`", operator.name)))
             .collect::<Result<_>>()?;
         Ok(System { catalogue, benchmark, model, prices, schedule, evaluator: Evaluator::new() })
+    }
+
+    /// The same system, with operators that take another number of samples.
+    ///
+    /// # Errors
+    /// When the catalogue does not allow it.
+    pub fn with_samples(&self, samples: &[(OperatorId, u32)]) -> Result<Self> {
+        Ok(System {
+            catalogue: self.catalogue.with_samples(samples)?,
+            benchmark: self.benchmark.clone(),
+            model: self.model.clone(),
+            prices: self.prices.clone(),
+            schedule: self.schedule,
+            evaluator: Evaluator::new(),
+        })
     }
 
     /// The operators that plans are made of.

@@ -2,13 +2,18 @@
 
 mod baselines;
 mod config;
+mod controllers;
 mod data;
 mod evaluate;
 mod import;
 mod inspect;
 mod interrupt;
+mod methods;
 mod operators;
 mod output;
+mod plans;
+mod progress;
+mod results;
 mod run;
 mod session;
 mod train;

@@ -1,7 +1,12 @@
 //! The shape of a controller and where it departs from the published one.
 
-use anyhow::{Result, ensure};
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, ensure};
+use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
+
+use crate::checkpoint::Checkpoint;
 
 /// Divisor of the cosine scores before the softmax.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,10 +52,10 @@ pub struct ControllerConfig {
     /// Size of the query vector and of the operator embeddings.
     pub embedding: usize,
     /// `tau` of (E2), in [0, 1]: a layer is full once its probabilities sum to more.
-    pub threshold: f32,
+    pub threshold: f64,
     pub temperature: Temperature,
     /// The temperature before training.
-    pub initial_temperature: f32,
+    pub initial_temperature: f64,
     pub conditioning: Conditioning,
     /// Whether operators that cannot act are left out of the softmax.
     pub masked: bool,
@@ -83,6 +88,28 @@ impl ControllerConfig {
             log_probability: LogProbability::Marginal,
             ..Self::default()
         }
+    }
+
+    /// The published controller that a state dict belongs to: sizes from its tensors.
+    ///
+    /// # Errors
+    /// The tensors are not those of a controller.
+    pub fn of_state_dict(tensors: &BTreeMap<String, Tensor>) -> Result<Self> {
+        let first = "layers.0.query_encoder.weight";
+        let weight = tensors.get(first).with_context(|| format!("no tensor `{first}`: not a published controller"))?;
+        let (hidden, embedding) = weight.dims2().with_context(|| format!("tensor `{first}`: expected a matrix"))?;
+        let layers = (0..).take_while(|layer| tensors.contains_key(&format!("layers.{layer}.query_encoder.weight")));
+        Ok(ControllerConfig { layers: layers.count(), hidden, embedding, ..Self::published() })
+    }
+
+    /// The controller's own part of a checkpoint's configuration.
+    ///
+    /// # Errors
+    /// It is missing, or has settings that are not known here.
+    pub fn of_checkpoint(checkpoint: &Checkpoint) -> Result<Self> {
+        let settings = checkpoint.provenance.configuration.get("controller");
+        let settings = settings.context("the checkpoint's configuration has no `controller`")?;
+        serde_json::from_value(settings.clone()).context("the checkpoint's `controller` settings cannot be used")
     }
 
     /// # Errors

@@ -18,6 +18,7 @@ use candle_nn::ops::log_softmax;
 use super::batch::Batch;
 use super::layer::LayerWeights;
 use super::{ControllerConfig, LogProbability};
+use crate::checkpoint::Checkpoint;
 use crate::plan::{Kind, Plan};
 
 /// Stands for minus infinity before a softmax; finite, so that no gradient becomes NaN.
@@ -73,9 +74,21 @@ impl Controller {
         let controller = Self::build(config, kinds, operators, device, layer)?;
         let known: Vec<String> = controller.named_vars().map(|(name, _)| name).collect();
         for name in tensors.keys() {
-            ensure!(known.contains(name), "unexpected tensor `{name}`; hint: the configuration is of another controller");
+            ensure!(
+                known.contains(name),
+                "unexpected tensor `{name}`; hint: the configuration is of another controller"
+            );
         }
         Ok(controller)
+    }
+
+    /// The controller of a checkpoint; `kinds` are those of the operators of its catalogue.
+    ///
+    /// # Errors
+    /// As [`Controller::from_tensors`].
+    pub fn from_checkpoint(checkpoint: &Checkpoint, kinds: Vec<Kind>, device: &Device) -> Result<Self> {
+        let config = ControllerConfig::of_checkpoint(checkpoint)?;
+        Self::from_tensors(config, kinds, &checkpoint.operators, &checkpoint.weights, device)
     }
 
     fn build(
@@ -199,7 +212,7 @@ impl Controller {
 
         let learned: Vec<&Tensor> = self.layers.iter().flat_map(|layer| &layer.log_temperature).map(|v| &**v).collect();
         Ok(if learned.is_empty() {
-            (scores / f64::from(self.config.initial_temperature))?
+            (scores / self.config.initial_temperature)?
         } else {
             let scale = Tensor::cat(&learned, 0)?.neg()?.exp()?.reshape((self.config.layers, 1, 1))?;
             scores.broadcast_mul(&scale)?

@@ -2,16 +2,19 @@
 
 pub mod baselines;
 pub mod reference;
+mod rollout;
 pub mod statistics;
 mod summary;
 
+pub use rollout::evaluate;
 pub use statistics::{Difference, Estimate};
-pub use summary::{Comparison, Spread, Summary};
+pub use summary::{Comparison, Row, Spread, Summary, compare};
 
 use serde::{Deserialize, Serialize};
 
-use crate::plan::{CriticalPath, Schedule, critical_path};
+use crate::plan::Schedule;
 use crate::system::Episode;
+use crate::training::episode_path;
 
 /// One method on one pass over a split.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -51,17 +54,9 @@ pub struct Measures {
 }
 
 impl Objective {
-    /// The critical path of an episode in tokens (E4).
-    pub fn critical_path(&self, episode: &Episode) -> CriticalPath {
-        let mut durations = episode.trace.tokens();
-        // A trace that was edited by hand may not match its plan.
-        durations.resize(episode.plan.len(), 0.0);
-        critical_path(&self.schedule.dependencies(&episode.plan), &durations)
-    }
-
     /// All figures of an episode.
     pub fn measure(&self, episode: &Episode) -> Measures {
-        let path = self.critical_path(episode).length;
+        let path = episode_path(episode, self.schedule).length;
         let cost = episode.trace.cost();
         let ends = episode.trace.spans.iter().map(|span| span.started + span.latency.seconds);
         Measures {

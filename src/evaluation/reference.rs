@@ -9,6 +9,9 @@ use crate::system::Episode;
 use super::statistics::{mean, quantile};
 use super::{Evaluation, Objective};
 
+/// Name of the upper bound.
+pub const HINDSIGHT: &str = "best in hindsight";
+
 /// Ranges of question length for which the router chooses separately.
 const RANGES: usize = 4;
 
@@ -67,7 +70,7 @@ pub fn hindsight(problems: &[Problem], candidates: &[Evaluation], objective: &Ob
         let best = first_best(episodes.iter().map(|episode| objective.measure(episode).utility));
         best.and_then(|best| episodes.get(best).copied())
     };
-    assemble("best in hindsight", problems, solve)
+    assemble(HINDSIGHT, problems, solve)
 }
 
 fn words(problem: &Problem) -> usize {

@@ -18,7 +18,7 @@ pub struct Spread {
     pub p95: f64,
 }
 
-/// One method over all problems and seeds; a row of the table.
+/// One method over all problems and seeds.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     pub name: String,
@@ -75,6 +75,24 @@ impl Summary {
             layers: mean(&pooled(|episode| episode.layers)),
         }
     }
+}
+
+/// A method beside the trained controller; a row of the table.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Row {
+    pub summary: Summary,
+    /// By how much the trained controller beats this method; none for the controller itself.
+    pub gain: Option<Comparison>,
+}
+
+/// A row for each method, one evaluation per seed each, and the trained controller's row last.
+pub fn compare(methods: &[Vec<Evaluation>], trained: &[Evaluation], objective: &Objective) -> Vec<Row> {
+    let row = |runs: &Vec<Evaluation>| Row {
+        summary: Summary::new(runs, objective),
+        gain: Some(Comparison::new(trained, runs, objective)),
+    };
+    let last = Row { summary: Summary::new(trained, objective), gain: None };
+    methods.iter().map(row).chain([last]).collect()
 }
 
 /// By how much one method beats another, over the problems that both solved; every figure is ours minus theirs.
@@ -190,8 +208,8 @@ mod tests {
     fn a_trace_that_does_not_match_its_plan_is_no_panic() {
         let mut broken = episode("a", 1.0, 20);
         broken.trace.spans.pop();
-        assert_eq!(OBJECTIVE.critical_path(&broken).length, 10.0);
+        assert_eq!(OBJECTIVE.measure(&broken).path, 10.0);
         broken.plan = Plan::default();
-        assert_eq!(OBJECTIVE.critical_path(&broken).length, 0.0);
+        assert_eq!(OBJECTIVE.measure(&broken).path, 0.0);
     }
 }

@@ -1,6 +1,7 @@
 //! Language models: one request in, one completion out.
 
 mod cache;
+pub mod local;
 mod prices;
 mod scripted;
 

@@ -122,6 +122,20 @@ impl Catalogue {
         Ok(Catalogue { operators, prompts, text })
     }
 
+    /// The same catalogue, with operators that take another number of samples.
+    ///
+    /// # Errors
+    /// Names an operator that is not in the catalogue or takes no samples.
+    pub fn with_samples(&self, samples: &[(OperatorId, u32)]) -> Result<Self> {
+        let mut changed = self.clone();
+        for &(id, samples) in samples {
+            let operator = changed.operators.get_mut(id.index());
+            let operator = operator.filter(|operator| operator.kind == Kind::Generate);
+            operator.with_context(|| format!("expected a `generate` operator, found number {}", id.0))?.samples = samples;
+        }
+        Ok(changed)
+    }
+
     /// The operators, in the order of the file.
     pub fn operators(&self) -> &[Operator] {
         &self.operators
