@@ -177,7 +177,7 @@ def quantise(table):
     return np.rint(table / scales[:, None]).astype(np.int8), scales
 
 
-def agreement(student, teacher, most=600):
+def agreement(student, teacher, most=2000):
     """Spearman correlation of all pairwise cosines, and the share of the 10 nearest neighbours in common."""
     from scipy.stats import spearmanr
 
