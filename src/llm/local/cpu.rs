@@ -90,7 +90,9 @@ impl Network for CpuNetwork {
             for (offset, token) in tokens.iter().enumerate() {
                 let start = *token as usize * config.hidden;
                 let embedding = self.embedding.get(start..start + config.hidden);
-                x.extend(embedding.with_context(|| format!("expected tokens below {}, found {token}", config.vocabulary))?);
+                x.extend(
+                    embedding.with_context(|| format!("expected tokens below {}, found {token}", config.vocabulary))?,
+                );
                 rows.push((chunk, before + offset + 1));
                 rotations.push(config.rotation(before + offset));
             }
@@ -186,18 +188,18 @@ impl CpuCache {
     /// What a row sees that stands after `seen` tokens, itself included.
     fn runs(&self, layer: usize, seen: usize) -> Vec<Run<'_>> {
         let mut left = seen;
-        let shared = self.shared.iter().map(|(segment, tokens)| (segment.as_ref(), *tokens));
-        let run = |(segment, tokens): (&'_ Segment, usize)| {
+        let mut runs = Vec::with_capacity(self.shared.len() + 1);
+        for (segment, tokens) in
+            self.shared.iter().map(|(segment, tokens)| (&**segment, *tokens)).chain([(&self.own, left)])
+        {
             let positions = tokens.min(left);
-            left -= positions;
-            (segment, positions)
-        };
-        let run = shared.chain([(&self.own, usize::MAX)]).map(run).filter(|(_, positions)| *positions > 0);
-        run.map(|(segment, positions)| {
-            let KeysAndValues { keys, values } = &segment.layers[layer];
-            Run { positions, keys, values }
-        })
-        .collect()
+            if positions > 0 {
+                let KeysAndValues { keys, values } = &segment.layers[layer];
+                runs.push(Run { positions, keys, values });
+                left -= positions;
+            }
+        }
+        runs
     }
 }
 

@@ -15,7 +15,16 @@ mod tiny_model;
 
 use tiny_model::TinyModel;
 
-const TOKENS: [u32; 14] = [0, 5, 9, 33, 7, 7, 59, 12, 3, 3, 41, 20, 8, 2];
+/// More than a block of positions on either back end.
+const TOKENS: [u32; 70] = {
+    let mut tokens = [0; 70];
+    let mut position = 0;
+    while position < 70 {
+        tokens[position] = (position * position * 7 % 60) as u32;
+        position += 1;
+    }
+    tokens
+};
 
 /// Logits after each of [`TOKENS`].
 fn reference(model: &TinyModel) -> Vec<Vec<f32>> {
@@ -57,14 +66,14 @@ fn check<N: Network>(network: &N, expected: &[Vec<f32>]) {
         cache = next;
     }
 
-    // Forks of forks, in the same pass: each continues from a beginning of its own.
-    let mut second = cache.fork(9);
-    let mut forks: Vec<_> = vec![(&TOKENS[9..12], second.fork(9)), (&TOKENS[4..10], second.fork(4))];
-    forks.push((&TOKENS[13..14], cache.fork(13)));
-    assert_eq!(logits(network, &mut forks), [alone[11].clone(), alone[9].clone(), alone[13].clone()], "forks");
-    let mut third = forks.remove(0).1;
-    let mut forks = vec![(&TOKENS[12..13], third.fork(12)), (&TOKENS[11..12], third.fork(11))];
-    assert_eq!(logits(network, &mut forks), [alone[12].clone(), alone[11].clone()], "forks of forks");
+    // Each fork continues from a beginning of its own, then forks again.
+    let mut second = cache.fork(66);
+    let mut forks =
+        [(&TOKENS[66..68], second.fork(66)), (&TOKENS[40..65], second.fork(40)), (&TOKENS[13..], cache.fork(13))];
+    assert_eq!(logits(network, &mut forks), [67, 64, 69].map(|last| alone[last].clone()), "forks");
+    let [(_, mut third), ..] = forks;
+    let mut forks = [(&TOKENS[68..69], third.fork(68)), (&TOKENS[67..70], third.fork(67))];
+    assert_eq!(logits(network, &mut forks), [68, 69].map(|last| alone[last].clone()), "forks of forks");
 }
 
 #[test]
