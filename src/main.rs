@@ -1,1 +1,7 @@
-fn main() {}
+//! The `lamas` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    lamas::cli::main()
+}

@@ -1,4 +1,10 @@
-//! Tests of what the parts do together, one file a behaviour.
+//! Everything that is tested from outside, in one binary: a module for each behaviour.
 
+mod checkpoint;
+mod controller;
+mod executor;
 mod local_model;
-mod tiny_model;
+mod parity;
+mod report;
+mod tidy;
+mod training;

@@ -35,6 +35,16 @@ use super::{Completion, Error, Finish, LanguageModel, Request, Sampling, Timing}
 use crate::folder::Folder;
 use crate::plan::Usage;
 
+/// The built-in model, compiled into the binary.
+pub const ARITHMETIC_LLAMA: Folder = Folder::Embedded {
+    name: "models/arithmetic-llama",
+    files: &[
+        ("config.json", include_bytes!("../../../models/arithmetic-llama/config.json")),
+        ("tokenizer.json", include_bytes!("../../../models/arithmetic-llama/tokenizer.json")),
+        ("model.safetensors", include_bytes!("../../../models/arithmetic-llama/model.safetensors")),
+    ],
+};
+
 /// Where and how a local model runs.
 #[derive(Clone, Debug)]
 pub struct Options {
