@@ -29,10 +29,8 @@ pub fn run(args: Args) -> Result<()> {
     let split = Split::open(&session, &args.split)?;
     let seeds: Vec<u64> = (settings.seed..settings.seed + args.seeds.max(1)).collect();
     let methods = methods::measure_baselines(&session, &split, &seeds)?;
-    let rows: Vec<Row> = methods
-        .iter()
-        .map(|passes| Row { summary: Summary::new(passes, &session.objective), gain: None })
-        .collect();
+    let rows: Vec<Row> =
+        methods.iter().map(|passes| Row { summary: Summary::new(passes, &session.objective), gain: None }).collect();
     if args.json {
         println!("{}", serde_json::to_string_pretty(&rows)?);
     } else {

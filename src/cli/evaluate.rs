@@ -33,8 +33,11 @@ pub struct Args {
 
 pub fn run(args: Args) -> Result<()> {
     let settings = args.common.resolve(Preset::default())?;
-    let paths =
-        if args.checkpoint.is_dir() { controllers::checkpoints(&args.checkpoint) } else { vec![args.checkpoint.clone()] };
+    let paths = if args.checkpoint.is_dir() {
+        controllers::checkpoints(&args.checkpoint)
+    } else {
+        vec![args.checkpoint.clone()]
+    };
     ensure!(!paths.is_empty(), "expected checkpoints under `{}`, found none", args.checkpoint.display());
     let checkpoints = paths.iter().map(|path| Checkpoint::load(path)).collect::<Result<Vec<_>>>()?;
     let first = checkpoints.first().context("no checkpoint")?;

@@ -21,7 +21,8 @@ pub struct Args {
 pub fn run(args: Args) -> Result<()> {
     let checkpoint = Checkpoint::load(&args.checkpoint)?;
     let provenance = &checkpoint.provenance;
-    let catalogue = Catalogue::parse(provenance.catalogue.clone(), &format!("{} (catalogue)", args.checkpoint.display()))?;
+    let catalogue =
+        Catalogue::parse(provenance.catalogue.clone(), &format!("{} (catalogue)", args.checkpoint.display()))?;
     let operators: Vec<&str> = catalogue.operators().iter().map(|operator| operator.name.as_str()).collect();
     let parameters: usize = checkpoint.weights.values().map(|tensor| tensor.elem_count()).sum();
     if args.json {

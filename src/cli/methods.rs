@@ -65,7 +65,12 @@ pub fn measure_baselines(session: &Session, split: &Split, seeds: &[u64]) -> Res
     }
     let random = |seed, index: usize| {
         let problem = split.problems.get(index).map_or("", |problem| problem.id.as_str());
-        baselines::random_plan(&kinds, RANDOM_LAYERS, RANDOM_THRESHOLD, &mut random::stream(seed, &[&"random", &problem]))
+        baselines::random_plan(
+            &kinds,
+            RANDOM_LAYERS,
+            RANDOM_THRESHOLD,
+            &mut random::stream(seed, &[&"random", &problem]),
+        )
     };
     methods.push(measure(session, &session.system, "random controller", split, seeds, random)?);
     Ok(methods)

@@ -28,7 +28,8 @@ mod tests {
 
     #[test]
     fn an_error_is_one_line_without_repetitions_or_backtraces() {
-        let cut = Error::msg("shape mismatch\n   0: candle_core::error::Error::bt").context("cannot load `a.safetensors`");
+        let cut =
+            Error::msg("shape mismatch\n   0: candle_core::error::Error::bt").context("cannot load `a.safetensors`");
         assert_eq!(message(&cut), "cannot load `a.safetensors`: shape mismatch");
         let repeated = Error::msg("no such file").context("reading failed: no such file");
         assert_eq!(message(&repeated), "reading failed: no such file");

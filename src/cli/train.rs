@@ -95,7 +95,10 @@ pub fn run(args: Args) -> Result<()> {
         let job = Job { session: &session, settings: &settings, seed, folder: &folder, episodes: args.episodes };
         let outcome = job.train(&train, &validation, args.resume.is_some(), &stop)?;
         if !outcome.finished {
-            eprintln!("stopped; `lamas train --resume {}` goes on from here", folder.parent().unwrap_or(&folder).display());
+            eprintln!(
+                "stopped; `lamas train --resume {}` goes on from here",
+                folder.parent().unwrap_or(&folder).display()
+            );
             return Ok(());
         }
         histories.push(outcome.history);
@@ -242,7 +245,11 @@ struct Watcher {
 impl Watcher {
     fn new(seed: u64, config: &training::TrainingConfig, problems: usize) -> Self {
         let batches = problems.div_ceil(config.batch.max(1)) as u64;
-        Watcher { bar: bar(format!("train, seed {seed}"), batches * u64::from(config.epochs)), epochs: config.epochs, last: String::new() }
+        Watcher {
+            bar: bar(format!("train, seed {seed}"), batches * u64::from(config.epochs)),
+            epochs: config.epochs,
+            last: String::new(),
+        }
     }
 
     fn see(&mut self, event: &Event<'_>) {
@@ -291,7 +298,11 @@ fn panels(histories: &[Vec<EpochMetrics>]) -> Vec<Panel> {
         both("utility", |m| m.train.utility, |m| m.validation.utility),
         both("critical path, tokens", |m| m.train.critical_path, |m| m.validation.critical_path),
         both("cost per query, dollars", |m| m.train.cost, |m| m.validation.cost),
-        Panel { title: "entropy, nats per layer".into(), axis: "pass".into(), lines: vec![line("entropy", |m| m.entropy)] },
+        Panel {
+            title: "entropy, nats per layer".into(),
+            axis: "pass".into(),
+            lines: vec![line("entropy", |m| m.entropy)],
+        },
     ]
 }
 
@@ -299,5 +310,8 @@ fn panels(histories: &[Vec<EpochMetrics>]) -> Vec<Panel> {
 fn unused(name: &str) -> PathBuf {
     let first = Path::new(RUNS).join(name);
     let numbered = |number: u32| Path::new(RUNS).join(format!("{name}-{number}"));
-    std::iter::once(first).chain((2..).map(numbered)).find(|path| !path.exists()).unwrap_or_else(|| Path::new(RUNS).join(name))
+    std::iter::once(first)
+        .chain((2..).map(numbered))
+        .find(|path| !path.exists())
+        .unwrap_or_else(|| Path::new(RUNS).join(name))
 }

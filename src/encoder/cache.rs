@@ -144,7 +144,10 @@ mod tests {
         for folder in [None, Some(file.path().join("cache"))] {
             let encoder = lengths("lengths");
             for calls in 1..3 {
-                assert_eq!(encode_cached(&encoder, &["one"], folder.as_deref()).unwrap().row(0).unwrap(), [3.0; DIMENSION]);
+                assert_eq!(
+                    encode_cached(&encoder, &["one"], folder.as_deref()).unwrap().row(0).unwrap(),
+                    [3.0; DIMENSION]
+                );
                 assert_eq!(encoder.calls.load(Ordering::Relaxed), calls);
             }
         }

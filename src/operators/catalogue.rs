@@ -131,7 +131,8 @@ impl Catalogue {
         for &(id, samples) in samples {
             let operator = changed.operators.get_mut(id.index());
             let operator = operator.filter(|operator| operator.kind == Kind::Generate);
-            operator.with_context(|| format!("expected a `generate` operator, found number {}", id.0))?.samples = samples;
+            operator.with_context(|| format!("expected a `generate` operator, found number {}", id.0))?.samples =
+                samples;
         }
         Ok(changed)
     }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
-use rand::Rng;
+use rand::{Rng, SeedableRng};
 use serde_json::json;
 
 #[derive(Clone)]
@@ -83,7 +83,7 @@ impl TinyModel {
 
     /// Values of a size that keeps activations near 1 and the choice of words open.
     pub fn tensors(&self) -> HashMap<String, Tensor> {
-        let mut rng = lamas::random::stream(0, &[&"tiny model"]);
+        let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(0);
         let mut tensors = HashMap::new();
         let mut add = |name: String, shape: &[usize], low: f32, high: f32| {
             let values: Vec<f32> = (0..shape.iter().product()).map(|_| rng.random_range(low..high)).collect();

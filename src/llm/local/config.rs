@@ -186,7 +186,10 @@ fn frequencies(file: &File, head: usize) -> Result<Vec<f32>> {
                 let kept = ((turns - low) / (high - low)).clamp(0.0, 1.0);
                 frequency * (kept + (1.0 - kept) / factor)
             };
-            ensure!(factor > 0.0 && high > low, "expected a positive `factor` and `low_freq_factor` < `high_freq_factor`");
+            ensure!(
+                factor > 0.0 && high > low,
+                "expected a positive `factor` and `low_freq_factor` < `high_freq_factor`"
+            );
             Ok(plain.map(stretch).collect())
         }
         other => bail!("expected rope type `default` or `llama3`, found `{other}`"),
@@ -206,7 +209,8 @@ mod tests {
         let config = Config::parse(SOUND).unwrap();
         assert_eq!((config.head, config.key_value_heads, config.tied, config.ends), (4, 2, false, vec![1, 2]));
         assert_eq!(config.frequencies, [1.0, 0.01]);
-        let scaled = SOUND.replace("\"eos_token_id\"", "\"rope_parameters\": {\"rope_theta\": 100.0}, \"eos_token_id\"");
+        let scaled =
+            SOUND.replace("\"eos_token_id\"", "\"rope_parameters\": {\"rope_theta\": 100.0}, \"eos_token_id\"");
         assert_eq!(Config::parse(&scaled).unwrap().frequencies, [1.0, 0.1]);
     }
 

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use candle_core::{DType, Device, Tensor};
 
 use super::config::Config;
-use super::kernels::{self, Heads, Matrix, Run};
+use super::kernels::{self, Heads, LANES, Matrix, Run};
 use super::network::{Cache, Chunk, Network};
 use super::weights::Weights;
 use crate::folder::Folder;
@@ -73,7 +73,7 @@ impl Network for CpuNetwork {
     type Cache = CpuCache;
 
     fn empty(&self) -> CpuCache {
-        CpuCache { shared: Vec::new(), own: Segment::new(self.config.layers) }
+        CpuCache { shared: Vec::new(), own: Segment::new(&self.config) }
     }
 
     fn forward(&self, chunks: &mut [Chunk<CpuCache>]) -> Result<Vec<f32>> {
@@ -90,7 +90,9 @@ impl Network for CpuNetwork {
             for (offset, token) in tokens.iter().enumerate() {
                 let start = *token as usize * config.hidden;
                 let embedding = self.embedding.get(start..start + config.hidden);
-                x.extend(embedding.with_context(|| format!("expected tokens below {}, found {token}", config.vocabulary))?);
+                x.extend(
+                    embedding.with_context(|| format!("expected tokens below {}, found {token}", config.vocabulary))?,
+                );
                 rows.push((chunk, before + offset + 1));
                 rotations.push(config.rotation(before + offset));
             }
@@ -103,13 +105,11 @@ impl Network for CpuNetwork {
             for ((row, rotation), (chunk, _)) in projected.chunks_exact_mut(width).zip(&rotations).zip(&rows) {
                 kernels::rotate(&mut row[..queries + keys], rotation);
                 let (new_keys, new_values) = row[queries..].split_at(keys);
-                let (own_keys, own_values) = &mut chunks[*chunk].cache.own.layers[index];
-                own_keys.extend_from_slice(new_keys);
-                own_values.extend_from_slice(new_values);
+                chunks[*chunk].cache.own.layers[index].push(new_keys, new_values, config.head);
             }
-            let attended = kernels::attend_rows(heads, &projected, width, positions, |row| {
+            let attended = kernels::attend(heads, &projected, width, positions, |row| {
                 let (chunk, seen) = rows[row];
-                chunks[chunk].cache.runs(index, seen, keys)
+                chunks[chunk].cache.runs(index, seen)
             });
             kernels::add(&mut x, &layer.attention_output.multiply(&attended));
             let normal = kernels::rms_norm(&x, &layer.feed_forward_norm, config.epsilon);
@@ -134,15 +134,49 @@ pub struct CpuCache {
     own: Segment,
 }
 
-/// Keys and values of consecutive tokens, for each layer (tokens, key_value_heads * head).
+/// Keys and values of consecutive tokens, for each layer.
 struct Segment {
-    layers: Vec<(Vec<f32>, Vec<f32>)>,
+    layers: Vec<KeysAndValues>,
     tokens: usize,
 }
 
+/// Laid out as in [`Run`].
+#[derive(Clone)]
+struct KeysAndValues {
+    keys: Vec<[f32; LANES]>,
+    values: Vec<Vec<[f32; LANES]>>,
+}
+
 impl Segment {
-    fn new(layers: usize) -> Self {
-        Segment { layers: vec![(Vec::new(), Vec::new()); layers], tokens: 0 }
+    fn new(config: &Config) -> Self {
+        let panels = config.key_value_heads * config.head.div_ceil(LANES);
+        Segment { layers: vec![KeysAndValues::empty(panels); config.layers], tokens: 0 }
+    }
+
+    /// One of the same shape without tokens.
+    fn emptied(&self) -> Self {
+        let layers = self.layers.iter().map(|layer| KeysAndValues::empty(layer.values.len())).collect();
+        Segment { layers, tokens: 0 }
+    }
+}
+
+impl KeysAndValues {
+    fn empty(panels: usize) -> Self {
+        KeysAndValues { keys: Vec::new(), values: vec![Vec::new(); panels] }
+    }
+
+    fn push(&mut self, key: &[f32], value: &[f32], head: usize) {
+        let position = self.values.first().map_or(0, Vec::len);
+        self.keys.resize((position / LANES + 1) * key.len(), [0.0; LANES]);
+        for (lanes, key) in self.keys[position / LANES * key.len()..].iter_mut().zip(key) {
+            lanes[position % LANES] = *key;
+        }
+        let parts = value.chunks_exact(head).flat_map(|head| head.chunks(LANES));
+        for (panel, part) in self.values.iter_mut().zip(parts) {
+            let mut lanes = [0.0; LANES];
+            lanes[..part.len()].copy_from_slice(part);
+            panel.push(lanes);
+        }
     }
 }
 
@@ -152,26 +186,28 @@ impl CpuCache {
     }
 
     /// What a row sees that stands after `seen` tokens, itself included.
-    fn runs(&self, layer: usize, seen: usize, width: usize) -> Vec<Run<'_>> {
+    fn runs(&self, layer: usize, seen: usize) -> Vec<Run<'_>> {
         let mut left = seen;
-        let shared = self.shared.iter().map(|(segment, tokens)| (segment.as_ref(), *tokens));
-        shared
-            .chain([(&self.own, usize::MAX)])
-            .map(|(segment, tokens)| {
-                let tokens = tokens.min(left);
-                left -= tokens;
-                let (keys, values) = &segment.layers[layer];
-                Run { keys: &keys[..tokens * width], values: &values[..tokens * width] }
-            })
-            .collect()
+        let mut runs = Vec::with_capacity(self.shared.len() + 1);
+        for (segment, tokens) in
+            self.shared.iter().map(|(segment, tokens)| (&**segment, *tokens)).chain([(&self.own, left)])
+        {
+            let positions = tokens.min(left);
+            if positions > 0 {
+                let KeysAndValues { keys, values } = &segment.layers[layer];
+                runs.push(Run { positions, keys, values });
+                left -= positions;
+            }
+        }
+        runs
     }
 }
 
 impl Cache for CpuCache {
     fn fork(&mut self, tokens: usize) -> Self {
-        let layers = self.own.layers.len();
+        let empty = self.own.emptied();
         if self.own.tokens > 0 {
-            let own = std::mem::replace(&mut self.own, Segment::new(layers));
+            let own = std::mem::replace(&mut self.own, empty.emptied());
             let tokens = own.tokens;
             self.shared.push((Arc::new(own), tokens));
         }
@@ -184,6 +220,6 @@ impl Cache for CpuCache {
                 left -= tokens;
             }
         }
-        CpuCache { shared, own: Segment::new(layers) }
+        CpuCache { shared, own: empty }
     }
 }

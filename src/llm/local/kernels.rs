@@ -4,11 +4,13 @@
 //! multiply-add is fused on every machine. So a row's result has the same bits whatever rows stand beside it, whatever
 //! the number of threads and whatever the width of the processor's vectors.
 
-use pulp::Arch;
+use multiversion::multiversion;
 use rayon::prelude::*;
 
 /// Outputs computed side by side; weights are stored so that these are neighbours.
-const LANES: usize = 32;
+pub const LANES: usize = 32;
+/// Inputs added to a sum between reading and writing it.
+const STEPS: usize = 8;
 /// Multiply-adds below which waking other threads costs more than it saves.
 const WORTH_SHARING: usize = 1 << 23;
 
@@ -35,42 +37,17 @@ impl Matrix {
 
     /// `x W^T`: (rows, inputs) to (rows, outputs).
     pub fn multiply(&self, x: &[f32]) -> Vec<f32> {
-        // A tile of sums fills the vector registers and no more.
-        match (x.len() / self.inputs, Arch::new()) {
-            (1, _) => self.tiles::<1>(x),
-            #[cfg(target_arch = "x86_64")]
-            (_, Arch::V4(_)) => self.tiles::<8>(x),
-            _ => self.tiles::<3>(x),
-        }
-    }
-
-    fn tiles<const ROWS: usize>(&self, x: &[f32]) -> Vec<f32> {
         let rows = x.len() / self.inputs;
-        let mut blocks = vec![[0.0; ROWS]; rows.div_ceil(ROWS) * self.inputs];
-        for (row, values) in x.chunks_exact(self.inputs).enumerate() {
-            let block = &mut blocks[row / ROWS * self.inputs..][..self.inputs];
-            for (column, value) in block.iter_mut().zip(values) {
-                column[row % ROWS] = *value;
-            }
-        }
-        let padded = rows.next_multiple_of(ROWS);
-        let mut sums = vec![[0.0; LANES]; padded * self.panels.len() / self.inputs];
-        let arch = Arch::new();
-        let column = |(panel, sums): (&[[f32; LANES]], &mut [[f32; LANES]])| {
-            arch.dispatch(|| {
-                for (block, sums) in blocks.chunks_exact(self.inputs).zip(sums.as_chunks_mut::<ROWS>().0) {
-                    *sums = tile(panel, block);
-                }
-            });
-        };
-        if worth_sharing(padded * self.inputs * self.outputs) {
-            self.panels.par_chunks_exact(self.inputs).zip(sums.par_chunks_exact_mut(padded)).for_each(column);
+        let mut sums = vec![[0.0; LANES]; rows * self.panels.len() / self.inputs];
+        let column = |(panel, sums): (&[[f32; LANES]], &mut [[f32; LANES]])| accumulate_rows(panel, x, sums);
+        if worth_sharing(x.len() * self.outputs) {
+            self.panels.par_chunks_exact(self.inputs).zip(sums.par_chunks_exact_mut(rows)).for_each(column);
         } else {
-            self.panels.chunks_exact(self.inputs).zip(sums.chunks_exact_mut(padded)).for_each(column);
+            self.panels.chunks_exact(self.inputs).zip(sums.chunks_exact_mut(rows)).for_each(column);
         }
         let mut y = vec![0.0; rows * self.outputs];
         for (row, y) in y.chunks_exact_mut(self.outputs).enumerate() {
-            for (y, sums) in y.chunks_mut(LANES).zip(sums.chunks_exact(padded)) {
+            for (y, sums) in y.chunks_mut(LANES).zip(sums.chunks_exact(rows)) {
                 y.copy_from_slice(&sums[row][..y.len()]);
             }
         }
@@ -78,18 +55,32 @@ impl Matrix {
     }
 }
 
-/// Sums over the inputs, in their order.
+#[multiversion(targets("x86_64+avx+avx2+fma+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx+avx2+fma"))]
+fn accumulate_rows(panel: &[[f32; LANES]], x: &[f32], sums: &mut [[f32; LANES]]) {
+    accumulate(panel, x, sums);
+}
+
+/// Adds `x` (rows, inputs) times the panel (inputs, LANES) to the sums (rows, LANES), input after input.
 #[inline(always)]
-fn tile<const ROWS: usize>(panel: &[[f32; LANES]], block: &[[f32; ROWS]]) -> [[f32; LANES]; ROWS] {
-    let mut sums = [[0.0f32; LANES]; ROWS];
-    for (weights, values) in panel.iter().zip(block) {
-        for (sums, value) in sums.iter_mut().zip(values) {
-            for (sum, weight) in sums.iter_mut().zip(weights) {
-                *sum = value.mul_add(*weight, *sum);
+fn accumulate(panel: &[[f32; LANES]], x: &[f32], sums: &mut [[f32; LANES]]) {
+    let (whole, rest) = panel.as_chunks::<STEPS>();
+    for (step, weights) in whole.iter().enumerate() {
+        for (x, sums) in x.chunks_exact(panel.len()).zip(sums.iter_mut()) {
+            let x = &x.as_chunks::<STEPS>().0[step];
+            for (lane, sum) in sums.iter_mut().enumerate() {
+                for (x, weights) in x.iter().zip(weights) {
+                    *sum = x.mul_add(weights[lane], *sum);
+                }
             }
         }
     }
-    sums
+    for (x, sums) in x.chunks_exact(panel.len()).zip(sums) {
+        for (x, weights) in x[panel.len() - rest.len()..].iter().zip(rest) {
+            for (sum, weight) in sums.iter_mut().zip(weights) {
+                *sum = x.mul_add(*weight, *sum);
+            }
+        }
+    }
 }
 
 /// Whether so many multiply-adds are worth more than one thread.
@@ -98,30 +89,28 @@ fn worth_sharing(multiply_adds: usize) -> bool {
 }
 
 /// `x / sqrt(mean(x^2) + epsilon) * weight`, for each row.
+#[multiversion(targets("x86_64+avx+avx2+fma+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx+avx2+fma"))]
 pub fn rms_norm(x: &[f32], weight: &[f32], epsilon: f32) -> Vec<f32> {
     let mut y = vec![0.0; x.len()];
-    Arch::new().dispatch(|| {
-        for (x, y) in x.chunks_exact(weight.len()).zip(y.chunks_exact_mut(weight.len())) {
-            let scale = 1.0 / (dot(x, x) / weight.len() as f32 + epsilon).sqrt();
-            for ((y, x), weight) in y.iter_mut().zip(x).zip(weight) {
-                *y = x * scale * weight;
-            }
+    for (x, y) in x.chunks_exact(weight.len()).zip(y.chunks_exact_mut(weight.len())) {
+        let scale = 1.0 / (dot(x, x) / weight.len() as f32 + epsilon).sqrt();
+        for ((y, x), weight) in y.iter_mut().zip(x).zip(weight) {
+            *y = x * scale * weight;
         }
-    });
+    }
     y
 }
 
 /// `silu(gate) * up` for rows of gate and up side by side: (rows, 2 width) to (rows, width).
+#[multiversion(targets("x86_64+avx+avx2+fma+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx+avx2+fma"))]
 pub fn swiglu(x: &[f32], width: usize) -> Vec<f32> {
     let mut y = vec![0.0; x.len() / 2];
-    Arch::new().dispatch(|| {
-        for (x, y) in x.chunks_exact(2 * width).zip(y.chunks_exact_mut(width)) {
-            let (gate, up) = x.split_at(width);
-            for ((y, gate), up) in y.iter_mut().zip(gate).zip(up) {
-                *y = gate / (1.0 + exp(-gate)) * up;
-            }
+    for (x, y) in x.chunks_exact(2 * width).zip(y.chunks_exact_mut(width)) {
+        let (gate, up) = x.split_at(width);
+        for ((y, gate), up) in y.iter_mut().zip(gate).zip(up) {
+            *y = gate / (1.0 + exp(-gate)) * up;
         }
-    });
+    }
     y
 }
 
@@ -140,11 +129,14 @@ pub fn rotate(x: &mut [f32], (cosines, sines): &(Vec<f32>, Vec<f32>)) {
     }
 }
 
-/// Keys and values of consecutive positions, each (positions, key_value_heads * head).
+/// Keys and values of consecutive positions, as panels for the products of attention.
 #[derive(Clone, Copy)]
 pub struct Run<'a> {
-    pub keys: &'a [f32],
-    pub values: &'a [f32],
+    pub positions: usize,
+    /// For each `LANES` positions (key heads * size) rows: scores of neighbouring positions are neighbours.
+    pub keys: &'a [[f32; LANES]],
+    /// For each head and each `LANES` of its dimensions one row a position.
+    pub values: &'a [Vec<[f32; LANES]>],
 }
 
 /// Sizes of an attention layer.
@@ -157,36 +149,40 @@ pub struct Heads {
 }
 
 /// Attention of one row: `softmax(q K^T / sqrt(size)) V` for each head, over the positions of all runs.
-pub fn attend(heads: Heads, query: &[f32], runs: &[Run], output: &mut [f32]) {
-    let width = heads.keys * heads.size;
-    let scale = 1.0 / (heads.size as f32).sqrt();
-    let positions = runs.iter().map(|run| run.keys.len() / width).sum();
-    let mut weights = Vec::with_capacity(positions);
-    Arch::new().dispatch(|| {
-        for (index, (query, output)) in
-            query.chunks_exact(heads.size).zip(output.chunks_exact_mut(heads.size)).enumerate()
-        {
-            let start = index / (heads.queries / heads.keys) * heads.size;
-            weights.clear();
-            for run in runs {
-                let keys = run.keys.chunks_exact(width);
-                weights.extend(keys.map(|key| dot(query, &key[start..start + heads.size]) * scale));
+#[multiversion(targets("x86_64+avx+avx2+fma+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx+avx2+fma"))]
+fn attend_row(heads: Heads, query: &[f32], runs: &[Run], output: &mut [f32]) {
+    let (size, width) = (heads.size, heads.keys * heads.size);
+    let scale = 1.0 / (size as f32).sqrt();
+    let mut weights = Vec::with_capacity(runs.iter().map(|run| run.positions).sum());
+    for (index, (query, output)) in query.chunks_exact(size).zip(output.chunks_exact_mut(size)).enumerate() {
+        let head = index / (heads.queries / heads.keys);
+        weights.clear();
+        for run in runs {
+            let end = weights.len() + run.positions;
+            for keys in run.keys.chunks_exact(width).take(run.positions.div_ceil(LANES)) {
+                let mut scores = [[0.0; LANES]];
+                accumulate(&keys[head * size..][..size], query, &mut scores);
+                weights.extend(scores[0].map(|score| score * scale));
             }
-            let total = exponentials(&mut weights);
-            output.fill(0.0);
-            let values = runs.iter().flat_map(|run| run.values.chunks_exact(width));
-            for (weight, value) in weights.iter().zip(values) {
-                for (output, value) in output.iter_mut().zip(&value[start..start + heads.size]) {
-                    *output = weight.mul_add(*value, *output);
-                }
-            }
-            output.iter_mut().for_each(|output| *output /= total);
+            weights.truncate(end);
         }
-    });
+        let total = exponentials(&mut weights);
+        let first = head * size.div_ceil(LANES);
+        for (panel, output) in (first..).zip(output.chunks_mut(LANES)) {
+            let mut sums = [[0.0; LANES]];
+            let mut weights = weights.as_slice();
+            for run in runs {
+                let (here, later) = weights.split_at(run.positions);
+                accumulate(&run.values[panel][..run.positions], here, &mut sums);
+                weights = later;
+            }
+            output.iter_mut().zip(sums[0]).for_each(|(output, sum)| *output = sum / total);
+        }
+    }
 }
 
 /// Attention of many rows, shared among threads where that pays; `runs` tells what a row sees.
-pub fn attend_rows<'a>(
+pub fn attend<'a>(
     heads: Heads,
     queries: &[f32],
     stride: usize,
@@ -196,7 +192,7 @@ pub fn attend_rows<'a>(
     let width = heads.queries * heads.size;
     let mut output = vec![0.0; queries.len() / stride * width];
     let row = |(row, output): (usize, &mut [f32])| {
-        attend(heads, &queries[row * stride..][..width], &runs(row), output);
+        attend_row(heads, &queries[row * stride..][..width], &runs(row), output);
     };
     if worth_sharing(2 * positions * width) {
         output.par_chunks_exact_mut(width).enumerate().for_each(row);
@@ -207,8 +203,9 @@ pub fn attend_rows<'a>(
 }
 
 /// Turns `x` into `exp(x - max)` and gives the sum.
+#[multiversion(targets("x86_64+avx+avx2+fma+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx+avx2+fma"))]
 pub fn softmax_numerators(x: &mut [f32]) -> f32 {
-    Arch::new().dispatch(|| exponentials(x))
+    exponentials(x)
 }
 
 #[inline(always)]
@@ -322,7 +319,7 @@ mod tests {
         for step in -8700..=8800 {
             let x = step as f32 / 100.0;
             let exact = f64::from(x).exp();
-            let found = f64::from(Arch::new().dispatch(|| exp(x)));
+            let found = f64::from(exp(x));
             assert!((found / exact - 1.0).abs() < 2e-7, "exp({x}) = {exact}, found {found}");
         }
         assert!(exp(f32::NAN).is_nan());

@@ -5,9 +5,12 @@
 
 mod config;
 mod cpu;
+mod device;
 mod engine;
 mod kernels;
 mod network;
+#[cfg(test)]
+mod parity;
 mod prompts;
 mod sampler;
 mod weights;
@@ -24,8 +27,9 @@ use tokio::sync::oneshot;
 
 use self::config::Config;
 use self::cpu::CpuNetwork;
+use self::device::DeviceNetwork;
 use self::engine::{Answer, Engine, Job, Limits};
-use self::network::Network;
+use self::network::{Chunk, Network};
 use self::sampler::Sampler;
 use super::{Completion, Error, Finish, LanguageModel, Request, Sampling, Timing};
 use crate::folder::Folder;
@@ -87,7 +91,13 @@ impl LocalModel {
             ends: config.ends.clone(),
             jobs,
         };
-        start(CpuNetwork::load(folder, config.clone())?, config, tokenizer, options, received)?;
+        match &options.device {
+            Device::Cpu => start(CpuNetwork::load(folder, config.clone())?, config, tokenizer, options, received)?,
+            device => {
+                let network = DeviceNetwork::load(folder, config.clone(), device, options.dtype)?;
+                start(network, config, tokenizer, options, received)?;
+            }
+        }
         Ok(model)
     }
 
@@ -158,6 +168,23 @@ impl LanguageModel for LocalModel {
 
     fn id(&self) -> &str {
         &self.id
+    }
+}
+
+/// Logits of the token after `tokens`: for a comparison with other implementations.
+///
+/// # Errors
+/// Those of [`LocalModel::load`]; no token, or one outside the vocabulary.
+pub fn logits(folder: &Folder, options: &Options, tokens: &[u32]) -> Result<Vec<f32>> {
+    let config = Config::load(folder)?;
+    let known = tokens.iter().all(|token| (*token as usize) < config.vocabulary);
+    ensure!(known && !tokens.is_empty(), "expected tokens below {}, found {tokens:?}", config.vocabulary);
+    fn run(network: &impl Network, tokens: &[u32]) -> Result<Vec<f32>> {
+        network.forward(&mut [Chunk { tokens, cache: &mut network.empty() }])
+    }
+    match &options.device {
+        Device::Cpu => run(&CpuNetwork::load(folder, config)?, tokens),
+        device => run(&DeviceNetwork::load(folder, config, device, options.dtype)?, tokens),
     }
 }
 

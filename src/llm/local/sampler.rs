@@ -32,7 +32,8 @@ impl Sampler {
             return None;
         }
         if self.temperature == 0.0 {
-            let first_best = |best: usize, (token, logit): (usize, &f32)| if *logit > logits[best] { token } else { best };
+            let first_best =
+                |best: usize, (token, logit): (usize, &f32)| if *logit > logits[best] { token } else { best };
             return Some(logits.iter().enumerate().fold(0, first_best) as u32);
         }
         let mut weights: Vec<f32> = logits.iter().map(|logit| logit / self.temperature).collect();
