@@ -131,8 +131,10 @@ impl Evaluator {
         if let Ok(number) = expression.parse() {
             return Ok(number);
         }
-        if let Some((left, pick, right)) = split_at_pick(expression) {
-            return Ok(pick(self.evaluate(left, scope)?, self.evaluate(right, scope)?));
+        if let Some((at, word)) = PICKS.iter().filter_map(|word| Some((last_word(expression, word)?, *word))).max() {
+            let left = self.evaluate(expression[..at].trim(), scope)?;
+            let right = self.evaluate(expression[at + word.len()..].trim(), scope)?;
+            return Ok(if word == "max" { left.max(right) } else { left.min(right) });
         }
         let unreadable = || ProgramError::Expression(expression.to_owned());
         let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || " +-*/%()".contains(c);
@@ -146,12 +148,9 @@ impl Evaluator {
     }
 }
 
-/// Splits at the last `max` or `min`.
-fn split_at_pick(expression: &str) -> Option<(&str, fn(i64, i64) -> i64, &str)> {
-    let at = PICKS.iter().filter_map(|word| expression.rfind(&format!(" {word} "))).max()?;
-    let (left, rest) = (&expression[..at], &expression[at + 1..]);
-    let pick = if rest.starts_with("max") { i64::max } else { i64::min };
-    Some((left.trim(), pick, rest[3..].trim()))
+/// Where `word` last stands between spaces.
+fn last_word(text: &str, word: &str) -> Option<usize> {
+    text.rfind(&format!(" {word} ")).map(|space| space + 1)
 }
 
 fn exact_quotient(a: i64, b: i64) -> Result<i64, Box<EvalAltResult>> {
