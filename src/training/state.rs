@@ -80,7 +80,7 @@ impl State {
             learner.controller.tensors()?.into_iter().map(|(name, tensor)| (WEIGHTS.to_string() + &name, tensor)),
         );
         tensors.extend(self.best_weights.iter().map(|(name, tensor)| (BEST.to_string() + name, tensor.clone())));
-        tensors.extend(learner.adam.moments().map(|(name, tensor)| (name, tensor.clone())));
+        tensors.extend(learner.adam.moments()?);
         let text = LearnerState { step: learner.adam.steps(), averages: learner.averages.clone() };
         let metadata = BTreeMap::from([
             ("identity".to_string(), identity.to_string()),
