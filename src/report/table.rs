@@ -51,14 +51,14 @@ pub fn table(rows: &[Row], styled: bool) -> String {
     table.lines().map(|line| line.trim_end().to_string()).collect::<Vec<_>>().join("\n")
 }
 
-/// One line that says how to read the table.
+/// Two lines that say how to read the table.
 pub fn legend(rows: &[Row]) -> String {
     let Summary { problems, seeds, .. } = rows.last().map(|row| row.summary.clone()).unwrap_or_default();
     let failed: usize = rows.iter().map(|row| row.summary.failed).sum();
     let failures = if failed == 0 { String::new() } else { format!("; {failed} queries failed and are left out") };
     format!(
-        "{problems} problems, trained controller: {seeds} seed{}; \u{b1} 95 % interval over problems; gains: in utility, paired; \
-         cost: one pass over the split{failures}",
+        "{problems} problems, trained controller: {seeds} seed{}; \u{b1} 95 % interval over problems\n\
+         gains: in utility, paired by problem; cost: one pass over the split{failures}",
         if seeds == 1 { "" } else { "s" },
     )
 }
@@ -139,7 +139,8 @@ mod tests {
         trained controller  0.910 ±.021  0.840 ±.021                41.3   38  128  0.234  0.568  2.2/1.5
         ");
         insta::assert_snapshot!(legend(&rows), @r"
-        400 problems, trained controller: 3 seeds; ± 95 % interval over problems; gains: in utility, paired; cost: one pass over the split
+        400 problems, trained controller: 3 seeds; ± 95 % interval over problems
+        gains: in utility, paired by problem; cost: one pass over the split
         ");
         assert!(table(&rows, true).contains("\u{1b}[1m"));
         assert!(!text.contains('\u{1b}'));
