@@ -128,7 +128,7 @@ fn by_group(
         .map(|passes| {
             let mut figures: BTreeMap<&str, Vec<(f64, f64)>> = BTreeMap::new();
             for episode in passes.iter().flat_map(|pass| &pass.episodes) {
-                let path = session.objective.critical_path(episode).length;
+                let path = session.objective.measure(episode).path;
                 figures.entry(&episode.problem).or_default().push((episode.score, path));
             }
             figures

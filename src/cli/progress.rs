@@ -35,7 +35,7 @@ impl<'a> Running<'a> {
     /// Takes in one episode and moves the bar on.
     pub fn see(&mut self, episode: &Episode) {
         self.score += episode.score;
-        self.path += self.objective.critical_path(episode).length;
+        self.path += self.objective.measure(episode).path;
         self.count += 1;
         let count = f64::from(self.count);
         self.bar.set_message(format!("score {:.3}  path {:.1}", self.score / count, self.path / count));

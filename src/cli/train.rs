@@ -161,12 +161,12 @@ impl Job<'_> {
         let mut log = self.episodes.then(|| Appender::open(&folder.join("episodes.jsonl"))).transpose()?;
         let mut watcher = Watcher::new(seed, &settings.training, train.ids.len());
         let mut failure = None;
-        let training = training::train(setup, &mut |event| {
+        let mut notify = |event: Event<'_>| {
             let kept = log.as_mut().map_or(Ok(()), |log| keep(log, &event));
             failure = failure.take().or(kept.err());
             watcher.see(&event);
-        });
-        let outcome = session.runtime.block_on(training);
+        };
+        let outcome = session.runtime.block_on(training::train(setup, &mut notify));
         watcher.finish();
         let outcome = outcome?;
         if let Some(failure) = failure {

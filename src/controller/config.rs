@@ -52,10 +52,10 @@ pub struct ControllerConfig {
     /// Size of the query vector and of the operator embeddings.
     pub embedding: usize,
     /// `tau` of (E2), in [0, 1]: a layer is full once its probabilities sum to more.
-    pub threshold: f32,
+    pub threshold: f64,
     pub temperature: Temperature,
     /// The temperature before training.
-    pub initial_temperature: f32,
+    pub initial_temperature: f64,
     pub conditioning: Conditioning,
     /// Whether operators that cannot act are left out of the softmax.
     pub masked: bool,

@@ -24,7 +24,7 @@ impl LayerWeights {
     pub fn new(config: &ControllerConfig, layer: usize, seed: u64, device: &Device) -> Result<Self> {
         Self::build(config, layer, |name, shape, fan_in| {
             if name.ends_with("log_temperature") {
-                return Ok(Tensor::full(config.initial_temperature.ln(), shape, device)?);
+                return Ok(Tensor::full(config.initial_temperature.ln() as f32, shape, device)?);
             }
             let bound = 1.0 / (fan_in as f32).sqrt();
             let mut rng = random::stream(seed, &[&"controller", &name]);

@@ -74,7 +74,10 @@ impl Controller {
         let controller = Self::build(config, kinds, operators, device, layer)?;
         let known: Vec<String> = controller.named_vars().map(|(name, _)| name).collect();
         for name in tensors.keys() {
-            ensure!(known.contains(name), "unexpected tensor `{name}`; hint: the configuration is of another controller");
+            ensure!(
+                known.contains(name),
+                "unexpected tensor `{name}`; hint: the configuration is of another controller"
+            );
         }
         Ok(controller)
     }
@@ -209,7 +212,7 @@ impl Controller {
 
         let learned: Vec<&Tensor> = self.layers.iter().flat_map(|layer| &layer.log_temperature).map(|v| &**v).collect();
         Ok(if learned.is_empty() {
-            (scores / f64::from(self.config.initial_temperature))?
+            (scores / self.config.initial_temperature)?
         } else {
             let scale = Tensor::cat(&learned, 0)?.neg()?.exp()?.reshape((self.config.layers, 1, 1))?;
             scores.broadcast_mul(&scale)?

@@ -2,10 +2,10 @@
 //!
 //! [`Controller`] is the side that learns (tensors, gradients), [`Policy`] the side that acts (plain numbers).
 
+mod batch;
 mod config;
 mod layer;
 mod learning;
-mod batch;
 mod policy;
 
 pub use config::{Conditioning, ControllerConfig, LogProbability, Temperature};

@@ -50,7 +50,7 @@ impl Policy {
                 of_previous: numbers(&of_previous.get(index)?)?,
                 temperature: match &layer.log_temperature {
                     Some(log_temperature) => log_temperature.get(0)?.to_scalar::<f32>()?.exp(),
-                    None => config.initial_temperature,
+                    None => config.initial_temperature as f32,
                 },
             });
         }
@@ -119,8 +119,9 @@ impl Policy {
             let probabilities = self.layer_probabilities(query, &plan.layers);
             let mut left: Vec<usize> = (0..kinds.len()).filter(|&operator| probabilities[operator] != 0.0).collect();
             let mut layer = Layer::default();
+            let threshold = config.threshold as f32;
             let mut mass = 0.0;
-            while !left.is_empty() && (layer.operators.is_empty() || mass <= config.threshold) {
+            while !left.is_empty() && (layer.operators.is_empty() || mass <= threshold) {
                 let operator = left.remove(next(&probabilities, &left));
                 mass += probabilities[operator];
                 layer.operators.push(OperatorId(operator as u16));

@@ -2,6 +2,7 @@
 //!
 //! `static` is a table of token vectors inside the binary, `minilm` the transformer that the table was distilled from.
 
+pub mod cache;
 pub mod minilm;
 pub mod static_table;
 
@@ -14,6 +15,7 @@ use candle_core::{Device, Tensor};
 
 use crate::folder::Folder;
 
+pub use cache::{cache_folder, encode_cached};
 pub use minilm::MiniLm;
 pub use static_table::StaticTable;
 

@@ -73,7 +73,10 @@ impl Adam {
     /// The moments by name, to be saved.
     pub fn moments(&self) -> impl Iterator<Item = (String, &Tensor)> {
         self.parameters.iter().flat_map(|parameter| {
-            [(format!("first.{}", parameter.name), &parameter.first), (format!("second.{}", parameter.name), &parameter.second)]
+            [
+                (format!("first.{}", parameter.name), &parameter.first),
+                (format!("second.{}", parameter.name), &parameter.second),
+            ]
         })
     }
 

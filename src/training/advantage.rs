@@ -54,12 +54,7 @@ pub struct Sample {
 /// The advantage of every choice of every sample, in order; `scaled` divides by the moving standard deviation.
 ///
 /// Updates the moving averages with this batch first, as published.
-pub fn advantages(
-    samples: &[Sample],
-    baseline: Baseline,
-    scaled: bool,
-    averages: &mut MovingAverages,
-) -> Vec<f64> {
+pub fn advantages(samples: &[Sample], baseline: Baseline, scaled: bool, averages: &mut MovingAverages) -> Vec<f64> {
     let totals: Vec<f64> = samples.iter().flat_map(|sample| sample.utilities.totals()).collect();
     averages.update(&totals);
     let mut advantages = match baseline {

@@ -21,12 +21,13 @@ pub fn episode_loss(log_probs: &Tensor, advantages: &Tensor, episodes: usize) ->
     Ok(((log_probs * advantages)?.sum_all()? / -(episodes.max(1) as f64))?)
 }
 
-/// The gradients of `vars`, scaled down together so that their Euclidean norm is at most `clip`; with the norm before.
+/// The gradients of `vars`, scaled down together so that their Euclidean norm is at most `clip` (0 for no
+/// limit); with the norm before.
 /// A variable that the loss does not reach has no gradient.
 ///
 /// # Errors
 /// The device failed.
-pub fn gradients(store: &GradStore, vars: &[Var], clip: Option<f64>) -> Result<(Vec<Option<Tensor>>, f64)> {
+pub fn gradients(store: &GradStore, vars: &[Var], clip: f64) -> Result<(Vec<Option<Tensor>>, f64)> {
     let mut found: Vec<Option<Tensor>> = vars.iter().map(|var| store.get(var).cloned()).collect();
     let mut squares = Vec::with_capacity(found.len());
     for gradient in found.iter().flatten() {
@@ -36,7 +37,7 @@ pub fn gradients(store: &GradStore, vars: &[Var], clip: Option<f64>) -> Result<(
         true => 0.0,
         false => f64::from(Tensor::stack(&squares, 0)?.sum_all()?.sqrt()?.to_scalar::<f32>()?),
     };
-    if let Some(clip) = clip.filter(|&clip| norm > clip) {
+    if clip > 0.0 && norm > clip {
         for gradient in found.iter_mut().flatten() {
             *gradient = (&*gradient * (clip / norm))?;
         }

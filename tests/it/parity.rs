@@ -195,10 +195,14 @@ fn check_training(parity: &Parity, training: &Training, prefix: &str, baseline: 
         let loss = controller.log_probs(&queries, &plans).and_then(|lp| policy_loss(&lp, &advantages)).expect("a loss");
         let found = f64::from(loss.to_scalar::<f32>().expect("a scalar"));
         // The loss is a difference of float32 terms of size one, which 1e-7 is the resolution of.
-        assert!((found - step.loss).abs() <= 1e-5 * step.loss.abs() + 1e-7, "{prefix} step {index}: {found} != {}", step.loss);
+        assert!(
+            (found - step.loss).abs() <= 1e-5 * step.loss.abs() + 1e-7,
+            "{prefix} step {index}: {found} != {}",
+            step.loss
+        );
 
         let store = loss.backward().expect("gradients");
-        let (mut gradients, _) = gradients(&store, &vars, None).expect("gradients");
+        let (mut gradients, _) = gradients(&store, &vars, 0.0).expect("gradients");
         for ((name, _), gradient) in named.iter().zip(&mut gradients) {
             let expected = numbers(parity.tensor(&format!("{prefix}.step{index}.grad.{name}")));
             let largest = expected.iter().fold(0.0f32, |largest, value| largest.max(value.abs()));
