@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::fmt;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
+use serde::de::DeserializeOwned;
 
 /// A read-only set of named files.
 #[derive(Clone, Debug)]
@@ -43,6 +44,23 @@ impl Folder {
     pub fn read_text(&self, file: &str) -> Result<String> {
         String::from_utf8(self.read(file)?.into_owned()).with_context(|| format!("`{self}/{file}` is not UTF-8 text"))
     }
+
+    /// Reads a TOML file.
+    ///
+    /// # Errors
+    /// Names the file and, where its contents are at fault, the line.
+    pub fn read_toml<T: DeserializeOwned>(&self, file: &str) -> Result<T> {
+        let text = self.read_text(file)?;
+        toml::from_str(&text).map_err(|error| {
+            let line = line_of(&text, error.span().map_or(0, |span| span.start));
+            anyhow!("{self}/{file}:{line}: {}", error.message())
+        })
+    }
+}
+
+/// The line, counted from 1, that holds the byte at `offset`.
+pub fn line_of(text: &str, offset: usize) -> usize {
+    1 + text.bytes().take(offset).filter(|&byte| byte == b'\n').count()
 }
 
 impl fmt::Display for Folder {

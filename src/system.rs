@@ -1,8 +1,16 @@
 //! One way to solve a query, for training, evaluation and answering alike.
 
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::plan::{Plan, Trace};
+use crate::benchmarks::{Benchmark, Problem};
+use crate::executor::{ExecuteError, Execution, execute};
+use crate::llm::{LanguageModel, Price, Prices};
+use crate::operators::{Catalogue, Query, Solution, vote};
+use crate::plan::{OperatorId, Outcome, Plan, Schedule, Trace};
+use crate::sandbox::Evaluator;
 
 /// One query, solved by one plan. Serialises: no tensor, no handle.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -15,4 +23,115 @@ pub struct Episode {
     pub answer: Option<String>,
     /// 1 for a right answer, 0 for a wrong one, or a share of credit between.
     pub score: f64,
+}
+
+impl Episode {
+    /// Whether no operator failed. A score that failed requests had a part in says nothing about the plan.
+    pub fn is_complete(&self) -> bool {
+        !self.trace.spans.iter().any(|span| matches!(span.outcome, Outcome::Failed(_)))
+    }
+}
+
+/// What came of a question that has no reference answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    /// The final answer, if any solution has one.
+    pub answer: Option<String>,
+    pub trace: Trace,
+    /// The solutions that stood when the plan ended, in plan order.
+    pub solutions: Vec<Solution>,
+}
+
+/// Everything that queries are solved with. Queries share nothing that changes but the model client.
+pub struct System {
+    catalogue: Catalogue,
+    benchmark: Benchmark,
+    model: Arc<dyn LanguageModel>,
+    prices: Vec<Price>,
+    schedule: Schedule,
+    evaluator: Evaluator,
+}
+
+impl System {
+    /// Brings the parts together.
+    ///
+    /// # Errors
+    /// When `prices` lacks the model of an operator.
+    pub fn new(
+        catalogue: Catalogue,
+        benchmark: Benchmark,
+        model: Arc<dyn LanguageModel>,
+        prices: &Prices,
+        schedule: Schedule,
+    ) -> Result<Self> {
+        let price = |name: &str| prices.of(if name.is_empty() { model.id() } else { name });
+        let prices = catalogue
+            .operators()
+            .iter()
+            .map(|operator| price(&operator.model).with_context(|| format!("price of operator `{}`", operator.name)))
+            .collect::<Result<_>>()?;
+        Ok(System { catalogue, benchmark, model, prices, schedule, evaluator: Evaluator::new() })
+    }
+
+    /// The same system, with operators that take another number of samples.
+    ///
+    /// # Errors
+    /// When the catalogue does not allow it.
+    pub fn with_samples(&self, samples: &[(OperatorId, u32)]) -> Result<Self> {
+        Ok(System {
+            catalogue: self.catalogue.with_samples(samples)?,
+            benchmark: self.benchmark.clone(),
+            model: self.model.clone(),
+            prices: self.prices.clone(),
+            schedule: self.schedule,
+            evaluator: Evaluator::new(),
+        })
+    }
+
+    /// The operators that plans are made of.
+    pub fn catalogue(&self) -> &Catalogue {
+        &self.catalogue
+    }
+
+    /// The task.
+    pub fn benchmark(&self) -> &Benchmark {
+        &self.benchmark
+    }
+
+    /// When operators start.
+    pub fn schedule(&self) -> Schedule {
+        self.schedule
+    }
+
+    /// Solves a problem with a plan. `draw` tells independent runs of the same plan apart; the same draw gives the same
+    /// episode, whatever runs beside it (measured seconds apart).
+    ///
+    /// # Errors
+    /// See [`ExecuteError`]; an answer that is wrong or missing is an episode.
+    pub async fn solve(&self, problem: &Problem, plan: &Plan, draw: u64) -> Result<Episode, ExecuteError> {
+        let Answer { answer, trace, .. } = self.answer(&problem.question, plan, draw).await?;
+        let score = self.benchmark.grade(problem, answer.as_deref());
+        Ok(Episode { problem: problem.id.clone(), plan: plan.clone(), trace, answer, score })
+    }
+
+    /// Answers a question with a plan: after the last layer a vote over the solutions, which costs nothing.
+    ///
+    /// # Errors
+    /// See [`ExecuteError`].
+    pub async fn answer(&self, question: &str, plan: &Plan, draw: u64) -> Result<Answer, ExecuteError> {
+        let query = Query {
+            question,
+            catalogue: &self.catalogue,
+            model: &*self.model,
+            evaluator: &self.evaluator,
+            answer: self.benchmark.answer,
+            prices: &self.prices,
+            gamma: self.benchmark.reward.gamma,
+            draw,
+        };
+        let dependencies = self.schedule.dependencies(plan);
+        let Execution { trace, solutions } = execute(&query, plan, &dependencies).await?;
+        let answer = vote(&solutions).and_then(|solution| solution.answer.clone());
+        Ok(Answer { answer, trace, solutions })
+    }
 }

@@ -1,20 +1,152 @@
-//! Benchmarks: problems and how answers to them are judged.
+//! Benchmarks: problems, how answers to them are read and judged, and what latency and cost weigh against them.
 
+mod answer;
 pub mod arithmetic;
+mod problems;
 
+pub use answer::AnswerForm;
+pub use problems::Problem;
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-/// One question with its reference answer.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Problem {
-    /// Unique within a data set; keys the random streams, so it never changes.
-    pub id: String,
-    pub question: String,
-    pub answer: String,
-    /// The kind of problem, for tables by kind; the controller never sees it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub kind: Option<String>,
-    /// Lines of reasoning that the worked solution takes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub steps: Option<u32>,
+use crate::folder::Folder;
+
+/// The file of a benchmark folder that describes it.
+const FILE: &str = "benchmark.toml";
+
+/// The embedded workload, compiled into the binary.
+pub const ARITHMETIC: Folder = Folder::Embedded {
+    name: "data/arithmetic",
+    files: &[
+        ("benchmark.toml", include_bytes!("../../data/arithmetic/benchmark.toml")),
+        ("catalogue.toml", include_bytes!("../../data/arithmetic/catalogue.toml")),
+        ("train.jsonl", include_bytes!("../../data/arithmetic/train.jsonl")),
+        ("validation.jsonl", include_bytes!("../../data/arithmetic/validation.jsonl")),
+        ("test.jsonl", include_bytes!("../../data/arithmetic/test.jsonl")),
+        ("hard.jsonl", include_bytes!("../../data/arithmetic/hard.jsonl")),
+    ],
+};
+
+/// The built-in price list, `prices.toml`.
+pub const PRICES: Folder =
+    Folder::Embedded { name: "data", files: &[("prices.toml", include_bytes!("../../data/prices.toml"))] };
+
+/// What latency and money weigh against the score (E5).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Weights {
+    /// `lambda_t`: score per token of critical path.
+    pub latency_weight: f64,
+    /// `lambda_c`: score per dollar.
+    pub cost_weight: f64,
+    /// (E3) tokens per second of tool time.
+    pub gamma: f64,
+}
+
+/// A task with its data, read from a folder; the problems are read when asked for.
+#[derive(Clone, Debug)]
+pub struct Benchmark {
+    pub name: String,
+    pub description: String,
+    pub answer: AnswerForm,
+    /// File of the operator catalogue, in the benchmark's folder.
+    pub catalogue: String,
+    pub reward: Weights,
+    folder: Folder,
+    splits: BTreeMap<String, String>,
+}
+
+/// The contents of `benchmark.toml`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Description {
+    name: String,
+    description: String,
+    answer: AnswerForm,
+    catalogue: String,
+    splits: BTreeMap<String, String>,
+    reward: Weights,
+}
+
+impl Benchmark {
+    /// Reads `benchmark.toml`.
+    ///
+    /// # Errors
+    /// Names the file and the line at fault.
+    pub fn load(folder: Folder) -> Result<Self> {
+        let Description { name, description, answer, catalogue, splits, reward } = folder.read_toml(FILE)?;
+        Ok(Benchmark { name, description, answer, catalogue, reward, folder, splits })
+    }
+
+    /// Where the benchmark's files are.
+    pub fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
+    /// Names of the splits, in alphabetical order.
+    pub fn splits(&self) -> impl Iterator<Item = &str> {
+        self.splits.keys().map(String::as_str)
+    }
+
+    /// Reads the problems of a split, in the order of its file.
+    ///
+    /// # Errors
+    /// Names the missing split, or the file and the line at fault.
+    pub fn problems(&self, split: &str) -> Result<Vec<Problem>> {
+        let file = self.splits.get(split).with_context(|| {
+            let known: Vec<_> = self.splits().collect();
+            format!("expected a split of `{}` ({}), found `{split}`", self.name, known.join(", "))
+        })?;
+        problems::read(&self.folder, file)
+    }
+
+    /// The score of `answer`: 1 for a right one, 0 for a wrong one or none.
+    pub fn grade(&self, problem: &Problem, answer: Option<&str>) -> f64 {
+        f64::from(u8::from(answer.is_some_and(|answer| self.answer.equal(&problem.answer, answer))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(description: &str) -> Result<Benchmark> {
+        let folder = tempfile::tempdir()?;
+        std::fs::write(folder.path().join(FILE), description)?;
+        Benchmark::load(Folder::Disk(folder.path().to_owned()))
+    }
+
+    #[track_caller]
+    fn check(description: &str, message: &str) {
+        let error = load(description).err().map(|error| format!("{error:#}")).unwrap_or_default();
+        assert!(error.contains(message), "{error}");
+    }
+
+    #[test]
+    fn broken_descriptions_are_named() -> Result<()> {
+        let sound = ARITHMETIC.read_text(FILE)?;
+        assert_eq!(load(&sound)?.reward.gamma, 50.0);
+        check(&format!("colour = 1\n{sound}"), "benchmark.toml:1: unknown field `colour`");
+        check(
+            &sound.replacen("integer", "colour", 1),
+            "benchmark.toml:4: unknown variant `colour`, expected `integer`",
+        );
+        check(&sound.replacen("gamma = 50.0", "", 1), "missing field `gamma`");
+        check("", "benchmark.toml:1: missing field");
+        assert!(load(&sound)?.problems("tset").is_err_and(|error| error.to_string().ends_with("found `tset`")));
+        assert!(load(&sound)?.problems("test").is_err_and(|error| format!("{error:#}").contains("test.jsonl")));
+        Ok(())
+    }
+
+    #[test]
+    fn right_answers_score_one() -> Result<()> {
+        let benchmark = Benchmark::load(ARITHMETIC)?;
+        let problem: Problem = serde_json::from_str(r#"{"id": "a", "question": "5 + 5", "answer": "10"}"#)?;
+        let grades = [Some("10"), Some("10.0"), Some("11"), None].map(|answer| benchmark.grade(&problem, answer));
+        assert_eq!(grades, [1.0, 1.0, 0.0, 0.0]);
+        Ok(())
+    }
 }

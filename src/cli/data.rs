@@ -5,24 +5,24 @@ use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 
 use crate::benchmarks::arithmetic::{Split, generate};
 
-/// Write the examples of a generated benchmark as JSON lines.
-#[derive(Args)]
-pub struct Data {
+/// What to generate.
+#[derive(Debug, clap::Args)]
+pub struct Args {
     #[command(subcommand)]
     benchmark: Benchmark,
 }
 
-#[derive(Subcommand)]
+#[derive(Debug, Subcommand)]
 enum Benchmark {
     Arithmetic(Arithmetic),
 }
 
 /// Arithmetic word problems with their worked solutions.
-#[derive(Args)]
+#[derive(Debug, clap::Args)]
 struct Arithmetic {
     /// Same seed, same bytes.
     #[arg(long, default_value_t = 1)]
@@ -38,11 +38,10 @@ struct Arithmetic {
     out: Option<PathBuf>,
 }
 
-impl Data {
-    pub fn run(&self) -> Result<()> {
-        match &self.benchmark {
-            Benchmark::Arithmetic(arithmetic) => arithmetic.run(),
-        }
+/// Writes the examples.
+pub fn run(args: Args) -> Result<()> {
+    match args.benchmark {
+        Benchmark::Arithmetic(arithmetic) => arithmetic.run(),
     }
 }
 

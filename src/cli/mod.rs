@@ -1,25 +1,97 @@
-//! The command line: one file per subcommand.
+//! The command line: settings in, tables on standard output, everything else on standard error.
 
+mod baselines;
+mod config;
+mod controllers;
 mod data;
+mod evaluate;
+mod import;
+mod inspect;
+mod interrupt;
+mod methods;
+mod operators;
+mod output;
+mod plans;
+mod progress;
+mod results;
+mod run;
+mod session;
+mod train;
+
+use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
-#[derive(Parser)]
-#[command(name = "lamas", version, about)]
-struct Arguments {
+/// Learns which language-model operators to run, side by side, for each question: right answers on a short critical path.
+///
+/// Without a command, `lamas` trains a controller on the built-in workload, evaluates it beside simple baselines and
+/// writes a report: no key and no download needed.
+#[derive(Debug, Parser)]
+#[command(name = "lamas", version, args_conflicts_with_subcommands = true)]
+struct Cli {
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
+    #[command(flatten)]
+    train: train::Args,
 }
 
-#[derive(Subcommand)]
+#[derive(Debug, Subcommand)]
 enum Command {
-    Data(data::Data),
+    /// Train a controller, evaluate it beside the baselines, write the report.
+    Train(train::Args),
+    /// Evaluate a trained controller beside the baselines.
+    Evaluate(evaluate::Args),
+    /// Evaluate the fixed plans and a random controller; no training.
+    Baselines(baselines::Args),
+    /// Answer one question; show the plan, the timeline and what it cost.
+    Run(run::Args),
+    /// Measure every operator by itself: accuracy and tokens by kind and number of steps.
+    Operators(operators::Args),
+    /// Print what a checkpoint holds.
+    Inspect(inspect::Args),
+    /// Turn a published PyTorch state dict (`.pth`) into a checkpoint.
+    Import(import::Args),
+    /// Generate problems of a built-in workload.
+    Data(data::Args),
+    /// Print the completion script of a shell.
+    Completions { shell: clap_complete::Shell },
 }
 
-/// Runs the command that the process was called with.
-pub fn run() -> Result<()> {
-    match Arguments::parse().command {
-        Command::Data(data) => data.run(),
+/// Runs the command line of this process.
+///
+/// Exit codes: 0 done; 1 the input or the settings are at fault; 2 anything else; 130 interrupted twice.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Nothing can be done about a closed terminal.
+            let _ = error.print();
+            return ExitCode::from(u8::from(error.use_stderr()));
+        }
+    };
+    match dispatch(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {}", output::message(&error));
+            ExitCode::from(output::exit_code(&error))
+        }
+    }
+}
+
+fn dispatch(cli: Cli) -> Result<()> {
+    match cli.command.unwrap_or(Command::Train(cli.train)) {
+        Command::Train(args) => train::run(args),
+        Command::Evaluate(args) => evaluate::run(args),
+        Command::Baselines(args) => baselines::run(args),
+        Command::Run(args) => run::run(args),
+        Command::Operators(args) => operators::run(args),
+        Command::Inspect(args) => inspect::run(args),
+        Command::Import(args) => import::run(args),
+        Command::Data(args) => data::run(args),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "lamas", &mut std::io::stdout());
+            Ok(())
+        }
     }
 }

@@ -1,1 +1,13 @@
-//! Placeholder.
+//! The controller (E1, E2): reads a query's embedding and chooses, layer by layer, which operators run.
+//!
+//! [`Controller`] is the side that learns (tensors, gradients), [`Policy`] the side that acts (plain numbers).
+
+mod batch;
+mod config;
+mod layer;
+mod learning;
+mod policy;
+
+pub use config::{Conditioning, ControllerConfig, LogProbability, Temperature};
+pub use learning::{Controller, Evaluation};
+pub use policy::Policy;

@@ -1,1 +1,73 @@
-//! Placeholder.
+//! Evaluation: what a method scored, how long it took and what it cost, with intervals, and by how much it beats another.
+
+pub mod baselines;
+pub mod reference;
+mod rollout;
+pub mod statistics;
+mod summary;
+
+pub use rollout::evaluate;
+pub use statistics::{Difference, Estimate};
+pub use summary::{Comparison, Row, Spread, Summary, compare};
+
+use serde::{Deserialize, Serialize};
+
+use crate::plan::Schedule;
+use crate::system::Episode;
+use crate::training::episode_path;
+
+/// One method on one pass over a split.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Evaluation {
+    pub name: String,
+    /// One per solved problem, in the order of the split.
+    pub episodes: Vec<Episode>,
+    /// Problems whose query failed as a whole: counted here, never scored.
+    pub failed: usize,
+}
+
+/// What utility is made of: `score - latency_weight * critical path - cost_weight * cost`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Objective {
+    /// Score per token of critical path (lambda_t).
+    pub latency_weight: f64,
+    /// Score per dollar (lambda_c).
+    pub cost_weight: f64,
+    /// The dependencies along which the critical path is taken.
+    pub schedule: Schedule,
+}
+
+/// The figures of one episode.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Measures {
+    pub score: f64,
+    pub utility: f64,
+    /// Critical path in tokens (E4).
+    pub path: f64,
+    /// Wall-clock seconds from the start of the query to the end of its last operator.
+    pub seconds: f64,
+    /// Dollars.
+    pub cost: f64,
+    pub completion_tokens: f64,
+    pub operators: f64,
+    pub layers: f64,
+}
+
+impl Objective {
+    /// All figures of an episode.
+    pub fn measure(&self, episode: &Episode) -> Measures {
+        let path = episode_path(episode, self.schedule).length;
+        let cost = episode.trace.cost();
+        let ends = episode.trace.spans.iter().map(|span| span.started + span.latency.seconds);
+        Measures {
+            score: episode.score,
+            utility: episode.score - self.latency_weight * path - self.cost_weight * cost,
+            path,
+            seconds: ends.fold(0.0, f64::max),
+            cost,
+            completion_tokens: episode.trace.usage().completion_tokens as f64,
+            operators: episode.plan.len() as f64,
+            layers: episode.plan.layers.len() as f64,
+        }
+    }
+}

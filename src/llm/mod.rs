@@ -1,5 +1,14 @@
 //! Language models: one request in, one completion out.
 
+mod cache;
+pub mod local;
+mod prices;
+mod scripted;
+
+pub use cache::Replay;
+pub use prices::{Price, Prices};
+pub use scripted::{Reply, Scripted};
+
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 

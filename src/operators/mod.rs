@@ -1,1 +1,55 @@
-//! Placeholder.
+//! Operators: what a plan is made of. Each reads the query and the solutions so far, and says what becomes of them.
+
+mod board;
+mod catalogue;
+mod ensemble;
+mod generate;
+mod program;
+mod refine;
+mod test;
+mod work;
+
+pub use board::{Board, Effect, Solution, vote};
+pub use catalogue::{Catalogue, Checker, Operator};
+pub use work::Work;
+
+use crate::benchmarks::AnswerForm;
+use crate::llm::{self, LanguageModel, Price};
+use crate::plan::Kind;
+use crate::sandbox::Evaluator;
+
+/// What the operators of one query have in common.
+#[derive(Clone, Copy)]
+pub struct Query<'a> {
+    pub question: &'a str,
+    pub catalogue: &'a Catalogue,
+    pub model: &'a dyn LanguageModel,
+    pub evaluator: &'a Evaluator,
+    pub answer: AnswerForm,
+    /// One for each operator of the catalogue.
+    pub prices: &'a [Price],
+    /// (E3) tokens per second of tool time.
+    pub gamma: f64,
+    /// Which of the independent runs of the query this is.
+    pub draw: u64,
+}
+
+/// Lets an operator act on `board`; what it took is counted in `work`, also when it fails.
+///
+/// An operator that needs a solution does nothing where there is none.
+///
+/// # Errors
+/// Those of the model. What a model writes, however wrong, is no error.
+pub async fn run(work: &mut Work<'_>, board: &Board) -> Result<Effect, llm::Error> {
+    if board.solutions.is_empty() && work.operator.kind.needs_solution() {
+        return Ok(Effect::Keep);
+    }
+    match work.operator.kind {
+        Kind::Generate => generate::run(work, board).await,
+        Kind::Ensemble => ensemble::run(work, board).await,
+        Kind::Program => program::run(work, board).await,
+        Kind::Test => test::run(work, board).await,
+        Kind::Refine => refine::run(work, board).await,
+        Kind::Stop => Ok(Effect::Keep),
+    }
+}

@@ -1,1 +1,24 @@
-//! Placeholder.
+//! Training: episodes to utilities (E5), to advantages (E6), to a loss (E7), to better weights.
+
+mod adam;
+mod advantage;
+mod config;
+mod learner;
+mod loss;
+mod metrics;
+mod reward;
+mod rollout;
+mod run;
+mod state;
+#[cfg(test)]
+mod testing;
+
+pub use adam::Adam;
+pub use advantage::{Baseline, MovingAverages, Sample, advantages};
+pub use config::{Objective, TrainingConfig};
+pub use learner::{Experience, Learner, Update};
+pub use loss::{episode_loss, gradients, policy_loss};
+pub use metrics::{EpochMetrics, Summary};
+pub use reward::{Credit, Reward, Utilities, episode_path, utilities, utility};
+pub use rollout::{Problems, Rollout};
+pub use run::{CHECKPOINT_FILE, Event, METRICS_FILE, STATE_FILE, Setup, Trained, train};

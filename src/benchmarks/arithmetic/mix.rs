@@ -1,19 +1,21 @@
 //! The mix of kinds, in the one table that says how often each occurs and how long it is.
 
 use rand::Rng;
+use rand::seq::IndexedRandom;
 
-use super::large::{COUNTS, EXTREMES, List, SUMS, list, product, sum_program};
-use super::short::{CONTROL, COPY, TINY, look_up};
-use super::stories::{CHAIN, COMPARE, FRACTION, GROUPS, LONG, LONG_MAXIMUM, LONG_REMAINDER, MAXIMUM, RATE, REMAINDER};
+use super::families::{CHAIN, COMPARE, FRACTION, GROUPS, LONG, LONG_MAXIMUM, LONG_REMAINDER, MAXIMUM, RATE, REMAINDER};
+use super::lists::{COUNTS, EXTREMES, List, SUMS, list};
+use super::products::{SMALL_PRODUCT, product};
+use super::short::{COPY, TINY, look_up};
 use super::story::{Family, draw_cast, tell};
-use super::working::Working;
+use super::working::Draft;
 
 /// One kind of question.
 pub(super) struct Kind {
     pub name: &'static str,
     /// Share of the questions, in thousandths.
     pub share: u32,
-    /// Fewest and most steps (of a list: one less than its length where a total runs along, else its length).
+    /// Fewest and most steps.
     steps: (usize, usize),
     form: Form,
 }
@@ -24,16 +26,10 @@ enum Form {
     Story(&'static Family, u32),
     LookUp,
     Product,
-    /// Sums of large numbers, for which the program is one line.
-    Sum(&'static [List]),
-    List(&'static [List]),
-}
-
-/// A question and its solutions, before it is known whether the split wants it.
-pub(super) struct Draft {
-    pub question: String,
-    pub working: Working,
-    pub program: Option<String>,
+    /// One step from each number of a list to the next.
+    Running(&'static [List]),
+    /// One step for each number of a list.
+    Tally(&'static [List]),
 }
 
 /// Each operator has a niche that the question shows: short questions for the direct answer, large numbers for the
@@ -42,11 +38,11 @@ pub(super) const MIX: &[Kind] = &[
     kind("copy", 110, (0, 0), Form::Story(&COPY, 199)),
     kind("look-up", 110, (1, 1), Form::LookUp),
     kind("tiny", 130, (1, 1), Form::Story(&TINY, 19)),
-    kind("small-product", 40, (1, 1), Form::Story(&CONTROL, 81)),
+    kind("small-product", 40, (1, 1), Form::Story(&SMALL_PRODUCT, 81)),
     kind("large-product", 60, (3, 3), Form::Product),
-    kind("large-sum", 60, (3, 5), Form::Sum(SUMS)),
-    kind("count", 70, (4, 6), Form::List(COUNTS)),
-    kind("extreme", 60, (3, 5), Form::List(EXTREMES)),
+    kind("large-sum", 60, (3, 5), Form::Running(SUMS)),
+    kind("count", 70, (4, 6), Form::Tally(COUNTS)),
+    kind("extreme", 60, (2, 4), Form::Running(EXTREMES)),
     kind("remainder", 40, (1, 2), Form::Story(&REMAINDER, 60)),
     kind("maximum", 30, (1, 2), Form::Story(&MAXIMUM, 99)),
     kind("chain", 30, (2, 4), Form::Story(&CHAIN, 149)),
@@ -66,15 +62,7 @@ const fn kind(name: &'static str, share: u32, steps: (usize, usize), form: Form)
 impl Kind {
     /// A kind drawn by its share.
     pub fn draw(rng: &mut impl Rng) -> &'static Kind {
-        let total: u32 = MIX.iter().map(|kind| kind.share).sum();
-        let mut ticket = rng.random_range(0..total);
-        for kind in MIX {
-            match ticket.checked_sub(kind.share) {
-                Some(rest) => ticket = rest,
-                None => return kind,
-            }
-        }
-        unreachable!("a ticket is below the sum of the shares")
+        MIX.choose_weighted(rng, |kind| kind.share).expect("the mix has kinds with shares above zero")
     }
 
     /// A question of this kind; a hard one has other wordings and, where it takes several steps, one or two more.
@@ -83,25 +71,12 @@ impl Kind {
         let extra = if hard && most > 1 { rng.random_range(1..=2) } else { 0 };
         let steps = rng.random_range(fewest..=most) + extra;
         let cast = draw_cast(rng);
-        let (question, working, program) = match &self.form {
-            Form::Story(family, limit) => from_steps(tell(family, steps, *limit, hard, &cast, rng)),
-            Form::LookUp => from_steps(look_up(hard, &cast, rng)),
-            Form::Product => {
-                let (question, working, program) = product(hard, &cast, rng);
-                (question, working, Some(program))
-            }
-            Form::Sum(forms) => {
-                let (question, working) = list(forms, steps + 1, hard, &cast, rng);
-                let program = sum_program(&working);
-                (question, working, Some(program))
-            }
-            Form::List(forms) => from_steps(list(forms, steps, hard, &cast, rng)),
-        };
-        Draft { question, working, program }
+        match &self.form {
+            Form::Story(family, limit) => tell(family, steps, *limit, hard, &cast, rng),
+            Form::LookUp => look_up(hard, &cast, rng),
+            Form::Product => product(hard, &cast, rng),
+            Form::Running(forms) => list(forms, steps + 1, hard, &cast, rng),
+            Form::Tally(forms) => list(forms, steps, hard, &cast, rng),
+        }
     }
-}
-
-fn from_steps((question, working): (String, Working)) -> (String, Working, Option<String>) {
-    let program = working.program();
-    (question, working, program)
 }

@@ -2,11 +2,17 @@
 //!
 //! A question belongs to one split by a hash of its text, so no split shares a question with another whatever the seeds.
 
-mod large;
+mod families;
+mod lists;
 mod mix;
+mod money;
+mod people;
+mod products;
 mod short;
-mod stories;
 mod story;
+#[cfg(test)]
+mod tests;
+mod things;
 mod words;
 mod working;
 mod wrong;
@@ -21,7 +27,8 @@ use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
 use crate::random;
-use mix::{Draft, Kind};
+use mix::Kind;
+use working::Draft;
 
 /// A problem and its solutions. Everything is lower case, words and punctuation apart by single spaces.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

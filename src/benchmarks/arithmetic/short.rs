@@ -1,5 +1,4 @@
-//! Questions of at most one step, which a model answers at once: copy, tiny sums and differences, look-up, and products
-//! of small numbers in the words of the large ones.
+//! Questions of at most one step, which a model answers at once: copy, tiny sums and differences, look-up.
 
 use rand::Rng;
 
@@ -8,7 +7,7 @@ use super::story::Term::{A, B};
 use super::story::{Clause, NONE, clause};
 use super::words::{Cast, fill, pick};
 use super::working::Operation::{Add, Multiply, Subtract};
-use super::working::{Operand, Step, Working};
+use super::working::{Draft, Operand, Step, Working};
 
 pub(super) const COPY: Family = Family { openings: &[COPIES], events: &[], questions: &[] };
 pub(super) const TINY: Family = Family { openings: &[TINY_SUMS, TINY_DIFFERENCES], events: &[], questions: &[] };
@@ -40,7 +39,10 @@ const COPIES: &[Clause] = &[
             "{q} likes {b} {u} and {n} likes {a} {t} . how many {t} does {n} like ?",
             "there are {b} {u} and {a} {t} at the {w} . how many {t} does {n} see ?",
         ],
-        &["{n} walks to the {w} with {b} {u} and {a} {t} . how many {t} is that ?"],
+        &[
+            "{n} walks to the {w} with {b} {u} and {a} {t} . how many {t} is that ?",
+            "{q} has {b} {u} and {n} has {a} {t} . how many of the {t} does {n} have ?",
+        ],
     ),
 ];
 
@@ -56,7 +58,7 @@ const TINY_SUMS: &[Clause] = &[clause(
         "{q} gives {b} {t} to {n} who had {a} . how many {t} does {n} have now ?",
     ],
     &[
-        "{n} finds {a} {t} and then finds {b} more . how many {t} are there now ?",
+        "{n} finds {a} {t} and then finds {b} more . now how many {t} are there ?",
         "{a} {t} and {b} more are on the table . how many {t} is that ?",
     ],
 )];
@@ -72,29 +74,10 @@ const TINY_DIFFERENCES: &[Clause] = &[clause(
         "of {a} {t} {n} takes {b} away . how many {t} are there now ?",
     ],
     &[
-        "{n} loses {b} of {a} {t} . how many {t} does {n} keep ?",
-        "{n} had {a} {t} and eats {b} . how many {t} are there now ?",
+        "{n} loses {b} of {a} {t} . how many of the {t} does {n} keep ?",
+        "{n} had {a} {t} and eats {b} . now how many {t} are there ?",
     ],
 )];
-
-pub(super) const CONTROL: Family = Family { openings: &[SMALL_PRODUCTS], events: &[], questions: &[] };
-
-const SMALL_PRODUCTS: &[Clause] =
-    &[clause((2, 9), (2, 9), &[(A, Multiply, B)], PRODUCT_WORDINGS, HARD_PRODUCT_WORDINGS)];
-
-/// The words of a product, large or small: only the numbers tell which.
-pub(super) const PRODUCT_WORDINGS: &[&str] = &[
-    "a hall has {a} rows of {b} seats . how many seats are in the hall ?",
-    "each of {b} trucks carries {a} crates . how many crates do the trucks carry ?",
-    "a factory makes {a} {t} each day . how many {t} does the factory make in {b} days ?",
-    "one ticket costs {a} cents . how many cents do {b} tickets cost ?",
-    "a machine prints {a} pages each hour . how many pages does it print in {b} hours ?",
-];
-
-pub(super) const HARD_PRODUCT_WORDINGS: &[&str] = &[
-    "the hall has {b} rows . each of the rows has {a} seats . how many seats is that ?",
-    "in one day a factory makes {a} crates . how many crates is that in {b} days ?",
-];
 
 /// Who or what has how many of which part.
 const PARTS: [(&str, &str, u32); 14] = [
@@ -126,7 +109,7 @@ const HARD_LOOK_UPS: &[&str] =
     &["there are {a} {whole} . {n} counts the {part} . how many is that ?", "{a} {whole} have how many {part} ?"];
 
 /// A question whose second factor only common knowledge tells.
-pub(super) fn look_up(hard: bool, cast: &Cast, rng: &mut impl Rng) -> (String, Working) {
+pub(super) fn look_up(hard: bool, cast: &Cast, rng: &mut impl Rng) -> Draft {
     let (whole, part, each) = pick(&PARTS, rng);
     let count = rng.random_range(2..=9u32);
     let mut question = String::new();
@@ -142,5 +125,5 @@ pub(super) fn look_up(hard: bool, cast: &Cast, rng: &mut impl Rng) -> (String, W
         },
     );
     let step = Step { left: Operand::Given(count), operation: Multiply, right: Operand::Given(each) };
-    (question, Working { given: 0, steps: vec![step] })
+    Draft::new(question, Working { given: 0, steps: vec![step] })
 }

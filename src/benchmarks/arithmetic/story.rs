@@ -3,7 +3,7 @@
 use rand::Rng;
 
 use super::words::{ASIDES, Cast, HARD_ASIDES, fill, pick};
-use super::working::{Operand, Operation, Step, Working};
+use super::working::{Draft, Operand, Operation, Step, Working};
 
 /// An operand of a clause's arithmetic.
 #[derive(Clone, Copy, Debug)]
@@ -63,14 +63,7 @@ const PEOPLE: usize = 10;
 const DRAWS: usize = 12;
 
 /// A story of exactly `steps` steps whose results all lie within 1..=`limit` (a remainder may be zero).
-pub(super) fn tell(
-    family: &Family,
-    steps: usize,
-    limit: u32,
-    hard: bool,
-    cast: &Cast,
-    rng: &mut impl Rng,
-) -> (String, Working) {
+pub(super) fn tell(family: &Family, steps: usize, limit: u32, hard: bool, cast: &Cast, rng: &mut impl Rng) -> Draft {
     loop {
         let mut story = Story::new(limit, hard, cast);
         if story.compose(family, steps, rng).is_some() {
@@ -185,7 +178,8 @@ impl<'a> Story<'a> {
             "t" => text.push_str(self.cast.thing),
             "u" => text.push_str(self.cast.other_thing),
             "w" => text.push_str(self.cast.place),
-            "part" => text.push_str(["half", "third", "quarter", "fifth"].get((a as usize).wrapping_sub(2)).unwrap_or(&"part")),
+            "part" => text
+                .push_str(["half", "third", "quarter", "fifth"].get((a as usize).wrapping_sub(2)).unwrap_or(&"part")),
             "times" if a == 2 => text.push_str("twice"),
             "times" => text.push_str(&format!("{a} times")),
             _ => {}
@@ -194,14 +188,14 @@ impl<'a> Story<'a> {
         self.sentences.push(sentence);
     }
 
-    /// The question's text, one story in ten with a sentence that changes nothing, and its working.
-    fn finish(mut self, rng: &mut impl Rng) -> (String, Working) {
+    /// The story's text and working; one story in ten gets a sentence that changes nothing.
+    fn finish(mut self, rng: &mut impl Rng) -> Draft {
         if rng.random_bool(ASIDE) {
             let last = self.sentences.len().saturating_sub(1);
             self.sentences.insert(last, aside(self.cast, self.hard, rng));
         }
         let given = self.now.value(&self.results);
-        (self.sentences.join(" . "), Working { given, steps: self.steps })
+        Draft::new(self.sentences.join(" . "), Working { given, steps: self.steps })
     }
 }
 

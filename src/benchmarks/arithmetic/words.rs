@@ -29,7 +29,7 @@ pub(super) const ASIDES: [&str; 6] = [
 
 /// The same for the hard split.
 pub(super) const HARD_ASIDES: [&str; 3] =
-    ["at the {w} {x} sees {c} birds", "{c} {u} are at home", "{x} likes the {w} and the birds"];
+    ["at the {w} there are {c} birds", "{c} {u} are at home", "{x} likes the {w} and the birds"];
 
 const INVENTED_NAME: f64 = 0.04;
 

@@ -3,6 +3,9 @@
 use Operand::{Given, Result};
 use Operation::{Add, CountAbove, CountBelow, Divide, Larger, Multiply, Remainder, Smaller, Subtract};
 
+/// No number in any solution is larger.
+pub(super) const LARGEST_RESULT: u32 = 9999;
+
 /// What one line of reasoning does with its two operands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Operation {
@@ -38,6 +41,21 @@ pub(super) struct Step {
 pub(super) struct Working {
     pub given: u32,
     pub steps: Vec<Step>,
+}
+
+/// A question and its solutions, before it is known whether the split wants it.
+pub(super) struct Draft {
+    pub question: String,
+    pub working: Working,
+    pub program: Option<String>,
+}
+
+impl Draft {
+    /// The program does what the working does, where it can.
+    pub fn new(question: String, working: Working) -> Draft {
+        let program = working.program();
+        Draft { question, working, program }
+    }
 }
 
 impl Operation {
@@ -119,7 +137,7 @@ impl Working {
                 operation => format!("{left} {} {right} = {result} . ", operation.sign()),
             };
         }
-        text + &format!("the answer is {}", self.answer(results))
+        text + format!("the answer is {}", self.answer(results)).as_str()
     }
 
     /// `a = 5 * 12 ; b = a - 7 ; return b`, or `None` if there is nothing to compute or a step no program expresses.
@@ -133,7 +151,7 @@ impl Working {
             let (left, right) = (term(step.left)?, term(step.right)?);
             text += &format!("{} = {left} {} {right} ; ", variable(index)?, step.operation.sign());
         }
-        Some(text + &format!("return {}", variable(last)?))
+        Some(text + format!("return {}", variable(last)?).as_str())
     }
 }
 

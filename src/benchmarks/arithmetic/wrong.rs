@@ -3,31 +3,30 @@
 
 use rand::Rng;
 
-use super::large::LARGEST_RESULT;
 use super::working::Operand::{self, Given, Result};
 use super::working::Operation::{Add, CountAbove, CountBelow, Divide, Larger, Multiply, Remainder, Smaller, Subtract};
-use super::working::{Operation, Working};
+use super::working::{LARGEST_RESULT, Operation, Working};
 
-const CANDIDATES: usize = 3;
+const FEWEST: usize = 2;
+const MOST: usize = 3;
 const ATTEMPTS: usize = 12;
 
 /// Two or three different chains that end in another number than `answer`.
 pub(super) fn wrong_chains(working: &Working, answer: u32, rng: &mut impl Rng) -> Vec<String> {
-    let mut chains: Vec<String> = Vec::with_capacity(CANDIDATES);
-    for attempt in 0.. {
-        // After many candidates that happen to be right, a slip in the answer alone: it is wrong for certain.
-        let candidate = if attempt < ATTEMPTS { distort(working, rng) } else { Some(slip_at_end(working, rng)) };
-        if let Some((wrong, chain)) = candidate
-            && wrong != answer
-            && wrong <= LARGEST_RESULT
-            && !chains.contains(&chain)
-        {
+    let mut chains: Vec<String> = Vec::with_capacity(MOST);
+    let mut keep = |(wrong, chain): (u32, String), most| {
+        if wrong != answer && wrong <= LARGEST_RESULT && chains.len() < most && !chains.contains(&chain) {
             chains.push(chain);
         }
-        if chains.len() == CANDIDATES || (attempt >= ATTEMPTS && chains.len() + 1 == CANDIDATES) {
+        chains.len() >= most
+    };
+    for _ in 0..ATTEMPTS {
+        if distort(working, rng).is_some_and(|candidate| keep(candidate, MOST)) {
             break;
         }
     }
+    // A slip in the answer alone is wrong for certain.
+    while !keep(slip_at_end(working, rng), FEWEST) {}
     chains
 }
 

@@ -1,45 +1,14 @@
-//! Numbers too large for a chain of thought: products and sums that only a program gets right. And lists: sums of them,
-//! the largest or smallest of them, how many of them pass a bound.
+//! Lists of numbers: their sum, which only a program gets right, the largest or smallest, how many pass a bound.
 
 use rand::Rng;
 
-use super::short::{HARD_PRODUCT_WORDINGS, PRODUCT_WORDINGS};
 use super::words::{Cast, fill, pick};
 use super::working::Operand::{Given, Result};
-use super::working::Operation::{Add, CountAbove, CountBelow, Larger, Multiply, Smaller};
-use super::working::{Operation, Step, Working};
-
-/// No number in any solution is larger.
-pub(super) const LARGEST_RESULT: u32 = 9999;
-
-/// A product of a number of three digits and one of one or two, worked in partial products; and its program.
-pub(super) fn product(hard: bool, cast: &Cast, rng: &mut impl Rng) -> (String, Working, String) {
-    let (large, small) = loop {
-        let large = rng.random_range(101..=899u32);
-        let small = if rng.random_bool(0.25) { rng.random_range(3..=9u32) } else { rng.random_range(12..=59) };
-        if large * small <= LARGEST_RESULT && large % 10 != 0 && small % 10 != 0 {
-            break (large, small);
-        }
-    };
-    let wordings = if hard { HARD_PRODUCT_WORDINGS } else { PRODUCT_WORDINGS };
-    let mut question = String::new();
-    fill(pick(wordings, rng), &mut question, |placeholder, text| match placeholder {
-        "a" => text.push_str(&large.to_string()),
-        "b" => text.push_str(&small.to_string()),
-        _ => text.push_str(cast.thing),
-    });
-    let parts = if small < 10 {
-        [(large / 100 * 100, small), (large % 100, small)]
-    } else {
-        [(large, small / 10 * 10), (large, small % 10)]
-    };
-    let mut steps: Vec<Step> =
-        parts.map(|(left, right)| Step { left: Given(left), operation: Multiply, right: Given(right) }).into();
-    steps.push(Step { left: Result(0), operation: Add, right: Result(1) });
-    (question, Working { given: 0, steps }, format!("a = {large} * {small} ; return a"))
-}
+use super::working::Operation::{Add, CountAbove, CountBelow, Larger, Smaller};
+use super::working::{Draft, Operation, Step, Working};
 
 /// Questions about a list of numbers, worked from left to right.
+#[derive(Clone, Copy)]
 pub(super) struct List {
     operation: Operation,
     /// Range of the numbers listed.
@@ -120,14 +89,8 @@ pub(super) const EXTREMES: &[List] = &[
 ];
 
 /// A question about `count` numbers that differ from each other and from the bound.
-pub(super) fn list(
-    forms: &'static [List],
-    count: usize,
-    hard: bool,
-    cast: &Cast,
-    rng: &mut impl Rng,
-) -> (String, Working) {
-    let form = &forms[rng.random_range(0..forms.len())];
+pub(super) fn list(forms: &'static [List], count: usize, hard: bool, cast: &Cast, rng: &mut impl Rng) -> Draft {
+    let form = pick(forms, rng);
     let (low, high) = form.values;
     let mut numbers: Vec<u32> = Vec::with_capacity(count + 1);
     while numbers.len() <= count {
@@ -153,37 +116,34 @@ pub(super) fn list(
         },
     );
     let steps = match form.operation {
-        CountAbove | CountBelow => numbers
-            .iter()
-            .map(|&number| Step { left: Given(number), operation: form.operation, right: Given(bound) })
-            .collect(),
+        CountAbove | CountBelow => each(&numbers, form.operation, bound),
         operation => running(&numbers, operation),
     };
-    (question, Working { given: 0, steps })
+    let mut draft = Draft::new(question, Working { given: 0, steps });
+    if form.operation == Add {
+        draft.program = Some(format!("a = {} ; return a", join(&numbers, " + ")));
+    }
+    draft
 }
 
-/// `a = 214 + 375 + 408 ; return a`, the one-line program of the sum of the numbers that `working` adds.
-pub(super) fn sum_program(working: &Working) -> String {
-    let given = |operand| if let Given(number) = operand { Some(number.to_string()) } else { None };
-    let numbers: Vec<String> =
-        working.steps.iter().flat_map(|step| [step.left, step.right]).filter_map(given).collect();
-    format!("a = {} ; return a", numbers.join(" + "))
+fn each(numbers: &[u32], operation: Operation, bound: u32) -> Vec<Step> {
+    numbers.iter().map(|&number| Step { left: Given(number), operation, right: Given(bound) }).collect()
 }
 
 fn running(numbers: &[u32], operation: Operation) -> Vec<Step> {
-    let rest = numbers.iter().skip(1).enumerate();
-    rest.map(|(index, &number)| {
-        let left = index.checked_sub(1).map_or(Given(numbers[0]), Result);
-        Step { left, operation, right: Given(number) }
-    })
-    .collect()
+    let Some((&first, rest)) = numbers.split_first() else { return Vec::new() };
+    let lefts = std::iter::once(Given(first)).chain((0..).map(Result));
+    lefts.zip(rest).map(|(left, &number)| Step { left, operation, right: Given(number) }).collect()
+}
+
+fn join(numbers: &[u32], separator: &str) -> String {
+    numbers.iter().map(u32::to_string).collect::<Vec<_>>().join(separator)
 }
 
 /// `214 , 375 and 408`.
 fn enumerate(numbers: &[u32]) -> String {
-    let words: Vec<String> = numbers.iter().map(u32::to_string).collect();
-    match words.split_last() {
-        Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(" , ")),
-        _ => words.join(" , "),
+    match numbers.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", join(rest, " , ")),
+        _ => join(numbers, " , "),
     }
 }

@@ -1,0 +1,105 @@
+//! Final answers: found in a text, and compared.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+use serde::{Deserialize, Serialize};
+
+/// A minus that no operand precedes, digits with or without group commas, and decimals.
+static NUMBER: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"((?:^|[^\w)])[-−])?([0-9]{1,3}(?:,[0-9]{3})+\b|[0-9]+)(?:\.([0-9]+))?").expect("a valid pattern")
+});
+
+/// What the answers of a benchmark are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AnswerForm {
+    /// A number; decimals that equal an integer count as that integer.
+    Integer,
+}
+
+impl AnswerForm {
+    /// The final answer of `text` in its one spelling: the number after the last "answer is" or "answer:", else the
+    /// last number.
+    pub fn extract(self, text: &str) -> Option<String> {
+        let AnswerForm::Integer = self;
+        let lower = text.to_ascii_lowercase();
+        let announced =
+            ["answer is", "answer:"].iter().filter_map(|words| Some(lower.rfind(words)? + words.len())).max();
+        announced.and_then(|at| numbers(&text[at..]).next()).or_else(|| numbers(text).last())
+    }
+
+    /// Whether both are the same answer, however spelt: `10`, `10.0` and `$10` are.
+    pub fn equal(self, reference: &str, answer: &str) -> bool {
+        match (self.extract(reference), self.extract(answer)) {
+            (Some(reference), Some(answer)) => reference == answer,
+            _ => reference.trim() == answer.trim(),
+        }
+    }
+}
+
+/// The numbers of a text, each in its one spelling.
+fn numbers(text: &str) -> impl Iterator<Item = String> {
+    NUMBER.captures_iter(text).map(|found| {
+        let part = |group| found.get(group).map_or("", |part| part.as_str());
+        let whole = part(2).replace(',', "");
+        let (whole, decimals) = (whole.trim_start_matches('0'), part(3).trim_end_matches('0'));
+        let sign = if part(1).is_empty() || (whole.is_empty() && decimals.is_empty()) { "" } else { "-" };
+        let whole = if whole.is_empty() { "0" } else { whole };
+        let point = if decimals.is_empty() { "" } else { "." };
+        format!("{sign}{whole}{point}{decimals}")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, answer: Option<&str>) {
+        assert_eq!(AnswerForm::Integer.extract(text).as_deref(), answer, "{text}");
+    }
+
+    #[test]
+    fn the_final_answer_is_found() {
+        check("13 + 7 = 20 . 20 / 2 = 10 . the answer is 10", Some("10"));
+        check("42", Some("42"));
+        check("so 3 plus 4 makes 7 .", Some("7"));
+        check("The answer is 5. No: the Answer is $1,200.50, for 3 days", Some("1200.5"));
+        check("Answer: -7", Some("-7"));
+        check("20 / 2 = 10 . the answer is", Some("10"));
+        check("10-3", Some("3"));
+        check("x = −4", Some("-4"));
+        check("1,0", Some("0"));
+        check("1,0000", Some("0"));
+        check("007.00", Some("7"));
+        check("-0.0", Some("0"));
+        check("٣ apples", None);
+        check("no idea", None);
+        check("", None);
+    }
+
+    #[test]
+    fn answers_compare_as_numbers() {
+        let equal = |reference, answer| AnswerForm::Integer.equal(reference, answer);
+        assert!(equal("10", "10.0") && equal("1000", "1,000") && equal("10", "$10") && equal("-3", "-3"));
+        assert!(!equal("10", "1,0") && !equal("10", "-10") && !equal("10", "10.5") && !equal("10", "ten"));
+        assert!(!equal("10", "") && equal("none", "none"));
+    }
+
+    proptest! {
+        #[test]
+        fn extraction_never_panics(text in "\\PC{0,60}", near in "[aA]nswer( is|:)[-−0-9., $é]{0,20}") {
+            AnswerForm::Integer.extract(&text);
+            AnswerForm::Integer.extract(&near);
+        }
+
+        #[test]
+        fn every_integer_is_found(number: i64) {
+            check(&format!("the answer is {number} ."), Some(&number.to_string()));
+            check(&number.to_string(), Some(&number.to_string()));
+        }
+    }
+}

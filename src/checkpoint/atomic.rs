@@ -1,0 +1,40 @@
+//! Files that appear whole or not at all.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+/// Writes `path` through a temporary file in the same folder.
+///
+/// # Errors
+/// Names the file when the folder is missing or unwritable, or the disk full; an earlier file is left as it was.
+pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    replace(folder, path, bytes).with_context(|| {
+        format!(
+            "cannot write `{}`; hint: is the folder there and writable, and is there room on the disk?",
+            path.display()
+        )
+    })
+}
+
+fn replace(folder: &Path, path: &Path, bytes: &[u8]) -> Result<()> {
+    let mut builder = tempfile::Builder::new();
+    // Temporary files are private to their owner by default, which a result should not be.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut file = builder.prefix(".unfinished-").tempfile_in(folder)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    // The new name outlives a power failure only once the folder is on disk; not every file system can do that.
+    if let Ok(folder) = File::open(folder) {
+        folder.sync_all().ok();
+    }
+    Ok(())
+}

@@ -1,0 +1,40 @@
+//! `lamas baselines`: fixed plans and a random controller on a split.
+
+use anyhow::Result;
+
+use super::config::{Common, Preset};
+use super::methods::{self, Split};
+use super::session::Session;
+use crate::evaluation::{Row, Summary};
+use crate::report::table;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Split to evaluate on
+    #[arg(long, default_value = "test")]
+    split: String,
+    /// Independent passes
+    #[arg(long, value_name = "K", default_value_t = 1)]
+    seeds: u64,
+    /// A JSON array instead of the table
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    common: Common,
+}
+
+pub fn run(args: Args) -> Result<()> {
+    let settings = args.common.resolve(Preset::default())?;
+    let session = Session::open(&settings)?;
+    let split = Split::open(&session, &args.split)?;
+    let seeds: Vec<u64> = (settings.seed..settings.seed + args.seeds.max(1)).collect();
+    let methods = methods::measure_baselines(&session, &split, &seeds)?;
+    let rows: Vec<Row> =
+        methods.iter().map(|passes| Row { summary: Summary::new(passes, &session.objective), gain: None }).collect();
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&rows)?);
+    } else {
+        println!("{}\n{}", table::table(&rows, false), table::legend(&rows));
+    }
+    Ok(())
+}

@@ -1,0 +1,176 @@
+//! Settings: defaults of the preset <- TOML file <- environment and flags, resolved once.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, anyhow};
+use clap::ValueEnum;
+use figment::Figment;
+use figment::providers::{Format, Serialized, Toml};
+use serde::{Deserialize, Serialize};
+
+use crate::benchmarks::{self, Benchmark};
+use crate::controller::ControllerConfig;
+use crate::device::DeviceChoice;
+use crate::encoder::EncoderChoice;
+use crate::folder::Folder;
+use crate::llm::local;
+use crate::training::TrainingConfig;
+
+/// Everything that a run depends on; stored in its checkpoint.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    pub seed: u64,
+    /// `auto`, `cpu`, `cuda`, `cuda:N` or `metal`.
+    pub device: String,
+    /// `static`, `minilm`, `static:FOLDER`, `minilm:FOLDER` or `hub:OWNER/NAME`.
+    pub encoder: String,
+    /// Folder of the benchmark; the built-in workload if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub benchmark: Option<PathBuf>,
+    /// Folder of the local language model; the built-in one if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<PathBuf>,
+    /// Price list; the built-in one if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prices: Option<PathBuf>,
+    pub controller: ControllerConfig,
+    pub training: TrainingConfig,
+}
+
+/// A published method, or ours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum Preset {
+    /// Our best method.
+    #[default]
+    Lamas,
+    /// LAMaS as published.
+    Paper,
+    /// MaAS: one operator after another, no latency term.
+    Maas,
+}
+
+impl Preset {
+    /// Name in run folders and tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Preset::Lamas => "lamas",
+            Preset::Paper => "paper",
+            Preset::Maas => "maas",
+        }
+    }
+
+    /// The settings of the method before any file or flag.
+    pub fn settings(self) -> Settings {
+        let (controller, training) = match self {
+            Preset::Lamas => (ControllerConfig::default(), TrainingConfig::default()),
+            Preset::Paper => (ControllerConfig::published(), TrainingConfig::paper()),
+            Preset::Maas => (ControllerConfig::published(), TrainingConfig::maas()),
+        };
+        Settings {
+            seed: 0,
+            device: "auto".into(),
+            encoder: "static".into(),
+            benchmark: None,
+            model: None,
+            prices: None,
+            controller,
+            training,
+        }
+    }
+}
+
+/// Flags shared by all commands that solve queries. What is not given stays as the file or the preset has it.
+#[derive(Debug, Default, Serialize, clap::Args)]
+pub struct Common {
+    /// Settings in TOML; the flags take precedence
+    #[arg(long, value_name = "FILE", env = "LAMAS_CONFIG")]
+    #[serde(skip)]
+    pub config: Option<PathBuf>,
+    /// auto, cpu, cuda, cuda:N or metal
+    #[arg(long, env = "LAMAS_DEVICE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device: Option<String>,
+    /// static (built in), minilm, static:FOLDER, minilm:FOLDER or hub:OWNER/NAME
+    #[arg(long, env = "LAMAS_ENCODER")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    encoder: Option<String>,
+    /// Folder of a benchmark (benchmark.toml, catalogue, splits); default: the built-in workload
+    #[arg(long, value_name = "DIR", env = "LAMAS_BENCHMARK")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    benchmark: Option<PathBuf>,
+    /// Folder of a Llama checkpoint; default: the built-in model
+    #[arg(long, value_name = "DIR", env = "LAMAS_MODEL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<PathBuf>,
+    /// Price list in TOML; default: the built-in one
+    #[arg(long, value_name = "FILE", env = "LAMAS_PRICES")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prices: Option<PathBuf>,
+    /// Seed of everything random [default: 0]
+    #[arg(long, value_name = "N", env = "LAMAS_SEED")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seed: Option<u64>,
+}
+
+impl Common {
+    /// The settings that `preset`, the file and the flags give together.
+    ///
+    /// # Errors
+    /// Names the file and the setting at fault.
+    pub fn resolve(&self, preset: Preset) -> Result<Settings> {
+        let mut settings = preset.settings();
+        // The reward's weights belong to the benchmark, which the file or a flag may name.
+        let benchmark = Benchmark::load(self.merge(&settings)?.benchmark_folder())?;
+        let reward = &mut settings.training.reward;
+        reward.cost_weight = benchmark.reward.cost_weight;
+        if preset != Preset::Maas {
+            reward.latency_weight = benchmark.reward.latency_weight;
+        }
+        let settings = self.merge(&settings)?;
+        settings.controller.validate()?;
+        settings.training.validate()?;
+        settings.device()?;
+        settings.encoder()?;
+        Ok(settings)
+    }
+}
+
+impl Common {
+    /// `defaults`, then the file, then the flags.
+    fn merge(&self, defaults: &Settings) -> Result<Settings> {
+        let mut figment = Figment::from(Serialized::defaults(defaults));
+        if let Some(path) = &self.config {
+            // figment takes a missing file for an empty one.
+            std::fs::metadata(path).with_context(|| format!("cannot read `{}`", path.display()))?;
+            figment = figment.merge(Toml::file_exact(path));
+        }
+        figment.merge(Serialized::defaults(self)).extract().map_err(|error| {
+            let causes: Vec<String> = error.into_iter().map(|cause| cause.to_string()).collect();
+            anyhow!("settings: {}", causes.join("; "))
+        })
+    }
+}
+
+impl Settings {
+    /// Where the benchmark is read from.
+    pub fn benchmark_folder(&self) -> Folder {
+        self.benchmark.as_ref().map_or(benchmarks::ARITHMETIC, |path| Folder::Disk(path.clone()))
+    }
+
+    /// Where the language model is read from.
+    pub fn model_folder(&self) -> Folder {
+        self.model.as_ref().map_or(local::ARITHMETIC_LLAMA, |path| Folder::Disk(path.clone()))
+    }
+
+    /// The device as a value.
+    pub fn device(&self) -> Result<DeviceChoice> {
+        self.device.parse().map_err(|error| anyhow!("setting `device`: {error}"))
+    }
+
+    /// The encoder as a value.
+    pub fn encoder(&self) -> Result<EncoderChoice> {
+        self.encoder.parse().map_err(|error| anyhow!("setting `encoder`: {error}"))
+    }
+}

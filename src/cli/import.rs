@@ -1,0 +1,44 @@
+//! `lamas import`: a published PyTorch state dict becomes a checkpoint.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use super::config::{Common, Preset};
+use super::session::Session;
+use crate::checkpoint::{Checkpoint, Provenance, state_dict};
+use crate::controller::Controller;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// State dict written by `torch.save` (.pth)
+    state_dict: PathBuf,
+    /// Checkpoint to write
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    #[command(flatten)]
+    common: Common,
+}
+
+pub fn run(args: Args) -> Result<()> {
+    let settings = args.common.resolve(Preset::Paper)?;
+    let session = Session::open(&settings)?;
+    let operators = session.operators()?.to_tensor(&session.device)?;
+    let checkpoint = Checkpoint {
+        weights: state_dict(&args.state_dict)?,
+        operators,
+        provenance: Provenance {
+            encoder: session.encoder.id().to_owned(),
+            catalogue: session.system.catalogue().text().to_owned(),
+            configuration: serde_json::to_value(&settings)?,
+            seed: settings.seed,
+            revision: None,
+        },
+        step: 0,
+    };
+    // A state dict of another shape is found out now, not when it is first used.
+    Controller::from_checkpoint(&checkpoint, session.kinds(), &session.device)?;
+    checkpoint.save(&args.out)?;
+    eprintln!("wrote {}", args.out.display());
+    Ok(())
+}

@@ -1,0 +1,61 @@
+//! `lamas inspect`: what a checkpoint holds.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use comfy_table::{ContentArrangement, Table, presets};
+use serde_json::json;
+
+use crate::checkpoint::Checkpoint;
+use crate::operators::Catalogue;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// A checkpoint (.safetensors)
+    checkpoint: PathBuf,
+    /// One JSON object instead of text
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(args: Args) -> Result<()> {
+    let checkpoint = Checkpoint::load(&args.checkpoint)?;
+    let provenance = &checkpoint.provenance;
+    let catalogue =
+        Catalogue::parse(provenance.catalogue.clone(), &format!("{} (catalogue)", args.checkpoint.display()))?;
+    let operators: Vec<&str> = catalogue.operators().iter().map(|operator| operator.name.as_str()).collect();
+    let parameters: usize = checkpoint.weights.values().map(|tensor| tensor.elem_count()).sum();
+    if args.json {
+        let tensors: serde_json::Map<_, _> =
+            checkpoint.weights.iter().map(|(name, tensor)| (name.clone(), json!(tensor.dims()))).collect();
+        println!(
+            "{}",
+            json!({
+                "encoder": provenance.encoder,
+                "operators": operators,
+                "seed": provenance.seed,
+                "step": checkpoint.step,
+                "revision": provenance.revision,
+                "parameters": parameters,
+                "tensors": tensors,
+                "configuration": provenance.configuration,
+            })
+        );
+        return Ok(());
+    }
+    println!("encoder     {}", provenance.encoder);
+    println!("operators   {}", operators.join(", "));
+    println!("seed        {}", provenance.seed);
+    println!("step        {}", checkpoint.step);
+    println!("revision    {}", provenance.revision.as_deref().unwrap_or("unknown"));
+    println!("parameters  {parameters}");
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(["tensor", "shape", "norm"]);
+    for (name, tensor) in &checkpoint.weights {
+        let norm = tensor.sqr()?.sum_all()?.sqrt()?.to_scalar::<f32>()?;
+        table.add_row([name.clone(), format!("{:?}", tensor.dims()), format!("{norm:.4}")]);
+    }
+    println!("\n{table}\n\nconfiguration\n{}", serde_json::to_string_pretty(&provenance.configuration)?);
+    Ok(())
+}

@@ -1,0 +1,213 @@
+//! `lamas operators`: every operator, or small plan, by itself: how often right and how long, by kind and by steps.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use comfy_table::{Table, presets};
+use serde::Serialize;
+
+use super::config::{Common, Preset};
+use super::methods::{Split, measure};
+use super::plans;
+use super::session::Session;
+use crate::evaluation::Evaluation;
+use crate::plan::{Kind, OperatorId, Plan};
+use crate::report::jsonl;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Split to measure on
+    #[arg(long, default_value = "test")]
+    split: String,
+    /// Independent passes
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    draws: u64,
+    /// A plan to measure, such as "GenerateCoT,Programmer;ScEnsemble"; repeatable; default: every operator
+    #[arg(long = "plan", value_name = "PLAN")]
+    plans: Vec<String>,
+    /// Writes one JSON line for each problem, plan and draw
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// What one plan did on one problem in one draw.
+#[derive(Serialize)]
+struct Outcome<'a> {
+    plan: &'a str,
+    problem: &'a str,
+    kind: Option<&'a str>,
+    steps: Option<u32>,
+    question: &'a str,
+    draw: usize,
+    score: f64,
+    answer: Option<&'a str>,
+    /// Critical path in tokens.
+    path: f64,
+    completion_tokens: f64,
+    cost: f64,
+    utility: f64,
+}
+
+pub fn run(args: Args) -> Result<()> {
+    let settings = args.common.resolve(Preset::default())?;
+    let session = Session::open(&settings)?;
+    let split = Split::open(&session, &args.split)?;
+    let named: Vec<(String, Plan)> = if args.plans.is_empty() {
+        each_operator(&session)?
+    } else {
+        let parsed = args.plans.iter().map(|text| Ok((text.clone(), plans::parse(text, session.system.catalogue())?)));
+        parsed.collect::<Result<_>>()?
+    };
+    let draws: Vec<u64> = (0..args.draws.max(1)).collect();
+    let mut measured = Vec::with_capacity(named.len());
+    for (name, plan) in &named {
+        measured.push(measure(&session, &session.system, name, &split, &draws, |_, _| plan.clone())?);
+    }
+    for (title, group) in groups(&split) {
+        println!("{}\n", by_group(&session, &title, &group, &measured));
+    }
+    println!("{}", repairs(&named, &measured));
+    if let Some(path) = &args.out {
+        jsonl::write(path, &outcomes(&session, &split, &measured))?;
+        eprintln!("wrote {}", path.display());
+    }
+    Ok(())
+}
+
+/// Operators that generate alone, the others after the first that reasons (or else the first that generates).
+fn each_operator(session: &Session) -> Result<Vec<(String, Plan)>> {
+    let catalogue = session.system.catalogue();
+    let generators: Vec<&str> = catalogue
+        .operators()
+        .iter()
+        .filter(|operator| operator.kind.generates())
+        .map(|operator| operator.name.as_str())
+        .collect();
+    let Some(base) = generators.iter().find(|name| **name == "GenerateCoT").or(generators.first()) else {
+        bail!("expected an operator that generates, found none in the catalogue");
+    };
+    let texts = catalogue.operators().iter().filter(|operator| operator.kind != Kind::Stop).map(|operator| {
+        if operator.kind.generates() { operator.name.clone() } else { format!("{base};{}", operator.name) }
+    });
+    texts.map(|text| Ok((text.clone(), plans::parse(&text, catalogue)?))).collect()
+}
+
+/// Names of groups with the positions of their problems: by kind, and by number of steps.
+fn groups(split: &Split) -> Vec<(String, BTreeMap<String, Vec<String>>)> {
+    let group = |label: fn(&crate::benchmarks::Problem) -> Option<String>| {
+        let mut members: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for problem in &split.problems {
+            members.entry("all".into()).or_default().push(problem.id.clone());
+            if let Some(label) = label(problem) {
+                members.entry(label).or_default().push(problem.id.clone());
+            }
+        }
+        members
+    };
+    vec![
+        ("kind".into(), group(|problem| problem.kind.clone())),
+        ("steps".into(), group(|problem| problem.steps.map(|steps| steps.to_string()))),
+    ]
+}
+
+fn by_group(
+    session: &Session,
+    title: &str,
+    groups: &BTreeMap<String, Vec<String>>,
+    measured: &[Vec<Evaluation>],
+) -> String {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).force_no_tty();
+    let names = measured.iter().filter_map(|passes| passes.first()).map(|pass| pass.name.replace(';', ";\n"));
+    table.set_header([title.to_owned(), "n".into()].into_iter().chain(names));
+    let figures: Vec<BTreeMap<&str, Vec<(f64, f64)>>> = measured
+        .iter()
+        .map(|passes| {
+            let mut figures: BTreeMap<&str, Vec<(f64, f64)>> = BTreeMap::new();
+            for episode in passes.iter().flat_map(|pass| &pass.episodes) {
+                let path = session.objective.measure(episode).path;
+                figures.entry(&episode.problem).or_default().push((episode.score, path));
+            }
+            figures
+        })
+        .collect();
+    for (label, members) in groups {
+        let cells = figures.iter().map(|figures| {
+            let seen: Vec<(f64, f64)> =
+                members.iter().filter_map(|id| figures.get(id.as_str())).flatten().copied().collect();
+            let count = seen.len().max(1) as f64;
+            let (score, path) = seen.iter().fold((0.0, 0.0), |sum, next| (sum.0 + next.0, sum.1 + next.1));
+            format!("{:.3} / {:.1}", score / count, path / count)
+        });
+        table.add_row([label.clone(), members.len().to_string()].into_iter().chain(cells));
+    }
+    table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+}
+
+/// For each plan of two layers whose first layer was measured by itself: how many wrong answers the second layer
+/// mended, and how many right ones it broke.
+fn repairs(named: &[(String, Plan)], measured: &[Vec<Evaluation>]) -> String {
+    let mut lines = Vec::new();
+    for ((name, plan), passes) in named.iter().zip(measured) {
+        let [first, _] = plan.layers.as_slice() else { continue };
+        let first: Vec<OperatorId> = first.operators.clone();
+        let base = named.iter().position(|(_, plan)| plan.layers.len() == 1 && plan.layers[0].operators == first);
+        let Some(base) = base.and_then(|base| measured.get(base)) else { continue };
+        let (mut wrong, mut mended, mut right, mut broken) = (0u32, 0u32, 0u32, 0u32);
+        for (pass, base) in passes.iter().zip(base) {
+            let before: BTreeMap<&str, f64> =
+                base.episodes.iter().map(|episode| (episode.problem.as_str(), episode.score)).collect();
+            for episode in &pass.episodes {
+                match (before.get(episode.problem.as_str()), episode.score) {
+                    (Some(&before), after) if before < 0.5 => {
+                        wrong += 1;
+                        mended += u32::from(after >= 0.5);
+                    }
+                    (Some(_), after) => {
+                        right += 1;
+                        broken += u32::from(after < 0.5);
+                    }
+                    (None, _) => {}
+                }
+            }
+        }
+        let share = |part: u32, whole: u32| f64::from(part) / f64::from(whole.max(1));
+        lines.push(format!(
+            "{name}: mends {:.3} of {wrong} wrong answers, breaks {:.4} of {right} right ones",
+            share(mended, wrong),
+            share(broken, right)
+        ));
+    }
+    lines.join("\n")
+}
+
+fn outcomes<'a>(session: &Session, split: &'a Split, measured: &'a [Vec<Evaluation>]) -> Vec<Outcome<'a>> {
+    let problems: BTreeMap<&str, _> = split.problems.iter().map(|problem| (problem.id.as_str(), problem)).collect();
+    let mut outcomes = Vec::new();
+    for pass in measured {
+        for (draw, evaluation) in pass.iter().enumerate() {
+            for episode in &evaluation.episodes {
+                let Some(problem) = problems.get(episode.problem.as_str()) else { continue };
+                let measures = session.objective.measure(episode);
+                outcomes.push(Outcome {
+                    plan: &evaluation.name,
+                    problem: &problem.id,
+                    kind: problem.kind.as_deref(),
+                    steps: problem.steps,
+                    question: &problem.question,
+                    draw,
+                    score: episode.score,
+                    answer: episode.answer.as_deref(),
+                    path: measures.path,
+                    completion_tokens: measures.completion_tokens,
+                    cost: measures.cost,
+                    utility: measures.utility,
+                });
+            }
+        }
+    }
+    outcomes
+}

@@ -1,0 +1,52 @@
+//! Plans as typed on the command line: layers by `;`, operators by `,`.
+
+use anyhow::{Result, ensure};
+
+use crate::operators::Catalogue;
+use crate::plan::{Layer, Plan};
+
+/// Reads `A,B;C` as two layers of operators of the catalogue.
+///
+/// # Errors
+/// Unknown or repeated operators, an empty layer, or a first layer that solves nothing.
+pub fn parse(text: &str, catalogue: &Catalogue) -> Result<Plan> {
+    let mut plan = Plan::default();
+    for names in text.split(';') {
+        let mut layer = Layer::default();
+        for name in names.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+            let operator = catalogue.find(name)?;
+            ensure!(!layer.operators.contains(&operator), "plan `{text}`: operator `{name}` stands twice in one layer");
+            layer.operators.push(operator);
+        }
+        ensure!(!layer.operators.is_empty(), "plan `{text}`: expected operators in every layer, found an empty one");
+        plan.layers.push(layer);
+    }
+    let mut first = plan.layers.iter().take(1).flat_map(|layer| &layer.operators);
+    ensure!(
+        first.any(|&id| catalogue.operator(id).is_some_and(|operator| operator.kind.generates())),
+        "plan `{text}`: expected an operator that generates a solution in the first layer, found none"
+    );
+    Ok(plan)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::benchmarks::ARITHMETIC;
+
+    #[test]
+    fn plans_are_read_as_typed() -> Result<()> {
+        let catalogue = Catalogue::load(&ARITHMETIC, "catalogue.toml")?;
+        assert_eq!(parse("GenerateCoT, Programmer; ScEnsemble", &catalogue)?, Plan::from_indices(&[&[1, 4], &[3]]));
+        for (text, expected) in [
+            ("Nobody", "Nobody"),
+            ("Generate,Generate", "twice"),
+            ("Generate;;ScEnsemble", "empty"),
+            ("ScEnsemble", "generates a solution"),
+        ] {
+            let error = parse(text, &catalogue).map_or_else(|error| format!("{error:#}"), |plan| format!("{plan:?}"));
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+        Ok(())
+    }
+}

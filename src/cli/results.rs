@@ -1,0 +1,121 @@
+//! Results: the table on standard output, and in the run folder the report, the episodes and the figures as JSON.
+
+use std::collections::BTreeSet;
+use std::io::IsTerminal;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde_json::json;
+
+use super::methods::Split;
+use super::session::Session;
+use crate::checkpoint::write_atomic;
+use crate::evaluation::{Evaluation, Row, compare};
+use crate::report::{Example, Panel, Probabilities, Provenance, Report, html, jsonl, table};
+
+/// Queries shown with their timelines in the report.
+const EXAMPLES: usize = 6;
+
+/// What was measured, ready to be shown.
+pub struct Results {
+    rows: Vec<Row>,
+    trained: Vec<Evaluation>,
+}
+
+impl Results {
+    /// Puts the trained controllers beside the other methods.
+    pub fn new(session: &Session, methods: &[Vec<Evaluation>], trained: Vec<Evaluation>) -> Self {
+        Results { rows: compare(methods, &trained, &session.objective), trained }
+    }
+
+    /// The table, or the same figures as JSON, on standard output.
+    pub fn print(&self, as_json: bool) -> Result<()> {
+        if as_json {
+            println!("{}", serde_json::to_string_pretty(&self.rows)?);
+        } else {
+            let styled = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+            println!("{}\n\n{}", table::table(&self.rows, styled), table::legend(&self.rows));
+        }
+        Ok(())
+    }
+
+    /// Writes `report.html`, `results.json` and `test-episodes.jsonl` to `folder`.
+    pub fn write(&self, session: &Session, split: &Split, about: About, folder: &Path) -> Result<()> {
+        std::fs::create_dir_all(folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
+        let operators = session.names();
+        let episodes: Vec<_> = self.trained.iter().flat_map(|pass| pass.episodes.clone()).collect();
+        let depth = episodes.iter().map(|episode| episode.plan.layers.len()).max().unwrap_or(1);
+        jsonl::write(&folder.join("test-episodes.jsonl"), &episodes)?;
+        let results = json!({ "provenance": about.provenance, "objective": session.objective, "rows": self.rows });
+        write_atomic(&folder.join("results.json"), serde_json::to_string_pretty(&results)?.as_bytes())?;
+        let report = Report {
+            title: about.title,
+            provenance: about.provenance,
+            objective: session.objective,
+            rows: self.rows.clone(),
+            panels: about.panels,
+            probabilities: Probabilities::chosen(&operators, depth, &episodes),
+            operators,
+            examples: self.examples(split),
+            config: about.config,
+        };
+        write_atomic(&folder.join("report.html"), html::html(&report)?.as_bytes())?;
+        eprintln!("wrote {}", folder.join("report.html").display());
+        Ok(())
+    }
+
+    /// The first queries of the first controller that got plans of different shapes.
+    fn examples(&self, split: &Split) -> Vec<Example> {
+        let mut seen = BTreeSet::new();
+        let episodes = self.trained.first().into_iter().flat_map(|pass| &pass.episodes);
+        episodes
+            .filter(|episode| seen.insert(format!("{:?}", episode.plan)))
+            .filter_map(|episode| {
+                let problem = split.problems.iter().find(|problem| problem.id == episode.problem)?;
+                Some(Example {
+                    question: problem.question.clone(),
+                    reference: problem.answer.clone(),
+                    episode: episode.clone(),
+                })
+            })
+            .take(EXAMPLES)
+            .collect()
+    }
+}
+
+/// What the report says beside the figures.
+pub struct About {
+    pub title: String,
+    pub provenance: Provenance,
+    pub panels: Vec<Panel>,
+    pub config: serde_json::Value,
+}
+
+/// The command, the version, the machine and the seeds of this process.
+pub fn provenance(seeds: Vec<u64>, device: &candle_core::Device) -> Provenance {
+    let command: Vec<String> = std::env::args().collect();
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    Provenance {
+        command: command.join(" "),
+        version: version(),
+        machine: format!(
+            "{} {}, {cores} cores, device {:?}",
+            std::env::consts::OS,
+            std::env::consts::ARCH,
+            device.location()
+        ),
+        seeds,
+        date: String::new(),
+    }
+}
+
+/// The version of the program, with the revision that it was built from where known.
+fn version() -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    revision().map_or(version.to_owned(), |revision| format!("{version} ({revision})"))
+}
+
+/// The git revision of the program, where the build knew it.
+pub fn revision() -> Option<String> {
+    option_env!("LAMAS_REVISION").filter(|revision| !revision.is_empty()).map(str::to_owned)
+}

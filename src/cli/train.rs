@@ -1,0 +1,317 @@
+//! `lamas train`, the main job: trains a controller for each seed, evaluates them beside the baselines, reports.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use anyhow::{Context, Result, ensure};
+use async_trait::async_trait;
+use serde::Serialize;
+
+use super::config::{Common, Preset, Settings};
+use super::controllers::{RUNS, Trained};
+use super::interrupt;
+use super::methods::{self, Split};
+use super::progress::bar;
+use super::results::{About, Results, provenance, revision};
+use super::session::Session;
+use crate::benchmarks::Problem;
+use crate::checkpoint::{Provenance, write_atomic};
+use crate::controller::{Controller, Policy};
+use crate::plan::Plan;
+use crate::report::jsonl::Appender;
+use crate::report::{Curve, Line, Panel};
+use crate::system::{Episode, System};
+use crate::training::{self, EpochMetrics, Event, Problems, Rollout, Setup};
+
+/// The settings of a run, which `--resume` reads again.
+const SETTINGS: &str = "settings.json";
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// lamas (ours), paper (LAMaS as published) or maas
+    #[arg(long, value_enum, default_value_t)]
+    preset: Preset,
+    /// Controllers to train, with seeds counted up from --seed
+    #[arg(long, value_name = "K", default_value_t = 1)]
+    seeds: u64,
+    /// Folder of the run; default: a new one under `runs`
+    #[arg(long, value_name = "DIR", conflicts_with = "resume")]
+    out: Option<PathBuf>,
+    /// Go on with the interrupted run in this folder
+    #[arg(long, value_name = "DIR")]
+    resume: Option<PathBuf>,
+    /// Passes over the training problems
+    #[arg(long, value_name = "N")]
+    epochs: Option<u32>,
+    /// Train only: no evaluation, no report
+    #[arg(long)]
+    no_evaluation: bool,
+    /// Also write every training episode as a JSON line
+    #[arg(long)]
+    episodes: bool,
+    /// JSON instead of the table
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    common: Common,
+}
+
+pub fn run(args: Args) -> Result<()> {
+    let mut settings = args.common.resolve(args.preset)?;
+    if let Some(epochs) = args.epochs {
+        settings.training.epochs = epochs;
+    }
+    let session = Session::open(&settings)?;
+    let benchmark = session.system.benchmark().name.clone();
+    let folder = match (&args.resume, &args.out) {
+        (Some(folder), _) => {
+            ensure!(folder.join(SETTINGS).is_file(), "expected a run in `{}`, found none", folder.display());
+            folder.clone()
+        }
+        (None, Some(folder)) => folder.clone(),
+        (None, None) => unused(&format!("{benchmark}-{}", args.preset.name())),
+    };
+    std::fs::create_dir_all(&folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
+    ensure!(
+        args.resume.is_some() || !folder.join(SETTINGS).exists(),
+        "`{0}` already holds a run; hint: `--resume {0}` goes on with it, `--out` names another folder",
+        folder.display()
+    );
+    let config = serde_json::to_value(&settings)?;
+    write_atomic(&folder.join(SETTINGS), serde_json::to_string_pretty(&config)?.as_bytes())?;
+
+    let train = Split::open(&session, "train")?;
+    let validation = Split::open(&session, "validation")?;
+    let stop = {
+        let _runtime = session.runtime.enter();
+        interrupt::listen()
+    };
+    let seeds: Vec<u64> = (settings.seed..settings.seed + args.seeds.max(1)).collect();
+    let mut trained = Vec::with_capacity(seeds.len());
+    let mut histories = Vec::with_capacity(seeds.len());
+    for &seed in &seeds {
+        let folder = folder.join(format!("seed-{seed}"));
+        let job = Job { session: &session, settings: &settings, seed, folder: &folder, episodes: args.episodes };
+        let outcome = job.train(&train, &validation, args.resume.is_some(), &stop)?;
+        if !outcome.finished {
+            eprintln!(
+                "stopped; `lamas train --resume {}` goes on from here",
+                folder.parent().unwrap_or(&folder).display()
+            );
+            return Ok(());
+        }
+        histories.push(outcome.history);
+        trained.push(outcome.trained);
+    }
+    if args.no_evaluation {
+        return Ok(());
+    }
+    let test = Split::open(&session, "test")?;
+    let baselines = methods::measure_baselines(&session, &test, &seeds)?;
+    let evaluations = methods::measure_trained(&session, &test, &trained, "trained controller")?;
+    let results = Results::new(&session, &baselines, evaluations);
+    results.print(args.json)?;
+    let about = About {
+        title: format!("{} controller on {benchmark}", args.preset.name()),
+        provenance: provenance(seeds, &session.device),
+        panels: panels(&histories),
+        config,
+    };
+    results.write(&session, &test, about, &folder)
+}
+
+/// The training of one seed.
+struct Job<'a> {
+    session: &'a Session,
+    settings: &'a Settings,
+    seed: u64,
+    folder: &'a Path,
+    episodes: bool,
+}
+
+struct Outcome {
+    trained: Trained,
+    history: Vec<EpochMetrics>,
+    finished: bool,
+}
+
+impl Job<'_> {
+    fn train(&self, train: &Split, validation: &Split, resume: bool, stop: &Arc<AtomicBool>) -> Result<Outcome> {
+        let Job { session, settings, seed, folder, .. } = *self;
+        std::fs::create_dir_all(folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
+        let operators = session.operators()?.to_tensor(&session.device)?;
+        let controller =
+            Controller::new(settings.controller.clone(), session.kinds(), &operators, seed, &session.device)?;
+        let [train, validation] = [train, validation].map(|split| DataSet::new(&session.system, split));
+        let provenance = Provenance {
+            encoder: session.encoder.id().to_owned(),
+            catalogue: session.system.catalogue().text().to_owned(),
+            configuration: serde_json::to_value(settings)?,
+            seed,
+            revision: revision(),
+        };
+        let setup = Setup {
+            controller,
+            config: settings.training.clone(),
+            train: train.problems(),
+            validation: validation.problems(),
+            provenance,
+            folder: Some(folder),
+            resume,
+            cancelled: stop,
+        };
+        let mut log = self.episodes.then(|| Appender::open(&folder.join("episodes.jsonl"))).transpose()?;
+        let mut watcher = Watcher::new(seed, &settings.training, train.ids.len());
+        let mut failure = None;
+        let mut notify = |event: Event<'_>| {
+            let kept = log.as_mut().map_or(Ok(()), |log| keep(log, &event));
+            failure = failure.take().or(kept.err());
+            watcher.see(&event);
+        };
+        let outcome = session.runtime.block_on(training::train(setup, &mut notify));
+        watcher.finish();
+        let outcome = outcome?;
+        if let Some(failure) = failure {
+            return Err(failure);
+        }
+        let policy = match &outcome.checkpoint {
+            Some(checkpoint) => {
+                Policy::new(&Controller::from_checkpoint(checkpoint, session.kinds(), &session.device)?)?
+            }
+            None => Policy::uniform(settings.controller.clone(), session.kinds()),
+        };
+        Ok(Outcome { trained: Trained { policy, seed }, history: outcome.history, finished: outcome.finished })
+    }
+}
+
+/// Appends the training episodes of a batch.
+fn keep(log: &mut Appender, event: &Event<'_>) -> Result<()> {
+    #[derive(Serialize)]
+    struct Record<'a> {
+        epoch: u32,
+        batch: usize,
+        #[serde(flatten)]
+        episode: &'a Episode,
+    }
+    if let Event::Batch { epoch, batch, episodes, .. } = *event {
+        for episode in episodes {
+            log.append(&Record { epoch, batch, episode })?;
+        }
+    }
+    Ok(())
+}
+
+/// A split as training sees it.
+struct DataSet<'a> {
+    system: &'a System,
+    problems: &'a [Problem],
+    ids: Vec<String>,
+    queries: Vec<Vec<f32>>,
+}
+
+impl<'a> DataSet<'a> {
+    fn new(system: &'a System, split: &'a Split) -> Self {
+        DataSet {
+            system,
+            problems: &split.problems,
+            ids: split.problems.iter().map(|problem| problem.id.clone()).collect(),
+            queries: split.embeddings.rows().map(<[f32]>::to_vec).collect(),
+        }
+    }
+
+    fn problems(&self) -> Problems<'_> {
+        Problems { ids: &self.ids, queries: &self.queries, rollout: self }
+    }
+}
+
+#[async_trait]
+impl Rollout for DataSet<'_> {
+    async fn solve(&self, problem: usize, plan: Plan, draw: u64) -> Result<Episode> {
+        let problem = self.problems.get(problem).context("a problem outside the data set")?;
+        let episode = self.system.solve(problem, &plan, draw).await?;
+        ensure!(episode.is_complete(), "an operator failed on problem `{}`", problem.id);
+        Ok(episode)
+    }
+}
+
+/// Shows training on a progress bar.
+struct Watcher {
+    bar: indicatif::ProgressBar,
+    epochs: u32,
+    last: String,
+}
+
+impl Watcher {
+    fn new(seed: u64, config: &training::TrainingConfig, problems: usize) -> Self {
+        let batches = problems.div_ceil(config.batch.max(1)) as u64;
+        Watcher {
+            bar: bar(format!("train, seed {seed}"), batches * u64::from(config.epochs)),
+            epochs: config.epochs,
+            last: String::new(),
+        }
+    }
+
+    fn see(&mut self, event: &Event<'_>) {
+        match event {
+            Event::Resumed { epoch, batch } => {
+                eprintln!("resumed after {epoch} passes and {batch} batches");
+            }
+            Event::Batch { epoch, batch, batches, pass, .. } => {
+                self.bar.set_position(u64::from(*epoch) * *batches as u64 + *batch as u64 + 1);
+                let Self { epochs, last, .. } = self;
+                let (score, path) = (pass.score, pass.critical_path);
+                self.bar.set_message(format!("pass {}/{epochs} score {score:.3} path {path:.1}{last}", epoch + 1));
+            }
+            Event::Epoch { metrics, .. } => {
+                let validation = &metrics.validation;
+                self.last = format!(
+                    " | validation score {:.3} path {:.1} utility {:.3}",
+                    validation.score, validation.critical_path, validation.utility
+                );
+            }
+        }
+    }
+
+    fn finish(&self) {
+        self.bar.finish_and_clear();
+        eprintln!("{}{}", self.bar.prefix(), self.last);
+    }
+}
+
+/// Learning curves of all seeds.
+fn panels(histories: &[Vec<EpochMetrics>]) -> Vec<Panel> {
+    let line = |name: &str, value: fn(&EpochMetrics) -> f64| Line {
+        name: name.into(),
+        seeds: histories
+            .iter()
+            .map(|history| Curve(history.iter().map(|metrics| (f64::from(metrics.epoch), value(metrics))).collect()))
+            .collect(),
+    };
+    let both = |title: &str, train: fn(&EpochMetrics) -> f64, validation: fn(&EpochMetrics) -> f64| Panel {
+        title: title.into(),
+        axis: "pass".into(),
+        lines: vec![line("training (drawn)", train), line("validation (likeliest)", validation)],
+    };
+    vec![
+        both("score", |m| m.train.score, |m| m.validation.score),
+        both("utility", |m| m.train.utility, |m| m.validation.utility),
+        both("critical path, tokens", |m| m.train.critical_path, |m| m.validation.critical_path),
+        both("cost per query, dollars", |m| m.train.cost, |m| m.validation.cost),
+        Panel {
+            title: "entropy, nats per layer".into(),
+            axis: "pass".into(),
+            lines: vec![line("entropy", |m| m.entropy)],
+        },
+    ]
+}
+
+/// `runs/NAME`, or `runs/NAME-2`, ... where that exists.
+fn unused(name: &str) -> PathBuf {
+    let first = Path::new(RUNS).join(name);
+    let numbered = |number: u32| Path::new(RUNS).join(format!("{name}-{number}"));
+    std::iter::once(first)
+        .chain((2..).map(numbered))
+        .find(|path| !path.exists())
+        .unwrap_or_else(|| Path::new(RUNS).join(name))
+}

@@ -1,0 +1,90 @@
+//! The weights of one layer, named as in the published state dict.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, ensure};
+use candle_core::{DType, Device, Tensor, Var};
+use rand::Rng;
+
+use super::{ControllerConfig, Temperature};
+use crate::random;
+
+/// Weights of one layer; the shapes are those of `torch.nn.Linear`, `[out, in]`.
+pub(super) struct LayerWeights {
+    pub query_weight: Var,
+    pub query_bias: Var,
+    pub operator_weight: Var,
+    pub operator_bias: Var,
+    /// Natural logarithm of the softmax temperature, shape `[1]`; absent where the temperature is fixed.
+    pub log_temperature: Option<Var>,
+}
+
+impl LayerWeights {
+    /// Weights drawn as `torch.nn.Linear` draws them: uniform within `1 / sqrt(in)`.
+    pub fn new(config: &ControllerConfig, layer: usize, seed: u64, device: &Device) -> Result<Self> {
+        Self::build(config, layer, |name, shape, fan_in| {
+            if name.ends_with("log_temperature") {
+                return Ok(Tensor::full(config.initial_temperature.ln() as f32, shape, device)?);
+            }
+            let bound = 1.0 / (fan_in as f32).sqrt();
+            let mut rng = random::stream(seed, &[&"controller", &name]);
+            let values: Vec<f32> = (0..shape.iter().product()).map(|_| rng.random_range(-bound..bound)).collect();
+            Ok(Tensor::from_vec(values, shape, device)?)
+        })
+    }
+
+    /// Weights as stored.
+    ///
+    /// # Errors
+    /// Names a tensor that is missing, misshapen or not finite.
+    pub fn load(
+        config: &ControllerConfig,
+        layer: usize,
+        tensors: &BTreeMap<String, Tensor>,
+        device: &Device,
+    ) -> Result<Self> {
+        Self::build(config, layer, |name, shape, _| {
+            let tensor = tensors.get(name).with_context(|| format!("no tensor `{name}`, expected shape {shape:?}"))?;
+            let found = tensor.dims();
+            ensure!(found == shape, "tensor `{name}`: expected shape {shape:?}, found {found:?}");
+            let sum = tensor.to_dtype(DType::F64)?.abs()?.sum_all()?.to_scalar::<f64>()?;
+            ensure!(sum.is_finite(), "tensor `{name}`: expected finite numbers, found NaN or infinity");
+            Ok(tensor.to_dtype(DType::F32)?.to_device(device)?)
+        })
+    }
+
+    fn build(
+        config: &ControllerConfig,
+        layer: usize,
+        make: impl Fn(&str, &[usize], usize) -> Result<Tensor>,
+    ) -> Result<Self> {
+        let (hidden, query) = (config.hidden, config.embedding);
+        let operator = if layer == 0 { query } else { 2 * query };
+        let var = |name: &str, shape: &[usize], fan_in| -> Result<Var> {
+            Ok(Var::from_tensor(&make(&format!("layers.{layer}.{name}"), shape, fan_in)?)?)
+        };
+        let log_temperature = match config.temperature {
+            Temperature::Fixed => None,
+            Temperature::Learned => Some(var("log_temperature", &[1], 1)?),
+        };
+        Ok(LayerWeights {
+            query_weight: var("query_encoder.weight", &[hidden, query], query)?,
+            query_bias: var("query_encoder.bias", &[hidden], query)?,
+            operator_weight: var("operator_encoder.weight", &[hidden, operator], operator)?,
+            operator_bias: var("operator_encoder.bias", &[hidden], operator)?,
+            log_temperature,
+        })
+    }
+
+    /// The variables with their names, in an order that never changes.
+    pub fn named(&self, layer: usize) -> impl Iterator<Item = (String, Var)> {
+        let vars = [
+            ("operator_encoder.bias", Some(&self.operator_bias)),
+            ("operator_encoder.weight", Some(&self.operator_weight)),
+            ("query_encoder.bias", Some(&self.query_bias)),
+            ("query_encoder.weight", Some(&self.query_weight)),
+            ("log_temperature", self.log_temperature.as_ref()),
+        ];
+        vars.into_iter().filter_map(move |(name, var)| Some((format!("layers.{layer}.{name}"), var?.clone())))
+    }
+}

@@ -1,0 +1,218 @@
+//! The side of the controller that acts: plain numbers, no tensors; cheap to clone and to share between threads.
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use candle_core::{DType, Tensor};
+use rand::Rng;
+
+use super::batch::add_condition;
+use super::{Controller, ControllerConfig};
+use crate::plan::{Kind, Layer, OperatorId, Plan, feasible};
+
+/// A controller frozen at one moment of its training.
+#[derive(Clone)]
+pub struct Policy(Arc<Weights>);
+
+struct Weights {
+    config: ControllerConfig,
+    kinds: Vec<Kind>,
+    layers: Vec<LayerTable>,
+}
+
+/// One layer, with everything that no query changes already multiplied out.
+struct LayerTable {
+    /// `W_q`, `[H, E]`.
+    query_weight: Vec<f32>,
+    /// `b_q`, `[H]`.
+    query_bias: Vec<f32>,
+    /// `W_o e_o + b_o`, `[O, H]`.
+    own: Vec<f32>,
+    /// The part of `W_o` for the previous layer times `e_o`, `[O, H]`.
+    of_previous: Vec<f32>,
+    temperature: f32,
+}
+
+impl Policy {
+    /// Copies what `controller` knows now.
+    ///
+    /// # Errors
+    /// The device failed.
+    pub fn new(controller: &Controller) -> Result<Self> {
+        let config = controller.config().clone();
+        let (own, of_previous) = controller.operator_sides()?;
+        let mut layers = Vec::with_capacity(config.layers);
+        for (index, layer) in controller.layers.iter().enumerate() {
+            layers.push(LayerTable {
+                query_weight: numbers(&layer.query_weight)?,
+                query_bias: numbers(&layer.query_bias)?,
+                own: numbers(&own.get(index)?)?,
+                of_previous: numbers(&of_previous.get(index)?)?,
+                temperature: match &layer.log_temperature {
+                    Some(log_temperature) => log_temperature.get(0)?.to_scalar::<f32>()?.exp(),
+                    None => config.initial_temperature as f32,
+                },
+            });
+        }
+        Ok(Policy(Arc::new(Weights { config, kinds: controller.kinds().to_vec(), layers })))
+    }
+
+    /// A policy for which all operators of a layer are equally likely, whatever the query.
+    pub fn uniform(config: ControllerConfig, kinds: Vec<Kind>) -> Self {
+        let (hidden, embedding) = (config.hidden, config.embedding);
+        let table = |_| LayerTable {
+            query_weight: vec![0.0; hidden * embedding],
+            query_bias: vec![0.0; hidden],
+            own: vec![0.0; kinds.len() * hidden],
+            of_previous: vec![0.0; kinds.len() * hidden],
+            temperature: 1.0,
+        };
+        let layers = (0..config.layers).map(table).collect();
+        Policy(Arc::new(Weights { config, kinds, layers }))
+    }
+
+    pub fn config(&self) -> &ControllerConfig {
+        &self.0.config
+    }
+
+    pub fn kinds(&self) -> &[Kind] {
+        &self.0.kinds
+    }
+
+    /// Draws a plan for the query `[E]`: in each layer operators without replacement, each by its share of what is
+    /// left, until the probabilities of those drawn sum to more than the threshold.
+    pub fn sample(&self, query: &[f32], rng: &mut impl Rng) -> Plan {
+        self.plan(query, |probabilities, left| {
+            let total: f32 = left.iter().map(|&operator| probabilities[operator]).sum();
+            let mut point = rng.random::<f32>() * total;
+            for (position, &operator) in left.iter().enumerate() {
+                point -= probabilities[operator];
+                if point < 0.0 {
+                    return position;
+                }
+            }
+            left.len() - 1
+        })
+    }
+
+    /// The plan of the likeliest operators for the query `[E]` (E2); ties go to the lower index.
+    pub fn greedy(&self, query: &[f32]) -> Plan {
+        self.plan(query, |probabilities, left| {
+            let better = |best: usize, next: usize| {
+                if probabilities[left[next]] > probabilities[left[best]] { next } else { best }
+            };
+            (0..left.len()).reduce(better).unwrap_or(0)
+        })
+    }
+
+    /// Probability of each operator in each layer of `plan`, given its layers before, `[layers of the plan][O]`.
+    pub fn probabilities(&self, query: &[f32], plan: &Plan) -> Vec<Vec<f32>> {
+        let layers = plan.layers.len().min(self.0.layers.len());
+        (0..layers).map(|layer| self.layer_probabilities(query, &plan.layers[..layer])).collect()
+    }
+
+    /// Builds a plan layer by layer; `next` picks a position among the operators left, given all probabilities.
+    fn plan(&self, query: &[f32], mut next: impl FnMut(&[f32], &[usize]) -> usize) -> Plan {
+        let Weights { config, kinds, layers } = &*self.0;
+        let mut plan = Plan::default();
+        while plan.layers.len() < layers.len() {
+            let probabilities = self.layer_probabilities(query, &plan.layers);
+            let mut left: Vec<usize> = (0..kinds.len()).filter(|&operator| probabilities[operator] != 0.0).collect();
+            let mut layer = Layer::default();
+            let threshold = config.threshold as f32;
+            let mut mass = 0.0;
+            while !left.is_empty() && (layer.operators.is_empty() || mass <= threshold) {
+                let operator = left.remove(next(&probabilities, &left));
+                mass += probabilities[operator];
+                layer.operators.push(OperatorId(operator as u16));
+            }
+            // As published: without masks, a first layer that stops or cannot answer becomes a plain Generate.
+            if !config.masked && plan.layers.is_empty() && !can_open(kinds, &layer) {
+                layer.operators = first_generator(kinds).into_iter().collect();
+            }
+            let stops = layer.operators.iter().any(|operator| kinds[operator.index()] == Kind::Stop);
+            plan.layers.push(layer);
+            if stops {
+                break;
+            }
+        }
+        plan
+    }
+
+    /// Softmax over the operators of the layer that follows `before`, `[O]`; zero where masked.
+    fn layer_probabilities(&self, query: &[f32], before: &[Layer]) -> Vec<f32> {
+        let Weights { config, kinds, layers } = &*self.0;
+        let hidden = config.hidden;
+        let table = &layers[before.len()];
+        let rows = table.query_weight.chunks_exact(config.embedding);
+        let h_q: Vec<f32> = rows.zip(&table.query_bias).map(|(row, bias)| dot(row, query) + bias).collect();
+
+        let mut condition = vec![0.0; kinds.len()];
+        if let Some(previous) = before.last() {
+            add_condition(config.conditioning, &previous.operators, &mut condition);
+        }
+        let mut of_previous = vec![0.0; hidden];
+        for (row, &weight) in table.of_previous.chunks_exact(hidden).zip(&condition) {
+            if weight != 0.0 {
+                of_previous.iter_mut().zip(row).for_each(|(sum, value)| *sum += weight * value);
+            }
+        }
+
+        let scale = 1.0 / (norm(&h_q) * table.temperature);
+        let mut h_o = vec![0.0; hidden];
+        let mut scores: Vec<f32> = Vec::with_capacity(kinds.len());
+        for own in table.own.chunks_exact(hidden) {
+            for ((value, own), previous) in h_o.iter_mut().zip(own).zip(&of_previous) {
+                *value = own + previous;
+            }
+            scores.push(dot(&h_q, &h_o) / norm(&h_o) * scale);
+        }
+        if config.masked {
+            for (score, allowed) in scores.iter_mut().zip(feasible(kinds, before)) {
+                if !allowed {
+                    *score = f32::NEG_INFINITY;
+                }
+            }
+        }
+        softmax(scores)
+    }
+}
+
+fn can_open(kinds: &[Kind], layer: &Layer) -> bool {
+    let mut chosen = layer.operators.iter().map(|operator| kinds[operator.index()]);
+    chosen.clone().any(Kind::generates) && chosen.all(|kind| kind != Kind::Stop)
+}
+
+fn first_generator(kinds: &[Kind]) -> Option<OperatorId> {
+    let plain = kinds.iter().position(|&kind| kind == Kind::Generate);
+    plain.or_else(|| kinds.iter().position(|kind| kind.generates())).map(|index| OperatorId(index as u16))
+}
+
+fn numbers(tensor: &Tensor) -> Result<Vec<f32>> {
+    Ok(tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?)
+}
+
+/// Sixteen sums side by side, so that the compiler can use vector instructions.
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    let mut sums = [0.0f32; 16];
+    let (chunks_a, chunks_b) = (a.chunks_exact(16), b.chunks_exact(16));
+    let rest: f32 = chunks_a.remainder().iter().zip(chunks_b.remainder()).map(|(x, y)| x * y).sum();
+    for (x, y) in chunks_a.zip(chunks_b) {
+        for lane in 0..16 {
+            sums[lane] += x[lane] * y[lane];
+        }
+    }
+    sums.iter().sum::<f32>() + rest
+}
+
+fn norm(x: &[f32]) -> f32 {
+    dot(x, x).sqrt().max(1e-12)
+}
+
+fn softmax(mut scores: Vec<f32>) -> Vec<f32> {
+    let highest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    scores.iter_mut().for_each(|score| *score = (*score - highest).exp());
+    let total: f32 = scores.iter().sum();
+    scores.iter_mut().for_each(|score| *score /= total);
+    scores
+}

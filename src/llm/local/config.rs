@@ -1,0 +1,234 @@
+//! `config.json` of a Llama checkpoint, as transformers writes it.
+
+use anyhow::{Context, Result, bail, ensure};
+use serde::Deserialize;
+
+use crate::folder::Folder;
+
+const ARCHITECTURE: &str = "LlamaForCausalLM";
+
+/// Sizes of a Llama network.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub hidden: usize,
+    /// Width of the feed-forward layers.
+    pub feed_forward: usize,
+    pub layers: usize,
+    pub heads: usize,
+    /// Grouped-query attention: `heads / key_value_heads` query heads share one.
+    pub key_value_heads: usize,
+    /// Dimensions of one head.
+    pub head: usize,
+    pub vocabulary: usize,
+    /// Tokens of prompt and completion together.
+    pub context: usize,
+    pub epsilon: f32,
+    /// The output layer is the embedding table.
+    pub tied: bool,
+    /// Tokens that end a completion.
+    pub ends: Vec<u32>,
+    /// Rotations per position, in radians, of the `head / 2` pairs of dimensions.
+    frequencies: Vec<f32>,
+}
+
+#[derive(Deserialize)]
+struct File {
+    #[serde(default)]
+    architectures: Vec<String>,
+    hidden_size: usize,
+    intermediate_size: usize,
+    num_hidden_layers: usize,
+    num_attention_heads: usize,
+    num_key_value_heads: Option<usize>,
+    head_dim: Option<usize>,
+    vocab_size: usize,
+    max_position_embeddings: usize,
+    rms_norm_eps: f32,
+    #[serde(default = "silu")]
+    hidden_act: String,
+    #[serde(default)]
+    tie_word_embeddings: bool,
+    #[serde(default)]
+    attention_bias: bool,
+    #[serde(default)]
+    mlp_bias: bool,
+    eos_token_id: Option<Ends>,
+    rope_theta: Option<f32>,
+    /// Where transformers 4 says how positions are stretched.
+    rope_scaling: Option<Rope>,
+    /// Where transformers 5 says the same, and `rope_theta` too.
+    rope_parameters: Option<Rope>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Ends {
+    One(u32),
+    Several(Vec<u32>),
+}
+
+#[derive(Deserialize)]
+struct Rope {
+    #[serde(alias = "type")]
+    rope_type: Option<String>,
+    rope_theta: Option<f32>,
+    factor: Option<f32>,
+    low_freq_factor: Option<f32>,
+    high_freq_factor: Option<f32>,
+    original_max_position_embeddings: Option<f32>,
+}
+
+fn silu() -> String {
+    "silu".into()
+}
+
+impl Config {
+    /// Reads and checks `config.json`.
+    ///
+    /// # Errors
+    /// The file is missing or no JSON, names another architecture, or holds sizes that do not fit together.
+    pub fn load(folder: &Folder) -> Result<Self> {
+        let text = folder.read_text("config.json")?;
+        Config::parse(&text).with_context(|| format!("`{folder}/config.json`"))
+    }
+
+    fn parse(text: &str) -> Result<Self> {
+        // The architecture first: another one's file lacks fields, and saying which would mislead.
+        let value: serde_json::Value = serde_json::from_str(text).context("not valid JSON")?;
+        let found = value.get("architectures").and_then(|list| list.get(0)).and_then(|name| name.as_str());
+        match found {
+            Some(ARCHITECTURE) => {}
+            Some(other) => bail!("expected architecture `{ARCHITECTURE}`, found `{other}`"),
+            None => bail!("expected `\"architectures\": [\"{ARCHITECTURE}\"]`, found none"),
+        }
+        let file: File = serde_json::from_value(value)?;
+        ensure!(file.architectures.len() == 1, "expected one architecture, found {}", file.architectures.len());
+        for (name, size) in [
+            ("hidden_size", file.hidden_size),
+            ("intermediate_size", file.intermediate_size),
+            ("num_hidden_layers", file.num_hidden_layers),
+            ("num_attention_heads", file.num_attention_heads),
+            ("vocab_size", file.vocab_size),
+            ("max_position_embeddings", file.max_position_embeddings),
+        ] {
+            ensure!((1..=1 << 24).contains(&size), "expected `{name}` in 1..={}, found {size}", 1 << 24);
+        }
+        let (heads, key_value_heads) =
+            (file.num_attention_heads, file.num_key_value_heads.unwrap_or(file.num_attention_heads));
+        ensure!(
+            key_value_heads > 0 && heads % key_value_heads == 0,
+            "expected `num_key_value_heads` to divide the {heads} attention heads, found {key_value_heads}"
+        );
+        let head = match file.head_dim {
+            Some(head) => head,
+            None if file.hidden_size % heads == 0 => file.hidden_size / heads,
+            None => bail!("expected `hidden_size` to be a multiple of {heads} heads, found {}", file.hidden_size),
+        };
+        ensure!((2..=1 << 12).contains(&head) && head % 2 == 0, "expected an even size of a head, found {head}");
+        ensure!(file.hidden_act == "silu", "expected `hidden_act` to be `silu`, found `{}`", file.hidden_act);
+        ensure!(!file.attention_bias && !file.mlp_bias, "expected no biases, found `attention_bias` or `mlp_bias`");
+        ensure!(
+            file.rms_norm_eps >= 0.0 && file.rms_norm_eps.is_finite(),
+            "expected `rms_norm_eps` of 0 or more, found {}",
+            file.rms_norm_eps
+        );
+        Ok(Config {
+            hidden: file.hidden_size,
+            feed_forward: file.intermediate_size,
+            layers: file.num_hidden_layers,
+            heads,
+            key_value_heads,
+            head,
+            vocabulary: file.vocab_size,
+            context: file.max_position_embeddings,
+            epsilon: file.rms_norm_eps,
+            tied: file.tie_word_embeddings,
+            frequencies: frequencies(&file, head)?,
+            ends: match file.eos_token_id {
+                None => Vec::new(),
+                Some(Ends::One(end)) => vec![end],
+                Some(Ends::Several(ends)) => ends,
+            },
+        })
+    }
+
+    /// Cosine and sine of the rotation of each pair of dimensions at a position: two times `head / 2` values.
+    pub fn rotation(&self, position: usize) -> (Vec<f32>, Vec<f32>) {
+        // The angle is rounded to f32 as in transformers; f64 then makes its cosine the same on every machine.
+        self.frequencies.iter().map(|frequency| f64::from(position as f32 * frequency)).fold(
+            (Vec::with_capacity(self.head / 2), Vec::with_capacity(self.head / 2)),
+            |(mut cosines, mut sines), angle| {
+                cosines.push(angle.cos() as f32);
+                sines.push(angle.sin() as f32);
+                (cosines, sines)
+            },
+        )
+    }
+}
+
+/// `theta^(-2 i / head)`, with the slow rotations stretched if the file says so.
+fn frequencies(file: &File, head: usize) -> Result<Vec<f32>> {
+    let rope = file.rope_parameters.as_ref().or(file.rope_scaling.as_ref());
+    let theta = file.rope_theta.or(rope.and_then(|rope| rope.rope_theta)).unwrap_or(10_000.0);
+    ensure!(theta > 0.0 && theta.is_finite(), "expected a positive `rope_theta`, found {theta}");
+    let plain = (0..head).step_by(2).map(|dimension| theta.powf(-(dimension as f32) / head as f32));
+    let Some(rope) = rope else { return Ok(plain.collect()) };
+    match rope.rope_type.as_deref().unwrap_or("default") {
+        "default" => Ok(plain.collect()),
+        "llama3" => {
+            let (Some(factor), Some(low), Some(high), Some(original)) =
+                (rope.factor, rope.low_freq_factor, rope.high_freq_factor, rope.original_max_position_embeddings)
+            else {
+                bail!("expected `factor`, `low_freq_factor`, `high_freq_factor` and `original_max_position_embeddings`")
+            };
+            let stretch = |frequency: f32| {
+                let turns = original * frequency / std::f32::consts::TAU;
+                let kept = ((turns - low) / (high - low)).clamp(0.0, 1.0);
+                frequency * (kept + (1.0 - kept) / factor)
+            };
+            ensure!(
+                factor > 0.0 && high > low,
+                "expected a positive `factor` and `low_freq_factor` < `high_freq_factor`"
+            );
+            Ok(plain.map(stretch).collect())
+        }
+        other => bail!("expected rope type `default` or `llama3`, found `{other}`"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SOUND: &str = r#"{"architectures": ["LlamaForCausalLM"], "hidden_size": 16, "intermediate_size": 24,
+        "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 20,
+        "max_position_embeddings": 64, "rms_norm_eps": 1e-5, "eos_token_id": [1, 2]}"#;
+
+    #[test]
+    fn reads_what_transformers_writes() {
+        let config = Config::parse(SOUND).unwrap();
+        assert_eq!((config.head, config.key_value_heads, config.tied, config.ends), (4, 2, false, vec![1, 2]));
+        assert_eq!(config.frequencies, [1.0, 0.01]);
+        let scaled =
+            SOUND.replace("\"eos_token_id\"", "\"rope_parameters\": {\"rope_theta\": 100.0}, \"eos_token_id\"");
+        assert_eq!(Config::parse(&scaled).unwrap().frequencies, [1.0, 0.1]);
+    }
+
+    #[test]
+    fn says_what_is_wrong() {
+        let check = |from: &str, to: &str, expected: &str| {
+            let error = Config::parse(&SOUND.replace(from, to)).expect_err(to).to_string();
+            assert!(error.contains(expected), "{error}");
+        };
+        check("LlamaFor", "MistralFor", "expected architecture `LlamaForCausalLM`, found `MistralForCausalLM`");
+        check("[\"LlamaForCausalLM\"]", "[]", "found none");
+        check("\"hidden_size\": 16,", "", "missing field `hidden_size`");
+        check("\"hidden_size\": 16", "\"hidden_size\": 18", "multiple of 4 heads, found 18");
+        check("heads\": 2", "heads\": 3", "divide the 4 attention heads, found 3");
+        check("\"vocab_size\": 20", "\"vocab_size\": 0", "`vocab_size`");
+        check("1e-5", "1e-5, \"hidden_act\": \"gelu\"", "found `gelu`");
+        check("1e-5", "1e-5, \"attention_bias\": true", "no biases");
+        check("1e-5", "1e-5, \"rope_scaling\": {\"rope_type\": \"yarn\"}", "found `yarn`");
+        check("}", "", "not valid JSON");
+    }
+}

@@ -1,0 +1,225 @@
+//! The network on the CPU: rows of all sequences go through the matrices together, attention is row by row.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use candle_core::{DType, Device, Tensor};
+
+use super::config::Config;
+use super::kernels::{self, Heads, LANES, Matrix, Run};
+use super::network::{Cache, Chunk, Network};
+use super::weights::Weights;
+use crate::folder::Folder;
+
+pub struct CpuNetwork {
+    config: Config,
+    embedding: Vec<f32>,
+    layers: Vec<Layer>,
+    norm: Vec<f32>,
+    output: Matrix,
+}
+
+struct Layer {
+    attention_norm: Vec<f32>,
+    /// Queries, keys and values, one below the other.
+    attention_input: Matrix,
+    attention_output: Matrix,
+    feed_forward_norm: Vec<f32>,
+    gate_and_up: Matrix,
+    down: Matrix,
+}
+
+impl CpuNetwork {
+    /// Reads the weights as f32.
+    ///
+    /// # Errors
+    /// Those of [`Weights::load`].
+    pub fn load(folder: &Folder, config: Config) -> Result<Self> {
+        let weights = Weights::load(folder, &config, &Device::Cpu, DType::F32)?;
+        let embedding = vector(&weights.embedding)?;
+        let output = weights.output.as_ref().map_or_else(|| Ok(embedding.clone()), vector)?;
+        Ok(CpuNetwork {
+            layers: weights.layers.iter().map(|layer| Layer::new(layer, &config)).collect::<Result<_>>()?,
+            norm: vector(&weights.norm)?,
+            output: Matrix::stack(&[output], config.hidden),
+            embedding,
+            config,
+        })
+    }
+}
+
+impl Layer {
+    fn new(layer: &super::weights::Layer, config: &Config) -> Result<Self> {
+        let stack = |parts: &[&Tensor], inputs| {
+            let parts = parts.iter().map(|part| vector(part)).collect::<Result<Vec<_>>>()?;
+            anyhow::Ok(Matrix::stack(&parts, inputs))
+        };
+        Ok(Layer {
+            attention_norm: vector(&layer.attention_norm)?,
+            attention_input: stack(&[&layer.query, &layer.key, &layer.value], config.hidden)?,
+            attention_output: stack(&[&layer.attention_output], config.heads * config.head)?,
+            feed_forward_norm: vector(&layer.feed_forward_norm)?,
+            gate_and_up: stack(&[&layer.gate, &layer.up], config.hidden)?,
+            down: stack(&[&layer.down], config.feed_forward)?,
+        })
+    }
+}
+
+fn vector(tensor: &Tensor) -> Result<Vec<f32>> {
+    Ok(tensor.flatten_all()?.to_vec1()?)
+}
+
+impl Network for CpuNetwork {
+    type Cache = CpuCache;
+
+    fn empty(&self) -> CpuCache {
+        CpuCache { shared: Vec::new(), own: Segment::new(&self.config) }
+    }
+
+    fn forward(&self, chunks: &mut [Chunk<CpuCache>]) -> Result<Vec<f32>> {
+        let config = &self.config;
+        let (queries, keys) = (config.heads * config.head, config.key_value_heads * config.head);
+        let width = queries + 2 * keys;
+        let heads = Heads { queries: config.heads, keys: config.key_value_heads, size: config.head };
+
+        let mut x = Vec::new();
+        let mut rows = Vec::new();
+        let mut rotations = Vec::new();
+        for (chunk, Chunk { tokens, cache }) in chunks.iter().enumerate() {
+            let before = cache.tokens();
+            for (offset, token) in tokens.iter().enumerate() {
+                let start = *token as usize * config.hidden;
+                let embedding = self.embedding.get(start..start + config.hidden);
+                x.extend(
+                    embedding.with_context(|| format!("expected tokens below {}, found {token}", config.vocabulary))?,
+                );
+                rows.push((chunk, before + offset + 1));
+                rotations.push(config.rotation(before + offset));
+            }
+        }
+        let positions = rows.iter().map(|(_, seen)| seen).sum();
+
+        for (index, layer) in self.layers.iter().enumerate() {
+            let normal = kernels::rms_norm(&x, &layer.attention_norm, config.epsilon);
+            let mut projected = layer.attention_input.multiply(&normal);
+            for ((row, rotation), (chunk, _)) in projected.chunks_exact_mut(width).zip(&rotations).zip(&rows) {
+                kernels::rotate(&mut row[..queries + keys], rotation);
+                let (new_keys, new_values) = row[queries..].split_at(keys);
+                chunks[*chunk].cache.own.layers[index].push(new_keys, new_values, config.head);
+            }
+            let attended = kernels::attend(heads, &projected, width, positions, |row| {
+                let (chunk, seen) = rows[row];
+                chunks[chunk].cache.runs(index, seen)
+            });
+            kernels::add(&mut x, &layer.attention_output.multiply(&attended));
+            let normal = kernels::rms_norm(&x, &layer.feed_forward_norm, config.epsilon);
+            let wide = kernels::swiglu(&layer.gate_and_up.multiply(&normal), config.feed_forward);
+            kernels::add(&mut x, &layer.down.multiply(&wide));
+        }
+
+        let mut last = Vec::with_capacity(chunks.len() * config.hidden);
+        let mut end = 0;
+        for Chunk { tokens, cache } in chunks {
+            cache.own.tokens += tokens.len();
+            end += tokens.len() * config.hidden;
+            last.extend_from_slice(&x[end - config.hidden..end]);
+        }
+        Ok(self.output.multiply(&kernels::rms_norm(&last, &self.norm, config.epsilon)))
+    }
+}
+
+/// A chain of segments: those shared with other sequences, each up to some length, then one of its own that grows.
+pub struct CpuCache {
+    shared: Vec<(Arc<Segment>, usize)>,
+    own: Segment,
+}
+
+/// Keys and values of consecutive tokens, for each layer.
+struct Segment {
+    layers: Vec<KeysAndValues>,
+    tokens: usize,
+}
+
+/// Laid out as in [`Run`].
+#[derive(Clone)]
+struct KeysAndValues {
+    keys: Vec<[f32; LANES]>,
+    values: Vec<Vec<[f32; LANES]>>,
+}
+
+impl Segment {
+    fn new(config: &Config) -> Self {
+        let panels = config.key_value_heads * config.head.div_ceil(LANES);
+        Segment { layers: vec![KeysAndValues::empty(panels); config.layers], tokens: 0 }
+    }
+
+    /// One of the same shape without tokens.
+    fn emptied(&self) -> Self {
+        let layers = self.layers.iter().map(|layer| KeysAndValues::empty(layer.values.len())).collect();
+        Segment { layers, tokens: 0 }
+    }
+}
+
+impl KeysAndValues {
+    fn empty(panels: usize) -> Self {
+        KeysAndValues { keys: Vec::new(), values: vec![Vec::new(); panels] }
+    }
+
+    fn push(&mut self, key: &[f32], value: &[f32], head: usize) {
+        let position = self.values.first().map_or(0, Vec::len);
+        self.keys.resize((position / LANES + 1) * key.len(), [0.0; LANES]);
+        for (lanes, key) in self.keys[position / LANES * key.len()..].iter_mut().zip(key) {
+            lanes[position % LANES] = *key;
+        }
+        let parts = value.chunks_exact(head).flat_map(|head| head.chunks(LANES));
+        for (panel, part) in self.values.iter_mut().zip(parts) {
+            let mut lanes = [0.0; LANES];
+            lanes[..part.len()].copy_from_slice(part);
+            panel.push(lanes);
+        }
+    }
+}
+
+impl CpuCache {
+    fn tokens(&self) -> usize {
+        self.shared.iter().map(|(_, tokens)| tokens).sum::<usize>() + self.own.tokens
+    }
+
+    /// What a row sees that stands after `seen` tokens, itself included.
+    fn runs(&self, layer: usize, seen: usize) -> Vec<Run<'_>> {
+        let mut left = seen;
+        let mut runs = Vec::with_capacity(self.shared.len() + 1);
+        for (segment, tokens) in
+            self.shared.iter().map(|(segment, tokens)| (&**segment, *tokens)).chain([(&self.own, left)])
+        {
+            let positions = tokens.min(left);
+            if positions > 0 {
+                let KeysAndValues { keys, values } = &segment.layers[layer];
+                runs.push(Run { positions, keys, values });
+                left -= positions;
+            }
+        }
+        runs
+    }
+}
+
+impl Cache for CpuCache {
+    fn fork(&mut self, tokens: usize) -> Self {
+        let empty = self.own.emptied();
+        if self.own.tokens > 0 {
+            let own = std::mem::replace(&mut self.own, empty.emptied());
+            let tokens = own.tokens;
+            self.shared.push((Arc::new(own), tokens));
+        }
+        let mut left = tokens;
+        let mut shared = Vec::new();
+        for (segment, tokens) in &self.shared {
+            let tokens = left.min(*tokens);
+            if tokens > 0 {
+                shared.push((segment.clone(), tokens));
+                left -= tokens;
+            }
+        }
+        CpuCache { shared, own: empty }
+    }
+}

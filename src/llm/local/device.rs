@@ -1,0 +1,182 @@
+//! The network as candle operations: for CUDA and Metal.
+//!
+//! Matrices see blocks of a fixed number of rows; attention sees one sequence, a block of its positions at a time, with
+//! the keys up to the end of that block. So the shapes of the operations on a row, and with them its bits, depend on its
+//! position alone: not on what runs beside it, nor on how much of its prompt was read before.
+
+use anyhow::{Result, ensure};
+use candle_core::{D, DType, Device, Tensor};
+use candle_nn::ops;
+use candle_nn::rotary_emb::rope_thd;
+
+use super::config::Config;
+use super::network::{Cache, Chunk, Network};
+use super::weights::{Layer, Weights};
+use crate::folder::Folder;
+
+/// Rows that go through a matrix together, and positions that attend together; what is missing is filled up.
+const BLOCK: usize = 64;
+
+pub struct DeviceNetwork {
+    config: Config,
+    weights: Weights,
+    /// (BLOCK, BLOCK): minus infinity where a key comes after the query.
+    causal: Tensor,
+    device: Device,
+    dtype: DType,
+}
+
+impl DeviceNetwork {
+    /// Reads the weights onto the device.
+    ///
+    /// # Errors
+    /// Those of [`Weights::load`], and a device that cannot hold the weights.
+    pub fn load(folder: &Folder, config: Config, device: &Device, dtype: DType) -> Result<Self> {
+        ensure!(dtype.is_float(), "expected weights of floats, found {dtype:?}");
+        let weights = Weights::load(folder, &config, device, dtype)?;
+        let later = (0..BLOCK).flat_map(|query| (0..BLOCK).map(move |key| key > query));
+        let mask: Vec<f32> = later.map(|later| if later { f32::NEG_INFINITY } else { 0.0 }).collect();
+        let causal = Tensor::from_vec(mask, (BLOCK, BLOCK), device)?;
+        Ok(DeviceNetwork { config, weights, causal, device: device.clone(), dtype })
+    }
+
+    /// Keys, values (tokens, key_value_heads, head) of the new rows join those of their sequence; then each row attends.
+    fn attention(
+        &self,
+        layer: &Layer,
+        index: usize,
+        x: &Tensor,
+        rotation: &(Tensor, Tensor),
+        chunks: &mut [Chunk<DeviceCache>],
+    ) -> candle_core::Result<Tensor> {
+        let Config { heads, key_value_heads, head, .. } = self.config;
+        let rows = x.dim(0)?;
+        let split = |x: Tensor, heads: usize| x.reshape((1, rows, heads, head));
+        let turn = |x: Tensor| rope_thd(&x, &rotation.0, &rotation.1)?.squeeze(0);
+        let queries = turn(split(multiply(x, &layer.query)?, heads)?)?;
+        let keys = turn(split(multiply(x, &layer.key)?, key_value_heads)?)?;
+        let values = split(multiply(x, &layer.value)?, key_value_heads)?.squeeze(0)?;
+        let mut attended = Vec::with_capacity(chunks.len());
+        let mut start = 0;
+        for Chunk { tokens, cache } in chunks {
+            let new = tokens.len();
+            let (all_keys, all_values) =
+                cache.append(index, &keys.narrow(0, start, new)?, &values.narrow(0, start, new)?)?;
+            let first = all_keys.dim(0)? - new;
+            for block in first / BLOCK..(first + new).div_ceil(BLOCK) {
+                let rows = first.max(block * BLOCK)..(first + new).min((block + 1) * BLOCK);
+                let queries = queries.narrow(0, start + rows.start - first, rows.len())?;
+                attended.push(self.attend(&queries, block, rows.start % BLOCK, &all_keys, &all_values)?);
+            }
+            start += new;
+        }
+        multiply(&Tensor::cat(&attended, 0)?, &layer.attention_output)
+    }
+
+    /// Neighbouring positions of one block of a sequence, the first one at `offset`: (rows, heads, head) to
+    /// (rows, heads * head).
+    fn attend(
+        &self,
+        queries: &Tensor,
+        block: usize,
+        offset: usize,
+        keys: &Tensor,
+        values: &Tensor,
+    ) -> candle_core::Result<Tensor> {
+        let Config { heads, key_value_heads, head, .. } = self.config;
+        let (rows, group, seen) = (queries.dim(0)?, heads / key_value_heads, (block + 1) * BLOCK);
+        let up_to_block = |tensor: &Tensor| {
+            let known = tensor.dim(0)?.min(seen);
+            tensor.narrow(0, 0, known)?.pad_with_zeros(0, 0, seen - known)
+        };
+        let queries = queries.pad_with_zeros(0, offset, BLOCK - offset - rows)?;
+        // Query heads that share keys stand below each other.
+        let queries = queries.transpose(0, 1)?.reshape((key_value_heads, group * BLOCK, head))?;
+        let keys = up_to_block(keys)?.permute((1, 2, 0))?.contiguous()?;
+        let values = up_to_block(values)?.transpose(0, 1)?.contiguous()?;
+        let scores = (queries.matmul(&keys)?.to_dtype(DType::F32)? / (head as f64).sqrt())?;
+        let mask = self.causal.pad_with_zeros(1, block * BLOCK, 0)?;
+        let scores = scores.reshape((heads, BLOCK, seen))?.broadcast_add(&mask)?;
+        let weights = ops::softmax_last_dim(&scores)?.to_dtype(self.dtype)?;
+        let attended = weights.reshape((key_value_heads, group * BLOCK, seen))?.matmul(&values)?;
+        let attended = attended.reshape((heads, BLOCK, head))?.narrow(1, offset, rows)?;
+        attended.transpose(0, 1)?.reshape((rows, heads * head))
+    }
+
+    fn feed_forward(&self, layer: &Layer, x: &Tensor) -> candle_core::Result<Tensor> {
+        multiply(&(multiply(x, &layer.gate)?.silu()? * multiply(x, &layer.up)?)?, &layer.down)
+    }
+}
+
+/// `x W^T`, block by block.
+fn multiply(x: &Tensor, weight: &Tensor) -> candle_core::Result<Tensor> {
+    let rows = x.dim(0)?;
+    let blocks = x.pad_with_zeros(0, 0, rows.next_multiple_of(BLOCK) - rows)?.chunk(rows.div_ceil(BLOCK), 0)?;
+    let products = blocks.iter().map(|block| block.matmul(&weight.t()?)).collect::<candle_core::Result<Vec<_>>>()?;
+    Tensor::cat(&products, 0)?.narrow(0, 0, rows)
+}
+
+impl Network for DeviceNetwork {
+    type Cache = DeviceCache;
+
+    fn empty(&self) -> DeviceCache {
+        DeviceCache { layers: vec![None; self.config.layers], tokens: 0 }
+    }
+
+    fn forward(&self, chunks: &mut [Chunk<DeviceCache>]) -> Result<Vec<f32>> {
+        let epsilon = self.config.epsilon;
+        let (mut tokens, mut cosines, mut sines, mut last) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for chunk in chunks.iter() {
+            tokens.extend_from_slice(chunk.tokens);
+            for position in (chunk.cache.tokens..).take(chunk.tokens.len()) {
+                let (cosine, sine) = self.config.rotation(position);
+                cosines.extend(cosine);
+                sines.extend(sine);
+            }
+            last.push(tokens.len() as u32 - 1);
+        }
+        let rotation = |values| -> candle_core::Result<Tensor> {
+            Tensor::from_vec(values, (tokens.len(), self.config.head / 2), &self.device)?.to_dtype(self.dtype)
+        };
+        let rotation = (rotation(cosines)?, rotation(sines)?);
+        let mut x = self.weights.embedding.index_select(&Tensor::new(tokens.as_slice(), &self.device)?, 0)?;
+        for (index, layer) in self.weights.layers.iter().enumerate() {
+            let normal = ops::rms_norm(&x, &layer.attention_norm, epsilon)?;
+            x = (x + self.attention(layer, index, &normal, &rotation, chunks)?)?;
+            let normal = ops::rms_norm(&x, &layer.feed_forward_norm, epsilon)?;
+            x = (x + self.feed_forward(layer, &normal)?)?;
+        }
+        chunks.iter_mut().for_each(|chunk| chunk.cache.tokens += chunk.tokens.len());
+        let x = x.index_select(&Tensor::new(last.as_slice(), &self.device)?, 0)?;
+        let x = ops::rms_norm(&x, &self.weights.norm, epsilon)?;
+        let logits = multiply(&x, self.weights.output.as_ref().unwrap_or(&self.weights.embedding))?;
+        Ok(logits.to_dtype(DType::F32)?.flatten(0, D::Minus1)?.to_vec1()?)
+    }
+}
+
+/// Keys and values of all layers, each (tokens, key_value_heads, head); None before the first token.
+pub struct DeviceCache {
+    layers: Vec<Option<(Tensor, Tensor)>>,
+    tokens: usize,
+}
+
+impl DeviceCache {
+    fn append(&mut self, layer: usize, keys: &Tensor, values: &Tensor) -> candle_core::Result<(Tensor, Tensor)> {
+        let joined = match &self.layers[layer] {
+            None => (keys.contiguous()?, values.contiguous()?),
+            Some((known_keys, known_values)) => {
+                // A fork may hold more than its own tokens.
+                let known = |tensor: &Tensor| tensor.narrow(0, 0, self.tokens);
+                (Tensor::cat(&[&known(known_keys)?, keys], 0)?, Tensor::cat(&[&known(known_values)?, values], 0)?)
+            }
+        };
+        self.layers[layer] = Some(joined.clone());
+        Ok(joined)
+    }
+}
+
+impl Cache for DeviceCache {
+    fn fork(&mut self, tokens: usize) -> Self {
+        DeviceCache { layers: self.layers.clone(), tokens }
+    }
+}

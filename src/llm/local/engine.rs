@@ -1,0 +1,218 @@
+//! The model's own thread: requests come in, all of them decode together, a row each.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, TryRecvError};
+use std::time::Instant;
+
+use tokenizers::Tokenizer;
+use tokio::sync::oneshot;
+
+use super::network::{Cache, Chunk, Network};
+use super::prompts::{Prompt, Prompts, common_beginning};
+use super::sampler::Sampler;
+use crate::llm::{Error, Timing};
+
+/// Prompt tokens read in one forward pass, at most: what bounds the wait of the rows that decode beside them.
+const PROMPT_TOKENS_PER_PASS: usize = 2048;
+
+/// A request, ready to run.
+pub struct Job {
+    pub prompt: Vec<u32>,
+    pub sampler: Sampler,
+    /// At least 1.
+    pub max_tokens: usize,
+    pub stop: Vec<String>,
+    pub sent: Instant,
+    /// Closed when nobody waits any more.
+    pub reply: oneshot::Sender<Result<Answer, Error>>,
+}
+
+/// What became of a job.
+pub struct Answer {
+    /// The end-of-text token included.
+    pub tokens: Vec<u32>,
+    pub timing: Timing,
+}
+
+/// Limits of the scheduler.
+#[derive(Clone, Copy)]
+pub struct Limits {
+    /// Requests that decode together.
+    pub rows: usize,
+    /// Tokens of prompts kept for requests to come.
+    pub kept_tokens: usize,
+}
+
+/// The scheduler of one network.
+pub struct Engine<N: Network> {
+    network: N,
+    vocabulary: usize,
+    ends: Vec<u32>,
+    tokenizer: Arc<Tokenizer>,
+    rows: usize,
+    waiting: VecDeque<Job>,
+    slots: Vec<Slot<N::Cache>>,
+    prompts: Prompts<N::Cache>,
+}
+
+/// A request that decodes.
+struct Slot<C> {
+    job: Job,
+    cache: C,
+    tokens: Vec<u32>,
+    /// Seconds.
+    first_token: f64,
+}
+
+impl<N: Network> Engine<N> {
+    pub fn new(network: N, vocabulary: usize, ends: Vec<u32>, tokenizer: Arc<Tokenizer>, limits: Limits) -> Self {
+        Engine {
+            network,
+            vocabulary,
+            ends,
+            tokenizer,
+            rows: limits.rows.max(1),
+            waiting: VecDeque::new(),
+            slots: Vec::new(),
+            prompts: Prompts::new(limits.kept_tokens),
+        }
+    }
+
+    /// Serves until the other end of the channel is dropped.
+    pub fn run(mut self, jobs: Receiver<Job>) {
+        while self.receive(&jobs) {
+            self.waiting.retain(|job| !job.reply.is_closed());
+            self.slots.retain(|slot| !slot.job.reply.is_closed());
+            if let Err(error) = self.step() {
+                self.fail(&error);
+            }
+        }
+    }
+
+    /// Takes what has come, waiting only when there is nothing else to do; false when nobody can send any more.
+    fn receive(&mut self, jobs: &Receiver<Job>) -> bool {
+        if self.waiting.is_empty() && self.slots.is_empty() {
+            match jobs.recv() {
+                Ok(job) => self.waiting.push_back(job),
+                Err(_) => return false,
+            }
+        }
+        loop {
+            match jobs.try_recv() {
+                Ok(job) => self.waiting.push_back(job),
+                Err(TryRecvError::Empty) => return true,
+                Err(TryRecvError::Disconnected) => return false,
+            }
+        }
+    }
+
+    /// Starts requests whose prompt has been read, then runs one forward pass over new prompts and all rows.
+    fn step(&mut self) -> anyhow::Result<()> {
+        self.start();
+        let mut reading = self.next_prompts();
+        let mut chunks = Vec::with_capacity(reading.len() + self.slots.len());
+        for (prompt, known) in &mut reading {
+            chunks.push(Chunk { tokens: &prompt.tokens[*known..], cache: &mut prompt.cache });
+        }
+        for slot in &mut self.slots {
+            let last = slot.tokens.len() - 1;
+            chunks.push(Chunk { tokens: &slot.tokens[last..], cache: &mut slot.cache });
+        }
+        if chunks.is_empty() {
+            return Ok(());
+        }
+        let logits = self.network.forward(&mut chunks)?;
+        let mut logits = logits.chunks_exact(self.vocabulary);
+        for ((prompt, _), logits) in reading.iter_mut().zip(&mut logits) {
+            prompt.logits = logits.to_vec();
+        }
+        self.prompts.keep(reading.into_iter().map(|(prompt, _)| prompt).collect());
+        for (slot, logits) in std::mem::take(&mut self.slots).into_iter().zip(logits) {
+            self.advance(slot, logits);
+        }
+        Ok(())
+    }
+
+    /// Gives free rows to the requests whose prompt has been read.
+    fn start(&mut self) {
+        let mut later = VecDeque::new();
+        while let Some(job) = self.waiting.pop_front() {
+            if self.slots.len() == self.rows {
+                later.push_back(job);
+                break;
+            }
+            match self.prompts.find(&job.prompt) {
+                None => later.push_back(job),
+                Some(prompt) => {
+                    let cache = prompt.cache.fork(job.prompt.len());
+                    let logits = prompt.logits.clone();
+                    self.advance(Slot { job, cache, tokens: Vec::new(), first_token: 0.0 }, &logits);
+                }
+            }
+        }
+        later.append(&mut self.waiting);
+        self.waiting = later;
+    }
+
+    /// The prompts to read next, with the number of tokens already known. A prompt that shares more with another one of
+    /// these than with what is known waits for the next pass: the common part is then read once.
+    fn next_prompts(&mut self) -> Vec<(Prompt<N::Cache>, usize)> {
+        let mut reading: Vec<(Prompt<N::Cache>, usize)> = Vec::new();
+        let mut budget = PROMPT_TOKENS_PER_PASS;
+        for job in self.waiting.iter().take(self.rows - self.slots.len()) {
+            let known = self.prompts.longest_beginning(&job.prompt);
+            let coming = reading.iter().map(|(prompt, _)| common_beginning(&prompt.tokens, &job.prompt)).max();
+            if coming.is_some_and(|coming| coming > known) {
+                continue;
+            }
+            let (cache, known) = self.prompts.continuing(&job.prompt).unwrap_or_else(|| (self.network.empty(), 0));
+            let unread = job.prompt.len() - known;
+            if unread > budget && !reading.is_empty() {
+                break;
+            }
+            budget = budget.saturating_sub(unread);
+            reading.push((Prompt { tokens: job.prompt.clone(), cache, logits: Vec::new() }, known));
+        }
+        reading
+    }
+
+    /// Draws the next token of a row; the row goes on, or its answer goes out.
+    fn advance(&mut self, mut slot: Slot<N::Cache>, logits: &[f32]) {
+        let Some(token) = slot.job.sampler.draw(logits) else {
+            let error = "expected finite logits, found others; hint: the weights may be damaged";
+            // A send fails where nobody waits: nothing is lost.
+            let _ = slot.job.reply.send(Err(Error::Permanent(error.into())));
+            return;
+        };
+        slot.tokens.push(token);
+        let elapsed = slot.job.sent.elapsed().as_secs_f64();
+        if slot.tokens.len() == 1 {
+            slot.first_token = elapsed;
+        }
+        if self.ends.contains(&token) || slot.tokens.len() >= slot.job.max_tokens || self.meets_stop(&slot) {
+            let timing = Timing { first_token: slot.first_token, total: elapsed };
+            let _ = slot.job.reply.send(Ok(Answer { tokens: slot.tokens, timing }));
+        } else {
+            self.slots.push(slot);
+        }
+    }
+
+    /// Whether the end of the text holds a stop text.
+    fn meets_stop(&self, slot: &Slot<N::Cache>) -> bool {
+        let Some(longest) = slot.job.stop.iter().map(String::len).max() else { return false };
+        // A token is a byte at least; a few more keep a decoder's treatment of first tokens away from the end.
+        let tail = &slot.tokens[slot.tokens.len().saturating_sub(longest + 4)..];
+        let text = self.tokenizer.decode(tail, true).unwrap_or_default();
+        slot.job.stop.iter().any(|stop| text.contains(stop))
+    }
+
+    /// Nothing that the failed pass touched can be used again.
+    fn fail(&mut self, error: &anyhow::Error) {
+        self.prompts.clear();
+        let slots = self.slots.drain(..).map(|slot| slot.job);
+        for job in slots.chain(self.waiting.drain(..)) {
+            let _ = job.reply.send(Err(Error::Transient(format!("the local model failed: {error:#}"))));
+        }
+    }
+}

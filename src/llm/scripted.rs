@@ -1,0 +1,64 @@
+//! A model that answers from a function: for tests, and for measuring the system without a model.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::{Completion, Error, Finish, LanguageModel, Request, Timing};
+use crate::plan::Usage;
+
+/// What a [`Scripted`] model answers.
+#[derive(Clone, Debug, Default)]
+pub struct Reply {
+    pub text: String,
+    pub usage: Usage,
+    /// How long the call takes, on tokio's clock.
+    pub delay: Duration,
+}
+
+impl Reply {
+    /// An immediate reply of `completion_tokens` tokens.
+    pub fn new(text: impl Into<String>, completion_tokens: u64) -> Self {
+        let usage = Usage { prompt_tokens: 0, completion_tokens };
+        Reply { text: text.into(), usage, delay: Duration::ZERO }
+    }
+
+    /// The same reply after `delay`.
+    pub fn after(self, delay: Duration) -> Self {
+        Reply { delay, ..self }
+    }
+}
+
+type Script = dyn Fn(&Request) -> Result<Reply, Error> + Send + Sync;
+
+/// Completes every request as its script says; a pure script keeps the model's promise of equal completions.
+pub struct Scripted {
+    id: String,
+    script: Box<Script>,
+}
+
+impl Scripted {
+    /// A model named `id`.
+    pub fn new(
+        id: impl Into<String>,
+        script: impl Fn(&Request) -> Result<Reply, Error> + Send + Sync + 'static,
+    ) -> Self {
+        Scripted { id: id.into(), script: Box::new(script) }
+    }
+}
+
+#[async_trait]
+impl LanguageModel for Scripted {
+    async fn complete(&self, request: &Request) -> Result<Completion, Error> {
+        let Reply { text, usage, delay } = (self.script)(request)?;
+        if !delay.is_zero() {
+            tokio::time::sleep(delay).await;
+        }
+        let timing = Timing { first_token: delay.as_secs_f64(), total: delay.as_secs_f64() };
+        Ok(Completion { text, usage, finish: Finish::Stop, timing })
+    }
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+}

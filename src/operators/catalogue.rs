@@ -1,0 +1,331 @@
+//! The operator catalogue: operators as data, one `[[operator]]` table each.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use anyhow::{Context, Result, anyhow, ensure};
+use minijinja::{Environment, UndefinedBehavior};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
+use toml::Spanned;
+
+use crate::folder::{Folder, line_of};
+use crate::llm::Sampling;
+use crate::plan::{Kind, OperatorId};
+
+/// What a [`Kind::Test`] operator checks the current solution with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Checker {
+    /// Every equation in the text is computed exactly.
+    Equations,
+}
+
+/// One operator of a catalogue.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Operator {
+    pub name: String,
+    #[serde(deserialize_with = "known_kind")]
+    pub kind: Kind,
+    /// What the controller knows of the operator: the encoder embeds this text.
+    pub description: String,
+    /// A template over `question`, `solution` (the current one), `solutions` and `feedback`.
+    #[serde(default)]
+    pub prompt: Option<String>,
+    /// Answers that a `generate` operator gives side by side.
+    #[serde(default = "one")]
+    pub samples: u32,
+    /// 0 takes the likeliest token every time.
+    #[serde(default)]
+    pub temperature: f32,
+    #[serde(default = "everything")]
+    pub top_p: f32,
+    #[serde(default)]
+    pub max_tokens: u32,
+    /// Name of the model; empty for the back end's own.
+    #[serde(default)]
+    pub model: String,
+    /// Repairs after failed tests, or programs after the first one.
+    #[serde(default)]
+    pub rounds: u32,
+    #[serde(default)]
+    pub checker: Option<Checker>,
+    /// What one run of the built-in evaluator is charged, so that latencies are the same on every machine; where absent,
+    /// its measured time.
+    #[serde(default)]
+    pub tool_seconds: Option<f64>,
+}
+
+/// What a prompt template may read beside the question.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Material<'a> {
+    /// The current solution.
+    pub solution: &'a str,
+    pub solutions: &'a [&'a str],
+    /// What was found wrong with the last attempt.
+    pub feedback: &'a str,
+}
+
+const VARIABLES: [&str; 4] = ["question", "solution", "solutions", "feedback"];
+
+/// The operators that plans are made of; an [`OperatorId`] is a position in it.
+#[derive(Clone, Debug)]
+pub struct Catalogue {
+    operators: Vec<Operator>,
+    prompts: Environment<'static>,
+    text: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    operator: Vec<Spanned<Operator>>,
+}
+
+impl Catalogue {
+    /// Reads a catalogue.
+    ///
+    /// # Errors
+    /// Names the file, the line and the operator at fault.
+    pub fn load(folder: &Folder, file: &str) -> Result<Self> {
+        Self::parse(folder.read_text(file)?, &format!("{folder}/{file}"))
+    }
+
+    /// Reads a catalogue from its text; `origin` names it in errors.
+    ///
+    /// # Errors
+    /// Those of [`Catalogue::load`].
+    pub fn parse(text: String, origin: &str) -> Result<Self> {
+        let place = |span: Option<Range<usize>>| {
+            let start = span.map_or(0, |span| span.start);
+            let operator = operator_at(&text, start).map_or(String::new(), |name| format!(": operator `{name}`"));
+            format!("{origin}:{}{operator}", line_of(&text, start))
+        };
+        let file: File =
+            toml::from_str(&text).map_err(|error| anyhow!("{}: {}", place(error.span()), error.message()))?;
+        let mut prompts = Environment::new();
+        prompts.set_undefined_behavior(UndefinedBehavior::Strict);
+        let mut lines = BTreeMap::new();
+        for operator in &file.operator {
+            let (span, operator) = (operator.span(), operator.get_ref());
+            operator.check(&mut prompts).with_context(|| place(Some(span.clone())))?;
+            let line = line_of(&text, span.start);
+            if let Some(first) = lines.insert(operator.name.as_str(), line) {
+                return Err(anyhow!("{}: expected a name of its own, found that of line {first}", place(Some(span))));
+            }
+        }
+        ensure!(!file.operator.is_empty(), "{origin}: expected at least one `[[operator]]`, found none");
+        ensure!(file.operator.len() <= usize::from(u16::MAX), "{origin}: expected at most {} operators", u16::MAX);
+        drop(lines);
+        let operators = file.operator.into_iter().map(Spanned::into_inner).collect();
+        Ok(Catalogue { operators, prompts, text })
+    }
+
+    /// The same catalogue, with operators that take another number of samples.
+    ///
+    /// # Errors
+    /// Names an operator that is not in the catalogue or takes no samples.
+    pub fn with_samples(&self, samples: &[(OperatorId, u32)]) -> Result<Self> {
+        let mut changed = self.clone();
+        for &(id, samples) in samples {
+            let operator = changed.operators.get_mut(id.index());
+            let operator = operator.filter(|operator| operator.kind == Kind::Generate);
+            operator.with_context(|| format!("expected a `generate` operator, found number {}", id.0))?.samples =
+                samples;
+        }
+        Ok(changed)
+    }
+
+    /// The operators, in the order of the file.
+    pub fn operators(&self) -> &[Operator] {
+        &self.operators
+    }
+
+    /// The operator at a position.
+    pub fn operator(&self, id: OperatorId) -> Option<&Operator> {
+        self.operators.get(id.index())
+    }
+
+    /// The position of the operator of that name.
+    ///
+    /// # Errors
+    /// Lists the names there are.
+    pub fn find(&self, name: &str) -> Result<OperatorId> {
+        let position = self.operators.iter().position(|operator| operator.name == name);
+        position.and_then(|position| u16::try_from(position).ok()).map(OperatorId).with_context(|| {
+            let names: Vec<_> = self.operators.iter().map(|operator| operator.name.as_str()).collect();
+            format!("expected an operator of the catalogue ({}), found `{name}`", names.join(", "))
+        })
+    }
+
+    /// The kind of each operator.
+    pub fn kinds(&self) -> Vec<Kind> {
+        self.operators.iter().map(|operator| operator.kind).collect()
+    }
+
+    /// The catalogue as it was written, for checkpoints.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    pub(super) fn render(&self, operator: &Operator, question: &str, material: Material) -> Result<String> {
+        let Material { solution, solutions, feedback } = material;
+        let prompt = self.prompts.get_template(&operator.name)?;
+        Ok(prompt.render(minijinja::context! { question, solution, solutions, feedback })?)
+    }
+}
+
+impl Operator {
+    /// How the operator's completions are drawn.
+    pub fn sampling(&self) -> Sampling {
+        let &Operator { temperature, top_p, max_tokens, .. } = self;
+        Sampling { temperature, top_p, max_tokens, stop: Vec::new() }
+    }
+
+    /// Checks the settings against the kind, and compiles the prompt into `prompts`.
+    fn check(&self, prompts: &mut Environment<'static>) -> Result<()> {
+        let Operator { kind, samples, rounds, temperature, top_p, max_tokens, .. } = *self;
+        ensure!(!self.name.trim().is_empty(), "expected a name, found none");
+        ensure!(!self.description.trim().is_empty(), "expected a description, found none");
+        ensure!(temperature.is_finite() && temperature >= 0.0, "expected a temperature from 0 up, found {temperature}");
+        ensure!(top_p > 0.0 && top_p <= 1.0, "expected `top_p` above 0 and at most 1, found {top_p}");
+        ensure!(samples == 1 || kind == Kind::Generate, "only `generate` operators take `samples`");
+        ensure!((1..=64).contains(&samples), "expected 1 to 64 `samples`, found {samples}");
+        ensure!(rounds == 0 || matches!(kind, Kind::Program | Kind::Test), "only `program` and `test` take `rounds`");
+        ensure!(rounds <= 16, "expected at most 16 `rounds`, found {rounds}");
+        ensure!(self.checker.is_some() == (kind == Kind::Test), "`test` operators, and only those, need a `checker`");
+        let charge = self.tool_seconds.unwrap_or(0.0);
+        ensure!(charge.is_finite() && charge >= 0.0, "expected `tool_seconds` from 0 up, found {charge}");
+        let Some(prompt) = &self.prompt else {
+            ensure!(matches!(kind, Kind::Ensemble | Kind::Stop), "expected a `prompt`, found none");
+            return Ok(());
+        };
+        ensure!(kind != Kind::Stop, "`stop` operators take no `prompt`");
+        ensure!(max_tokens > 0, "expected `max_tokens` of at least 1, found {max_tokens}");
+        prompts.add_template_owned(self.name.clone(), prompt.clone()).map_err(|error| anyhow!("prompt: {error}"))?;
+        let unknown = prompts.get_template(&self.name)?.undeclared_variables(false);
+        // A set in hash order: the smallest name, so that the same mistake gives the same message.
+        let unknown = unknown.iter().filter(|name| !VARIABLES.contains(&name.as_str())).min();
+        ensure!(
+            unknown.is_none(),
+            "prompt: expected {}, found `{}`",
+            VARIABLES.join(", "),
+            unknown.map_or("", |name| name)
+        );
+        Ok(())
+    }
+}
+
+/// The name of the operator whose table holds the byte at `offset`, where the text is TOML enough to tell.
+fn operator_at(text: &str, offset: usize) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Outline {
+        operator: Vec<Spanned<Name>>,
+    }
+    #[derive(Deserialize)]
+    struct Name {
+        name: Option<String>,
+    }
+    let outline: Outline = toml::from_str(text).ok()?;
+    let table = outline.operator.into_iter().rfind(|table| table.span().start <= offset)?;
+    table.into_inner().name
+}
+
+fn known_kind<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Kind, D::Error> {
+    Kind::deserialize(deserializer).map_err(|error| {
+        D::Error::custom(error.to_string().replacen("unknown variant", "unknown operator kind", 1).trim())
+    })
+}
+
+fn one() -> u32 {
+    1
+}
+
+fn everything() -> f32 {
+    1.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::benchmarks::ARITHMETIC;
+
+    const STOP: &str = "[[operator]]\nname = \"Stop\"\nkind = \"stop\"\ndescription = \"Ends.\"\n";
+
+    /// Expects that `text`, after one sound operator of four lines and an empty line, is refused with `message`.
+    #[track_caller]
+    fn check(text: &str, message: &str) {
+        let error = Catalogue::parse(format!("{STOP}\n{text}"), "c.toml").err().map(|error| format!("{error:#}"));
+        assert_eq!(error.as_deref(), Some(message), "{text}");
+    }
+
+    fn generator(settings: &str) -> String {
+        format!("[[operator]]\nname = \"Go\"\nkind = \"generate\"\ndescription = \"Answers.\"\n{settings}")
+    }
+
+    #[test]
+    fn mistakes_name_file_line_and_operator() {
+        check(
+            "[[operator]]\nname = \"Go\"\nkind = \"magic\"\ndescription = \"Answers.\"",
+            "c.toml:8: operator `Go`: unknown operator kind `magic`, expected one of `generate`, `ensemble`, `program`, \
+             `test`, `refine`, `stop`",
+        );
+        check(
+            &generator("temprature = 1.0"),
+            "c.toml:10: operator `Go`: unknown field `temprature`, expected one of `name`, `kind`, `description`, \
+             `prompt`, `samples`, `temperature`, `top_p`, `max_tokens`, `model`, `rounds`, `checker`, `tool_seconds`",
+        );
+        check(
+            &generator("max_tokens = \"many\""),
+            "c.toml:10: operator `Go`: invalid type: string \"many\", expected u32",
+        );
+        check("[[operator]]\nname = \"Go\"\nkind = \"stop\"", "c.toml:6: operator `Go`: missing field `description`");
+        check("[[operator]\n", "c.toml:6: unclosed array table, expected `]`");
+        check(STOP, "c.toml:6: operator `Stop`: expected a name of its own, found that of line 1");
+        check(&generator(""), "c.toml:6: operator `Go`: expected a `prompt`, found none");
+        check(&generator("prompt = \"q\""), "c.toml:6: operator `Go`: expected `max_tokens` of at least 1, found 0");
+        check(
+            &generator("prompt = \"{{ querry }}\"\nmax_tokens = 9"),
+            "c.toml:6: operator `Go`: prompt: expected question, solution, solutions, feedback, found `querry`",
+        );
+        check(
+            &generator("prompt = \"q\"\nmax_tokens = 9\nrounds = 2"),
+            "c.toml:6: operator `Go`: only `program` and `test` take `rounds`",
+        );
+        check(
+            &generator("prompt = \"q\"\nmax_tokens = 9\ntop_p = 1.5"),
+            "c.toml:6: operator `Go`: expected `top_p` above 0 and at most 1, found 1.5",
+        );
+        let broken = Catalogue::parse(generator("prompt = \"{{ question\"\nmax_tokens = 9"), "c.toml");
+        assert!(
+            broken
+                .is_err_and(|error| format!("{error:#}").starts_with("c.toml:1: operator `Go`: prompt: syntax error"))
+        );
+        assert!(Catalogue::parse("operator = []".into(), "c.toml").is_err());
+    }
+
+    #[test]
+    fn the_built_in_catalogue_has_the_eight_operators() -> Result<()> {
+        let catalogue = Catalogue::load(&ARITHMETIC, "catalogue.toml")?;
+        let names: Vec<_> = catalogue.operators().iter().map(|operator| operator.name.as_str()).collect();
+        let eight = "Generate GenerateCoT MultiGenerateCoT ScEnsemble Programmer Test SelfRefine EarlyStop";
+        assert_eq!(names.join(" "), eight);
+        assert_eq!(catalogue.find("Test")?, OperatorId(5));
+        assert!(catalogue.find("Tset").is_err_and(|error| error.to_string().contains("EarlyStop), found `Tset`")));
+        let material = Material { solution: "1 + 1 = 3", ..Material::default() };
+        let prompt = catalogue.render(&catalogue.operators()[6], "what is 1 and 1", material)?;
+        assert_eq!(prompt, "what is 1 and 1 <|candidate|> 1 + 1 = 3 <|refine|>");
+        Ok(())
+    }
+
+    #[test]
+    fn prompts_read_all_solutions() -> Result<()> {
+        let text =
+            generator("prompt = '''{{ question }}{% for s in solutions %} {{ loop.index }}: {{ s }}{% endfor %}'''");
+        let catalogue = Catalogue::parse(format!("{text}\nmax_tokens = 9"), "c.toml")?;
+        let material = Material { solutions: &["one", "two"], ..Material::default() };
+        assert_eq!(catalogue.render(&catalogue.operators()[0], "?", material)?, "? 1: one 2: two");
+        Ok(())
+    }
+}

@@ -1,0 +1,80 @@
+//! A plan and its timeline drawn with characters.
+
+use crate::plan::Plan;
+
+use super::number::{counted, significant};
+use super::{Timeline, Unit, operator_name};
+
+/// The plan from left to right, the operators of a layer below each other; `names` are in catalogue order.
+pub fn plan(plan: &Plan, names: &[String]) -> String {
+    let height = plan.layers.iter().map(|layer| layer.operators.len()).max().unwrap_or_default().max(1);
+    let mut lines = vec![String::from("query "); height];
+    lines.iter_mut().skip(1).for_each(|line| *line = " ".repeat("query ".len()));
+    for layer in &plan.layers {
+        let labels: Vec<String> = layer.operators.iter().map(|&operator| operator_name(names, operator)).collect();
+        let width = labels.iter().map(|label| label.chars().count()).max().unwrap_or_default();
+        for (row, line) in lines.iter_mut().enumerate() {
+            match labels.get(row) {
+                Some(label) => {
+                    let [left, right] = joints(row, labels.len());
+                    let rule = "\u{2500}".repeat(width - label.chars().count());
+                    line.push_str(&format!("{left} {label} {rule}{right}"));
+                }
+                None => line.push_str(&" ".repeat(width + 6)),
+            }
+        }
+    }
+    if let Some(first) = lines.first_mut() {
+        first.push_str("\u{2500} answer");
+    }
+    lines.iter().map(|line| line.trim_end()).collect::<Vec<_>>().join("\n")
+}
+
+/// How a layer's rows hang on the line from query to answer, two characters on either side.
+fn joints(row: usize, rows: usize) -> [&'static str; 2] {
+    match row {
+        0 if rows == 1 => ["\u{2500}\u{2500}", "\u{2500}\u{2500}"],
+        0 => ["\u{252c}\u{2500}", "\u{2500}\u{252c}"],
+        _ if row + 1 == rows => ["\u{2514}\u{2500}", "\u{2500}\u{2518}"],
+        _ => ["\u{251c}\u{2500}", "\u{2500}\u{2524}"],
+    }
+}
+
+/// A bar for each operator over `width` columns of time; the critical path is solid and marked `*`.
+pub fn timeline(timeline: &Timeline, width: usize) -> String {
+    let label_width = timeline.bars.iter().map(|bar| bar.operator.chars().count()).max().unwrap_or_default();
+    let column = |time: f64| {
+        let share = if timeline.end > 0.0 { time / timeline.end } else { 0.0 };
+        (share * width as f64).round() as usize
+    };
+    let mut lines: Vec<String> = Vec::with_capacity(timeline.bars.len() + 1);
+    for bar in &timeline.bars {
+        let start = column(bar.start).min(width.saturating_sub(1));
+        // What took any time at all is seen.
+        let length = column(bar.end).saturating_sub(start).max(usize::from(bar.end > bar.start));
+        let (mark, fill) = if bar.on_path { ('*', "\u{2588}") } else { (' ', "\u{2591}") };
+        let drawn = format!("{}{}", " ".repeat(start), fill.repeat(length));
+        let fault = bar.fault.as_ref().map(|fault| format!("  {fault}")).unwrap_or_default();
+        lines.push(format!(
+            "{} {mark} {:label_width$}  {drawn:width$}  {:>5} tokens  {:>6} s  {:>8} $  {}{fault}",
+            bar.layer,
+            bar.operator,
+            significant_tokens(bar.tokens),
+            significant(bar.seconds),
+            significant(bar.cost),
+            counted(bar.calls.into(), "call"),
+        ));
+    }
+    let total = match timeline.unit {
+        Unit::Tokens => significant_tokens(timeline.path),
+        Unit::Seconds => significant(timeline.path),
+    };
+    let cost: f64 = timeline.bars.iter().map(|bar| bar.cost).sum();
+    lines.push(format!("* critical path: {total} {}; cost: {} $", timeline.unit.name(), significant(cost)));
+    lines.join("\n")
+}
+
+/// Whole numbers as such: tokens are counted, and only tool time makes fractions of them.
+pub(super) fn significant_tokens(tokens: f64) -> String {
+    if tokens.fract() == 0.0 { format!("{tokens:.0}") } else { format!("{tokens:.1}") }
+}

@@ -1,0 +1,113 @@
+//! Records as JSON lines: one record a line, each complete by the line end behind it.
+
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::checkpoint::write_atomic;
+
+/// Reads all records of a file; blank lines are skipped.
+///
+/// # Errors
+/// Names the file, and the line that is not such a record.
+pub fn read<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
+    let file = File::open(path).with_context(|| format!("cannot read `{}`", path.display()))?;
+    let mut records = Vec::new();
+    for (index, line) in BufReader::new(file).lines().enumerate() {
+        let place = || format!("`{}` line {}", path.display(), index + 1);
+        let line = line.with_context(|| format!("cannot read {}", place()))?;
+        if !line.trim().is_empty() {
+            let record = serde_json::from_str(&line);
+            records.push(record.with_context(|| format!("{} is not the record expected there", place()))?);
+        }
+    }
+    Ok(records)
+}
+
+/// Writes all records in place of the file's former content; readers see the old file or the new one, whole.
+///
+/// # Errors
+/// Names the file when its folder cannot be written or the disk is full; the former content stays.
+pub fn write<T: Serialize>(path: &Path, records: &[T]) -> Result<()> {
+    let mut lines = Vec::new();
+    for record in records {
+        serde_json::to_writer(&mut lines, record).with_context(|| format!("cannot write `{}`", path.display()))?;
+        lines.push(b'\n');
+    }
+    write_atomic(path, &lines)
+}
+
+/// A file that grows by a record at a time; what was appended survives the end of the process.
+#[derive(Debug)]
+pub struct Appender {
+    file: File,
+    path: PathBuf,
+}
+
+impl Appender {
+    /// Opens or creates the file. A last line that an interrupted process left unfinished is cut off.
+    ///
+    /// # Errors
+    /// Names the file when it cannot be written.
+    pub fn open(path: &Path) -> Result<Self> {
+        let attempt = || -> std::io::Result<File> {
+            let mut file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
+            let mut content = Vec::new();
+            file.read_to_end(&mut content)?;
+            let finished = content.iter().rposition(|&byte| byte == b'\n').map_or(0, |newline| newline + 1);
+            if finished < content.len() {
+                file.set_len(finished as u64)?;
+            }
+            file.seek(SeekFrom::End(0))?;
+            Ok(file)
+        };
+        let file = attempt().with_context(|| format!("cannot open `{}` for writing", path.display()))?;
+        Ok(Appender { file, path: path.to_path_buf() })
+    }
+
+    /// Appends one record.
+    ///
+    /// # Errors
+    /// Names the file when the disk is full.
+    pub fn append<T: Serialize>(&mut self, record: &T) -> Result<()> {
+        let mut line = serde_json::to_vec(record)?;
+        line.push(b'\n');
+        self.file.write_all(&line).with_context(|| format!("cannot append to `{}`", self.path.display()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_and_unfinished_lines_are_cut() -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("records.jsonl");
+        write(&path, &[1.5, 0.1 + 0.2])?;
+        Appender::open(&path)?.append(&7)?;
+        assert_eq!(read::<f64>(&path)?, [1.5, 0.1 + 0.2, 7.0]);
+        std::fs::write(&path, "1\n\n2\n3.")?;
+        Appender::open(&path)?.append(&4)?;
+        assert_eq!(read::<f64>(&path)?, [1.0, 2.0, 4.0]);
+        Ok(())
+    }
+
+    #[test]
+    fn broken_lines_and_folders_are_named() -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("records.jsonl");
+        std::fs::write(&path, "1\n{\n")?;
+        let message = read::<f64>(&path).map_err(|error| format!("{error:#}")).unwrap_err();
+        assert!(message.contains("records.jsonl` line 2 is not the record"), "{message}");
+        let nowhere = folder.path().join("absent").join("records.jsonl");
+        let message = write(&nowhere, &[1]).map_err(|error| format!("{error:#}")).unwrap_err();
+        assert!(message.contains("cannot write") && message.contains("absent"), "{message}");
+        assert!(Appender::open(&nowhere).is_err() && read::<f64>(&nowhere).is_err());
+        Ok(())
+    }
+}

@@ -1,0 +1,45 @@
+//! Numbers as people read them.
+
+/// With `decimals` digits after the point, and no minus before zero.
+pub(super) fn fixed(value: f64, decimals: usize) -> String {
+    let text = format!("{value:.decimals$}");
+    let is_zero = text.trim_start_matches('-').chars().all(|digit| matches!(digit, '0' | '.'));
+    if is_zero { text.trim_start_matches('-').to_string() } else { text }
+}
+
+/// Three significant digits, two below a hundredth, thousands in full.
+pub(super) fn significant(value: f64) -> String {
+    let magnitude = value.abs();
+    let decimals = match magnitude {
+        _ if magnitude >= 100.0 || magnitude == 0.0 => 0,
+        _ if magnitude >= 10.0 => 1,
+        _ if magnitude >= 1.0 => 2,
+        _ => (1 - magnitude.log10().floor() as i32).clamp(3, 7) as usize,
+    };
+    fixed(value, decimals)
+}
+
+/// `1 call`, `3 calls`.
+pub(super) fn counted(count: u64, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn three_digits_are_kept() {
+        let check = |value: f64, expected: &str| assert_eq!(significant(value), expected);
+        check(0.0, "0");
+        check(-0.0, "0");
+        check(1234.56, "1235");
+        check(61.26, "61.3");
+        check(3.0, "3.00");
+        check(0.2512, "0.251");
+        check(0.00314159, "0.0031");
+        check(-0.0314159, "-0.031");
+        check(1e-12, "0.0000000");
+        check(f64::NAN, "NaN");
+    }
+}

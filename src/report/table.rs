@@ -1,0 +1,147 @@
+//! The table of methods in the terminal.
+
+use comfy_table::{Attribute, Cell, CellAlignment, ContentArrangement, Table, TableComponent, presets};
+
+use crate::evaluation::{Estimate, Row, Summary};
+
+use super::number::{fixed, significant};
+
+const HEADERS: [&str; 10] = [
+    "method",
+    "score",
+    "utility",
+    "trained\ngains",
+    "path\nmean",
+    "path\np50",
+    "path\np95",
+    "time\ns",
+    "cost\n$",
+    "ops /\nlayers",
+];
+
+/// The columns of the critical path, but for the last.
+const PATHS: [usize; 2] = [4, 5];
+
+/// The methods as a table; the last row, the trained controller, is set in bold where `styled`.
+///
+/// Fits 100 columns with names of up to 20 characters.
+pub fn table(rows: &[Row], styled: bool) -> String {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_style(TableComponent::HeaderLines, '\u{2500}');
+    table.set_style(TableComponent::MiddleHeaderIntersections, '\u{2500}');
+    if styled {
+        table.enforce_styling();
+    } else {
+        table.force_no_tty();
+    }
+    table.set_header(HEADERS);
+    for row in rows {
+        let cells = cells(row).map(Cell::new);
+        let bold = styled && row.gain.is_none();
+        table.add_row(cells.map(|cell| if bold { cell.add_attribute(Attribute::Bold) } else { cell }));
+    }
+    for (index, column) in table.column_iter_mut().enumerate() {
+        // Figures of one quantity stand closer together.
+        column.set_padding((0, if PATHS.contains(&index) || index + 1 == HEADERS.len() { 0 } else { 1 }));
+        if index > 0 {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table.lines().map(|line| line.trim_end().to_string()).collect::<Vec<_>>().join("\n")
+}
+
+/// One line that says how to read the table.
+pub fn legend(rows: &[Row]) -> String {
+    let Summary { problems, seeds, .. } = rows.last().map(|row| row.summary.clone()).unwrap_or_default();
+    let failed: usize = rows.iter().map(|row| row.summary.failed).sum();
+    let failures = if failed == 0 { String::new() } else { format!("; {failed} queries failed and are left out") };
+    format!(
+        "{problems} problems, trained controller: {seeds} seed{}; \u{b1} 95 % interval over problems; gains: in utility, paired; \
+         cost: one pass over the split{failures}",
+        if seeds == 1 { "" } else { "s" },
+    )
+}
+
+fn cells(row: &Row) -> [String; 10] {
+    let summary = &row.summary;
+    let gain = row.gain.as_ref().map(|gain| gain.utility.estimate);
+    [
+        summary.name.clone(),
+        with_margin(&summary.score),
+        with_margin(&summary.utility),
+        gain.map(|gain| signed_with_margin(&gain)).unwrap_or_default(),
+        fixed(summary.path.mean, 1),
+        fixed(summary.path.p50, 0),
+        fixed(summary.path.p95, 0),
+        if summary.seconds < 10.0 { fixed(summary.seconds, 3) } else { significant(summary.seconds) },
+        significant(summary.cost),
+        format!("{}/{}", fixed(summary.operators, 1), fixed(summary.layers, 1)),
+    ]
+}
+
+fn with_margin(estimate: &Estimate) -> String {
+    let margin = fixed(estimate.margin(), 3);
+    format!("{} \u{b1}{}", fixed(estimate.mean, 3), margin.strip_prefix('0').unwrap_or(&margin))
+}
+
+fn signed_with_margin(estimate: &Estimate) -> String {
+    let sign = if estimate.mean >= 0.0005 { "+" } else { "" };
+    format!("{sign}{}", with_margin(estimate))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evaluation::{Comparison, Difference, Spread};
+
+    fn row(name: &str, utility: f64, gain: Option<f64>) -> Row {
+        let estimate = |mean| Estimate { mean, low: mean - 0.0214, high: mean + 0.0216 };
+        let difference = |mean| Difference { estimate: estimate(mean), p_value: 0.01 };
+        let summary = Summary {
+            name: name.into(),
+            problems: 400,
+            seeds: 3,
+            score: estimate(0.9104),
+            utility: estimate(utility),
+            path: Spread { mean: 41.26, p50: 38.0, p95: 128.0 },
+            seconds: 0.2345,
+            cost: 0.56789,
+            operators: 2.25,
+            layers: 1.5,
+            ..Default::default()
+        };
+        let comparison = |mean| Comparison {
+            name: name.into(),
+            problems: 400,
+            score: difference(0.0),
+            utility: difference(mean),
+            path: difference(0.0),
+        };
+        Row { summary, gain: gain.map(comparison) }
+    }
+
+    #[test]
+    fn one_line_a_method_within_100_columns() {
+        let rows = [
+            row("Generate", 0.412, Some(0.4281)),
+            row("best in hindsight", 0.91, Some(-0.0699)),
+            row("trained controller", 0.8401, None),
+        ];
+        let text = table(&rows, false);
+        assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+        insta::assert_snapshot!(text, @r"
+        method                    score      utility       trained  path path path   time   cost    ops /
+                                                             gains  mean  p50  p95      s      $   layers
+        ─────────────────────────────────────────────────────────────────────────────────────────────────
+        Generate            0.910 ±.021  0.412 ±.021  +0.428 ±.021  41.3   38  128  0.234  0.568  2.2/1.5
+        best in hindsight   0.910 ±.021  0.910 ±.021  -0.070 ±.022  41.3   38  128  0.234  0.568  2.2/1.5
+        trained controller  0.910 ±.021  0.840 ±.021                41.3   38  128  0.234  0.568  2.2/1.5
+        ");
+        insta::assert_snapshot!(legend(&rows), @r"
+        400 problems, trained controller: 3 seeds; ± 95 % interval over problems; gains: in utility, paired; cost: one pass over the split
+        ");
+        assert!(table(&rows, true).contains("\u{1b}[1m"));
+        assert!(!text.contains('\u{1b}'));
+    }
+}

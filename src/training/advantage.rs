@@ -1,0 +1,147 @@
+//! From utilities to advantages: what is subtracted, and by what the rest is divided.
+
+use serde::{Deserialize, Serialize};
+
+use super::reward::Utilities;
+
+/// What a utility is compared with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Baseline {
+    /// Nothing: advantages are utilities (MaAS).
+    None,
+    /// The moving average of all utilities (E6).
+    MovingAverage,
+    /// The mean over the other samples of the same query, or over the rest of the batch where there is none. Value and
+    /// latency are centred apart, so that an operator off the path feels no latency at all.
+    #[default]
+    LeaveOneOut,
+}
+
+/// Moving averages of the batch mean and standard deviation of utilities (E6); empty before the first batch.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct MovingAverages {
+    pub mean: Option<f64>,
+    pub deviation: Option<f64>,
+}
+
+/// `new = MOMENTUM old + (1 - MOMENTUM) batch`.
+const MOMENTUM: f64 = 0.95;
+/// Keeps a batch of equal utilities from dividing by zero.
+const SMALLEST_DEVIATION: f64 = 1e-8;
+
+impl MovingAverages {
+    /// Takes in one batch; the first one sets the averages.
+    pub fn update(&mut self, utilities: &[f64]) {
+        if utilities.is_empty() {
+            return;
+        }
+        let count = utilities.len() as f64;
+        let mean = utilities.iter().sum::<f64>() / count;
+        let variance = utilities.iter().map(|utility| (utility - mean).powi(2)).sum::<f64>() / count;
+        let moved = |old: Option<f64>, batch: f64| old.map_or(batch, |old| MOMENTUM * old + (1.0 - MOMENTUM) * batch);
+        self.mean = Some(moved(self.mean, mean));
+        self.deviation = Some(moved(self.deviation, variance.sqrt()));
+    }
+}
+
+/// The utilities of one sample, with the query that it belongs to.
+pub struct Sample {
+    pub query: usize,
+    pub utilities: Utilities,
+}
+
+/// The advantage of every choice of every sample, in order; `scaled` divides by the moving standard deviation.
+///
+/// Updates the moving averages with this batch first, as published.
+pub fn advantages(samples: &[Sample], baseline: Baseline, scaled: bool, averages: &mut MovingAverages) -> Vec<f64> {
+    let totals: Vec<f64> = samples.iter().flat_map(|sample| sample.utilities.totals()).collect();
+    averages.update(&totals);
+    let mut advantages = match baseline {
+        Baseline::None => totals,
+        Baseline::MovingAverage => {
+            let mean = averages.mean.unwrap_or_default();
+            totals.iter().map(|total| total - mean).collect()
+        }
+        Baseline::LeaveOneOut => leave_one_out(samples),
+    };
+    if scaled {
+        let deviation = averages.deviation.unwrap_or_default().max(SMALLEST_DEVIATION);
+        advantages.iter_mut().for_each(|advantage| *advantage /= deviation);
+    }
+    advantages
+}
+
+fn leave_one_out(samples: &[Sample]) -> Vec<f64> {
+    let mut advantages = Vec::new();
+    for (index, sample) in samples.iter().enumerate() {
+        let others = || samples.iter().enumerate().filter(move |(other, _)| *other != index).map(|(_, other)| other);
+        let same_query = || others().filter(|other| other.query == sample.query);
+        let utilities = &sample.utilities;
+        let value = mean(same_query().map(|other| other.utilities.value))
+            .or_else(|| mean(others().map(|other| other.utilities.value)))
+            .unwrap_or_default();
+        let latency = mean(same_query().filter_map(felt_latency))
+            .or_else(|| mean(others().filter_map(felt_latency)))
+            .unwrap_or_default();
+        for (own, &feels) in utilities.latency.iter().zip(&utilities.feels_latency) {
+            let centred = if feels { own - latency } else { 0.0 };
+            advantages.push(utilities.value - value + centred);
+        }
+    }
+    advantages
+}
+
+/// Mean latency part over the choices that feel it.
+fn felt_latency(sample: &Sample) -> Option<f64> {
+    let Utilities { latency, feels_latency, .. } = &sample.utilities;
+    mean(latency.iter().zip(feels_latency).filter_map(|(&latency, &feels)| feels.then_some(latency)))
+}
+
+fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let (mut sum, mut count) = (0.0, 0);
+    for value in values {
+        sum += value;
+        count += 1;
+    }
+    (count > 0).then(|| sum / f64::from(count))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(query: usize, value: f64, latency: &[f64]) -> Sample {
+        let feels_latency = latency.iter().map(|&latency| latency != 0.0).collect();
+        Sample { query, utilities: Utilities { value, latency: latency.to_vec(), feels_latency } }
+    }
+
+    fn check(samples: &[Sample], baseline: Baseline, scaled: bool, expected: &[f64]) {
+        let found = advantages(samples, baseline, scaled, &mut MovingAverages::default());
+        assert_eq!(found.len(), expected.len());
+        for (found, expected) in found.iter().zip(expected) {
+            assert!((found - expected).abs() < 1e-12, "{baseline:?}: {found} is not {expected}");
+        }
+    }
+
+    #[test]
+    fn each_baseline() {
+        let samples = [sample(0, 1.0, &[-2.0, 0.0]), sample(0, 0.0, &[-4.0]), sample(7, 2.0, &[-1.0])];
+        check(&samples, Baseline::None, false, &[-1.0, 1.0, -4.0, 1.0]);
+        check(&samples, Baseline::MovingAverage, false, &[-0.25, 1.75, -3.25, 1.75]);
+        // The third query has one sample: it is compared with the other queries.
+        check(&samples, Baseline::LeaveOneOut, false, &[1.0 + 2.0, 1.0, -1.0 - 2.0, 1.5 + 2.0]);
+        check(&samples[..1], Baseline::LeaveOneOut, false, &[-1.0, 1.0]);
+        check(&[], Baseline::LeaveOneOut, true, &[]);
+        check(&[sample(0, 3.0, &[0.0]), sample(1, 1.0, &[0.0])], Baseline::MovingAverage, true, &[1.0, -1.0]);
+    }
+
+    #[test]
+    fn the_first_batch_sets_the_averages() {
+        let mut averages = MovingAverages::default();
+        averages.update(&[1.0, 3.0]);
+        assert_eq!(averages, MovingAverages { mean: Some(2.0), deviation: Some(1.0) });
+        averages.update(&[4.0, 4.0]);
+        assert_eq!(averages, MovingAverages { mean: Some(0.95 * 2.0 + (1.0 - 0.95) * 4.0), deviation: Some(0.95) });
+    }
+}

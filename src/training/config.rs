@@ -1,0 +1,130 @@
+//! Settings of a training run and the presets.
+
+use anyhow::{Result, ensure};
+use serde::{Deserialize, Serialize};
+
+use super::{Baseline, Credit, Reward};
+use crate::plan::Schedule;
+
+/// What the loss averages over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Objective {
+    /// The mean over all choices of a batch (E7).
+    ChoiceMean,
+    /// The sum over an episode's choices, averaged over episodes: the gradient of the expected utility.
+    #[default]
+    EpisodeSum,
+}
+
+/// Settings of a training run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrainingConfig {
+    /// Passes over the training problems.
+    pub epochs: u32,
+    /// Problems per update.
+    pub batch: usize,
+    /// `K`, plans drawn for a problem in each pass.
+    pub samples: u32,
+    pub learning_rate: f64,
+    pub reward: Reward,
+    pub baseline: Baseline,
+    /// Whether advantages are divided by the moving standard deviation of the utilities (E6).
+    pub scaled: bool,
+    pub objective: Objective,
+    /// Utility that one nat of mean entropy per layer is worth.
+    pub entropy_bonus: f64,
+    /// Largest Euclidean norm of a gradient; 0 for no limit.
+    pub clip: f64,
+    /// Passes without a better validation utility after which training ends; 0 for never.
+    pub patience: u32,
+    /// Independent completions of a prompt; later samples use them again, which a replay cache then serves. At least 1.
+    pub draws: u64,
+    /// Most queries in flight at once.
+    pub concurrency: usize,
+    /// Updates after which the state is saved within a pass; 0 for only after each pass.
+    pub save_every: u32,
+}
+
+impl Default for TrainingConfig {
+    fn default() -> Self {
+        TrainingConfig {
+            epochs: 8,
+            batch: 16,
+            samples: 4,
+            learning_rate: 0.01,
+            reward: Reward::default(),
+            baseline: Baseline::LeaveOneOut,
+            scaled: true,
+            objective: Objective::EpisodeSum,
+            entropy_bonus: 0.01,
+            clip: 1.0,
+            patience: 0,
+            draws: 8,
+            concurrency: 64,
+            save_every: 16,
+        }
+    }
+}
+
+impl TrainingConfig {
+    /// LAMaS as published.
+    pub fn paper() -> Self {
+        TrainingConfig {
+            epochs: 4,
+            batch: 4,
+            samples: 1,
+            learning_rate: 0.01,
+            reward: Reward { credit: Credit::CriticalPath, schedule: Schedule::Layered, ..Reward::default() },
+            baseline: Baseline::MovingAverage,
+            scaled: true,
+            objective: Objective::ChoiceMean,
+            entropy_bonus: 0.0,
+            clip: 0.0,
+            ..Self::default()
+        }
+    }
+
+    /// MaAS as published: operators one after another, no latency in the reward, no normalisation.
+    pub fn maas() -> Self {
+        let paper = Self::paper();
+        TrainingConfig {
+            reward: Reward {
+                latency_weight: 0.0,
+                credit: Credit::Uniform,
+                schedule: Schedule::Sequential,
+                ..paper.reward
+            },
+            baseline: Baseline::None,
+            scaled: false,
+            ..paper
+        }
+    }
+
+    /// # Errors
+    /// Names the first setting out of range.
+    pub fn validate(&self) -> Result<()> {
+        let counts = [
+            ("batch", self.batch as u64),
+            ("samples", self.samples.into()),
+            ("draws", self.draws),
+            ("concurrency", self.concurrency as u64),
+        ];
+        for (name, value) in counts {
+            ensure!(value > 0, "training setting `{name}`: expected at least 1, found 0");
+        }
+        let numbers = [
+            ("learning_rate", self.learning_rate),
+            ("entropy_bonus", self.entropy_bonus),
+            ("clip", self.clip),
+            ("latency_weight", self.reward.latency_weight),
+            ("cost_weight", self.reward.cost_weight),
+        ];
+        for (name, value) in numbers {
+            let usable = value.is_finite() && value >= 0.0;
+            ensure!(usable, "training setting `{name}`: expected a number not below 0, found {value}");
+        }
+        Ok(())
+    }
+}

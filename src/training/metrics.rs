@@ -1,0 +1,84 @@
+//! What a pass over the data looked like. Nothing here depends on the clock: equal runs have equal records.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Reward, episode_path, utility};
+use crate::system::Episode;
+
+/// Means over episodes; zeros where there was none.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    pub episodes: u64,
+    /// Queries that came to no episode; they are in no mean.
+    pub failures: u64,
+    pub score: f64,
+    /// Tokens along the critical path (E4).
+    pub critical_path: f64,
+    /// Dollars per query.
+    pub cost: f64,
+    /// `S - lambda_c C - lambda_t T`.
+    pub utility: f64,
+    /// Operators chosen per query.
+    pub operators: f64,
+    /// Layers per query.
+    pub layers: f64,
+}
+
+/// One line of `metrics.jsonl`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct EpochMetrics {
+    /// Passes done, from 1.
+    pub epoch: u32,
+    /// Updates done.
+    pub step: u64,
+    /// Plans drawn at random, during the pass.
+    pub train: Summary,
+    /// Greedy plans, after the pass.
+    pub validation: Summary,
+    /// Whether the validation utility is the best so far.
+    pub best: bool,
+    /// Mean over the updates of the pass, as are the next two.
+    pub loss: f64,
+    /// Nats per layer of a plan.
+    pub entropy: f64,
+    /// Before clipping.
+    pub gradient_norm: f64,
+    /// Mean probability of each operator over the validation queries that reach a layer, `[L][O]`.
+    pub probabilities: Vec<Vec<f64>>,
+}
+
+/// Running sums of a [`Summary`].
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Tally(Summary);
+
+impl Tally {
+    pub fn add(&mut self, episode: &Episode, reward: &Reward) {
+        let Tally(sums) = self;
+        sums.episodes += 1;
+        sums.score += episode.score;
+        sums.critical_path += episode_path(episode, reward.schedule).length;
+        sums.cost += episode.trace.cost();
+        sums.utility += utility(episode, reward);
+        sums.operators += episode.plan.len() as f64;
+        sums.layers += episode.plan.layers.len() as f64;
+    }
+
+    pub fn add_failure(&mut self) {
+        self.0.failures += 1;
+    }
+
+    pub fn summary(&self) -> Summary {
+        let Tally(sums) = self;
+        let mean = |sum: f64| sum / sums.episodes.max(1) as f64;
+        Summary {
+            episodes: sums.episodes,
+            failures: sums.failures,
+            score: mean(sums.score),
+            critical_path: mean(sums.critical_path),
+            cost: mean(sums.cost),
+            utility: mean(sums.utility),
+            operators: mean(sums.operators),
+            layers: mean(sums.layers),
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! Solving many problems at once, in an order that no timing changes.
+
+use anyhow::Result;
+use async_trait::async_trait;
+use futures::StreamExt;
+
+use crate::plan::Plan;
+use crate::system::Episode;
+
+/// Solves a problem of one data set by a given plan.
+#[async_trait]
+pub trait Rollout: Send + Sync {
+    /// Solves problem number `problem` by `plan`; equal arguments give equal episodes. `draw` tells independent
+    /// attempts apart.
+    ///
+    /// # Errors
+    /// The query failed (an unreachable endpoint, say); a wrong answer is an episode, not an error.
+    async fn solve(&self, problem: usize, plan: Plan, draw: u64) -> Result<Episode>;
+}
+
+/// A data set as training sees it.
+#[derive(Clone, Copy)]
+pub struct Problems<'a> {
+    /// Unique names, which key the random streams.
+    pub ids: &'a [String],
+    /// What the controller reads of each problem, `[N][E]`.
+    pub queries: &'a [Vec<f32>],
+    pub rollout: &'a dyn Rollout,
+}
+
+/// One plan to be tried.
+pub(super) struct Attempt {
+    pub problem: usize,
+    pub plan: Plan,
+    pub draw: u64,
+}
+
+impl Problems<'_> {
+    /// Runs the attempts, at most `concurrency` at once; the outcomes are in the order of the attempts.
+    pub(super) async fn solve_all(&self, attempts: Vec<Attempt>, concurrency: usize) -> Vec<(usize, Result<Episode>)> {
+        let runs = attempts.into_iter().map(|Attempt { problem, plan, draw }| async move {
+            (problem, self.rollout.solve(problem, plan, draw).await)
+        });
+        futures::stream::iter(runs).buffered(concurrency).collect().await
+    }
+}

@@ -1,0 +1,123 @@
+//! Everything an exact resume needs, in one file.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use candle_core::Tensor;
+use serde::{Deserialize, Serialize};
+
+use super::learner::Update;
+use super::metrics::{EpochMetrics, Tally};
+use super::{Learner, MovingAverages};
+use crate::checkpoint::TensorFile;
+
+/// Where a run stands.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Position {
+    /// Whole passes done.
+    pub epoch: u32,
+    /// Batches done in the current pass.
+    pub batch: usize,
+    pub pass: Pass,
+    pub best: Option<Best>,
+    /// Passes since the best one.
+    pub since_best: u32,
+    /// One record per whole pass.
+    pub history: Vec<EpochMetrics>,
+}
+
+/// Sums over the current pass.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Pass {
+    pub tally: Tally,
+    pub updates: u32,
+    pub loss: f64,
+    pub entropy: f64,
+    pub gradient_norm: f64,
+}
+
+impl Pass {
+    pub fn add(&mut self, update: Update) {
+        self.updates += 1;
+        self.loss += update.loss;
+        self.entropy += update.entropy;
+        self.gradient_norm += update.gradient_norm;
+    }
+}
+
+/// The best pass so far; its weights are kept beside it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Best {
+    pub utility: f64,
+    pub step: u64,
+}
+
+/// A saved run.
+pub(super) struct State {
+    pub position: Position,
+    pub best_weights: BTreeMap<String, Tensor>,
+}
+
+/// Text of the learner beside its tensors.
+#[derive(Serialize, Deserialize)]
+struct LearnerState {
+    step: u64,
+    averages: MovingAverages,
+}
+
+const WEIGHTS: &str = "weights.";
+const BEST: &str = "best.";
+
+impl State {
+    /// Writes the file whole or not at all. `identity` names the run: a resume under another is refused.
+    ///
+    /// # Errors
+    /// The folder is missing or unwritable, or the disk full; an earlier file is left as it was.
+    pub fn save(&self, path: &Path, learner: &Learner, identity: &str) -> Result<()> {
+        let mut tensors = BTreeMap::new();
+        tensors.extend(
+            learner.controller.tensors()?.into_iter().map(|(name, tensor)| (format!("{WEIGHTS}{name}"), tensor)),
+        );
+        tensors.extend(self.best_weights.iter().map(|(name, tensor)| (format!("{BEST}{name}"), tensor.clone())));
+        tensors.extend(learner.adam.moments().map(|(name, tensor)| (name, tensor.clone())));
+        let text = LearnerState { step: learner.adam.steps(), averages: learner.averages.clone() };
+        let metadata = BTreeMap::from([
+            ("identity".to_string(), identity.to_string()),
+            ("learner".into(), serde_json::to_string(&text)?),
+            ("position".into(), serde_json::to_string(&self.position)?),
+        ]);
+        TensorFile { tensors, metadata }.save(path)
+    }
+
+    /// Reads the file and puts `learner` where it stood.
+    ///
+    /// # Errors
+    /// Names the file when it is damaged or belongs to another run.
+    pub fn load(path: &Path, learner: &mut Learner, identity: &str) -> Result<Self> {
+        let file = TensorFile::load(path)?;
+        Self::restore(file, learner, identity).with_context(|| format!("cannot resume from `{}`", path.display()))
+    }
+
+    fn restore(file: TensorFile, learner: &mut Learner, identity: &str) -> Result<Self> {
+        let text = |key: &str| file.metadata.get(key).with_context(|| format!("no metadata `{key}`"));
+        ensure!(
+            text("identity")? == identity,
+            "the run was started with another seed, controller, reward or data set; \
+             hint: give the same settings, or train into another folder"
+        );
+        let saved: LearnerState = serde_json::from_str(text("learner")?).context("metadata `learner`")?;
+        let position = serde_json::from_str(text("position")?).context("metadata `position`")?;
+        for (name, var) in learner.controller.named_vars() {
+            let name = format!("{WEIGHTS}{name}");
+            let tensor = file.tensors.get(&name).with_context(|| format!("no tensor `{name}`"))?;
+            let (expected, found) = (var.dims(), tensor.dims());
+            ensure!(found == expected, "tensor `{name}`: expected shape {expected:?}, found {found:?}");
+            var.set(&tensor.to_device(var.device())?)?;
+        }
+        learner.adam.restore(saved.step, &file.tensors)?;
+        learner.averages = saved.averages;
+        let best = |(name, tensor): (&String, &Tensor)| Some((name.strip_prefix(BEST)?.to_string(), tensor.clone()));
+        Ok(State { position, best_weights: file.tensors.iter().filter_map(best).collect() })
+    }
+}

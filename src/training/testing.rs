@@ -1,0 +1,23 @@
+//! Made-up episodes for the unit tests of this folder.
+
+use crate::plan::{Latency, Outcome, Plan, Span, Trace, Usage};
+use crate::system::Episode;
+
+/// An episode whose choices took `tokens` each and cost `cost` dollars together.
+pub fn episode(problem: &str, layers: &[&[u16]], tokens: &[f64], score: f64, cost: f64) -> Episode {
+    let plan = Plan::from_indices(layers);
+    let share = cost / tokens.len() as f64;
+    let span = |((layer, operator), &tokens): ((usize, _), &f64)| Span {
+        layer,
+        operator,
+        calls: 1,
+        usage: Usage { prompt_tokens: 0, completion_tokens: tokens as u64 },
+        cost: share,
+        tool_seconds: 0.0,
+        latency: Latency { tokens, seconds: 0.0 },
+        started: 0.0,
+        outcome: Outcome::Done,
+    };
+    let spans = plan.choices().zip(tokens).map(span).collect();
+    Episode { problem: problem.into(), plan, trace: Trace { spans }, answer: None, score }
+}

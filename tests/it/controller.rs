@@ -1,0 +1,226 @@
+//! Laws of the controller: draws, exact log-probabilities, agreement of its two sides.
+
+use candle_core::{Device, Tensor};
+use lamas::controller::{Conditioning, Controller, ControllerConfig, LogProbability, Policy, Temperature};
+use lamas::plan::{Kind, Layer, OperatorId, Plan, feasible};
+use lamas::random;
+use proptest::prelude::*;
+use rand::Rng;
+
+const KINDS: [Kind; 5] = [Kind::Generate, Kind::Ensemble, Kind::Program, Kind::Refine, Kind::Stop];
+const EMBEDDING: usize = 12;
+
+fn vectors(count: usize, seed: u64) -> Vec<Vec<f32>> {
+    let mut rng = random::stream(seed, &[&"vectors"]);
+    (0..count).map(|_| (0..EMBEDDING).map(|_| rng.random_range(-1.0..1.0)).collect()).collect()
+}
+
+fn matrix(rows: &[Vec<f32>]) -> Tensor {
+    Tensor::from_vec(rows.concat(), (rows.len(), EMBEDDING), &Device::Cpu).expect("a matrix")
+}
+
+fn controller(config: ControllerConfig, kinds: &[Kind], seed: u64) -> Controller {
+    let operators = matrix(&vectors(kinds.len(), seed));
+    Controller::new(config, kinds.to_vec(), &operators, seed, &Device::Cpu).expect("a controller")
+}
+
+fn config(layers: usize, threshold: f64) -> ControllerConfig {
+    ControllerConfig {
+        layers,
+        hidden: 6,
+        embedding: EMBEDDING,
+        threshold,
+        initial_temperature: 0.4,
+        ..ControllerConfig::default()
+    }
+}
+
+fn any_config() -> impl Strategy<Value = ControllerConfig> {
+    let switches = (1usize..5, 0.0f64..1.0, any::<[bool; 4]>(), 0.05f64..2.0);
+    switches.prop_map(|(layers, threshold, [learned, set, masked, exact], temperature)| ControllerConfig {
+        temperature: if learned { Temperature::Learned } else { Temperature::Fixed },
+        conditioning: if set { Conditioning::Set } else { Conditioning::First },
+        log_probability: if exact { LogProbability::Exact } else { LogProbability::Marginal },
+        masked,
+        initial_temperature: temperature,
+        ..config(layers, threshold)
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn a_draw_stops_at_the_threshold_and_repeats_nothing(config in any_config(), seed in any::<u64>(), greedy: bool) {
+        let policy = Policy::new(&controller(config.clone(), &KINDS, seed)).expect("a policy");
+        let query = &vectors(1, seed ^ 1)[0];
+        let mut rng = random::stream(seed, &[&"draw"]);
+        let plan = if greedy { policy.greedy(query) } else { policy.sample(query, &mut rng) };
+
+        prop_assert!((1..=config.layers).contains(&plan.layers.len()));
+        let probabilities = policy.probabilities(query, &plan);
+        for (index, (layer, probabilities)) in plan.layers.iter().zip(&probabilities).enumerate() {
+            let ids = &layer.operators;
+            let mut distinct = ids.clone();
+            distinct.sort();
+            distinct.dedup();
+            prop_assert_eq!(distinct.len(), ids.len());
+            prop_assert!((probabilities.iter().sum::<f32>() - 1.0).abs() < 1e-5);
+            let allowed = feasible(&KINDS, &plan.layers[..index]);
+            if config.masked {
+                prop_assert!(ids.iter().all(|id| allowed[id.index()]));
+            } else if index == 0 {
+                prop_assert!(ids.iter().any(|id| KINDS[id.index()].generates()));
+                prop_assert!(ids.iter().all(|id| KINDS[id.index()] != Kind::Stop));
+            }
+            // Without masks a first layer may have been replaced by a Generate, whatever its probability.
+            if config.masked || index > 0 {
+                let mass = |ids: &[OperatorId]| ids.iter().map(|id| probabilities[id.index()]).sum::<f32>();
+                let threshold = config.threshold as f32;
+                prop_assert!(mass(ids) > threshold - 1e-6);
+                prop_assert!(ids.len() == 1 || mass(&ids[..ids.len() - 1]) <= threshold + 1e-6);
+            }
+            let stops = ids.iter().any(|id| KINDS[id.index()] == Kind::Stop);
+            prop_assert_eq!(index + 1 == plan.layers.len(), stops || index + 1 == config.layers);
+        }
+    }
+
+    #[test]
+    fn both_sides_agree(config in any_config(), seed in any::<u64>(), count in 1usize..6) {
+        let controller = controller(config, &KINDS, seed);
+        let policy = Policy::new(&controller).expect("a policy");
+        let queries = vectors(count, seed ^ 1);
+        let mut rng = random::stream(seed, &[&"draw"]);
+        let plans: Vec<Plan> = queries.iter().map(|query| policy.sample(query, &mut rng)).collect();
+        let evaluation = controller.evaluate(&matrix(&queries), &plans).expect("an evaluation");
+        let log_probs: Vec<f32> = evaluation.log_probs.to_vec1().expect("a vector");
+        prop_assert_eq!(log_probs.len(), plans.iter().map(Plan::len).sum::<usize>());
+        prop_assert!(log_probs.iter().all(|log_prob| (-20.0..=1e-5).contains(log_prob)));
+        let learning: Vec<Vec<Vec<f32>>> = evaluation.probabilities.to_vec3().expect("three dimensions");
+        let mut entropies: Vec<f32> = Vec::new();
+        for ((query, plan), learning) in queries.iter().zip(&plans).zip(&learning) {
+            for (acting, learning) in policy.probabilities(query, plan).iter().zip(learning) {
+                prop_assert!(acting.iter().zip(learning).all(|(a, b)| (a - b).abs() < 1e-5));
+                entropies.push(acting.iter().filter(|p| **p > 0.0).map(|p| -p * p.ln()).sum());
+            }
+        }
+        let mean = entropies.iter().sum::<f32>() / entropies.len() as f32;
+        let found = evaluation.entropy.mean_all().and_then(|mean| mean.to_scalar::<f32>()).expect("a number");
+        prop_assert!((found - mean).abs() < 1e-4, "{found} {mean}");
+    }
+}
+
+/// Every plan that `policy` can draw, in every order.
+fn all_plans(policy: &Policy, query: &[f32], before: Plan) -> Vec<Plan> {
+    let stopped = before.choices().any(|(_, operator)| policy.kinds()[operator.index()] == Kind::Stop);
+    if stopped || before.layers.len() == policy.config().layers {
+        return vec![before];
+    }
+    let mut probed = before.clone();
+    probed.layers.push(Layer::default());
+    let probabilities = policy.probabilities(query, &probed).pop().expect("the layer after");
+    let mut full = Vec::new();
+    let mut open = vec![(Layer::default(), 0.0f32)];
+    while let Some((layer, mass)) = open.pop() {
+        let left = (0..probabilities.len()).map(|index| OperatorId(index as u16));
+        let left: Vec<_> = left.filter(|id| probabilities[id.index()] > 0.0 && !layer.operators.contains(id)).collect();
+        if left.is_empty() || (!layer.operators.is_empty() && mass > policy.config().threshold as f32) {
+            full.push(layer);
+            continue;
+        }
+        for id in left {
+            let mut longer = layer.clone();
+            longer.operators.push(id);
+            open.push((longer, mass + probabilities[id.index()]));
+        }
+    }
+    let then = |layer| {
+        let mut plan = before.clone();
+        plan.layers.push(layer);
+        all_plans(policy, query, plan)
+    };
+    full.into_iter().flat_map(then).collect()
+}
+
+/// The exact probability of each plan, and the log-probability that the controller learns from, `[plans]`.
+fn enumerate(log_probability: LogProbability, threshold: f64, seed: u64) -> (Controller, Vec<f64>, Tensor) {
+    let exact = config(2, threshold);
+    let query = &vectors(1, seed ^ 1)[0];
+    let reference = controller(exact.clone(), &KINDS[1..], seed);
+    let plans = all_plans(&Policy::new(&reference).expect("a policy"), query, Plan::default());
+    let queries = matrix(&vec![query.clone(); plans.len()]);
+    let sums = |controller: &Controller| {
+        let log_probs = controller.log_probs(&queries, &plans).expect("log-probabilities");
+        let mut owners = vec![0f32; plans.len() * log_probs.elem_count()];
+        let mut column = 0;
+        for (row, plan) in plans.iter().enumerate() {
+            for _ in plan.choices() {
+                owners[row * log_probs.elem_count() + column] = 1.0;
+                column += 1;
+            }
+        }
+        let owners = Tensor::from_vec(owners, (plans.len(), column), &Device::Cpu).expect("a matrix");
+        owners.matmul(&log_probs.unsqueeze(1).expect("a column")).and_then(|sums| sums.squeeze(1)).expect("sums")
+    };
+    let probabilities = sums(&reference).to_vec1::<f32>().expect("a vector");
+    let probabilities = probabilities.into_iter().map(|log| f64::from(log).exp()).collect();
+    let learner = controller(ControllerConfig { log_probability, ..exact }, &KINDS[1..], seed);
+    let learned = sums(&learner);
+    (learner, probabilities, learned)
+}
+
+#[test]
+fn the_probabilities_of_all_draws_sum_to_one() {
+    for (threshold, seed) in [(0.0, 1), (0.3, 2), (0.3, 3), (0.6, 4), (1.0, 5)] {
+        let (_, probabilities, _) = enumerate(LogProbability::Exact, threshold, seed);
+        let sum: f64 = probabilities.iter().sum();
+        assert!((sum - 1.0).abs() < 1e-5, "threshold {threshold}: {} plans sum to {sum}", probabilities.len());
+    }
+}
+
+/// The largest entry of the expected gradient when every plan earns 1.
+fn drift(log_probability: LogProbability) -> f32 {
+    let (controller, probabilities, log_probs) = enumerate(log_probability, 0.6, 4);
+    let weights: Vec<f32> = probabilities.into_iter().map(|p| p as f32).collect();
+    let weights = Tensor::new(weights, &Device::Cpu).expect("weights");
+    let expected = (log_probs * weights).and_then(|terms| terms.sum_all()).expect("a scalar");
+    let store = expected.backward().expect("gradients");
+    let largest = |var: &Tensor| {
+        let gradient = store.get(var).expect("a gradient").abs().and_then(|g| g.flatten_all()).expect("numbers");
+        gradient.max(0).and_then(|largest| largest.to_scalar::<f32>()).expect("a number")
+    };
+    controller.named_vars().map(|(_, var)| largest(&var)).fold(0.0, f32::max)
+}
+
+#[test]
+fn a_constant_reward_moves_nothing() {
+    let (exact, marginal) = (drift(LogProbability::Exact), drift(LogProbability::Marginal));
+    assert!(exact < 2e-6, "exact log-probabilities drift by {exact}");
+    assert!(marginal > 1e-2, "the published log-probabilities drift, here only by {marginal}");
+}
+
+#[test]
+fn plans_that_cannot_be_drawn_are_refused() {
+    let controller = controller(config(2, 0.3), &KINDS, 1);
+    let query = matrix(&vectors(1, 2));
+    let check = |layers: &[&[u16]], expected: &str| {
+        let error = controller.log_probs(&query, &[Plan::from_indices(layers)]).expect_err("an error").to_string();
+        assert!(error.contains(expected), "{error}");
+    };
+    check(&[&[0], &[0], &[0]], "at most 2 layers, found 3");
+    check(&[&[]], "at least one operator in layer 0");
+    check(&[&[9]], "below 5 in layer 0, found 9");
+    check(&[&[0, 0]], "operator 0 cannot be drawn in layer 0");
+    check(&[&[1]], "operator 1 cannot be drawn in layer 0");
+    let error = controller.log_probs(&query, &[]).expect_err("an error").to_string();
+    assert!(error.contains("expected shape [0, 12], found [1, 12]"), "{error}");
+}
+
+#[test]
+fn a_uniform_policy_prefers_nothing() {
+    let policy = Policy::uniform(config(3, 0.3), KINDS.to_vec());
+    let query = vec![0.5; EMBEDDING];
+    let plan = policy.greedy(&query);
+    assert_eq!(plan, Plan::from_indices(&[&[0], &[0, 1], &[0, 1]]));
+    assert_eq!(policy.probabilities(&query, &plan)[0], [0.5, 0.0, 0.5, 0.0, 0.0]);
+}

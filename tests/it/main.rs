@@ -1,0 +1,11 @@
+//! Everything that is tested from outside, in one binary: a module for each behaviour.
+
+mod checkpoint;
+mod controller;
+mod encoder;
+mod executor;
+mod local_model;
+mod parity;
+mod report;
+mod tidy;
+mod training;

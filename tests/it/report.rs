@@ -1,0 +1,229 @@
+//! The report on synthetic episodes: complete, self-contained, and harmless whatever texts it shows.
+
+use std::path::Path;
+
+use lamas::evaluation::{Evaluation, Objective, compare};
+use lamas::plan::{Latency, OperatorId, Outcome, Plan, Schedule, Span, Trace, Usage};
+use lamas::random;
+use lamas::report::{
+    Curve, Example, Line, Panel, Probabilities, Provenance, Report, Timeline, Unit, drawing, html, plot, table,
+};
+use lamas::system::Episode;
+use rand::Rng;
+
+const OPERATORS: [&str; 7] =
+    ["Generate", "GenerateCoT", "MultiGenerateCoT", "ScEnsemble", "Programmer", "SelfRefine", "EarlyStop"];
+const TYPICAL_TOKENS: [f64; 7] = [3.0, 34.0, 48.0, 0.0, 18.0, 30.0, 0.0];
+const HOSTILE: &str = "<script>alert('1')</script> & \"2\" \u{1f600} {{ 7 * 7 }}";
+const OBJECTIVE: Objective = Objective { latency_weight: 0.0025, cost_weight: 20.0, schedule: Schedule::Layered };
+
+fn names() -> Vec<String> {
+    OPERATORS.map(String::from).to_vec()
+}
+
+/// A made-up run of a plan that is right with probability `skill`.
+fn episode(seed: u64, problem: usize, layers: &[&[u16]], skill: f64) -> Episode {
+    let plan = Plan::from_indices(layers);
+    let mut rng = random::stream(seed, &[&"synthetic", &problem, &format!("{layers:?}")]);
+    let (mut started, mut layer_end, mut last_layer) = (0.0, 0.0_f64, 0);
+    let mut span = |(layer, operator): (usize, OperatorId)| {
+        if layer != last_layer {
+            (started, last_layer) = (layer_end, layer);
+        }
+        let tokens = (TYPICAL_TOKENS[operator.index()] * rng.random_range(0.5..1.8_f64)).round();
+        let seconds = tokens * 0.0021 + 0.003;
+        layer_end = layer_end.max(started + seconds);
+        Span {
+            layer,
+            operator,
+            calls: if operator.0 == 2 { 3 } else { u32::from(tokens > 0.0) },
+            usage: Usage { prompt_tokens: 30, completion_tokens: tokens as u64 },
+            cost: 1e-5 * tokens,
+            tool_seconds: 0.0,
+            latency: Latency { tokens, seconds },
+            started,
+            outcome: Outcome::Done,
+        }
+    };
+    let trace = Trace { spans: plan.choices().map(&mut span).collect() };
+    let score = f64::from(rng.random_bool(skill));
+    Episode { problem: format!("test-{problem:04}"), plan, trace, answer: Some("42".into()), score }
+}
+
+fn evaluation(name: &str, seed: u64, layers: &[&[u16]], skill: f64) -> Evaluation {
+    let episodes = (0..150).map(|problem| episode(seed, problem, layers, skill)).collect();
+    Evaluation { name: name.into(), episodes, failed: 0 }
+}
+
+fn learning_curve(seed: u64, start: f64, end: f64) -> Curve {
+    let mut rng = random::stream(seed, &[&"curve", &end]);
+    let value = |epoch: f64| end + (start - end) * (-epoch / 5.0).exp();
+    Curve(
+        (0..=16)
+            .map(|epoch| (f64::from(epoch), value(epoch.into()) + (end - start) * rng.random_range(-0.06..0.06)))
+            .collect(),
+    )
+}
+
+fn panel(title: &str, lines: &[(&str, f64, f64)]) -> Panel {
+    let line = |&(name, start, end): &(&str, f64, f64)| Line {
+        name: name.into(),
+        seeds: (0..3).map(|seed| learning_curve(seed, start, end)).collect(),
+    };
+    Panel { title: title.into(), axis: "epochs".into(), lines: lines.iter().map(line).collect() }
+}
+
+fn report() -> Report {
+    let baselines: [(&str, &[&[u16]], f64); 7] = [
+        ("Generate", &[&[0]], 0.36),
+        ("GenerateCoT", &[&[1]], 0.72),
+        ("CoT x 5, vote", &[&[2]], 0.80),
+        ("program + chains", &[&[4, 2]], 0.92),
+        ("every operator", &[&[0, 1, 2, 4], &[5], &[3]], 0.90),
+        ("random controller", &[&[1, 4], &[5, 0, 2], &[3, 1]], 0.78),
+        ("length-only router", &[&[4, 1]], 0.88),
+    ];
+    let methods: Vec<Vec<Evaluation>> =
+        baselines.iter().map(|(name, layers, skill)| vec![evaluation(name, 7, layers, *skill)]).collect();
+    let plans: [&[&[u16]]; 3] = [&[&[4, 1], &[6]], &[&[4], &[6]], &[&[4, 2]]];
+    let trained: Vec<Evaluation> =
+        plans.iter().zip(0..).map(|(plan, seed)| evaluation("trained controller", seed, plan, 0.95)).collect();
+    let all: Vec<Episode> = trained.iter().flat_map(|run| run.episodes.clone()).collect();
+    let example = |problem: usize, layers: &[&[u16]], question: &str| Example {
+        question: question.into(),
+        reference: "42".into(),
+        episode: episode(3, problem, layers, 0.9),
+    };
+    let mut broken = example(9, &[&[0, 4], &[3]], HOSTILE);
+    broken.episode.trace.spans[1].outcome = Outcome::Failed(HOSTILE.into());
+    broken.episode.answer = None;
+    Report {
+        title: "A controller trained on synthetic episodes".into(),
+        provenance: Provenance {
+            command: format!("lamas train --seeds 3 --out {HOSTILE}"),
+            version: "0.1.0".into(),
+            machine: "2 cores, 4 GB, cpu".into(),
+            seeds: vec![0, 1, 2],
+            date: String::new(),
+        },
+        objective: OBJECTIVE,
+        rows: compare(&methods, &trained, &OBJECTIVE),
+        panels: vec![
+            panel("score", &[("training", 0.62, 0.93), ("validation", 0.60, 0.91)]),
+            panel("critical path, tokens", &[("training", 160.0, 41.0)]),
+            panel("cost, dollars per query", &[("training", 0.0021, 0.0006)]),
+            panel("entropy, nats", &[("training", 1.9, 0.6)]),
+        ],
+        probabilities: Probabilities::chosen(&names(), 4, &all),
+        operators: names(),
+        examples: vec![
+            example(1, &[&[4, 2]], "Sam has 12 boxes of 5 apples and eats 18 of them. How many apples are left?"),
+            example(2, &[&[0, 1, 2, 4], &[5], &[3]], "Anna counts 6 spiders. How many legs do they have together?"),
+            broken,
+        ],
+        config: serde_json::json!({ "training": { "epochs": 16, "learning_rate": 0.01 }, "note": HOSTILE }),
+    }
+}
+
+fn assert_well_formed(svg: &str) {
+    let document = roxmltree::Document::parse(svg).unwrap_or_else(|error| panic!("{error}\n{svg}"));
+    assert_eq!(document.root_element().tag_name().name(), "svg");
+    let numbers = document.descendants().flat_map(|node| node.attributes()).map(|attribute| attribute.value());
+    assert!(numbers.into_iter().all(|value| !value.contains("NaN") && !value.contains("inf")), "{svg}");
+}
+
+/// The text of all SVG elements of a page.
+fn drawings(page: &str) -> Vec<&str> {
+    page.split("<svg").skip(1).filter_map(|rest| rest.split_once("</svg>")).map(|(inside, _)| inside).collect()
+}
+
+#[test]
+fn the_page_is_complete_and_refers_to_nothing_outside() {
+    let report = report();
+    let page = html::html(&report).expect("a page");
+    std::fs::write(Path::new(env!("CARGO_TARGET_TMPDIR")).join("report.html"), &page).expect("a writable folder");
+    assert_eq!(page, html::html(&report).expect("a page"));
+    let local = page.replace("xmlns=\"http://www.w3.org/2000/svg\"", "");
+    for outside in ["http:", "https:", "src=", "href", "url(", "@import", "<link", "<script", "{{"] {
+        let found = local.replace("{{ 7 * 7 }}", "");
+        assert!(!found.contains(outside), "`{outside}`");
+    }
+    for row in &report.rows {
+        assert!(page.contains(&format!("<td>{}</td>", row.summary.name)), "{}", row.summary.name);
+    }
+    assert!(page.contains("&lt;script&gt;alert(&#x27;1&#x27;)&lt;&#x2f;script&gt; &amp; &quot;2&quot;"));
+    assert!(page.contains("learning_rate"));
+    let drawings = drawings(&page);
+    assert_eq!(drawings.len(), 1 + report.panels.len() + 1 + report.examples.len());
+    drawings.iter().for_each(|inside| assert_well_formed(&format!("<svg{inside}</svg>")));
+}
+
+#[test]
+fn plots_of_nothing_are_plots() {
+    assert_well_formed(&plot::curves(&Panel::default()).expect("a plot"));
+    let lonely = Line { name: HOSTILE.into(), seeds: vec![Curve(vec![(0.0, f64::NAN), (1.0, 2.0)])] };
+    assert_well_formed(
+        &plot::curves(&Panel { title: HOSTILE.into(), lines: vec![lonely], ..Default::default() }).expect("a plot"),
+    );
+    assert_well_formed(&plot::pareto(&[]).expect("a plot"));
+    assert_well_formed(&plot::pareto(&[plot::Point { name: HOSTILE.into(), ..Default::default() }]).expect("a plot"));
+    assert_well_formed(&plot::probabilities(&Probabilities::default()).expect("a plot"));
+    assert_well_formed(&plot::timeline(&Timeline::default()).expect("a plot"));
+    assert!(html::html(&Report::default()).is_ok());
+}
+
+#[test]
+fn a_report_survives_its_json() {
+    let report = report();
+    let text = serde_json::to_string(&report).expect("JSON");
+    assert_eq!(serde_json::from_str::<Report>(&text).expect("the report again"), report);
+}
+
+#[test]
+fn the_table_of_a_real_report_fits_the_terminal() {
+    let rows = report().rows;
+    let text = table::table(&rows, false);
+    assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+    assert_eq!(
+        text.lines().filter(|line| rows.iter().any(|row| line.starts_with(&row.summary.name))).count(),
+        rows.len()
+    );
+}
+
+#[test]
+fn plans_and_timelines_are_drawn_in_characters() {
+    let plan = |layers: &[&[u16]]| drawing::plan(&Plan::from_indices(layers), &names());
+    insta::assert_snapshot!(plan(&[&[0, 1, 2, 4], &[5], &[3, 6]]), @r"
+    query ┬─ Generate ─────────┬── SelfRefine ──┬─ ScEnsemble ─┬─ answer
+          ├─ GenerateCoT ──────┤                └─ EarlyStop ──┘
+          ├─ MultiGenerateCoT ─┤
+          └─ Programmer ───────┘
+    ");
+    insta::assert_snapshot!(plan(&[&[1], &[9]]), @r"
+    query ── GenerateCoT ──── operator 9 ─── answer
+    ");
+    insta::assert_snapshot!(plan(&[]), @r"
+    query ─ answer
+    ");
+    let timeline = |unit| {
+        let mut shown = episode(3, 2, &[&[1, 2, 4], &[5], &[3]], 0.9);
+        shown.trace.spans[2].outcome = Outcome::Cancelled;
+        drawing::timeline(&Timeline::new(&shown, &names(), &OBJECTIVE, unit), 30)
+    };
+    insta::assert_snapshot!(timeline(Unit::Tokens), @r"
+    1 * GenerateCoT       █████████████████                  53 tokens   0.114 s   0.00053 $  1 call
+    1   MultiGenerateCoT  ░░░░░░░░░░░░░░░                    47 tokens   0.102 s   0.00047 $  3 calls
+    1   Programmer        ░░░░                               11 tokens   0.026 s   0.00011 $  1 call  cancelled
+    2 * SelfRefine                         █████████████     40 tokens   0.087 s   0.00040 $  1 call
+    3 * ScEnsemble                                     █      0 tokens  0.0030 s         0 $  0 calls
+    * critical path: 93 tokens; cost: 0.0015 $
+    ");
+    insta::assert_snapshot!(timeline(Unit::Seconds), @r"
+    1 * GenerateCoT       █████████████████                  53 tokens   0.114 s   0.00053 $  1 call
+    1   MultiGenerateCoT  ░░░░░░░░░░░░░░░                    47 tokens   0.102 s   0.00047 $  3 calls
+    1   Programmer        ░░░░                               11 tokens   0.026 s   0.00011 $  1 call  cancelled
+    2 * SelfRefine                         █████████████     40 tokens   0.087 s   0.00040 $  1 call
+    3 * ScEnsemble                                     █      0 tokens  0.0030 s         0 $  0 calls
+    * critical path: 0.204 s; cost: 0.0015 $
+    ");
+}

@@ -1,0 +1,59 @@
+//! Decisions: one plan for one query whose embedding is there, at 8 operators and 4 layers.
+
+use candle_core::{Device, Tensor};
+use divan::Bencher;
+use divan::counter::ItemsCount;
+use lamas::controller::{Controller, ControllerConfig, Policy};
+use lamas::plan::{Kind, Plan};
+use lamas::random;
+use rand::Rng;
+use rayon::prelude::*;
+
+fn main() {
+    divan::main();
+}
+
+const KINDS: [Kind; 8] = [
+    Kind::Generate,
+    Kind::Generate,
+    Kind::Generate,
+    Kind::Ensemble,
+    Kind::Program,
+    Kind::Test,
+    Kind::Refine,
+    // A stop would end plans early; without one every plan has four layers.
+    Kind::Refine,
+];
+
+fn queries(count: usize) -> Vec<Vec<f32>> {
+    let mut rng = random::stream(1, &[&"queries"]);
+    (0..count).map(|_| (0..384).map(|_| rng.random_range(-0.1..0.1)).collect()).collect()
+}
+
+fn policy(config: ControllerConfig) -> Policy {
+    let operators = Tensor::from_vec(queries(KINDS.len()).concat(), (KINDS.len(), 384), &Device::Cpu);
+    let controller = Controller::new(config, KINDS.to_vec(), &operators.expect("a matrix"), 1, &Device::Cpu);
+    Policy::new(&controller.expect("a controller")).expect("a policy")
+}
+
+#[divan::bench(args = ["default", "published"])]
+fn greedy(bencher: Bencher, name: &str) {
+    let config = if name == "default" { ControllerConfig::default() } else { ControllerConfig::published() };
+    let (policy, query) = (policy(config), &queries(1)[0]);
+    bencher.bench(|| policy.greedy(divan::black_box(query)));
+}
+
+#[divan::bench]
+fn sample(bencher: Bencher) {
+    let (policy, query) = (policy(ControllerConfig::default()), &queries(1)[0]);
+    let mut rng = random::stream(1, &[&"draw"]);
+    bencher.bench_local(|| policy.sample(divan::black_box(query), &mut rng));
+}
+
+/// All cores.
+#[divan::bench(args = [1024])]
+fn greedy_batch(bencher: Bencher, count: usize) {
+    let (policy, queries) = (policy(ControllerConfig::default()), queries(count));
+    let plans = || queries.par_iter().map(|query| policy.greedy(query)).collect::<Vec<Plan>>();
+    bencher.counter(ItemsCount::new(count)).bench(plans);
+}
