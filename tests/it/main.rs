@@ -7,4 +7,5 @@ mod local_model;
 mod parity;
 mod report;
 mod tidy;
+mod tiny_model;
 mod training;
