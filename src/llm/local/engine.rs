@@ -14,7 +14,7 @@ use super::sampler::Sampler;
 use crate::llm::{Error, Timing};
 
 /// Prompt tokens read in one forward pass, at most: what bounds the wait of the rows that decode beside them.
-const PROMPT_TOKENS_PER_PASS: usize = 2048;
+const PROMPT_TOKENS_PER_PASS: usize = 512;
 
 /// A request, ready to run.
 pub struct Job {

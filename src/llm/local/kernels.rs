@@ -162,7 +162,7 @@ fn attend_row(heads: Heads, query: &[f32], runs: &[Run], output: &mut [f32]) {
             for keys in run.keys.chunks_exact(width).take(run.positions.div_ceil(LANES)) {
                 let mut scores = [[0.0; LANES]];
                 accumulate(&keys[head * size..][..size], query, &mut scores);
-                weights.extend(scores[0].map(|score| score * scale));
+                weights.extend(scores[0].iter().map(|score| score * scale));
             }
             weights.truncate(end);
         }
