@@ -34,14 +34,15 @@ def arguments():
     parser.add_argument("--updates", type=int, default=3000)
     parser.add_argument("--minutes", type=float, help="finish early, decay included, after this time")
     parser.add_argument("--rows", type=int, default=12, help="rows of 256 tokens per update and worker")
-    parser.add_argument("--direct-only", type=float, default=0.2, help="share of documents that show a direct answer only")
-    parser.add_argument("--drills", type=float, default=0.3, help="share of documents that are bare equations")
+    parser.add_argument("--direct-only", type=float, default=0.15, help="share of documents that show a direct answer only")
+    parser.add_argument("--drills", type=float, default=0.25, help="share of documents that are bare equations")
+    parser.add_argument("--easy", type=float, default=0.4, help="share of the drawn problems of at most one step that are shown")
     parser.add_argument("--rate", type=float, default=0.02, help="Muon's learning rate")
     parser.add_argument("--adam-rate", type=float, default=3e-3)
     parser.add_argument("--refine", type=float, default=0.4, help="share of the problems that show a refine branch")
     parser.add_argument("--right", type=float, default=0.35, help="share of right candidates among them")
-    parser.add_argument("--own-mistakes", type=float, default=0.75, help="progress at which the model's own chains are sampled")
-    parser.add_argument("--own-samples", type=int, default=16000)
+    parser.add_argument("--own-mistakes", type=float, default=0.7, help="progress at which the model's own chains are sampled")
+    parser.add_argument("--own-samples", type=int, default=12000)
     parser.add_argument("--own-share", type=float, default=0.5, help="share of the problems that show them from then on")
     parser.add_argument("--own-temperature", type=float, default=1.3)
     parser.add_argument("--layers", type=int, default=4)
@@ -154,7 +155,10 @@ class Packer:
                 documents = [document(c.story[index], [c.branch(c.mode(text.DIRECT), c.direct[index])])]
             else:
                 own = pool and draw.random() < o.own_share
-                documents = self.problem(pool[draw.integers(len(pool))] if own else int(draw.integers(len(c.problems))), draw)
+                index = pool[draw.integers(len(pool))] if own else int(draw.integers(len(c.problems)))
+                if not own and c.problems[index]["steps"] <= 1 and draw.random() >= o.easy:
+                    continue
+                documents = self.problem(index, draw)
             for ids, learnt, positions, branches in documents:
                 row = next((r for r, used in enumerate(fill) if used + len(ids) <= ROW), None)
                 if row is None:

@@ -108,3 +108,45 @@ impl Benchmark {
         f64::from(u8::from(answer.is_some_and(|answer| self.answer.equal(&problem.answer, answer))))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(description: &str) -> Result<Benchmark> {
+        let folder = tempfile::tempdir()?;
+        std::fs::write(folder.path().join(FILE), description)?;
+        Benchmark::load(Folder::Disk(folder.path().to_owned()))
+    }
+
+    #[track_caller]
+    fn check(description: &str, message: &str) {
+        let error = load(description).err().map(|error| format!("{error:#}")).unwrap_or_default();
+        assert!(error.contains(message), "{error}");
+    }
+
+    #[test]
+    fn broken_descriptions_are_named() -> Result<()> {
+        let sound = ARITHMETIC.read_text(FILE)?;
+        assert_eq!(load(&sound)?.reward.gamma, 50.0);
+        check(&format!("colour = 1\n{sound}"), "benchmark.toml:1: unknown field `colour`");
+        check(
+            &sound.replacen("integer", "colour", 1),
+            "benchmark.toml:4: unknown variant `colour`, expected `integer`",
+        );
+        check(&sound.replacen("gamma = 50.0", "", 1), "missing field `gamma`");
+        check("", "benchmark.toml:1: missing field");
+        assert!(load(&sound)?.problems("tset").is_err_and(|error| error.to_string().ends_with("found `tset`")));
+        assert!(load(&sound)?.problems("test").is_err_and(|error| format!("{error:#}").contains("test.jsonl")));
+        Ok(())
+    }
+
+    #[test]
+    fn right_answers_score_one() -> Result<()> {
+        let benchmark = Benchmark::load(ARITHMETIC)?;
+        let problem: Problem = serde_json::from_str(r#"{"id": "a", "question": "5 + 5", "answer": "10"}"#)?;
+        let grades = [Some("10"), Some("10.0"), Some("11"), None].map(|answer| benchmark.grade(&problem, answer));
+        assert_eq!(grades, [1.0, 1.0, 0.0, 0.0]);
+        Ok(())
+    }
+}

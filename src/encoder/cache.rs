@@ -3,7 +3,6 @@
 //! The cache only saves time: a broken file is replaced, and a folder that cannot be written goes without.
 
 use std::collections::HashMap;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
@@ -12,6 +11,7 @@ use safetensors::{Dtype, SafeTensors};
 use sha2::{Digest, Sha256};
 
 use super::{DIMENSION, Embeddings, Encoder};
+use crate::checkpoint::write_atomic;
 
 const TENSOR: &str = "embeddings";
 const KEY: &str = "key";
@@ -71,11 +71,7 @@ fn write(path: &Path, key: &str, embeddings: &Embeddings) -> Result<()> {
     let bytes = safetensors::serialize([(TENSOR, tensor)], Some(metadata))?;
     let folder = path.parent().context("the cache file lies in no folder")?;
     std::fs::create_dir_all(folder)?;
-    // Written beside its place and renamed, so that no reader ever sees half a file.
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    file.write_all(&bytes)?;
-    file.persist(path)?;
-    Ok(())
+    write_atomic(path, &bytes)
 }
 
 #[cfg(test)]

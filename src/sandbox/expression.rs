@@ -1,5 +1,8 @@
 //! Exact evaluation of small integer programs, `a = 5 * 12 ; b = a - 7 ; return b`, and of the equations in a text.
 
+use std::sync::LazyLock;
+
+use regex::Regex;
 use rhai::{Engine, EvalAltResult, OptimizationLevel, Scope};
 
 /// Longer programs and expressions are refused unread.
@@ -8,8 +11,17 @@ const MAX_LENGTH: usize = 4096;
 const MAX_OPERATIONS: u64 = 1000;
 /// Nesting of one expression.
 const MAX_DEPTH: usize = 32;
+/// Arithmetic at the end and at the start of a text.
+static SUFFIX: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"(?:[0-9 +\-*/%()]|\b(?:max|min)\b)+$").expect("a valid pattern"));
+static PREFIX: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"^(?:[0-9 +\-*/%()]|\b(?:max|min)\b)+").expect("a valid pattern"));
+/// Operators that are words.
+const PICKS: [&str; 2] = ["max", "min"];
 
-/// Evaluates integer arithmetic without rounding: `+ - * / %`, parentheses, `max(a, b)` and `min(a, b)` on 64 bits.
+/// Evaluates integer arithmetic without rounding: `+ - * / %`, parentheses, `a max b` and `a min b` on 64 bits.
+///
+/// `max` and `min` bind loosest and stand outside parentheses.
 ///
 /// A division that leaves a remainder is an error, as are an overflow and a division by zero.
 /// One evaluator serves any number of concurrent queries.
@@ -60,9 +72,7 @@ impl Evaluator {
             .register_fn("/", exact_quotient)
             .register_fn("-", |a: i64| {
                 a.checked_neg().ok_or_else(|| Box::<EvalAltResult>::from(format!("-({a}) has no value")))
-            })
-            .register_fn("max", |a: i64, b: i64| a.max(b))
-            .register_fn("min", |a: i64, b: i64| a.min(b));
+            });
         Evaluator { engine }
     }
 
@@ -121,8 +131,13 @@ impl Evaluator {
         if let Ok(number) = expression.parse() {
             return Ok(number);
         }
+        if let Some((at, word)) = PICKS.iter().filter_map(|word| Some((last_word(expression, word)?, *word))).max() {
+            let left = self.evaluate(expression[..at].trim(), scope)?;
+            let right = self.evaluate(expression[at + word.len()..].trim(), scope)?;
+            return Ok(if word == "max" { left.max(right) } else { left.min(right) });
+        }
         let unreadable = || ProgramError::Expression(expression.to_owned());
-        let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || " +-*/%(),".contains(c);
+        let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || " +-*/%()".contains(c);
         if !expression.chars().all(allowed) || ["//", "/*", "**"].iter().any(|token| expression.contains(token)) {
             return Err(unreadable());
         }
@@ -131,6 +146,11 @@ impl Evaluator {
             .eval_ast_with_scope(scope, &tree)
             .map_err(|error| ProgramError::Arithmetic { expression: expression.to_owned(), reason: reason(&error) })
     }
+}
+
+/// Where `word` last stands between spaces.
+fn last_word(text: &str, word: &str) -> Option<usize> {
+    text.rfind(&format!(" {word} ")).map(|space| space + 1)
 }
 
 fn exact_quotient(a: i64, b: i64) -> Result<i64, Box<EvalAltResult>> {
@@ -165,7 +185,8 @@ fn read_statement(statement: &str) -> Option<(Option<&str>, &str)> {
 
 /// Whether something is computed: a sign before the only number does not count.
 fn has_operator(expression: &str) -> bool {
-    expression.trim_start_matches(['-', ' ']).contains(['+', '-', '*', '/', '%', '('])
+    let expression = expression.trim_start_matches(['-', ' ']);
+    expression.contains(['+', '-', '*', '/', '%', '(']) || PICKS.iter().any(|word| expression.contains(word))
 }
 
 /// The expression with its variables replaced by their values.
@@ -189,14 +210,9 @@ fn in_numbers(expression: &str, scope: &Scope) -> String {
     text
 }
 
-fn is_arithmetic(c: char) -> bool {
-    c.is_ascii_digit() || " +-*/%()".contains(c)
-}
-
 /// The arithmetic that ends `text`; `None` where it is cut off from an operand that is not an integer.
 fn arithmetic_suffix(text: &str) -> Option<&str> {
-    let start = text.char_indices().rev().take_while(|&(_, c)| is_arithmetic(c)).last()?.0;
-    let (before, suffix) = (&text[..start], &text[start..]);
+    let (before, suffix) = text.split_at(SUFFIX.find(text)?.start());
     let is_decimal = before.ends_with('.') && suffix.starts_with(|c: char| c.is_ascii_digit());
     let suffix = suffix.trim();
     let lacks_operand = suffix.starts_with(['+', '*', '/', '%']) || suffix.starts_with("- ");
@@ -206,8 +222,7 @@ fn arithmetic_suffix(text: &str) -> Option<&str> {
 /// The arithmetic that starts `text`, after a currency sign; `None` where its last number is a decimal fraction.
 fn arithmetic_prefix(text: &str) -> Option<&str> {
     let text = text.trim_start().trim_start_matches('$');
-    let end = text.find(|c| !is_arithmetic(c)).unwrap_or(text.len());
-    let (prefix, after) = (&text[..end], &text[end..]);
+    let (prefix, after) = text.split_at(PREFIX.find(text)?.end());
     let is_decimal = prefix.ends_with(|c: char| c.is_ascii_digit())
         && after.strip_prefix('.').is_some_and(|after| after.starts_with(|c: char| c.is_ascii_digit()));
     let prefix = prefix.trim();
@@ -239,7 +254,9 @@ mod tests {
         check("a = 5 * 12 ; b = a - 7 ; return b", Ok(53));
         check("return 42", Ok(42));
         check("a = 7\nreturn (a + 5) / 4", Ok(3));
-        check("a = 17 ; return max(a % 5, 1)", Ok(2));
+        check("a = 17 ; return a % 5 max 1", Ok(2));
+        check("return 3 max 9 min 5 + 2", Ok(7));
+        check("return 3 max", Err("cannot read `3 max`"));
         check("a = 3 ; a = a * a ; return -a", Ok(-9));
         check("a = 1 ; return a ; b = x", Ok(1));
         check("return 7 / 2", Err("`7 / 2`: 7 / 2 leaves 1"));
@@ -261,7 +278,7 @@ mod tests {
     fn steps_are_worded_in_numbers() {
         let steps = |program| Evaluator::new().run(program).map(|executed| executed.steps);
         assert_eq!(steps("a = 5 ; b = a * 12 ; return b - 7"), Ok(vec!["5 * 12 = 60".into(), "60 - 7 = 53".into()]));
-        assert_eq!(steps("a = 3 - 5 ; return max(a, 1)"), Ok(vec!["3 - 5 = -2".into(), "max((-2), 1) = 1".into()]));
+        assert_eq!(steps("a = 3 - 5 ; return a max 1"), Ok(vec!["3 - 5 = -2".into(), "(-2) max 1 = 1".into()]));
     }
 
     #[track_caller]
@@ -280,6 +297,9 @@ mod tests {
         check_equation("42", None);
         check_equation("x = 5 , y - 2 = 9 , 7 / 2 = 3.5 , 1.5 * 2 = 3", None);
         check_equation("2 * (3 + 4) = 15", Some("2 * (3 + 4) = 15"));
+        check_equation("12 max 30 = 30 . 7 min 4 = 7 .", Some("7 min 4 = 7"));
+        check_equation("30 max 12 = 12", Some("30 max 12 = 12"));
+        check_equation("the climax 5 + 3 = 9 of max = 3", Some("5 + 3 = 9"));
         check_equation("5 = 6", None);
         check_equation("== = 3 + = é 2 = 2 +", None);
     }

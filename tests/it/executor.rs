@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::Result;
-use lamas::benchmarks::{ARITHMETIC, Benchmark, Problem};
+use lamas::benchmarks::{ARITHMETIC, Benchmark, PRICES, Problem};
 use lamas::executor::ExecuteError;
 use lamas::llm::{Error, Price, Prices, Reply, Request, Scripted};
 use lamas::operators::Catalogue;
@@ -208,6 +208,43 @@ async fn effects_fold_in_plan_order_whichever_ends_first() -> Result<()> {
     // The ensemble replaces what it read; what was found beside it stands.
     assert_eq!(answers(&[&[COT, MULTI], &[GENERATE, ENSEMBLE], &[REFINE]]).await?, "788");
     assert_eq!(answers(&[&[COT, MULTI], &[ENSEMBLE, GENERATE]]).await?, "87");
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operator_is_added_in_the_catalogue_alone() -> Result<()> {
+    let added = r#"
+        [[operator]]
+        name = "Judge"
+        kind = "ensemble"
+        description = "Lets the model choose among the solutions."
+        prompt = "{{ question }} {{ solutions | join(' or ') }} <|judge|>"
+        max_tokens = 2
+    "#;
+    let catalogue = ARITHMETIC.read_text("catalogue.toml")? + added;
+    let model = Scripted::new("scripted", |request| match mode(request) {
+        "judge" => {
+            assert_eq!(request.messages[0].content, "what is 3 and 5 7 or 3 + 5 = 8 . the answer is 8 <|judge|>");
+            Ok(Reply::new("1", 1))
+        }
+        _ => script(request),
+    });
+    let prices = Prices([("scripted".to_owned(), Price::default())].into());
+    let catalogue = Catalogue::parse(catalogue, "catalogue.toml")?;
+    let plan = Plan::from_indices(&[&[GENERATE, COT], &[catalogue.find("Judge")?.0]]);
+    let system = System::new(catalogue, Benchmark::load(ARITHMETIC)?, Arc::new(model), &prices, Schedule::Layered)?;
+    assert_eq!(system.answer("what is 3 and 5", &plan, 1).await?.answer.as_deref(), Some("7"));
+    Ok(())
+}
+
+#[test]
+fn a_model_without_a_price_is_refused() -> Result<()> {
+    let model = Arc::new(Scripted::new("unpriced@1", script));
+    let catalogue = Catalogue::load(&ARITHMETIC, "catalogue.toml")?;
+    let prices = Prices::load(&PRICES, "prices.toml")?;
+    let system = System::new(catalogue, Benchmark::load(ARITHMETIC)?, model, &prices, Schedule::Layered);
+    assert!(system.is_err_and(|error| format!("{error:#}").contains("found `unpriced`")));
+    assert_eq!(prices.of("arithmetic-llama@0")?.completion, 10.0);
     Ok(())
 }
 

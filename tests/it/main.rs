@@ -2,6 +2,7 @@
 
 mod checkpoint;
 mod controller;
+mod encoder;
 mod executor;
 mod local_model;
 mod parity;
