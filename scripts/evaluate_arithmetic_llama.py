@@ -3,7 +3,8 @@
     python scripts/evaluate_arithmetic_llama.py --model models/arithmetic-llama --problems data/arithmetic/test.jsonl --outcomes /tmp/test.jsonl
 
 Each draw of a problem is one direct answer, five chains, one program and one refinement of the first chain. --outcomes
-writes them as JSON lines for scripts/routing_study.py. Tokens are completion tokens with the final `</s>`.
+writes what a dozen small plans make of them, for scripts/routing_study.py; `lamas operators` does the same with the Rust
+back end. Tokens are completion tokens with the final `</s>`.
 """
 
 import argparse
@@ -116,6 +117,68 @@ def outcomes(model, tokenizer, problems, o):
     return results
 
 
+# Tokens of path for one run of a tool.
+TOOL = 1.0
+
+
+def chains_vote(count):
+    def plan(d):
+        chains = d["chains"][:count]
+        return vote([c["answer"] for c in chains]), max(c["tokens"] for c in chains), sum(c["tokens"] for c in chains)
+
+    return plan
+
+
+def beside(*plans):
+    """Plans side by side whose answers vote, ties to the earliest named; an executed answer goes before others."""
+
+    def plan(d):
+        parts = [part(d) for part in plans]
+        return vote([p[0] for p in parts]), max(p[1] for p in parts), sum(p[2] for p in parts)
+
+    return plan
+
+
+def direct(d):
+    return d["direct"]["answer"], d["direct"]["tokens"], d["direct"]["tokens"]
+
+
+def program(d):
+    return d["program"]["answer"], d["program"]["tokens"] + TOOL, d["program"]["tokens"]
+
+
+def single(index):
+    return lambda d: (d["chains"][index]["answer"], d["chains"][index]["tokens"], d["chains"][index]["tokens"])
+
+
+def refined(d):
+    tokens = d["chains"][0]["tokens"] + d["refined"]["tokens"]
+    return d["refined"]["answer"], tokens, tokens
+
+
+def checked(d):
+    first = d["chains"][0]
+    answer, path, tokens = (first["answer"], first["tokens"], first["tokens"]) if first["holds"] else refined(d)
+    return answer, path + TOOL, tokens
+
+
+# Named as `lamas operators --plan` reads them.
+PLANS = {
+    "Generate": direct,
+    "GenerateCoT": single(0),
+    "Programmer": program,
+    "MultiGenerateCoT;ScEnsemble": chains_vote(3),
+    "MultiGenerateCoT,GenerateCoT;GenerateCoT;ScEnsemble": chains_vote(5),
+    "Programmer,GenerateCoT;ScEnsemble": beside(program, single(0)),
+    "Programmer,MultiGenerateCoT;ScEnsemble": beside(program, *map(single, range(3))),
+    "Programmer,MultiGenerateCoT,GenerateCoT;GenerateCoT;ScEnsemble": beside(program, *map(single, range(5))),
+    "GenerateCoT;SelfRefine": refined,
+    "GenerateCoT;Test": checked,
+    "Generate,Programmer;ScEnsemble": beside(program, direct),
+    "Generate,MultiGenerateCoT;ScEnsemble": beside(direct, *map(single, range(3))),
+}
+
+
 COLUMNS = ["direct", "chain", "vote 3", "vote 5", "program", "no run", "refined", "mends", "breaks"]
 
 
@@ -156,6 +219,25 @@ def table(results, key):
         print(f"| {name} | {len(group)} | " + " | ".join(cells) + " |")
 
 
+def plan_outcomes(results):
+    """What each plan did on each problem in each draw, in the form of `lamas operators --out`."""
+    for result in results:
+        for number, draw in enumerate(result["draws"]):
+            for name, plan in PLANS.items():
+                answer, path, tokens = plan(draw)
+                yield {
+                    "plan": name,
+                    "problem": result["id"],
+                    "kind": result["kind"],
+                    "steps": result["steps"],
+                    "question": result["question"],
+                    "draw": number,
+                    "score": float(answer == result["answer"]),
+                    "path": path,
+                    "completion_tokens": tokens,
+                }
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--model", default="models/arithmetic-llama")
@@ -179,7 +261,7 @@ def main():
     table(results, "steps")
     table(results, "kind")
     if o.outcomes:
-        Path(o.outcomes).write_text("".join(json.dumps(result) + "\n" for result in results))
+        Path(o.outcomes).write_text("".join(json.dumps(line) + "\n" for line in plan_outcomes(results)))
 
 
 if __name__ == "__main__":

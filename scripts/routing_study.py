@@ -2,10 +2,10 @@
 
     python scripts/routing_study.py --train train-outcomes.jsonl --test test-outcomes.jsonl --encoder models/static-minilm
 
-Reads the outcomes that scripts/evaluate_arithmetic_llama.py writes. For each of a dozen plans it takes the utility of a
-question, score - latency weight x critical path - price x completion tokens (tools cost one token of path), fits ridge
-regressions from the question's features to every plan's utility on the training questions, and takes the plan predicted
-best on the test questions. The best plan in hindsight is chosen on half of a question's draws and scored on the others.
+Reads what `lamas operators --plan .. --draws .. --out ..` writes: what each plan did on each problem in each draw. It takes
+the utility, score - latency weight x critical path - price x completion tokens, fits ridge regressions from the question's
+features to every plan's utility on the training problems, and takes the plan predicted best on the test problems. The best
+plan in hindsight is chosen on half of a problem's draws and scored on the others.
 """
 
 import argparse
@@ -17,84 +17,27 @@ import numpy as np
 from safetensors.numpy import load_file
 from sklearn.linear_model import LogisticRegressionCV, RidgeCV
 from sklearn.metrics import roc_auc_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from tokenizers import Tokenizer
 
-from evaluate_arithmetic_llama import vote
-
-TOOL = 1.0
-
-
-def chains_vote(count):
-    def plan(d):
-        chains = d["chains"][:count]
-        return vote([c["answer"] for c in chains]), max(c["tokens"] for c in chains), sum(c["tokens"] for c in chains)
-
-    return plan
-
-
-def beside(*plans):
-    """Plans side by side whose answers vote, ties to the earliest."""
-
-    def plan(d):
-        parts = [part(d) for part in plans]
-        return vote([p[0] for p in parts]), max(p[1] for p in parts), sum(p[2] for p in parts)
-
-    return plan
-
-
-def direct(d):
-    return d["direct"]["answer"], d["direct"]["tokens"], d["direct"]["tokens"]
-
-
-def program(d):
-    return d["program"]["answer"], d["program"]["tokens"] + TOOL, d["program"]["tokens"]
-
-
-def single(index):
-    return lambda d: (d["chains"][index]["answer"], d["chains"][index]["tokens"], d["chains"][index]["tokens"])
-
-
-def refined(d):
-    tokens = d["chains"][0]["tokens"] + d["refined"]["tokens"]
-    return d["refined"]["answer"], tokens, tokens
-
-
-def checked(d):
-    first = d["chains"][0]
-    answer, path, tokens = (first["answer"], first["tokens"], first["tokens"]) if first["holds"] else refined(d)
-    return answer, path + TOOL, tokens
-
-
-PLANS = {
-    "direct": direct,
-    "chain": single(0),
-    "program": program,
-    "3 chains, vote": chains_vote(3),
-    "5 chains, vote": chains_vote(5),
-    "program beside 1 chain, vote": beside(program, single(0)),
-    "program beside 3 chains, vote": beside(program, *map(single, range(3))),
-    "program beside 5 chains, vote": beside(program, *map(single, range(5))),
-    "chain, refine": refined,
-    "chain, check, refine if false": checked,
-    "direct beside program, vote": beside(direct, program),
-    "direct beside 3 chains, vote": beside(direct, *map(single, range(3))),
-}
-
-
 class Outcomes:
-    """score, path, tokens and utility [questions, plans, draws]."""
+    """score, path, tokens and utility [problems, plans, draws] of the lines of a file."""
 
     def __init__(self, path, o):
-        rows = [json.loads(line) for line in Path(path).read_text().splitlines()]
-        self.questions, self.kinds = [r["question"] for r in rows], np.array([r["kind"] for r in rows])
-        cells = [[[plan(d) for d in r["draws"]] for plan in PLANS.values()] for r in rows]
-        self.score = np.array([[[c[0] == r["answer"] for c in cs] for cs in css] for r, css in zip(rows, cells)], dtype=float)
-        self.path = np.array([[[c[1] for c in cs] for cs in css] for css in cells], dtype=float)
-        self.tokens = np.array([[[c[2] for c in cs] for cs in css] for css in cells], dtype=float)
+        lines = [json.loads(line) for line in Path(path).read_text().splitlines()]
+        self.plans = list(dict.fromkeys(line["plan"] for line in lines))
+        problems = {line["problem"]: line for line in lines}
+        row, column = ({key: i for i, key in enumerate(keys)} for keys in (problems, self.plans))
+        draws = 1 + max(line["draw"] for line in lines)
+        assert len(lines) == len(row) * len(column) * draws, "expected every plan on every problem in every draw"
+        self.score, self.path, self.tokens = (np.zeros((len(row), len(column), draws)) for _ in range(3))
+        for line in lines:
+            cell = row[line["problem"]], column[line["plan"]], line["draw"]
+            self.score[cell], self.path[cell], self.tokens[cell] = line["score"], line["path"], line["completion_tokens"]
+        self.questions = [line["question"] for line in problems.values()]
+        self.kinds = np.array([line["kind"] for line in problems.values()])
         self.utility = self.score - o.latency_weight * self.path - o.token_price * self.tokens
-        self.program_right = np.array([[d["program"]["answer"] == r["answer"] for d in r["draws"]] for r in rows], dtype=float)
-        self.direct_right = np.array([[d["direct"]["answer"] == r["answer"] for d in r["draws"]] for r in rows], dtype=float)
-        self.chain_right = np.array([[d["chains"][0]["answer"] == r["answer"] for d in r["draws"]] for r in rows], dtype=float)
 
 
 def static_table(folder, texts):
@@ -146,9 +89,10 @@ def main():
         show(name, means, gain.mean(), gain.std() / count**0.5)
         return gain.mean()
 
+    assert test.plans == train.plans, "expected the same plans in both files"
     print(f"{len(train.questions)} training and {count} test questions, {test.utility.shape[2]} draws each\n")
     print("| plan | score | path | tokens | utility | against the best static plan |\n|---|---|---|---|---|---|")
-    for index, name in enumerate(PLANS):
+    for index, name in enumerate(train.plans):
         report(name + (" (best static)" if index == static else ""), np.full(count, index))
 
     best_of_kind = {kind: int(target[train.kinds == kind].mean(0).argmax()) for kind in set(train.kinds)}
@@ -175,18 +119,17 @@ def main():
     show("best plan in hindsight", means, gain.mean(), gain.std() / count**0.5)
     print(f"\nthe embedding closes {gains['embedding'] / gain.mean():.0%} of the gap, the length {gains['length only'] / gain.mean():.0%}")
 
+    classifier = make_pipeline(StandardScaler(), LogisticRegressionCV(Cs=np.logspace(-4, 1, 6), cv=4, scoring="roc_auc", max_iter=2000))
     print("\n| AUC of a logistic regression | embedding | length only |\n|---|---|---|")
-    for label in ("program_right", "direct_right", "chain_right"):
+    for plan in ("Programmer", "Generate", "GenerateCoT"):
+        right, truth = (x.score[:, x.plans.index(plan), 0] > 0.5 for x in (train, test))
         cells = []
         for x, y in (features["embedding"], features["length only"]):
-            model = LogisticRegressionCV(Cs=np.logspace(-1, 4, 6), cv=4, scoring="roc_auc", max_iter=2000, l1_ratios=(0,), use_legacy_attributes=False)
-            model.fit((x - x.mean(0)) / x.std(0) if x.shape[1] < 10 else x, getattr(train, label)[:, 0] > 0.5)
-            scores = model.decision_function((y - x.mean(0)) / x.std(0) if x.shape[1] < 10 else y)
-            cells.append(roc_auc_score(getattr(test, label)[:, 0] > 0.5, scores))
-        print(f"| {label.replace('_', ' ')} | {cells[0]:.3f} | {cells[1]:.3f} |")
+            cells.append(roc_auc_score(truth, classifier.fit(x, right).decision_function(y)))
+        print(f"| {plan} right | {cells[0]:.3f} | {cells[1]:.3f} |")
 
     print("\nplans taken by kind (embedding):")
-    names = list(PLANS)
+    names = train.plans
     for kind in sorted(set(test.kinds)):
         counts = defaultdict(int)
         for index in chosen["embedding"][test.kinds == kind]:
