@@ -30,6 +30,8 @@ pub struct Controller {
     kinds: Vec<Kind>,
     /// Embeddings of the operators' descriptions, `[O, E]`.
     operators: Tensor,
+    /// `[[e, 0], [0, e]]`, `[2 O, 2 E]`: multiplies both halves of a later layer's `W_o` at once.
+    both_halves: Tensor,
     pub(super) layers: Vec<LayerWeights>,
 }
 
@@ -108,7 +110,9 @@ impl Controller {
         );
         let layers = (0..config.layers).map(|index| layer(&config, index)).collect::<Result<_>>()?;
         let operators = operators.to_dtype(DType::F32)?.to_device(device)?;
-        Ok(Controller { config, kinds, operators, layers })
+        let zeros = operators.zeros_like()?;
+        let both_halves = [Tensor::cat(&[&operators, &zeros], 1)?, Tensor::cat(&[&zeros, &operators], 1)?];
+        Ok(Controller { config, kinds, both_halves: Tensor::cat(&both_halves, 0)?, operators, layers })
     }
 
     pub fn config(&self) -> &ControllerConfig {
@@ -198,17 +202,25 @@ impl Controller {
     }
 
     /// `<h_q, h_o> / temperature`, `[L, P, O]`, for queries `[P, E]` and weights over previous operators `[L, P, O]`.
+    ///
+    /// With `own + before` for what is normalised to `h_o`, products and squared norms are sums of their parts'; no
+    /// tensor of shape `[L, P, O, H]` is needed.
     fn scores(&self, queries: &Tensor, previous: &Tensor) -> Result<Tensor> {
         let query = |layer: &LayerWeights| -> Result<Tensor> {
-            let hidden = queries.matmul(&layer.query_weight.t()?)?.broadcast_add(&layer.query_bias)?;
-            Ok(hidden)
+            Ok(queries.matmul(&layer.query_weight.t()?)?.broadcast_add(&layer.query_bias)?)
         };
         let queries = self.layers.iter().map(query).collect::<Result<Vec<_>>>()?;
-        let queries = normalize(&Tensor::stack(&queries, 0)?)?;
-
+        let queries = Tensor::stack(&queries, 0)?;
         let (own, of_previous) = self.operator_sides()?;
-        let operators = own.unsqueeze(1)?.broadcast_add(&previous.matmul(&of_previous)?.unsqueeze(2)?)?;
-        let scores = normalize(&operators)?.matmul(&queries.unsqueeze(3)?)?.squeeze(3)?;
+        let before = previous.matmul(&of_previous)?;
+
+        let own_transposed = own.t()?;
+        let product = queries.matmul(&own_transposed)?.broadcast_add(&(&queries * &before)?.sum_keepdim(D::Minus1)?)?;
+        let own_square = own.sqr()?.sum(D::Minus1)?.unsqueeze(1)?;
+        let mixed = (before.matmul(&own_transposed)? * 2.0)?;
+        let operator_square = mixed.broadcast_add(&own_square)?.broadcast_add(&square(&before)?)?;
+        let norms = norm(&operator_square)?.broadcast_mul(&norm(&square(&queries)?)?)?;
+        let scores = (product / norms)?;
 
         let learned: Vec<&Tensor> = self.layers.iter().flat_map(|layer| &layer.log_temperature).map(|v| &**v).collect();
         Ok(if learned.is_empty() {
@@ -222,22 +234,31 @@ impl Controller {
     /// `W_o e_o + b_o` with the two halves of `W_o`: the operator's own part, and that of a previous operator
     /// (without bias, zero in the first layer), each `[L, O, H]`.
     pub(super) fn operator_sides(&self) -> Result<(Tensor, Tensor)> {
-        let embedding = self.config.embedding;
+        let count = self.kinds.len();
         let mut own = Vec::with_capacity(self.layers.len());
         let mut of_previous = Vec::with_capacity(self.layers.len());
         for (index, layer) in self.layers.iter().enumerate() {
-            let half = |start| -> Result<Tensor> {
-                Ok(self.operators.matmul(&layer.operator_weight.narrow(1, start, embedding)?.t()?)?)
+            let weight = layer.operator_weight.t()?;
+            let (side, previous) = if index == 0 {
+                let side = self.operators.matmul(&weight)?;
+                (side.clone(), side.zeros_like()?)
+            } else {
+                let both = self.both_halves.matmul(&weight)?;
+                (both.narrow(0, 0, count)?, both.narrow(0, count, count)?)
             };
-            own.push(half(0)?.broadcast_add(&layer.operator_bias)?);
-            of_previous.push(if index == 0 { own[0].zeros_like()? } else { half(embedding)? });
+            own.push(side.broadcast_add(&layer.operator_bias)?);
+            of_previous.push(previous);
         }
         Ok((Tensor::stack(&own, 0)?, Tensor::stack(&of_previous, 0)?))
     }
 }
 
-/// Divides by the Euclidean norm over the last dimension, as `torch.nn.functional.normalize` does.
-fn normalize(x: &Tensor) -> Result<Tensor> {
-    let norm = x.sqr()?.sum_keepdim(D::Minus1)?.sqrt()?;
-    Ok(x.broadcast_div(&norm.maximum(1e-12)?)?)
+/// Sum of squares over the last dimension, which is kept.
+fn square(x: &Tensor) -> Result<Tensor> {
+    Ok(x.sqr()?.sum_keepdim(D::Minus1)?)
+}
+
+/// The root of a sum of squares, at least 1e-12 as in `torch.nn.functional.normalize`.
+fn norm(square: &Tensor) -> Result<Tensor> {
+    Ok(square.maximum(1e-24)?.sqrt()?)
 }

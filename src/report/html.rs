@@ -22,7 +22,8 @@ pub fn html(report: &Report) -> Result<String> {
     environment.set_lstrip_blocks(true);
     environment.add_template("report.html", TEMPLATE)?;
     let panels = report.panels.iter().map(|panel| plot::curves(panel).map(Value::from_safe_string));
-    let points: Vec<plot::Point> = report.rows.iter().map(plot::Point::from).collect();
+    let methods = report.rows.iter().filter(|row| row.summary.name != HINDSIGHT);
+    let points: Vec<plot::Point> = methods.map(plot::Point::from).collect();
     let trained = report.rows.last().map(|row| &row.summary);
     let values = context! {
         title => report.title,

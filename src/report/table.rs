@@ -1,10 +1,12 @@
 //! The table of methods in the terminal.
 
-use comfy_table::{Attribute, Cell, CellAlignment, ContentArrangement, Table, TableComponent, presets};
+use comfy_table::{
+    Attribute, Cell, CellAlignment, ColumnConstraint, ContentArrangement, Table, TableComponent, presets,
+};
 
 use crate::evaluation::{Estimate, Row, Summary};
 
-use super::number::{fixed, significant};
+use super::number::{counted, fixed, significant};
 
 const HEADERS: [&str; 10] = [
     "method",
@@ -18,6 +20,9 @@ const HEADERS: [&str; 10] = [
     "cost\n$",
     "ops /\nlayers",
 ];
+
+/// The column that only a trained controller fills.
+const GAINS: usize = 3;
 
 /// The columns of the critical path, but for the last.
 const PATHS: [usize; 2] = [4, 5];
@@ -36,9 +41,10 @@ pub fn table(rows: &[Row], styled: bool) -> String {
         table.force_no_tty();
     }
     table.set_header(HEADERS);
+    let compared = is_compared(rows);
     for row in rows {
         let cells = cells(row).map(Cell::new);
-        let bold = styled && row.gain.is_none();
+        let bold = styled && compared && row.gain.is_none();
         table.add_row(cells.map(|cell| if bold { cell.add_attribute(Attribute::Bold) } else { cell }));
     }
     for (index, column) in table.column_iter_mut().enumerate() {
@@ -47,20 +53,28 @@ pub fn table(rows: &[Row], styled: bool) -> String {
         if index > 0 {
             column.set_cell_alignment(CellAlignment::Right);
         }
+        if index == GAINS && !compared {
+            column.set_constraint(ColumnConstraint::Hidden);
+        }
     }
     table.lines().map(|line| line.trim_end().to_string()).collect::<Vec<_>>().join("\n")
 }
 
-/// One line that says how to read the table.
+/// Two lines that say how to read the table.
 pub fn legend(rows: &[Row]) -> String {
     let Summary { problems, seeds, .. } = rows.last().map(|row| row.summary.clone()).unwrap_or_default();
     let failed: usize = rows.iter().map(|row| row.summary.failed).sum();
     let failures = if failed == 0 { String::new() } else { format!("; {failed} queries failed and are left out") };
+    let gains = if is_compared(rows) { "gains: in utility, paired by problem; " } else { "" };
     format!(
-        "{problems} problems, trained controller: {seeds} seed{}; \u{b1} 95 % interval over problems; gains: in utility, paired; \
-         cost: one pass over the split{failures}",
-        if seeds == 1 { "" } else { "s" },
+        "{problems} problems, {}; \u{b1} 95 % interval over problems\n\
+         {gains}cost: one pass over the split{failures}",
+        counted(seeds as u64, "seed"),
     )
+}
+
+fn is_compared(rows: &[Row]) -> bool {
+    rows.iter().any(|row| row.gain.is_some())
 }
 
 fn cells(row: &Row) -> [String; 10] {
@@ -139,9 +153,11 @@ mod tests {
         trained controller  0.910 ±.021  0.840 ±.021                41.3   38  128  0.234  0.568  2.2/1.5
         ");
         insta::assert_snapshot!(legend(&rows), @r"
-        400 problems, trained controller: 3 seeds; ± 95 % interval over problems; gains: in utility, paired; cost: one pass over the split
+        400 problems, 3 seeds; ± 95 % interval over problems
+        gains: in utility, paired by problem; cost: one pass over the split
         ");
         assert!(table(&rows, true).contains("\u{1b}[1m"));
         assert!(!text.contains('\u{1b}'));
+        assert!(!table(&rows[2..], true).contains("gains") && !legend(&rows[2..]).contains("gains"));
     }
 }

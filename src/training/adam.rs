@@ -2,13 +2,16 @@
 //!
 //! ```text
 //! m = b1 m + (1 - b1) g;  v = b2 v + (1 - b2) g^2
-//! w = w - lr / (1 - b1^t) * m / (sqrt(v / (1 - b2^t)) + eps)
+//! w = w - lr / (1 - b1^t) * m / (sqrt(v) / sqrt(1 - b2^t) + eps)
 //! ```
+//!
+//! The state lives on the host whatever the device: a controller is so small that one pass over plain numbers is
+//! faster than a dozen tensor operations for each variable.
 
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, ensure};
-use candle_core::{Tensor, Var};
+use candle_core::{Device, Tensor, Var};
 
 const BETA_1: f64 = 0.9;
 const BETA_2: f64 = 0.999;
@@ -25,18 +28,17 @@ pub struct Adam {
 struct Parameter {
     name: String,
     var: Var,
-    first: Tensor,
-    second: Tensor,
+    first: Vec<f32>,
+    second: Vec<f32>,
 }
 
 impl Adam {
-    /// # Errors
-    /// The device failed.
-    pub fn new(vars: impl IntoIterator<Item = (String, Var)>, learning_rate: f64) -> Result<Self> {
-        let parameter = |(name, var): (String, Var)| -> Result<Parameter> {
-            Ok(Parameter { name, first: var.zeros_like()?, second: var.zeros_like()?, var })
+    pub fn new(vars: impl IntoIterator<Item = (String, Var)>, learning_rate: f64) -> Self {
+        let parameter = |(name, var): (String, Var)| {
+            let zeros = vec![0.0; var.elem_count()];
+            Parameter { name, var, first: zeros.clone(), second: zeros }
         };
-        Ok(Adam { learning_rate, step: 0, parameters: vars.into_iter().map(parameter).collect::<Result<_>>()? })
+        Adam { learning_rate, step: 0, parameters: vars.into_iter().map(parameter).collect() }
     }
 
     /// Updates done so far.
@@ -48,36 +50,35 @@ impl Adam {
     /// variable and its moments then stay as they are).
     ///
     /// # Errors
-    /// A gradient of another shape.
-    pub fn step(&mut self, gradients: &[Option<Tensor>]) -> Result<()> {
-        ensure!(
-            gradients.len() == self.parameters.len(),
-            "expected {} gradients, found {}",
-            self.parameters.len(),
-            gradients.len()
-        );
+    /// A gradient of another size.
+    pub fn step(&mut self, gradients: &[Option<Vec<f32>>]) -> Result<()> {
+        let (expected, found) = (self.parameters.len(), gradients.len());
+        ensure!(found == expected, "expected {expected} gradients, found {found}");
         self.step += 1;
         let t = self.step as f64;
-        let (correction_1, correction_2) = (1.0 - BETA_1.powf(t), 1.0 - BETA_2.powf(t));
+        let rate = (self.learning_rate / (1.0 - BETA_1.powf(t))) as f32;
+        let correction = (1.0 - BETA_2.powf(t)).sqrt() as f32;
         for (parameter, gradient) in self.parameters.iter_mut().zip(gradients) {
-            let Some(gradient) = gradient else { continue };
-            parameter.first = ((&parameter.first * BETA_1)? + (gradient * (1.0 - BETA_1))?)?;
-            parameter.second = ((&parameter.second * BETA_2)? + (gradient.sqr()? * (1.0 - BETA_2))?)?;
-            let denominator = ((parameter.second.sqrt()? / correction_2.sqrt())? + EPSILON)?;
-            let change = ((&parameter.first / denominator)? * (self.learning_rate / correction_1))?;
-            parameter.var.set(&(parameter.var.as_tensor() - change)?)?;
+            if let Some(gradient) = gradient {
+                parameter.step(gradient, rate, correction)?;
+            }
         }
         Ok(())
     }
 
     /// The moments by name, to be saved.
-    pub fn moments(&self) -> impl Iterator<Item = (String, &Tensor)> {
-        self.parameters.iter().flat_map(|parameter| {
-            [
-                (format!("first.{}", parameter.name), &parameter.first),
-                (format!("second.{}", parameter.name), &parameter.second),
-            ]
-        })
+    ///
+    /// # Errors
+    /// None is expected.
+    pub fn moments(&self) -> Result<BTreeMap<String, Tensor>> {
+        let mut moments = BTreeMap::new();
+        for Parameter { name, var, first, second } in &self.parameters {
+            for (moment, values) in [("first", first), ("second", second)] {
+                let tensor = Tensor::from_slice(values, var.shape(), &Device::Cpu)?;
+                moments.insert(format!("{moment}.{name}"), tensor);
+            }
+        }
+        Ok(moments)
     }
 
     /// Takes up where a saved optimiser stopped, after `step` updates.
@@ -86,15 +87,34 @@ impl Adam {
     /// Names a moment that is missing or of another shape.
     pub fn restore(&mut self, step: u64, moments: &BTreeMap<String, Tensor>) -> Result<()> {
         for parameter in &mut self.parameters {
-            for (moment, slot) in [("first", &mut parameter.first), ("second", &mut parameter.second)] {
+            for (moment, values) in [("first", &mut parameter.first), ("second", &mut parameter.second)] {
                 let name = format!("{moment}.{}", parameter.name);
                 let saved = moments.get(&name).with_context(|| format!("no tensor `{name}`"))?;
-                let (expected, found) = (slot.dims(), saved.dims());
+                let (expected, found) = (parameter.var.dims(), saved.dims());
                 ensure!(found == expected, "tensor `{name}`: expected shape {expected:?}, found {found:?}");
-                *slot = saved.to_device(slot.device())?;
+                *values = saved.flatten_all()?.to_vec1()?;
             }
         }
         self.step = step;
+        Ok(())
+    }
+}
+
+impl Parameter {
+    fn step(&mut self, gradient: &[f32], rate: f32, correction: f32) -> Result<()> {
+        let Parameter { name, var, first, second } = self;
+        let (expected, found) = (first.len(), gradient.len());
+        ensure!(found == expected, "gradient of `{name}`: expected {expected} numbers, found {found}");
+        let (keep_1, take_1) = (BETA_1 as f32, (1.0 - BETA_1) as f32);
+        let (keep_2, take_2) = (BETA_2 as f32, (1.0 - BETA_2) as f32);
+        let epsilon = EPSILON as f32;
+        let mut weights: Vec<f32> = var.flatten_all()?.to_vec1()?;
+        for (((w, m), v), g) in weights.iter_mut().zip(first).zip(second).zip(gradient) {
+            *m = keep_1 * *m + take_1 * g;
+            *v = keep_2 * *v + take_2 * g * g;
+            *w -= rate * (*m / (v.sqrt() / correction + epsilon));
+        }
+        var.set(&Tensor::from_vec(weights, var.shape(), var.device())?)?;
         Ok(())
     }
 }

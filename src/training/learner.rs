@@ -43,7 +43,7 @@ impl Learner {
     /// A setting out of range.
     pub fn new(controller: Controller, config: TrainingConfig) -> Result<Self> {
         config.validate()?;
-        let adam = Adam::new(controller.named_vars(), config.learning_rate)?;
+        let adam = Adam::new(controller.named_vars(), config.learning_rate);
         let vars = controller.named_vars().map(|(_, var)| var).collect();
         Ok(Learner { config, controller, adam, averages: MovingAverages::default(), vars })
     }

@@ -21,26 +21,34 @@ pub fn episode_loss(log_probs: &Tensor, advantages: &Tensor, episodes: usize) ->
     Ok(((log_probs * advantages)?.sum_all()? / -(episodes.max(1) as f64))?)
 }
 
-/// The gradients of `vars`, scaled down together so that their Euclidean norm is at most `clip` (0 for no
-/// limit); with the norm before.
-/// A variable that the loss does not reach has no gradient.
+/// The gradients of `vars` on the host, scaled down together so that their Euclidean norm is at most `clip` (0 for no
+/// limit); with the norm before. A variable that the loss does not reach has no gradient.
 ///
 /// # Errors
 /// The device failed.
-pub fn gradients(store: &GradStore, vars: &[Var], clip: f64) -> Result<(Vec<Option<Tensor>>, f64)> {
-    let mut found: Vec<Option<Tensor>> = vars.iter().map(|var| store.get(var).cloned()).collect();
-    let mut squares = Vec::with_capacity(found.len());
-    for gradient in found.iter().flatten() {
-        squares.push(gradient.sqr()?.sum_all()?);
+pub fn gradients(store: &GradStore, vars: &[Var], clip: f64) -> Result<(Vec<Option<Vec<f32>>>, f64)> {
+    let mut found = Vec::with_capacity(vars.len());
+    for var in vars {
+        let gradient = store.get(var).map(|gradient| gradient.flatten_all()?.to_vec1::<f32>());
+        found.push(gradient.transpose()?);
     }
-    let norm = match squares.is_empty() {
-        true => 0.0,
-        false => f64::from(Tensor::stack(&squares, 0)?.sum_all()?.sqrt()?.to_scalar::<f32>()?),
-    };
+    let squares = found.iter().flatten().map(|gradient| sum_of_squares(gradient));
+    let norm = squares.sum::<f64>().sqrt();
     if clip > 0.0 && norm > clip {
-        for gradient in found.iter_mut().flatten() {
-            *gradient = (&*gradient * (clip / norm))?;
-        }
+        let scale = (clip / norm) as f32;
+        found.iter_mut().flatten().flatten().for_each(|value| *value *= scale);
     }
     Ok((found, norm))
+}
+
+/// In blocks, so that neither speed nor precision is lost.
+fn sum_of_squares(values: &[f32]) -> f64 {
+    let block = |values: &[f32]| {
+        let mut sums = [0.0f32; 16];
+        for (index, value) in values.iter().enumerate() {
+            sums[index % 16] += value * value;
+        }
+        f64::from(sums.iter().sum::<f32>())
+    };
+    values.chunks(1024).map(block).sum()
 }

@@ -36,7 +36,7 @@ pub struct Setup<'a> {
     pub folder: Option<&'a Path>,
     /// Whether to go on from the state in `folder`, if there is one.
     pub resume: bool,
-    /// Once set, training stops before the next batch and can be resumed.
+    /// Once set, training stops before the next batch or validation and can be resumed.
     pub cancelled: &'a AtomicBool,
 }
 
@@ -77,9 +77,8 @@ pub async fn train(setup: Setup<'_>, notify: &mut (dyn FnMut(Event<'_>) + Send))
         let batches = order.chunks(run.config.batch);
         let count = batches.len();
         for (batch, problems) in batches.enumerate().skip(run.state.position.batch) {
-            if run.cancelled.load(Ordering::Relaxed) {
-                run.save()?;
-                return Ok(run.into_trained(false));
+            if run.is_cancelled() {
+                return run.stop();
             }
             let episodes = run.draw_episodes(epoch, problems).await?;
             run.learn(&episodes)?;
@@ -90,6 +89,9 @@ pub async fn train(setup: Setup<'_>, notify: &mut (dyn FnMut(Event<'_>) + Send))
             if run.config.save_every > 0 && (batch + 1).is_multiple_of(run.config.save_every as usize) {
                 run.save()?;
             }
+        }
+        if run.is_cancelled() {
+            return run.stop();
         }
         let validation = run.finish_pass().await?;
         run.save()?;
@@ -142,6 +144,15 @@ impl<'a> Run<'a> {
     fn is_finished(&self) -> bool {
         let Position { epoch, since_best, .. } = self.state.position;
         epoch >= self.config.epochs || (self.config.patience > 0 && since_best >= self.config.patience)
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::Relaxed)
+    }
+
+    fn stop(self) -> Result<Trained> {
+        self.save()?;
+        Ok(self.into_trained(false))
     }
 
     fn shuffled(&self, epoch: u32) -> Vec<usize> {

@@ -80,7 +80,7 @@ impl State {
             learner.controller.tensors()?.into_iter().map(|(name, tensor)| (format!("{WEIGHTS}{name}"), tensor)),
         );
         tensors.extend(self.best_weights.iter().map(|(name, tensor)| (format!("{BEST}{name}"), tensor.clone())));
-        tensors.extend(learner.adam.moments().map(|(name, tensor)| (name, tensor.clone())));
+        tensors.extend(learner.adam.moments()?);
         let text = LearnerState { step: learner.adam.steps(), averages: learner.averages.clone() };
         let metadata = BTreeMap::from([
             ("identity".to_string(), identity.to_string()),

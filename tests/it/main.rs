@@ -8,4 +8,5 @@ mod local_model;
 mod parity;
 mod report;
 mod tidy;
+mod tiny_model;
 mod training;

@@ -199,12 +199,8 @@ fn plans_and_timelines_are_drawn_in_characters() {
           ├─ MultiGenerateCoT ─┤
           └─ Programmer ───────┘
     ");
-    insta::assert_snapshot!(plan(&[&[1], &[9]]), @r"
-    query ── GenerateCoT ──── operator 9 ─── answer
-    ");
-    insta::assert_snapshot!(plan(&[]), @r"
-    query ─ answer
-    ");
+    insta::assert_snapshot!(plan(&[&[1], &[9]]), @"query ── GenerateCoT ──── operator 9 ─── answer");
+    insta::assert_snapshot!(plan(&[]), @"query ─ answer");
     let timeline = |unit| {
         let mut shown = episode(3, 2, &[&[1, 2, 4], &[5], &[3]], 0.9);
         shown.trace.spans[2].outcome = Outcome::Cancelled;

@@ -60,7 +60,11 @@ pub fn pareto(points: &[Point]) -> Result<String> {
     let scores = points.iter().flat_map(|point| [point.score.low, point.score.high]);
     let y = Axis::fit(scores, (BOTTOM, TOP), 6.0);
     let places: Vec<(f64, f64)> = points.iter().map(|point| (x.at(point.path), y.at(point.score.mean))).collect();
-    let labels = place_labels(&points, &places);
+    let bars = points.iter().zip(&places).map(|(point, place)| {
+        let (top, bottom) = (y.at(point.score.high), y.at(point.score.low));
+        Rectangle { x: place.0 - 1.0, y: top, width: 2.0, height: bottom - top }
+    });
+    let labels = place_labels(&points, &places, bars.collect());
     let marks: Vec<_> = points
         .iter()
         .zip(&places)
@@ -99,14 +103,14 @@ fn frontier(points: &[&Point]) -> Vec<usize> {
 }
 
 /// For each point the spot around it where its label covers least of what is there already.
-fn place_labels(points: &[&Point], places: &[(f64, f64)]) -> Vec<Rectangle> {
+fn place_labels(points: &[&Point], places: &[(f64, f64)], mut taken: Vec<Rectangle>) -> Vec<Rectangle> {
     let around = |&(x, y): &(f64, f64), radius: f64| Rectangle {
         x: x - radius,
         y: y - radius,
         width: 2.0 * radius,
         height: 2.0 * radius,
     };
-    let mut taken: Vec<Rectangle> = places.iter().map(|place| around(place, 7.0)).collect();
+    taken.extend(places.iter().map(|place| around(place, 7.0)));
     let mut labels = Vec::with_capacity(points.len());
     for (point, &(x, y)) in points.iter().zip(places) {
         let (width, height) = (text_width(&point.name), 16.0);
@@ -155,7 +159,7 @@ mod tests {
         let points = [point(50.0, 0.90), point(51.0, 0.91), point(52.0, 0.90), point(51.0, 0.89), point(100.0, 0.0)];
         let points: Vec<&Point> = points.iter().collect();
         let places = [(300.0, 100.0), (305.0, 96.0), (310.0, 100.0), (305.0, 104.0), (800.0, 300.0)];
-        let labels = place_labels(&points, &places);
+        let labels = place_labels(&points, &places, Vec::new());
         for (index, label) in labels.iter().enumerate() {
             assert!(labels[..index].iter().all(|other| label.overlap(other) == 0.0), "label {index}");
         }
