@@ -21,7 +21,7 @@ import torch.distributed as dist
 import torch.nn.functional as F
 
 import arithmetic_tokenizer as text
-from arithmetic_llama import Config, Llama, sample, save_folder
+from arithmetic_llama import Config, Llama, load_folder, sample, save_folder
 
 ROW = 256
 
@@ -45,6 +45,7 @@ def arguments():
     parser.add_argument("--own-samples", type=int, default=12000)
     parser.add_argument("--own-share", type=float, default=0.5, help="share of the problems that show them from then on")
     parser.add_argument("--own-temperature", type=float, default=1.3)
+    parser.add_argument("--init", help="start from this model folder, with its tokenizer and its shape")
     parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--width", type=int, default=128)
     parser.add_argument("--seed", type=int, default=1)
@@ -256,11 +257,14 @@ def train(rank, o):
     torch.manual_seed(o.seed)
     if o.workers > 1:
         dist.init_process_group("gloo", init_method=f"file://{Path(o.work).resolve()}/rendezvous", rank=rank, world_size=o.workers)
-    corpus = Corpus(o.corpus)
-    config = Config(
-        vocab_size=corpus.tokenizer.get_vocab_size(), hidden_size=o.width, intermediate_size=3 * o.width, num_hidden_layers=o.layers
-    )
-    model = Llama(config).to(o.device)
+    if o.init:
+        model, tokenizer = load_folder(o.init, o.device)
+        corpus, config = Corpus(o.corpus, tokenizer), model.config
+    else:
+        corpus = Corpus(o.corpus)
+        size = corpus.tokenizer.get_vocab_size()
+        config = Config(vocab_size=size, hidden_size=o.width, intermediate_size=3 * o.width, num_hidden_layers=o.layers)
+        model = Llama(config).to(o.device)
     parameters = list(model.parameters())
     matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and "embed" not in n]
     others = [p for n, p in model.named_parameters() if p.ndim != 2 or "embed" in n]
