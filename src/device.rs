@@ -65,6 +65,21 @@ impl DeviceChoice {
     }
 }
 
+/// Settles how many threads candle uses, unless `RAYON_NUM_THREADS` does already.
+///
+/// Without that variable candle 0.11 counts the cores anew, from `/proc/cpuinfo`, for every matrix product; a training
+/// step then takes more than twice as long.
+///
+/// # Safety
+/// Sets an environment variable: only for the start of `main`, before there is another thread.
+pub unsafe fn settle_thread_count() {
+    if std::env::var_os("RAYON_NUM_THREADS").is_none() {
+        let threads = candle_core::utils::get_num_threads().to_string();
+        // SAFETY: the caller's.
+        unsafe { std::env::set_var("RAYON_NUM_THREADS", threads) };
+    }
+}
+
 fn open_named(
     choice: DeviceChoice,
     feature: &str,

@@ -70,7 +70,7 @@ impl Default for ControllerConfig {
             embedding: 384,
             threshold: 0.3,
             temperature: Temperature::Learned,
-            initial_temperature: 1.0,
+            initial_temperature: 0.5,
             conditioning: Conditioning::Set,
             masked: true,
             log_probability: LogProbability::Exact,
@@ -83,6 +83,7 @@ impl ControllerConfig {
     pub fn published() -> Self {
         ControllerConfig {
             temperature: Temperature::Fixed,
+            initial_temperature: 1.0,
             conditioning: Conditioning::First,
             masked: false,
             log_probability: LogProbability::Marginal,

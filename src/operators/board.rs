@@ -46,8 +46,9 @@ pub enum Effect {
 
 /// The most consistent solution: one with the most frequent answer.
 ///
-/// Among equally frequent answers one that a program computed wins, then the one found first; of the solutions with the
-/// winning answer the first executed one is returned, else the first. Solutions without an answer have no vote.
+/// Among equally frequent answers one that a program computed wins, then the one given last, which may have seen the
+/// others; of the solutions with the winning answer the last executed one is returned, else the last. Solutions without
+/// an answer have no vote.
 pub fn vote(solutions: &[Solution]) -> Option<&Solution> {
     let mut ballots: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for (position, solution) in solutions.iter().enumerate() {
@@ -56,10 +57,10 @@ pub fn vote(solutions: &[Solution]) -> Option<&Solution> {
         }
     }
     let champion = |supporters: &Vec<usize>| {
-        let first = supporters.iter().copied().min_by_key(|&position| (!solutions[position].executed, position))?;
-        Some((supporters.len(), solutions[first].executed, std::cmp::Reverse(supporters[0]), first))
+        let (executed, best) = supporters.iter().map(|&position| (solutions[position].executed, position)).max()?;
+        Some((supporters.len(), executed, supporters.last(), best))
     };
-    ballots.values().filter_map(champion).max().map(|(.., first)| &solutions[first])
+    ballots.values().filter_map(champion).max().map(|(.., best)| &solutions[best])
 }
 
 #[cfg(test)]
@@ -87,12 +88,12 @@ mod tests {
         check(&[], None);
         check(&["x", "x"], None);
         check(&["x", "7"], Some(1));
-        check(&["9", "7", "7"], Some(1));
+        check(&["9", "7", "7"], Some(2));
         check(&["9", "7", "7", "9!"], Some(3));
-        check(&["9", "7"], Some(0));
+        check(&["9", "7"], Some(1));
         check(&["9", "7!"], Some(1));
-        check(&["9!", "7!"], Some(0));
-        check(&["3", "7", "7!", "9", "9!"], Some(2));
+        check(&["9!", "7!"], Some(1));
+        check(&["3", "7", "7!", "9", "9!"], Some(4));
         check(&["7", "9!", "9", "7!", "1!"], Some(3));
     }
 }

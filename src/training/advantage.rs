@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::reward::Utilities;
+use super::reward::{Charge, Utilities};
 
 /// What a utility is compared with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,25 +77,28 @@ fn leave_one_out(samples: &[Sample]) -> Vec<f64> {
     for (index, sample) in samples.iter().enumerate() {
         let others = || samples.iter().enumerate().filter(move |(other, _)| *other != index).map(|(_, other)| other);
         let same_query = || others().filter(|other| other.query == sample.query);
+        let compare = |part: &dyn Fn(&Utilities) -> Option<f64>| {
+            let of = |other: &Sample| part(&other.utilities);
+            mean(same_query().filter_map(of)).or_else(|| mean(others().filter_map(of))).unwrap_or_default()
+        };
         let utilities = &sample.utilities;
-        let value = mean(same_query().map(|other| other.utilities.value))
-            .or_else(|| mean(others().map(|other| other.utilities.value)))
-            .unwrap_or_default();
-        let latency = mean(same_query().filter_map(felt_latency))
-            .or_else(|| mean(others().filter_map(felt_latency)))
-            .unwrap_or_default();
-        for (own, &feels) in utilities.latency.iter().zip(&utilities.feels_latency) {
-            let centred = if feels { own - latency } else { 0.0 };
-            advantages.push(utilities.value - value + centred);
+        let value = utilities.value - compare(&|other| Some(other.value));
+        let (path, share) = (compare(&|other| Some(other.path)), compare(&mean_share));
+        for (latency, charge) in utilities.latency.iter().zip(&utilities.charges) {
+            advantages.push(match charge {
+                Charge::Nothing => value,
+                Charge::Share => value + (latency - share),
+                Charge::Whole => value + (latency - path),
+            });
         }
     }
     advantages
 }
 
-/// Mean latency part over the choices that feel it.
-fn felt_latency(sample: &Sample) -> Option<f64> {
-    let Utilities { latency, feels_latency, .. } = &sample.utilities;
-    mean(latency.iter().zip(feels_latency).filter_map(|(&latency, &feels)| feels.then_some(latency)))
+/// Mean latency part over the choices that are charged their share.
+fn mean_share(utilities: &Utilities) -> Option<f64> {
+    let charged = utilities.latency.iter().zip(&utilities.charges);
+    mean(charged.filter_map(|(&latency, &charge)| (charge == Charge::Share).then_some(latency)))
 }
 
 fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
@@ -112,8 +115,10 @@ mod tests {
     use super::*;
 
     fn sample(query: usize, value: f64, latency: &[f64]) -> Sample {
-        let feels_latency = latency.iter().map(|&latency| latency != 0.0).collect();
-        Sample { query, utilities: Utilities { value, latency: latency.to_vec(), feels_latency } }
+        let charge = |&latency: &f64| if latency == 0.0 { Charge::Nothing } else { Charge::Whole };
+        let charges = latency.iter().map(charge).collect();
+        let path = latency.iter().copied().fold(0.0, f64::min);
+        Sample { query, utilities: Utilities { value, path, latency: latency.to_vec(), charges } }
     }
 
     fn check(samples: &[Sample], baseline: Baseline, scaled: bool, expected: &[f64]) {
@@ -134,6 +139,16 @@ mod tests {
         check(&samples[..1], Baseline::LeaveOneOut, false, &[-1.0, 1.0]);
         check(&[], Baseline::LeaveOneOut, true, &[]);
         check(&[sample(0, 3.0, &[0.0]), sample(1, 1.0, &[0.0])], Baseline::MovingAverage, true, &[1.0, -1.0]);
+    }
+
+    #[test]
+    fn shares_are_compared_with_shares() {
+        let share = |latency: f64| {
+            let mut sample = sample(0, 0.0, &[latency, -9.0]);
+            sample.utilities.charges[0] = Charge::Share;
+            sample
+        };
+        check(&[share(-1.0), share(-3.0)], Baseline::LeaveOneOut, false, &[2.0, 0.0, -2.0, 0.0]);
     }
 
     #[test]

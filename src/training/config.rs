@@ -50,15 +50,15 @@ pub struct TrainingConfig {
 impl Default for TrainingConfig {
     fn default() -> Self {
         TrainingConfig {
-            epochs: 8,
-            batch: 16,
+            epochs: 10,
+            batch: 8,
             samples: 4,
             learning_rate: 0.01,
             reward: Reward::default(),
             baseline: Baseline::LeaveOneOut,
             scaled: true,
             objective: Objective::EpisodeSum,
-            entropy_bonus: 0.01,
+            entropy_bonus: 0.02,
             clip: 1.0,
             patience: 0,
             draws: 8,
@@ -76,7 +76,12 @@ impl TrainingConfig {
             batch: 4,
             samples: 1,
             learning_rate: 0.01,
-            reward: Reward { credit: Credit::CriticalPath, schedule: Schedule::Layered, ..Reward::default() },
+            reward: Reward {
+                credit: Credit::CriticalPath,
+                stop_ends_path: false,
+                schedule: Schedule::Layered,
+                ..Reward::default()
+            },
             baseline: Baseline::MovingAverage,
             scaled: true,
             objective: Objective::ChoiceMean,

@@ -61,7 +61,7 @@ impl Learner {
         let config = &self.config;
         let sample = |experience: &Experience<'_>| Sample {
             query: experience.problem,
-            utilities: utilities(experience.episode, &config.reward),
+            utilities: utilities(experience.episode, &config.reward, self.controller.kinds()),
         };
         let samples: Vec<Sample> = batch.iter().map(sample).collect();
         let advantages = advantages(&samples, config.baseline, config.scaled, &mut self.averages);

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::plan::{CriticalPath, Schedule, critical_path};
+use crate::plan::{CriticalPath, Kind, Schedule, critical_path};
 use crate::system::Episode;
 
 /// How the latency of a query is shared among its operators.
@@ -28,6 +28,9 @@ pub struct Reward {
     /// `lambda_c`, score per dollar.
     pub cost_weight: f64,
     pub credit: Credit,
+    /// Whether a stop counts as the end of the path, wherever it stands in its layer. As published it does not, so that
+    /// a stop beside a slower operator never learns what it saved.
+    pub stop_ends_path: bool,
     /// Which operators wait for which; decides what the critical path is.
     pub schedule: Schedule,
 }
@@ -38,9 +41,20 @@ impl Default for Reward {
             latency_weight: 0.005 / 50.0,
             cost_weight: 3.0,
             credit: Credit::default(),
+            stop_ends_path: true,
             schedule: Schedule::default(),
         }
     }
+}
+
+/// How much of the critical path a choice is charged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Charge {
+    /// It is off the path.
+    Nothing,
+    /// What the path would lose without it.
+    Share,
+    Whole,
 }
 
 /// What the operators of one episode are credited with: `value + latency`, kept apart because only the operators that
@@ -49,10 +63,11 @@ impl Default for Reward {
 pub struct Utilities {
     /// `S - lambda_c C`, the same for every choice.
     pub value: f64,
-    /// The share of `-lambda_t T` of each choice, in the order of [`crate::plan::Plan::choices`]; never positive.
+    /// `-lambda_t T`.
+    pub path: f64,
+    /// What each choice is charged of the path, in the order of [`crate::plan::Plan::choices`]; never positive.
     pub latency: Vec<f64>,
-    /// Whether a choice feels the latency at all.
-    pub feels_latency: Vec<bool>,
+    pub charges: Vec<Charge>,
 }
 
 impl Utilities {
@@ -73,26 +88,36 @@ pub fn utility(episode: &Episode, reward: &Reward) -> f64 {
     value(episode, reward) - reward.latency_weight * path.length
 }
 
-/// Credits every choice of an episode (E5).
-pub fn utilities(episode: &Episode, reward: &Reward) -> Utilities {
+/// Credits every choice of an episode (E5); `kinds` are those of the operators.
+pub fn utilities(episode: &Episode, reward: &Reward, kinds: &[Kind]) -> Utilities {
     let dependencies = reward.schedule.dependencies(&episode.plan);
     let durations = durations(episode);
     let path = critical_path(&dependencies, &durations);
-    let charge = |choice: usize| match reward.credit {
-        Credit::Uniform => path.length,
-        _ if !path.on_path[choice] => 0.0,
-        Credit::CriticalPath => path.length,
-        Credit::Marginal => {
-            let mut without = durations.clone();
-            without[choice] = 0.0;
-            path.length - critical_path(&dependencies, &without).length
-        }
-    };
-    Utilities {
-        value: value(episode, reward),
-        latency: (0..durations.len()).map(|choice| -reward.latency_weight * charge(choice)).collect(),
-        feels_latency: path.on_path.iter().map(|&on_path| on_path || reward.credit == Credit::Uniform).collect(),
+    let mut charges = Vec::with_capacity(durations.len());
+    let mut latency = Vec::with_capacity(durations.len());
+    for (choice, (_, operator)) in episode.plan.choices().enumerate() {
+        let stops = reward.stop_ends_path && kinds.get(operator.index()) == Some(&Kind::Stop);
+        let charge = match reward.credit {
+            Credit::Uniform => Charge::Whole,
+            // What a stop saved cannot be read from its episode, only by comparison with whole paths.
+            _ if stops => Charge::Whole,
+            _ if !path.on_path[choice] => Charge::Nothing,
+            Credit::CriticalPath => Charge::Whole,
+            Credit::Marginal => Charge::Share,
+        };
+        let tokens = match charge {
+            Charge::Nothing => 0.0,
+            Charge::Whole => path.length,
+            Charge::Share => {
+                let mut without = durations.clone();
+                without[choice] = 0.0;
+                path.length - critical_path(&dependencies, &without).length
+            }
+        };
+        charges.push(charge);
+        latency.push(-reward.latency_weight * tokens);
     }
+    Utilities { value: value(episode, reward), path: -reward.latency_weight * path.length, latency, charges }
 }
 
 fn value(episode: &Episode, reward: &Reward) -> f64 {
@@ -111,20 +136,32 @@ mod tests {
     use super::*;
     use crate::training::testing::episode;
 
-    fn check(credit: Credit, schedule: Schedule, latency: &[f64], feels_latency: &[bool]) {
-        let reward = Reward { latency_weight: 0.5, cost_weight: 2.0, credit, schedule };
-        let episode = episode("p", &[&[0, 1], &[2]], &[3.0, 5.0, 2.0], 1.0, 0.25);
-        let expected = Utilities { value: 0.5, latency: latency.to_vec(), feels_latency: feels_latency.to_vec() };
-        assert_eq!(utilities(&episode, &reward), expected, "{credit:?} {schedule:?}");
+    use Charge::{Nothing, Share, Whole};
+
+    const KINDS: [Kind; 4] = [Kind::Generate, Kind::Generate, Kind::Refine, Kind::Stop];
+
+    fn check(credit: Credit, schedule: Schedule, latency: [f64; 4], charges: [Charge; 4]) {
+        let reward = Reward { latency_weight: 0.5, cost_weight: 2.0, credit, stop_ends_path: false, schedule };
+        let episode = episode("p", &[&[0, 1], &[2, 3]], &[3.0, 5.0, 2.0, 0.0], 1.0, 0.25);
+        let expected = Utilities { value: 0.5, path: -3.5, latency: latency.to_vec(), charges: charges.to_vec() };
+        let expected = match schedule {
+            Schedule::Sequential => Utilities { path: -5.0, ..expected },
+            _ => expected,
+        };
+        assert_eq!(utilities(&episode, &reward, &KINDS), expected, "{credit:?} {schedule:?}");
+
+        let end = utilities(&episode, &Reward { stop_ends_path: true, ..reward }, &KINDS);
+        assert_eq!((end.latency[3], end.charges[3]), (expected.path, Whole), "{credit:?} {schedule:?}: the stop");
+        assert_eq!((&end.latency[..3], &end.charges[..3]), (&latency[..3], &charges[..3]));
     }
 
     #[test]
     fn latency_is_charged_to_bottlenecks() {
         let layered = Schedule::Layered;
-        check(Credit::CriticalPath, layered, &[0.0, -3.5, -3.5], &[false, true, true]);
-        check(Credit::Uniform, layered, &[-3.5; 3], &[true; 3]);
-        check(Credit::Marginal, layered, &[0.0, -1.0, -1.0], &[false, true, true]);
-        check(Credit::CriticalPath, Schedule::Sequential, &[-5.0; 3], &[true; 3]);
-        check(Credit::Marginal, Schedule::Sequential, &[-1.5, -2.5, -1.0], &[true; 3]);
+        check(Credit::CriticalPath, layered, [0.0, -3.5, -3.5, 0.0], [Nothing, Whole, Whole, Nothing]);
+        check(Credit::Uniform, layered, [-3.5; 4], [Whole; 4]);
+        check(Credit::Marginal, layered, [0.0, -1.0, -1.0, 0.0], [Nothing, Share, Share, Nothing]);
+        check(Credit::CriticalPath, Schedule::Sequential, [-5.0; 4], [Whole; 4]);
+        check(Credit::Marginal, Schedule::Sequential, [-1.5, -2.5, -1.0, 0.0], [Share; 4]);
     }
 }

@@ -88,6 +88,20 @@ fn minilm_with_cut_weights_names_the_file() {
     assert!(error.contains("model.safetensors") && error.contains("hint:"), "{error}");
 }
 
+#[test]
+fn a_hub_out_of_reach_is_an_error_with_a_way_out() {
+    let cache = tempfile::tempdir().expect("a folder");
+    let run = assert_cmd::Command::cargo_bin("lamas")
+        .expect("the binary")
+        // Nobody listens on the port of the discard protocol.
+        .envs([("HF_ENDPOINT", "http://127.0.0.1:9"), ("HF_HOME", &cache.path().display().to_string())])
+        .args(["run", "--device", "cpu", "--encoder", "hub:owner/name", "--plan", "Generate", "how many are left ?"])
+        .assert()
+        .code(1);
+    let error = String::from_utf8_lossy(&run.get_output().stderr);
+    assert!(error.contains("cannot fetch `config.json` of `owner/name`") && error.contains("hint:"), "{error}");
+}
+
 /// The built-in table as files, with one of them changed.
 fn table_with(file: &str, change: impl Fn(Vec<u8>) -> Vec<u8>) -> (tempfile::TempDir, Folder) {
     let folder = tempfile::tempdir().expect("a folder");

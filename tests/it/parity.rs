@@ -161,6 +161,7 @@ fn check_training(parity: &Parity, training: &Training, prefix: &str, baseline: 
         latency_weight: training.token_weight / 50.0,
         cost_weight: 3.0,
         credit: Credit::CriticalPath,
+        stop_ends_path: false,
         schedule: Schedule::Layered,
     };
     // Adam's first steps turn a gradient of rounding noise into a full-sized update of either sign. Where the recorded
@@ -173,7 +174,7 @@ fn check_training(parity: &Parity, training: &Training, prefix: &str, baseline: 
             .zip(&step.episodes)
             .map(|(episode, recorded)| Sample {
                 query: recorded.query as usize,
-                utilities: utilities(episode, &reward),
+                utilities: utilities(episode, &reward, controller.kinds()),
             })
             .collect();
         let totals: Vec<f64> = samples.iter().flat_map(|sample| sample.utilities.totals()).collect();

@@ -14,7 +14,7 @@ use lamas::random;
 use lamas::system::Episode;
 use lamas::training::{
     Baseline, CHECKPOINT_FILE, Credit, Event, METRICS_FILE, MovingAverages, Problems, Reward, Rollout, STATE_FILE,
-    Sample, Setup, Trained, TrainingConfig, advantages, episode_loss, train, utilities,
+    Sample, Setup, Trained, TrainingConfig, advantages, episode_loss, episode_path, train, utilities,
 };
 use proptest::prelude::*;
 use rand::Rng;
@@ -316,14 +316,14 @@ proptest! {
     fn there_is_one_utility_per_choice(episode in any_episode(), uniform: bool, sequential: bool) {
         let credit = if uniform { Credit::Uniform } else { Credit::Marginal };
         let schedule = if sequential { Schedule::Sequential } else { Schedule::Layered };
-        let found = utilities(&episode, &Reward { credit, schedule, ..Reward::default() });
+        let found = utilities(&episode, &Reward { credit, schedule, ..Reward::default() }, &KINDS);
         prop_assert_eq!(found.totals().count(), episode.plan.choices().count());
         prop_assert!(found.latency.iter().all(|latency| *latency <= 0.0));
     }
 
     #[test]
     fn a_marginal_share_is_never_more_than_the_path(episode in any_episode()) {
-        let of = |credit| utilities(&episode, &Reward { credit, latency_weight: 1.0, ..Reward::default() });
+        let of = |credit| utilities(&episode, &Reward { credit, latency_weight: 1.0, stop_ends_path: false, ..Reward::default() }, &KINDS);
         let (marginal, whole) = (of(Credit::Marginal), of(Credit::CriticalPath));
         prop_assert!(marginal.latency.iter().zip(&whole.latency).all(|(share, path)| share >= path));
         let path = whole.latency.iter().copied().fold(0.0, f64::min);
@@ -333,17 +333,25 @@ proptest! {
     #[test]
     fn latency_is_felt_on_the_path_and_exactly_nowhere_else(
         episodes in prop::collection::vec(any_episode(), 1..5),
+        stop_ends_path: bool,
         scaled: bool,
     ) {
         for credit in [Credit::CriticalPath, Credit::Marginal] {
-            let reward = Reward { latency_weight: 0.01, cost_weight: 0.0, credit, schedule: Schedule::Layered };
+            let schedule = Schedule::Layered;
+            let reward = Reward { latency_weight: 0.01, cost_weight: 0.0, credit, stop_ends_path, schedule };
             let alone = |episode: &Episode| {
                 // Without score and cost, what is left of the utilities is the latency part.
-                let utilities = utilities(&Episode { score: 0.0, ..episode.clone() }, &reward);
+                let utilities = utilities(&Episode { score: 0.0, ..episode.clone() }, &reward, &KINDS);
                 Sample { query: 0, utilities }
             };
             let samples: Vec<Sample> = episodes.iter().map(alone).collect();
-            let on_path: Vec<bool> = samples.iter().flat_map(|sample| sample.utilities.feels_latency.clone()).collect();
+            let on_path = |episode: &Episode| {
+                let path = episode_path(episode, schedule).on_path;
+                let ends = |id: OperatorId| stop_ends_path && KINDS[id.index()] == Kind::Stop;
+                let on_path = |((_, id), on_path): ((usize, OperatorId), bool)| on_path || ends(id);
+                episode.plan.choices().zip(path).map(on_path).collect::<Vec<bool>>()
+            };
+            let on_path: Vec<bool> = episodes.iter().flat_map(on_path).collect();
             for baseline in [Baseline::None, Baseline::LeaveOneOut] {
                 let gradient = latency_gradient(&samples, baseline, scaled);
                 prop_assert_eq!(gradient.len(), on_path.len());

@@ -11,6 +11,8 @@ use lamas::training::{Experience, Learner, TrainingConfig};
 use rand::Rng;
 
 fn main() {
+    // SAFETY: no other thread has been started.
+    unsafe { lamas::device::settle_thread_count() };
     divan::main();
 }
 

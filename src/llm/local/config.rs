@@ -116,15 +116,18 @@ impl Config {
         let (heads, key_value_heads) =
             (file.num_attention_heads, file.num_key_value_heads.unwrap_or(file.num_attention_heads));
         ensure!(
-            key_value_heads > 0 && heads % key_value_heads == 0,
+            key_value_heads > 0 && heads.is_multiple_of(key_value_heads),
             "expected `num_key_value_heads` to divide the {heads} attention heads, found {key_value_heads}"
         );
         let head = match file.head_dim {
             Some(head) => head,
-            None if file.hidden_size % heads == 0 => file.hidden_size / heads,
+            None if file.hidden_size.is_multiple_of(heads) => file.hidden_size / heads,
             None => bail!("expected `hidden_size` to be a multiple of {heads} heads, found {}", file.hidden_size),
         };
-        ensure!((2..=1 << 12).contains(&head) && head % 2 == 0, "expected an even size of a head, found {head}");
+        ensure!(
+            (2..=1 << 12).contains(&head) && head.is_multiple_of(2),
+            "expected an even size of a head, found {head}"
+        );
         ensure!(file.hidden_act == "silu", "expected `hidden_act` to be `silu`, found `{}`", file.hidden_act);
         ensure!(!file.attention_bias && !file.mlp_bias, "expected no biases, found `attention_bias` or `mlp_bias`");
         ensure!(

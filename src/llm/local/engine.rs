@@ -14,7 +14,7 @@ use super::sampler::Sampler;
 use crate::llm::{Error, Timing};
 
 /// Prompt tokens read in one forward pass, at most: what bounds the wait of the rows that decode beside them.
-const PROMPT_TOKENS_PER_PASS: usize = 2048;
+const PROMPT_TOKENS_PER_PASS: usize = 512;
 
 /// A request, ready to run.
 pub struct Job {
@@ -213,6 +213,111 @@ impl<N: Network> Engine<N> {
         let slots = self.slots.drain(..).map(|slot| slot.job);
         for job in slots.chain(self.waiting.drain(..)) {
             let _ = job.reply.send(Err(Error::Transient(format!("the local model failed: {error:#}"))));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+    use std::sync::mpsc;
+
+    use tokenizers::models::wordlevel::WordLevel;
+
+    use super::*;
+    use crate::llm::{Message, Request, Role, Sampling};
+
+    const END: u32 = 19;
+
+    /// Always goes on with the next number; counts the tokens it reads.
+    struct Counting {
+        read: Arc<AtomicUsize>,
+        /// Passes that fail before the first that works.
+        failures: AtomicUsize,
+    }
+
+    impl Network for Counting {
+        /// The length alone.
+        type Cache = usize;
+
+        fn empty(&self) -> usize {
+            0
+        }
+
+        fn forward(&self, chunks: &mut [Chunk<usize>]) -> anyhow::Result<Vec<f32>> {
+            let fails = self.failures.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)).is_ok();
+            anyhow::ensure!(!fails, "the device is lost");
+            for chunk in chunks.iter_mut() {
+                *chunk.cache += chunk.tokens.len();
+                self.read.fetch_add(chunk.tokens.len(), SeqCst);
+            }
+            let next = chunks.iter().map(|chunk| chunk.tokens[chunk.tokens.len() - 1] + 1);
+            Ok(next.flat_map(|next| (0..=END).map(move |token| f32::from(u8::from(token == next)))).collect())
+        }
+    }
+
+    /// Runs all prompts at once, then ends the thread; tells how many tokens the network read.
+    fn run(
+        failures: usize,
+        rows: usize,
+        prompts: &[&[u32]],
+        max_tokens: usize,
+    ) -> (Vec<Result<Vec<u32>, Error>>, usize) {
+        let read = Arc::new(AtomicUsize::new(0));
+        let network = Counting { read: read.clone(), failures: AtomicUsize::new(failures) };
+        let limits = Limits { rows, kept_tokens: 100 };
+        let tokenizer = Arc::new(Tokenizer::new(WordLevel::default()));
+        let engine = Engine::new(network, END as usize + 1, vec![END], tokenizer, limits);
+        let (jobs, received) = mpsc::channel();
+        let message = Message { role: Role::User, content: String::new() };
+        let sampling = Sampling { temperature: 0.0, top_p: 1.0, max_tokens: 0, stop: Vec::new() };
+        let request = Request { model: String::new(), messages: vec![message], sampling, sample: 0 };
+        let send = |prompt: &&[u32]| {
+            let (reply, answer) = oneshot::channel();
+            let (prompt, sampler) = (prompt.to_vec(), Sampler::new(&request));
+            jobs.send(Job { prompt, sampler, max_tokens, stop: Vec::new(), sent: Instant::now(), reply })
+                .expect("a receiver");
+            answer
+        };
+        let answers: Vec<_> = prompts.iter().map(send).collect();
+        let thread = std::thread::spawn(move || engine.run(received));
+        let answers = answers.into_iter().map(|answer| answer.blocking_recv().expect("an answer"));
+        let answers = answers.map(|answer| answer.map(|answer| answer.tokens)).collect();
+        drop(jobs);
+        thread.join().expect("the thread ends with its channel");
+        (answers, read.load(SeqCst))
+    }
+
+    #[test]
+    fn rows_end_on_their_own() {
+        let check = |rows| {
+            let (answers, _) = run(0, rows, &[&[0, 14], &[1, 17], &[2, 3], &[18]], 5);
+            let tokens: Vec<_> = answers.into_iter().map(|answer| answer.expect("tokens")).collect();
+            assert_eq!(tokens, [vec![15, 16, 17, 18, 19], vec![18, 19], vec![4, 5, 6, 7, 8], vec![19]]);
+        };
+        check(1);
+        check(2);
+        check(64);
+    }
+
+    #[test]
+    fn a_shared_beginning_is_read_once() {
+        let check = |prompts: &[&[u32]], expected| {
+            let (answers, read) = run(0, 64, prompts, 1);
+            assert!(read == expected && answers.iter().all(Result::is_ok), "{prompts:?}: read {read} tokens");
+        };
+        check(&[[1, 2, 3, 4, 8].as_slice(); 5], 5);
+        check(&[&[1, 2, 3, 4, 8], &[1, 2, 3, 4, 9], &[1, 2, 3, 4, 7], &[1, 2, 3, 4, 8]], 7);
+        check(&[&[1, 2, 3], &[5, 2, 3]], 6);
+        check(&[&[1, 2, 3], &[1, 2]], 4);
+    }
+
+    #[test]
+    fn a_failed_pass_fails_its_requests() {
+        let (answers, _) = run(1, 1, &[&[1], &[2]], 3);
+        for answer in answers {
+            let error = answer.expect_err("the device is lost");
+            assert!(!error.is_permanent() && error.to_string().contains("the device is lost"), "{error}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The arithmetic of the CPU network in f32.
 //!
-//! Every number is one chain of operations in a fixed order: vectors run across outputs, never along a sum, and a fused
+//! Every sum is taken in a fixed order: vectors run across outputs, or across sixteen fixed parts of a sum, and a fused
 //! multiply-add is fused on every machine. So a row's result has the same bits whatever rows stand beside it, whatever
 //! the number of threads and whatever the width of the processor's vectors.
 
@@ -162,7 +162,7 @@ fn attend_row(heads: Heads, query: &[f32], runs: &[Run], output: &mut [f32]) {
             for keys in run.keys.chunks_exact(width).take(run.positions.div_ceil(LANES)) {
                 let mut scores = [[0.0; LANES]];
                 accumulate(&keys[head * size..][..size], query, &mut scores);
-                weights.extend(scores[0].map(|score| score * scale));
+                weights.extend(scores[0].iter().map(|score| score * scale));
             }
             weights.truncate(end);
         }
@@ -286,7 +286,7 @@ mod tests {
     fn product_of_a_row_has_the_same_bits_in_any_company() {
         let (inputs, outputs) = (40, 75);
         let weights = random(inputs * outputs, 1);
-        let matrix = Matrix::stack(&[weights.clone()], inputs);
+        let matrix = Matrix::stack(std::slice::from_ref(&weights), inputs);
         let x = random(inputs * 37, 2);
         let together = matrix.multiply(&x);
         for (row, x) in x.chunks_exact(inputs).enumerate() {
@@ -306,7 +306,7 @@ mod tests {
     fn threads_do_not_change_bits() {
         let x = random(256 * 256, 3);
         let matrix = Matrix::stack(&[random(256 * 256, 4)], 256);
-        assert!(256 * 256 * 256 >= WORTH_SHARING);
+        const { assert!(256 * 256 * 256 >= WORTH_SHARING) };
         let with = |threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a thread pool");
             pool.install(|| matrix.multiply(&x))

@@ -9,8 +9,6 @@ mod device;
 mod engine;
 mod kernels;
 mod network;
-#[cfg(test)]
-mod parity;
 mod prompts;
 mod sampler;
 mod weights;
@@ -238,3 +236,6 @@ fn identify(folder: &Folder) -> Result<String> {
     let name = name.rsplit(['/', '\\', ':']).find(|part| !part.is_empty()).unwrap_or("local");
     Ok(format!("{name}@{digest}"))
 }
+
+#[cfg(test)]
+mod parity;

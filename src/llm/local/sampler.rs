@@ -18,7 +18,7 @@ impl Sampler {
     /// The stream depends on the messages, the sampling and the sample's number: not on the model's name, nor on when
     /// or beside what the request runs.
     pub fn new(request: &Request) -> Self {
-        let content = format!("{:?}", (&request.messages, &request.sampling));
+        let content = serde_json::json!([request.messages, request.sampling]);
         Sampler {
             rng: random::stream(random::key(&[&content]), &[&request.sample]),
             temperature: request.sampling.temperature,
