@@ -24,6 +24,8 @@ import arithmetic_tokenizer as text
 from arithmetic_llama import Config, Llama, load_folder, sample, save_folder
 
 ROW = 256
+# The direct answers of the short kinds have documents of their own; comparisons are the hardest to read.
+WEIGHTS = "copy=0.4,look-up=0.4,tiny=0.4,small-product=0.4,compare=5,long=1.5,long-remainder=1.5,count=1.5"
 
 
 def arguments():
@@ -36,7 +38,7 @@ def arguments():
     parser.add_argument("--rows", type=int, default=12, help="rows of 256 tokens per update and worker")
     parser.add_argument("--direct-only", type=float, default=0.15, help="share of documents that show a direct answer only")
     parser.add_argument("--drills", type=float, default=0.25, help="share of documents that are bare equations")
-    parser.add_argument("--easy", type=float, default=0.4, help="share of the drawn problems of at most one step that are shown")
+    parser.add_argument("--weights", default=WEIGHTS, help="how much more often than in the corpus a kind is shown, else 1")
     parser.add_argument("--rate", type=float, default=0.02, help="Muon's learning rate")
     parser.add_argument("--adam-rate", type=float, default=3e-3)
     parser.add_argument("--refine", type=float, default=0.4, help="share of the problems that show a refine branch")
@@ -59,8 +61,10 @@ def arguments():
 class Corpus:
     """The problems as token ids."""
 
-    def __init__(self, path, tokenizer=None):
+    def __init__(self, path, weights, tokenizer=None):
         self.problems = [json.loads(line) for line in Path(path).read_text().splitlines()]
+        weight = {kind: float(number) for kind, number in (part.split("=") for part in weights.split(",") if part)}
+        self.cumulative = np.cumsum([weight.get(problem["kind"], 1.0) for problem in self.problems])
         self.tokenizer = tokenizer or text.build(text.words_of(self.problems, at_least=20))
         self.ids = {token: self.tokenizer.token_to_id(token) for token in text.SPECIAL}
 
@@ -87,6 +91,10 @@ class Corpus:
         equations = [part for p in self.problems[:20000] for part in p["chain"].split(" . ") if part.count("=") == 1]
         self.equations = encode(equations)
         self.equals, self.stop = self.tokenizer.token_to_id("="), self.tokenizer.token_to_id(".")
+
+    def draw(self, draw):
+        """The index of a problem, by the weight of its kind."""
+        return int(np.searchsorted(self.cumulative, draw.random() * self.cumulative[-1], side="right"))
 
     def branch(self, prompt, completion):
         """Token ids and, for each, whether the next one is learnt."""
@@ -156,9 +164,7 @@ class Packer:
                 documents = [document(c.story[index], [c.branch(c.mode(text.DIRECT), c.direct[index])])]
             else:
                 own = pool and draw.random() < o.own_share
-                index = pool[draw.integers(len(pool))] if own else int(draw.integers(len(c.problems)))
-                if not own and c.problems[index]["steps"] <= 1 and draw.random() >= o.easy:
-                    continue
+                index = pool[draw.integers(len(pool))] if own else c.draw(draw)
                 documents = self.problem(index, draw)
             for ids, learnt, positions, branches in documents:
                 row = next((r for r, used in enumerate(fill) if used + len(ids) <= ROW), None)
@@ -231,8 +237,7 @@ def loss_of(model, batch, device):
 def own_candidates(model, corpus, options, rank):
     """Chains sampled from the model, {problem index: candidate}, a share `options.right` of them right."""
     draw = np.random.default_rng([options.seed, 1 << 40])
-    chosen = draw.choice(len(corpus.problems), size=min(options.own_samples, len(corpus.problems)), replace=False)
-    chosen = chosen[rank :: options.workers].tolist()
+    chosen = list(dict.fromkeys(corpus.draw(draw) for _ in range(options.own_samples)))[rank :: options.workers]
     generator = torch.Generator(options.device).manual_seed(options.seed * 1000 + rank)
     prompts = [[*corpus.story[i].tolist(), corpus.ids[text.CHAIN]] for i in chosen]
     longest = max(len(corpus.chain[i]) for i in chosen) + 8
@@ -259,9 +264,9 @@ def train(rank, o):
         dist.init_process_group("gloo", init_method=f"file://{Path(o.work).resolve()}/rendezvous", rank=rank, world_size=o.workers)
     if o.init:
         model, tokenizer = load_folder(o.init, o.device)
-        corpus, config = Corpus(o.corpus, tokenizer), model.config
+        corpus, config = Corpus(o.corpus, o.weights, tokenizer), model.config
     else:
-        corpus = Corpus(o.corpus)
+        corpus = Corpus(o.corpus, o.weights)
         size = corpus.tokenizer.get_vocab_size()
         config = Config(vocab_size=size, hidden_size=o.width, intermediate_size=3 * o.width, num_hidden_layers=o.layers)
         model = Llama(config).to(o.device)

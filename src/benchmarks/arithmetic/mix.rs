@@ -35,16 +35,16 @@ enum Form {
 /// Each operator has a niche that the question shows: short questions for the direct answer, large numbers for the
 /// program, kinds no program can express for the chain, and long ones, where a chain errs now and then, for the vote.
 pub(super) const MIX: &[Kind] = &[
-    kind("copy", 110, (0, 0), Form::Story(&COPY, 199)),
+    kind("copy", 100, (0, 0), Form::Story(&COPY, 199)),
     kind("look-up", 100, (1, 1), Form::LookUp),
     kind("tiny", 120, (1, 1), Form::Story(&TINY, 19)),
     kind("small-product", 40, (1, 1), Form::Story(&SMALL_PRODUCT, 81)),
-    kind("large-product", 110, (3, 3), Form::Product),
-    kind("large-sum", 100, (3, 5), Form::Running(SUMS)),
-    kind("count", 60, (4, 6), Form::Tally(COUNTS)),
-    kind("extreme", 50, (2, 4), Form::Running(EXTREMES)),
+    kind("large-product", 130, (3, 3), Form::Product),
+    kind("large-sum", 120, (3, 5), Form::Running(SUMS)),
+    kind("count", 50, (4, 6), Form::Tally(COUNTS)),
+    kind("extreme", 40, (2, 4), Form::Running(EXTREMES)),
     kind("remainder", 30, (1, 2), Form::Story(&REMAINDER, 60)),
-    kind("maximum", 30, (1, 2), Form::Story(&MAXIMUM, 99)),
+    kind("maximum", 20, (1, 2), Form::Story(&MAXIMUM, 99)),
     kind("chain", 25, (2, 4), Form::Story(&CHAIN, 149)),
     kind("groups", 25, (2, 4), Form::Story(&GROUPS, 149)),
     kind("rate", 25, (2, 4), Form::Story(&RATE, 149)),
