@@ -58,7 +58,7 @@ pub fn vote(solutions: &[Solution]) -> Option<&Solution> {
     }
     let champion = |supporters: &Vec<usize>| {
         let (executed, best) = supporters.iter().map(|&position| (solutions[position].executed, position)).max()?;
-        Some((supporters.len(), executed, supporters.last(), best))
+        Some((supporters.len(), executed, supporters.last().copied(), best))
     };
     ballots.values().filter_map(champion).max().map(|(.., best)| &solutions[best])
 }
