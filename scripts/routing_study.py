@@ -4,7 +4,7 @@
 
 Reads what `lamas operators --plan .. --draws .. --out ..` writes: what each plan did on each problem in each draw. It takes
 the utility, score - latency weight x critical path - price x completion tokens, fits ridge regressions from the question's
-features to every plan's utility on the training problems, and takes the plan predicted best on the test problems. The best
+features to every plan's utility on the training problems (plain, and with a Gaussian kernel), and takes the plan predicted best on the test problems. The best
 plan in hindsight is chosen on half of a problem's draws and scored on the others.
 """
 
@@ -15,8 +15,10 @@ from pathlib import Path
 
 import numpy as np
 from safetensors.numpy import load_file
+from sklearn.kernel_ridge import KernelRidge
 from sklearn.linear_model import LogisticRegressionCV, RidgeCV
 from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from tokenizers import Tokenizer
@@ -106,6 +108,11 @@ def main():
         ridge = RidgeCV(alphas=np.logspace(-4, 2, 13)).fit(x, target)
         chosen[name] = ridge.predict(y).argmax(1)
         gains[name] = report(f"ridge, {name}", chosen[name])
+
+    x, y = features["embedding"]
+    grid = {"gamma": [0.5, 1.0, 2.0, 4.0], "alpha": [0.1, 0.3, 1.0, 3.0]}
+    kernel = GridSearchCV(KernelRidge(kernel="rbf"), grid, cv=5).fit(x, target - target.mean(0))
+    report("kernel ridge, embedding", (kernel.predict(y) + target.mean(0)).argmax(1))
 
     draws = test.utility.shape[2]
     halves = [np.arange(draws) < draws // 2, np.arange(draws) >= draws // 2]
