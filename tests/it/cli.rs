@@ -1,0 +1,73 @@
+//! Bad input on the command line: a clear error, exit code 1, no panic.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::Result;
+use assert_cmd::Command;
+
+/// Runs `lamas` and returns its exit code and what it wrote to standard error.
+fn run(arguments: &[&str], folder: &Path) -> Result<(Option<i32>, String)> {
+    let output =
+        Command::cargo_bin("lamas")?.args(arguments).current_dir(folder).env("LAMAS_DEVICE", "cpu").output()?;
+    Ok((output.status.code(), String::from_utf8(output.stderr)?))
+}
+
+#[track_caller]
+fn check(arguments: &[&str], folder: &Path, expected: &[&str]) -> Result<()> {
+    let (code, errors) = run(arguments, folder)?;
+    assert_eq!(code, Some(1), "{arguments:?}: {errors}");
+    assert!(!errors.contains("panicked"), "{errors}");
+    for part in expected {
+        assert!(errors.contains(part), "{arguments:?}: expected `{part}` in: {errors}");
+    }
+    Ok(())
+}
+
+/// A copy of the built-in benchmark.
+fn benchmark(folder: &Path) -> Result<()> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/arithmetic");
+    fs::create_dir(folder)?;
+    for entry in fs::read_dir(source)? {
+        let path = entry?.path();
+        fs::copy(&path, folder.join(path.file_name().unwrap_or_default()))?;
+    }
+    Ok(())
+}
+
+#[test]
+fn faults_of_the_user_are_named() -> Result<()> {
+    let place = tempfile::tempdir()?;
+    let here = place.path();
+    check(&["--no-such-flag"], here, &["--no-such-flag"])?;
+    check(&["inspect", "missing.safetensors"], here, &["missing.safetensors"])?;
+    fs::write(here.join("cut.safetensors"), [8, 0, 0, 0])?;
+    check(&["evaluate", "cut.safetensors"], here, &["cut.safetensors"])?;
+    fs::write(here.join("settings.toml"), "colour = 3\n")?;
+    check(&["baselines", "--config", "settings.toml"], here, &["colour"])?;
+    check(&["run", "1 + 1 ?", "--plan", "Nobody"], here, &["Nobody"])?;
+    check(&["run", "1 + 1 ?"], here, &["lamas train"])
+}
+
+#[test]
+fn broken_benchmarks_name_file_and_line() -> Result<()> {
+    let place = tempfile::tempdir()?;
+    let here = place.path();
+    benchmark(&here.join("lines"))?;
+    let lines = fs::read_to_string(here.join("lines/test.jsonl"))?;
+    let broken: Vec<&str> =
+        lines.lines().enumerate().map(|(index, line)| if index == 2 { "{\"id\": 3" } else { line }).collect();
+    fs::write(here.join("lines/test.jsonl"), broken.join("\n"))?;
+    check(&["baselines", "--benchmark", "lines"], here, &["test.jsonl:3"])?;
+    benchmark(&here.join("kinds"))?;
+    let catalogue = fs::read_to_string(here.join("kinds/catalogue.toml"))?;
+    fs::write(here.join("kinds/catalogue.toml"), catalogue.replacen("kind = \"generate\"", "kind = \"guess\"", 1))?;
+    check(&["baselines", "--benchmark", "kinds"], here, &["catalogue.toml", "Generate", "guess"])
+}
+
+#[test]
+fn an_unwritable_run_folder_is_named() -> Result<()> {
+    let place = tempfile::tempdir()?;
+    fs::write(place.path().join("file"), "")?;
+    check(&["train", "--out", "file/run"], place.path(), &["file/run"])
+}
