@@ -58,11 +58,10 @@ def expression(tokens, values):
             total, product = total + product, value if sign == "+" else -value
         elif sign == "*":
             product = product * value
-        elif sign in "/%" and value != 0 and product.denominator == 1:
-            quotient = product / value
-            if sign == "/" and quotient.denominator != 1:
+        elif sign == "/" and value != 0 and product.denominator == 1:
+            product = product / value
+            if product.denominator != 1:
                 return None
-            product = quotient if sign == "/" else Fraction(int(product) % int(value))
         else:
             return None
     return total + product
@@ -70,16 +69,17 @@ def expression(tokens, values):
 
 def equations_hold(chain):
     """Whether every `a op b = c` of the chain with an operation of a program holds."""
-    for left, sign, right, result in re.findall(r"(\d+) ([-+*/%]) (\d+) = (\d+)", chain):
+    for left, sign, right, result in re.findall(r"(\d+) ([-+*/]) (\d+) = (\d+)", chain):
         if expression([left, sign, right], {}) != Fraction(result):
             return False
     return True
 
 
-def vote(answers):
-    """The most frequent answer, the earliest among equals; None votes for nothing."""
+def vote(answers, executed=None):
+    """The most frequent answer; among equals that of the program, else the one given last; None votes for nothing."""
     counts = Counter(answer for answer in answers if answer is not None)
-    return max(counts, key=lambda answer: (counts[answer], -answers.index(answer))) if counts else None
+    last = {answer: position for position, answer in enumerate(answers)}
+    return max(counts, key=lambda answer: (counts[answer], answer == executed, last[answer])) if counts else None
 
 
 def outcomes(model, tokenizer, problems, o):
@@ -130,11 +130,12 @@ def chains_vote(count):
 
 
 def beside(*plans):
-    """Plans side by side whose answers vote, ties to the earliest named; an executed answer goes before others."""
+    """Plans side by side whose answers vote."""
 
     def plan(d):
         parts = [part(d) for part in plans]
-        return vote([p[0] for p in parts]), max(p[1] for p in parts), sum(p[2] for p in parts)
+        executed = program(d)[0] if program in plans else None
+        return vote([p[0] for p in parts], executed), max(p[1] for p in parts), sum(p[2] for p in parts)
 
     return plan
 
@@ -245,7 +246,7 @@ def main():
     parser.add_argument("--limit", type=int)
     parser.add_argument("--outcomes")
     parser.add_argument("--draws", type=int, default=1)
-    parser.add_argument("--temperature", type=float, default=1.3, help="of chains")
+    parser.add_argument("--temperature", type=float, default=1.65, help="of chains")
     parser.add_argument("--direct-temperature", type=float, default=0.0)
     parser.add_argument("--program-temperature", type=float, default=0.5)
     parser.add_argument("--refine-temperature", type=float, default=0.0)
