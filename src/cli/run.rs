@@ -20,7 +20,7 @@ const TIMELINE_WIDTH: usize = 32;
 pub struct Args {
     /// What to answer
     question: String,
-    /// A trained controller; default: the newest under `runs`, else the built-in one
+    /// A trained controller; default: the newest under `runs`
     #[arg(long, value_name = "FILE", conflicts_with = "plan")]
     checkpoint: Option<PathBuf>,
     /// A plan of your own, such as "GenerateCoT,Programmer;ScEnsemble": layers by `;`, operators by `,`
