@@ -15,6 +15,7 @@ mod plans;
 mod progress;
 mod results;
 mod run;
+mod sandbox_child;
 mod session;
 mod train;
 
@@ -22,6 +23,8 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::sandbox::CHILD_COMMAND;
 
 /// Learns which language-model operators to run, side by side, for each question: right answers on a short critical path.
 ///
@@ -54,6 +57,9 @@ enum Command {
     Import(import::Args),
     /// Generate problems of a built-in workload.
     Data(data::Args),
+    /// Confine this process and run a program that a model wrote.
+    #[command(name = CHILD_COMMAND, hide = true)]
+    SandboxChild(sandbox_child::Args),
     /// Print the completion script of a shell.
     Completions { shell: clap_complete::Shell },
 }
@@ -89,6 +95,7 @@ fn dispatch(cli: Cli) -> Result<()> {
         Command::Inspect(args) => inspect::run(args),
         Command::Import(args) => import::run(args),
         Command::Data(args) => data::run(args),
+        Command::SandboxChild(args) => sandbox_child::run(&args),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "lamas", &mut std::io::stdout());
             Ok(())

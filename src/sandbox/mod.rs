@@ -1,5 +1,15 @@
 //! Runs what a model wrote. Nothing else in the crate executes text that a model produced.
+//!
+//! Integer arithmetic is evaluated inside the process, exactly ([`Evaluator`]). Python runs in a process of its own that
+//! has locked itself in ([`Sandbox`]).
 
+mod confinement;
 mod expression;
+mod interpreter;
+mod process;
+mod python;
 
+pub use confinement::{CHILD_COMMAND, Confinement};
 pub use expression::{Evaluator, Executed, ProgramError};
+pub use process::{Ended, Limits, Run};
+pub use python::{OpenError, Options, Sandbox};

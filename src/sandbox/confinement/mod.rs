@@ -1,0 +1,91 @@
+//! What a helper process does to itself before it becomes the interpreter of a model-written program.
+//!
+//! The helper is `lamas sandbox-child`: a process that restricts itself and then executes Python in its own place needs
+//! no unsafe code, which a restriction between fork and exec would.
+
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(target_os = "linux")]
+mod syscalls;
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+use super::process::Limits;
+
+/// The hidden command that confines its process; its argument is a [`Confinement`] in JSON.
+pub const CHILD_COMMAND: &str = "sandbox-child";
+/// Name of the program in its scratch folder.
+pub(super) const PROGRAM: &str = "program.py";
+
+/// Closes what this process may have inherited open without knowing, then runs the program as the main module.
+const START: &str = "import os; os.closerange(3, 1 << 16); del os; \
+                     exec(compile(open('program.py', encoding='utf-8').read(), 'program.py', 'exec'))";
+
+/// All that a confined process needs to know.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Confinement {
+    /// Stands before every message of the helper, to tell them from the program's.
+    pub(super) nonce: String,
+    /// The process that started the helper; the program ends with it.
+    pub(super) parent: u32,
+    pub(super) executable: PathBuf,
+    /// What the interpreter reads of its installation.
+    pub(super) readable: Vec<PathBuf>,
+    /// The only folder that is written to.
+    pub(super) scratch: PathBuf,
+    pub(super) limits: Limits,
+}
+
+impl Confinement {
+    /// Reads the argument of [`CHILD_COMMAND`].
+    ///
+    /// # Errors
+    /// It was not written by this version of `lamas`.
+    pub fn parse(argument: &str) -> Result<Self> {
+        Ok(serde_json::from_str(argument)?)
+    }
+
+    /// Restricts this process for good and turns it into the interpreter. Returns only when that fails, with what to say
+    /// on standard error.
+    pub fn enter(&self) -> String {
+        let Err(error) = self.try_enter();
+        format!("{}{error:#}", self.nonce)
+    }
+
+    #[cfg(target_os = "linux")]
+    fn try_enter(&self) -> Result<std::convert::Infallible> {
+        let mut command = self.command();
+        linux::confine(self)?;
+        let error = std::os::unix::process::CommandExt::exec(&mut command);
+        Err(Error::new(error).context(format!("cannot execute `{}`", self.executable.display())))
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn try_enter(&self) -> Result<std::convert::Infallible> {
+        Err(Error::msg(format!("expected Linux, found {}", std::env::consts::OS)))
+    }
+
+    /// Python on the program, with an environment that holds nothing of the user's. The hash seed is fixed, so that the
+    /// same program does the same again.
+    pub(super) fn command(&self) -> Command {
+        let mut command = Command::new(&self.executable);
+        command
+            .args(["-s", "-B", "-c", START])
+            .env_clear()
+            .env("HOME", &self.scratch)
+            .env("TMPDIR", &self.scratch)
+            .env("LANG", "C.UTF-8")
+            .env("PYTHONHASHSEED", "0")
+            .env("PYTHONSAFEPATH", "1")
+            .env("PYTHONUTF8", "1")
+            // There are no threads.
+            .env("OMP_NUM_THREADS", "1")
+            .env("OPENBLAS_NUM_THREADS", "1")
+            .env("MKL_NUM_THREADS", "1");
+        command
+    }
+}

@@ -1,0 +1,234 @@
+//! One child process: fed, read with a bound, watched, and killed with its whole group.
+
+use std::io;
+use std::path::Path;
+use std::process::ExitStatus;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use futures::future::try_join3;
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::process::{Child, Command};
+
+/// How often the scratch folder is measured; between two looks a program can write what the disk takes in that time.
+const WATCH: Duration = Duration::from_millis(20);
+/// Longest tail of an error text that is worth telling a model.
+const LONGEST_FAULT: usize = 2000;
+
+/// What a program may use.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Wall-clock seconds. The kernel ends the program too once it has used as many seconds of CPU time.
+    pub seconds: f64,
+    /// Bytes of address space.
+    pub memory: u64,
+    /// Bytes of one file.
+    pub file_size: u64,
+    /// Bytes of the scratch folder in all.
+    pub disk: u64,
+    /// Files in the scratch folder.
+    pub files: usize,
+    /// Bytes of standard output, and as many of standard error.
+    pub output: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { seconds: 10.0, memory: 1 << 30, file_size: 8 << 20, disk: 32 << 20, files: 100, output: 64 << 10 }
+    }
+}
+
+/// How a program ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ended {
+    /// By itself, with this code.
+    Exited(i32),
+    /// At the limit of wall-clock or CPU time.
+    TimedOut,
+    /// It asked for more memory than it may have.
+    Memory,
+    /// It wrote more output than it may.
+    Output,
+    /// It wrote more files, or larger ones, than it may.
+    Disk,
+    /// By this signal: it crashed, or killed itself.
+    Killed(i32),
+}
+
+/// What came of a program.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Run {
+    pub stdout: String,
+    pub stderr: String,
+    pub ended: Ended,
+    /// Wall-clock seconds.
+    pub seconds: f64,
+}
+
+impl Run {
+    /// What to tell the author of a program that failed; `None` for one that exited with code 0.
+    pub fn fault(&self) -> Option<String> {
+        Some(match self.ended {
+            Ended::Exited(0) => return None,
+            Ended::Exited(_) if !self.stderr.trim().is_empty() => tail(self.stderr.trim(), LONGEST_FAULT).to_owned(),
+            Ended::Exited(code) => format!("the program exited with code {code}"),
+            Ended::TimedOut => format!("the program did not end within {:.1} seconds", self.seconds),
+            Ended::Memory => "the program ran out of memory".to_owned(),
+            Ended::Output => "the program wrote too much output".to_owned(),
+            Ended::Disk => "the program wrote too many or too large files".to_owned(),
+            Ended::Killed(signal) => format!("the program was ended by signal {signal}"),
+        })
+    }
+}
+
+/// Starts `command` in a process group of its own and lets it run until it ends or meets a limit.
+///
+/// Afterwards, and when the future is dropped, nothing of the group is left.
+///
+/// # Errors
+/// The process cannot be started or waited for.
+pub(super) async fn run(mut command: Command, stdin: &str, scratch: &Path, limits: &Limits) -> Result<Run> {
+    let started = Instant::now();
+    let mut group = Group::new(command.spawn().context("cannot start a process")?);
+    let child = &mut group.child;
+    let (Some(input), Some(mut output), Some(mut errors)) =
+        (child.stdin.take(), child.stdout.take(), child.stderr.take())
+    else {
+        anyhow::bail!("expected pipes to the process, found none");
+    };
+    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+    let exchange = async {
+        let reading = (fill(&mut output, &mut stdout, limits.output), fill(&mut errors, &mut stderr, limits.output));
+        match try_join3(feed(input, stdin), reading.0, reading.1).await {
+            Ok(_) => Ok(Err(child.wait().await?)),
+            Err(ended) => Ok::<_, io::Error>(Ok(ended)),
+        }
+    };
+    let ended = tokio::select! {
+        result = exchange => result.context("cannot wait for a process")?,
+        () = outgrown(scratch, limits) => Ok(Ended::Disk),
+        () = tokio::time::sleep(Duration::from_secs_f64(limits.seconds)) => Ok(Ended::TimedOut),
+    };
+    let seconds = started.elapsed().as_secs_f64();
+    group.kill();
+    group.child.wait().await.context("cannot wait for a process")?;
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    let (stdout, stderr) = (text(stdout), text(stderr));
+    let ended = ended.unwrap_or_else(|status| classify(status, &stderr));
+    Ok(Run { stdout, stderr, ended, seconds })
+}
+
+/// A child and all processes of its group.
+struct Group {
+    child: Child,
+    /// Until they are killed.
+    #[cfg(unix)]
+    leader: Option<nix::unistd::Pid>,
+}
+
+impl Group {
+    fn new(child: Child) -> Self {
+        Group {
+            #[cfg(unix)]
+            leader: child.id().and_then(|pid| i32::try_from(pid).ok()).map(nix::unistd::Pid::from_raw),
+            child,
+        }
+    }
+
+    /// Kills all of them; those that have ended already are no error.
+    fn kill(&mut self) {
+        #[cfg(unix)]
+        if let Some(leader) = self.leader.take() {
+            let _ = nix::sys::signal::killpg(leader, nix::sys::signal::Signal::SIGKILL);
+        }
+        let _ = self.child.start_kill();
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.kill();
+        // The scratch folder is removed next: what still runs could put a file into it.
+        #[cfg(target_os = "linux")]
+        if let Some(pid) = self.child.id().and_then(|pid| i32::try_from(pid).ok()) {
+            use nix::sys::wait::{Id, WaitPidFlag, waitid};
+            let _ = waitid(Id::Pid(nix::unistd::Pid::from_raw(pid)), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT);
+        }
+    }
+}
+
+/// Writes all of `text`; a program need not read its input.
+async fn feed(mut input: impl AsyncWrite + Unpin, text: &str) -> Result<(), Ended> {
+    let _ = input.write_all(text.as_bytes()).await;
+    Ok(())
+}
+
+/// Reads to the end, or until there are more than `limit` bytes.
+async fn fill(source: &mut (impl AsyncRead + Unpin), bytes: &mut Vec<u8>, limit: usize) -> Result<(), Ended> {
+    let mut bounded = source.take(limit as u64 + 1);
+    // A broken pipe is the end of the output.
+    let _ = bounded.read_to_end(bytes).await;
+    if bytes.len() > limit {
+        bytes.truncate(limit);
+        return Err(Ended::Output);
+    }
+    Ok(())
+}
+
+/// Returns when the scratch folder holds more than it may. It has no folders in it: the confined program can make none.
+async fn outgrown(scratch: &Path, limits: &Limits) {
+    let is_over = || {
+        let sizes = std::fs::read_dir(scratch).into_iter().flatten().flatten().map(|entry| {
+            // The entry may be gone by now.
+            entry.metadata().map_or(0, |metadata| metadata.len())
+        });
+        let mut total = 0u64;
+        sizes.enumerate().any(|(index, size)| {
+            total += size;
+            index >= limits.files || total > limits.disk
+        })
+    };
+    while !is_over() {
+        tokio::time::sleep(WATCH).await;
+    }
+}
+
+fn classify(status: ExitStatus, stderr: &str) -> Ended {
+    #[cfg(unix)]
+    if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status) {
+        let is_cpu_limit = signal == nix::sys::signal::Signal::SIGXCPU as i32;
+        return if is_cpu_limit { Ended::TimedOut } else { Ended::Killed(signal) };
+    }
+    let is_memory = !status.success() && stderr.lines().last().is_some_and(|line| line.starts_with("MemoryError"));
+    if is_memory { Ended::Memory } else { Ended::Exited(status.code().unwrap_or(-1)) }
+}
+
+/// The end of `text`, of at most `longest` bytes and whole characters.
+fn tail(text: &str, longest: usize) -> &str {
+    let start = text.len().saturating_sub(longest);
+    let start = (start..=text.len()).find(|&at| text.is_char_boundary(at)).unwrap_or(text.len());
+    &text[start..]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(ended: Ended, stderr: &str, fault: Option<&str>) {
+        let run = Run { stdout: String::new(), stderr: stderr.to_owned(), ended, seconds: 3.0 };
+        assert_eq!(run.fault().as_deref(), fault);
+    }
+
+    #[test]
+    fn faults_are_worded_for_the_author() {
+        check(Ended::Exited(0), "a warning", None);
+        check(Ended::Exited(1), "NameError: name 'x' is not defined\n", Some("NameError: name 'x' is not defined"));
+        check(Ended::Exited(3), " ", Some("the program exited with code 3"));
+        check(Ended::TimedOut, "", Some("the program did not end within 3.0 seconds"));
+        check(Ended::Killed(11), "", Some("the program was ended by signal 11"));
+        check(Ended::Exited(1), &format!("é{}", "x".repeat(LONGEST_FAULT - 1)), Some(&"x".repeat(LONGEST_FAULT - 1)));
+    }
+}

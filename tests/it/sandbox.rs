@@ -1,0 +1,214 @@
+//! Python in the sandbox: useful programs run, hostile ones harm nothing and leave nothing.
+
+use std::fs;
+use std::net::{TcpListener, UdpSocket};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use futures::{StreamExt, stream};
+use lamas::sandbox::{Ended, Limits, OpenError, Options, Run, Sandbox};
+
+use super::hostile::{End, PRELUDE, PROGRAMS};
+
+/// The sandbox that the `lamas` binary gives; `None`, said aloud, where there is no Python.
+pub async fn open() -> Result<Option<Sandbox>> {
+    let options = Options { helper: Some(env!("CARGO_BIN_EXE_lamas").into()), ..Options::default() };
+    match Sandbox::open(&options).await {
+        Ok(sandbox) => Ok(Some(sandbox)),
+        Err(OpenError::NoPython(message)) => {
+            println!("skipped: {message}");
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn run(sandbox: &Sandbox, program: &str, stdin: &str) -> Result<Run> {
+    sandbox.run(program, stdin, &Limits::default()).await
+}
+
+#[tokio::test]
+async fn programs_compute() -> Result<()> {
+    let Some(sandbox) = open().await? else { return Ok(()) };
+    let check = async |program: &str, stdin: &str, stdout: &str, ended: Ended| -> Result<()> {
+        let run = run(&sandbox, program, stdin).await?;
+        assert_eq!((run.stdout.as_str(), run.ended), (stdout, ended), "{program}: {}", run.stderr);
+        Ok(())
+    };
+    let done = Ended::Exited(0);
+    check("print(sum(map(int, input().split())))", "1 2 3", "6\n", done).await?;
+    check("from __future__ import annotations\nprint(__name__, 'é')", "", "__main__ é\n", done).await?;
+    check("open('a', 'w').write('b'); print(open('a').read())", "", "b\n", done).await?;
+    check("import tempfile\nwith tempfile.TemporaryFile() as f: print(f.write(b'abc'))", "", "3\n", done).await?;
+    let modules = "import asyncio, collections, ctypes, dataclasses, datetime, decimal, fractions, functools, hashlib, \
+                   heapq, itertools, json, math, random, re, statistics, string, zoneinfo";
+    let event_loop = format!("{modules}\nasync def main():\n await asyncio.sleep(0)\n print(1)\nasyncio.run(main())");
+    check(&event_loop, "", "1\n", done).await?;
+    check("import sys; print('early', flush=True); sys.exit(3)", "", "early\n", Ended::Exited(3)).await?;
+    let alarm = "import signal, time\ndef late(*_): print('late')\nsignal.signal(signal.SIGALRM, late)\nsignal.alarm(1)\n\
+                 signal.pause()";
+    check(alarm, "", "late\n", done).await?;
+    check("print([*{'a', 'b', 'c'}])", "", &run(&sandbox, "print([*{'a', 'b', 'c'}])", "").await?.stdout, done).await?;
+    let broken = run(&sandbox, "print(1)\nprint(x)", "").await?;
+    let fault = broken.fault().unwrap_or_default();
+    assert!(fault.contains("line 2") && fault.ends_with("NameError: name 'x' is not defined"), "{fault}");
+    Ok(())
+}
+
+/// What the hostile programs are let loose on.
+struct Host {
+    folder: tempfile::TempDir,
+    tcp: TcpListener,
+    udp: UdpSocket,
+    unix: UnixDatagram,
+    hidden: UnixListener,
+}
+
+impl Host {
+    fn new() -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        fs::write(folder.path().join("secret"), "unharmed")?;
+        let (tcp, udp) = (TcpListener::bind("127.0.0.1:0")?, UdpSocket::bind("127.0.0.1:0")?);
+        let unix = UnixDatagram::bind(folder.path().join("socket"))?;
+        let name = format!("lamas-{}", std::process::id());
+        let hidden = UnixListener::bind_addr(&SocketAddr::from_abstract_name(name)?)?;
+        tcp.set_nonblocking(true)?;
+        udp.set_nonblocking(true)?;
+        unix.set_nonblocking(true)?;
+        hidden.set_nonblocking(true)?;
+        Ok(Host { folder, tcp, udp, unix, hidden })
+    }
+
+    fn prepare(&self, program: &str) -> Result<String> {
+        let path = |name: &str| self.folder.path().join(name).display().to_string();
+        let home = std::env::var("HOME").unwrap_or("/root".into());
+        let program = program
+            .replace("HOST_HOME", &home)
+            .replace("WORK", env!("CARGO_MANIFEST_DIR"))
+            .replace("SECRET", &path("secret"))
+            .replace("FOLDER", &self.folder.path().display().to_string())
+            .replace("UNIX'", &format!("{}'", path("socket")))
+            .replace("ABSTRACT", &format!("lamas-{}", std::process::id()))
+            .replace("PARENT", &std::process::id().to_string())
+            .replace("TCP", &self.tcp.local_addr()?.port().to_string())
+            .replace("UDP", &self.udp.local_addr()?.port().to_string());
+        Ok(format!("{PRELUDE}\n{program}"))
+    }
+
+    fn is_unharmed(&self) -> Result<bool> {
+        use std::os::unix::fs::PermissionsExt;
+        let secret = self.folder.path().join("secret");
+        let mode = fs::metadata(&secret)?.permissions().mode();
+        let quiet = self.tcp.accept().is_err()
+            && self.udp.recv(&mut [0; 9]).is_err()
+            && self.unix.recv(&mut [0; 9]).is_err()
+            && self.hidden.accept().is_err();
+        let is_alone = fs::read_dir(self.folder.path())?.count() == 2;
+        Ok(fs::read_to_string(&secret)? == "unharmed" && mode & 0o7777 == 0o644 && is_alone && quiet)
+    }
+}
+
+/// Process id and scratch folder, as the prelude told them.
+fn place(run: &Run) -> Option<(u32, PathBuf)> {
+    let mut words = run.stdout.lines().next()?.strip_prefix("place ")?.split(' ');
+    Some((words.next()?.parse().ok()?, words.next()?.into()))
+}
+
+/// Processes that are in the folder or were started in it.
+fn processes_in(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten().map(|entry| entry.path());
+    entries.filter(|process| fs::read_link(process.join("cwd")).is_ok_and(|place| place.starts_with(folder))).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hostile_programs_are_contained() -> Result<()> {
+    let Some(sandbox) = open().await? else { return Ok(()) };
+    let host = Host::new()?;
+    let loose = |&(name, program, end): &(&'static str, &str, End)| {
+        let (sandbox, program) = (&sandbox, host.prepare(program));
+        async move {
+            let seconds = if matches!(end, End::So(Ended::TimedOut) | End::Broken) { 1.5 } else { 10.0 };
+            let limits = Limits { seconds, memory: 256 << 20, ..Limits::default() };
+            (name, end, sandbox.run(&program?, "given", &limits).await)
+        }
+    };
+    let mut runs = stream::iter(PROGRAMS.iter().map(loose)).buffered(4);
+    let mut faults = Vec::new();
+    while let Some((name, end, run)) = runs.next().await {
+        let run = run.context(name)?;
+        let is_expected = match end {
+            End::Refused => run.ended == Ended::Exited(0) && run.stdout.contains("refused"),
+            End::So(ended) => run.ended == ended,
+            End::Broken => run.ended != Ended::Exited(0),
+        };
+        if !is_expected || run.stdout.contains("ESCAPED") {
+            let output: String = run.stdout.chars().take(2000).collect();
+            let errors = run.fault().unwrap_or_default();
+            faults.push(format!("{name}: expected {end:?}, found {:?}\n{output}\n{errors}", run.ended));
+        }
+        match place(&run) {
+            Some((pid, scratch)) => {
+                if Path::new(&format!("/proc/{pid}")).exists() || !processes_in(&scratch).is_empty() {
+                    faults.push(format!("{name}: something still runs"));
+                }
+                if scratch.exists() {
+                    faults.push(format!("{name}: {} is left", scratch.display()));
+                }
+            }
+            None => faults.push(format!("{name}: did not start: {}", run.stderr)),
+        }
+        assert!(host.is_unharmed()?, "{name}");
+    }
+    assert!(PROGRAMS.len() >= 25);
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_dropped_run_leaves_nothing() -> Result<()> {
+    let Some(sandbox) = open().await? else { return Ok(()) };
+    let marker = format!("# dropped by {}", std::process::id());
+    let program = format!("{marker}\nopen('started', 'w').close()\nwhile True: pass");
+    let is_ours = |folder: &PathBuf| {
+        fs::read_to_string(folder.join("program.py")).is_ok_and(|program| program.starts_with(&marker))
+            && folder.join("started").exists()
+    };
+    let scratch = || fs::read_dir(std::env::temp_dir()).ok()?.flatten().map(|entry| entry.path()).find(is_ours);
+    let mut interval = tokio::time::interval(Duration::from_millis(10));
+    let running = run(&sandbox, &program, "");
+    let mut running = Box::pin(running);
+    let folder = loop {
+        tokio::select! {
+            run = &mut running => panic!("{:?}", run?),
+            _ = interval.tick() => {}
+        }
+        if let Some(folder) = scratch() {
+            break folder;
+        }
+    };
+    assert_eq!(processes_in(&folder).len(), 1);
+    drop(running);
+    assert!(processes_in(&folder).is_empty() && !folder.exists());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_helper_that_confines_nothing_is_refused() -> Result<()> {
+    if open().await?.is_none() {
+        return Ok(());
+    }
+    let options = Options { helper: Some("/bin/true".into()), ..Options::default() };
+    let refused = Sandbox::open(&options).await.err().map(|error| error.to_string()).unwrap_or_default();
+    assert!(refused.contains("expected `/bin/true` to run a program") && refused.contains("--allow-unsandboxed"));
+    let allowed = Sandbox::open(&Options { allow_unsandboxed: true, ..options }).await?;
+    assert!(!allowed.is_confined());
+    assert_eq!(run(&allowed, "print(6)", "").await?.stdout, "6\n");
+
+    let options = Options { python: Some("/no/such/python3".into()), ..Options::default() };
+    let missing = Sandbox::open(&options).await;
+    assert!(matches!(missing, Err(OpenError::NoPython(ref message)) if message.contains("/no/such/python3")));
+    Ok(())
+}
