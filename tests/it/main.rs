@@ -5,10 +5,12 @@ mod cli;
 mod controller;
 mod encoder;
 mod executor;
+#[cfg(target_os = "linux")]
 mod hostile;
 mod local_model;
 mod parity;
 mod report;
+#[cfg(target_os = "linux")]
 mod sandbox;
 mod tidy;
 mod tiny_model;

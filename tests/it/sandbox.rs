@@ -132,10 +132,13 @@ async fn hostile_programs_are_contained() -> Result<()> {
         async move {
             let seconds = if matches!(end, End::So(Ended::TimedOut) | End::Broken) { 1.5 } else { 10.0 };
             let limits = Limits { seconds, memory: 256 << 20, ..Limits::default() };
-            (name, end, sandbox.run(&program?, "given", &limits).await)
+            let run = async { sandbox.run(&program?, "given", &limits).await };
+            (name, end, run.await)
         }
     };
-    let mut runs = stream::iter(PROGRAMS.iter().map(loose)).buffered(4);
+    // The numbers of system calls are those of one architecture.
+    let is_ours = |(_, program, _): &&(&str, &str, End)| cfg!(target_arch = "x86_64") || !program.contains("syscall(");
+    let mut runs = stream::iter(PROGRAMS.iter().filter(is_ours).map(loose)).buffered(4);
     let mut faults = Vec::new();
     while let Some((name, end, run)) = runs.next().await {
         let run = run.context(name)?;
