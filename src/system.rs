@@ -5,12 +5,12 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::benchmarks::{Benchmark, Problem};
-use crate::executor::{ExecuteError, Execution, execute};
+use crate::benchmarks::{Benchmark, Problem, Tests};
+use crate::executor::{ExecuteError, Execution, ExecutionConfig, execute};
 use crate::llm::{LanguageModel, Price, Prices};
 use crate::operators::{Catalogue, Query, Solution, vote};
-use crate::plan::{OperatorId, Outcome, Plan, Schedule, Trace};
-use crate::sandbox::Evaluator;
+use crate::plan::{OperatorId, Outcome, Plan, Trace};
+use crate::sandbox::{Evaluator, Sandbox};
 
 /// One query, solved by one plan. Serialises: no tensor, no handle.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -48,8 +48,9 @@ pub struct System {
     benchmark: Benchmark,
     model: Arc<dyn LanguageModel>,
     prices: Vec<Price>,
-    schedule: Schedule,
+    execution: ExecutionConfig,
     evaluator: Evaluator,
+    sandbox: Option<Arc<Sandbox>>,
 }
 
 impl System {
@@ -62,7 +63,7 @@ impl System {
         benchmark: Benchmark,
         model: Arc<dyn LanguageModel>,
         prices: &Prices,
-        schedule: Schedule,
+        execution: impl Into<ExecutionConfig>,
     ) -> Result<Self> {
         let price = |name: &str| prices.of(if name.is_empty() { model.id() } else { name });
         let prices = catalogue
@@ -70,7 +71,8 @@ impl System {
             .iter()
             .map(|operator| price(&operator.model).with_context(|| format!("price of operator `{}`", operator.name)))
             .collect::<Result<_>>()?;
-        Ok(System { catalogue, benchmark, model, prices, schedule, evaluator: Evaluator::new() })
+        let execution = execution.into();
+        Ok(System { catalogue, benchmark, model, prices, execution, evaluator: Evaluator::new(), sandbox: None })
     }
 
     /// The same system, with operators that take another number of samples.
@@ -83,9 +85,15 @@ impl System {
             benchmark: self.benchmark.clone(),
             model: self.model.clone(),
             prices: self.prices.clone(),
-            schedule: self.schedule,
+            execution: self.execution,
             evaluator: Evaluator::new(),
+            sandbox: self.sandbox.clone(),
         })
+    }
+
+    /// The same system, with a sandbox for the operators and the grading that run Python.
+    pub fn with_sandbox(self, sandbox: Option<Arc<Sandbox>>) -> Self {
+        System { sandbox, ..self }
     }
 
     /// The operators that plans are made of.
@@ -98,9 +106,9 @@ impl System {
         &self.benchmark
     }
 
-    /// When operators start.
-    pub fn schedule(&self) -> Schedule {
-        self.schedule
+    /// How plans are run.
+    pub fn execution(&self) -> &ExecutionConfig {
+        &self.execution
     }
 
     /// Solves a problem with a plan. `draw` tells independent runs of the same plan apart; the same draw gives the same
@@ -109,8 +117,13 @@ impl System {
     /// # Errors
     /// See [`ExecuteError`]; an answer that is wrong or missing is an episode.
     pub async fn solve(&self, problem: &Problem, plan: &Plan, draw: u64) -> Result<Episode, ExecuteError> {
-        let Answer { answer, trace, .. } = self.answer(&problem.question, plan, draw).await?;
-        let score = self.benchmark.grade(problem, answer.as_deref());
+        let attempt = self.attempt(&problem.question, problem.tests.as_ref(), plan, draw).await?;
+        let Answer { answer, trace, .. } = attempt;
+        let score = self
+            .benchmark
+            .grade(problem, answer.as_deref(), self.sandbox.as_deref())
+            .await
+            .map_err(|error| ExecuteError::Grading { problem: problem.id.clone(), reason: format!("{error:#}") })?;
         Ok(Episode { problem: problem.id.clone(), plan: plan.clone(), trace, answer, score })
     }
 
@@ -119,18 +132,29 @@ impl System {
     /// # Errors
     /// See [`ExecuteError`].
     pub async fn answer(&self, question: &str, plan: &Plan, draw: u64) -> Result<Answer, ExecuteError> {
+        self.attempt(question, None, plan, draw).await
+    }
+
+    async fn attempt(
+        &self,
+        question: &str,
+        tests: Option<&Tests>,
+        plan: &Plan,
+        draw: u64,
+    ) -> Result<Answer, ExecuteError> {
         let query = Query {
             question,
             catalogue: &self.catalogue,
             model: &*self.model,
             evaluator: &self.evaluator,
+            sandbox: self.sandbox.as_deref(),
             answer: self.benchmark.answer,
+            tests,
             prices: &self.prices,
             gamma: self.benchmark.reward.gamma,
             draw,
         };
-        let dependencies = self.schedule.dependencies(plan);
-        let Execution { trace, solutions } = execute(&query, plan, &dependencies).await?;
+        let Execution { trace, solutions } = execute(&query, plan, &self.execution).await?;
         let answer = vote(&solutions).and_then(|solution| solution.answer.clone());
         Ok(Answer { answer, trace, solutions })
     }

@@ -5,6 +5,8 @@ use std::sync::LazyLock;
 use regex::Regex;
 use serde::{Deserialize, Serialize};
 
+use super::code;
+
 /// A minus that no operand precedes, digits with or without group commas, and decimals.
 static NUMBER: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"((?:^|[^\w)])[-−])?([0-9]{1,3}(?:,[0-9]{3})+\b|[0-9]+)(?:\.([0-9]+))?").expect("a valid pattern")
@@ -16,17 +18,18 @@ static NUMBER: LazyLock<Regex> = LazyLock::new(|| {
 pub enum AnswerForm {
     /// A number; decimals that equal an integer count as that integer.
     Integer,
+    /// Python code, judged by running tests.
+    Python,
 }
 
 impl AnswerForm {
     /// The final answer of `text` in its one spelling: the number after the last "answer is" or "answer:", else the
-    /// last number.
+    /// last number; or the code.
     pub fn extract(self, text: &str) -> Option<String> {
-        let AnswerForm::Integer = self;
-        let lower = text.to_ascii_lowercase();
-        let announced =
-            ["answer is", "answer:"].iter().filter_map(|words| Some(lower.rfind(words)? + words.len())).max();
-        announced.and_then(|at| numbers(&text[at..]).next()).or_else(|| numbers(text).last())
+        match self {
+            AnswerForm::Integer => integer(text),
+            AnswerForm::Python => code::extract(text),
+        }
     }
 
     /// Whether both are the same answer, however spelt: `10`, `10.0` and `$10` are.
@@ -36,6 +39,12 @@ impl AnswerForm {
             _ => reference.trim() == answer.trim(),
         }
     }
+}
+
+fn integer(text: &str) -> Option<String> {
+    let lower = text.to_ascii_lowercase();
+    let announced = ["answer is", "answer:"].iter().filter_map(|words| Some(lower.rfind(words)? + words.len())).max();
+    announced.and_then(|at| numbers(&text[at..]).next()).or_else(|| numbers(text).last())
 }
 
 /// The numbers of a text, each in its one spelling.

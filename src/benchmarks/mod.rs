@@ -2,17 +2,20 @@
 
 mod answer;
 pub mod arithmetic;
+mod code;
 mod problems;
 
 pub use answer::AnswerForm;
+pub use code::{Tests, Trial};
 pub use problems::Problem;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
 use crate::folder::Folder;
+use crate::sandbox::Sandbox;
 
 /// The file of a benchmark folder that describes it.
 const FILE: &str = "benchmark.toml";
@@ -56,7 +59,38 @@ pub struct Benchmark {
     pub catalogue: String,
     pub reward: Weights,
     folder: Folder,
-    splits: BTreeMap<String, String>,
+    splits: BTreeMap<String, Split>,
+    public_tests: Option<PublicTests>,
+}
+
+/// Where the problems of a split are.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+enum Split {
+    /// All of a file.
+    File(String),
+    /// The problems at some positions of a file, counted from 0, or at all but some.
+    Part(Part),
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Part {
+    file: String,
+    #[serde(default)]
+    rows: Option<Vec<usize>>,
+    #[serde(default)]
+    except: Vec<usize>,
+}
+
+/// Tests that operators may run, in a file beside the problems.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PublicTests {
+    file: String,
+    /// Problems whose tests there are wrong.
+    #[serde(default)]
+    without: BTreeSet<String>,
 }
 
 /// The contents of `benchmark.toml`.
@@ -67,7 +101,9 @@ struct Description {
     description: String,
     answer: AnswerForm,
     catalogue: String,
-    splits: BTreeMap<String, String>,
+    splits: BTreeMap<String, Split>,
+    #[serde(default)]
+    public_tests: Option<PublicTests>,
     reward: Weights,
 }
 
@@ -77,8 +113,9 @@ impl Benchmark {
     /// # Errors
     /// Names the file and the line at fault.
     pub fn load(folder: Folder) -> Result<Self> {
-        let Description { name, description, answer, catalogue, splits, reward } = folder.read_toml(FILE)?;
-        Ok(Benchmark { name, description, answer, catalogue, reward, folder, splits })
+        let Description { name, description, answer, catalogue, splits, public_tests, reward } =
+            folder.read_toml(FILE)?;
+        Ok(Benchmark { name, description, answer, catalogue, reward, folder, splits, public_tests })
     }
 
     /// Where the benchmark's files are.
@@ -96,16 +133,54 @@ impl Benchmark {
     /// # Errors
     /// Names the missing split, or the file and the line at fault.
     pub fn problems(&self, split: &str) -> Result<Vec<Problem>> {
-        let file = self.splits.get(split).with_context(|| {
+        let split = self.splits.get(split).with_context(|| {
             let known: Vec<_> = self.splits().collect();
             format!("expected a split of `{}` ({}), found `{split}`", self.name, known.join(", "))
         })?;
-        problems::read(&self.folder, file)
+        let mut problems = match split {
+            Split::File(file) => problems::read(&self.folder, file)?,
+            Split::Part(part) => part.choose(problems::read(&self.folder, &part.file)?)?,
+        };
+        if let Some(PublicTests { file, without }) = &self.public_tests {
+            problems::add_public_tests(&self.folder, file, without, &mut problems)?;
+        }
+        Ok(problems)
+    }
+
+    /// Whether grading runs Python.
+    pub fn needs_python(&self) -> bool {
+        self.answer == AnswerForm::Python
     }
 
     /// The score of `answer`: 1 for a right one, 0 for a wrong one or none.
-    pub fn grade(&self, problem: &Problem, answer: Option<&str>) -> f64 {
-        f64::from(u8::from(answer.is_some_and(|answer| self.answer.equal(&problem.answer, answer))))
+    ///
+    /// # Errors
+    /// The answer is code, and there is no sandbox to test it in or the sandbox broke.
+    pub async fn grade(&self, problem: &Problem, answer: Option<&str>, sandbox: Option<&Sandbox>) -> Result<f64> {
+        let Some(answer) = answer else { return Ok(0.0) };
+        let is_right = match &problem.tests {
+            Some(tests) => {
+                let sandbox = sandbox.context("expected a sandbox to run tests in, found none")?;
+                tests.pass(&problem.question, answer, sandbox).await?
+            }
+            None => self.answer.equal(&problem.answer, answer),
+        };
+        Ok(f64::from(u8::from(is_right)))
+    }
+}
+
+impl Part {
+    fn choose(&self, problems: Vec<Problem>) -> Result<Vec<Problem>> {
+        let (file, count) = (&self.file, problems.len());
+        let named = self.rows.iter().flatten().chain(&self.except);
+        if let Some(row) = named.copied().find(|&row| row >= count) {
+            bail!("{file}: expected rows 0 to {}, found {row} in the description of a split", count.saturating_sub(1));
+        }
+        let Some(rows) = &self.rows else {
+            let keep = |(row, problem)| (!self.except.contains(&row)).then_some(problem);
+            return Ok(problems.into_iter().enumerate().filter_map(keep).collect());
+        };
+        Ok(rows.iter().filter(|row| !self.except.contains(row)).map(|&row| problems[row].clone()).collect())
     }
 }
 
@@ -141,12 +216,13 @@ mod tests {
         Ok(())
     }
 
-    #[test]
-    fn right_answers_score_one() -> Result<()> {
+    #[tokio::test]
+    async fn right_answers_score_one() -> Result<()> {
         let benchmark = Benchmark::load(ARITHMETIC)?;
         let problem: Problem = serde_json::from_str(r#"{"id": "a", "question": "5 + 5", "answer": "10"}"#)?;
-        let grades = [Some("10"), Some("10.0"), Some("11"), None].map(|answer| benchmark.grade(&problem, answer));
-        assert_eq!(grades, [1.0, 1.0, 0.0, 0.0]);
+        for (answer, score) in [(Some("10"), 1.0), (Some("10.0"), 1.0), (Some("11"), 0.0), (None, 0.0)] {
+            assert_eq!(benchmark.grade(&problem, answer, None).await?, score, "{answer:?}");
+        }
         Ok(())
     }
 }

@@ -1,18 +1,22 @@
 //! Problems and their files: one JSON object a line.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 
+use super::code::Tests;
 use crate::folder::Folder;
 
-/// One question with its reference answer.
+/// One question with its reference answer. The field names of HumanEval are understood too.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Problem {
     /// Unique within a data set; keys the random streams, so it never changes.
+    #[serde(alias = "task_id")]
     pub id: String,
+    #[serde(alias = "prompt")]
     pub question: String,
+    #[serde(alias = "canonical_solution")]
     pub answer: String,
     /// The kind of problem, for tables by kind; the controller never sees it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -20,6 +24,9 @@ pub struct Problem {
     /// Lines of reasoning that the worked solution takes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub steps: Option<u32>,
+    /// What code that answers the question must pass; other answers are compared.
+    #[serde(flatten)]
+    pub tests: Option<Tests>,
 }
 
 /// Reads a file of problems; fields that a [`Problem`] does not have are passed over.
@@ -50,6 +57,37 @@ fn read_line(line: &str) -> Result<Problem> {
         ensure!(!value.trim().is_empty(), "expected a non-empty `{field}`, found \"{value}\"");
     }
     Ok(problem)
+}
+
+/// One line of a file of public tests.
+#[derive(Deserialize)]
+struct PublicTests {
+    problem_id: String,
+    test: Vec<String>,
+}
+
+/// Gives the problems the tests that operators may run, by id; some problems have none.
+pub(super) fn add_public_tests(
+    folder: &Folder,
+    file: &str,
+    without: &BTreeSet<String>,
+    problems: &mut [Problem],
+) -> Result<()> {
+    let mut tests = BTreeMap::new();
+    let text = folder.read_text(file)?;
+    for (number, line) in (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty()) {
+        let line: PublicTests = serde_json::from_str(line)
+            .with_context(|| format!("{folder}/{file}:{number}: expected an object with problem_id and test"))?;
+        if !without.contains(&line.problem_id) {
+            tests.insert(line.problem_id, line.test);
+        }
+    }
+    for problem in problems {
+        if let (Some(tested), Some(public)) = (&mut problem.tests, tests.remove(&problem.id)) {
+            tested.public = public;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use crate::benchmarks::{self, Benchmark};
 use crate::controller::ControllerConfig;
 use crate::device::DeviceChoice;
 use crate::encoder::EncoderChoice;
+use crate::executor::ExecutionConfig;
 use crate::folder::Folder;
 use crate::llm::local;
 use crate::training::TrainingConfig;
@@ -34,6 +35,12 @@ pub struct Settings {
     /// Price list; the built-in one if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prices: Option<PathBuf>,
+    /// The Python that runs programs; `python3` if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub python: Option<PathBuf>,
+    /// Whether programs may run without a sandbox where the machine has none.
+    #[serde(default)]
+    pub allow_unsandboxed: bool,
     pub controller: ControllerConfig,
     pub training: TrainingConfig,
 }
@@ -75,6 +82,8 @@ impl Preset {
             benchmark: None,
             model: None,
             prices: None,
+            python: None,
+            allow_unsandboxed: false,
             controller,
             training,
         }
@@ -108,10 +117,26 @@ pub struct Common {
     #[arg(long, value_name = "FILE", env = "LAMAS_PRICES")]
     #[serde(skip_serializing_if = "Option::is_none")]
     prices: Option<PathBuf>,
+    /// Python 3 for programs that the model writes and for tests of code; default: `python3`
+    #[arg(long, value_name = "PATH", env = "LAMAS_PYTHON")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    python: Option<PathBuf>,
+    /// Run programs that the model writes with your own rights where this machine has no sandbox
+    #[arg(long)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    allow_unsandboxed: bool,
     /// Seed of everything random [default: 0]
     #[arg(long, value_name = "N", env = "LAMAS_SEED")]
     #[serde(skip_serializing_if = "Option::is_none")]
     seed: Option<u64>,
+    /// When operators start: after the layer before, when what they read exists, or one after another
+    #[arg(long, value_name = "SCHEDULE", env = "LAMAS_SCHEDULE", value_parser = ["layered", "dataflow", "sequential"])]
+    #[serde(skip)]
+    schedule: Option<String>,
+    /// Whether the plan compiler leaves out what the answer does not need
+    #[arg(long, value_name = "BOOL", env = "LAMAS_OPTIMIZE")]
+    #[serde(skip)]
+    optimize: Option<bool>,
 }
 
 impl Common {
@@ -120,7 +145,26 @@ impl Common {
     /// # Errors
     /// Names the file and the setting at fault.
     pub fn resolve(&self, preset: Preset) -> Result<Settings> {
+        self.complete(preset, preset.settings())
+    }
+
+    /// As [`Common::resolve`], for a controller that was trained with `configuration`: unless told otherwise, plans run
+    /// as they did then.
+    ///
+    /// # Errors
+    /// Those of [`Common::resolve`].
+    pub fn resolve_for(&self, configuration: &serde_json::Value) -> Result<Settings> {
+        let preset = Preset::default();
         let mut settings = preset.settings();
+        // Checkpoints that were imported know nothing of it.
+        if let Some(execution) = configuration.pointer("/training/execution") {
+            settings.training.execution = ExecutionConfig::deserialize(execution)
+                .context("configuration of the checkpoint, `training.execution`")?;
+        }
+        self.complete(preset, settings)
+    }
+
+    fn complete(&self, preset: Preset, mut settings: Settings) -> Result<Settings> {
         // The reward's weights belong to the benchmark, which the file or a flag may name.
         let benchmark = Benchmark::load(self.merge(&settings)?.benchmark_folder())?;
         let reward = &mut settings.training.reward;
@@ -146,7 +190,14 @@ impl Common {
             std::fs::metadata(path).with_context(|| format!("cannot read `{}`", path.display()))?;
             figment = figment.merge(Toml::file_exact(path));
         }
-        figment.merge(Serialized::defaults(self)).extract().map_err(|error| {
+        figment = figment.merge(Serialized::defaults(self));
+        if let Some(schedule) = &self.schedule {
+            figment = figment.merge(Serialized::default("training.execution.schedule", schedule));
+        }
+        if let Some(optimize) = self.optimize {
+            figment = figment.merge(Serialized::default("training.execution.optimize", optimize));
+        }
+        figment.extract().map_err(|error| {
             let causes: Vec<String> = error.into_iter().map(|cause| cause.to_string()).collect();
             anyhow!("settings: {}", causes.join("; "))
         })

@@ -13,6 +13,7 @@ mod operators;
 mod output;
 mod plans;
 mod progress;
+mod python;
 mod results;
 mod run;
 mod sandbox_child;

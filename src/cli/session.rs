@@ -8,6 +8,7 @@ use candle_core::Device;
 use tokio::runtime::Runtime;
 
 use super::config::Settings;
+use super::python;
 use crate::benchmarks::{self, Benchmark, Problem};
 use crate::encoder::{self, Embeddings, Encoder};
 use crate::evaluation::Objective;
@@ -36,7 +37,7 @@ impl Session {
     pub fn open(settings: &Settings) -> Result<Self> {
         let benchmark = Benchmark::load(settings.benchmark_folder())?;
         let catalogue = Catalogue::load(benchmark.folder(), &benchmark.catalogue)?;
-        Self::with_catalogue(settings, benchmark, catalogue)
+        Self::with_catalogue(settings, benchmark, catalogue, false)
     }
 
     /// As [`Session::open`], with the operators that a checkpoint was trained for.
@@ -46,11 +47,12 @@ impl Session {
     pub fn open_for(settings: &Settings, catalogue: &str, origin: &Path) -> Result<Self> {
         let benchmark = Benchmark::load(settings.benchmark_folder())?;
         let catalogue = Catalogue::parse(catalogue.to_owned(), &format!("{} (catalogue)", origin.display()))?;
-        Self::with_catalogue(settings, benchmark, catalogue)
+        Self::with_catalogue(settings, benchmark, catalogue, true)
     }
 
-    fn with_catalogue(settings: &Settings, benchmark: Benchmark, catalogue: Catalogue) -> Result<Self> {
+    fn with_catalogue(settings: &Settings, benchmark: Benchmark, catalogue: Catalogue, is_fixed: bool) -> Result<Self> {
         let runtime = Runtime::new().context("cannot start the asynchronous runtime")?;
+        let (catalogue, sandbox) = python::equip(&runtime, settings, &benchmark, catalogue, is_fixed)?;
         let (device, remark) = settings.device()?.open()?;
         if let Some(remark) = remark {
             eprintln!("{remark}");
@@ -65,13 +67,11 @@ impl Session {
         };
         let options = local::Options { device: device.clone(), ..local::Options::default() };
         let model = LocalModel::load(&settings.model_folder(), &options)?;
-        let schedule = settings.training.reward.schedule;
-        let objective = Objective {
-            latency_weight: benchmark.reward.latency_weight,
-            cost_weight: benchmark.reward.cost_weight,
-            schedule,
-        };
-        let system = System::new(catalogue, benchmark, Arc::new(Replay::new(model)), &prices, schedule)?;
+        let objective =
+            Objective { latency_weight: benchmark.reward.latency_weight, cost_weight: benchmark.reward.cost_weight };
+        let execution = settings.training.execution;
+        let system =
+            System::new(catalogue, benchmark, Arc::new(Replay::new(model)), &prices, execution)?.with_sandbox(sandbox);
         Ok(Session { runtime, device, encoder, system, objective, concurrency: settings.training.concurrency })
     }
 

@@ -105,6 +105,7 @@ mod tests {
             answer: String::new(),
             kind: None,
             steps: None,
+            tests: None,
         };
         lengths.iter().enumerate().map(problem).collect()
     }

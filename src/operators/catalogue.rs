@@ -11,7 +11,7 @@ use toml::Spanned;
 
 use crate::folder::{Folder, line_of};
 use crate::llm::Sampling;
-use crate::plan::{Kind, OperatorId};
+use crate::plan::{Kind, OperatorId, Signature};
 
 /// What a [`Kind::Test`] operator checks the current solution with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +19,19 @@ use crate::plan::{Kind, OperatorId};
 pub enum Checker {
     /// Every equation in the text is computed exactly.
     Equations,
+    /// The public tests of the question are run on the code; a question that has none is passed over.
+    Tests,
+}
+
+/// What a [`Kind::Program`] operator writes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Language {
+    /// Assignments of integer arithmetic, which the exact evaluator runs.
+    #[default]
+    Arithmetic,
+    /// A program that prints the answer or defines `solution()`, run in the sandbox.
+    Python,
 }
 
 /// One operator of a catalogue.
@@ -51,8 +64,10 @@ pub struct Operator {
     pub rounds: u32,
     #[serde(default)]
     pub checker: Option<Checker>,
-    /// What one run of the built-in evaluator is charged, so that latencies are the same on every machine; where absent,
-    /// its measured time.
+    #[serde(default)]
+    pub language: Language,
+    /// What one run of the evaluator or of Python is charged, so that latencies are the same on every machine; where
+    /// absent, its measured time.
     #[serde(default)]
     pub tool_seconds: Option<f64>,
 }
@@ -74,6 +89,8 @@ const VARIABLES: [&str; 4] = ["question", "solution", "solutions", "feedback"];
 pub struct Catalogue {
     operators: Vec<Operator>,
     prompts: Environment<'static>,
+    /// For each operator, whether its prompt reads solutions.
+    prompts_read: Vec<bool>,
     text: String,
 }
 
@@ -118,8 +135,9 @@ impl Catalogue {
         ensure!(!file.operator.is_empty(), "{origin}: expected at least one `[[operator]]`, found none");
         ensure!(file.operator.len() <= usize::from(u16::MAX), "{origin}: expected at most {} operators", u16::MAX);
         drop(lines);
-        let operators = file.operator.into_iter().map(Spanned::into_inner).collect();
-        Ok(Catalogue { operators, prompts, text })
+        let operators: Vec<Operator> = file.operator.into_iter().map(Spanned::into_inner).collect();
+        let prompts_read = operators.iter().map(|operator| reads_solutions(&prompts, &operator.name)).collect();
+        Ok(Catalogue { operators, prompts, prompts_read, text })
     }
 
     /// The same catalogue, with operators that take another number of samples.
@@ -135,6 +153,32 @@ impl Catalogue {
                 samples;
         }
         Ok(changed)
+    }
+
+    /// Names of the operators that run Python.
+    pub fn needs_python(&self) -> Vec<&str> {
+        self.operators
+            .iter()
+            .filter(|operator| operator.needs_python())
+            .map(|operator| operator.name.as_str())
+            .collect()
+    }
+
+    /// The same catalogue without the operators that run Python; its text lacks them too.
+    ///
+    /// # Errors
+    /// Nothing is left.
+    pub fn without_python(&self, origin: &str) -> Result<Self> {
+        let file: File = toml::from_str(&self.text).map_err(|error| anyhow!("{origin}: {}", error.message()))?;
+        let starts: Vec<usize> = file.operator.iter().map(|operator| operator.span().start).collect();
+        let ends = starts.iter().skip(1).copied().chain([self.text.len()]);
+        let mut text = self.text[..starts.first().copied().unwrap_or_default()].to_owned();
+        for ((operator, &start), end) in file.operator.iter().zip(&starts).zip(ends) {
+            if !operator.get_ref().needs_python() {
+                text.push_str(&self.text[start..end]);
+            }
+        }
+        Self::parse(text, origin)
     }
 
     /// The operators, in the order of the file.
@@ -164,6 +208,22 @@ impl Catalogue {
         self.operators.iter().map(|operator| operator.kind).collect()
     }
 
+    /// What schedules and the plan compiler must know of each operator.
+    pub fn signatures(&self) -> Vec<Signature> {
+        let signature = |(operator, &prompt_reads): (&Operator, &bool)| {
+            let of_kind = Signature::of(operator.kind);
+            let asks_model = operator.prompt.is_some();
+            Signature {
+                reads_solutions: of_kind.reads_solutions || prompt_reads,
+                asks_model,
+                is_deterministic: !asks_model || operator.temperature == 0.0,
+                solutions: of_kind.solutions * operator.samples as usize,
+                ..of_kind
+            }
+        };
+        self.operators.iter().zip(&self.prompts_read).map(signature).collect()
+    }
+
     /// The catalogue as it was written, for checkpoints.
     pub fn text(&self) -> &str {
         &self.text
@@ -177,6 +237,11 @@ impl Catalogue {
 }
 
 impl Operator {
+    /// Whether it runs what was written in Python.
+    pub fn needs_python(&self) -> bool {
+        self.language == Language::Python || self.checker == Some(Checker::Tests)
+    }
+
     /// How the operator's completions are drawn.
     pub fn sampling(&self) -> Sampling {
         let &Operator { temperature, top_p, max_tokens, .. } = self;
@@ -195,6 +260,8 @@ impl Operator {
         ensure!(rounds == 0 || matches!(kind, Kind::Program | Kind::Test), "only `program` and `test` take `rounds`");
         ensure!(rounds <= 16, "expected at most 16 `rounds`, found {rounds}");
         ensure!(self.checker.is_some() == (kind == Kind::Test), "`test` operators, and only those, need a `checker`");
+        let is_program = kind == Kind::Program;
+        ensure!(is_program || self.language == Language::default(), "only `program` operators take a `language`");
         let charge = self.tool_seconds.unwrap_or(0.0);
         ensure!(charge.is_finite() && charge >= 0.0, "expected `tool_seconds` from 0 up, found {charge}");
         let Some(prompt) = &self.prompt else {
@@ -215,6 +282,12 @@ impl Operator {
         );
         Ok(())
     }
+}
+
+/// Whether the prompt of that name reads more than the question.
+fn reads_solutions(prompts: &Environment<'_>, name: &str) -> bool {
+    let variables = prompts.get_template(name).map(|prompt| prompt.undeclared_variables(false));
+    variables.is_ok_and(|variables| variables.contains("solution") || variables.contains("solutions"))
 }
 
 /// The name of the operator whose table holds the byte at `offset`, where the text is TOML enough to tell.
@@ -274,7 +347,7 @@ mod tests {
         check(
             &generator("temprature = 1.0"),
             "c.toml:10: operator `Go`: unknown field `temprature`, expected one of `name`, `kind`, `description`, \
-             `prompt`, `samples`, `temperature`, `top_p`, `max_tokens`, `model`, `rounds`, `checker`, `tool_seconds`",
+             `prompt`, `samples`, `temperature`, `top_p`, `max_tokens`, `model`, `rounds`, `checker`, `language`, `tool_seconds`",
         );
         check(
             &generator("max_tokens = \"many\""),
@@ -312,6 +385,8 @@ mod tests {
         let eight = "Generate GenerateCoT MultiGenerateCoT ScEnsemble Programmer Test SelfRefine EarlyStop";
         assert_eq!(names.join(" "), eight);
         assert_eq!(catalogue.find("Test")?, OperatorId(5));
+        let readers = catalogue.signatures().iter().map(|signature| signature.reads_solutions).collect::<Vec<_>>();
+        assert_eq!(readers, [false, false, false, true, false, true, true, true]);
         assert!(catalogue.find("Tset").is_err_and(|error| error.to_string().contains("EarlyStop), found `Tset`")));
         let material = Material { solution: "1 + 1 = 3", ..Material::default() };
         let prompt = catalogue.render(&catalogue.operators()[6], "what is 1 and 1", material)?;
@@ -326,6 +401,7 @@ mod tests {
         let catalogue = Catalogue::parse(format!("{text}\nmax_tokens = 9"), "c.toml")?;
         let material = Material { solutions: &["one", "two"], ..Material::default() };
         assert_eq!(catalogue.render(&catalogue.operators()[0], "?", material)?, "? 1: one 2: two");
+        assert!(catalogue.signatures()[0].reads_solutions);
         Ok(())
     }
 }

@@ -10,13 +10,13 @@ mod test;
 mod work;
 
 pub use board::{Board, Effect, Solution, vote};
-pub use catalogue::{Catalogue, Checker, Operator};
+pub use catalogue::{Catalogue, Checker, Language, Operator};
 pub use work::Work;
 
-use crate::benchmarks::AnswerForm;
+use crate::benchmarks::{AnswerForm, Tests};
 use crate::llm::{self, LanguageModel, Price};
 use crate::plan::Kind;
-use crate::sandbox::Evaluator;
+use crate::sandbox::{Evaluator, Sandbox};
 
 /// What the operators of one query have in common.
 #[derive(Clone, Copy)]
@@ -25,7 +25,11 @@ pub struct Query<'a> {
     pub catalogue: &'a Catalogue,
     pub model: &'a dyn LanguageModel,
     pub evaluator: &'a Evaluator,
+    /// Where Python runs, if anything needs it.
+    pub sandbox: Option<&'a Sandbox>,
     pub answer: AnswerForm,
+    /// What code that answers the question must pass, if that is known.
+    pub tests: Option<&'a Tests>,
     /// One for each operator of the catalogue.
     pub prices: &'a [Price],
     /// (E3) tokens per second of tool time.

@@ -1,19 +1,36 @@
 //! Program: writes a program and runs it; a program that does not run adds nothing.
 
-use super::catalogue::Material;
+use super::catalogue::{Language, Material};
 use super::{Board, Effect, Solution, Work};
+use crate::benchmarks::AnswerForm;
 use crate::llm;
 use crate::sandbox::Executed;
+
+/// Follows a Python program: one that defines `solution()` need not print.
+const CALL: &str = "
+if callable(globals().get('solution')):
+    _answer = solution()
+    if _answer is not None:
+        print(_answer)
+";
+/// Longest printed answer, in bytes, that is taken for one.
+const LONGEST_ANSWER: usize = 1000;
 
 pub(super) async fn run(work: &mut Work<'_>, board: &Board) -> Result<Effect, llm::Error> {
     let solutions = board.texts();
     let mut feedback = String::new();
     for _ in 0..=work.operator.rounds {
         let material = Material { solution: board.current_text(), solutions: &solutions, feedback: &feedback };
-        let program = work.ask(material).await?;
-        match work.evaluate(|evaluator| evaluator.run(&program)) {
-            Ok(executed) => return Ok(Effect::Append(vec![worded(executed)])),
-            Err(error) => feedback = error.to_string(),
+        let text = work.ask(material).await?;
+        let result = match work.operator.language {
+            Language::Arithmetic => {
+                work.evaluate(|evaluator| evaluator.run(&text)).map(worded).map_err(|error| error.to_string())
+            }
+            Language::Python => python(work, &text).await?,
+        };
+        match result {
+            Ok(solution) => return Ok(Effect::Append(vec![solution])),
+            Err(fault) => feedback = fault,
         }
     }
     Ok(Effect::Keep)
@@ -23,4 +40,24 @@ pub(super) async fn run(work: &mut Work<'_>, board: &Board) -> Result<Effect, ll
 fn worded(Executed { value, mut steps }: Executed) -> Solution {
     steps.push(format!("the answer is {value}"));
     Solution { text: steps.join(" . "), answer: Some(value.to_string()), executed: true }
+}
+
+/// Runs the program of a reply; the last line that it prints is the answer. Otherwise the program with what is wrong with
+/// it.
+async fn python(work: &mut Work<'_>, text: &str) -> Result<Result<Solution, String>, llm::Error> {
+    let Some(program) = AnswerForm::Python.extract(text) else {
+        return Ok(Err("expected a Python program in a code block, found none".to_owned()));
+    };
+    let run = work.run_python(&format!("{program}\n{CALL}"), "").await?;
+    let printed = run.stdout.lines().map(str::trim).rfind(|line| !line.is_empty());
+    let fault = match (run.fault(), printed) {
+        (Some(fault), _) => fault,
+        (None, None) => "the program printed nothing".to_owned(),
+        (None, Some(answer)) if answer.len() > LONGEST_ANSWER => "the program printed no short answer".to_owned(),
+        (None, Some(answer)) => {
+            let text = format!("```python\n{program}\n```\nThe answer is {answer}");
+            return Ok(Ok(Solution { executed: true, ..work.solution(text) }));
+        }
+    };
+    Ok(Err(format!("```python\n{program}\n```\n{fault}")))
 }

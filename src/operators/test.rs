@@ -1,23 +1,60 @@
 //! Test: checks the current solution and repairs it while a check fails.
 
 use super::catalogue::{Checker, Material};
-use super::{Board, Effect, Work};
+use super::{Board, Effect, Solution, Work};
+use crate::benchmarks::Trial;
 use crate::llm;
+
+/// What a check says of a solution.
+enum Verdict {
+    /// Nothing against it.
+    Silent,
+    /// It did what it must: evidence for it.
+    Passed,
+    /// What is wrong with it.
+    Failed(String),
+}
 
 pub(super) async fn run(work: &mut Work<'_>, board: &Board) -> Result<Effect, llm::Error> {
     let solutions = board.texts();
     let mut repaired = None;
+    let mut has_passed = false;
     for _ in 0..work.operator.rounds {
         let solution = repaired.as_deref().unwrap_or(board.current_text());
-        let Some(feedback) = fault(work, solution) else { break };
-        repaired = Some(work.ask(Material { solution, solutions: &solutions, feedback: &feedback }).await?);
+        match check(work, solution).await? {
+            Verdict::Silent => break,
+            Verdict::Passed => {
+                has_passed = true;
+                break;
+            }
+            Verdict::Failed(feedback) => {
+                repaired = Some(work.ask(Material { solution, solutions: &solutions, feedback: &feedback }).await?);
+            }
+        }
     }
-    Ok(repaired.map_or(Effect::Keep, |text| Effect::Append(vec![work.solution(text)])))
+    // A solution that passed is added once more: it has earned a second vote, and wins a tie.
+    let added = repaired.or_else(|| has_passed.then(|| board.current_text().to_owned()));
+    let solution = |text| Solution { executed: has_passed, ..work.solution(text) };
+    Ok(added.map_or(Effect::Keep, |text| Effect::Append(vec![solution(text)])))
 }
 
-/// What is wrong with `solution`, if anything.
-fn fault(work: &mut Work<'_>, solution: &str) -> Option<String> {
-    match work.operator.checker? {
-        Checker::Equations => work.evaluate(|evaluator| evaluator.wrong_equation(solution)),
+async fn check(work: &mut Work<'_>, solution: &str) -> Result<Verdict, llm::Error> {
+    match work.operator.checker {
+        Some(Checker::Equations) => {
+            let fault = work.evaluate(|evaluator| evaluator.wrong_equation(solution));
+            Ok(fault.map_or(Verdict::Silent, Verdict::Failed))
+        }
+        Some(Checker::Tests) => run_tests(work, solution).await,
+        None => Ok(Verdict::Silent),
     }
+}
+
+async fn run_tests(work: &mut Work<'_>, solution: &str) -> Result<Verdict, llm::Error> {
+    let Some(tests) = work.query.tests else { return Ok(Verdict::Silent) };
+    let Some(code) = work.query.answer.extract(solution) else {
+        return Ok(Verdict::Failed("expected Python code in a code block, found none".to_owned()));
+    };
+    let Some(trial) = tests.public_trial(work.query.question, &code) else { return Ok(Verdict::Silent) };
+    let run = work.run_python(Trial::PROGRAM, &trial.input).await?;
+    Ok(trial.fault(&run).map_or(Verdict::Passed, Verdict::Failed))
 }

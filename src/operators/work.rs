@@ -8,7 +8,7 @@ use super::{Operator, Query, Solution};
 use crate::llm::{self, Completion, Message, Request, Role};
 use crate::plan::{Latency, Usage};
 use crate::random;
-use crate::sandbox::Evaluator;
+use crate::sandbox::{Evaluator, Limits, Run};
 
 /// An operator of a plan while it runs.
 pub struct Work<'a> {
@@ -96,11 +96,31 @@ impl<'a> Work<'a> {
     pub(super) fn evaluate<T>(&mut self, tool: impl FnOnce(&Evaluator) -> T) -> T {
         let started = Instant::now();
         let result = tool(self.query.evaluator);
-        let measured = started.elapsed().as_secs_f64();
+        self.charge(started.elapsed().as_secs_f64());
+        result
+    }
+
+    /// Runs a Python program in the sandbox and charges for its time; waiting for a free core is not charged.
+    ///
+    /// # Errors
+    /// There is no sandbox, or it broke. What the program does is no error.
+    pub(super) async fn run_python(&mut self, program: &str, stdin: &str) -> Result<Run, llm::Error> {
+        let name = &self.operator.name;
+        let sandbox = self
+            .query
+            .sandbox
+            .ok_or_else(|| llm::Error::Permanent(format!("expected a sandbox for operator `{name}`, found none")))?;
+        let run = sandbox.run(program, stdin, &Limits::default()).await;
+        let run = run.map_err(|error| llm::Error::Transient(format!("sandbox: {error:#}")))?;
+        self.charge(run.seconds);
+        Ok(run)
+    }
+
+    /// Counts one use of a tool that took `measured` seconds.
+    fn charge(&mut self, measured: f64) {
         let charged = self.operator.tool_seconds.unwrap_or(measured);
         self.tool_seconds += charged;
         self.latency = self.latency.then(Latency { tokens: self.query.gamma * charged, seconds: measured });
-        result
     }
 
     /// What the model wrote, with the final answer found in it.

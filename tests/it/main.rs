@@ -7,11 +7,14 @@ mod encoder;
 mod executor;
 #[cfg(target_os = "linux")]
 mod hostile;
+#[cfg(target_os = "linux")]
+mod humaneval;
 mod local_model;
 mod parity;
 mod report;
 #[cfg(target_os = "linux")]
 mod sandbox;
+mod schedule;
 mod tidy;
 mod tiny_model;
 mod training;

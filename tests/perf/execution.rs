@@ -28,7 +28,7 @@ fn system() -> System {
 fn problem() -> Problem {
     let question =
         "sam has 13 apples and buys 7 more . he gives half of them to ana . how many apples does sam have now ?";
-    Problem { id: "p".into(), question: question.into(), answer: "10".into(), kind: None, steps: None }
+    Problem { id: "p".into(), question: question.into(), answer: "10".into(), kind: None, steps: None, tests: None }
 }
 
 /// 4 layers x 3 operators with every kind but stop; 13 model calls and one run of the evaluator.

@@ -17,8 +17,7 @@ use super::{Confinement, syscalls};
 /// Where the dynamic loader and the libraries are; folders that a machine lacks are passed over.
 const LIBRARIES: [&str; 6] = ["/lib", "/lib64", "/usr/lib", "/usr/lib64", "/nix/store", "/gnu/store"];
 /// What else programs read.
-const SYSTEM: [&str; 5] =
-    ["/etc/ld.so.cache", "/usr/share/zoneinfo", "/dev/zero", "/dev/random", "/dev/urandom"];
+const SYSTEM: [&str; 5] = ["/etc/ld.so.cache", "/usr/share/zoneinfo", "/dev/zero", "/dev/random", "/dev/urandom"];
 /// Files open at once.
 const OPEN_FILES: u64 = 64;
 

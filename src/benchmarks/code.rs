@@ -1,0 +1,176 @@
+//! Code as an answer: found in a text, and judged by running tests. Tasks have the fields of HumanEval.
+
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::random;
+use crate::sandbox::{Limits, Run, Sandbox};
+
+/// What code that answers a question must pass.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Tests {
+    /// The function that is asked for.
+    pub entry_point: String,
+    /// Defines `check(candidate)`, which decides the score; operators never see it.
+    pub test: String,
+    /// Assertions on `candidate` that operators may run.
+    #[serde(skip)]
+    pub public: Vec<String>,
+}
+
+impl Tests {
+    /// Whether `code` answers `question`, by the tests that decide the score.
+    ///
+    /// # Errors
+    /// The sandbox broke. Code that breaks is wrong.
+    pub async fn pass(&self, question: &str, code: &str, sandbox: &Sandbox) -> Result<bool> {
+        let trial = self.trial(question, code, &format!("{}\n\ncheck({})\n", self.test, self.entry_point));
+        let run = sandbox.run(Trial::PROGRAM, &trial.input, &Limits::default()).await?;
+        Ok(trial.fault(&run).is_none())
+    }
+
+    /// A trial of `code` by the public tests; `None` where there are none.
+    pub fn public_trial(&self, question: &str, code: &str) -> Option<Trial> {
+        let tests = format!("candidate = {}\n{}\n", self.entry_point, self.public.join("\n"));
+        (!self.public.is_empty()).then(|| self.trial(question, code, &tests))
+    }
+
+    /// The question stands first: it is code itself, with imports and helpers that the answer may lean on. Code that does
+    /// not define the function is taken for its body.
+    fn trial(&self, question: &str, code: &str, tests: &str) -> Trial {
+        let token = format!("{:016x}", random::key(&[&"tests", &self.entry_point, &code]));
+        let (prompt, solution) =
+            if defines(code, &self.entry_point) { (question, code) } else { ("", &*format!("{question}{code}\n")) };
+        let input = json!({ "prompt": prompt, "solution": solution, "tests": tests, "token": token }).to_string();
+        Trial { input, token }
+    }
+}
+
+/// One run of tests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trial {
+    /// What [`Trial::PROGRAM`] reads on its standard input.
+    pub input: String,
+    token: String,
+}
+
+impl Trial {
+    /// The Python program that runs tests.
+    pub const PROGRAM: &str = include_str!("harness.py");
+
+    /// What went wrong, in words for the author of the code; `None` if all tests passed.
+    pub fn fault(&self, run: &Run) -> Option<String> {
+        let is_through = run.stdout.trim_end().ends_with(&self.token);
+        run.fault().or_else(|| (!is_through).then(|| "the program exited before its tests ended".to_owned()))
+    }
+}
+
+/// Whether some line defines a function of that name.
+fn defines(code: &str, name: &str) -> bool {
+    code.lines().any(|line| {
+        let rest = line.strip_prefix("async ").unwrap_or(line).strip_prefix("def ").map(str::trim_start);
+        rest.and_then(|rest| rest.strip_prefix(name)).is_some_and(|rest| rest.trim_start().starts_with('('))
+    })
+}
+
+/// The Python code of a reply, without spaces at the ends of lines: the fenced blocks that define or import something, or
+/// else the last block, or else what looks like code from its first line on.
+pub(super) fn extract(text: &str) -> Option<String> {
+    let blocks = blocks(text);
+    if blocks.is_empty() {
+        return bare(text);
+    }
+    let defining: Vec<&str> = blocks.iter().copied().filter(|block| block.lines().any(is_definition)).collect();
+    let chosen =
+        if defining.is_empty() { blocks.last().copied().unwrap_or_default().to_owned() } else { defining.join("\n\n") };
+    tidy(&chosen)
+}
+
+/// The contents of fenced blocks that are Python or do not say what they are; a block that is cut short ends with the
+/// text.
+fn blocks(text: &str) -> Vec<&str> {
+    let mut blocks = Vec::new();
+    let mut rest = text;
+    while let Some((_, after)) = rest.split_once("```") {
+        let (language, body) = after.split_once('\n').unwrap_or((after, ""));
+        let (block, next) = body.split_once("```").unwrap_or((body, ""));
+        if matches!(language.trim().to_ascii_lowercase().as_str(), "" | "python" | "python3" | "py") {
+            blocks.push(block);
+        }
+        rest = next;
+    }
+    blocks
+}
+
+/// Code without a fence: from the first definition on, or a whole text that returns something.
+fn bare(text: &str) -> Option<String> {
+    let mut start = 0;
+    for line in text.split_inclusive('\n') {
+        if is_definition(line) {
+            return tidy(&text[start..]);
+        }
+        start += line.len();
+    }
+    let is_body = |line: &str| {
+        line.starts_with([' ', '\t']) && ["return", "yield"].iter().any(|word| line.trim_start().starts_with(word))
+    };
+    text.lines().any(is_body).then(|| tidy(text)).flatten()
+}
+
+fn is_definition(line: &str) -> bool {
+    ["def ", "async def ", "class ", "import ", "from ", "@"].iter().any(|start| line.starts_with(start))
+        && !line.trim_end().ends_with(['.', ','])
+}
+
+/// The code without empty lines around it and without spaces at the ends of lines; indentation stays.
+fn tidy(code: &str) -> Option<String> {
+    let lines: Vec<&str> = code.lines().map(str::trim_end).collect();
+    let code = lines.join("\n");
+    let code = code.trim_matches('\n');
+    (!code.is_empty()).then(|| code.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, code: Option<&str>) {
+        assert_eq!(extract(text).as_deref(), code, "{text}");
+    }
+
+    #[test]
+    fn code_is_found_in_a_reply() {
+        check("Sure:\n```python\ndef f(x):  \n    return x\n```\nDone.", Some("def f(x):\n    return x"));
+        check("```\ndef f(): pass\n```\nUse it:\n```python\nprint(f())\n```", Some("def f(): pass"));
+        check("```py\nimport re\n```\nand\n```python\ndef f(): pass\n```", Some("import re\n\n\ndef f(): pass"));
+        check("```python\nx = 1\nprint(x)\n```", Some("x = 1\nprint(x)"));
+        check("```bash\npip install x\n```\n```python\ndef f(): pass", Some("def f(): pass"));
+        check("Here it is:\ndef f():\n    return 1\n", Some("def f():\n    return 1"));
+        check("    total = 1\n    return total\n", Some("    total = 1\n    return total"));
+        check("I cannot return anything.", None);
+        check("from what I see, there is none.", None);
+        check("```python\n```", None);
+        check("```", None);
+        check("", None);
+    }
+
+    #[test]
+    fn a_body_is_told_from_a_function() {
+        assert!(defines("import re\n\ndef f(x):\n    return x", "f") && defines("def f (x): pass", "f"));
+        assert!(
+            !defines("def ff(x): pass", "f") && !defines("    def f(x): pass", "f") && !defines("return f(x)", "f")
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn extraction_never_panics(text in "\\PC{0,60}", near in "(```|python|\n|def | |return|é){0,20}") {
+            extract(&text);
+            extract(&near);
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! Code as an answer: written, tested, repaired, voted on and graded in the sandbox.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use futures::{StreamExt, stream};
+use lamas::benchmarks::{ARITHMETIC, Benchmark, Problem, Trial};
+use lamas::folder::Folder;
+use lamas::llm::{Price, Prices, Reply, Request, Scripted};
+use lamas::operators::Catalogue;
+use lamas::plan::{Plan, Schedule};
+use lamas::sandbox::{Limits, Sandbox};
+use lamas::system::System;
+
+use super::sandbox::open;
+
+/// The operators of `data/humaneval`, in its order.
+const GENERATE: u16 = 0;
+const COT: u16 = 1;
+const TEST: u16 = 4;
+
+/// One task of our own, in HumanEval's fields.
+const TASK: &str = r#"{"task_id": "Own/0", "prompt": "from math import isqrt\n\n\ndef root(n: int) -> int:\n    \"\"\"The whole part of the root.\n    \"\"\"\n", "entry_point": "root", "canonical_solution": "    return isqrt(n)\n", "test": "def check(candidate):\n    assert candidate(9) == 3\n    assert candidate(10 ** 40) == 10 ** 20\n"}"#;
+const PUBLIC: &str = r#"{"problem_id": "Own/0", "test": ["assert candidate(9) == 3", "assert candidate(8) == 2"]}"#;
+
+fn benchmark() -> Result<(tempfile::TempDir, Benchmark)> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/humaneval");
+    let folder = tempfile::tempdir()?;
+    let description = std::fs::read_to_string(source.join("benchmark.toml"))?;
+    std::fs::write(folder.path().join("benchmark.toml"), description)?;
+    std::fs::write(folder.path().join("catalogue.toml"), std::fs::read_to_string(source.join("catalogue.toml"))?)?;
+    std::fs::write(folder.path().join("HumanEval.jsonl"), TASK)?;
+    std::fs::write(folder.path().join("public_test.jsonl"), PUBLIC)?;
+    let benchmark = Benchmark::load(Folder::Disk(folder.path().to_owned()))?;
+    Ok((folder, benchmark))
+}
+
+fn system(
+    benchmark: Benchmark,
+    catalogue: Catalogue,
+    sandbox: Sandbox,
+    script: impl Fn(&Request) -> String + Send + Sync + 'static,
+) -> Result<System> {
+    let model = Scripted::new("scripted", move |request| Ok(Reply::new(script(request), 10)));
+    let prices = Prices([("scripted".to_owned(), Price::default())].into());
+    let system = System::new(catalogue, benchmark, Arc::new(model), &prices, Schedule::Layered)?;
+    Ok(system.with_sandbox(Some(Arc::new(sandbox))))
+}
+
+fn block(code: &str) -> String {
+    format!("Here it is.\n```python\n{code}\n```\n")
+}
+
+const RIGHT: &str = "def root(n: int) -> int:\n    return isqrt(n)";
+const FLOATING: &str = "def root(n):\n    return int(n ** 0.5)";
+const WRONG: &str = "def root(n):\n    return n // 3 + 1";
+
+#[tokio::test]
+async fn hidden_tests_decide() -> Result<()> {
+    let Some(sandbox) = open().await? else { return Ok(()) };
+    let (_folder, benchmark) = benchmark()?;
+    let problem = &benchmark.problems("all")?[0];
+    assert!(benchmark.problems("train").is_err_and(|error| error.to_string().contains("expected rows 0 to 0")));
+    let check = async |code: Option<&str>, score: f64| -> Result<()> {
+        assert_eq!(benchmark.grade(problem, code, Some(&sandbox)).await?, score, "{code:?}");
+        Ok(())
+    };
+    check(Some(RIGHT), 1.0).await?;
+    check(Some("    return isqrt(n)"), 1.0).await?;
+    check(Some("from __future__ import annotations\ndef root(n): return isqrt(n)"), 1.0).await?;
+    check(Some(&format!("{RIGHT}\n\nif __name__ == '__main__':\n    print(root(int(input())))")), 1.0).await?;
+    check(Some(FLOATING), 0.0).await?;
+    check(Some("def root(n): pass"), 0.0).await?;
+    check(Some("def root(n):"), 0.0).await?;
+    check(Some("def other(n): return isqrt(n)"), 0.0).await?;
+    check(Some("import sys\nsys.exit(0)\ndef root(n): pass"), 0.0).await?;
+    check(Some("import os\nos._exit(0)\ndef root(n): pass"), 0.0).await?;
+    check(None, 0.0).await?;
+    assert!(benchmark.grade(problem, Some(RIGHT), None).await.is_err());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_failing_test_is_told_and_repaired() -> Result<()> {
+    let Some(sandbox) = open().await? else { return Ok(()) };
+    let (_folder, benchmark) = benchmark()?;
+    let catalogue = Catalogue::load(benchmark.folder(), "catalogue.toml")?;
+    let problem = benchmark.problems("all")?.remove(0);
+    let script = |request: &Request| {
+        let prompt = &request.messages[0].content;
+        let is_told = prompt.contains("assert candidate(9) == 3\nAssertionError") && prompt.contains(WRONG);
+        block(if is_told { RIGHT } else { WRONG })
+    };
+    let system = system(benchmark, catalogue, sandbox, script)?;
+    assert_eq!(system.solve(&problem, &Plan::from_indices(&[&[GENERATE]]), 1).await?.score, 0.0);
+    let mended = system.solve(&problem, &Plan::from_indices(&[&[GENERATE], &[TEST]]), 1).await?;
+    let test = &mended.trace.spans[1];
+    assert_eq!((mended.score, test.calls), (1.0, 1));
+    assert!(test.tool_seconds > 0.0 && test.latency.tokens > 10.0 + 49.9 * test.tool_seconds, "{test:?}");
+    // Without a task there are no tests.
+    let answered = system.answer(&problem.question, &Plan::from_indices(&[&[GENERATE], &[TEST]]), 1).await?;
+    assert_eq!((answered.solutions.len(), answered.trace.spans[1].tool_seconds), (1, 0.0));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_solution_that_passed_wins_the_vote() -> Result<()> {
+    let Some(sandbox) = open().await? else { return Ok(()) };
+    let (_folder, benchmark) = benchmark()?;
+    let catalogue = Catalogue::load(benchmark.folder(), "catalogue.toml")?;
+    let problem = benchmark.problems("all")?.remove(0);
+    let script =
+        |request: &Request| block(if request.messages[0].content.contains("step by step") { WRONG } else { RIGHT });
+    let system = system(benchmark, catalogue, sandbox, script)?;
+    let untested = system.solve(&problem, &Plan::from_indices(&[&[GENERATE], &[COT]]), 1).await?;
+    let tested = system.solve(&problem, &Plan::from_indices(&[&[GENERATE], &[TEST], &[COT]]), 1).await?;
+    assert_eq!((untested.score, tested.score, tested.trace.spans[1].calls), (0.0, 1.0, 0));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_programmer_writes_python_and_is_told_what_failed() -> Result<()> {
+    let Some(sandbox) = open().await? else { return Ok(()) };
+    let benchmark = Benchmark::load(ARITHMETIC)?;
+    let catalogue = r#"
+        [[operator]]
+        name = "Programmer"
+        kind = "program"
+        language = "python"
+        description = "Writes a program."
+        prompt = "{{ question }} {{ feedback }}"
+        max_tokens = 99
+        rounds = 2
+        tool_seconds = 0.5
+    "#;
+    let catalogue = Catalogue::parse(catalogue.to_owned(), "catalogue.toml")?;
+    assert_eq!(catalogue.needs_python(), ["Programmer"]);
+    let script = |request: &Request| match &*request.messages[0].content {
+        prompt if prompt.contains("ZeroDivisionError") => block("def solution():\n    return 6 * 7"),
+        prompt if prompt.contains("expected a Python program") => block("print(1 / 0)"),
+        _ => "I would rather not.".to_owned(),
+    };
+    let system = system(benchmark, catalogue, sandbox, script)?;
+    let answered = system.answer("6 * 7 ?", &Plan::from_indices(&[&[0]]), 1).await?;
+    assert_eq!(answered.answer.as_deref(), Some("42"));
+    let (span, solution) = (&answered.trace.spans[0], &answered.solutions[0]);
+    // The first reply held no program: two runs were charged.
+    assert_eq!((span.calls, span.tool_seconds, span.latency.tokens), (3, 1.0, 80.0));
+    assert!(solution.executed && solution.text.contains("return 6 * 7") && solution.text.ends_with("The answer is 42"));
+    Ok(())
+}
+
+#[test]
+fn operators_that_need_python_can_be_left_out() -> Result<()> {
+    let (_folder, benchmark) = benchmark()?;
+    let whole = Catalogue::load(benchmark.folder(), "catalogue.toml")?;
+    assert_eq!(whole.needs_python(), ["Test"]);
+    let rest = whole.without_python("catalogue.toml")?;
+    let names: Vec<_> = rest.operators().iter().map(|operator| operator.name.as_str()).collect();
+    assert_eq!(names.join(" "), "Generate GenerateCoT MultiGenerateCoT ScEnsemble SelfRefine EarlyStop");
+    assert_eq!(Catalogue::parse(rest.text().to_owned(), "again")?.operators(), rest.operators());
+    Ok(())
+}
+
+/// Where the published data sets are, if they are here.
+fn shared() -> Option<PathBuf> {
+    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared");
+    let folder = std::env::var_os("LAMAS_SHARED").map_or_else(beside, PathBuf::from).join("datasets/humaneval");
+    if folder.is_dir() {
+        return Some(folder);
+    }
+    println!("skipped: no {}", folder.display());
+    None
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn published_solutions_pass_and_broken_ones_fail() -> Result<()> {
+    let (Some(folder), Some(sandbox)) = (shared(), open().await?) else { return Ok(()) };
+    let place = tempfile::tempdir()?;
+    for (file, source) in [("HumanEval.jsonl", &folder), ("public_test.jsonl", &folder)] {
+        std::fs::copy(source.join(file), place.path().join(file))?;
+    }
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/humaneval/benchmark.toml");
+    std::fs::copy(own, place.path().join("benchmark.toml"))?;
+    let benchmark = Benchmark::load(Folder::Disk(place.path().to_owned()))?;
+    let (problems, train, test) =
+        (benchmark.problems("all")?, benchmark.problems("train")?, benchmark.problems("test")?);
+    assert_eq!((problems.len(), train.len(), test.len()), (164, 33, 131));
+    assert!(!test.iter().any(|problem| train.contains(problem)));
+    let judge = async |problem: &Problem| -> Result<[bool; 4]> {
+        let (sandbox, tests) = (Some(&sandbox), problem.tests.as_ref().context("no tests")?);
+        let whole = format!("{}{}", problem.question, problem.answer);
+        let right = benchmark.grade(problem, Some(&problem.answer), sandbox).await? == 1.0;
+        let whole = benchmark.grade(problem, Some(&whole), sandbox).await? == 1.0;
+        let broken = benchmark.grade(problem, Some("    pass"), sandbox).await? == 1.0;
+        let public = match tests.public_trial(&problem.question, &problem.answer) {
+            Some(trial) => {
+                let limits = Limits::default();
+                let run = sandbox.context("no sandbox")?.run(Trial::PROGRAM, &trial.input, &limits).await?;
+                trial.fault(&run).is_none()
+            }
+            None => true,
+        };
+        Ok([right, whole, broken, public])
+    };
+    let verdicts: Vec<_> = stream::iter(&problems).map(|problem| judge(problem)).buffered(4).collect().await;
+    let mut faults = Vec::new();
+    for (problem, verdict) in problems.iter().zip(verdicts) {
+        if verdict? != [true, true, false, true] {
+            faults.push(problem.id.clone());
+        }
+    }
+    assert!(faults.is_empty(), "{faults:?}");
+    let tested = problems.iter().filter(|problem| problem.tests.as_ref().is_some_and(|tests| !tests.public.is_empty()));
+    assert_eq!(tested.count(), 159 - 6);
+    Ok(())
+}
