@@ -21,7 +21,7 @@ const COT: u16 = 1;
 const TEST: u16 = 4;
 
 /// One task of our own, in HumanEval's fields.
-const TASK: &str = r#"{"task_id": "Own/0", "prompt": "from math import isqrt\n\n\ndef root(n: int) -> int:\n    \"\"\"The whole part of the root.\n    \"\"\"\n", "entry_point": "root", "canonical_solution": "    return isqrt(n)\n", "test": "def check(candidate):\n    assert candidate(9) == 3\n    assert candidate(10 ** 40) == 10 ** 20\n"}"#;
+const TASK: &str = r#"{"task_id": "Own/0", "prompt": "from math import isqrt\n\n\ndef root(n: int) -> int:\n    \"\"\"The whole part of the root.\n    \"\"\"\n", "entry_point": "root", "canonical_solution": "    return isqrt(n)\n", "test": "def check(candidate):\n    assert candidate(9) == 3\n    assert candidate(10 ** 40 - 1) == 10 ** 20 - 1\n"}"#;
 const PUBLIC: &str = r#"{"problem_id": "Own/0", "test": ["assert candidate(9) == 3", "assert candidate(8) == 2"]}"#;
 
 fn benchmark() -> Result<(tempfile::TempDir, Benchmark)> {
@@ -89,7 +89,7 @@ async fn a_failing_test_is_told_and_repaired() -> Result<()> {
     let problem = benchmark.problems("all")?.remove(0);
     let script = |request: &Request| {
         let prompt = &request.messages[0].content;
-        let is_told = prompt.contains("assert candidate(9) == 3\nAssertionError") && prompt.contains(WRONG);
+        let is_told = ["assert candidate(9) == 3", "AssertionError", WRONG].iter().all(|text| prompt.contains(text));
         block(if is_told { RIGHT } else { WRONG })
     };
     let system = system(benchmark, catalogue, sandbox, script)?;
