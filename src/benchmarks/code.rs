@@ -1,8 +1,8 @@
 //! Code as an answer: found in a text, and judged by running tests. Tasks have the fields of HumanEval.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use crate::random;
 use crate::sandbox::{Limits, Run, Sandbox};
@@ -20,14 +20,22 @@ pub struct Tests {
 }
 
 impl Tests {
-    /// Whether `code` answers `question`, by the tests that decide the score.
+    /// Those of a line of a file of problems, in the fields of HumanEval; `None` where it has no such field.
+    pub(super) fn of(line: &Map<String, Value>) -> Result<Option<Self>> {
+        let has_tests = line.contains_key("entry_point") && line.contains_key("test");
+        let tests =
+            || serde_json::from_value(Value::Object(line.clone())).context("expected text in `entry_point` and `test`");
+        has_tests.then(tests).transpose()
+    }
+
+    /// What the tests that decide the score have against `code` as an answer to `question`; `None` if they pass.
     ///
     /// # Errors
     /// The sandbox broke. Code that breaks is wrong.
-    pub async fn pass(&self, question: &str, code: &str, sandbox: &Sandbox) -> Result<bool> {
+    pub async fn fault(&self, question: &str, code: &str, sandbox: &Sandbox) -> Result<Option<String>> {
         let trial = self.trial(question, code, &format!("{}\n\ncheck({})\n", self.test, self.entry_point));
         let run = sandbox.run(Trial::PROGRAM, &trial.input, &Limits::default()).await?;
-        Ok(trial.fault(&run).is_none())
+        Ok(trial.fault(&run))
     }
 
     /// A trial of `code` by the public tests; `None` where there are none.

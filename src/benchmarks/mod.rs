@@ -3,6 +3,7 @@
 mod answer;
 pub mod arithmetic;
 mod code;
+pub mod code_grading;
 mod problems;
 
 pub use answer::AnswerForm;
@@ -11,11 +12,12 @@ pub use problems::Problem;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::folder::Folder;
 use crate::sandbox::Sandbox;
+use problems::{Fields, Reader, Source};
 
 /// The file of a benchmark folder that describes it.
 const FILE: &str = "benchmark.toml";
@@ -59,28 +61,9 @@ pub struct Benchmark {
     pub catalogue: String,
     pub reward: Weights,
     folder: Folder,
-    splits: BTreeMap<String, Split>,
+    fields: Fields,
+    splits: BTreeMap<String, Source>,
     public_tests: Option<PublicTests>,
-}
-
-/// Where the problems of a split are.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(untagged)]
-enum Split {
-    /// All of a file.
-    File(String),
-    /// The problems at some positions of a file, counted from 0, or at all but some.
-    Part(Part),
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Part {
-    file: String,
-    #[serde(default)]
-    rows: Option<Vec<usize>>,
-    #[serde(default)]
-    except: Vec<usize>,
 }
 
 /// Tests that operators may run, in a file beside the problems.
@@ -101,7 +84,9 @@ struct Description {
     description: String,
     answer: AnswerForm,
     catalogue: String,
-    splits: BTreeMap<String, Split>,
+    #[serde(default)]
+    fields: Fields,
+    splits: BTreeMap<String, Source>,
     #[serde(default)]
     public_tests: Option<PublicTests>,
     reward: Weights,
@@ -113,9 +98,9 @@ impl Benchmark {
     /// # Errors
     /// Names the file and the line at fault.
     pub fn load(folder: Folder) -> Result<Self> {
-        let Description { name, description, answer, catalogue, splits, public_tests, reward } =
+        let Description { name, description, answer, catalogue, fields, splits, public_tests, reward } =
             folder.read_toml(FILE)?;
-        Ok(Benchmark { name, description, answer, catalogue, reward, folder, splits, public_tests })
+        Ok(Benchmark { name, description, answer, catalogue, reward, folder, fields, splits, public_tests })
     }
 
     /// Where the benchmark's files are.
@@ -133,14 +118,12 @@ impl Benchmark {
     /// # Errors
     /// Names the missing split, or the file and the line at fault.
     pub fn problems(&self, split: &str) -> Result<Vec<Problem>> {
-        let split = self.splits.get(split).with_context(|| {
+        let source = self.splits.get(split).with_context(|| {
             let known: Vec<_> = self.splits().collect();
             format!("expected a split of `{}` ({}), found `{split}`", self.name, known.join(", "))
         })?;
-        let mut problems = match split {
-            Split::File(file) => problems::read(&self.folder, file)?,
-            Split::Part(part) => part.choose(problems::read(&self.folder, &part.file)?)?,
-        };
+        let Benchmark { folder, fields, .. } = self;
+        let mut problems = Reader { folder, data: folder, fields }.read(source)?;
         if let Some(PublicTests { file, without }) = &self.public_tests {
             problems::add_public_tests(&self.folder, file, without, &mut problems)?;
         }
@@ -161,26 +144,11 @@ impl Benchmark {
         let is_right = match &problem.tests {
             Some(tests) => {
                 let sandbox = sandbox.context("expected a sandbox to run tests in, found none")?;
-                tests.pass(&problem.question, answer, sandbox).await?
+                tests.fault(&problem.question, answer, sandbox).await?.is_none()
             }
             None => self.answer.equal(&problem.answer, answer),
         };
         Ok(f64::from(u8::from(is_right)))
-    }
-}
-
-impl Part {
-    fn choose(&self, problems: Vec<Problem>) -> Result<Vec<Problem>> {
-        let (file, count) = (&self.file, problems.len());
-        let named = self.rows.iter().flatten().chain(&self.except);
-        if let Some(row) = named.copied().find(|&row| row >= count) {
-            bail!("{file}: expected rows 0 to {}, found {row} in the description of a split", count.saturating_sub(1));
-        }
-        let Some(rows) = &self.rows else {
-            let keep = |(row, problem)| (!self.except.contains(&row)).then_some(problem);
-            return Ok(problems.into_iter().enumerate().filter_map(keep).collect());
-        };
-        Ok(rows.iter().filter(|row| !self.except.contains(row)).map(|&row| problems[row].clone()).collect())
     }
 }
 

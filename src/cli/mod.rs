@@ -5,6 +5,7 @@ mod config;
 mod controllers;
 mod data;
 mod evaluate;
+mod grade;
 mod import;
 mod inspect;
 mod interrupt;
@@ -52,6 +53,8 @@ enum Command {
     Run(run::Args),
     /// Measure every operator by itself: accuracy and tokens by kind and number of steps.
     Operators(operators::Args),
+    /// Grade a file of predictions.
+    Grade(grade::Args),
     /// Print what a checkpoint holds.
     Inspect(inspect::Args),
     /// Turn a published PyTorch state dict (`.pth`) into a checkpoint.
@@ -93,6 +96,7 @@ fn dispatch(cli: Cli) -> Result<()> {
         Command::Baselines(args) => baselines::run(args),
         Command::Run(args) => run::run(args),
         Command::Operators(args) => operators::run(args),
+        Command::Grade(args) => grade::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::Import(args) => import::run(args),
         Command::Data(args) => data::run(args),

@@ -7,10 +7,12 @@ mod generate;
 mod program;
 mod refine;
 mod test;
+mod tools;
 mod work;
 
 pub use board::{Board, Effect, Solution, vote};
-pub use catalogue::{Catalogue, Checker, Language, Operator};
+pub use catalogue::{Catalogue, Operator};
+pub use tools::{Checker, Language};
 pub use work::Work;
 
 use crate::benchmarks::{AnswerForm, Tests};

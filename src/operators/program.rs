@@ -1,7 +1,7 @@
 //! Program: writes a program and runs it; a program that does not run adds nothing.
 
-use super::catalogue::{Language, Material};
-use super::{Board, Effect, Solution, Work};
+use super::catalogue::Material;
+use super::{Board, Effect, Language, Solution, Work};
 use crate::benchmarks::AnswerForm;
 use crate::llm;
 use crate::sandbox::Executed;

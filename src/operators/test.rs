@@ -1,7 +1,7 @@
 //! Test: checks the current solution and repairs it while a check fails.
 
-use super::catalogue::{Checker, Material};
-use super::{Board, Effect, Solution, Work};
+use super::catalogue::Material;
+use super::{Board, Checker, Effect, Solution, Work};
 use crate::benchmarks::Trial;
 use crate::llm;
 

@@ -27,9 +27,9 @@ const PUBLIC: &str = r#"{"problem_id": "Own/0", "test": ["assert candidate(9) ==
 fn benchmark() -> Result<(tempfile::TempDir, Benchmark)> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/humaneval");
     let folder = tempfile::tempdir()?;
-    let description = std::fs::read_to_string(source.join("benchmark.toml"))?;
-    std::fs::write(folder.path().join("benchmark.toml"), description)?;
-    std::fs::write(folder.path().join("catalogue.toml"), std::fs::read_to_string(source.join("catalogue.toml"))?)?;
+    for file in ["benchmark.toml", "catalogue.toml", "train.rows", "test.rows"] {
+        std::fs::copy(source.join(file), folder.path().join(file))?;
+    }
     std::fs::write(folder.path().join("HumanEval.jsonl"), TASK)?;
     std::fs::write(folder.path().join("public_test.jsonl"), PUBLIC)?;
     let benchmark = Benchmark::load(Folder::Disk(folder.path().to_owned()))?;
@@ -61,7 +61,9 @@ async fn hidden_tests_decide() -> Result<()> {
     let Some(sandbox) = open().await? else { return Ok(()) };
     let (_folder, benchmark) = benchmark()?;
     let problem = &benchmark.problems("all")?[0];
-    assert!(benchmark.problems("train").is_err_and(|error| error.to_string().contains("expected rows 0 to 0")));
+    assert!(
+        benchmark.problems("train").is_err_and(|error| format!("{error:#}").contains("expected a row number below 1"))
+    );
     let check = async |code: Option<&str>, score: f64| -> Result<()> {
         assert_eq!(benchmark.grade(problem, code, Some(&sandbox)).await?, score, "{code:?}");
         Ok(())
@@ -163,6 +165,33 @@ fn operators_that_need_python_can_be_left_out() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn files_of_completions_are_graded() -> Result<()> {
+    let place = tempfile::tempdir()?;
+    let tests = place.path().join("tasks.jsonl");
+    std::fs::write(&tests, TASK)?;
+    let grade = |name: &str, completion: &str, arguments: &[&str]| -> Result<String> {
+        let file = place.path().join("answers.jsonl");
+        std::fs::write(&file, serde_json::json!({ "task_id": "Own/0", name: completion }).to_string())?;
+        let mut command = assert_cmd::Command::cargo_bin("lamas")?;
+        let output = command.args(["grade", "humaneval"]).arg(&file).args(arguments).output()?;
+        Ok(String::from_utf8(output.stdout)? + &String::from_utf8(output.stderr)?)
+    };
+    let given = ["--tests", &tests.display().to_string()];
+    let right = grade("completion", "    return isqrt(n)\n", &given)?;
+    if right.contains("no Python") {
+        println!("skipped: {right}");
+        return Ok(());
+    }
+    assert_eq!(right, "1: right: Own/0\naccuracy 100.0 %: 1 of 1 right\n");
+    assert_eq!(grade("pred", &block(RIGHT), &given)?, right);
+    let wrong = grade("text", WRONG, &given)?;
+    assert_eq!(wrong, "1: wrong: Own/0: AssertionError\naccuracy 0.0 %: 0 of 1 right\n");
+    assert!(grade("text", WRONG, &["--tests", given[1], "--json"])?.contains(r#""correct":false"#));
+    assert!(grade("completion", RIGHT, &[])?.contains("no task `Own/0`; hint"));
+    Ok(())
+}
+
 /// Where the published data sets are, if they are here.
 fn shared() -> Option<PathBuf> {
     let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared");
@@ -177,22 +206,17 @@ fn shared() -> Option<PathBuf> {
 #[tokio::test(flavor = "multi_thread")]
 async fn published_solutions_pass_and_broken_ones_fail() -> Result<()> {
     let (Some(folder), Some(sandbox)) = (shared(), open().await?) else { return Ok(()) };
-    let place = tempfile::tempdir()?;
-    for (file, source) in [("HumanEval.jsonl", &folder), ("public_test.jsonl", &folder)] {
-        std::fs::copy(source.join(file), place.path().join(file))?;
+    let (place, benchmark) = benchmark()?;
+    for file in ["HumanEval.jsonl", "public_test.jsonl"] {
+        std::fs::copy(folder.join(file), place.path().join(file))?;
     }
-    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/humaneval/benchmark.toml");
-    std::fs::copy(own, place.path().join("benchmark.toml"))?;
-    let benchmark = Benchmark::load(Folder::Disk(place.path().to_owned()))?;
     let (problems, train, test) =
         (benchmark.problems("all")?, benchmark.problems("train")?, benchmark.problems("test")?);
     assert_eq!((problems.len(), train.len(), test.len()), (164, 33, 131));
     assert!(!test.iter().any(|problem| train.contains(problem)));
-    let judge = async |problem: &Problem| -> Result<[bool; 4]> {
+    let judge = async |problem: &Problem| -> Result<[bool; 3]> {
         let (sandbox, tests) = (Some(&sandbox), problem.tests.as_ref().context("no tests")?);
-        let whole = format!("{}{}", problem.question, problem.answer);
         let right = benchmark.grade(problem, Some(&problem.answer), sandbox).await? == 1.0;
-        let whole = benchmark.grade(problem, Some(&whole), sandbox).await? == 1.0;
         let broken = benchmark.grade(problem, Some("    pass"), sandbox).await? == 1.0;
         let public = match tests.public_trial(&problem.question, &problem.answer) {
             Some(trial) => {
@@ -202,12 +226,12 @@ async fn published_solutions_pass_and_broken_ones_fail() -> Result<()> {
             }
             None => true,
         };
-        Ok([right, whole, broken, public])
+        Ok([right, broken, public])
     };
     let verdicts: Vec<_> = stream::iter(&problems).map(|problem| judge(problem)).buffered(4).collect().await;
     let mut faults = Vec::new();
     for (problem, verdict) in problems.iter().zip(verdicts) {
-        if verdict? != [true, true, false, true] {
+        if verdict? != [true, false, true] {
             faults.push(problem.id.clone());
         }
     }

@@ -77,6 +77,8 @@ pub(super) fn filter() -> Result<BpfProgram> {
     let any_of = |values: &mut dyn Iterator<Item = u64>| values.map(|value| when(1, SeccompCmpOp::Eq, value)).collect();
     let commands: Result<_> = any_of(&mut FILE_COMMANDS.iter().map(|&command| u64::from(command.unsigned_abs())));
     rules.insert(libc::SYS_fcntl, commands?);
+    // A request is an `int` in some C libraries.
+    #[allow(clippy::unnecessary_cast)]
     let requests: Result<_> = any_of(&mut DEVICE_REQUESTS.iter().map(|&request| request as u64));
     rules.insert(libc::SYS_ioctl, requests?);
     // Reading a limit, not setting one.
