@@ -84,7 +84,9 @@ const SCHEDULES: [Schedule; 3] = [Schedule::Sequential, Schedule::Layered, Sched
 
 /// For each schedule, as drawn and by the plan compiler.
 static SYSTEMS: LazyLock<[[System; 2]; 3]> = LazyLock::new(|| {
-    SCHEDULES.map(|schedule| [false, true].map(|optimize| system(ExecutionConfig { schedule, optimize })))
+    SCHEDULES.map(|schedule| {
+        [false, true].map(|optimize| system(ExecutionConfig { schedule, optimize, ..ExecutionConfig::default() }))
+    })
 });
 
 /// What came of a plan and the seconds that it took.
