@@ -10,10 +10,10 @@ mod test;
 mod tools;
 mod work;
 
-pub use board::{Board, Effect, Solution, vote};
+pub use board::{Ballot, Board, Effect, Solution, is_settled, vote};
 pub use catalogue::{Catalogue, Operator};
 pub use tools::{Checker, Language};
-pub use work::Work;
+pub use work::{Spent, Work};
 
 use crate::benchmarks::{AnswerForm, Tests};
 use crate::llm::{self, LanguageModel, Price};

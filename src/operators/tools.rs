@@ -4,8 +4,9 @@ use anyhow::{Result, anyhow};
 use serde::{Deserialize, Serialize};
 
 use super::catalogue::{Catalogue, File, Operator};
+use crate::plan::Kind;
 
-/// What a [`Kind::Test`](crate::plan::Kind::Test) operator checks the current solution with.
+/// What a [`Kind::Test`] operator checks the current solution with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Checker {
@@ -15,7 +16,7 @@ pub enum Checker {
     Tests,
 }
 
-/// What a [`Kind::Program`](crate::plan::Kind::Program) operator writes.
+/// What a [`Kind::Program`] operator writes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Language {
@@ -27,6 +28,11 @@ pub enum Language {
 }
 
 impl Operator {
+    /// Whether what it adds may have been run.
+    pub fn executes(&self) -> bool {
+        self.kind == Kind::Program || self.checker == Some(Checker::Tests)
+    }
+
     /// Whether it runs what was written in Python.
     pub fn needs_python(&self) -> bool {
         self.language == Language::Python || self.checker == Some(Checker::Tests)
