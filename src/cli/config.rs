@@ -9,6 +9,7 @@ use figment::providers::{Format, Serialized, Toml};
 use figment::value::Value;
 use serde::{Deserialize, Serialize};
 
+use super::python;
 use crate::benchmarks::{self, Benchmark};
 use crate::controller::ControllerConfig;
 use crate::device::DeviceChoice;
@@ -118,14 +119,9 @@ pub struct Common {
     #[arg(long, value_name = "FILE", env = "LAMAS_PRICES")]
     #[serde(skip_serializing_if = "Option::is_none")]
     prices: Option<PathBuf>,
-    /// Python 3 for programs that the model writes and for tests of code; default: `python3`
-    #[arg(long, value_name = "PATH", env = "LAMAS_PYTHON")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    python: Option<PathBuf>,
-    /// Run programs that the model writes with your own rights where this machine has no sandbox
-    #[arg(long)]
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    allow_unsandboxed: bool,
+    #[command(flatten)]
+    #[serde(flatten)]
+    python: python::Flags,
     /// Seed of everything random [default: 0]
     #[arg(long, value_name = "N", env = "LAMAS_SEED")]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 
-use super::config::{Common, Preset};
 use super::python;
 use crate::benchmarks::code_grading::{self, Verdict};
 
@@ -23,7 +22,7 @@ pub struct Args {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    common: Common,
+    python: python::Flags,
 }
 
 /// Benchmarks whose answers can be graded by themselves.
@@ -47,9 +46,8 @@ pub fn run(args: Args) -> Result<()> {
         None => Default::default(),
     };
     let (text, origin) = read(&args.file)?;
-    let settings = args.common.resolve(Preset::default())?;
     let runtime = tokio::runtime::Runtime::new().context("cannot start the asynchronous runtime")?;
-    let sandbox = python::open(&runtime, &settings)?;
+    let sandbox = python::open(&runtime, &args.python)?;
     let verdicts = runtime.block_on(code_grading::grade(&text, &origin, &tasks, &sandbox))?;
     ensure!(!verdicts.is_empty(), "{origin}: expected at least one line, found none");
     match print(&verdicts, args.json) {

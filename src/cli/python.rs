@@ -1,8 +1,10 @@
 //! The sandbox for Python, opened where something needs it.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use serde::Serialize;
 use tokio::runtime::Runtime;
 
 use super::config::Settings;
@@ -10,11 +12,17 @@ use crate::benchmarks::Benchmark;
 use crate::operators::Catalogue;
 use crate::sandbox::{OpenError, Options, Sandbox};
 
-impl Settings {
-    /// How programs are run.
-    pub fn sandbox(&self) -> Options {
-        Options { python: self.python.clone(), helper: None, allow_unsandboxed: self.allow_unsandboxed }
-    }
+/// Flags of all commands that may run Python.
+#[derive(Clone, Debug, Default, Serialize, clap::Args)]
+pub struct Flags {
+    /// Python 3 for programs that the model writes and for tests of code; default: `python3`
+    #[arg(long, value_name = "PATH", env = "LAMAS_PYTHON")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub python: Option<PathBuf>,
+    /// Run programs that the model writes with your own rights where this machine has no sandbox
+    #[arg(long)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub allow_unsandboxed: bool,
 }
 
 /// Opens the sandbox if an operator or the grading needs it. Without Python the operators that need it are left out, and
@@ -33,7 +41,8 @@ pub fn equip(
     if needing.is_empty() && !benchmark.needs_python() {
         return Ok((catalogue, None));
     }
-    match open(runtime, settings) {
+    let Settings { python, allow_unsandboxed, .. } = settings;
+    match open(runtime, &Flags { python: python.clone(), allow_unsandboxed: *allow_unsandboxed }) {
         Ok(sandbox) => Ok((catalogue, Some(Arc::new(sandbox)))),
         Err(error @ OpenError::NoPython(_)) if !is_fixed && !benchmark.needs_python() => {
             eprintln!("operators left out of the catalogue: {needing} ({error})");
@@ -51,8 +60,9 @@ pub fn equip(
 ///
 /// # Errors
 /// See [`OpenError`].
-pub fn open(runtime: &Runtime, settings: &Settings) -> Result<Sandbox, OpenError> {
-    let sandbox = runtime.block_on(Sandbox::open(&settings.sandbox()))?;
+pub fn open(runtime: &Runtime, flags: &Flags) -> Result<Sandbox, OpenError> {
+    let Flags { python, allow_unsandboxed } = flags.clone();
+    let sandbox = runtime.block_on(Sandbox::open(&Options { python, helper: None, allow_unsandboxed }))?;
     if !sandbox.is_confined() {
         eprintln!("warning: programs that the model writes run without a sandbox, with your rights");
     }

@@ -166,6 +166,37 @@ fn operators_that_need_python_can_be_left_out() -> Result<()> {
 }
 
 #[test]
+fn a_machine_without_python_is_told() -> Result<()> {
+    let (folder, _) = benchmark()?;
+    let run = |benchmark: &Path| -> Result<String> {
+        let mut command = assert_cmd::Command::cargo_bin("lamas")?;
+        command.args([
+            "run",
+            "?",
+            "--plan",
+            "Nobody",
+            "--device",
+            "cpu",
+            "--python",
+            "/no/such/python3",
+            "--benchmark",
+        ]);
+        Ok(String::from_utf8_lossy(&command.arg(benchmark).assert().code(1).get_output().stderr).into_owned())
+    };
+    let graded = run(folder.path())?;
+    assert!(graded.contains("graded by running Python: no Python: `/no/such/python3`"), "{graded}");
+    let place = tempfile::tempdir()?;
+    let catalogue =
+        ARITHMETIC.read_text("catalogue.toml")?.replace("\"program\"", "\"program\"\nlanguage = \"python\"");
+    std::fs::write(place.path().join("benchmark.toml"), ARITHMETIC.read_text("benchmark.toml")?)?;
+    std::fs::write(place.path().join("catalogue.toml"), catalogue)?;
+    let reduced = run(place.path())?;
+    assert!(reduced.contains("operators left out of the catalogue: Programmer (no Python"), "{reduced}");
+    assert!(reduced.contains("(Generate, GenerateCoT, MultiGenerateCoT, ScEnsemble, Test,"), "{reduced}");
+    Ok(())
+}
+
+#[test]
 fn files_of_completions_are_graded() -> Result<()> {
     let place = tempfile::tempdir()?;
     let tests = place.path().join("tasks.jsonl");
