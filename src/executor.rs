@@ -26,6 +26,13 @@ pub enum ExecuteError {
     Dependencies { choices: usize },
 }
 
+impl ExecuteError {
+    /// Whether the query was given up only because there is no more to spend.
+    pub fn is_capped(&self) -> bool {
+        matches!(self, ExecuteError::Model { error: llm::Error::Capped(_), .. })
+    }
+}
+
 /// Runs `plan`: an operator starts when all that it waits for have ended, and reads what those and the ones before
 /// them left.
 ///
@@ -102,9 +109,10 @@ impl Choice<'_> {
     }
 
     fn span(&self, query: &Query<'_>, work: &Work<'_>, started: f64, outcome: Outcome) -> Span {
-        let &Work { calls, usage, tool_seconds, latency, .. } = work;
+        let &Work { calls, retries, usage, tool_seconds, latency, queued, .. } = work;
         let cost = query.prices.get(self.id.index()).map_or(0.0, |price| price.cost(usage));
-        Span { layer: self.layer, operator: self.id, calls, usage, cost, tool_seconds, latency, started, outcome }
+        let (layer, operator) = (self.layer, self.id);
+        Span { layer, operator, calls, retries, usage, cost, tool_seconds, latency, queued, started, outcome }
     }
 }
 

@@ -18,18 +18,22 @@ pub struct Work<'a> {
     occurrence: usize,
     /// Model calls made.
     pub calls: u32,
+    /// Requests that were sent again, beyond one for each call.
+    pub retries: u32,
     pub usage: Usage,
     /// Seconds charged for tools.
     pub tool_seconds: f64,
     /// (E3) Calls side by side count once, calls one after another add up.
     pub latency: Latency,
+    /// Seconds that the calls waited to be served.
+    pub queued: f64,
 }
 
 impl<'a> Work<'a> {
     /// Nothing done yet.
     pub fn new(query: &'a Query<'a>, operator: &'a Operator, occurrence: usize) -> Self {
         let (usage, latency) = Default::default();
-        Work { query, operator, occurrence, calls: 0, usage, tool_seconds: 0.0, latency }
+        Work { query, operator, occurrence, calls: 0, retries: 0, usage, tool_seconds: 0.0, latency, queued: 0.0 }
     }
 
     /// Asks the model once.
@@ -72,22 +76,28 @@ impl<'a> Work<'a> {
 
     fn count(&mut self, results: Vec<Result<Completion, llm::Error>>, waited: f64) -> Result<Vec<String>, llm::Error> {
         let mut slowest = Latency::default();
+        // To the end of the slowest call, with what it waited.
+        let mut served = 0.0_f64;
         let mut texts = Vec::with_capacity(results.len());
         let mut failure = None;
         for result in results {
             slowest = slowest.beside(match result {
-                Ok(completion) => {
-                    self.usage += completion.usage;
-                    texts.push(completion.text);
-                    Latency { tokens: completion.usage.completion_tokens as f64, seconds: completion.timing.total }
+                Ok(Completion { text, usage, timing, .. }) => {
+                    self.usage += usage;
+                    self.retries += timing.retries;
+                    served = served.max(timing.queued + timing.total);
+                    texts.push(text);
+                    Latency { tokens: usage.completion_tokens as f64, seconds: timing.total }
                 }
                 // The published code counts no time for calls that fail; they delay the plan all the same.
                 Err(error) => {
+                    self.retries += error.retries();
                     failure.get_or_insert(error);
                     Latency { tokens: 0.0, seconds: waited }
                 }
             });
         }
+        self.queued += (served - slowest.seconds).max(0.0);
         self.latency = self.latency.then(slowest);
         failure.map_or(Ok(texts), Err)
     }
