@@ -27,9 +27,12 @@ pub enum ExecuteError {
 }
 
 impl ExecuteError {
-    /// Whether the query was given up only because there is no more to spend.
-    pub fn is_capped(&self) -> bool {
-        matches!(self, ExecuteError::Model { error: llm::Error::Capped(_), .. })
+    /// The cap that was met, if the query was given up only because there is no more to spend.
+    pub fn cap(&self) -> Option<&str> {
+        match self {
+            ExecuteError::Model { error: llm::Error::Capped(cap), .. } => Some(cap),
+            _ => None,
+        }
     }
 }
 

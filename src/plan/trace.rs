@@ -130,6 +130,14 @@ impl Trace {
         self.spans.iter().map(|span| span.tool_seconds).sum()
     }
 
+    /// Why an operator failed, if one did.
+    pub fn failure(&self) -> Option<&str> {
+        self.spans.iter().find_map(|span| match &span.outcome {
+            Outcome::Failed(reason) => Some(reason.as_str()),
+            Outcome::Done | Outcome::Cancelled => None,
+        })
+    }
+
     /// Durations of the spans in tokens (E3).
     pub fn tokens(&self) -> Vec<f64> {
         self.spans.iter().map(|span| span.latency.tokens).collect()

@@ -12,6 +12,7 @@ use super::state::{Best, Position, State};
 use super::{Experience, Learner, TrainingConfig};
 use crate::checkpoint::{Checkpoint, Provenance, write_atomic};
 use crate::controller::{Controller, Policy};
+use crate::executor::ExecuteError;
 use crate::random;
 use crate::system::Episode;
 
@@ -56,15 +57,18 @@ pub struct Trained {
     pub checkpoint: Option<Checkpoint>,
     /// One record per pass.
     pub history: Vec<EpochMetrics>,
-    /// False when cancelled.
+    /// False when cancelled or capped.
     pub finished: bool,
+    /// Why there is no more to spend, if that stopped it.
+    pub capped: Option<String>,
 }
 
 /// Trains a controller.
 ///
 /// # Errors
-/// A setting out of range, a folder that cannot be written, a state of another run, a batch in which every query
-/// failed, or a loss that is no longer finite. What was saved before stays and can be resumed from.
+/// A setting out of range, a folder that cannot be written, a state of another run, a model that refuses requests for
+/// good, a batch in which every query failed, or a loss that is no longer finite. What was saved before stays and can be
+/// resumed from.
 pub async fn train(setup: Setup<'_>, notify: &mut (dyn FnMut(Event<'_>) + Send)) -> Result<Trained> {
     let mut run = Run::start(setup)?;
     if run.state.position != Position::default() {
@@ -78,9 +82,12 @@ pub async fn train(setup: Setup<'_>, notify: &mut (dyn FnMut(Event<'_>) + Send))
         let count = batches.len();
         for (batch, problems) in batches.enumerate().skip(run.state.position.batch) {
             if run.is_cancelled() {
-                return run.stop();
+                return run.stop(None);
             }
-            let episodes = run.draw_episodes(epoch, problems).await?;
+            let episodes = match run.draw_episodes(epoch, problems).await? {
+                Batch::Whole(episodes) => episodes,
+                Batch::Capped(why) => return run.stop(Some(why)),
+            };
             run.learn(&episodes)?;
             let episodes: Vec<Episode> = episodes.into_iter().map(|(_, episode)| episode).collect();
             let pass = run.state.position.pass.tally.summary();
@@ -91,16 +98,27 @@ pub async fn train(setup: Setup<'_>, notify: &mut (dyn FnMut(Event<'_>) + Send))
             }
         }
         if run.is_cancelled() {
-            return run.stop();
+            return run.stop(None);
         }
-        let validation = run.finish_pass().await?;
+        let validation = match run.finish_pass().await? {
+            Batch::Whole(episodes) => episodes.into_iter().map(|(_, episode)| episode).collect::<Vec<_>>(),
+            Batch::Capped(why) => return run.stop(Some(why)),
+        };
         run.save()?;
         run.publish()?;
         if let Some(metrics) = run.state.position.history.last() {
             notify(Event::Epoch { metrics, validation: &validation });
         }
     }
-    Ok(run.into_trained(true))
+    Ok(run.into_trained(true, None))
+}
+
+/// What came of the queries of a batch, or of the validation.
+enum Batch {
+    /// The episodes with the positions of their problems; queries that failed are left out.
+    Whole(Vec<(usize, Episode)>),
+    /// There is no more to spend: nothing is learned from a part, so that a resumed run is the same run.
+    Capped(String),
 }
 
 struct Run<'a> {
@@ -150,9 +168,9 @@ impl<'a> Run<'a> {
         self.cancelled.load(Ordering::Relaxed)
     }
 
-    fn stop(self) -> Result<Trained> {
+    fn stop(self, capped: Option<String>) -> Result<Trained> {
         self.save()?;
-        Ok(self.into_trained(false))
+        Ok(self.into_trained(false, capped))
     }
 
     fn shuffled(&self, epoch: u32) -> Vec<usize> {
@@ -162,7 +180,7 @@ impl<'a> Run<'a> {
     }
 
     /// Draws plans for `problems` and runs them; failed queries are counted and left out.
-    async fn draw_episodes(&mut self, epoch: u32, problems: &[usize]) -> Result<Vec<(usize, Episode)>> {
+    async fn draw_episodes(&mut self, epoch: u32, problems: &[usize]) -> Result<Batch> {
         let policy = Policy::new(&self.learner.controller)?;
         let mut attempts = Vec::with_capacity(problems.len() * self.config.samples as usize);
         for &problem in problems {
@@ -176,9 +194,11 @@ impl<'a> Run<'a> {
         }
         let outcomes = self.train.solve_all(attempts, self.config.concurrency).await;
         let mut tally = self.state.position.pass.tally.clone();
-        let episodes = self.settle(outcomes, &mut tally)?;
-        self.state.position.pass.tally = tally;
-        Ok(episodes)
+        let batch = self.settle(outcomes, &mut tally)?;
+        if let Batch::Whole(_) = batch {
+            self.state.position.pass.tally = tally;
+        }
+        Ok(batch)
     }
 
     fn learn(&mut self, episodes: &[(usize, Episode)]) -> Result<()> {
@@ -191,7 +211,7 @@ impl<'a> Run<'a> {
     }
 
     /// Validates greedily, writes the record of the pass and keeps the weights if they are the best so far.
-    async fn finish_pass(&mut self) -> Result<Vec<Episode>> {
+    async fn finish_pass(&mut self) -> Result<Batch> {
         let policy = Policy::new(&self.learner.controller)?;
         let plans: Vec<_> = self.validation.queries.iter().map(|query| policy.greedy(query)).collect();
         let probabilities = mean_probabilities(&policy, self.validation.queries, &plans);
@@ -199,7 +219,10 @@ impl<'a> Run<'a> {
         let attempts = plans.into_iter().enumerate().map(attempt).collect();
         let outcomes = self.validation.solve_all(attempts, self.config.concurrency).await;
         let mut tally = Tally::default();
-        let episodes = self.settle(outcomes, &mut tally)?;
+        let episodes = match self.settle(outcomes, &mut tally)? {
+            Batch::Whole(episodes) => episodes,
+            capped @ Batch::Capped(_) => return Ok(capped),
+        };
 
         let position = &mut self.state.position;
         let pass = std::mem::take(&mut position.pass);
@@ -226,11 +249,12 @@ impl<'a> Run<'a> {
             gradient_norm: mean(pass.gradient_norm),
             probabilities,
         });
-        Ok(episodes.into_iter().map(|(_, episode)| episode).collect())
+        Ok(Batch::Whole(episodes))
     }
 
-    /// Keeps the episodes and counts the failures; saves the run and gives up when there is nothing but failures.
-    fn settle(&self, outcomes: Vec<(usize, Result<Episode>)>, tally: &mut Tally) -> Result<Vec<(usize, Episode)>> {
+    /// Keeps the episodes and counts the failures; saves the run and gives up when there is nothing but failures, or one
+    /// that would meet every query alike.
+    fn settle(&self, outcomes: Vec<(usize, Result<Episode>)>, tally: &mut Tally) -> Result<Batch> {
         let mut episodes = Vec::with_capacity(outcomes.len());
         let mut last_failure = None;
         for (problem, outcome) in outcomes {
@@ -240,6 +264,14 @@ impl<'a> Run<'a> {
                     episodes.push((problem, episode));
                 }
                 Err(failure) => {
+                    let error = failure.downcast_ref::<ExecuteError>();
+                    if let Some(cap) = error.and_then(ExecuteError::cap) {
+                        return Ok(Batch::Capped(cap.to_owned()));
+                    }
+                    if error.is_some() {
+                        self.save()?;
+                        return Err(failure.context("training stopped; hint: resume when the cause is gone"));
+                    }
                     tally.add_failure();
                     last_failure = Some(failure);
                 }
@@ -250,7 +282,7 @@ impl<'a> Run<'a> {
                 self.save()?;
                 Err(failure.context("every query of a batch failed; hint: resume when the cause is gone"))
             }
-            _ => Ok(episodes),
+            _ => Ok(Batch::Whole(episodes)),
         }
     }
 
@@ -282,8 +314,8 @@ impl<'a> Run<'a> {
         })
     }
 
-    fn into_trained(self, finished: bool) -> Trained {
-        Trained { checkpoint: self.checkpoint(), history: self.state.position.history, finished }
+    fn into_trained(self, finished: bool, capped: Option<String>) -> Trained {
+        Trained { checkpoint: self.checkpoint(), history: self.state.position.history, finished, capped }
     }
 }
 

@@ -40,7 +40,8 @@ impl Answer {
         if kind.starts_with("text/event-stream") {
             self.read_events(response, stall).await?;
         } else {
-            let body = response.text().await.map_err(|error| Failure::transient(format!("cut answer: {}", told(error))))?;
+            let body =
+                response.text().await.map_err(|error| Failure::transient(format!("cut answer: {}", told(error))))?;
             self.take(&body)?;
             self.last_token = Some(Instant::now());
         }
@@ -79,15 +80,11 @@ impl Answer {
             return Err(Failure::within(&fault));
         }
         let piece: Piece = serde_json::from_value(value).map_err(garbage)?;
-        // A later piece that counts less is a server's running total that was reset.
         self.usage = piece.usage.and_then(wire::Counted::usage).or(self.usage);
-        let Some(choice) = piece.choices.into_iter().next() else { return Ok(()) };
+        let Some(mut choice) = piece.choices.into_iter().next() else { return Ok(()) };
         self.chosen = true;
-        let part = choice.message;
-        let content = part.as_ref().and_then(|part| part.content.as_deref()).unwrap_or_default();
-        let thought = part.as_ref().and_then(|part| part.reasoning_content.as_deref()).unwrap_or_default();
-        let finished = choice.finish_reason.is_some();
-        if finished || !content.is_empty() || !thought.is_empty() {
+        let part = choice.part();
+        if part.has_token() || choice.finish_reason.is_some() {
             let now = Instant::now();
             self.first_token.get_or_insert(now);
             // The piece that only says how the answer ended comes right after the last token.
@@ -95,7 +92,7 @@ impl Answer {
                 self.last_token = Some(now);
             }
         }
-        self.text.push_str(content);
+        self.text.push_str(part.text());
         self.finish = self.finish.or(choice.finish_reason.as_deref().map(wire::finish));
         Ok(())
     }

@@ -126,14 +126,18 @@ impl EndpointConfig {
 /// Not the URL of a web server, or one that carries a secret, which settings files would keep.
 fn base_url(text: &str) -> Result<Url> {
     // The text itself may hold a password: errors do not repeat it.
-    let mut url = Url::parse(text.trim_end_matches('/')).context("endpoint: expected a URL such as `http://host/v1`")?;
+    let mut url =
+        Url::parse(text.trim_end_matches('/')).context("endpoint: expected a URL such as `http://host/v1`")?;
     ensure!(
         matches!(url.scheme(), "http" | "https") && url.has_host(),
         "endpoint: expected a URL that begins with `http://` or `https://`, found `{}:`",
         url.scheme()
     );
     if !url.username().is_empty() || url.password().is_some() || url.query().is_some() {
-        bail!("endpoint: expected a URL without user name, password or query; hint: a key belongs in {}", KEY_VARIABLES[1]);
+        bail!(
+            "endpoint: expected a URL without user name, password or query; hint: a key belongs in {}",
+            KEY_VARIABLES[1]
+        );
     }
     if url.path() == "/" {
         url.set_path("/v1");

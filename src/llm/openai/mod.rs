@@ -81,7 +81,8 @@ impl OpenAi {
         if matches!(base.host_str(), Some("localhost" | "127.0.0.1" | "[::1]")) {
             builder = builder.no_proxy();
         }
-        let client = builder.build().map_err(|error| anyhow::anyhow!("cannot start the network client: {}", told(error)))?;
+        let client =
+            builder.build().map_err(|error| anyhow::anyhow!("cannot start the network client: {}", told(error)))?;
         let base = base.as_str().trim_end_matches('/').to_owned();
         Ok(OpenAi {
             id: format!("{model}@{base}"),
@@ -122,7 +123,8 @@ impl OpenAi {
         let estimated = Usage { estimated_tokens: estimated.tokens(), ..estimated };
         if let Err(failure) = outcome {
             let lost = if answer.refused { Usage::default() } else { estimated };
-            let failure = failure.reworded(|message| self.key.hide(&format!("`{}`, model `{model}`: {message}", self.base)));
+            let failure =
+                failure.reworded(|message| self.key.hide(&format!("`{}`, model `{model}`: {message}", self.base)));
             turn.failed(&failure, (lost, price.cost(lost)));
             return Err(failure);
         }
@@ -130,7 +132,8 @@ impl OpenAi {
         if answer.usage.is_none() {
             self.stop_streaming();
         }
-        let since = |moment: Option<Instant>| moment.unwrap_or_else(Instant::now).duration_since(turn.sent).as_secs_f64();
+        let since =
+            |moment: Option<Instant>| moment.unwrap_or_else(Instant::now).duration_since(turn.sent).as_secs_f64();
         let total = since(answer.last_token);
         let first_token = answer.first_token.map_or(total, |moment| since(Some(moment)));
         let timing = Timing { first_token, total, ..Timing::default() };

@@ -219,6 +219,8 @@ mod tests {
             }
         };
         assert!(matches!(&last, Error::Exhausted { requests: 4, .. }) && last.retries() == 3, "{last:?}");
-        assert!(matches!(pauses[..], [a, b, c] if (1.0..2.0).contains(&a) && (2.0..4.0).contains(&b) && (4.0..8.0).contains(&c)));
+        assert!(
+            matches!(pauses[..], [a, b, c] if (1.0..2.0).contains(&a) && (2.0..4.0).contains(&b) && (4.0..8.0).contains(&c))
+        );
     }
 }

@@ -102,17 +102,34 @@ pub struct Piece {
 
 #[derive(Deserialize)]
 pub struct Choice {
-    #[serde(alias = "delta")]
-    pub message: Option<Part>,
+    delta: Option<Part>,
+    message: Option<Part>,
     pub finish_reason: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 pub struct Part {
-    pub content: Option<String>,
-    /// What a reasoning model thinks before it answers; tokens, but no part of the answer.
-    #[serde(alias = "reasoning")]
-    pub reasoning_content: Option<String>,
+    content: Option<String>,
+    reasoning: Option<String>,
+    reasoning_content: Option<String>,
+}
+
+impl Choice {
+    /// What it adds to the answer.
+    pub fn part(&mut self) -> Part {
+        self.delta.take().or(self.message.take()).unwrap_or_default()
+    }
+}
+
+impl Part {
+    pub fn text(&self) -> &str {
+        self.content.as_deref().unwrap_or_default()
+    }
+
+    /// Whether it holds a token. What a reasoning model thinks before it answers is no part of the answer.
+    pub fn has_token(&self) -> bool {
+        [&self.content, &self.reasoning, &self.reasoning_content].into_iter().flatten().any(|text| !text.is_empty())
+    }
 }
 
 /// Tokens as the server counted them.
@@ -157,17 +174,15 @@ pub struct Fault {
 impl Fault {
     /// Reads `{"error": {..}}`, `{"error": ".."}`, `{"detail": ..}`, `{"message": ..}` or plain text.
     pub fn read(body: &str) -> Self {
-        let Ok(value) = serde_json::from_str::<Value>(body) else {
-            return Fault { message: shortened(body), ..Fault::default() };
-        };
-        Fault::of(&value).unwrap_or_else(|| Fault { message: shortened(body), ..Fault::default() })
+        let value = serde_json::from_str::<Value>(body).ok();
+        value.as_ref().and_then(Fault::of).unwrap_or_else(|| Fault { message: shortened(body), ..Fault::default() })
     }
 
     /// The fault that an object speaks of, if it speaks of one.
     pub fn of(value: &Value) -> Option<Self> {
         let field = |name: &str| value.get(name).filter(|field| !field.is_null());
-        let inner = field("error").or_else(|| field("detail"));
-        let inner = inner.or_else(|| value.get("choices").is_none().then_some(value))?;
+        let itself = || field("choices").is_none().then(|| field("message").map(|_| value)).flatten();
+        let inner = field("error").or_else(|| field("detail")).or_else(itself)?;
         let text = |name: &str| match inner.get(name)? {
             Value::String(text) => Some(text.clone()),
             Value::Number(number) => Some(number.to_string()),
@@ -212,15 +227,19 @@ mod tests {
     #[track_caller]
     fn check(body: &str, message: &str, codes: &[&str]) {
         let fault = Fault::read(body);
-        assert_eq!((fault.message.as_str(), fault.codes.iter().map(String::as_str).collect()), (message, codes.to_vec()));
+        assert_eq!(
+            (fault.message.as_str(), fault.codes.iter().map(String::as_str).collect()),
+            (message, codes.to_vec())
+        );
     }
 
     #[test]
     fn faults_are_read_in_all_their_forms() {
-        check(r#"{"error": {"message": "no", "type": "t", "code": "insufficient_quota"}}"#, "no", &[
-            "insufficient_quota",
-            "t",
-        ]);
+        check(
+            r#"{"error": {"message": "no", "type": "t", "code": "insufficient_quota"}}"#,
+            "no",
+            &["insufficient_quota", "t"],
+        );
         check(r#"{"error": {"message": "no", "type": null, "code": 429}}"#, "no", &["429"]);
         check(r#"{"error": "no"}"#, "no", &[]);
         check(r#"{"detail": "no"}"#, "no", &[]);
@@ -265,7 +284,10 @@ mod tests {
         assert_ne!(draw_key(&request), draw_key(&Request { sample: 2, ..request.clone() }));
         let plain = Dialect { seed: false, max_completion_tokens: true, ..Dialect::new(false) };
         let body = serde_json::to_value(Body::new(&request, "m", plain))?;
-        assert_eq!((&body["max_completion_tokens"], &body["stream"], body.get("seed")), (&9.into(), &false.into(), None));
+        assert_eq!(
+            (&body["max_completion_tokens"], &body["stream"], body.get("seed")),
+            (&9.into(), &false.into(), None)
+        );
         Ok(())
     }
 }
