@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::config::Common;
 use super::controllers;
-use super::methods::{self, Split};
+use super::methods::Split;
 use super::results::{About, Results, provenance};
 use super::session::Session;
 use crate::checkpoint::Checkpoint;
@@ -49,10 +49,7 @@ pub fn run(args: Args) -> Result<()> {
         .collect::<Result<Vec<_>>>()?;
     let split = Split::open(&session, &args.split)?;
     let seeds: Vec<u64> = trained.iter().map(|trained| trained.seed).collect();
-    let evaluations = methods::measure_trained(&session, &split, &trained, "trained controller")?;
-    let baselines = if args.alone { Vec::new() } else { methods::measure_baselines(&session, &split, &seeds)? };
-    let results = Results::new(&session, &baselines, evaluations);
-    results.print(args.json)?;
+    let results = Results::measure(&session, &split, &trained, !args.alone, args.json)?;
     if let Some(folder) = &args.out {
         let about = About {
             title: format!("Controller on {}, split {}", session.system.benchmark().name, args.split),

@@ -7,7 +7,8 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde_json::json;
 
-use super::methods::Split;
+use super::controllers::Trained;
+use super::methods::{self, Split};
 use super::session::Session;
 use crate::checkpoint::write_atomic;
 use crate::evaluation::{Evaluation, Row, compare};
@@ -23,13 +24,24 @@ pub struct Results {
 }
 
 impl Results {
-    /// Puts the trained controllers beside the other methods.
-    pub fn new(session: &Session, methods: &[Vec<Evaluation>], trained: Vec<Evaluation>) -> Self {
-        Results { rows: compare(methods, &trained, &session.objective), trained }
+    /// Measures the trained controllers and, `beside` them, the baselines; prints what was finished, also on errors.
+    pub fn measure(session: &Session, split: &Split, trained: &[Trained], beside: bool, as_json: bool) -> Result<Self> {
+        let (mut ours, mut others) = (Vec::new(), Vec::new());
+        let seeds: Vec<u64> = trained.iter().map(|trained| trained.seed).collect();
+        let mut outcome = methods::measure_trained(session, split, trained, &mut ours);
+        if beside && outcome.is_ok() {
+            outcome = methods::measure_baselines(session, split, &seeds, &mut others);
+        }
+        let trained: Vec<Evaluation> = ours.into_iter().flatten().collect();
+        let results = Results { rows: compare(&others, &trained, &session.objective), trained };
+        if results.trained.iter().any(|pass| !pass.episodes.is_empty()) {
+            results.print(as_json)?;
+        }
+        outcome.map(|()| results)
     }
 
     /// The table, or the same figures as JSON, on standard output.
-    pub fn print(&self, as_json: bool) -> Result<()> {
+    fn print(&self, as_json: bool) -> Result<()> {
         if as_json {
             println!("{}", serde_json::to_string_pretty(&self.rows)?);
         } else {

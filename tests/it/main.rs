@@ -4,7 +4,10 @@ mod checkpoint;
 mod cli;
 mod controller;
 mod encoder;
+mod endpoint;
+mod endpoint_cli;
 mod executor;
+mod faults;
 #[cfg(target_os = "linux")]
 mod hostile;
 #[cfg(target_os = "linux")]
@@ -15,6 +18,7 @@ mod report;
 #[cfg(target_os = "linux")]
 mod sandbox;
 mod schedule;
+mod server;
 mod tidy;
 mod tiny_model;
 mod training;
