@@ -82,6 +82,10 @@ impl Learner {
             Objective::EpisodeSum => episode_loss(&evaluation.log_probs, &advantages, batch.len())?,
         };
         let entropy = evaluation.entropy.mean_all()?;
+        let loss = match self.config.entropy_bonus {
+            0.0 => loss,
+            bonus => (loss - (&entropy * bonus)?)?,
+        };
         self.descend(&loss, &entropy, self.config.learning_rate)
     }
 
@@ -94,6 +98,7 @@ impl Learner {
         survey: &Survey,
         problems: &[(usize, &[f32])],
         learning_rate: f64,
+        entropy: f64,
     ) -> Result<Update> {
         let device = self.controller.device();
         let count = survey.plans.len();
@@ -110,24 +115,21 @@ impl Learner {
             let log_prob = |plan: &Plan| of_choices.by_ref().take(plan.len()).sum();
             let log_probs: Vec<f64> = survey.plans.iter().map(log_prob).collect();
             let latency_weight = self.config.reward.latency_weight;
-            advantages.extend(survey.advantages(*problem, &log_probs, latency_weight).iter().map(|&a| a as f32));
+            let of_problem = survey.advantages(*problem, &log_probs, latency_weight, entropy * survey.deviation);
+            advantages.extend(of_problem.into_iter().map(|advantage| advantage as f32));
             let weights = survey.probabilities(*problem, &log_probs);
             let layers = survey.plans.iter().zip(weights);
             entropy_weights.extend(layers.flat_map(|(plan, weight)| vec![weight as f32; plan.layers.len()]));
         }
         let advantages = Tensor::new(advantages, device)?;
-        let loss = (episode_loss(&evaluation.log_probs, &advantages, problems.len())? / survey.deviation())?;
+        let loss = (episode_loss(&evaluation.log_probs, &advantages, problems.len())? / survey.deviation)?;
         let entropy_weights = Tensor::new(entropy_weights, device)?;
-        let entropy = (&evaluation.entropy * &entropy_weights)?.sum_all()?.div(&entropy_weights.sum_all()?)?;
-        self.descend(&loss, &entropy, learning_rate)
+        let mean_entropy = (&evaluation.entropy * &entropy_weights)?.sum_all()?.div(&entropy_weights.sum_all()?)?;
+        self.descend(&loss, &mean_entropy, learning_rate)
     }
 
-    /// One step of Adam down the gradient of `loss` without the entropy's bonus.
+    /// One step of Adam down the gradient of `loss`; `entropy` is for the record.
     fn descend(&mut self, loss: &Tensor, entropy: &Tensor, learning_rate: f64) -> Result<Update> {
-        let loss = match self.config.entropy_bonus {
-            0.0 => loss.clone(),
-            bonus => (loss - (entropy * bonus)?)?,
-        };
         let (gradients, gradient_norm) = gradients(&loss.backward()?, &self.vars, self.config.clip)?;
         let loss = f64::from(loss.to_scalar::<f32>()?);
         ensure!(

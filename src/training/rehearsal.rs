@@ -28,7 +28,9 @@ impl Run<'_> {
                 self.look()?;
                 let queries = self.train.queries;
                 let problems: Vec<_> = problems.iter().map(|&problem| (problem, queries[problem].as_slice())).collect();
-                let update = self.learner.rehearse(&survey, &problems, config.learning_rate * (1.0 - done / updates))?;
+                let left = 1.0 - done / updates;
+                let entropy = config.last_entropy + (config.first_entropy - config.last_entropy) * left;
+                let update = self.learner.rehearse(&survey, &problems, config.learning_rate * left, entropy)?;
                 self.state.position.pass.add(update);
                 done += 1.0;
             }
@@ -54,6 +56,6 @@ impl Run<'_> {
             }
             notify(Event::Surveyed { runs, of });
         }
-        Ok(survey)
+        Ok(survey.finish())
     }
 }

@@ -7,7 +7,10 @@
 //! gradient = sum over p of w_p * sum over choices c of p of (U_c - baseline) * gradient of log p(c)
 //! ```
 //!
-//! which has no variance but that of the recorded outcomes. The credit is that of the drawn plans: an operator off the
+//! which has no variance but that of the recorded outcomes. To it comes the gradient of the logarithm of the probability
+//! that any surveyed plan is drawn at all, in proportion to the scale of the utilities: nothing is known of the other
+//! plans; and that of the entropy of `w`, in a proportion that falls, lest the plan that is best on average crowds out the
+//! others before the questions are told apart. The credit is that of the drawn plans: an operator off the
 //! critical path feels no latency here either.
 
 use serde::{Deserialize, Serialize};
@@ -33,11 +36,24 @@ pub struct SurveyConfig {
     pub batch: usize,
     /// Falls in a straight line to nothing.
     pub learning_rate: f64,
+    /// What one nat of entropy among the surveyed plans is worth at first, in deviations of the utility; falls in a
+    /// straight line to `last_entropy`.
+    pub first_entropy: f64,
+    pub last_entropy: f64,
 }
 
 impl Default for SurveyConfig {
     fn default() -> Self {
-        SurveyConfig { operators: 3, plans: 40, draws: 2, passes: 40, batch: 32, learning_rate: 0.01 }
+        SurveyConfig {
+            operators: 3,
+            plans: 40,
+            draws: 2,
+            passes: 20,
+            batch: 32,
+            learning_rate: 0.01,
+            first_entropy: 0.3,
+            last_entropy: 0.03,
+        }
     }
 }
 
@@ -53,6 +69,8 @@ pub(super) struct Survey {
     pub plans: Vec<Plan>,
     /// `[N][P]`; none where every run failed.
     outcomes: Vec<Vec<Option<Outcome>>>,
+    /// Standard deviation of the value of a plan about the mean of its problem: the scale of the advantages.
+    pub deviation: f64,
 }
 
 /// Means over the runs of one plan on one problem.
@@ -77,7 +95,7 @@ pub(super) fn attempts(problems: &[usize], plans: &[Plan], draws: u64) -> Vec<At
 impl Survey {
     pub fn new(plans: Vec<Plan>, problems: Problems<'_>) -> Self {
         let outcomes = vec![vec![None; plans.len()]; problems.ids.len()];
-        Survey { plans, outcomes }
+        Survey { plans, outcomes, deviation: 0.0 }
     }
 
     /// Takes in the runs of one plan on one problem.
@@ -98,8 +116,8 @@ impl Survey {
         });
     }
 
-    /// Standard deviation of the value of a plan about the mean of its problem: the scale of the advantages.
-    pub fn deviation(&self) -> f64 {
+    /// Settles the deviation, once all is recorded.
+    pub fn finish(mut self) -> Self {
         let (mut squares, mut count) = (0.0, 0.0);
         for row in &self.outcomes {
             let values: Vec<f64> = row.iter().flatten().map(|outcome| outcome.value).collect();
@@ -107,19 +125,23 @@ impl Survey {
             squares += values.iter().map(|value| (value - mean).powi(2)).sum::<f64>();
             count += values.len() as f64;
         }
-        f64::sqrt(squares / f64::max(count, 1.0)).max(1e-8)
+        self.deviation = f64::sqrt(squares / f64::max(count, 1.0)).max(1e-8);
+        self
     }
 
-    /// `w_p (U_c - baseline)` for every choice of every plan on one problem, in order; `log_probs` holds the
-    /// log-probability of each plan, `[P]`.
+    /// `w_p (U_c - baseline + deviation)` for every choice of every plan on one problem, in order, where `U_c` holds the
+    /// plan's share in the entropy, at `entropy` a nat; `log_probs` holds the log-probability of each plan, `[P]`.
     ///
-    /// As among drawn samples, value and latency have baselines of their own, so that a choice that is charged no latency
-    /// feels none.
-    pub fn advantages(&self, problem: usize, log_probs: &[f64], latency_weight: f64) -> Vec<f64> {
+    /// The sum of `w_p` times the gradient of `log p` over all plans is the gradient of the logarithm of their probability
+    /// together, hence the deviation. As among drawn samples, value and latency have baselines of their own, so that a
+    /// choice that is charged no latency feels none.
+    pub fn advantages(&self, problem: usize, log_probs: &[f64], latency_weight: f64, entropy: f64) -> Vec<f64> {
         let row = &self.outcomes[problem];
         let weights = self.probabilities(problem, log_probs);
         let weighted = || weights.iter().zip(row).filter_map(|(weight, outcome)| Some((weight, outcome.as_ref()?)));
-        let value: f64 = weighted().map(|(weight, outcome)| weight * outcome.value).sum();
+        let surprise = |weight: f64| -weight.max(f64::MIN_POSITIVE).ln();
+        let value: f64 =
+            weighted().map(|(&weight, outcome)| weight * (outcome.value + entropy * surprise(weight))).sum();
         let sum = |of: fn(&Outcome) -> &Vec<f64>| {
             weighted().map(|(weight, outcome)| weight * of(outcome).iter().sum::<f64>()).sum::<f64>()
         };
@@ -130,7 +152,8 @@ impl Survey {
                 None => advantages.extend(std::iter::repeat_n(0.0, plan.len())),
                 Some(Outcome { value: own, tokens: charge, charged }) => {
                     let latency = charge.iter().zip(charged).map(|(charge, charged)| charged * tokens - charge);
-                    advantages.extend(latency.map(|latency| weight * (own - value + latency_weight * latency)));
+                    let above = own + entropy * surprise(*weight) - value + self.deviation;
+                    advantages.extend(latency.map(|latency| weight * (above + latency_weight * latency)));
                 }
             }
         }
@@ -180,7 +203,7 @@ mod tests {
     fn survey() -> Survey {
         let plans = [[0, 2], [1, 2]].map(|[first, last]: [u16; 2]| Plan::from_indices(&[&[first], &[last]]));
         let outcomes = vec![vec![None; plans.len()]];
-        let mut survey = Survey { plans: plans.to_vec(), outcomes };
+        let mut survey = Survey { plans: plans.to_vec(), outcomes, deviation: 0.0 };
         let reward = Reward { cost_weight: 2.0, credit: Credit::Marginal, ..Reward::default() };
         let right = |score| episode("p", &[&[0], &[2]], &[4.0, 0.0], score, 0.1);
         survey.record(0, 0, &[right(1.0), right(0.0)], &reward, &KINDS);
@@ -191,7 +214,7 @@ mod tests {
     #[test]
     fn the_advantages_are_those_of_the_expectation() {
         // Values .3 and .6, charges (4, 0) and (10, 0) tokens, both choices charged in both.
-        let advantages = survey().advantages(0, &[0.75f64.ln(), 0.25f64.ln()], 0.01);
+        let advantages = survey().advantages(0, &[0.75f64.ln(), 0.25f64.ln()], 0.01, 0.0);
         let (value, tokens) = (0.75 * 0.3 + 0.25 * 0.6, (0.75 * 4.0 + 0.25 * 10.0) / 2.0);
         let expected = [
             0.75 * (0.3 - value + 0.01 * (tokens - 4.0)),
@@ -211,10 +234,10 @@ mod tests {
         let mut survey = survey();
         let reward = Reward::default();
         survey.record(0, 1, &[], &reward, &KINDS);
-        assert_eq!(survey.advantages(0, &[-9.0, 0.0], 0.0), [0.0; 4]);
+        assert_eq!(survey.advantages(0, &[-9.0, 0.0], 0.0, 0.0), [0.0; 4]);
         survey.record(0, 0, &[], &reward, &KINDS);
-        assert_eq!(survey.advantages(0, &[-9.0, 0.0], 0.0), [0.0; 4]);
-        assert!(survey.deviation() > 0.0);
+        assert_eq!(survey.advantages(0, &[-9.0, 0.0], 0.0, 0.0), [0.0; 4]);
+        assert!(survey.finish().deviation > 0.0);
     }
 
     #[test]
