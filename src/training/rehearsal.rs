@@ -33,7 +33,8 @@ impl Run<'_> {
                 }
                 let queries = self.train.queries;
                 let problems: Vec<_> = problems.iter().map(|&problem| (problem, queries[problem].as_slice())).collect();
-                let update = self.learner.rehearse(&survey, &problems, config.learning_rate * (1.0 - done / updates))?;
+                let update =
+                    self.learner.rehearse(&survey, &problems, config.learning_rate * (1.0 - done / updates))?;
                 self.state.position.pass.add(update);
                 done += 1.0;
             }
