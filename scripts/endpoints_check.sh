@@ -91,7 +91,7 @@ common() {
     say "a training run of 2 x 64 queries and an evaluation beside the baselines"
     expect 0 "trained controller" "$lamas" train --epochs 2 --out "$place/run-$1" "${model[@]}"
     say "an evaluation under a cap"
-    expect 1 "--max-tokens 2000" "$lamas" evaluate "$place/run-$1" --alone --max-tokens 2000 "${model[@]}"
+    expect 1 "--max-tokens 300" "$lamas" evaluate "$place/run-$1" --alone --max-tokens 300 "${model[@]}"
 }
 
 # killed MODEL START...: the server is killed in the middle of a training run and started again.

@@ -50,7 +50,7 @@ async fn a_question_is_answered() -> Result<()> {
     assert_eq!((&answered["answer"], &answered["usage"]["completion_tokens"]), (&"42".into(), &36.into()));
     assert_eq!((&answered["retries"], &answered["critical_path_tokens"]), (&0.into(), &9.0.into()));
     assert!((answered["cost"].as_f64().unwrap_or_default() - 196e-6).abs() < 1e-12, "{out}");
-    assert!(errors.contains("endpoint: 4 requests, 4 answered, 160 + 36 tokens, 0 lost, 0.000196 $"), "{errors}");
+    assert!(errors.contains("endpoint: 4 of 4 requests answered, 160 + 36 tokens, 0 lost, 0.000196 $"), "{errors}");
     Ok(())
 }
 
