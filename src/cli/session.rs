@@ -63,13 +63,10 @@ impl Session {
         let endpoint = endpoint(settings, &prices)?;
         let prices = endpoint.as_ref().map_or(&prices, |endpoint| endpoint.prices());
         let model = Replay::new(model(settings, endpoint.as_ref(), &device)?);
-        let schedule = settings.training.reward.schedule;
-        let objective = Objective {
-            latency_weight: benchmark.reward.latency_weight,
-            cost_weight: benchmark.reward.cost_weight,
-            schedule,
-        };
-        let system = System::new(catalogue, benchmark, Arc::new(model), prices, schedule)?;
+        let objective =
+            Objective { latency_weight: benchmark.reward.latency_weight, cost_weight: benchmark.reward.cost_weight };
+        let execution = settings.training.execution;
+        let system = System::new(catalogue, benchmark, Arc::new(model), prices, execution)?;
         let concurrency = settings.training.concurrency;
         Ok(Session { runtime, device, encoder, endpoint, system, objective, concurrency })
     }

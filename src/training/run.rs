@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, ensure};
+use rand::Rng;
 use rand::seq::SliceRandom;
 
 use super::metrics::{EpochMetrics, Summary, Tally};
@@ -43,6 +44,8 @@ pub struct Setup<'a> {
 
 /// What happens during training.
 pub enum Event<'a> {
+    /// Some of the plans of the survey have been run.
+    Surveyed { runs: usize, of: usize },
     /// Training went on from a saved state.
     Resumed { epoch: u32, batch: usize },
     /// A batch was learned from.
@@ -75,6 +78,13 @@ pub async fn train(setup: Setup<'_>, notify: &mut (dyn FnMut(Event<'_>) + Send))
         let Position { epoch, batch, .. } = run.state.position;
         notify(Event::Resumed { epoch, batch });
     }
+    if !run.state.position.rehearsed {
+        match run.rehearse(notify).await {
+            Ok(true) => {}
+            Ok(false) => return Ok(run.into_trained(false, None)),
+            Err(error) => return run.give_up(error),
+        }
+    }
     while !run.is_finished() {
         let epoch = run.state.position.epoch;
         let order = run.shuffled(epoch);
@@ -82,11 +92,14 @@ pub async fn train(setup: Setup<'_>, notify: &mut (dyn FnMut(Event<'_>) + Send))
         let count = batches.len();
         for (batch, problems) in batches.enumerate().skip(run.state.position.batch) {
             if run.is_cancelled() {
-                return run.stop(None);
+                return run.stop();
             }
-            let episodes = match run.draw_episodes(epoch, problems).await? {
-                Batch::Whole(episodes) => episodes,
-                Batch::Capped(why) => return run.stop(Some(why)),
+            let episodes = match run.draw_episodes(epoch, problems).await {
+                Ok(episodes) => episodes,
+                Err(error) => {
+                    run.save()?;
+                    return run.give_up(error);
+                }
             };
             run.learn(&episodes)?;
             let episodes: Vec<Episode> = episodes.into_iter().map(|(_, episode)| episode).collect();
@@ -98,36 +111,23 @@ pub async fn train(setup: Setup<'_>, notify: &mut (dyn FnMut(Event<'_>) + Send))
             }
         }
         if run.is_cancelled() {
-            return run.stop(None);
+            return run.stop();
         }
-        let validation = match run.finish_pass().await? {
-            Batch::Whole(episodes) => episodes.into_iter().map(|(_, episode)| episode).collect::<Vec<_>>(),
-            Batch::Capped(why) => return run.stop(Some(why)),
-        };
-        run.save()?;
-        run.publish()?;
-        if let Some(metrics) = run.state.position.history.last() {
-            notify(Event::Epoch { metrics, validation: &validation });
+        if let Err(error) = run.finish_pass(epoch + 1, notify).await {
+            run.save()?;
+            return run.give_up(error);
         }
     }
     Ok(run.into_trained(true, None))
 }
 
-/// What came of the queries of a batch, or of the validation.
-enum Batch {
-    /// The episodes with the positions of their problems; queries that failed are left out.
-    Whole(Vec<(usize, Episode)>),
-    /// There is no more to spend: nothing is learned from a part, so that a resumed run is the same run.
-    Capped(String),
-}
-
-struct Run<'a> {
-    config: TrainingConfig,
-    learner: Learner,
-    state: State,
-    train: Problems<'a>,
+pub(super) struct Run<'a> {
+    pub(super) config: TrainingConfig,
+    pub(super) learner: Learner,
+    pub(super) state: State,
+    pub(super) train: Problems<'a>,
     validation: Problems<'a>,
-    provenance: Provenance,
+    pub(super) provenance: Provenance,
     folder: Option<&'a Path>,
     cancelled: &'a AtomicBool,
     identity: String,
@@ -164,23 +164,34 @@ impl<'a> Run<'a> {
         epoch >= self.config.epochs || (self.config.patience > 0 && since_best >= self.config.patience)
     }
 
-    fn is_cancelled(&self) -> bool {
+    pub(super) fn is_cancelled(&self) -> bool {
         self.cancelled.load(Ordering::Relaxed)
     }
 
-    fn stop(self, capped: Option<String>) -> Result<Trained> {
+    fn stop(self) -> Result<Trained> {
         self.save()?;
-        Ok(self.into_trained(false, capped))
+        Ok(self.into_trained(false, None))
+    }
+
+    /// Ends a run that cannot go on; a cap is no error.
+    fn give_up(self, error: anyhow::Error) -> Result<Trained> {
+        let cap = error.downcast_ref::<ExecuteError>().and_then(ExecuteError::cap).map(str::to_owned);
+        if cap.is_some() { Ok(self.into_trained(false, cap)) } else { Err(error) }
     }
 
     fn shuffled(&self, epoch: u32) -> Vec<usize> {
+        self.order(&mut random::stream(self.provenance.seed, &[&"shuffle", &epoch]))
+    }
+
+    /// The training problems in an order of their own.
+    pub(super) fn order(&self, rng: &mut impl Rng) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.train.ids.len()).collect();
-        order.shuffle(&mut random::stream(self.provenance.seed, &[&"shuffle", &epoch]));
+        order.shuffle(rng);
         order
     }
 
     /// Draws plans for `problems` and runs them; failed queries are counted and left out.
-    async fn draw_episodes(&mut self, epoch: u32, problems: &[usize]) -> Result<Batch> {
+    async fn draw_episodes(&mut self, epoch: u32, problems: &[usize]) -> Result<Vec<(usize, Episode)>> {
         let policy = Policy::new(&self.learner.controller)?;
         let mut attempts = Vec::with_capacity(problems.len() * self.config.samples as usize);
         for &problem in problems {
@@ -194,11 +205,9 @@ impl<'a> Run<'a> {
         }
         let outcomes = self.train.solve_all(attempts, self.config.concurrency).await;
         let mut tally = self.state.position.pass.tally.clone();
-        let batch = self.settle(outcomes, &mut tally)?;
-        if let Batch::Whole(_) = batch {
-            self.state.position.pass.tally = tally;
-        }
-        Ok(batch)
+        let episodes = self.settle(outcomes, &mut tally)?;
+        self.state.position.pass.tally = tally;
+        Ok(episodes.into_iter().filter_map(|(problem, episode)| Some((problem, episode?))).collect())
     }
 
     fn learn(&mut self, episodes: &[(usize, Episode)]) -> Result<()> {
@@ -211,7 +220,7 @@ impl<'a> Run<'a> {
     }
 
     /// Validates greedily, writes the record of the pass and keeps the weights if they are the best so far.
-    async fn finish_pass(&mut self) -> Result<Batch> {
+    pub(super) async fn finish_pass(&mut self, epoch: u32, notify: &mut (dyn FnMut(Event<'_>) + Send)) -> Result<()> {
         let policy = Policy::new(&self.learner.controller)?;
         let plans: Vec<_> = self.validation.queries.iter().map(|query| policy.greedy(query)).collect();
         let probabilities = mean_probabilities(&policy, self.validation.queries, &plans);
@@ -219,12 +228,11 @@ impl<'a> Run<'a> {
         let attempts = plans.into_iter().enumerate().map(attempt).collect();
         let outcomes = self.validation.solve_all(attempts, self.config.concurrency).await;
         let mut tally = Tally::default();
-        let episodes = match self.settle(outcomes, &mut tally)? {
-            Batch::Whole(episodes) => episodes,
-            capped @ Batch::Capped(_) => return Ok(capped),
-        };
+        let episodes = self.settle(outcomes, &mut tally)?;
 
         let position = &mut self.state.position;
+        position.epoch = epoch;
+        position.batch = 0;
         let pass = std::mem::take(&mut position.pass);
         let (train, validation) = (pass.tally.summary(), tally.summary());
         let utility = if validation.episodes > 0 { validation.utility } else { train.utility };
@@ -235,8 +243,6 @@ impl<'a> Run<'a> {
             self.state.best_weights = self.learner.controller.tensors()?;
         }
         position.since_best = if best { 0 } else { position.since_best + 1 };
-        position.epoch += 1;
-        position.batch = 0;
         let mean = |sum: f64| sum / f64::from(pass.updates.max(1));
         position.history.push(EpochMetrics {
             epoch: position.epoch,
@@ -249,40 +255,45 @@ impl<'a> Run<'a> {
             gradient_norm: mean(pass.gradient_norm),
             probabilities,
         });
-        Ok(Batch::Whole(episodes))
+        self.save()?;
+        self.publish()?;
+        let validation: Vec<Episode> = episodes.into_iter().filter_map(|(_, episode)| episode).collect();
+        if let Some(metrics) = self.state.position.history.last() {
+            notify(Event::Epoch { metrics, validation: &validation });
+        }
+        Ok(())
     }
 
-    /// Keeps the episodes and counts the failures; saves the run and gives up when there is nothing but failures, or one
-    /// that would meet every query alike.
-    fn settle(&self, outcomes: Vec<(usize, Result<Episode>)>, tally: &mut Tally) -> Result<Batch> {
+    /// Keeps the episodes, none for a failure, and counts both; an error when there is nothing but failures, or one that
+    /// would meet every query alike. Nothing is learned from a part, so that a resumed run is the same run.
+    pub(super) fn settle(
+        &self,
+        outcomes: Vec<(usize, Result<Episode>)>,
+        tally: &mut Tally,
+    ) -> Result<Vec<(usize, Option<Episode>)>> {
         let mut episodes = Vec::with_capacity(outcomes.len());
         let mut last_failure = None;
         for (problem, outcome) in outcomes {
             match outcome {
                 Ok(episode) => {
                     tally.add(&episode, &self.config.reward);
-                    episodes.push((problem, episode));
+                    episodes.push((problem, Some(episode)));
                 }
                 Err(failure) => {
-                    let error = failure.downcast_ref::<ExecuteError>();
-                    if let Some(cap) = error.and_then(ExecuteError::cap) {
-                        return Ok(Batch::Capped(cap.to_owned()));
-                    }
-                    if error.is_some() {
-                        self.save()?;
+                    if failure.is::<ExecuteError>() {
                         return Err(failure.context("training stopped; hint: resume when the cause is gone"));
                     }
                     tally.add_failure();
                     last_failure = Some(failure);
+                    episodes.push((problem, None));
                 }
             }
         }
         match last_failure {
-            Some(failure) if episodes.is_empty() => {
-                self.save()?;
+            Some(failure) if episodes.iter().all(|(_, episode)| episode.is_none()) => {
                 Err(failure.context("every query of a batch failed; hint: resume when the cause is gone"))
             }
-            _ => Ok(Batch::Whole(episodes)),
+            _ => Ok(episodes),
         }
     }
 

@@ -11,6 +11,7 @@ mod faults;
 mod local_model;
 mod parity;
 mod report;
+mod schedule;
 mod server;
 mod tidy;
 mod tiny_model;
