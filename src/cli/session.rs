@@ -65,8 +65,7 @@ impl Session {
         let model = Replay::new(model(settings, endpoint.as_ref(), &device)?);
         let objective =
             Objective { latency_weight: benchmark.reward.latency_weight, cost_weight: benchmark.reward.cost_weight };
-        let execution = settings.training.execution;
-        let system = System::new(catalogue, benchmark, Arc::new(model), prices, execution)?;
+        let system = System::new(catalogue, benchmark, Arc::new(model), prices, settings.training.execution)?;
         let concurrency = settings.training.concurrency;
         Ok(Session { runtime, device, encoder, endpoint, system, objective, concurrency })
     }
@@ -103,7 +102,7 @@ impl Drop for Session {
         let Account { requests, answered, usage, lost, cost, .. } = account;
         let estimated = if usage.estimated_tokens > 0 { " (in part estimated)" } else { "" };
         eprintln!(
-            "endpoint: {answered} of {requests} requests answered, {} + {} tokens{estimated}, {} lost, {cost:.6} $; \
+            "endpoint: {requests} requests, {answered} answered, {} + {} tokens{estimated}, {} lost, {cost:.6} $; \
              first token after {:.3} s, then {:.4} s each",
             usage.prompt_tokens,
             usage.completion_tokens,

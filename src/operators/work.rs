@@ -28,9 +28,10 @@ struct Step {
     lasts: Latency,
     is_call: bool,
     retries: u32,
+    /// Seconds that the call waited to be served.
+    queued: f64,
     usage: Usage,
     tool_seconds: f64,
-    queued: f64,
 }
 
 /// What an operator has taken.
@@ -151,13 +152,13 @@ impl<'a> Work<'a> {
                 }
                 // The published code counts no time for calls that fail; they delay the plan all the same.
                 Err(error) => {
-                    let retries = error.retries();
+                    let timing = Timing { total: waited, retries: error.retries(), ..Timing::default() };
                     failure.get_or_insert(error);
-                    (Usage::default(), Timing { total: waited, retries, ..Timing::default() })
+                    (Usage::default(), timing)
                 }
             };
             let lasts = Latency { tokens: usage.completion_tokens as f64, seconds: total };
-            self.steps.push(Step { begins, lasts, is_call: true, retries, usage, tool_seconds: 0.0, queued });
+            self.steps.push(Step { begins, lasts, is_call: true, retries, queued, usage, tool_seconds: 0.0 });
         }
         failure.map_or(Ok(texts), Err)
     }
@@ -170,8 +171,7 @@ impl<'a> Work<'a> {
         let charged = self.operator.tool_seconds.unwrap_or(measured);
         let lasts = Latency { tokens: self.query.gamma * charged, seconds: measured };
         let (begins, usage) = (self.latency(), Usage::default());
-        let (retries, queued) = Default::default();
-        self.steps.push(Step { begins, lasts, is_call: false, retries, usage, tool_seconds: charged, queued });
+        self.steps.push(Step { begins, lasts, is_call: false, retries: 0, queued: 0.0, usage, tool_seconds: charged });
         result
     }
 

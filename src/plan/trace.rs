@@ -121,6 +121,17 @@ impl Trace {
         total
     }
 
+    /// Tokens that equal calls would have taken again.
+    pub fn saved(&self) -> Usage {
+        let mut saved = Usage::default();
+        for span in &self.spans {
+            if let Outcome::Repeated(first) = span.outcome {
+                saved += self.spans.get(first).map_or(Usage::default(), |first| first.usage);
+            }
+        }
+        saved
+    }
+
     /// Requests that were sent again.
     pub fn retries(&self) -> u32 {
         self.spans.iter().map(|span| span.retries).sum()
@@ -142,17 +153,6 @@ impl Trace {
             Outcome::Failed(reason) => Some(reason.as_str()),
             _ => None,
         })
-    }
-
-    /// Tokens that equal calls would have taken again.
-    pub fn saved(&self) -> Usage {
-        let mut saved = Usage::default();
-        for span in &self.spans {
-            if let Outcome::Repeated(first) = span.outcome {
-                saved += self.spans.get(first).map_or(Usage::default(), |first| first.usage);
-            }
-        }
-        saved
     }
 
     /// Durations of the spans in tokens (E3).

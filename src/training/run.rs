@@ -72,53 +72,39 @@ pub struct Trained {
 /// A setting out of range, a folder that cannot be written, a state of another run, a model that refuses requests for
 /// good, a batch in which every query failed, or a loss that is no longer finite. What was saved before stays and can be
 /// resumed from.
-pub async fn train(setup: Setup<'_>, notify: &mut (dyn FnMut(Event<'_>) + Send)) -> Result<Trained> {
+pub async fn train(setup: Setup<'_>, notify: &mut Notify<'_>) -> Result<Trained> {
     let mut run = Run::start(setup)?;
     if run.state.position != Position::default() {
         let Position { epoch, batch, .. } = run.state.position;
         notify(Event::Resumed { epoch, batch });
     }
-    if !run.state.position.rehearsed {
-        match run.rehearse(notify).await {
-            Ok(true) => {}
-            Ok(false) => return Ok(run.into_trained(false, None)),
-            Err(error) => return run.give_up(error),
-        }
+    let ended = run.go(notify).await;
+    if ended.is_err() {
+        run.keep()?;
     }
-    while !run.is_finished() {
-        let epoch = run.state.position.epoch;
-        let order = run.shuffled(epoch);
-        let batches = order.chunks(run.config.batch);
-        let count = batches.len();
-        for (batch, problems) in batches.enumerate().skip(run.state.position.batch) {
-            if run.is_cancelled() {
-                return run.stop();
-            }
-            let episodes = match run.draw_episodes(epoch, problems).await {
-                Ok(episodes) => episodes,
-                Err(error) => {
-                    run.save()?;
-                    return run.give_up(error);
-                }
-            };
-            run.learn(&episodes)?;
-            let episodes: Vec<Episode> = episodes.into_iter().map(|(_, episode)| episode).collect();
-            let pass = run.state.position.pass.tally.summary();
-            notify(Event::Batch { epoch, batch, batches: count, episodes: &episodes, pass: &pass });
-            run.state.position.batch = batch + 1;
-            if run.config.save_every > 0 && (batch + 1).is_multiple_of(run.config.save_every as usize) {
-                run.save()?;
-            }
-        }
-        if run.is_cancelled() {
-            return run.stop();
-        }
-        if let Err(error) = run.finish_pass(epoch + 1, notify).await {
-            run.save()?;
-            return run.give_up(error);
-        }
+    match ended {
+        Ok(()) => Ok(run.into_trained(true, None)),
+        Err(Halt::Cancelled) => Ok(run.into_trained(false, None)),
+        Err(Halt::Capped(why)) => Ok(run.into_trained(false, Some(why))),
+        Err(Halt::Failed(failure)) => Err(failure),
     }
-    Ok(run.into_trained(true, None))
+}
+
+/// Is told what happens.
+pub(super) type Notify<'a> = dyn FnMut(Event<'_>) + Send + 'a;
+
+/// Why a run stops before its end.
+pub(super) enum Halt {
+    Cancelled,
+    /// There is no more to spend: nothing is learned from a part, so that a resumed run is the same run.
+    Capped(String),
+    Failed(anyhow::Error),
+}
+
+impl From<anyhow::Error> for Halt {
+    fn from(failure: anyhow::Error) -> Self {
+        Halt::Failed(failure)
+    }
 }
 
 pub(super) struct Run<'a> {
@@ -159,24 +145,41 @@ impl<'a> Run<'a> {
         Ok(run)
     }
 
+    async fn go(&mut self, notify: &mut Notify<'_>) -> Result<(), Halt> {
+        if !self.state.position.rehearsed {
+            self.rehearse(notify).await?;
+        }
+        while !self.is_finished() {
+            let epoch = self.state.position.epoch;
+            let order = self.shuffled(epoch);
+            let batches = order.chunks(self.config.batch);
+            let count = batches.len();
+            for (batch, problems) in batches.enumerate().skip(self.state.position.batch) {
+                self.look()?;
+                let episodes = self.draw_episodes(epoch, problems).await?;
+                self.learn(&episodes)?;
+                let episodes: Vec<Episode> = episodes.into_iter().map(|(_, episode)| episode).collect();
+                let pass = self.state.position.pass.tally.summary();
+                notify(Event::Batch { epoch, batch, batches: count, episodes: &episodes, pass: &pass });
+                self.state.position.batch = batch + 1;
+                if self.config.save_every > 0 && (batch + 1).is_multiple_of(self.config.save_every as usize) {
+                    self.save()?;
+                }
+            }
+            self.look()?;
+            self.finish_pass(epoch + 1, notify).await?;
+        }
+        Ok(())
+    }
+
     fn is_finished(&self) -> bool {
         let Position { epoch, since_best, .. } = self.state.position;
         epoch >= self.config.epochs || (self.config.patience > 0 && since_best >= self.config.patience)
     }
 
-    pub(super) fn is_cancelled(&self) -> bool {
-        self.cancelled.load(Ordering::Relaxed)
-    }
-
-    fn stop(self) -> Result<Trained> {
-        self.save()?;
-        Ok(self.into_trained(false, None))
-    }
-
-    /// Ends a run that cannot go on; a cap is no error.
-    fn give_up(self, error: anyhow::Error) -> Result<Trained> {
-        let cap = error.downcast_ref::<ExecuteError>().and_then(ExecuteError::cap).map(str::to_owned);
-        if cap.is_some() { Ok(self.into_trained(false, cap)) } else { Err(error) }
+    /// Whether to go on.
+    pub(super) fn look(&self) -> Result<(), Halt> {
+        if self.cancelled.load(Ordering::Relaxed) { Err(Halt::Cancelled) } else { Ok(()) }
     }
 
     fn shuffled(&self, epoch: u32) -> Vec<usize> {
@@ -191,7 +194,7 @@ impl<'a> Run<'a> {
     }
 
     /// Draws plans for `problems` and runs them; failed queries are counted and left out.
-    async fn draw_episodes(&mut self, epoch: u32, problems: &[usize]) -> Result<Vec<(usize, Episode)>> {
+    async fn draw_episodes(&mut self, epoch: u32, problems: &[usize]) -> Result<Vec<(usize, Episode)>, Halt> {
         let policy = Policy::new(&self.learner.controller)?;
         let mut attempts = Vec::with_capacity(problems.len() * self.config.samples as usize);
         for &problem in problems {
@@ -219,8 +222,9 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Validates greedily, writes the record of the pass and keeps the weights if they are the best so far.
-    pub(super) async fn finish_pass(&mut self, epoch: u32, notify: &mut (dyn FnMut(Event<'_>) + Send)) -> Result<()> {
+    /// Ends the pass that makes `epoch` passes: validates greedily, writes the record and keeps the weights if they are
+    /// the best so far.
+    pub(super) async fn finish_pass(&mut self, epoch: u32, notify: &mut Notify<'_>) -> Result<(), Halt> {
         let policy = Policy::new(&self.learner.controller)?;
         let plans: Vec<_> = self.validation.queries.iter().map(|query| policy.greedy(query)).collect();
         let probabilities = mean_probabilities(&policy, self.validation.queries, &plans);
@@ -231,8 +235,7 @@ impl<'a> Run<'a> {
         let episodes = self.settle(outcomes, &mut tally)?;
 
         let position = &mut self.state.position;
-        position.epoch = epoch;
-        position.batch = 0;
+        (position.rehearsed, position.epoch, position.batch) = (true, epoch, 0);
         let pass = std::mem::take(&mut position.pass);
         let (train, validation) = (pass.tally.summary(), tally.summary());
         let utility = if validation.episodes > 0 { validation.utility } else { train.utility };
@@ -264,13 +267,13 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Keeps the episodes, none for a failure, and counts both; an error when there is nothing but failures, or one that
-    /// would meet every query alike. Nothing is learned from a part, so that a resumed run is the same run.
+    /// Keeps the episodes, none for a failure, and counts both. Nothing but failures, or one that would meet every query
+    /// alike, is a reason to stop.
     pub(super) fn settle(
         &self,
         outcomes: Vec<(usize, Result<Episode>)>,
         tally: &mut Tally,
-    ) -> Result<Vec<(usize, Option<Episode>)>> {
+    ) -> Result<Vec<(usize, Option<Episode>)>, Halt> {
         let mut episodes = Vec::with_capacity(outcomes.len());
         let mut last_failure = None;
         for (problem, outcome) in outcomes {
@@ -280,8 +283,12 @@ impl<'a> Run<'a> {
                     episodes.push((problem, Some(episode)));
                 }
                 Err(failure) => {
-                    if failure.is::<ExecuteError>() {
-                        return Err(failure.context("training stopped; hint: resume when the cause is gone"));
+                    let error = failure.downcast_ref::<ExecuteError>();
+                    if let Some(cap) = error.and_then(ExecuteError::cap) {
+                        return Err(Halt::Capped(cap.to_owned()));
+                    }
+                    if error.is_some() {
+                        return Err(failure.context("training stopped; hint: resume when the cause is gone").into());
                     }
                     tally.add_failure();
                     last_failure = Some(failure);
@@ -291,10 +298,15 @@ impl<'a> Run<'a> {
         }
         match last_failure {
             Some(failure) if episodes.iter().all(|(_, episode)| episode.is_none()) => {
-                Err(failure.context("every query of a batch failed; hint: resume when the cause is gone"))
+                Err(failure.context("every query of a batch failed; hint: resume when the cause is gone").into())
             }
             _ => Ok(episodes),
         }
+    }
+
+    /// Saves where the run stands. Of a survey half learned from nothing is kept: a resume begins it anew.
+    fn keep(&self) -> Result<()> {
+        if self.state.position.rehearsed { self.save() } else { Ok(()) }
     }
 
     fn save(&self) -> Result<()> {
