@@ -100,7 +100,7 @@ pub fn run(args: Args) -> Result<()> {
         measures.path, measures.seconds, measures.completion_tokens, measures.cost
     );
     if episode.trace.retries() > 0 {
-        println!("{} requests sent again, {:.3} s waited", episode.trace.retries(), episode.trace.queued());
+        println!("requests sent again: {}, waited {:.3} s in all", episode.trace.retries(), episode.trace.queued());
     }
     println!("answer: {}", answered.answer.as_deref().unwrap_or("none found"));
     Ok(())

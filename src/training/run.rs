@@ -222,7 +222,8 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Ends the pass that makes `epoch` passes: validates greedily, writes the record and keeps the weights if they are the best so far.
+    /// Ends the pass that makes `epoch` passes: validates greedily, writes the record and keeps the weights if they are
+    /// the best so far.
     pub(super) async fn finish_pass(&mut self, epoch: u32, notify: &mut Notify<'_>) -> Result<(), Halt> {
         let policy = Policy::new(&self.learner.controller)?;
         let plans: Vec<_> = self.validation.queries.iter().map(|query| policy.greedy(query)).collect();

@@ -168,7 +168,7 @@ pub struct Fault {
     pub message: String,
     /// Its `code` and its `type`, in whatever form.
     pub codes: Vec<String>,
-    parameter: Option<String>,
+    pub parameter: Option<String>,
 }
 
 impl Fault {
