@@ -6,6 +6,8 @@ use regex::Regex;
 
 /// Characters before and after a statement that are searched for its withdrawal.
 const NEAR: usize = 80;
+/// Bytes of the longest boxed answer.
+const LONGEST: usize = 4000;
 
 fn pattern(text: &str) -> Regex {
     Regex::new(text).expect("a valid pattern")
@@ -129,7 +131,7 @@ fn near_after(text: &str, start: usize) -> &str {
 fn closing_brace(text: &str, open: usize) -> Option<usize> {
     let mut depth = 0_usize;
     let mut is_escaped = false;
-    for (at, byte) in text.bytes().enumerate().skip(open) {
+    for (at, byte) in text.bytes().enumerate().skip(open).take(LONGEST) {
         match byte {
             _ if is_escaped => is_escaped = false,
             b'\\' => is_escaped = true,

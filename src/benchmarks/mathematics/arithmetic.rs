@@ -79,7 +79,7 @@ impl Parser {
             let factor = if is_negative { Negative(Box::new(factor)) } else { factor };
             factors.push(if divides { Inverse(Box::new(factor)) } else { factor });
         }
-        Some(Expression::product(factors))
+        (!factors.is_empty()).then(|| Expression::product(factors))
     }
 
     /// Whether the next token continues a product without a sign between.

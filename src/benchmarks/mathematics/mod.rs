@@ -18,11 +18,17 @@ mod words;
 
 use evaluate::Budget;
 
+/// Answers that would be longer than this, such as `1000!`, are spelled as they were written.
+const LONGEST_SPELLING: usize = 300;
+
 /// Whether two answers are the same. Different numbers never are, except that `20` may stand for `20%`, by convention.
 pub(super) fn equal(reference: &str, answer: &str) -> bool {
     let (reference, answer) = (tidy(reference), tidy(answer));
-    if reference.is_empty() || answer.is_empty() || reference == answer {
-        return !answer.is_empty() && reference == answer;
+    if reference.is_empty() || answer.is_empty() {
+        return false;
+    }
+    if reference.split_whitespace().eq(answer.split_whitespace()) {
+        return true;
     }
     let written = |text| token::tokens(text, true);
     if written(reference).is_some_and(|tokens| !tokens.is_empty() && Some(tokens) == written(answer)) {
@@ -46,9 +52,9 @@ pub(super) fn find(text: &str) -> Option<String> {
 pub(super) fn spelling(answer: &str) -> String {
     let answer = tidy(answer);
     let spelled = parse::parse(answer, true).and_then(|expression| spelling::spell(&expression, &Budget::new()));
-    spelled.unwrap_or_else(|| answer.split_whitespace().collect::<Vec<_>>().join(" "))
+    spelled.filter(|spelled| spelled.len() <= LONGEST_SPELLING).unwrap_or_else(|| answer.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
 fn tidy(text: &str) -> &str {
-    text.trim().trim_end_matches(['.', ',', ';', ':']).trim()
+    text.trim_start().trim_end_matches(|letter: char| letter.is_whitespace() || ".,;:".contains(letter))
 }
