@@ -65,13 +65,10 @@ impl Session {
         };
         let options = local::Options { device: device.clone(), ..local::Options::default() };
         let model = LocalModel::load(&settings.model_folder(), &options)?;
-        let schedule = settings.training.reward.schedule;
-        let objective = Objective {
-            latency_weight: benchmark.reward.latency_weight,
-            cost_weight: benchmark.reward.cost_weight,
-            schedule,
-        };
-        let system = System::new(catalogue, benchmark, Arc::new(Replay::new(model)), &prices, schedule)?;
+        let objective =
+            Objective { latency_weight: benchmark.reward.latency_weight, cost_weight: benchmark.reward.cost_weight };
+        let execution = settings.training.execution;
+        let system = System::new(catalogue, benchmark, Arc::new(Replay::new(model)), &prices, execution)?;
         Ok(Session { runtime, device, encoder, system, objective, concurrency: settings.training.concurrency })
     }
 

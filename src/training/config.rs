@@ -4,6 +4,7 @@ use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::{Baseline, Credit, Reward};
+use crate::executor::ExecutionConfig;
 use crate::plan::Schedule;
 
 /// What the loss averages over.
@@ -28,6 +29,8 @@ pub struct TrainingConfig {
     /// `K`, plans drawn for a problem in each pass.
     pub samples: u32,
     pub learning_rate: f64,
+    /// How the system runs the plans that are learned from.
+    pub execution: ExecutionConfig,
     pub reward: Reward,
     pub baseline: Baseline,
     /// Whether advantages are divided by the moving standard deviation of the utilities (E6).
@@ -54,6 +57,7 @@ impl Default for TrainingConfig {
             batch: 8,
             samples: 4,
             learning_rate: 0.01,
+            execution: ExecutionConfig { schedule: Schedule::Dataflow, optimize: true },
             reward: Reward::default(),
             baseline: Baseline::LeaveOneOut,
             scaled: true,
@@ -76,12 +80,8 @@ impl TrainingConfig {
             batch: 4,
             samples: 1,
             learning_rate: 0.01,
-            reward: Reward {
-                credit: Credit::CriticalPath,
-                stop_ends_path: false,
-                schedule: Schedule::Layered,
-                ..Reward::default()
-            },
+            execution: Schedule::Layered.into(),
+            reward: Reward { credit: Credit::CriticalPath, stop_ends_path: false, ..Reward::default() },
             baseline: Baseline::MovingAverage,
             scaled: true,
             objective: Objective::ChoiceMean,
@@ -95,12 +95,8 @@ impl TrainingConfig {
     pub fn maas() -> Self {
         let paper = Self::paper();
         TrainingConfig {
-            reward: Reward {
-                latency_weight: 0.0,
-                credit: Credit::Uniform,
-                schedule: Schedule::Sequential,
-                ..paper.reward
-            },
+            execution: Schedule::Sequential.into(),
+            reward: Reward { latency_weight: 0.0, credit: Credit::Uniform, ..paper.reward },
             baseline: Baseline::None,
             scaled: false,
             ..paper

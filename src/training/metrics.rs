@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Reward, episode_path, utility};
+use super::{Reward, utility};
 use crate::system::Episode;
 
 /// Means over episodes; zeros where there was none.
@@ -56,7 +56,7 @@ impl Tally {
         let Tally(sums) = self;
         sums.episodes += 1;
         sums.score += episode.score;
-        sums.critical_path += episode_path(episode, reward.schedule).length;
+        sums.critical_path += episode.trace.critical_path().length;
         sums.cost += episode.trace.cost();
         sums.utility += utility(episode, reward);
         sums.operators += episode.plan.len() as f64;

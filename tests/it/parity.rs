@@ -162,7 +162,6 @@ fn check_training(parity: &Parity, training: &Training, prefix: &str, baseline: 
         cost_weight: 3.0,
         credit: Credit::CriticalPath,
         stop_ends_path: false,
-        schedule: Schedule::Layered,
     };
     // Adam's first steps turn a gradient of rounding noise into a full-sized update of either sign. Where the recorded
     // gradient is that small it replaces ours, so that noise does not spread, and the weight is not compared.
@@ -247,5 +246,12 @@ fn episode(recorded: &Recorded) -> Episode {
     };
     let mut spans: Vec<Span> = plan.choices().zip(&tokens).map(span).collect();
     spans[0].cost = recorded.cost;
-    Episode { problem: recorded.query.to_string(), plan, trace: Trace { spans }, answer: None, score: recorded.score }
+    let dependencies = Schedule::Layered.dependencies(&plan, &[]);
+    Episode {
+        problem: recorded.query.to_string(),
+        plan,
+        trace: Trace { spans, dependencies },
+        answer: None,
+        score: recorded.score,
+    }
 }
