@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use crate::benchmarks::{Benchmark, Problem};
@@ -56,7 +56,7 @@ impl System {
     /// Brings the parts together.
     ///
     /// # Errors
-    /// When `prices` lacks the model of an operator.
+    /// When `prices` lacks the model of an operator, or plans are to end early on a model whose time is not virtual.
     pub fn new(
         catalogue: Catalogue,
         benchmark: Benchmark,
@@ -71,6 +71,12 @@ impl System {
             .map(|operator| price(&operator.model).with_context(|| format!("price of operator `{}`", operator.name)))
             .collect::<Result<_>>()?;
         let execution = execution.into();
+        let ends_early = execution.quorum || execution.agreement > 0;
+        ensure!(
+            !ends_early || model.has_virtual_time(),
+            "expected a local model for `quorum` and `agreement`, found `{}`; hint: leave both off",
+            model.id()
+        );
         Ok(System { catalogue, benchmark, model, prices, execution, evaluator: Evaluator::new() })
     }
 

@@ -94,7 +94,7 @@ fn reads_one(at: usize, choices: &[Choice<'_>], treatments: &[Treatment]) -> boo
 /// A plain vote that is alone in the last layer that runs: it votes over what stands, and the end would do it again.
 fn closing_vote(choices: &[Choice<'_>], treatments: &[Treatment]) -> Option<usize> {
     let running = || (0..choices.len()).filter(|&at| treatments[at] != Treatment::Skip);
-    let last = running().last()?;
+    let last = running().next_back()?;
     let Choice { layer, operator, .. } = choices[last];
     let is_alone = running().filter(|&at| choices[at].layer == layer).count() == 1;
     (operator.kind == Kind::Ensemble && !operator.asks_model && is_alone).then_some(last)

@@ -27,11 +27,11 @@ pub struct Summary {
 /// One line of `metrics.jsonl`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct EpochMetrics {
-    /// Passes done, from 1.
+    /// Passes done; 0 after the survey.
     pub epoch: u32,
     /// Updates done.
     pub step: u64,
-    /// Plans drawn at random, during the pass.
+    /// Plans drawn at random, during the pass; all surveyed plans, in the survey.
     pub train: Summary,
     /// Greedy plans, after the pass.
     pub validation: Summary,

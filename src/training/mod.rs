@@ -6,10 +6,12 @@ mod config;
 mod learner;
 mod loss;
 mod metrics;
+mod rehearsal;
 mod reward;
 mod rollout;
 mod run;
 mod state;
+mod survey;
 #[cfg(test)]
 mod testing;
 
@@ -22,3 +24,4 @@ pub use metrics::{EpochMetrics, Summary};
 pub use reward::{Charge, Credit, Reward, Utilities, utilities, utility};
 pub use rollout::{Problems, Rollout};
 pub use run::{CHECKPOINT_FILE, Event, METRICS_FILE, STATE_FILE, Setup, Trained, train};
+pub use survey::SurveyConfig;

@@ -155,7 +155,7 @@ fn check_training(parity: &Parity, training: &Training, prefix: &str, baseline: 
     let controller = parity.controller("GSM8K");
     let named: Vec<_> = controller.named_vars().collect();
     let vars: Vec<_> = named.iter().map(|(_, var)| var.clone()).collect();
-    let mut adam = Adam::new(named.clone(), training.lr);
+    let mut adam = Adam::new(named.clone());
     let mut averages = MovingAverages::default();
     let reward = Reward {
         latency_weight: training.token_weight / 50.0,
@@ -217,7 +217,7 @@ fn check_training(parity: &Parity, training: &Training, prefix: &str, baseline: 
                 }
             }
         }
-        adam.step(&gradients).expect("an update");
+        adam.step(&gradients, training.lr).expect("an update");
     }
     for (name, var) in &named {
         let expected = numbers(parity.tensor(&format!("{prefix}.final.{name}")));
