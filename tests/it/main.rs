@@ -1,14 +1,17 @@
 //! Everything that is tested from outside, in one binary: a module for each behaviour.
 
+mod benchmarks;
 mod checkpoint;
 mod cli;
 mod controller;
 mod encoder;
 mod executor;
+mod grading;
 mod local_model;
 mod parity;
 mod report;
 mod schedule;
+mod shared;
 mod tidy;
 mod tiny_model;
 mod training;
