@@ -35,7 +35,8 @@ pub(super) fn extract(text: &str) -> Option<String> {
 /// The letter that a text begins with, or that it is.
 fn first(text: &str) -> Option<&str> {
     let bare = text.trim_matches(|letter: char| !letter.is_alphanumeric());
-    let is_letter = bare.len() == 1 && bare.starts_with(|letter: char| ('a'..='j').contains(&letter.to_ascii_lowercase()));
+    let is_letter =
+        bare.len() == 1 && bare.starts_with(|letter: char| ('a'..='j').contains(&letter.to_ascii_lowercase()));
     if is_letter { Some(bare) } else { FIRST.captures(text)?.get(1).map(|found| found.as_str()) }
 }
 

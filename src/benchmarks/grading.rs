@@ -35,7 +35,8 @@ pub struct Verdict {
 /// Names the line that is no such object.
 pub fn grade(form: AnswerForm, lines: &str, origin: &str) -> Result<Vec<Verdict>> {
     let numbered = (1..).zip(lines.lines()).filter(|(_, line)| !line.trim().is_empty());
-    let verdicts = numbered.map(|(number, line)| verdict(form, number, line).with_context(|| format!("{origin}:{number}")));
+    let verdicts =
+        numbered.map(|(number, line)| verdict(form, number, line).with_context(|| format!("{origin}:{number}")));
     verdicts.collect()
 }
 

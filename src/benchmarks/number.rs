@@ -25,18 +25,19 @@ const NUMBER: &str = concat!(
 );
 
 /// Numbers joined by arithmetic, such as `2*3`, `1 1/2` or `88-78`.
-static ARITHMETIC: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(&format!(r"{NUMBER}(?:\s{NUMBER}/{NUMBER}|\s?[*×·x/+–-]\s?[$€£]?{NUMBER})*"))
-});
-static PART: LazyLock<Regex> = LazyLock::new(|| pattern(&format!(r"(?P<sign>[*×·x/+–-]|\s)?[\s$€£]*(?P<number>{NUMBER})")));
-static DIGITS: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(r"^([0-9, ]*)(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]+))?(?:\s(thousand|million|billion))?$")
-});
+static ARITHMETIC: LazyLock<Regex> =
+    LazyLock::new(|| pattern(&format!(r"{NUMBER}(?:\s{NUMBER}/{NUMBER}|\s?[*×·x/+–-]\s?[$€£]?{NUMBER})*")));
+static PART: LazyLock<Regex> =
+    LazyLock::new(|| pattern(&format!(r"(?P<sign>[*×·x/+–-]|\s)?[\s$€£]*(?P<number>{NUMBER})")));
+static DIGITS: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"^([0-9, ]*)(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]+))?(?:\s(thousand|million|billion))?$"));
 static CHOICE: LazyLock<Regex> = LazyLock::new(|| {
     pattern(r"(?i)\beither\b|[0-9][^0-9.;=\n]{0,24}\bor\b[^0-9.;=\n]{0,12}[0-9]|\bbetween\b[^0-9\n]{0,12}[0-9.,]+ and ")
 });
 static REFUSAL: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(r"(?i)\b(?:cannot|can['’]?t|unable to|impossible to|not possible to|don['’]t know|do not know|not enough|insufficient|no (?:valid |real )?(?:answer|solution))\b")
+    pattern(
+        r"(?i)\b(?:cannot|can['’]?t|unable to|impossible to|not possible to|don['’]t know|do not know|not enough|insufficient|no (?:valid |real )?(?:answer|solution))\b",
+    )
 });
 static TEXT_COMMAND: LazyLock<Regex> = LazyLock::new(|| pattern(r"\\(?:text|mbox|mathrm|textbf|boxed)\s*\{([^{}]*)\}"));
 static FRACTION: LazyLock<Regex> = LazyLock::new(|| pattern(r"\\[dt]?frac\{([^{}]*)\}\{([^{}]*)\}"));
@@ -161,8 +162,26 @@ fn one(number: &str) -> Option<BigRational> {
 /// A number written in words at the start of a text.
 fn in_words(text: &str) -> Option<BigRational> {
     const SMALL: [&str; 20] = [
-        "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
-        "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
+        "zero",
+        "one",
+        "two",
+        "three",
+        "four",
+        "five",
+        "six",
+        "seven",
+        "eight",
+        "nine",
+        "ten",
+        "eleven",
+        "twelve",
+        "thirteen",
+        "fourteen",
+        "fifteen",
+        "sixteen",
+        "seventeen",
+        "eighteen",
+        "nineteen",
     ];
     const TENS: [&str; 8] = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"];
     let lower = text.to_lowercase();

@@ -92,7 +92,8 @@ impl Reader<'_> {
         let mut seen = BTreeMap::new();
         for row in rows {
             let (number, line) = lines[row];
-            let problem = self.problem(line, &format!("{stem}-{row:05}")).with_context(|| format!("{origin}:{number}"))?;
+            let problem =
+                self.problem(line, &format!("{stem}-{row:05}")).with_context(|| format!("{origin}:{number}"))?;
             if let Some(first) = seen.insert(problem.id.clone(), number) {
                 bail!("{origin}:{number}: expected an id of its own, found `{}` of line {first} again", problem.id);
             }
@@ -142,7 +143,9 @@ fn row_numbers(text: &str, count: usize) -> Result<Vec<usize>> {
         let line = line.split('#').next().unwrap_or_default();
         for word in line.split([' ', ',', '\t']).filter(|word| !word.is_empty()) {
             let row = word.parse::<usize>().ok().filter(|row| *row < count);
-            rows.push(row.with_context(|| format!("line {number}: expected a row number below {count}, found `{word}`"))?);
+            rows.push(
+                row.with_context(|| format!("line {number}: expected a row number below {count}, found `{word}`"))?,
+            );
         }
     }
     Ok(rows)
@@ -187,7 +190,8 @@ mod tests {
 
     #[test]
     fn published_fields_are_mapped_and_rows_taken() -> Result<()> {
-        let line = |n: u32| format!(r#"{{"problem": "{n} + {n}", "solution": "so $\\boxed{{{}}}$", "type": "sum"}}"#, 2 * n);
+        let line =
+            |n: u32| format!(r#"{{"problem": "{n} + {n}", "solution": "so $\\boxed{{{}}}$", "type": "sum"}}"#, 2 * n);
         let text = [1, 2, 3].map(line).join("\n");
         let fields = "question = \"problem\"\nanswer = \"solution\"\nkind = \"type\"";
         let problems = read(AnswerForm::Mathematics, fields, &text, Some("2 # the last\n0"))?;
@@ -195,7 +199,9 @@ mod tests {
         assert_eq!(seen, [("x-00002", "6"), ("x-00000", "2")]);
         assert_eq!(problems[0].kind.as_deref(), Some("sum"));
         let message = |rows| read(AnswerForm::Mathematics, fields, &text, Some(rows)).err().map(|e| format!("{e:#}"));
-        assert!(message("1\n3").is_some_and(|m| m.ends_with("x.rows: line 2: expected a row number below 3, found `3`")));
+        assert!(
+            message("1\n3").is_some_and(|m| m.ends_with("x.rows: line 2: expected a row number below 3, found `3`"))
+        );
         assert!(message("1 1").is_some_and(|m| m.contains("expected an id of its own")));
         let unanswered = read(AnswerForm::Number, "", r#"{"question": "?", "answer": "I do not know."}"#, None);
         assert!(unanswered.is_err_and(|error| format!("{error:#}").contains("expected an answer in `answer`")));

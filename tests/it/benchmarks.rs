@@ -50,7 +50,8 @@ async fn check(benchmark: Benchmark, right: fn(&Problem) -> String, wrong: fn(&P
 async fn a_known_share_of_gsm8k_is_scored_at_exactly_that() -> Result<()> {
     let Some(data) = shared("datasets/gsm8k") else { return Ok(()) };
     let benchmark = Benchmark::load_with_data(built_in("gsm8k").context("built in")?, Folder::Disk(data))?;
-    let sizes = ["train", "validation", "test"].map(|split| benchmark.problems(split).map(|problems| problems.len()).ok());
+    let sizes =
+        ["train", "validation", "test"].map(|split| benchmark.problems(split).map(|problems| problems.len()).ok());
     assert_eq!(sizes, [Some(264), Some(100), Some(1055)]);
     let wrong = |problem: &Problem| format!("It is not {0}.\n#### {0}1", problem.answer);
     check(benchmark, |problem| format!("We add up.\n#### {}", problem.answer), wrong).await
@@ -124,7 +125,8 @@ fn without_a_network_the_way_by_hand_is_named() -> Result<()> {
     let place = tempfile::tempdir()?;
     let (code, errors) = run(&["fetch", "math", "--out", "here"], place.path())?;
     assert_eq!(code, Some(1), "{errors}");
-    for part in ["test.jsonl", "EleutherAI/hendrycks_math", "by hand", "problem, level, type, solution", "precalculus"] {
+    for part in ["test.jsonl", "EleutherAI/hendrycks_math", "by hand", "problem, level, type, solution", "precalculus"]
+    {
         assert!(errors.contains(part), "expected `{part}` in {errors}");
     }
     let (code, errors) = run(&["fetch", "gsm9k"], place.path())?;

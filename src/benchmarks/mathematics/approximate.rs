@@ -18,7 +18,8 @@ const LARGEST_OUTSIDE: i64 = 1_000_000;
 pub(super) fn agree(left: &Value, right: &Value) -> bool {
     let is_simple = [left, right].into_iter().all(|value| holds_small_numbers(value, LARGEST_OUTSIDE));
     let is_opaque = [left, right].into_iter().any(is_opaque);
-    let (Some(a), Some(b)) = (left.numerator.times(&right.denominator), right.numerator.times(&left.denominator)) else {
+    let (Some(a), Some(b)) = (left.numerator.times(&right.denominator), right.numerator.times(&left.denominator))
+    else {
         return false;
     };
     is_simple && is_opaque && (0..POINTS).all(|point| differ_by_little(&a, &b, point))
@@ -125,9 +126,7 @@ pub(super) fn is_opaque(value: &Value) -> bool {
 }
 
 fn holds_small_numbers(value: &Value, largest: i64) -> bool {
-    let is_small = |number: &BigRational| {
-        number.numer().abs() <= largest.into() && *number.denom() <= largest.into()
-    };
+    let is_small = |number: &BigRational| number.numer().abs() <= largest.into() && *number.denom() <= largest.into();
     let polynomials = [&value.numerator, &value.denominator];
     let coefficients = polynomials.iter().flat_map(|polynomial| polynomial.0.values());
     let mut atoms = polynomials.iter().flat_map(|polynomial| polynomial.atoms());

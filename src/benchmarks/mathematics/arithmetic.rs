@@ -158,11 +158,8 @@ impl Parser {
     fn exponent(&mut self) -> Option<Expression> {
         let is_negative = self.skip('-');
         let base = self.nested(Parser::primary)?;
-        let exponent = if self.skip('^') {
-            Power(Box::new(base), Box::new(self.nested(Parser::exponent)?))
-        } else {
-            base
-        };
+        let exponent =
+            if self.skip('^') { Power(Box::new(base), Box::new(self.nested(Parser::exponent)?)) } else { base };
         Some(if is_negative { Negative(Box::new(exponent)) } else { exponent })
     }
 
@@ -358,8 +355,6 @@ impl Parser {
         })
     }
 }
-
-
 
 /// The value of a decimal; `repeating` digits follow those of `digits` for ever.
 pub(super) fn rational(digits: &str, repeating: &str) -> Option<BigRational> {

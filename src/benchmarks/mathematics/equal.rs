@@ -2,7 +2,6 @@
 //!
 //! By convention a unit, a base, a percent sign or the name of a value (`x = 5`) may be left out on one side.
 
-
 use super::approximate;
 use super::evaluate::{Budget, value};
 use super::exact::Value;
@@ -35,10 +34,19 @@ pub(super) fn equal(left: &Expression, right: &Expression, budget: &Budget) -> b
             let other = if matches!(left, Union(_)) { left } else { right };
             intervals.is_some_and(|intervals| same(&Union(intervals), other))
         }
+        (List(parts), Bracketed('(', values, ')')) | (Bracketed('(', values, ')'), List(parts))
+            if has_several_names(parts) =>
+        {
+            pairwise(parts, values)
+        }
         (List(_), _) | (_, List(_)) => {
             let (left, right) = (left.parts(), right.parts());
             // What has different names is told apart by its place where the names are left out.
-            if has_several_names(left) != has_several_names(right) { pairwise(left, right) } else { in_any_order(left, right, budget) }
+            if has_several_names(left) != has_several_names(right) {
+                pairwise(left, right)
+            } else {
+                in_any_order(left, right, budget)
+            }
         }
         (Union(left), Union(right)) => in_any_order(left, right, budget),
         (Bracketed(open, left, close), Bracketed(other_open, right, other_close)) => {
@@ -67,7 +75,8 @@ pub(super) fn equal(left: &Expression, right: &Expression, budget: &Budget) -> b
 /// `(x, y) = (2, 3)` as `x = 2` and `y = 3`.
 fn each_named(relation: &Expression) -> Option<Vec<Expression>> {
     let Relation { sides, signs } = relation else { return None };
-    let ([Bracketed('(', names, ')'), Bracketed('(', values, ')')], ['=']) = (sides.as_slice(), signs.as_slice()) else {
+    let ([Bracketed('(', names, ')'), Bracketed('(', values, ')')], ['=']) = (sides.as_slice(), signs.as_slice())
+    else {
         return None;
     };
     let named = |(name, value): (&Expression, &Expression)| Relation {

@@ -49,9 +49,7 @@ pub(super) fn value(expression: &Expression, budget: &Budget) -> Option<Value> {
         Expression::Symbol(name) if name == "i" => Some(Value::atom(Atom::Imaginary)),
         Expression::Symbol(name) => Some(Value::symbol(name)),
         Expression::Based { digits, base } => Some(Value::symbol(&format!("{digits}_{base}"))),
-        Expression::Sum(terms) => {
-            terms.iter().try_fold(Value::number(0), |sum, term| budget.add(&sum, &inner(term)?))
-        }
+        Expression::Sum(terms) => terms.iter().try_fold(Value::number(0), |sum, term| budget.add(&sum, &inner(term)?)),
         Expression::Product(parts) => {
             parts.iter().try_fold(Value::number(1), |product, part| budget.multiply(&product, &inner(part)?))
         }
@@ -159,7 +157,9 @@ fn logarithm(argument: &Value, budget: &Budget) -> Option<Value> {
     let mut sum = Value::number(0);
     for (atom, exponent) in monomial {
         let part = match atom {
-            Atom::Prime(prime) => Value::atom(Atom::Call("ln".into(), vec![Value::number(BigInt::from(prime.clone()))])),
+            Atom::Prime(prime) => {
+                Value::atom(Atom::Call("ln".into(), vec![Value::number(BigInt::from(prime.clone()))]))
+            }
             Atom::Symbol(name) if name == "e" => Value::number(1),
             _ => return Some(opaque()),
         };

@@ -254,12 +254,12 @@ impl Value {
             _ => false,
         };
         let is_negative = coefficient.is_negative();
-        if index == 0 || index > 64 || !monomial.keys().all(is_positive) || (is_negative && index > 2 && index % 2 == 0) {
+        if index == 0 || index > 64 || !monomial.keys().all(is_positive) || (is_negative && index > 2 && index % 2 == 0)
+        {
             return None;
         }
         let exponent = BigRational::new(1.into(), index.into());
-        let mut powers: Monomial =
-            monomial.iter().map(|(atom, power)| (atom.clone(), power * &exponent)).collect();
+        let mut powers: Monomial = monomial.iter().map(|(atom, power)| (atom.clone(), power * &exponent)).collect();
         for (number, sign) in [(coefficient.numer(), 1), (coefficient.denom(), -1)] {
             for (prime, count) in factors(number.magnitude())? {
                 let power = powers.entry(Atom::Prime(prime)).or_insert_with(BigRational::zero);

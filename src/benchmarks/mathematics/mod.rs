@@ -52,7 +52,9 @@ pub(super) fn find(text: &str) -> Option<String> {
 pub(super) fn spelling(answer: &str) -> String {
     let answer = tidy(answer);
     let spelled = parse::parse(answer, true).and_then(|expression| spelling::spell(&expression, &Budget::new()));
-    spelled.filter(|spelled| spelled.len() <= LONGEST_SPELLING).unwrap_or_else(|| answer.split_whitespace().collect::<Vec<_>>().join(" "))
+    spelled
+        .filter(|spelled| spelled.len() <= LONGEST_SPELLING)
+        .unwrap_or_else(|| answer.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
 fn tidy(text: &str) -> &str {
@@ -138,7 +140,9 @@ x=3, y=2 == (x,y)=(2,3)
 
     #[test]
     fn nothing_is_too_deep_or_too_long() {
-        for part in ["(", "{", "\\frac{", "\\sqrt{", "-", "2^", "x_{", "!", "1/", "|", "\\text{", "(x+y+z)", "9^{9^", "1,"] {
+        for part in
+            ["(", "{", "\\frac{", "\\sqrt{", "-", "2^", "x_{", "!", "1/", "|", "\\text{", "(x+y+z)", "9^{9^", "1,"]
+        {
             for count in [30, 200, 5000] {
                 let text = part.repeat(count);
                 for text in [format!("{text}1"), format!("{text}1{}", "}".repeat(count)), text] {

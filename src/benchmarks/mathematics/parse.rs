@@ -64,9 +64,7 @@ impl Parser {
     /// `Option D` and `The answer is: 5` are `D` and `5`.
     fn skip_announcement(&mut self) {
         const OPENING: [&str; 7] = ["the", "final", "answer", "option", "choice", "is", "are"];
-        let is_word = |token: &Token, words: &[&str]| {
-            matches!(token, Token::Word(word) if words.contains(&word.to_lowercase().as_str()))
-        };
+        let is_word = |token: &Token, words: &[&str]| matches!(token, Token::Word(word) if words.contains(&word.to_lowercase().as_str()));
         let length = self.tokens.iter().take_while(|token| is_word(token, &OPENING)).count();
         let announces = self.tokens[..length].iter().any(|token| is_word(token, &OPENING[2..5]));
         if announces && length < self.tokens.len() {

@@ -123,7 +123,9 @@ fn power(atom: &Atom, exponent: &BigRational) -> String {
         Atom::Imaginary => "i".into(),
         Atom::Symbol(name) => symbol(name),
         Atom::Power(base, inside) if inside.as_number() == Some(half) => format!("sqrt({})", spell_value(base)),
-        Atom::Power(base, inside) if exponent.is_one() => return format!("({})^({})", spell_value(base), spell_value(inside)),
+        Atom::Power(base, inside) if exponent.is_one() => {
+            return format!("({})^({})", spell_value(base), spell_value(inside));
+        }
         Atom::Power(base, inside) => format!("(({})^({}))", spell_value(base), spell_value(inside)),
         Atom::Call(name, arguments) => call(name, &arguments.iter().map(spell_value).collect::<Vec<_>>()),
     };

@@ -217,8 +217,7 @@ fn start<N: Network + Sync>(
     let limits = Limits { rows: options.rows.div_ceil(engines), kept_tokens: options.kept_tokens / engines };
     let start = |index| {
         let (jobs, received) = mpsc::channel();
-        let engine =
-            Engine::new(network.clone(), config.vocabulary, config.ends.clone(), tokenizer.clone(), limits);
+        let engine = Engine::new(network.clone(), config.vocabulary, config.ends.clone(), tokenizer.clone(), limits);
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads / engines)
             .thread_name(move |thread| format!("lamas-model-{index}-{thread}"))
