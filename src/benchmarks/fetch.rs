@@ -105,3 +105,53 @@ fn json_lines(path: &Path) -> Result<Vec<u8>> {
     }
     Ok(lines)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use parquet::basic::Compression;
+    use parquet::data_type::{ByteArray, ByteArrayType, Int64Type};
+    use parquet::file::properties::WriterProperties;
+    use parquet::file::writer::SerializedFileWriter;
+    use parquet::schema::parser::parse_message_type;
+
+    use super::*;
+
+    #[test]
+    fn published_rows_become_json_lines() -> Result<()> {
+        let place = tempfile::tempdir()?;
+        let path = place.path().join("x.parquet");
+        let schema =
+            "message rows { required binary question (UTF8); required binary answer (UTF8); required int64 n; }";
+        let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
+        let file = std::fs::File::create(&path)?;
+        let mut writer = SerializedFileWriter::new(file, Arc::new(parse_message_type(schema)?), Arc::new(properties))?;
+        let mut rows = writer.next_row_group()?;
+        let mut text = |texts: [&str; 2]| -> Result<()> {
+            let mut column = rows.next_column()?.context("a column")?;
+            column.typed::<ByteArrayType>().write_batch(&texts.map(ByteArray::from), None, None)?;
+            Ok(column.close()?)
+        };
+        text(["1 + 1\n?", "é"])?;
+        text(["2", "#### 3"])?;
+        let mut column = rows.next_column()?.context("a column")?;
+        column.typed::<Int64Type>().write_batch(&[1, 2], None, None)?;
+        column.close()?;
+        rows.close()?;
+        writer.close()?;
+        let lines = String::from_utf8(json_lines(&path)?)?;
+        let expected = "{\"answer\":\"2\",\"question\":\"1 + 1\\n?\"}\n{\"answer\":\"#### 3\",\"question\":\"é\"}\n";
+        assert_eq!(lines, expected);
+        Ok(())
+    }
+
+    #[test]
+    fn every_published_benchmark_says_where_it_comes_from() -> Result<()> {
+        for name in ["gsm8k", "math", "humaneval"] {
+            let published: Published = built_in(name).context("built in")?.read_toml("fetch.toml")?;
+            assert!(!published.file.is_empty() && published.file.iter().all(|part| !part.from.is_empty()), "{name}");
+        }
+        Ok(())
+    }
+}

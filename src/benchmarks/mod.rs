@@ -19,7 +19,7 @@ pub use problems::Problem;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use serde::{Deserialize, Serialize};
 
 use crate::folder::Folder;
@@ -124,10 +124,10 @@ impl Benchmark {
         })?;
         let Benchmark { folder, data, fields, answer, .. } = self;
         let problems = Reader { folder, data, fields, form: *answer }.read(source);
-        // What is downloaded is not part of the crate.
-        problems.with_context(|| match built_in(&self.name) {
-            Some(_) => format!("split `{split}`; hint: `lamas fetch {}` says where its files come from", self.name),
-            None => format!("split `{split}`"),
+        // The problems of the published benchmarks are no part of the crate.
+        problems.map_err(|error| match built_in(&self.name) {
+            Some(_) => anyhow!("{error:#}; hint: `lamas fetch {}` gets the problems, or says how to", self.name),
+            None => error,
         })
     }
 

@@ -34,7 +34,11 @@ fn stated(Announced { clause, .. }: Announced<'_>) -> Option<&str> {
     let formula = MATH.captures(clause).and_then(|found| {
         let start = found.get(0)?.start();
         let inside = found.iter().skip(1).flatten().next()?;
-        (start < sentence.len().max(1)).then_some((start, inside.as_str()))
+        // In `$5$ or $6$` there is more to come.
+        let rest = sentence.get(found.get(0)?.end()..).unwrap_or_default().trim_start();
+        let goes_on =
+            ["and ", "or ", ", $", ", and", ", or"].iter().any(|word| rest.starts_with(word) && rest.contains('$'));
+        (start < sentence.len().max(1) && !goes_on).then_some((start, inside.as_str()))
     });
     Some(match formula {
         // In `5 or $6$` the words before the formula belong to the answer.
@@ -79,6 +83,7 @@ mod tests {
         check("The answer is 3.5.", Some("3.5"));
         check("The answer is **7**", Some("7"));
         check("The answer is 5 or $6$", Some("5 or $6$"));
+        check("The answer is $5$ or $6$.", Some("$5$ or $6$"));
         check("#### \\frac{2}{3}", Some("\\frac{2}{3}"));
         check("Adding up.\nTherefore $x = 5$.", Some("x = 5"));
         check("We have $x = 5$ and so", None);
