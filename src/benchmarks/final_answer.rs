@@ -33,7 +33,7 @@ static DENIED: LazyLock<Regex> = LazyLock::new(|| {
 /// What stands right after an answer that is taken back.
 static WITHDRAWN: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
-        r"(?ix)^(?:\s|[$)\].,;:!*]|\\\)|\\\])*(?:(?:but|and|wait|no|hmm|oops|sorry|actually|however)\b[\s,.!:]*)*
+        r"(?ix)^(?:\s|[$)\].,;:!?*]|\\\)|\\\])*(?:(?:but|and|wait|no|hmm|oops|sorry|actually|however)\b[\s,.!:]*)*
         (?:(?:that|this|it|which)\b)?(?:['’]s|\s*\b(?:is|was|are|cannot\sbe|seems|must\sbe)\b)?\s*
         (?:wrong|incorrect|not\s(?:right|correct|possible|the\sanswer|it)|an?\s(?:mistake|error)|extraneous|impossible
         |rejected|too\s(?:big|small|large))\b",
@@ -180,10 +180,10 @@ mod tests {
         check(r"\boxed 7", Mark::Answer("7"));
         check(r"\boxed{5}. Also \boxed{", Mark::Answer("5"));
         check(r"\boxed{5} is wrong, \boxed{6}", Mark::Answer("6"));
-        check(r"It is $\boxed{6}$. (At first I thought it was $\boxed{5}$.)", Mark::Answer("5"));
+        check(r"It is $\boxed{6}$. (At first I thought it was $\boxed{5}$.)", Mark::Answer("6"));
         check(r"It is $\boxed{6}$. (I first thought it was $\boxed{5}$.)", Mark::Answer("6"));
         check(r"The answer is not $\boxed{5}$.", Mark::Withdrawn);
-        check(r"\boxed{5}? No, that's wrong.", Mark::Answer("5"));
+        check(r"\boxed{5}? No, that's wrong.", Mark::Withdrawn);
         check(r"\boxed{}", Mark::Withdrawn);
         check(r"we obtain \boxed{\frac{1}{", Mark::Withdrawn);
         check("<answer> 5 </answer>", Mark::Answer("5"));

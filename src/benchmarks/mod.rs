@@ -160,7 +160,7 @@ mod tests {
         check(&format!("colour = 1\n{sound}"), "benchmark.toml:1: unknown field `colour`");
         check(
             &sound.replacen("integer", "colour", 1),
-            "benchmark.toml:4: unknown variant `colour`, expected `integer`",
+            "benchmark.toml:4: unknown variant `colour`, expected one of `integer`",
         );
         check(&sound.replacen("gamma = 50.0", "", 1), "missing field `gamma`");
         check("", "benchmark.toml:1: missing field");

@@ -228,8 +228,17 @@ fn relations(left: &Expression, right: &Expression, budget: &Budget) -> bool {
     let (Relation { sides, signs }, Relation { sides: other_sides, signs: other_signs }) = (left, right) else {
         return false;
     };
-    if let (Some((name, interval)), Some((other_name, other))) = (interval(left), interval(right)) {
-        return name == other_name && equal(&interval, &other, budget);
+    match (interval(left), interval(right)) {
+        (Some((name, interval)), Some((other_name, other))) => {
+            return name == other_name && equal(&interval, &other, budget);
+        }
+        (Some((_, interval)), None) => {
+            return named_value(right, budget).is_some_and(|named| equal(&interval, &named, budget));
+        }
+        (None, Some((_, interval))) => {
+            return named_value(left, budget).is_some_and(|named| equal(&named, &interval, budget));
+        }
+        (None, None) => {}
     }
     let turned: Vec<char> = other_signs.iter().rev().map(|sign| turned(*sign)).collect();
     let mut pairs = sides.iter().zip(other_sides);
