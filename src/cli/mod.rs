@@ -5,6 +5,8 @@ mod config;
 mod controllers;
 mod data;
 mod evaluate;
+mod fetch;
+mod grade;
 mod import;
 mod inspect;
 mod interrupt;
@@ -54,6 +56,10 @@ enum Command {
     Import(import::Args),
     /// Generate problems of a built-in workload.
     Data(data::Args),
+    /// Grade a file of predictions against their references.
+    Grade(grade::Args),
+    /// Download the problems of a published benchmark.
+    Fetch(fetch::Args),
     /// Print the completion script of a shell.
     Completions { shell: clap_complete::Shell },
 }
@@ -89,6 +95,8 @@ fn dispatch(cli: Cli) -> Result<()> {
         Command::Inspect(args) => inspect::run(args),
         Command::Import(args) => import::run(args),
         Command::Data(args) => data::run(args),
+        Command::Grade(args) => grade::run(args),
+        Command::Fetch(args) => fetch::run(args),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "lamas", &mut std::io::stdout());
             Ok(())

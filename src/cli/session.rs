@@ -37,7 +37,7 @@ impl Session {
     /// # Errors
     /// Says which part cannot be opened, and why.
     pub fn open(settings: &Settings) -> Result<Self> {
-        let benchmark = Benchmark::load(settings.benchmark_folder())?;
+        let benchmark = settings.benchmark()?;
         let catalogue = Catalogue::load(benchmark.folder(), &benchmark.catalogue)?;
         Self::with_catalogue(settings, benchmark, catalogue)
     }
@@ -47,7 +47,7 @@ impl Session {
     /// # Errors
     /// Those of [`Session::open`], and a catalogue that cannot be read.
     pub fn open_for(settings: &Settings, catalogue: &str, origin: &Path) -> Result<Self> {
-        let benchmark = Benchmark::load(settings.benchmark_folder())?;
+        let benchmark = settings.benchmark()?;
         let catalogue = Catalogue::parse(catalogue.to_owned(), &format!("{} (catalogue)", origin.display()))?;
         Self::with_catalogue(settings, benchmark, catalogue)
     }

@@ -1,5 +1,6 @@
 //! Everything that is tested from outside, in one binary: a module for each behaviour.
 
+mod benchmarks;
 mod checkpoint;
 mod cli;
 mod controller;
@@ -8,11 +9,13 @@ mod endpoint;
 mod endpoint_cli;
 mod executor;
 mod faults;
+mod grading;
 mod local_model;
 mod parity;
 mod report;
 mod schedule;
 mod server;
+mod shared;
 mod tidy;
 mod tiny_model;
 mod training;
