@@ -28,6 +28,11 @@ impl Results {
         Results { rows: compare(methods, &trained, &session.objective), trained }
     }
 
+    /// The methods, the trained controllers last.
+    pub fn rows(&self) -> &[Row] {
+        &self.rows
+    }
+
     /// The table, or the same figures as JSON, on standard output.
     pub fn print(&self, as_json: bool) -> Result<()> {
         if as_json {

@@ -15,7 +15,7 @@ use crate::folder::Folder;
 use crate::llm::local::{self, LocalModel};
 use crate::llm::{Prices, Replay};
 use crate::operators::Catalogue;
-use crate::plan::Kind;
+use crate::plan::{Dependencies, Kind, Plan};
 use crate::system::System;
 
 /// The parts of a run.
@@ -83,6 +83,11 @@ impl Session {
     /// Names of the operators, in catalogue order.
     pub fn names(&self) -> Vec<String> {
         self.system.catalogue().operators().iter().map(|operator| operator.name.clone()).collect()
+    }
+
+    /// Which operators of a plan wait for which.
+    pub fn dependencies(&self, plan: &Plan) -> Dependencies {
+        self.system.schedule().dependencies(plan)
     }
 
     /// Embeddings of the operators' descriptions `[O, 384]`.

@@ -25,6 +25,8 @@ pub struct Experience<'a> {
     pub problem: usize,
     /// `[E]`
     pub query: &'a [f32],
+    /// The same for all samples of one problem.
+    pub latency_weight: f64,
     pub episode: &'a Episode,
 }
 
@@ -61,9 +63,17 @@ impl Learner {
         let config = &self.config;
         let sample = |experience: &Experience<'_>| Sample {
             query: experience.problem,
-            utilities: utilities(experience.episode, &config.reward, self.controller.kinds()),
+            utilities: utilities(
+                experience.episode,
+                &config.reward.at(experience.latency_weight),
+                self.controller.kinds(),
+            ),
         };
-        let samples: Vec<Sample> = batch.iter().map(sample).collect();
+        let mut samples: Vec<Sample> = batch.iter().map(sample).collect();
+        let weights: Vec<f64> = batch.iter().map(|experience| experience.latency_weight).collect();
+        if self.controller.config().latency_weights.is_some() {
+            self.averages.level(&mut samples, &weights);
+        }
         let advantages = advantages(&samples, config.baseline, config.scaled, &mut self.averages);
 
         let device = self.controller.device();
@@ -74,7 +84,7 @@ impl Learner {
             .context("query embeddings of another size than the controller's")?;
         let plans: Vec<_> = batch.iter().map(|experience| experience.episode.plan.clone()).collect();
 
-        let evaluation = self.controller.evaluate(&queries, &plans)?;
+        let evaluation = self.controller.evaluate_at(&queries, &weights, &plans)?;
         let loss = match config.objective {
             Objective::ChoiceMean => policy_loss(&evaluation.log_probs, &advantages)?,
             Objective::EpisodeSum => episode_loss(&evaluation.log_probs, &advantages, batch.len())?,

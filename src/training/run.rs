@@ -6,19 +6,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context, Result, ensure};
 use rand::seq::SliceRandom;
 
-use super::metrics::{EpochMetrics, Summary, Tally};
-use super::rollout::{Attempt, Problems};
+use super::metrics::{EpochMetrics, MeanProbabilities, Summary, Tally};
+use super::rollout::{Attempt, Problems, Tried};
 use super::state::{Best, Position, State};
 use super::{Experience, Learner, TrainingConfig};
 use crate::checkpoint::{Checkpoint, Provenance, write_atomic};
 use crate::controller::{Controller, Policy};
 use crate::random;
-use crate::system::Episode;
 
 /// The best weights so far, a [`Checkpoint`].
 pub const CHECKPOINT_FILE: &str = "checkpoint.safetensors";
 /// One [`EpochMetrics`] per line.
 pub const METRICS_FILE: &str = "metrics.jsonl";
+/// Weights at which a controller that serves several is validated.
+const VALIDATION_WEIGHTS: usize = 5;
 /// What a resume starts from.
 pub const STATE_FILE: &str = "state.safetensors";
 
@@ -45,9 +46,9 @@ pub enum Event<'a> {
     /// Training went on from a saved state.
     Resumed { epoch: u32, batch: usize },
     /// A batch was learned from.
-    Batch { epoch: u32, batch: usize, batches: usize, episodes: &'a [Episode], pass: &'a Summary },
+    Batch { epoch: u32, batch: usize, batches: usize, episodes: &'a [Tried], pass: &'a Summary },
     /// A pass ended and was validated.
-    Epoch { metrics: &'a EpochMetrics, validation: &'a [Episode] },
+    Epoch { metrics: &'a EpochMetrics, validation: &'a [Tried] },
 }
 
 /// What training came to.
@@ -82,7 +83,6 @@ pub async fn train(setup: Setup<'_>, notify: &mut (dyn FnMut(Event<'_>) + Send))
             }
             let episodes = run.draw_episodes(epoch, problems).await?;
             run.learn(&episodes)?;
-            let episodes: Vec<Episode> = episodes.into_iter().map(|(_, episode)| episode).collect();
             let pass = run.state.position.pass.tally.summary();
             notify(Event::Batch { epoch, batch, batches: count, episodes: &episodes, pass: &pass });
             run.state.position.batch = batch + 1;
@@ -162,16 +162,18 @@ impl<'a> Run<'a> {
     }
 
     /// Draws plans for `problems` and runs them; failed queries are counted and left out.
-    async fn draw_episodes(&mut self, epoch: u32, problems: &[usize]) -> Result<Vec<(usize, Episode)>> {
+    async fn draw_episodes(&mut self, epoch: u32, problems: &[usize]) -> Result<Vec<Tried>> {
         let policy = Policy::new(&self.learner.controller)?;
         let mut attempts = Vec::with_capacity(problems.len() * self.config.samples as usize);
         for &problem in problems {
+            let id = &self.train.ids[problem];
+            let latency_weight = self.latency_weight(epoch, id);
+            let policy = policy.at(latency_weight);
             for sample in 0..self.config.samples {
-                let id = &self.train.ids[problem];
                 let mut rng = random::stream(self.provenance.seed, &[&"plan", &epoch, id, &sample]);
                 let plan = policy.sample(&self.train.queries[problem], &mut rng);
                 let attempt = u64::from(epoch) * u64::from(self.config.samples) + u64::from(sample);
-                attempts.push(Attempt { problem, plan, draw: attempt % self.config.draws });
+                attempts.push(Attempt { problem, plan, draw: attempt % self.config.draws, latency_weight });
             }
         }
         let outcomes = self.train.solve_all(attempts, self.config.concurrency).await;
@@ -181,22 +183,43 @@ impl<'a> Run<'a> {
         Ok(episodes)
     }
 
-    fn learn(&mut self, episodes: &[(usize, Episode)]) -> Result<()> {
+    /// The latency weight of a problem in a pass, the same for all its samples, which are compared with each other.
+    fn latency_weight(&self, epoch: u32, id: &str) -> f64 {
+        match self.learner.controller.config().latency_weights {
+            Some(weights) => weights.draw(&mut random::stream(self.provenance.seed, &[&"latency weight", &epoch, &id])),
+            None => self.config.reward.latency_weight,
+        }
+    }
+
+    fn learn(&mut self, episodes: &[Tried]) -> Result<()> {
         let queries = self.train.queries;
-        let experience = |(problem, episode)| Experience { problem, query: &queries[problem], episode };
-        let batch: Vec<_> = episodes.iter().map(|(problem, episode)| experience((*problem, episode))).collect();
+        let batch: Vec<Experience<'_>> = episodes
+            .iter()
+            .map(|Tried { problem, latency_weight, episode }| Experience {
+                problem: *problem,
+                query: &queries[*problem],
+                latency_weight: *latency_weight,
+                episode,
+            })
+            .collect();
         let update = self.learner.update(&batch)?;
         self.state.position.pass.add(update);
         Ok(())
     }
 
-    /// Validates greedily, writes the record of the pass and keeps the weights if they are the best so far.
-    async fn finish_pass(&mut self) -> Result<Vec<Episode>> {
+    /// Validates greedily, at each of a few weights where the controller serves several, writes the record of the pass and keeps the weights if they are the best so far.
+    async fn finish_pass(&mut self) -> Result<Vec<Tried>> {
         let policy = Policy::new(&self.learner.controller)?;
-        let plans: Vec<_> = self.validation.queries.iter().map(|query| policy.greedy(query)).collect();
-        let probabilities = mean_probabilities(&policy, self.validation.queries, &plans);
-        let attempt = |(problem, plan)| Attempt { problem, plan, draw: 0 };
-        let attempts = plans.into_iter().enumerate().map(attempt).collect();
+        let mut probabilities = MeanProbabilities::new(&policy);
+        let mut attempts = Vec::new();
+        for latency_weight in self.validation_weights() {
+            let policy = policy.at(latency_weight);
+            for (problem, query) in self.validation.queries.iter().enumerate() {
+                let plan = policy.greedy(query);
+                probabilities.add(&policy.probabilities(query, &plan));
+                attempts.push(Attempt { problem, plan, draw: 0, latency_weight });
+            }
+        }
         let outcomes = self.validation.solve_all(attempts, self.config.concurrency).await;
         let mut tally = Tally::default();
         let episodes = self.settle(outcomes, &mut tally)?;
@@ -224,20 +247,27 @@ impl<'a> Run<'a> {
             loss: mean(pass.loss),
             entropy: mean(pass.entropy),
             gradient_norm: mean(pass.gradient_norm),
-            probabilities,
+            probabilities: probabilities.mean(),
         });
-        Ok(episodes.into_iter().map(|(_, episode)| episode).collect())
+        Ok(episodes)
+    }
+
+    fn validation_weights(&self) -> Vec<f64> {
+        match self.learner.controller.config().latency_weights {
+            Some(weights) => weights.grid(VALIDATION_WEIGHTS).collect(),
+            None => vec![self.config.reward.latency_weight],
+        }
     }
 
     /// Keeps the episodes and counts the failures; saves the run and gives up when there is nothing but failures.
-    fn settle(&self, outcomes: Vec<(usize, Result<Episode>)>, tally: &mut Tally) -> Result<Vec<(usize, Episode)>> {
+    fn settle(&self, outcomes: Vec<Result<Tried>>, tally: &mut Tally) -> Result<Vec<Tried>> {
         let mut episodes = Vec::with_capacity(outcomes.len());
         let mut last_failure = None;
-        for (problem, outcome) in outcomes {
+        for outcome in outcomes {
             match outcome {
-                Ok(episode) => {
-                    tally.add(&episode, &self.config.reward);
-                    episodes.push((problem, episode));
+                Ok(tried) => {
+                    tally.add(&tried.episode, &self.config.reward.at(tried.latency_weight));
+                    episodes.push(tried);
                 }
                 Err(failure) => {
                     tally.add_failure();
@@ -285,22 +315,6 @@ impl<'a> Run<'a> {
     fn into_trained(self, finished: bool) -> Trained {
         Trained { checkpoint: self.checkpoint(), history: self.state.position.history, finished }
     }
-}
-
-/// Mean probability of each operator over the queries whose plan reaches a layer, `[L][O]`.
-fn mean_probabilities(policy: &Policy, queries: &[Vec<f32>], plans: &[crate::plan::Plan]) -> Vec<Vec<f64>> {
-    let mut sums = vec![vec![0.0; policy.kinds().len()]; policy.config().layers];
-    let mut counts = vec![0.0f64; policy.config().layers];
-    for (query, plan) in queries.iter().zip(plans) {
-        for (layer, probabilities) in policy.probabilities(query, plan).iter().enumerate() {
-            counts[layer] += 1.0;
-            sums[layer].iter_mut().zip(probabilities).for_each(|(sum, &p)| *sum += f64::from(p));
-        }
-    }
-    for (row, count) in sums.iter_mut().zip(counts) {
-        row.iter_mut().for_each(|sum| *sum /= count.max(1.0));
-    }
-    sums
 }
 
 /// Names what a run's results depend on, apart from how long it lasts.

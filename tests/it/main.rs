@@ -1,5 +1,6 @@
 //! Everything that is tested from outside, in one binary: a module for each behaviour.
 
+mod budget;
 mod checkpoint;
 mod cli;
 mod controller;

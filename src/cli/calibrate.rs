@@ -1,0 +1,133 @@
+//! `lamas calibrate`: fits the latency model, by which plans are predicted, to traces.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, ensure};
+
+use super::config::{Common, Preset};
+use super::controllers::{self, Opened, Trained};
+use super::methods::Split;
+use super::progress::{Running, bar};
+use super::session::Session;
+use crate::benchmarks::Problem;
+use crate::checkpoint::write_atomic;
+use crate::evaluation::latency::{LatencyModel, Observed};
+use crate::evaluation::{baselines, evaluate};
+use crate::random;
+use crate::report::{explanation, jsonl};
+use crate::system::Episode;
+
+/// Queries of the calibration run.
+pub const QUERIES: usize = 200;
+/// The split that the calibration run asks from.
+pub const SPLIT: &str = "train";
+/// Draws of the calibration run never meet those of training, which count from 0, or those of evaluation.
+const DRAW: u64 = 1 << 33;
+/// Depth and threshold of the random half of the plans.
+const RANDOM: (usize, f64) = (3, 0.3);
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// A checkpoint, or the folder of a run
+    checkpoint: PathBuf,
+    /// Recorded episodes (JSON lines, such as a run's test-episodes.jsonl) instead of a run of one query at a time; repeatable
+    #[arg(long, value_name = "FILE")]
+    from: Vec<PathBuf>,
+    /// Queries to run
+    #[arg(long, value_name = "N", default_value_t = QUERIES, conflicts_with = "from")]
+    queries: usize,
+    /// JSON instead of the table
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    common: Common,
+}
+
+pub fn run(args: Args) -> Result<()> {
+    let settings = args.common.resolve(Preset::default())?;
+    let Opened { session, trained, .. } = controllers::open(&settings, &args.checkpoint)?;
+    let (model, episodes, questions) = if args.from.is_empty() {
+        let split = Split::open(&session, SPLIT)?;
+        let episodes = calibration(&session, &trained, &split, args.queries)?;
+        let questions = questions(&split.problems);
+        (fit(&session, &episodes, &questions), episodes, questions)
+    } else {
+        let mut episodes = Vec::new();
+        for path in &args.from {
+            episodes.extend(jsonl::read::<Episode>(path)?);
+        }
+        let splits: Vec<String> = session.system.benchmark().splits().map(str::to_owned).collect();
+        let mut problems = Vec::new();
+        for split in &splits {
+            problems.extend(session.system.benchmark().problems(split)?);
+        }
+        let questions = questions(&problems);
+        (fit(&session, &episodes, &questions), episodes, questions)
+    };
+    let observed = observed(&episodes, &questions);
+    ensure!(!observed.is_empty(), "expected episodes of problems of the benchmark, found none");
+    let path = controllers::latency_path(&args.checkpoint);
+    write_atomic(&path, serde_json::to_string_pretty(&model)?.as_bytes())?;
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&model)?);
+    } else {
+        let accuracy = model.accuracy(&observed, |plan| session.dependencies(plan));
+        println!("{}\n\n{}", explanation::model(&model), explanation::accuracy(&accuracy));
+    }
+    eprintln!("wrote {}", path.display());
+    Ok(())
+}
+
+/// Fits a latency model to a short run, and keeps it in `folder`.
+pub fn after_training(session: &Session, trained: &[Trained], split: &Split, folder: &std::path::Path) -> Result<()> {
+    let episodes = calibration(session, trained, split, QUERIES)?;
+    let model = fit(session, &episodes, &questions(&split.problems));
+    let path = controllers::latency_path(folder);
+    write_atomic(&path, serde_json::to_string_pretty(&model)?.as_bytes())
+        .with_context(|| format!("cannot keep the latency model in `{}`", folder.display()))
+}
+
+/// Queries solved one at a time, as in answering, half by random plans, so that every operator is seen, half by the
+/// controllers' own at weights from all over their range.
+fn calibration(session: &Session, trained: &[Trained], split: &Split, queries: usize) -> Result<Vec<Episode>> {
+    let count = queries.clamp(1, split.problems.len().max(1));
+    let chosen: Vec<usize> = (0..count).map(|query| query * split.problems.len() / count).collect();
+    let problems: Vec<Problem> = chosen.iter().filter_map(|&index| split.problems.get(index).cloned()).collect();
+    let kinds = session.kinds();
+    let plan = |query: usize| {
+        let mut rng = random::stream(0, &[&"calibration", &query]);
+        let own = trained.get(query / 2 % trained.len().max(1)).filter(|_| query % 2 == 1);
+        let embedding = chosen.get(query).and_then(|&index| split.embeddings.row(index));
+        match own.zip(embedding) {
+            None => baselines::random_plan(&kinds, RANDOM.0, RANDOM.1, &mut rng),
+            Some((Trained { policy, .. }, embedding)) => match policy.config().latency_weights {
+                Some(weights) => policy.at(weights.draw(&mut rng)).greedy(embedding),
+                None => policy.greedy(embedding),
+            },
+        }
+    };
+    let bar = bar("calibration", problems.len() as u64);
+    let mut running = Running::new(&session.objective, &bar);
+    let pass = evaluate("calibration", &session.system, &problems, plan, DRAW, 1, |episode| running.see(episode));
+    let evaluation = session.runtime.block_on(pass)?;
+    bar.finish_and_clear();
+    Ok(evaluation.episodes)
+}
+
+fn fit(session: &Session, episodes: &[Episode], questions: &BTreeMap<String, String>) -> LatencyModel {
+    let gamma = session.system.benchmark().reward.gamma;
+    let observed = observed(episodes, questions);
+    LatencyModel::fit(session.system.catalogue().operators(), gamma, &observed, |plan| session.dependencies(plan))
+}
+
+/// Questions by the problem's id.
+pub fn questions(problems: &[Problem]) -> BTreeMap<String, String> {
+    problems.iter().map(|problem| (problem.id.clone(), problem.question.clone())).collect()
+}
+
+/// The episodes whose question is known.
+pub fn observed<'a>(episodes: &'a [Episode], questions: &'a BTreeMap<String, String>) -> Vec<Observed<'a>> {
+    let of = |episode: &'a Episode| Some(Observed { question: questions.get(&episode.problem)?, episode });
+    episodes.iter().filter_map(of).collect()
+}

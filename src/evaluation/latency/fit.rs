@@ -1,0 +1,217 @@
+//! The fit of a latency model to traces: least squares, one quantity after another.
+
+use std::collections::BTreeMap;
+
+use super::{LatencyModel, OperatorLatency, words};
+use crate::evaluation::statistics::{mean, quantile};
+use crate::operators::Operator;
+use crate::plan::{Dependencies, Kind, Latency, Outcome, Plan, Span};
+use crate::system::Episode;
+
+/// Share of the plans that the slack covers.
+const COVERED: f64 = 0.95;
+
+/// What was measured for one question.
+#[derive(Clone, Copy)]
+pub struct Observed<'a> {
+    pub question: &'a str,
+    pub episode: &'a Episode,
+}
+
+/// What a span tells of its operator.
+struct Run {
+    words: f64,
+    rounds: f64,
+    written: f64,
+    charge: f64,
+    seconds: f64,
+}
+
+impl LatencyModel {
+    /// Fits what `operators` take, (E3) with `gamma`; `dependencies` are those of the schedule that plans run by.
+    ///
+    /// An operator that was never seen takes nothing.
+    pub fn fit(
+        operators: &[Operator],
+        gamma: f64,
+        observed: &[Observed<'_>],
+        dependencies: impl Fn(&Plan) -> Dependencies,
+    ) -> Self {
+        let runs: Vec<Vec<Run>> =
+            operators.iter().enumerate().map(|(index, operator)| runs(index, operator, gamma, observed)).collect();
+        let timing = model_timing(operators, &runs);
+        let operators = operators
+            .iter()
+            .zip(&runs)
+            .map(|(operator, runs)| {
+                let (first_token, per_token) = timing.get(operator.model.as_str()).copied().unwrap_or_default();
+                fit_operator(operator, runs, first_token, per_token)
+            })
+            .collect();
+        let mut model = LatencyModel { operators, gamma, slack: Latency { tokens: 1.0, seconds: 1.0 } };
+        model.slack = model.slack_of(observed, dependencies);
+        model
+    }
+
+    fn slack_of(&self, observed: &[Observed<'_>], dependencies: impl Fn(&Plan) -> Dependencies) -> Latency {
+        let pairs = self.measured_and_predicted(observed, dependencies);
+        let of = |unit: fn(&Latency) -> f64| {
+            let sound = pairs.iter().filter(|(_, predicted)| unit(predicted) > 0.0);
+            quantile(&sound.map(|(measured, predicted)| unit(measured) / unit(predicted)).collect::<Vec<_>>(), COVERED)
+        };
+        // A plan may always take as long as predicted.
+        Latency { tokens: of(|latency| latency.tokens).max(1.0), seconds: of(|latency| latency.seconds).max(1.0) }
+    }
+}
+
+/// The finished runs of one operator.
+fn runs(index: usize, operator: &Operator, gamma: f64, observed: &[Observed<'_>]) -> Vec<Run> {
+    let finished = |span: &&Span| span.operator.index() == index && span.outcome == Outcome::Done;
+    let mut runs = Vec::new();
+    for Observed { question, episode } in observed {
+        runs.extend(episode.trace.spans.iter().filter(finished).map(|span| Run {
+            words: words(question),
+            // Only the samples of a `generate` operator are asked for side by side.
+            rounds: f64::from(if operator.kind == Kind::Generate { span.calls.min(1) } else { span.calls }),
+            written: (span.latency.tokens - gamma * span.tool_seconds).max(0.0),
+            charge: span.tool_seconds,
+            seconds: span.latency.seconds,
+        }));
+    }
+    runs
+}
+
+/// Seconds to the first token and from token to token of each language model, from runs without tools.
+fn model_timing<'a>(operators: &'a [Operator], runs: &[Vec<Run>]) -> BTreeMap<&'a str, (f64, f64)> {
+    let mut rows: BTreeMap<&str, Vec<[f64; 3]>> = BTreeMap::new();
+    for (operator, runs) in operators.iter().zip(runs) {
+        let asked = runs.iter().filter(|run| run.rounds > 0.0 && run.charge == 0.0);
+        rows.entry(&operator.model).or_default().extend(asked.map(|run| [run.rounds, run.written, run.seconds]));
+    }
+    rows.into_iter().map(|(model, rows)| (model, not_negative(&rows))).collect()
+}
+
+fn fit_operator(operator: &Operator, runs: &[Run], first_token: f64, per_token: f64) -> OperatorLatency {
+    let of = |value: fn(&Run) -> f64| mean(&runs.iter().map(value).collect::<Vec<_>>());
+    let (base, per_word) = line(&runs.iter().map(|run| (run.words, run.written)).collect::<Vec<_>>());
+    let later = |run: &Run| [run.written, run.charge, (run.seconds - first_token * run.rounds).max(0.0)];
+    let (own_per_token, per_charge) = not_negative(&runs.iter().map(later).collect::<Vec<_>>());
+    let has_written = runs.iter().any(|run| run.written > 0.0);
+    OperatorLatency {
+        name: operator.name.clone(),
+        kind: operator.kind,
+        model: operator.model.clone(),
+        spans: runs.len(),
+        rounds: of(|run| run.rounds),
+        base,
+        per_word,
+        tool_charge: of(|run| run.charge),
+        first_token,
+        per_token: if has_written { own_per_token } else { per_token },
+        tool_seconds: per_charge * of(|run| run.charge),
+    }
+}
+
+/// Intercept and slope of the least-squares line through `(x, y)`; a level line where all `x` are equal.
+fn line(points: &[(f64, f64)]) -> (f64, f64) {
+    let count = points.len().max(1) as f64;
+    let (x, y) = points.iter().fold((0.0, 0.0), |(sum_x, sum_y), (x, y)| (sum_x + x / count, sum_y + y / count));
+    let variance: f64 = points.iter().map(|point| (point.0 - x).powi(2)).sum();
+    let covariance: f64 = points.iter().map(|point| (point.0 - x) * (point.1 - y)).sum();
+    let slope = if variance > 0.0 { covariance / variance } else { 0.0 };
+    (y - slope * x, slope)
+}
+
+/// Least squares of `y = p a + q b` over rows `[a, b, y]`, neither `p` nor `q` below zero.
+fn not_negative(rows: &[[f64; 3]]) -> (f64, f64) {
+    let sum = |left: usize, right: usize| rows.iter().map(|row| row[left] * row[right]).sum::<f64>();
+    let (aa, ab, bb, ay, by) = (sum(0, 0), sum(0, 1), sum(1, 1), sum(0, 2), sum(1, 2));
+    let determinant = aa * bb - ab * ab;
+    if determinant > 1e-9 * aa * bb {
+        let (p, q) = ((ay * bb - by * ab) / determinant, (by * aa - ay * ab) / determinant);
+        if p >= 0.0 && q >= 0.0 {
+            return (p, q);
+        }
+    }
+    // The best solution lies on a border: one of the two alone, whichever explains more.
+    let alone = |own: f64, with: f64| if own > 0.0 { (with / own).max(0.0) } else { 0.0 };
+    let (p, q) = (alone(aa, ay), alone(bb, by));
+    if p * ay >= q * by { (p, 0.0) } else { (0.0, q) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::benchmarks::ARITHMETIC;
+    use crate::operators::Catalogue;
+    use crate::plan::{OperatorId, Schedule, Trace, Usage};
+
+    const GAMMA: f64 = 50.0;
+
+    #[test]
+    fn lines_and_borders() {
+        assert_eq!(line(&[(1.0, 5.0), (3.0, 9.0)]), (3.0, 2.0));
+        assert_eq!(line(&[(2.0, 5.0), (2.0, 7.0)]), (6.0, 0.0));
+        assert_eq!(line(&[]), (0.0, 0.0));
+        assert_eq!(not_negative(&[[1.0, 0.0, 2.0], [0.0, 1.0, 3.0]]), (2.0, 3.0));
+        assert_eq!(not_negative(&[[1.0, 1.0, 2.0], [2.0, 2.0, 4.0]]), (2.0, 0.0));
+        assert_eq!(not_negative(&[[1.0, 0.0, -2.0], [0.0, 2.0, 6.0]]), (0.0, 3.0));
+        assert_eq!(not_negative(&[]), (0.0, 0.0));
+    }
+
+    /// The plan of the two operators, that takes what the model of the test says.
+    fn episode(words: f64, rounds: u32, layers: &[&[u16]]) -> Episode {
+        let plan = Plan::from_indices(layers);
+        let span = |(layer, operator): (usize, OperatorId)| {
+            let is_program = operator.0 == 4;
+            let calls = if is_program { rounds } else { 1 };
+            let written = if is_program { 10.0 * f64::from(calls) } else { 5.0 + 2.0 * words };
+            let tool_seconds = if is_program { 0.02 * f64::from(calls) } else { 0.0 };
+            let seconds = 0.3 * f64::from(calls) + 0.01 * written + 4.0 * tool_seconds;
+            Span {
+                layer,
+                operator,
+                calls,
+                usage: Usage::default(),
+                cost: 0.0,
+                tool_seconds,
+                latency: Latency { tokens: written + GAMMA * tool_seconds, seconds },
+                started: 0.0,
+                outcome: Outcome::Done,
+            }
+        };
+        let spans = plan.choices().map(span).collect();
+        Episode { problem: String::new(), plan, trace: Trace { spans }, answer: None, score: 0.0 }
+    }
+
+    #[test]
+    fn what_made_the_traces_is_found() -> anyhow::Result<()> {
+        let catalogue = Catalogue::load(&ARITHMETIC, "catalogue.toml")?;
+        let questions = ["a b", "a b c d", "a b c", "a b c d e f"];
+        let episodes: Vec<Episode> = questions
+            .iter()
+            .enumerate()
+            .map(|(index, question)| episode(words(question), 1 + index as u32 % 2, &[&[1], &[4]]))
+            .collect();
+        let observed: Vec<Observed<'_>> =
+            questions.iter().zip(&episodes).map(|(question, episode)| Observed { question, episode }).collect();
+        let dependencies = |plan: &Plan| Schedule::Layered.dependencies(plan);
+        let model = LatencyModel::fit(catalogue.operators(), GAMMA, &observed, dependencies);
+        let check =
+            |found: f64, expected: f64| assert!((found - expected).abs() < 1e-9, "{found}, not {expected}: {model:#?}");
+        let [chain, program] = [1, 4].map(|index: usize| &model.operators[index]);
+        assert_eq!((chain.spans, chain.name.as_str(), model.operators[0].spans), (4, "GenerateCoT", 0));
+        check(chain.base, 5.0);
+        check(chain.per_word, 2.0);
+        check(chain.first_token, 0.3);
+        check(chain.per_token, 0.01);
+        check(program.rounds, 1.5);
+        check(program.first_token, 0.3);
+        // Tokens and tool time grow together here: their sum is what counts.
+        check(15.0 * program.per_token + program.tool_seconds, 0.15 + 4.0 * 0.03);
+        let predicted = model.predict(&episodes[0].plan, &dependencies(&episodes[0].plan), questions[0]);
+        check(predicted.path.seconds, 0.3 + 0.09 + 1.5 * 0.3 + 0.15 + 0.12);
+        assert!(model.slack.tokens >= 1.0 && model.slack.seconds < 1.3, "{:?}", model.slack);
+        Ok(())
+    }
+}

@@ -1,0 +1,167 @@
+//! A latency model: what each operator takes, so that the latency of a plan is known before it runs.
+//!
+//! ```text
+//! written(o) = base + per_word * words of the question                        tokens, along the operator's own path
+//! tokens(o)  = written(o) + gamma * tool_charge                               (E3)
+//! seconds(o) = rounds * first_token + per_token * written(o) + tool_seconds
+//! ```
+//!
+//! The latency of a plan is the longest path over these, as it is over what was measured (E4).
+
+mod accuracy;
+mod budget;
+mod fit;
+
+pub use accuracy::{Accuracy, measured_path};
+pub use budget::{Budget, Choice};
+pub use fit::Observed;
+
+use serde::{Deserialize, Serialize};
+
+use crate::plan::{Dependencies, Kind, Latency, Plan, critical_path};
+
+/// File of a latency model, in the folder of a run or beside a checkpoint.
+pub const LATENCY_FILE: &str = "latency.json";
+
+/// What the operators of a catalogue take on one machine, model and load.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LatencyModel {
+    /// In catalogue order.
+    pub operators: Vec<OperatorLatency>,
+    /// (E3) tokens per second of tool time.
+    pub gamma: f64,
+    /// 95 % of the plans that the model was fitted to took at most this multiple of what is predicted.
+    pub slack: Latency,
+}
+
+/// What one operator takes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OperatorLatency {
+    pub name: String,
+    pub kind: Kind,
+    /// Its language model; empty for the back end's own.
+    pub model: String,
+    /// Runs that it was fitted to.
+    pub spans: usize,
+    /// Model calls one after another.
+    pub rounds: f64,
+    /// Tokens written whatever the question, and for each word of it.
+    pub base: f64,
+    pub per_word: f64,
+    /// Seconds charged for tools.
+    pub tool_charge: f64,
+    /// Seconds from a call to its first token; the same for all operators of a language model.
+    pub first_token: f64,
+    /// Seconds from one token to the next.
+    pub per_token: f64,
+    /// Seconds that tools take in truth.
+    pub tool_seconds: f64,
+}
+
+/// What a plan is expected to take.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prediction {
+    /// One for each choice, in the order of [`Plan::choices`].
+    pub choices: Vec<Latency>,
+    /// The critical path in each unit.
+    pub path: Latency,
+}
+
+impl LatencyModel {
+    /// What `plan` takes for a question; operators that the model does not know, and those after a stop, take nothing.
+    pub fn predict(&self, plan: &Plan, dependencies: &Dependencies, question: &str) -> Prediction {
+        let words = words(question);
+        let mut stopped = usize::MAX;
+        let mut choices = Vec::with_capacity(plan.len());
+        for (layer, id) in plan.choices() {
+            let operator = self.operators.get(id.index());
+            if operator.is_some_and(|operator| operator.kind == Kind::Stop) {
+                stopped = stopped.min(layer);
+            }
+            let runs = operator.filter(|_| layer <= stopped);
+            choices.push(runs.map_or_else(Latency::default, |operator| operator.predict(words, self.gamma)));
+        }
+        let path = longest(dependencies, &choices);
+        Prediction { choices, path }
+    }
+
+    /// What 95 % of plans of this prediction take at most.
+    pub fn bound(&self, prediction: &Prediction) -> Latency {
+        let Latency { tokens, seconds } = prediction.path;
+        Latency { tokens: tokens * self.slack.tokens, seconds: seconds * self.slack.seconds }
+    }
+}
+
+impl OperatorLatency {
+    fn predict(&self, words: f64, gamma: f64) -> Latency {
+        let written = (self.base + self.per_word * words).max(0.0);
+        Latency {
+            tokens: written + gamma * self.tool_charge,
+            seconds: self.rounds * self.first_token + written * self.per_token + self.tool_seconds,
+        }
+    }
+}
+
+/// The longest path in each unit; the two need not run through the same operators.
+fn longest(dependencies: &Dependencies, choices: &[Latency]) -> Latency {
+    let length = |unit: fn(&Latency) -> f64| {
+        let durations: Vec<f64> = choices.iter().map(unit).collect();
+        critical_path(dependencies, &durations).length
+    };
+    Latency { tokens: length(|latency| latency.tokens), seconds: length(|latency| latency.seconds) }
+}
+
+/// The size of a question, known before any tokenizer is.
+fn words(question: &str) -> f64 {
+    question.split_whitespace().count() as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Schedule;
+
+    fn operator(kind: Kind, base: f64, per_word: f64) -> OperatorLatency {
+        OperatorLatency {
+            name: String::new(),
+            kind,
+            model: String::new(),
+            spans: 1,
+            rounds: 1.0,
+            base,
+            per_word,
+            tool_charge: 0.0,
+            first_token: 0.5,
+            per_token: 0.01,
+            tool_seconds: 0.0,
+        }
+    }
+
+    #[test]
+    fn a_plan_takes_its_longest_path() {
+        let program = OperatorLatency { tool_charge: 0.02, tool_seconds: 0.1, ..operator(Kind::Program, 8.0, 0.0) };
+        let stop = OperatorLatency { rounds: 0.0, ..operator(Kind::Stop, 0.0, 0.0) };
+        let operators = vec![operator(Kind::Generate, 5.0, 2.0), program, stop, operator(Kind::Refine, -9.0, 1.0)];
+        let model = LatencyModel { operators, gamma: 50.0, slack: Latency { tokens: 2.0, seconds: 3.0 } };
+        let check = |layers: &[&[u16]], tokens: f64, seconds: f64| {
+            let plan = Plan::from_indices(layers);
+            let found = model.predict(&plan, &Schedule::Layered.dependencies(&plan), "how many are three ?");
+            assert_eq!(found.choices.len(), plan.len());
+            let is_near = |found: f64, expected: f64| (found - expected).abs() < 1e-9;
+            assert!(
+                is_near(found.path.tokens, tokens) && is_near(found.path.seconds, seconds),
+                "{layers:?}: {found:?}"
+            );
+            assert!(is_near(model.bound(&found).seconds, 3.0 * seconds));
+        };
+        check(&[], 0.0, 0.0);
+        check(&[&[0]], 15.0, 0.65);
+        // The program is shorter in tokens and longer in seconds.
+        check(&[&[0, 1]], 15.0, 0.68);
+        check(&[&[1], &[3]], 9.0, 0.68 + 0.5);
+        check(&[&[0, 2], &[1]], 15.0, 0.65);
+        check(&[&[7]], 0.0, 0.0);
+    }
+}
