@@ -3,12 +3,12 @@
 use anyhow::{Result, ensure};
 use serde::Serialize;
 
-use super::calibrate::{observed, questions};
+use super::calibrate::{asked, observed};
 use super::controllers::Trained;
 use super::methods::{self, Split};
 use super::session::Session;
 use crate::evaluation::Evaluation;
-use crate::evaluation::latency::{Accuracy, Budget, Choice, LatencyModel, measured_path};
+use crate::evaluation::latency::{Accuracy, Asked, Budget, Choice, LatencyModel, measured_path};
 use crate::evaluation::statistics::{mean, quantile};
 
 /// What to trade accuracy for.
@@ -40,11 +40,6 @@ pub struct Kept {
 }
 
 impl Haste {
-    /// Whether nothing is asked for.
-    pub fn is_none(&self) -> bool {
-        self.latency_weight.is_none() && self.budget.is_none()
-    }
-
     /// # Errors
     /// The latency weight is no weight.
     pub fn validate(&self) -> Result<()> {
@@ -66,12 +61,11 @@ pub fn choose(
     trained: &Trained,
     model: &LatencyModel,
     budget: Budget,
-    question: &str,
-    query: &[f32],
+    asked: Asked<'_>,
 ) -> Result<Choice> {
     let weights = trained.latency_weights()?;
-    let bound = |plan: &_| model.bound(&model.predict(plan, &session.dependencies(plan), question));
-    Ok(budget.choose(&trained.policy, &weights, query, bound))
+    let bound = |plan: &_| model.bound(&model.predict(plan, &session.dependencies(plan), asked));
+    Ok(budget.choose(&trained.policy, &weights, asked.embedding, bound))
 }
 
 /// Measures the controllers, each query within the budget as far as can be predicted.
@@ -87,8 +81,7 @@ pub fn measure(
 ) -> Result<(Vec<Evaluation>, Kept)> {
     let mut choices = Vec::with_capacity(trained.len());
     for trained in trained {
-        let queries = split.problems.iter().zip(split.embeddings.rows());
-        let chosen = queries.map(|(problem, query)| choose(session, trained, model, budget, &problem.question, query));
+        let chosen = split.asked().map(|asked| choose(session, trained, model, budget, asked));
         choices.push(chosen.collect::<Result<Vec<_>>>()?);
     }
     let plan = |pass: u64, index: usize| {
@@ -120,8 +113,7 @@ pub fn measure(
 /// How well the latency model predicted what was measured.
 pub fn accuracy(session: &Session, split: &Split, model: &LatencyModel, evaluations: &[Evaluation]) -> Accuracy {
     let episodes: Vec<_> = evaluations.iter().flat_map(|pass| pass.episodes.clone()).collect();
-    let questions = questions(&split.problems);
-    model.accuracy(&observed(&episodes, &questions), |plan| session.dependencies(plan))
+    model.accuracy(&observed(&episodes, &asked(&[split])), |plan| session.dependencies(plan))
 }
 
 impl std::fmt::Display for Kept {

@@ -1,9 +1,9 @@
 //! `lamas calibrate`: fits the latency model, by which plans are predicted, to traces.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 
 use super::config::{Common, Preset};
 use super::controllers::{self, Opened, Trained};
@@ -12,7 +12,7 @@ use super::progress::{Running, bar};
 use super::session::Session;
 use crate::benchmarks::Problem;
 use crate::checkpoint::write_atomic;
-use crate::evaluation::latency::{LatencyModel, Observed};
+use crate::evaluation::latency::{Asked, LatencyModel, Observed};
 use crate::evaluation::{baselines, evaluate};
 use crate::random;
 use crate::report::{explanation, jsonl};
@@ -47,30 +47,22 @@ pub struct Args {
 pub fn run(args: Args) -> Result<()> {
     let settings = args.common.resolve(Preset::default())?;
     let Opened { session, trained, .. } = controllers::open(&settings, &args.checkpoint)?;
-    let (model, episodes, questions) = if args.from.is_empty() {
+    let (splits, episodes) = if args.from.is_empty() {
         let split = Split::open(&session, SPLIT)?;
         let episodes = calibration(&session, &trained, &split, args.queries)?;
-        let questions = questions(&split.problems);
-        (fit(&session, &episodes, &questions), episodes, questions)
+        (vec![split], episodes)
     } else {
-        let mut episodes = Vec::new();
-        for path in &args.from {
-            episodes.extend(jsonl::read::<Episode>(path)?);
-        }
-        let splits: Vec<String> = session.system.benchmark().splits().map(str::to_owned).collect();
-        let mut problems = Vec::new();
-        for split in &splits {
-            problems.extend(session.system.benchmark().problems(split)?);
-        }
-        let questions = questions(&problems);
-        (fit(&session, &episodes, &questions), episodes, questions)
+        let episodes: Vec<Vec<Episode>> = args.from.iter().map(|path| jsonl::read(path)).collect::<Result<_>>()?;
+        let names = session.system.benchmark().splits();
+        (names.map(|name| Split::open(&session, name)).collect::<Result<_>>()?, episodes.concat())
     };
-    let observed = observed(&episodes, &questions);
+    let asked = asked(&splits.iter().collect::<Vec<_>>());
+    let observed = observed(&episodes, &asked);
     ensure!(!observed.is_empty(), "expected episodes of problems of the benchmark, found none");
-    let path = controllers::latency_path(&args.checkpoint);
-    write_atomic(&path, serde_json::to_string_pretty(&model)?.as_bytes())?;
+    let model = fit(&session, &observed);
+    let path = keep(&model, &args.checkpoint)?;
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&model)?);
+        println!("{}", serde_json::to_string(&model)?);
     } else {
         let accuracy = model.accuracy(&observed, |plan| session.dependencies(plan));
         println!("{}\n\n{}", explanation::model(&model), explanation::accuracy(&accuracy));
@@ -80,12 +72,16 @@ pub fn run(args: Args) -> Result<()> {
 }
 
 /// Fits a latency model to a short run, and keeps it in `folder`.
-pub fn after_training(session: &Session, trained: &[Trained], split: &Split, folder: &std::path::Path) -> Result<()> {
+pub fn after_training(session: &Session, trained: &[Trained], split: &Split, folder: &Path) -> Result<()> {
     let episodes = calibration(session, trained, split, QUERIES)?;
-    let model = fit(session, &episodes, &questions(&split.problems));
-    let path = controllers::latency_path(folder);
-    write_atomic(&path, serde_json::to_string_pretty(&model)?.as_bytes())
-        .with_context(|| format!("cannot keep the latency model in `{}`", folder.display()))
+    keep(&fit(session, &observed(&episodes, &asked(&[split]))), folder).map(|_| ())
+}
+
+/// Writes the model to its place for a checkpoint or run folder.
+fn keep(model: &LatencyModel, origin: &Path) -> Result<PathBuf> {
+    let path = controllers::latency_path(origin);
+    write_atomic(&path, &serde_json::to_vec(model)?)?;
+    Ok(path)
 }
 
 /// Queries solved one at a time, as in answering, half by random plans, so that every operator is seen, half by the
@@ -115,19 +111,19 @@ fn calibration(session: &Session, trained: &[Trained], split: &Split, queries: u
     Ok(evaluation.episodes)
 }
 
-fn fit(session: &Session, episodes: &[Episode], questions: &BTreeMap<String, String>) -> LatencyModel {
+fn fit(session: &Session, observed: &[Observed<'_>]) -> LatencyModel {
     let gamma = session.system.benchmark().reward.gamma;
-    let observed = observed(episodes, questions);
-    LatencyModel::fit(session.system.catalogue().operators(), gamma, &observed, |plan| session.dependencies(plan))
+    LatencyModel::fit(session.system.catalogue().operators(), gamma, observed, |plan| session.dependencies(plan))
 }
 
-/// Questions by the problem's id.
-pub fn questions(problems: &[Problem]) -> BTreeMap<String, String> {
-    problems.iter().map(|problem| (problem.id.clone(), problem.question.clone())).collect()
+/// The queries of all splits by the problem's id.
+pub fn asked<'a>(splits: &[&'a Split]) -> BTreeMap<&'a str, Asked<'a>> {
+    let of = |split: &&'a Split| split.problems.iter().map(|problem| problem.id.as_str()).zip(split.asked());
+    splits.iter().flat_map(of).collect()
 }
 
-/// The episodes whose question is known.
-pub fn observed<'a>(episodes: &'a [Episode], questions: &'a BTreeMap<String, String>) -> Vec<Observed<'a>> {
-    let of = |episode: &'a Episode| Some(Observed { question: questions.get(&episode.problem)?, episode });
+/// The episodes whose query is known.
+pub fn observed<'a>(episodes: &'a [Episode], asked: &BTreeMap<&str, Asked<'a>>) -> Vec<Observed<'a>> {
+    let of = |episode: &'a Episode| Some(Observed { asked: *asked.get(episode.problem.as_str())?, episode });
     episodes.iter().filter_map(of).collect()
 }

@@ -7,6 +7,7 @@ use super::progress::{Running, bar};
 use super::session::Session;
 use crate::benchmarks::Problem;
 use crate::encoder::Embeddings;
+use crate::evaluation::latency::Asked;
 use crate::evaluation::{Evaluation, baselines, evaluate};
 use crate::plan::Plan;
 use crate::random;
@@ -98,5 +99,11 @@ impl Split {
     pub fn open(session: &Session, name: &str) -> Result<Self> {
         let (problems, embeddings) = session.problems(name).with_context(|| format!("split `{name}`"))?;
         Ok(Split { problems, embeddings })
+    }
+
+    /// What is known of each query before it is answered.
+    pub fn asked(&self) -> impl Iterator<Item = Asked<'_>> {
+        let queries = self.problems.iter().zip(self.embeddings.rows());
+        queries.map(|(problem, embedding)| Asked { question: &problem.question, embedding })
     }
 }

@@ -6,13 +6,14 @@ use anyhow::{Context, Result, ensure};
 use serde_json::json;
 
 use super::budget::{self, Haste};
-use super::config::{Common, Preset};
+use super::config::{Common, Preset, Settings};
 use super::controllers;
 use super::plans;
 use super::session::Session;
 use crate::checkpoint::Checkpoint;
-use crate::evaluation::latency::{Budget, Choice, measured_path};
-use crate::plan::Latency;
+use crate::encoder::Embeddings;
+use crate::evaluation::latency::{Asked, Budget, Choice, Prediction, measured_path};
+use crate::plan::{Latency, Plan};
 use crate::report::{Timeline, Unit, drawing, explanation};
 use crate::system::Episode;
 
@@ -27,7 +28,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE", conflicts_with = "plan")]
     checkpoint: Option<PathBuf>,
     /// A plan of your own, such as "GenerateCoT,Programmer;ScEnsemble": layers by `;`, operators by `,`
-    #[arg(long, value_name = "PLAN")]
+    #[arg(long, value_name = "PLAN", conflicts_with_all = ["latency_weight", "budget"])]
     plan: Option<String>,
     #[command(flatten)]
     haste: Haste,
@@ -45,58 +46,15 @@ pub fn run(args: Args) -> Result<()> {
     ensure!(!args.question.trim().is_empty(), "expected a question, found an empty one");
     args.haste.validate()?;
     let settings = args.common.resolve(Preset::default())?;
-    let (session, plan, model) = match &args.plan {
-        Some(text) => {
-            ensure!(
-                args.haste.is_none(),
-                "a plan of your own leaves nothing to choose: `--plan` goes with neither `--budget` nor `--latency-weight`"
-            );
-            let session = Session::open(&settings)?;
-            let plan = plans::parse(text, session.system.catalogue())?;
-            let model = if args.explain {
-                let (_, origin) = controllers::newest()?;
-                Some(controllers::expect_latency_model(&session, &origin)?)
-            } else {
-                None
-            };
-            (session, plan, model)
-        }
-        None => {
-            let (checkpoint, origin) = match &args.checkpoint {
-                Some(path) => (Checkpoint::load(path)?, path.clone()),
-                None => controllers::newest()?,
-            };
-            let session = Session::open_for(&settings, &checkpoint.provenance.catalogue, &origin)?;
-            let trained = controllers::restore(&session, &checkpoint, &origin)?;
-            let embeddings = session.encoder.encode(&[&args.question])?;
-            let query = embeddings.row(0).context("the encoder gave no embedding")?;
-            eprintln!("controller: {}", origin.display());
-            let model = match args.explain || args.haste.budget.is_some() {
-                true => Some(controllers::expect_latency_model(&session, &origin)?),
-                false => None,
-            };
-            let plan = match (args.haste, &model) {
-                (Haste { budget: Some(budget), .. }, Some(model)) => {
-                    let choice = budget::choose(&session, &trained, model, budget, &args.question, query)?;
-                    eprintln!("{}", told(budget, &choice));
-                    choice.plan
-                }
-                (Haste { latency_weight: Some(weight), .. }, _) => {
-                    trained.latency_weights()?;
-                    trained.policy.at(weight).greedy(query)
-                }
-                _ => trained.policy.greedy(query),
-            };
-            (session, plan, model)
-        }
+    let Chosen { session, plan, predicted } = match &args.plan {
+        Some(text) => typed(&args, &settings, text)?,
+        None => learned(&args, &settings)?,
     };
     let answered = session.runtime.block_on(session.system.answer(&args.question, &plan, settings.seed))?;
     let episode =
         Episode { problem: String::new(), plan, trace: answered.trace, answer: answered.answer.clone(), score: 0.0 };
     let measures = session.objective.measure(&episode);
     let names = session.names();
-    let dependencies = session.dependencies(&episode.plan);
-    let predicted = model.map(|model| model.predict(&episode.plan, &dependencies, &args.question));
     if args.json {
         let layers: Vec<Vec<&String>> = episode
             .plan
@@ -127,11 +85,67 @@ pub fn run(args: Args) -> Result<()> {
     );
     if let Some(predicted) = predicted.filter(|_| args.explain) {
         let measured: Vec<Latency> = episode.trace.spans.iter().map(|span| span.latency).collect();
-        let path = measured_path(&episode, &dependencies);
+        let path = measured_path(&episode, &session.dependencies(&episode.plan));
         println!("\n{}\n", explanation::explanation(&episode.plan, &names, &predicted, &measured, path));
     }
     println!("answer: {}", answered.answer.as_deref().unwrap_or("none found"));
     Ok(())
+}
+
+/// A plan, with what it was predicted to take where that is asked for.
+struct Chosen {
+    session: Session,
+    plan: Plan,
+    predicted: Option<Prediction>,
+}
+
+/// The plan on the command line.
+fn typed(args: &Args, settings: &Settings, text: &str) -> Result<Chosen> {
+    let session = Session::open(settings)?;
+    let plan = plans::parse(text, session.system.catalogue())?;
+    let mut predicted = None;
+    if args.explain {
+        let (_, origin) = controllers::newest()?;
+        let model = controllers::expect_latency_model(&session, &origin)?;
+        let embeddings = session.encoder.encode(&[&args.question])?;
+        let asked = asked(args, &embeddings)?;
+        predicted = Some(model.predict(&plan, &session.dependencies(&plan), asked));
+    }
+    Ok(Chosen { session, plan, predicted })
+}
+
+/// The plan of a trained controller.
+fn learned(args: &Args, settings: &Settings) -> Result<Chosen> {
+    let (checkpoint, origin) = match &args.checkpoint {
+        Some(path) => (Checkpoint::load(path)?, path.clone()),
+        None => controllers::newest()?,
+    };
+    let session = Session::open_for(settings, &checkpoint.provenance.catalogue, &origin)?;
+    let trained = controllers::restore(&session, &checkpoint, &origin)?;
+    eprintln!("controller: {}", origin.display());
+    let embeddings = session.encoder.encode(&[&args.question])?;
+    let asked = asked(args, &embeddings)?;
+    let is_predicted = args.explain || args.haste.budget.is_some();
+    let model = is_predicted.then(|| controllers::expect_latency_model(&session, &origin)).transpose()?;
+    let plan = match (args.haste.latency_weight, args.haste.budget.zip(model.as_ref())) {
+        (Some(weight), _) => {
+            trained.latency_weights()?;
+            trained.policy.at(weight).greedy(asked.embedding)
+        }
+        (None, Some((budget, model))) => {
+            let choice = budget::choose(&session, &trained, model, budget, asked)?;
+            eprintln!("{}", told(budget, &choice));
+            choice.plan
+        }
+        (None, None) => trained.policy.greedy(asked.embedding),
+    };
+    let predicted = model.map(|model| model.predict(&plan, &session.dependencies(&plan), asked));
+    Ok(Chosen { session, plan, predicted })
+}
+
+fn asked<'a>(args: &'a Args, embeddings: &'a Embeddings) -> Result<Asked<'a>> {
+    let embedding = embeddings.row(0).context("the encoder gave no embedding")?;
+    Ok(Asked { question: &args.question, embedding })
 }
 
 /// One line on what a budget led to.

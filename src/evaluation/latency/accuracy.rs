@@ -56,9 +56,9 @@ impl LatencyModel {
         observed: &[Observed<'_>],
         dependencies: impl Fn(&Plan) -> Dependencies,
     ) -> Vec<(Latency, Latency)> {
-        let pair = |&Observed { question, episode }: &Observed<'_>| {
+        let pair = |&Observed { asked, episode }: &Observed<'_>| {
             let dependencies = dependencies(&episode.plan);
-            let predicted = self.predict(&episode.plan, &dependencies, question).path;
+            let predicted = self.predict(&episode.plan, &dependencies, asked).path;
             (measured_path(episode, &dependencies), predicted)
         };
         observed.iter().map(pair).collect()

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{LatencyModel, OperatorLatency, words};
+use super::ridge::{Linear, ridge};
+use super::{Asked, LatencyModel, OperatorLatency};
 use crate::evaluation::statistics::{mean, quantile};
 use crate::operators::Operator;
 use crate::plan::{Dependencies, Kind, Latency, Outcome, Plan, Span};
@@ -11,16 +12,19 @@ use crate::system::Episode;
 /// Share of the plans that the slack covers.
 const COVERED: f64 = 0.95;
 
-/// What was measured for one question.
+/// Keeps the components of few embeddings from explaining what is chance; embeddings have length 1.
+const PENALTY: f64 = 1.0;
+
+/// What was measured for one query.
 #[derive(Clone, Copy)]
 pub struct Observed<'a> {
-    pub question: &'a str,
+    pub asked: Asked<'a>,
     pub episode: &'a Episode,
 }
 
 /// What a span tells of its operator.
-struct Run {
-    words: f64,
+struct Run<'a> {
+    asked: Asked<'a>,
     rounds: f64,
     written: f64,
     charge: f64,
@@ -37,7 +41,7 @@ impl LatencyModel {
         observed: &[Observed<'_>],
         dependencies: impl Fn(&Plan) -> Dependencies,
     ) -> Self {
-        let runs: Vec<Vec<Run>> =
+        let runs: Vec<Vec<Run<'_>>> =
             operators.iter().enumerate().map(|(index, operator)| runs(index, operator, gamma, observed)).collect();
         let timing = model_timing(operators, &runs);
         let operators = operators
@@ -65,12 +69,12 @@ impl LatencyModel {
 }
 
 /// The finished runs of one operator.
-fn runs(index: usize, operator: &Operator, gamma: f64, observed: &[Observed<'_>]) -> Vec<Run> {
+fn runs<'a>(index: usize, operator: &Operator, gamma: f64, observed: &[Observed<'a>]) -> Vec<Run<'a>> {
     let finished = |span: &&Span| span.operator.index() == index && span.outcome == Outcome::Done;
     let mut runs = Vec::new();
-    for Observed { question, episode } in observed {
+    for Observed { asked, episode } in observed {
         runs.extend(episode.trace.spans.iter().filter(finished).map(|span| Run {
-            words: words(question),
+            asked: *asked,
             // Only the samples of a `generate` operator are asked for side by side.
             rounds: f64::from(if operator.kind == Kind::Generate { span.calls.min(1) } else { span.calls }),
             written: (span.latency.tokens - gamma * span.tool_seconds).max(0.0),
@@ -82,7 +86,7 @@ fn runs(index: usize, operator: &Operator, gamma: f64, observed: &[Observed<'_>]
 }
 
 /// Seconds to the first token and from token to token of each language model, from runs without tools.
-fn model_timing<'a>(operators: &'a [Operator], runs: &[Vec<Run>]) -> BTreeMap<&'a str, (f64, f64)> {
+fn model_timing<'a>(operators: &'a [Operator], runs: &[Vec<Run<'_>>]) -> BTreeMap<&'a str, (f64, f64)> {
     let mut rows: BTreeMap<&str, Vec<[f64; 3]>> = BTreeMap::new();
     for (operator, runs) in operators.iter().zip(runs) {
         let asked = runs.iter().filter(|run| run.rounds > 0.0 && run.charge == 0.0);
@@ -91,10 +95,17 @@ fn model_timing<'a>(operators: &'a [Operator], runs: &[Vec<Run>]) -> BTreeMap<&'
     rows.into_iter().map(|(model, rows)| (model, not_negative(&rows))).collect()
 }
 
-fn fit_operator(operator: &Operator, runs: &[Run], first_token: f64, per_token: f64) -> OperatorLatency {
-    let of = |value: fn(&Run) -> f64| mean(&runs.iter().map(value).collect::<Vec<_>>());
-    let (base, per_word) = line(&runs.iter().map(|run| (run.words, run.written)).collect::<Vec<_>>());
-    let later = |run: &Run| [run.written, run.charge, (run.seconds - first_token * run.rounds).max(0.0)];
+fn fit_operator(operator: &Operator, runs: &[Run<'_>], first_token: f64, per_token: f64) -> OperatorLatency {
+    let of = |value: fn(&Run<'_>) -> f64| mean(&runs.iter().map(value).collect::<Vec<_>>());
+    let features = |run: &Run<'_>| {
+        let components = run.asked.embedding.iter().copied().map(f64::from);
+        std::iter::once(run.asked.words()).chain(components).collect::<Vec<f64>>()
+    };
+    let written: Vec<f64> = runs.iter().map(|run| run.written).collect();
+    let Linear { base, slopes } = ridge(&runs.iter().map(features).collect::<Vec<_>>(), &written, PENALTY);
+    let mut slopes = slopes.into_iter();
+    let per_word = slopes.next().unwrap_or_default();
+    let later = |run: &Run<'_>| [run.written, run.charge, (run.seconds - first_token * run.rounds).max(0.0)];
     let (own_per_token, per_charge) = not_negative(&runs.iter().map(later).collect::<Vec<_>>());
     let has_written = runs.iter().any(|run| run.written > 0.0);
     OperatorLatency {
@@ -105,21 +116,12 @@ fn fit_operator(operator: &Operator, runs: &[Run], first_token: f64, per_token: 
         rounds: of(|run| run.rounds),
         base,
         per_word,
+        per_component: slopes.map(|slope| slope as f32).collect(),
         tool_charge: of(|run| run.charge),
         first_token,
         per_token: if has_written { own_per_token } else { per_token },
         tool_seconds: per_charge * of(|run| run.charge),
     }
-}
-
-/// Intercept and slope of the least-squares line through `(x, y)`; a level line where all `x` are equal.
-fn line(points: &[(f64, f64)]) -> (f64, f64) {
-    let count = points.len().max(1) as f64;
-    let (x, y) = points.iter().fold((0.0, 0.0), |(sum_x, sum_y), (x, y)| (sum_x + x / count, sum_y + y / count));
-    let variance: f64 = points.iter().map(|point| (point.0 - x).powi(2)).sum();
-    let covariance: f64 = points.iter().map(|point| (point.0 - x) * (point.1 - y)).sum();
-    let slope = if variance > 0.0 { covariance / variance } else { 0.0 };
-    (y - slope * x, slope)
 }
 
 /// Least squares of `y = p a + q b` over rows `[a, b, y]`, neither `p` nor `q` below zero.
@@ -149,10 +151,7 @@ mod tests {
     const GAMMA: f64 = 50.0;
 
     #[test]
-    fn lines_and_borders() {
-        assert_eq!(line(&[(1.0, 5.0), (3.0, 9.0)]), (3.0, 2.0));
-        assert_eq!(line(&[(2.0, 5.0), (2.0, 7.0)]), (6.0, 0.0));
-        assert_eq!(line(&[]), (0.0, 0.0));
+    fn neither_coefficient_is_negative() {
         assert_eq!(not_negative(&[[1.0, 0.0, 2.0], [0.0, 1.0, 3.0]]), (2.0, 3.0));
         assert_eq!(not_negative(&[[1.0, 1.0, 2.0], [2.0, 2.0, 4.0]]), (2.0, 0.0));
         assert_eq!(not_negative(&[[1.0, 0.0, -2.0], [0.0, 2.0, 6.0]]), (0.0, 3.0));
@@ -187,20 +186,21 @@ mod tests {
     #[test]
     fn what_made_the_traces_is_found() -> anyhow::Result<()> {
         let catalogue = Catalogue::load(&ARITHMETIC, "catalogue.toml")?;
-        let questions = ["a b", "a b c d", "a b c", "a b c d e f"];
-        let episodes: Vec<Episode> = questions
-            .iter()
+        let questions: Vec<String> = (0..400).map(|count| "a ".repeat(count % 40)).collect();
+        let asked = questions.iter().map(|question| Asked { question, embedding: &[1.0, 0.0] });
+        let episodes: Vec<Episode> = asked
+            .clone()
             .enumerate()
-            .map(|(index, question)| episode(words(question), 1 + index as u32 % 2, &[&[1], &[4]]))
+            .map(|(index, asked)| episode(asked.words(), 1 + index as u32 % 2, &[&[1], &[4]]))
             .collect();
         let observed: Vec<Observed<'_>> =
-            questions.iter().zip(&episodes).map(|(question, episode)| Observed { question, episode }).collect();
+            asked.zip(&episodes).map(|(asked, episode)| Observed { asked, episode }).collect();
         let dependencies = |plan: &Plan| Schedule::Layered.dependencies(plan);
         let model = LatencyModel::fit(catalogue.operators(), GAMMA, &observed, dependencies);
         let check =
             |found: f64, expected: f64| assert!((found - expected).abs() < 1e-9, "{found}, not {expected}: {model:#?}");
         let [chain, program] = [1, 4].map(|index: usize| &model.operators[index]);
-        assert_eq!((chain.spans, chain.name.as_str(), model.operators[0].spans), (4, "GenerateCoT", 0));
+        assert_eq!((chain.spans, chain.name.as_str(), model.operators[0].spans), (400, "GenerateCoT", 0));
         check(chain.base, 5.0);
         check(chain.per_word, 2.0);
         check(chain.first_token, 0.3);
@@ -209,8 +209,9 @@ mod tests {
         check(program.first_token, 0.3);
         // Tokens and tool time grow together here: their sum is what counts.
         check(15.0 * program.per_token + program.tool_seconds, 0.15 + 4.0 * 0.03);
-        let predicted = model.predict(&episodes[0].plan, &dependencies(&episodes[0].plan), questions[0]);
-        check(predicted.path.seconds, 0.3 + 0.09 + 1.5 * 0.3 + 0.15 + 0.12);
+        let first = &observed[4];
+        let predicted = model.predict(&first.episode.plan, &dependencies(&first.episode.plan), first.asked);
+        check(predicted.path.seconds, 0.3 + 0.13 + 1.5 * 0.3 + 0.15 + 0.12);
         assert!(model.slack.tokens >= 1.0 && model.slack.seconds < 1.3, "{:?}", model.slack);
         Ok(())
     }

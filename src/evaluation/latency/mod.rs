@@ -1,16 +1,17 @@
 //! A latency model: what each operator takes, so that the latency of a plan is known before it runs.
 //!
 //! ```text
-//! written(o) = base + per_word * words of the question                        tokens, along the operator's own path
+//! written(o) = base + per_word * words + <per_component, v>                   tokens, along the operator's own path
 //! tokens(o)  = written(o) + gamma * tool_charge                               (E3)
 //! seconds(o) = rounds * first_token + per_token * written(o) + tool_seconds
 //! ```
 //!
-//! The latency of a plan is the longest path over these, as it is over what was measured (E4).
+//! for a question of so many words and embedding `v`. The latency of a plan is the longest path over these, as it is over what was measured (E4).
 
 mod accuracy;
 mod budget;
 mod fit;
+mod ridge;
 
 pub use accuracy::{Accuracy, measured_path};
 pub use budget::{Budget, Choice};
@@ -47,9 +48,10 @@ pub struct OperatorLatency {
     pub spans: usize,
     /// Model calls one after another.
     pub rounds: f64,
-    /// Tokens written whatever the question, and for each word of it.
+    /// Tokens written whatever the question, for each word of it, and for each component of its embedding.
     pub base: f64,
     pub per_word: f64,
+    pub per_component: Vec<f32>,
     /// Seconds charged for tools.
     pub tool_charge: f64,
     /// Seconds from a call to its first token; the same for all operators of a language model.
@@ -58,6 +60,14 @@ pub struct OperatorLatency {
     pub per_token: f64,
     /// Seconds that tools take in truth.
     pub tool_seconds: f64,
+}
+
+/// What is known of a query before it is answered.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    pub question: &'a str,
+    /// `[E]`
+    pub embedding: &'a [f32],
 }
 
 /// What a plan is expected to take.
@@ -70,9 +80,8 @@ pub struct Prediction {
 }
 
 impl LatencyModel {
-    /// What `plan` takes for a question; operators that the model does not know, and those after a stop, take nothing.
-    pub fn predict(&self, plan: &Plan, dependencies: &Dependencies, question: &str) -> Prediction {
-        let words = words(question);
+    /// What `plan` takes for a query; operators that the model does not know, and those after a stop, take nothing.
+    pub fn predict(&self, plan: &Plan, dependencies: &Dependencies, asked: Asked<'_>) -> Prediction {
         let mut stopped = usize::MAX;
         let mut choices = Vec::with_capacity(plan.len());
         for (layer, id) in plan.choices() {
@@ -81,7 +90,7 @@ impl LatencyModel {
                 stopped = stopped.min(layer);
             }
             let runs = operator.filter(|_| layer <= stopped);
-            choices.push(runs.map_or_else(Latency::default, |operator| operator.predict(words, self.gamma)));
+            choices.push(runs.map_or_else(Latency::default, |operator| operator.predict(asked, self.gamma)));
         }
         let path = longest(dependencies, &choices);
         Prediction { choices, path }
@@ -95,8 +104,10 @@ impl LatencyModel {
 }
 
 impl OperatorLatency {
-    fn predict(&self, words: f64, gamma: f64) -> Latency {
-        let written = (self.base + self.per_word * words).max(0.0);
+    fn predict(&self, asked: Asked<'_>, gamma: f64) -> Latency {
+        let components = self.per_component.iter().zip(asked.embedding);
+        let of_embedding: f64 = components.map(|(slope, value)| f64::from(slope * value)).sum();
+        let written = (self.base + self.per_word * asked.words() + of_embedding).max(0.0);
         Latency {
             tokens: written + gamma * self.tool_charge,
             seconds: self.rounds * self.first_token + written * self.per_token + self.tool_seconds,
@@ -113,9 +124,11 @@ fn longest(dependencies: &Dependencies, choices: &[Latency]) -> Latency {
     Latency { tokens: length(|latency| latency.tokens), seconds: length(|latency| latency.seconds) }
 }
 
-/// The size of a question, known before any tokenizer is.
-fn words(question: &str) -> f64 {
-    question.split_whitespace().count() as f64
+impl Asked<'_> {
+    /// The size of the question, known before any tokenizer is.
+    fn words(self) -> f64 {
+        self.question.split_whitespace().count() as f64
+    }
 }
 
 #[cfg(test)]
@@ -132,6 +145,7 @@ mod tests {
             rounds: 1.0,
             base,
             per_word,
+            per_component: vec![0.0, 10.0],
             tool_charge: 0.0,
             first_token: 0.5,
             per_token: 0.01,
@@ -141,13 +155,14 @@ mod tests {
 
     #[test]
     fn a_plan_takes_its_longest_path() {
-        let program = OperatorLatency { tool_charge: 0.02, tool_seconds: 0.1, ..operator(Kind::Program, 8.0, 0.0) };
-        let stop = OperatorLatency { rounds: 0.0, ..operator(Kind::Stop, 0.0, 0.0) };
-        let operators = vec![operator(Kind::Generate, 5.0, 2.0), program, stop, operator(Kind::Refine, -9.0, 1.0)];
+        let program = OperatorLatency { tool_charge: 0.02, tool_seconds: 0.1, ..operator(Kind::Program, 6.0, 0.0) };
+        let stop = OperatorLatency { rounds: 0.0, ..operator(Kind::Stop, -2.0, 0.0) };
+        let operators = vec![operator(Kind::Generate, 3.0, 2.0), program, stop, operator(Kind::Refine, -9.0, 1.0)];
         let model = LatencyModel { operators, gamma: 50.0, slack: Latency { tokens: 2.0, seconds: 3.0 } };
         let check = |layers: &[&[u16]], tokens: f64, seconds: f64| {
             let plan = Plan::from_indices(layers);
-            let found = model.predict(&plan, &Schedule::Layered.dependencies(&plan), "how many are three ?");
+            let asked = Asked { question: "how many are three ?", embedding: &[9.0, 0.2] };
+            let found = model.predict(&plan, &Schedule::Layered.dependencies(&plan), asked);
             assert_eq!(found.choices.len(), plan.len());
             let is_near = |found: f64, expected: f64| (found - expected).abs() < 1e-9;
             assert!(
