@@ -64,7 +64,7 @@ pub fn choose(
     asked: Asked<'_>,
 ) -> Result<Choice> {
     let weights = trained.latency_weights()?;
-    let bound = |plan: &_| model.bound(&model.predict(plan, &session.dependencies(plan), asked));
+    let bound = |plan: &_| model.predict(plan, &session.dependencies(plan), asked).bound;
     Ok(budget.choose(&trained.policy, &weights, asked.embedding, bound))
 }
 

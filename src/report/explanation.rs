@@ -27,6 +27,8 @@ pub fn explanation(
         rows.push(row(name, of(measured), of(&predicted.choices)));
     }
     rows.push(row("critical path".into(), path, predicted.path));
+    let [tokens, seconds] = [fixed(predicted.bound.tokens, 1), significant(predicted.bound.seconds)];
+    rows.push(vec!["95 % of such plans below".into(), String::new(), tokens, String::new(), seconds]);
     aligned(&rows)
 }
 
@@ -90,15 +92,16 @@ mod tests {
         let latency = |tokens, seconds| Latency { tokens, seconds };
         let plan = Plan::from_indices(&[&[0, 1], &[0]]);
         let choices = vec![latency(31.26, 0.0312), latency(12.0, 0.02), latency(31.26, 0.0312)];
-        let predicted = Prediction { choices, path: latency(62.52, 0.0624) };
+        let predicted = Prediction { choices, path: latency(62.52, 0.0624), bound: latency(75.0, 0.08) };
         let measured = [latency(28.0, 0.03), latency(13.5, 0.021), latency(35.0, 1.5)];
         let names = ["GenerateCoT".to_string(), "Programmer".into()];
         insta::assert_snapshot!(explanation(&plan, &names, &predicted, &measured, latency(63.0, 1.53)), @r"
-                       tokens  predicted  seconds  predicted
-        1 GenerateCoT      28       31.3    0.030      0.031
-        1 Programmer     13.5       12.0    0.021      0.020
-        2 GenerateCoT      35       31.3     1.50      0.031
-        critical path      63       62.5     1.53      0.062
+                                  tokens  predicted  seconds  predicted
+        1 GenerateCoT                 28       31.3    0.030      0.031
+        1 Programmer                13.5       12.0    0.021      0.020
+        2 GenerateCoT                 35       31.3     1.50      0.031
+        critical path                 63       62.5     1.53      0.062
+        95 % of such plans below               75.0               0.080
         ");
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{LatencyModel, Observed, longest};
+use super::{LatencyModel, Observed, Prediction, longest};
 use crate::evaluation::statistics::{mean, quantile};
 use crate::plan::{Dependencies, Latency, Plan};
 
@@ -24,44 +24,31 @@ pub struct Accuracy {
 impl LatencyModel {
     /// Compares the critical paths of what ran with those predicted for the same plans.
     pub fn accuracy(&self, observed: &[Observed<'_>], dependencies: impl Fn(&Plan) -> Dependencies) -> Accuracy {
-        let pairs = self.measured_and_predicted(observed, dependencies);
-        let over = |value: fn(f64, f64) -> f64, sum: fn(&[f64]) -> f64| {
-            let of = |unit: fn(&Latency) -> f64| {
-                sum(&pairs
-                    .iter()
-                    .map(|(measured, predicted)| value(unit(measured), unit(predicted)))
-                    .collect::<Vec<_>>())
+        let compared: Vec<(Latency, Prediction)> = observed
+            .iter()
+            .map(|Observed { asked, episode }| {
+                let dependencies = dependencies(&episode.plan);
+                (measured_path(episode, &dependencies), self.predict(&episode.plan, &dependencies, *asked))
+            })
+            .collect();
+        let over = |value: fn(f64, f64, f64) -> f64, sum: fn(&[f64]) -> f64| {
+            let of = |unit: fn(Latency) -> f64| {
+                let values = compared.iter().map(|(measured, Prediction { path, bound, .. })| {
+                    value(unit(*measured), unit(*path), unit(*bound))
+                });
+                sum(&values.collect::<Vec<_>>())
             };
             Latency { tokens: of(|latency| latency.tokens), seconds: of(|latency| latency.seconds) }
         };
-        let covered = |measured: &Latency, predicted: &Latency| Latency {
-            tokens: f64::from(measured.tokens <= predicted.tokens * self.slack.tokens),
-            seconds: f64::from(measured.seconds <= predicted.seconds * self.slack.seconds),
-        };
-        let covered: Vec<Latency> = pairs.iter().map(|(measured, predicted)| covered(measured, predicted)).collect();
-        let share = |unit: fn(&Latency) -> f64| mean(&covered.iter().map(unit).collect::<Vec<_>>());
         Accuracy {
-            plans: pairs.len(),
-            measured: over(|measured, _| measured, mean),
-            predicted: over(|_, predicted| predicted, mean),
-            error: over(|measured, predicted| (measured - predicted).abs(), mean),
-            error_p95: over(|measured, predicted| (measured - predicted).abs(), |errors| quantile(errors, 0.95)),
-            covered: Latency { tokens: share(|latency| latency.tokens), seconds: share(|latency| latency.seconds) },
+            plans: compared.len(),
+            measured: over(|measured, _, _| measured, mean),
+            predicted: over(|_, path, _| path, mean),
+            error: over(|measured, path, _| (measured - path).abs(), mean),
+            error_p95: over(|measured, path, _| (measured - path).abs(), |errors| quantile(errors, 0.95)),
+            // What is predicted without any deviation is exact but for rounding.
+            covered: over(|measured, _, bound| f64::from(measured <= bound + 1e-6), mean),
         }
-    }
-
-    /// The critical path of each episode, measured and predicted.
-    pub(super) fn measured_and_predicted(
-        &self,
-        observed: &[Observed<'_>],
-        dependencies: impl Fn(&Plan) -> Dependencies,
-    ) -> Vec<(Latency, Latency)> {
-        let pair = |&Observed { asked, episode }: &Observed<'_>| {
-            let dependencies = dependencies(&episode.plan);
-            let predicted = self.predict(&episode.plan, &dependencies, asked).path;
-            (measured_path(episode, &dependencies), predicted)
-        };
-        observed.iter().map(pair).collect()
     }
 }
 

@@ -19,7 +19,7 @@ pub use fit::Observed;
 
 use serde::{Deserialize, Serialize};
 
-use crate::plan::{Dependencies, Kind, Latency, Plan, critical_path};
+use crate::plan::{Dependencies, Kind, Latency, OperatorId, Plan, critical_path};
 
 /// File of a latency model, in the folder of a run or beside a checkpoint.
 pub const LATENCY_FILE: &str = "latency.json";
@@ -32,7 +32,7 @@ pub struct LatencyModel {
     pub operators: Vec<OperatorLatency>,
     /// (E3) tokens per second of tool time.
     pub gamma: f64,
-    /// 95 % of the plans that the model was fitted to took at most this multiple of what is predicted.
+    /// Deviations that each operator is allowed beyond its mean, so that 95 % of plans take no longer.
     pub slack: Latency,
 }
 
@@ -60,6 +60,8 @@ pub struct OperatorLatency {
     pub per_token: f64,
     /// Seconds that tools take in truth.
     pub tool_seconds: f64,
+    /// Standard deviation of what is left unexplained.
+    pub deviation: Latency,
 }
 
 /// What is known of a query before it is answered.
@@ -77,6 +79,8 @@ pub struct Prediction {
     pub choices: Vec<Latency>,
     /// The critical path in each unit.
     pub path: Latency,
+    /// What 95 % of such plans take at most.
+    pub bound: Latency,
 }
 
 impl LatencyModel {
@@ -93,13 +97,22 @@ impl LatencyModel {
             choices.push(runs.map_or_else(Latency::default, |operator| operator.predict(asked, self.gamma)));
         }
         let path = longest(dependencies, &choices);
-        Prediction { choices, path }
+        let bound = self.stretched(plan, dependencies, &choices, self.slack);
+        Prediction { choices, path, bound }
     }
 
-    /// What 95 % of plans of this prediction take at most.
-    pub fn bound(&self, prediction: &Prediction) -> Latency {
-        let Latency { tokens, seconds } = prediction.path;
-        Latency { tokens: tokens * self.slack.tokens, seconds: seconds * self.slack.seconds }
+    /// The critical path where each operator takes so many deviations more than its mean; one that takes nothing still
+    /// does.
+    fn stretched(&self, plan: &Plan, dependencies: &Dependencies, means: &[Latency], deviations: Latency) -> Latency {
+        let stretch = |((_, id), mean): ((usize, OperatorId), &Latency)| {
+            let deviation = self.operators.get(id.index()).map_or_else(Latency::default, |operator| operator.deviation);
+            let of = |mean: f64, deviation: f64| if mean > 0.0 { mean + deviation } else { 0.0 };
+            Latency {
+                tokens: of(mean.tokens, deviations.tokens * deviation.tokens),
+                seconds: of(mean.seconds, deviations.seconds * deviation.seconds),
+            }
+        };
+        longest(dependencies, &plan.choices().zip(means).map(stretch).collect::<Vec<_>>())
     }
 }
 
@@ -150,6 +163,7 @@ mod tests {
             first_token: 0.5,
             per_token: 0.01,
             tool_seconds: 0.0,
+            deviation: Latency { tokens: 1.0, seconds: 0.1 },
         }
     }
 
@@ -159,7 +173,7 @@ mod tests {
         let stop = OperatorLatency { rounds: 0.0, ..operator(Kind::Stop, -2.0, 0.0) };
         let operators = vec![operator(Kind::Generate, 3.0, 2.0), program, stop, operator(Kind::Refine, -9.0, 1.0)];
         let model = LatencyModel { operators, gamma: 50.0, slack: Latency { tokens: 2.0, seconds: 3.0 } };
-        let check = |layers: &[&[u16]], tokens: f64, seconds: f64| {
+        let check = |layers: &[&[u16]], tokens: f64, seconds: f64, bound: f64| {
             let plan = Plan::from_indices(layers);
             let asked = Asked { question: "how many are three ?", embedding: &[9.0, 0.2] };
             let found = model.predict(&plan, &Schedule::Layered.dependencies(&plan), asked);
@@ -169,14 +183,14 @@ mod tests {
                 is_near(found.path.tokens, tokens) && is_near(found.path.seconds, seconds),
                 "{layers:?}: {found:?}"
             );
-            assert!(is_near(model.bound(&found).seconds, 3.0 * seconds));
+            assert!(is_near(found.bound.seconds, bound), "{layers:?}: {found:?}");
         };
-        check(&[], 0.0, 0.0);
-        check(&[&[0]], 15.0, 0.65);
+        check(&[], 0.0, 0.0, 0.0);
+        check(&[&[0]], 15.0, 0.65, 0.95);
         // The program is shorter in tokens and longer in seconds.
-        check(&[&[0, 1]], 15.0, 0.68);
-        check(&[&[1], &[3]], 9.0, 0.68 + 0.5);
-        check(&[&[0, 2], &[1]], 15.0, 0.65);
-        check(&[&[7]], 0.0, 0.0);
+        check(&[&[0, 1]], 15.0, 0.68, 0.98);
+        check(&[&[1], &[3]], 9.0, 0.68 + 0.5, 0.98 + 0.8);
+        check(&[&[0, 2], &[1]], 15.0, 0.65, 0.95);
+        check(&[&[7]], 0.0, 0.0, 0.0);
     }
 }
