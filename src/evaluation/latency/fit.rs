@@ -234,7 +234,7 @@ mod tests {
         let episodes: Vec<Episode> = asked
             .clone()
             .enumerate()
-            .map(|(index, asked)| episode(asked.words(), 1 + index as u32 % 2, &[&[1], &[4]]))
+            .map(|(index, asked)| episode(asked.words(), 1 + index as u32 / 40 % 2, &[&[1], &[4]]))
             .collect();
         let observed: Vec<Observed<'_>> =
             asked.zip(&episodes).map(|(asked, episode)| Observed { asked, episode }).collect();
