@@ -1,10 +1,54 @@
 //! Runs a plan: starts what is ready, folds the results in plan order, records a span for every choice.
 
+mod evidence;
+
 use futures::stream::{FuturesUnordered, StreamExt};
+use serde::{Deserialize, Serialize};
 
 use crate::llm;
-use crate::operators::{Board, Effect, Operator, Query, Solution, Work, run};
-use crate::plan::{Dependencies, Kind, OperatorId, Outcome, Plan, Span, Trace};
+use crate::operators::{Board, Effect, Operator, Query, Solution, Spent, Work, run};
+use crate::plan::{
+    Dependencies, OperatorId, Outcome, Plan, Schedule, Signature, Span, Trace, Treatment, as_drawn, optimize,
+};
+
+/// How plans are run; a property of the system, which a controller is trained for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ExecutionConfig {
+    /// When operators start; decides what the critical path is.
+    pub schedule: Schedule,
+    /// Whether the plan compiler leaves out what the answer does not need ([`optimize`]).
+    pub optimize: bool,
+    /// Whether a plan ends once nothing that is still to come can change its answer.
+    pub quorum: bool,
+    /// Solutions that, agreeing with none against them, end a plan; 0 for never. Unlike the others this may change the
+    /// answer.
+    pub agreement: u32,
+}
+
+impl From<Schedule> for ExecutionConfig {
+    /// Plans run as they were drawn.
+    fn from(schedule: Schedule) -> Self {
+        ExecutionConfig { schedule, ..ExecutionConfig::default() }
+    }
+}
+
+/// How a plan is going to run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prepared {
+    /// What becomes of each choice.
+    pub treatments: Vec<Treatment>,
+    pub dependencies: Dependencies,
+}
+
+impl ExecutionConfig {
+    /// What is known of a run before it; `signatures` are those of the operators.
+    pub fn prepare(&self, plan: &Plan, signatures: &[Signature]) -> Prepared {
+        let treatments = if self.optimize { optimize(plan, signatures) } else { as_drawn(plan, signatures) };
+        let dependencies = dependencies(self.schedule.dependencies(plan, signatures), &treatments);
+        Prepared { treatments, dependencies }
+    }
+}
 
 /// What came of a plan.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,26 +66,21 @@ pub enum ExecuteError {
     Model { operator: String, error: llm::Error },
     #[error("expected operators of the catalogue, 0 to {last}, found {found} in the plan")]
     UnknownOperator { found: usize, last: usize },
-    #[error("expected dependencies of {choices} choices, each on earlier ones, found others")]
-    Dependencies { choices: usize },
 }
 
-/// Runs `plan`: an operator starts when all that it waits for have ended, and reads what those and the ones before
-/// them left.
+/// Runs `plan`: an operator starts when all that it waits for have ended, and reads what the layers before its own
+/// left.
 ///
 /// A failing operator is recorded and the rest goes on without it. What follows the layer of a stop operator is not
 /// run. Everything happens inside the returned future: dropping it cancels all calls.
 ///
 /// # Errors
 /// When the model refuses a request for good, or the plan does not fit the catalogue.
-pub async fn execute(query: &Query<'_>, plan: &Plan, dependencies: &Dependencies) -> Result<Execution, ExecuteError> {
-    let choices = choices(query, plan)?;
+pub async fn execute(query: &Query<'_>, plan: &Plan, config: &ExecutionConfig) -> Result<Execution, ExecuteError> {
+    let signatures = query.catalogue.signatures();
+    let Prepared { treatments, dependencies } = config.prepare(plan, &signatures);
+    let choices = choices(query, plan, &signatures, &treatments)?;
     let waits_for = &dependencies.0;
-    let is_ordered = |(at, earlier): (usize, &Vec<usize>)| earlier.iter().all(|&before| before < at);
-    if waits_for.len() != choices.len() || !waits_for.iter().enumerate().all(is_ordered) {
-        return Err(ExecuteError::Dependencies { choices: choices.len() });
-    }
-    let seen = ancestors(waits_for);
     let mut done: Vec<Option<Done>> = choices.iter().map(|_| None).collect();
     let mut is_started = vec![false; choices.len()];
     let mut running = FuturesUnordered::new();
@@ -52,24 +91,51 @@ pub async fn execute(query: &Query<'_>, plan: &Plan, dependencies: &Dependencies
             }
             let Some(started) = start(&waits_for[at], &done) else { continue };
             is_started[at] = true;
-            if choice.is_stopped {
-                done[at] = Some(choice.cancelled(query, started));
-                continue;
+            match choice.treatment {
+                Treatment::Run => {
+                    let reads = choice.signature.reads_solutions;
+                    let standing = || fold(done.iter().map(Option::as_ref), &choices, choice.layer);
+                    let board = Board { solutions: if reads { standing() } else { Vec::new() } };
+                    running.push(async move { (at, choice.run(query, &board, started).await) });
+                }
+                Treatment::Skip => done[at] = Some(choice.idle(query, started, Outcome::Skipped, Effect::Keep)),
+                Treatment::Repeat(first) => {
+                    done[at] = done[first].as_ref().map(|repeated| {
+                        let outcome = match &repeated.outcome {
+                            Outcome::Done => Outcome::Repeated(first),
+                            outcome => outcome.clone(),
+                        };
+                        choice.idle(query, started, outcome, repeated.effect.clone())
+                    });
+                }
             }
-            let board = Board { solutions: fold(&done, &seen, |before| seen[at][before]) };
-            running.push(async move { (at, choice.run(query, &board, started).await) });
         }
         let Some((at, result)) = running.next().await else { break };
         done[at] = Some(result?);
     }
-    let solutions = fold(&done, &seen, |_| true);
-    Ok(Execution { trace: Trace { spans: done.into_iter().flatten().map(|done| done.span).collect() }, solutions })
+    drop(running);
+    let mut done: Vec<Done> = done.into_iter().flatten().collect();
+    evidence::end_early(config, &choices, &dependencies, &mut done);
+    let solutions = fold(done.iter().map(Some), &choices, usize::MAX);
+    let spans = choices.iter().zip(done).map(|(choice, done)| choice.span(query, done)).collect();
+    Ok(Execution { trace: Trace { spans, dependencies }, solutions })
 }
 
 /// An operator that has ended.
-struct Done {
-    span: Span,
+struct Done<'a> {
+    work: Work<'a>,
+    /// Seconds from the start of the query.
+    started: f64,
+    /// Tokens of virtual time that it was given; what lies behind them is not counted.
+    until: f64,
+    outcome: Outcome,
     effect: Effect,
+}
+
+impl Done<'_> {
+    fn spent(&self) -> Spent {
+        self.work.spent(self.until)
+    }
 }
 
 /// An operator of the plan.
@@ -77,14 +143,14 @@ struct Choice<'a> {
     layer: usize,
     id: OperatorId,
     operator: &'a Operator,
+    signature: Signature,
     /// How often the plan holds the operator before this choice.
     occurrence: usize,
-    /// Whether an earlier layer ended the plan.
-    is_stopped: bool,
+    treatment: Treatment,
 }
 
-impl Choice<'_> {
-    async fn run(&self, query: &Query<'_>, board: &Board, started: f64) -> Result<Done, ExecuteError> {
+impl<'a> Choice<'a> {
+    async fn run(&self, query: &'a Query<'a>, board: &Board, started: f64) -> Result<Done<'a>, ExecuteError> {
         let mut work = Work::new(query, self.operator, self.occurrence);
         let (effect, outcome) = match run(&mut work, board).await {
             Ok(effect) => (effect, Outcome::Done),
@@ -93,75 +159,79 @@ impl Choice<'_> {
             }
             Err(error) => (Effect::Keep, Outcome::Failed(error.to_string())),
         };
-        Ok(Done { span: self.span(query, &work, started, outcome), effect })
+        Ok(Done { work, started, until: f64::INFINITY, outcome, effect })
     }
 
-    fn cancelled(&self, query: &Query<'_>, started: f64) -> Done {
+    /// What becomes of a choice that asks nobody.
+    fn idle(&self, query: &'a Query<'a>, started: f64, outcome: Outcome, effect: Effect) -> Done<'a> {
         let work = Work::new(query, self.operator, self.occurrence);
-        Done { span: self.span(query, &work, started, Outcome::Cancelled), effect: Effect::Keep }
+        Done { work, started, until: f64::INFINITY, outcome, effect }
     }
 
-    fn span(&self, query: &Query<'_>, work: &Work<'_>, started: f64, outcome: Outcome) -> Span {
-        let &Work { calls, usage, tool_seconds, latency, .. } = work;
+    fn span(&self, query: &Query<'_>, done: Done<'_>) -> Span {
+        let Spent { calls, usage, tool_seconds, latency } = done.spent();
+        let Done { started, outcome, .. } = done;
         let cost = query.prices.get(self.id.index()).map_or(0.0, |price| price.cost(usage));
         Span { layer: self.layer, operator: self.id, calls, usage, cost, tool_seconds, latency, started, outcome }
     }
 }
 
-fn choices<'a>(query: &Query<'a>, plan: &Plan) -> Result<Vec<Choice<'a>>, ExecuteError> {
+fn choices<'a>(
+    query: &Query<'a>,
+    plan: &Plan,
+    signatures: &[Signature],
+    treatments: &[Treatment],
+) -> Result<Vec<Choice<'a>>, ExecuteError> {
     let operators = query.catalogue.operators();
     let mut counts = vec![0; operators.len()];
-    let mut stopped = usize::MAX;
     let mut choices = Vec::with_capacity(plan.len());
-    for (layer, id) in plan.choices() {
+    for ((layer, id), &treatment) in plan.choices().zip(treatments) {
         let (Some(operator), Some(count)) = (operators.get(id.index()), counts.get_mut(id.index())) else {
             return Err(ExecuteError::UnknownOperator { found: id.index(), last: operators.len().saturating_sub(1) });
         };
-        if operator.kind == Kind::Stop {
-            stopped = stopped.min(layer);
-        }
-        choices.push(Choice { layer, id, operator, occurrence: *count, is_stopped: layer > stopped });
+        let signature = signatures.get(id.index()).copied().unwrap_or(Signature::of(operator.kind));
+        choices.push(Choice { layer, id, operator, signature, occurrence: *count, treatment });
         *count += 1;
     }
     Ok(choices)
 }
 
+/// Those of the schedule; a repeated call waits also for the one that it repeats.
+fn dependencies(mut scheduled: Dependencies, treatments: &[Treatment]) -> Dependencies {
+    for (waits_for, treatment) in scheduled.0.iter_mut().zip(treatments) {
+        if let Treatment::Repeat(first) = treatment
+            && !waits_for.contains(first)
+        {
+            waits_for.push(*first);
+        }
+    }
+    scheduled
+}
+
 /// Seconds from the start of the query to the end of the last of `earlier`, once all have ended.
 ///
 /// Taken from the spans, not from the clock, so that a replayed query shows the times of its recording.
-fn start(earlier: &[usize], done: &[Option<Done>]) -> Option<f64> {
+fn start(earlier: &[usize], done: &[Option<Done<'_>>]) -> Option<f64> {
     earlier.iter().try_fold(0.0, |latest: f64, &before| {
-        let span = &done[before].as_ref()?.span;
-        Some(latest.max(span.started + span.latency.seconds))
+        let done = done[before].as_ref()?;
+        Some(latest.max(done.started + done.spent().latency.seconds))
     })
 }
 
-/// For each choice, whether it comes after each other one, through any number of steps.
-fn ancestors(waits_for: &[Vec<usize>]) -> Vec<Vec<bool>> {
-    let mut seen: Vec<Vec<bool>> = Vec::with_capacity(waits_for.len());
-    for earlier in waits_for {
-        let mut before = vec![false; waits_for.len()];
-        for &choice in earlier {
-            before[choice] = true;
-            before.iter_mut().zip(&seen[choice]).for_each(|(mine, theirs)| *mine |= theirs);
-        }
-        seen.push(before);
-    }
-    seen
-}
-
-/// The solutions that the `included` choices leave, in plan order.
+/// The solutions that the layers before `layer` leave, in plan order.
 ///
 /// A replacement takes away only what its operator read: solutions found beside it stand, whatever the order within the
 /// layer.
-fn fold(done: &[Option<Done>], seen: &[Vec<bool>], included: impl Fn(usize) -> bool) -> Vec<Solution> {
+fn fold<'a>(done: impl Iterator<Item = Option<&'a Done<'a>>>, choices: &[Choice<'_>], layer: usize) -> Vec<Solution> {
     let mut standing: Vec<(usize, &Solution)> = Vec::new();
-    for (at, done) in done.iter().enumerate().filter(|&(at, _)| included(at)) {
-        match done.as_ref().map(|done| &done.effect) {
-            Some(Effect::Append(solutions)) => standing.extend(solutions.iter().map(|solution| (at, solution))),
+    for (done, choice) in done.zip(choices).filter(|(_, choice)| choice.layer < layer) {
+        match done.map(|done| &done.effect) {
+            Some(Effect::Append(solutions)) => {
+                standing.extend(solutions.iter().map(|solution| (choice.layer, solution)));
+            }
             Some(Effect::Replace(solution)) => {
-                standing.retain(|&(from, _)| !seen[at][from]);
-                standing.push((at, solution));
+                standing.retain(|&(from, _)| from >= choice.layer);
+                standing.push((choice.layer, solution));
             }
             Some(Effect::Keep) | None => {}
         }

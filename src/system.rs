@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use crate::benchmarks::{Benchmark, Problem};
-use crate::executor::{ExecuteError, Execution, execute};
+use crate::executor::{ExecuteError, Execution, ExecutionConfig, execute};
 use crate::llm::{LanguageModel, Price, Prices};
 use crate::operators::{Catalogue, Query, Solution, vote};
-use crate::plan::{OperatorId, Outcome, Plan, Schedule, Trace};
+use crate::plan::{OperatorId, Outcome, Plan, Trace};
 use crate::sandbox::Evaluator;
 
 /// One query, solved by one plan. Serialises: no tensor, no handle.
@@ -48,7 +48,7 @@ pub struct System {
     benchmark: Benchmark,
     model: Arc<dyn LanguageModel>,
     prices: Vec<Price>,
-    schedule: Schedule,
+    execution: ExecutionConfig,
     evaluator: Evaluator,
 }
 
@@ -56,13 +56,13 @@ impl System {
     /// Brings the parts together.
     ///
     /// # Errors
-    /// When `prices` lacks the model of an operator.
+    /// When `prices` lacks the model of an operator, or plans are to end early on a model whose time is not virtual.
     pub fn new(
         catalogue: Catalogue,
         benchmark: Benchmark,
         model: Arc<dyn LanguageModel>,
         prices: &Prices,
-        schedule: Schedule,
+        execution: impl Into<ExecutionConfig>,
     ) -> Result<Self> {
         let price = |name: &str| prices.of(if name.is_empty() { model.id() } else { name });
         let prices = catalogue
@@ -70,7 +70,14 @@ impl System {
             .iter()
             .map(|operator| price(&operator.model).with_context(|| format!("price of operator `{}`", operator.name)))
             .collect::<Result<_>>()?;
-        Ok(System { catalogue, benchmark, model, prices, schedule, evaluator: Evaluator::new() })
+        let execution = execution.into();
+        let ends_early = execution.quorum || execution.agreement > 0;
+        ensure!(
+            !ends_early || model.has_virtual_time(),
+            "expected a local model for `quorum` and `agreement`, found `{}`; hint: leave both off",
+            model.id()
+        );
+        Ok(System { catalogue, benchmark, model, prices, execution, evaluator: Evaluator::new() })
     }
 
     /// The same system, with operators that take another number of samples.
@@ -83,7 +90,7 @@ impl System {
             benchmark: self.benchmark.clone(),
             model: self.model.clone(),
             prices: self.prices.clone(),
-            schedule: self.schedule,
+            execution: self.execution,
             evaluator: Evaluator::new(),
         })
     }
@@ -98,9 +105,9 @@ impl System {
         &self.benchmark
     }
 
-    /// When operators start.
-    pub fn schedule(&self) -> Schedule {
-        self.schedule
+    /// How plans are run.
+    pub fn execution(&self) -> &ExecutionConfig {
+        &self.execution
     }
 
     /// Solves a problem with a plan. `draw` tells independent runs of the same plan apart; the same draw gives the same
@@ -129,8 +136,7 @@ impl System {
             gamma: self.benchmark.reward.gamma,
             draw,
         };
-        let dependencies = self.schedule.dependencies(plan);
-        let Execution { trace, solutions } = execute(&query, plan, &dependencies).await?;
+        let Execution { trace, solutions } = execute(&query, plan, &self.execution).await?;
         let answer = vote(&solutions).and_then(|solution| solution.answer.clone());
         Ok(Answer { answer, trace, solutions })
     }

@@ -64,7 +64,7 @@ pub fn choose(
     asked: Asked<'_>,
 ) -> Result<Choice> {
     let weights = trained.latency_weights()?;
-    let bound = |plan: &_| model.predict(plan, &session.dependencies(plan), asked).bound;
+    let bound = |plan: &_| model.predict(plan, &session.prepare(plan), asked).bound;
     Ok(budget.choose(&trained.policy, &weights, asked.embedding, bound))
 }
 
@@ -94,7 +94,7 @@ pub fn measure(
     let passes: Vec<u64> = (0..trained.len() as u64).collect();
     let name = format!("within {budget}");
     let evaluations = methods::measure(session, &session.system, &name, split, &passes, plan)?;
-    let latency = |episode: &_| budget.of(measured_path(episode, &session.dependencies(&episode.plan)));
+    let latency = |episode: &_| budget.of(measured_path(episode));
     let paths: Vec<f64> = evaluations.iter().flat_map(|pass| &pass.episodes).map(latency).collect();
     let choices: Vec<&Choice> = choices.iter().flatten().collect();
     let kept = Kept {
@@ -113,7 +113,7 @@ pub fn measure(
 /// How well the latency model predicted what was measured.
 pub fn accuracy(session: &Session, split: &Split, model: &LatencyModel, evaluations: &[Evaluation]) -> Accuracy {
     let episodes: Vec<_> = evaluations.iter().flat_map(|pass| pass.episodes.clone()).collect();
-    model.accuracy(&observed(&episodes, &asked(&[split])), |plan| session.dependencies(plan))
+    model.accuracy(&observed(&episodes, &asked(&[split])), |plan| session.prepare(plan))
 }
 
 impl std::fmt::Display for Kept {

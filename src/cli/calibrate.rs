@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
 
-use super::config::{Common, Preset};
+use super::config::Common;
 use super::controllers::{self, Opened, Trained};
 use super::methods::Split;
 use super::progress::{Running, bar};
@@ -45,8 +45,7 @@ pub struct Args {
 }
 
 pub fn run(args: Args) -> Result<()> {
-    let settings = args.common.resolve(Preset::default())?;
-    let Opened { session, trained, .. } = controllers::open(&settings, &args.checkpoint)?;
+    let Opened { session, trained, .. } = controllers::open(&args.common, &args.checkpoint)?;
     let (splits, episodes) = if args.from.is_empty() {
         let split = Split::open(&session, SPLIT)?;
         let episodes = calibration(&session, &trained, &split, args.queries)?;
@@ -64,7 +63,7 @@ pub fn run(args: Args) -> Result<()> {
     if args.json {
         println!("{}", serde_json::to_string(&model)?);
     } else {
-        let accuracy = model.accuracy(&observed, |plan| session.dependencies(plan));
+        let accuracy = model.accuracy(&observed, |plan| session.prepare(plan));
         println!("{}\n\n{}", explanation::model(&model), explanation::accuracy(&accuracy));
     }
     eprintln!("wrote {}", path.display());
@@ -113,7 +112,7 @@ fn calibration(session: &Session, trained: &[Trained], split: &Split, queries: u
 
 fn fit(session: &Session, observed: &[Observed<'_>]) -> LatencyModel {
     let gamma = session.system.benchmark().reward.gamma;
-    LatencyModel::fit(session.system.catalogue().operators(), gamma, observed, |plan| session.dependencies(plan))
+    LatencyModel::fit(session.system.catalogue().operators(), gamma, observed, |plan| session.prepare(plan))
 }
 
 /// The queries of all splits by the problem's id.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
-use super::config::Settings;
+use super::config::Common;
 use super::session::Session;
 use crate::checkpoint::Checkpoint;
 use crate::controller::{Controller, LatencyWeights, Policy};
@@ -49,12 +49,13 @@ pub struct Opened {
 ///
 /// # Errors
 /// There is none, or it cannot be used.
-pub fn open(settings: &Settings, path: &Path) -> Result<Opened> {
+pub fn open(common: &Common, path: &Path) -> Result<Opened> {
     let paths = if path.is_dir() { checkpoints(path) } else { vec![path.to_owned()] };
     let checkpoints = paths.iter().map(|path| Checkpoint::load(path)).collect::<Result<Vec<_>>>()?;
     let first =
         checkpoints.first().with_context(|| format!("expected checkpoints under `{}`, found none", path.display()))?;
-    let session = Session::open_for(settings, &first.provenance.catalogue, path)?;
+    let settings = common.resolve_for(&first.provenance.configuration)?;
+    let session = Session::open_for(&settings, &first.provenance.catalogue, path)?;
     let trained = checkpoints
         .iter()
         .zip(&paths)

@@ -6,7 +6,7 @@ use anyhow::Result;
 use serde_json::json;
 
 use super::budget::{self, Haste};
-use super::config::{Common, Preset};
+use super::config::Common;
 use super::controllers::{self, Opened};
 use super::methods::{self, Split};
 use super::results::{About, Results, provenance};
@@ -37,8 +37,7 @@ pub struct Args {
 
 pub fn run(args: Args) -> Result<()> {
     args.haste.validate()?;
-    let settings = args.common.resolve(Preset::default())?;
-    let Opened { mut session, mut trained, configuration } = controllers::open(&settings, &args.checkpoint)?;
+    let Opened { mut session, mut trained, configuration } = controllers::open(&args.common, &args.checkpoint)?;
     let split = Split::open(&session, &args.split)?;
     let seeds: Vec<u64> = trained.iter().map(|trained| trained.seed).collect();
     if let Some(weight) = args.haste.latency_weight {

@@ -45,10 +45,9 @@ pub struct Args {
 pub fn run(args: Args) -> Result<()> {
     ensure!(!args.question.trim().is_empty(), "expected a question, found an empty one");
     args.haste.validate()?;
-    let settings = args.common.resolve(Preset::default())?;
-    let Chosen { session, plan, predicted } = match &args.plan {
-        Some(text) => typed(&args, &settings, text)?,
-        None => learned(&args, &settings)?,
+    let Chosen { settings, session, plan, predicted } = match &args.plan {
+        Some(text) => typed(&args, text)?,
+        None => learned(&args)?,
     };
     let answered = session.runtime.block_on(session.system.answer(&args.question, &plan, settings.seed))?;
     let episode =
@@ -77,15 +76,19 @@ pub fn run(args: Args) -> Result<()> {
         return Ok(());
     }
     println!("{}\n", drawing::plan(&episode.plan, &names));
-    let timeline = Timeline::new(&episode, &names, &session.objective, Unit::Tokens);
+    let timeline = Timeline::new(&episode, &names, Unit::Tokens);
     println!("{}\n", drawing::timeline(&timeline, TIMELINE_WIDTH));
+    let saved = match measures.saved_tokens {
+        0.0 => String::new(),
+        saved => format!(" ({saved} more saved)"),
+    };
     println!(
-        "critical path {:.0} tokens, {:.3} s, {} completion tokens in all, {:.6} $",
+        "critical path {:.0} tokens, {:.3} s, {} completion tokens in all{saved}, {:.6} $",
         measures.path, measures.seconds, measures.completion_tokens, measures.cost
     );
     if let Some(predicted) = predicted.filter(|_| args.explain) {
         let measured: Vec<Latency> = episode.trace.spans.iter().map(|span| span.latency).collect();
-        let path = measured_path(&episode, &session.dependencies(&episode.plan));
+        let path = measured_path(&episode);
         println!("\n{}\n", explanation::explanation(&episode.plan, &names, &predicted, &measured, path));
     }
     println!("answer: {}", answered.answer.as_deref().unwrap_or("none found"));
@@ -94,14 +97,16 @@ pub fn run(args: Args) -> Result<()> {
 
 /// A plan, with what it was predicted to take where that is asked for.
 struct Chosen {
+    settings: Settings,
     session: Session,
     plan: Plan,
     predicted: Option<Prediction>,
 }
 
 /// The plan on the command line.
-fn typed(args: &Args, settings: &Settings, text: &str) -> Result<Chosen> {
-    let session = Session::open(settings)?;
+fn typed(args: &Args, text: &str) -> Result<Chosen> {
+    let settings = args.common.resolve(Preset::default())?;
+    let session = Session::open(&settings)?;
     let plan = plans::parse(text, session.system.catalogue())?;
     let mut predicted = None;
     if args.explain {
@@ -109,18 +114,19 @@ fn typed(args: &Args, settings: &Settings, text: &str) -> Result<Chosen> {
         let model = controllers::expect_latency_model(&session, &origin)?;
         let embeddings = session.encoder.encode(&[&args.question])?;
         let asked = asked(args, &embeddings)?;
-        predicted = Some(model.predict(&plan, &session.dependencies(&plan), asked));
+        predicted = Some(model.predict(&plan, &session.prepare(&plan), asked));
     }
-    Ok(Chosen { session, plan, predicted })
+    Ok(Chosen { settings, session, plan, predicted })
 }
 
 /// The plan of a trained controller.
-fn learned(args: &Args, settings: &Settings) -> Result<Chosen> {
+fn learned(args: &Args) -> Result<Chosen> {
     let (checkpoint, origin) = match &args.checkpoint {
         Some(path) => (Checkpoint::load(path)?, path.clone()),
         None => controllers::newest()?,
     };
-    let session = Session::open_for(settings, &checkpoint.provenance.catalogue, &origin)?;
+    let settings = args.common.resolve_for(&checkpoint.provenance.configuration)?;
+    let session = Session::open_for(&settings, &checkpoint.provenance.catalogue, &origin)?;
     let trained = controllers::restore(&session, &checkpoint, &origin)?;
     eprintln!("controller: {}", origin.display());
     let embeddings = session.encoder.encode(&[&args.question])?;
@@ -139,8 +145,8 @@ fn learned(args: &Args, settings: &Settings) -> Result<Chosen> {
         }
         (None, None) => trained.policy.greedy(asked.embedding),
     };
-    let predicted = model.map(|model| model.predict(&plan, &session.dependencies(&plan), asked));
-    Ok(Chosen { session, plan, predicted })
+    let predicted = model.map(|model| model.predict(&plan, &session.prepare(&plan), asked));
+    Ok(Chosen { settings, session, plan, predicted })
 }
 
 fn asked<'a>(args: &'a Args, embeddings: &'a Embeddings) -> Result<Asked<'a>> {

@@ -11,11 +11,12 @@ use super::config::Settings;
 use crate::benchmarks::{self, Benchmark, Problem};
 use crate::encoder::{self, Embeddings, Encoder};
 use crate::evaluation::Objective;
+use crate::executor::Prepared;
 use crate::folder::Folder;
 use crate::llm::local::{self, LocalModel};
 use crate::llm::{Prices, Replay};
 use crate::operators::Catalogue;
-use crate::plan::{Dependencies, Kind, Plan};
+use crate::plan::{Kind, Plan};
 use crate::system::System;
 
 /// The parts of a run.
@@ -65,13 +66,10 @@ impl Session {
         };
         let options = local::Options { device: device.clone(), ..local::Options::default() };
         let model = LocalModel::load(&settings.model_folder(), &options)?;
-        let schedule = settings.training.reward.schedule;
-        let objective = Objective {
-            latency_weight: benchmark.reward.latency_weight,
-            cost_weight: benchmark.reward.cost_weight,
-            schedule,
-        };
-        let system = System::new(catalogue, benchmark, Arc::new(Replay::new(model)), &prices, schedule)?;
+        let objective =
+            Objective { latency_weight: benchmark.reward.latency_weight, cost_weight: benchmark.reward.cost_weight };
+        let execution = settings.training.execution;
+        let system = System::new(catalogue, benchmark, Arc::new(Replay::new(model)), &prices, execution)?;
         Ok(Session { runtime, device, encoder, system, objective, concurrency: settings.training.concurrency })
     }
 
@@ -85,9 +83,9 @@ impl Session {
         self.system.catalogue().operators().iter().map(|operator| operator.name.clone()).collect()
     }
 
-    /// Which operators of a plan wait for which.
-    pub fn dependencies(&self, plan: &Plan) -> Dependencies {
-        self.system.schedule().dependencies(plan)
+    /// How a plan is going to run.
+    pub fn prepare(&self, plan: &Plan) -> Prepared {
+        self.system.execution().prepare(plan, &self.system.catalogue().signatures())
     }
 
     /// Embeddings of the operators' descriptions `[O, 384]`.

@@ -13,9 +13,7 @@ pub use summary::{Comparison, Row, Spread, Summary, compare};
 
 use serde::{Deserialize, Serialize};
 
-use crate::plan::Schedule;
 use crate::system::Episode;
-use crate::training::episode_path;
 
 /// One method on one pass over a split.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -34,8 +32,6 @@ pub struct Objective {
     pub latency_weight: f64,
     /// Score per dollar (lambda_c).
     pub cost_weight: f64,
-    /// The dependencies along which the critical path is taken.
-    pub schedule: Schedule,
 }
 
 /// The figures of one episode.
@@ -50,6 +46,8 @@ pub struct Measures {
     /// Dollars.
     pub cost: f64,
     pub completion_tokens: f64,
+    /// Completion tokens that equal calls would have taken again.
+    pub saved_tokens: f64,
     pub operators: f64,
     pub layers: f64,
 }
@@ -57,7 +55,7 @@ pub struct Measures {
 impl Objective {
     /// All figures of an episode.
     pub fn measure(&self, episode: &Episode) -> Measures {
-        let path = episode_path(episode, self.schedule).length;
+        let path = episode.trace.critical_path().length;
         let cost = episode.trace.cost();
         let ends = episode.trace.spans.iter().map(|span| span.started + span.latency.seconds);
         Measures {
@@ -67,6 +65,7 @@ impl Objective {
             seconds: ends.fold(0.0, f64::max),
             cost,
             completion_tokens: episode.trace.usage().completion_tokens as f64,
+            saved_tokens: episode.trace.saved().completion_tokens as f64,
             operators: episode.plan.len() as f64,
             layers: episode.plan.layers.len() as f64,
         }

@@ -41,6 +41,8 @@ pub struct Summary {
     pub cost: f64,
     /// Per query, over all operators.
     pub completion_tokens: f64,
+    /// Per query, what the plan compiler saved of them.
+    pub saved_tokens: f64,
     /// Operators per query.
     pub operators: f64,
     /// Layers per query.
@@ -71,6 +73,7 @@ impl Summary {
             seconds: mean(&pooled(|episode| episode.seconds)),
             cost: pooled(|episode| episode.cost).iter().sum::<f64>() / runs.len().max(1) as f64,
             completion_tokens: mean(&pooled(|episode| episode.completion_tokens)),
+            saved_tokens: mean(&pooled(|episode| episode.saved_tokens)),
             operators: mean(&pooled(|episode| episode.operators)),
             layers: mean(&pooled(|episode| episode.layers)),
         }
@@ -151,7 +154,7 @@ mod tests {
     use crate::plan::{Latency, OperatorId, Outcome, Plan, Schedule, Span, Trace, Usage};
     use crate::system::Episode;
 
-    const OBJECTIVE: Objective = Objective { latency_weight: 0.01, cost_weight: 2.0, schedule: Schedule::Layered };
+    const OBJECTIVE: Objective = Objective { latency_weight: 0.01, cost_weight: 2.0 };
 
     /// Two operators side by side of 10 and `tokens` tokens.
     fn episode(problem: &str, score: f64, tokens: u64) -> Episode {
@@ -166,8 +169,10 @@ mod tests {
             started: 0.25,
             outcome: Outcome::Done,
         };
-        let trace = Trace { spans: vec![span(0, 10), span(1, tokens)] };
-        Episode { problem: problem.into(), plan: Plan::from_indices(&[&[0, 1]]), trace, answer: None, score }
+        let plan = Plan::from_indices(&[&[0, 1]]);
+        let dependencies = Schedule::Layered.dependencies(&plan, &[]);
+        let trace = Trace { spans: vec![span(0, 10), span(1, tokens)], dependencies };
+        Episode { problem: problem.into(), plan, trace, answer: None, score }
     }
 
     fn run(name: &str, episodes: Vec<Episode>) -> Evaluation {
@@ -209,7 +214,7 @@ mod tests {
         let mut broken = episode("a", 1.0, 20);
         broken.trace.spans.pop();
         assert_eq!(OBJECTIVE.measure(&broken).path, 10.0);
-        broken.plan = Plan::default();
+        broken.trace = Trace::default();
         assert_eq!(OBJECTIVE.measure(&broken).path, 0.0);
     }
 }

@@ -52,10 +52,10 @@ pub struct Tried {
 
 impl Problems<'_> {
     /// Runs the attempts, at most `concurrency` at once; the outcomes are in the order of the attempts.
-    pub(super) async fn solve_all(&self, attempts: Vec<Attempt>, concurrency: usize) -> Vec<Result<Tried>> {
+    pub(super) async fn solve_all(&self, attempts: Vec<Attempt>, concurrency: usize) -> Vec<(usize, Result<Tried>)> {
         let runs = attempts.into_iter().map(|Attempt { problem, plan, draw, latency_weight }| async move {
-            let episode = self.rollout.solve(problem, plan, draw).await?;
-            Ok(Tried { problem, latency_weight, episode })
+            let episode = self.rollout.solve(problem, plan, draw).await;
+            (problem, episode.map(|episode| Tried { problem, latency_weight, episode }))
         });
         futures::stream::iter(runs).buffered(concurrency).collect().await
     }

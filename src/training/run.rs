@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, ensure};
+use rand::Rng;
 use rand::seq::SliceRandom;
 
 use super::metrics::{EpochMetrics, MeanProbabilities, Summary, Tally};
@@ -43,6 +44,8 @@ pub struct Setup<'a> {
 
 /// What happens during training.
 pub enum Event<'a> {
+    /// Some of the plans of the survey have been run.
+    Surveyed { runs: usize, of: usize },
     /// Training went on from a saved state.
     Resumed { epoch: u32, batch: usize },
     /// A batch was learned from.
@@ -72,6 +75,9 @@ pub async fn train(setup: Setup<'_>, notify: &mut (dyn FnMut(Event<'_>) + Send))
         let Position { epoch, batch, .. } = run.state.position;
         notify(Event::Resumed { epoch, batch });
     }
+    if !run.state.position.rehearsed && !run.rehearse(notify).await? {
+        return Ok(run.into_trained(false));
+    }
     while !run.is_finished() {
         let epoch = run.state.position.epoch;
         let order = run.shuffled(epoch);
@@ -93,23 +99,20 @@ pub async fn train(setup: Setup<'_>, notify: &mut (dyn FnMut(Event<'_>) + Send))
         if run.is_cancelled() {
             return run.stop();
         }
-        let validation = run.finish_pass().await?;
-        run.save()?;
-        run.publish()?;
-        if let Some(metrics) = run.state.position.history.last() {
-            notify(Event::Epoch { metrics, validation: &validation });
-        }
+        run.state.position.epoch += 1;
+        run.state.position.batch = 0;
+        run.finish_pass(notify).await?;
     }
     Ok(run.into_trained(true))
 }
 
-struct Run<'a> {
-    config: TrainingConfig,
-    learner: Learner,
-    state: State,
-    train: Problems<'a>,
+pub(super) struct Run<'a> {
+    pub(super) config: TrainingConfig,
+    pub(super) learner: Learner,
+    pub(super) state: State,
+    pub(super) train: Problems<'a>,
     validation: Problems<'a>,
-    provenance: Provenance,
+    pub(super) provenance: Provenance,
     folder: Option<&'a Path>,
     cancelled: &'a AtomicBool,
     identity: String,
@@ -146,7 +149,7 @@ impl<'a> Run<'a> {
         epoch >= self.config.epochs || (self.config.patience > 0 && since_best >= self.config.patience)
     }
 
-    fn is_cancelled(&self) -> bool {
+    pub(super) fn is_cancelled(&self) -> bool {
         self.cancelled.load(Ordering::Relaxed)
     }
 
@@ -156,8 +159,13 @@ impl<'a> Run<'a> {
     }
 
     fn shuffled(&self, epoch: u32) -> Vec<usize> {
+        self.order(&mut random::stream(self.provenance.seed, &[&"shuffle", &epoch]))
+    }
+
+    /// The training problems in an order of their own.
+    pub(super) fn order(&self, rng: &mut impl Rng) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.train.ids.len()).collect();
-        order.shuffle(&mut random::stream(self.provenance.seed, &[&"shuffle", &epoch]));
+        order.shuffle(rng);
         order
     }
 
@@ -167,7 +175,7 @@ impl<'a> Run<'a> {
         let mut attempts = Vec::with_capacity(problems.len() * self.config.samples as usize);
         for &problem in problems {
             let id = &self.train.ids[problem];
-            let latency_weight = self.latency_weight(epoch, id);
+            let latency_weight = self.latency_weight("latency weight", epoch, problem);
             let policy = policy.at(latency_weight);
             for sample in 0..self.config.samples {
                 let mut rng = random::stream(self.provenance.seed, &[&"plan", &epoch, id, &sample]);
@@ -180,13 +188,14 @@ impl<'a> Run<'a> {
         let mut tally = self.state.position.pass.tally.clone();
         let episodes = self.settle(outcomes, &mut tally)?;
         self.state.position.pass.tally = tally;
-        Ok(episodes)
+        Ok(episodes.into_iter().filter_map(|(_, tried)| tried).collect())
     }
 
     /// The latency weight of a problem in a pass, the same for all its samples, which are compared with each other.
-    fn latency_weight(&self, epoch: u32, id: &str) -> f64 {
+    pub(super) fn latency_weight(&self, purpose: &str, pass: u32, problem: usize) -> f64 {
+        let id = &self.train.ids[problem];
         match self.learner.controller.config().latency_weights {
-            Some(weights) => weights.draw(&mut random::stream(self.provenance.seed, &[&"latency weight", &epoch, &id])),
+            Some(weights) => weights.draw(&mut random::stream(self.provenance.seed, &[&purpose, &pass, id])),
             None => self.config.reward.latency_weight,
         }
     }
@@ -207,8 +216,9 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Validates greedily, at each of a few weights where the controller serves several, writes the record of the pass and keeps the weights if they are the best so far.
-    async fn finish_pass(&mut self) -> Result<Vec<Tried>> {
+    /// Validates greedily, at each of a few weights where the controller serves several, writes the record of the pass
+    /// and keeps the weights if they are the best so far.
+    pub(super) async fn finish_pass(&mut self, notify: &mut (dyn FnMut(Event<'_>) + Send)) -> Result<()> {
         let policy = Policy::new(&self.learner.controller)?;
         let mut probabilities = MeanProbabilities::new(&policy);
         let mut attempts = Vec::new();
@@ -235,8 +245,6 @@ impl<'a> Run<'a> {
             self.state.best_weights = self.learner.controller.tensors()?;
         }
         position.since_best = if best { 0 } else { position.since_best + 1 };
-        position.epoch += 1;
-        position.batch = 0;
         let mean = |sum: f64| sum / f64::from(pass.updates.max(1));
         position.history.push(EpochMetrics {
             epoch: position.epoch,
@@ -249,7 +257,13 @@ impl<'a> Run<'a> {
             gradient_norm: mean(pass.gradient_norm),
             probabilities: probabilities.mean(),
         });
-        Ok(episodes)
+        self.save()?;
+        self.publish()?;
+        let validation: Vec<Tried> = episodes.into_iter().filter_map(|(_, tried)| tried).collect();
+        if let Some(metrics) = self.state.position.history.last() {
+            notify(Event::Epoch { metrics, validation: &validation });
+        }
+        Ok(())
     }
 
     fn validation_weights(&self) -> Vec<f64> {
@@ -259,24 +273,30 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Keeps the episodes and counts the failures; saves the run and gives up when there is nothing but failures.
-    fn settle(&self, outcomes: Vec<Result<Tried>>, tally: &mut Tally) -> Result<Vec<Tried>> {
+    /// Keeps the episodes, none for a failure, and counts both; saves the run and gives up when there is nothing but
+    /// failures.
+    pub(super) fn settle(
+        &self,
+        outcomes: Vec<(usize, Result<Tried>)>,
+        tally: &mut Tally,
+    ) -> Result<Vec<(usize, Option<Tried>)>> {
         let mut episodes = Vec::with_capacity(outcomes.len());
         let mut last_failure = None;
-        for outcome in outcomes {
+        for (problem, outcome) in outcomes {
             match outcome {
                 Ok(tried) => {
                     tally.add(&tried.episode, &self.config.reward.at(tried.latency_weight));
-                    episodes.push(tried);
+                    episodes.push((problem, Some(tried)));
                 }
                 Err(failure) => {
                     tally.add_failure();
                     last_failure = Some(failure);
+                    episodes.push((problem, None));
                 }
             }
         }
         match last_failure {
-            Some(failure) if episodes.is_empty() => {
+            Some(failure) if episodes.iter().all(|(_, episode)| episode.is_none()) => {
                 self.save()?;
                 Err(failure.context("every query of a batch failed; hint: resume when the cause is gone"))
             }

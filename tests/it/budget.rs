@@ -10,12 +10,12 @@ use candle_core::{Device, Tensor};
 use lamas::checkpoint::{Checkpoint, Provenance};
 use lamas::controller::{Controller, ControllerConfig, LatencyWeights, Policy};
 use lamas::evaluation::latency::Budget;
-use lamas::plan::{Kind, Latency, OperatorId, Outcome, Plan, Span, Trace, Usage};
+use lamas::plan::{Kind, Latency, OperatorId, Outcome, Plan, Schedule, Span, Trace, Usage};
 use lamas::random;
 use lamas::system::Episode;
 use lamas::training::{
-    CHECKPOINT_FILE, Event, METRICS_FILE, Problems, Reward, Rollout, STATE_FILE, Setup, Trained, TrainingConfig, Tried,
-    train, utility,
+    CHECKPOINT_FILE, Event, METRICS_FILE, Problems, Reward, Rollout, STATE_FILE, Setup, SurveyConfig, Trained,
+    TrainingConfig, Tried, train, utility,
 };
 use rand::Rng;
 
@@ -47,7 +47,9 @@ impl Rollout for QuickOrRight {
             started: 0.0,
             outcome: Outcome::Done,
         };
-        let trace = Trace { spans: plan.choices().map(span).collect() };
+        let spans = plan.choices().map(span).collect();
+        let dependencies = Schedule::Layered.dependencies(&plan, &[]);
+        let trace = Trace { spans, dependencies };
         Ok(Episode { problem: problem.to_string(), plan, trace, answer: None, score: f64::from(u8::from(is_right)) })
     }
 }
@@ -66,7 +68,7 @@ fn weights() -> LatencyWeights {
     "0.0005..0.05".parse().expect("a range")
 }
 
-/// Trains; `watch` sees the episodes of every batch with its pass.
+/// Trains, for no passes by the survey alone; `watch` sees the episodes of every batch with its pass.
 fn run(
     epochs: u32,
     folder: Option<&Path>,
@@ -90,9 +92,10 @@ fn run(
     let problems = Problems { ids: &ids, queries: &queries, rollout: &QuickOrRight };
     let cancelled = AtomicBool::new(false);
     let reward = Reward { cost_weight: 1.0, ..Reward::default() };
+    let survey = if epochs == 0 { SurveyConfig::default() } else { SurveyConfig::none() };
     let setup = Setup {
         controller: Controller::new(config, KINDS.to_vec(), &operators, 1, &Device::Cpu)?,
-        config: TrainingConfig { epochs, batch: 4, save_every: 2, reward, ..TrainingConfig::default() },
+        config: TrainingConfig { epochs, batch: 4, save_every: 2, reward, survey, ..TrainingConfig::default() },
         train: problems,
         validation: problems,
         provenance: Provenance { configuration, seed: 1, ..Provenance::default() },
@@ -117,19 +120,21 @@ fn policy(checkpoint: &Checkpoint) -> Result<Policy> {
 
 #[test]
 fn one_controller_learns_every_weight() -> Result<()> {
-    let trained = run(40, None, false, None, |_, _| ())?;
-    let policy = policy(&trained.checkpoint.expect("a checkpoint"))?;
-    let share = |weight: f64, plan: &[u16], parity: usize| {
-        let chosen =
-            queries().iter().skip(parity).step_by(2).map(|query| policy.at(weight).greedy(query)).collect::<Vec<_>>();
-        chosen.iter().filter(|found| **found == Plan::from_indices(&[plan])).count() as f64 / chosen.len() as f64
-    };
-    // Problems that need the slow operator get it while a right answer is worth its 40 tokens.
-    assert_eq!((share(0.0, &[SLOW.0], 1), share(0.05, &[QUICK.0], 1)), (1.0, 1.0));
-    // The others never do where it would cost more than it is worth.
-    assert_eq!((share(0.01, &[QUICK.0], 0), share(0.05, &[QUICK.0], 0)), (1.0, 1.0));
-    let last = trained.history.last().expect("a pass");
-    assert_eq!(last.validation.episodes, 5 * PROBLEMS as u64, "validated at each weight of a grid");
+    for (epochs, name) in [(0, "surveyed"), (40, "drawn")] {
+        let trained = run(epochs, None, false, None, |_, _| ())?;
+        let policy = policy(&trained.checkpoint.expect("a checkpoint"))?;
+        let share = |weight: f64, plan: &[u16], parity: usize| {
+            let queries = queries();
+            let chosen = queries.iter().skip(parity).step_by(2).map(|query| policy.at(weight).greedy(query));
+            chosen.filter(|found| *found == Plan::from_indices(&[plan])).count() as f64 / (PROBLEMS / 2) as f64
+        };
+        // Problems that need the slow operator get it while a right answer is worth its 40 tokens.
+        assert_eq!((share(0.0, &[SLOW.0], 1), share(0.05, &[QUICK.0], 1)), (1.0, 1.0), "{name}");
+        // The others never do where it would cost more than it is worth.
+        assert_eq!((share(0.01, &[QUICK.0], 0), share(0.05, &[QUICK.0], 0)), (1.0, 1.0), "{name}");
+        let last = trained.history.last().expect("a pass");
+        assert_eq!(last.validation.episodes, 5 * PROBLEMS as u64, "validated at each weight of a grid");
+    }
     Ok(())
 }
 

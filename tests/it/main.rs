@@ -9,6 +9,7 @@ mod executor;
 mod local_model;
 mod parity;
 mod report;
+mod schedule;
 mod tidy;
 mod tiny_model;
 mod training;

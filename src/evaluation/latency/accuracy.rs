@@ -2,9 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{LatencyModel, Observed, Prediction, longest};
+use super::{LatencyModel, Observed, Prediction};
 use crate::evaluation::statistics::{mean, quantile};
-use crate::plan::{Dependencies, Latency, Plan};
+use crate::executor::Prepared;
+use crate::plan::{Latency, Plan};
+use crate::system::Episode;
 
 /// Predicted against measured critical paths.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -23,12 +25,11 @@ pub struct Accuracy {
 
 impl LatencyModel {
     /// Compares the critical paths of what ran with those predicted for the same plans.
-    pub fn accuracy(&self, observed: &[Observed<'_>], dependencies: impl Fn(&Plan) -> Dependencies) -> Accuracy {
+    pub fn accuracy(&self, observed: &[Observed<'_>], prepare: impl Fn(&Plan) -> Prepared) -> Accuracy {
         let compared: Vec<(Latency, Prediction)> = observed
             .iter()
             .map(|Observed { asked, episode }| {
-                let dependencies = dependencies(&episode.plan);
-                (measured_path(episode, &dependencies), self.predict(&episode.plan, &dependencies, *asked))
+                (measured_path(episode), self.predict(&episode.plan, &prepare(&episode.plan), *asked))
             })
             .collect();
         let over = |value: fn(f64, f64, f64) -> f64, sum: fn(&[f64]) -> f64| {
@@ -53,8 +54,8 @@ impl LatencyModel {
 }
 
 /// The critical path of an episode in each unit.
-pub fn measured_path(episode: &crate::system::Episode, dependencies: &Dependencies) -> Latency {
-    let mut spans: Vec<Latency> = episode.trace.spans.iter().map(|span| span.latency).collect();
-    spans.resize(episode.plan.len(), Latency::default());
-    longest(dependencies, &spans)
+pub fn measured_path(episode: &Episode) -> Latency {
+    let trace = &episode.trace;
+    let seconds = trace.spans.iter().map(|span| span.latency.seconds).collect();
+    Latency { tokens: trace.critical_path().length, seconds: trace.path_of(seconds).length }
 }

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use super::ridge::{Linear, ridge};
 use super::{Asked, LatencyModel, OperatorLatency, measured_path};
 use crate::evaluation::statistics::{mean, quantile};
+use crate::executor::Prepared;
 use crate::operators::Operator;
-use crate::plan::{Dependencies, Kind, Latency, Outcome, Plan, Span};
+use crate::plan::{Kind, Latency, Outcome, Plan, Span};
 use crate::system::Episode;
 
 /// Share of the plans that the slack covers.
@@ -37,7 +38,7 @@ struct Run<'a> {
 }
 
 impl LatencyModel {
-    /// Fits what `operators` take, (E3) with `gamma`; `dependencies` are those of the schedule that plans run by.
+    /// Fits what `operators` take, (E3) with `gamma`; `prepare` says how a plan runs.
     ///
     /// An operator that was never seen takes nothing. The slack is found on queries that the fit has not seen: each half
     /// of them is predicted from the other.
@@ -45,14 +46,14 @@ impl LatencyModel {
         operators: &[Operator],
         gamma: f64,
         observed: &[Observed<'_>],
-        dependencies: impl Fn(&Plan) -> Dependencies,
+        prepare: impl Fn(&Plan) -> Prepared,
     ) -> Self {
         let half = |odd: usize| observed.iter().skip(odd).step_by(2).copied().collect::<Vec<_>>();
         let halves = [half(0), half(1)];
         let mut needed = Vec::with_capacity(observed.len());
         for (seen, other) in [(&halves[0], &halves[1]), (&halves[1], &halves[0])] {
             let model = Self::means(operators, gamma, seen);
-            needed.extend(other.iter().map(|observed| model.deviations_needed(observed, &dependencies)));
+            needed.extend(other.iter().map(|observed| model.deviations_needed(observed, &prepare)));
         }
         let slack = |unit: fn(&Latency) -> f64| quantile(&needed.iter().map(unit).collect::<Vec<_>>(), COVERED);
         let slack = Latency { tokens: slack(|needed| needed.tokens), seconds: slack(|needed| needed.seconds) };
@@ -73,15 +74,15 @@ impl LatencyModel {
     }
 
     /// The smallest number of deviations that, allowed to each operator, explains what was measured.
-    fn deviations_needed(&self, observed: &Observed<'_>, dependencies: impl Fn(&Plan) -> Dependencies) -> Latency {
+    fn deviations_needed(&self, observed: &Observed<'_>, prepare: impl Fn(&Plan) -> Prepared) -> Latency {
         let Observed { asked, episode } = *observed;
-        let dependencies = dependencies(&episode.plan);
-        let means = self.predict(&episode.plan, &dependencies, asked).choices;
-        let measured = measured_path(episode, &dependencies);
+        let prepared = prepare(&episode.plan);
+        let means = self.predict(&episode.plan, &prepared, asked).choices;
+        let measured = measured_path(episode);
         let needed = |unit: fn(Latency) -> f64| {
             let explains = |tried: f64| {
                 let deviations = Latency { tokens: tried, seconds: tried };
-                unit(self.stretched(&episode.plan, &dependencies, &means, deviations)) >= unit(measured)
+                unit(self.stretched(&episode.plan, &prepared.dependencies, &means, deviations)) >= unit(measured)
             };
             let (mut low, mut high) = (0.0, MOST_DEVIATIONS);
             for _ in 0..STEPS {
@@ -188,6 +189,7 @@ fn not_negative(rows: &[[f64; 3]]) -> (f64, f64) {
 mod tests {
     use super::*;
     use crate::benchmarks::ARITHMETIC;
+    use crate::executor::ExecutionConfig;
     use crate::operators::Catalogue;
     use crate::plan::{OperatorId, Schedule, Trace, Usage};
 
@@ -223,7 +225,8 @@ mod tests {
             }
         };
         let spans = plan.choices().map(span).collect();
-        Episode { problem: String::new(), plan, trace: Trace { spans }, answer: None, score: 0.0 }
+        let dependencies = Schedule::Layered.dependencies(&plan, &[]);
+        Episode { problem: String::new(), plan, trace: Trace { spans, dependencies }, answer: None, score: 0.0 }
     }
 
     #[test]
@@ -238,8 +241,9 @@ mod tests {
             .collect();
         let observed: Vec<Observed<'_>> =
             asked.zip(&episodes).map(|(asked, episode)| Observed { asked, episode }).collect();
-        let dependencies = |plan: &Plan| Schedule::Layered.dependencies(plan);
-        let model = LatencyModel::fit(catalogue.operators(), GAMMA, &observed, dependencies);
+        let signatures = catalogue.signatures();
+        let prepare = |plan: &Plan| ExecutionConfig::from(Schedule::Layered).prepare(plan, &signatures);
+        let model = LatencyModel::fit(catalogue.operators(), GAMMA, &observed, prepare);
         let check =
             |found: f64, expected: f64| assert!((found - expected).abs() < 1e-9, "{found}, not {expected}: {model:#?}");
         let [chain, program] = [1, 4].map(|index: usize| &model.operators[index]);
@@ -253,9 +257,9 @@ mod tests {
         // Tokens and tool time grow together here: their sum is what counts.
         check(15.0 * program.per_token + program.tool_seconds, 0.15 + 4.0 * 0.03);
         let first = &observed[4];
-        let predicted = model.predict(&first.episode.plan, &dependencies(&first.episode.plan), first.asked);
+        let predicted = model.predict(&first.episode.plan, &prepare(&first.episode.plan), first.asked);
         check(predicted.path.seconds, 0.3 + 0.13 + 1.5 * 0.3 + 0.15 + 0.12);
-        let covered = model.accuracy(&observed, dependencies).covered;
+        let covered = model.accuracy(&observed, prepare).covered;
         assert!(covered.tokens >= 0.95 && covered.seconds >= 0.95, "{covered:?}");
         Ok(())
     }

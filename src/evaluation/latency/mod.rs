@@ -19,7 +19,8 @@ pub use fit::Observed;
 
 use serde::{Deserialize, Serialize};
 
-use crate::plan::{Dependencies, Kind, Latency, OperatorId, Plan, critical_path};
+use crate::executor::Prepared;
+use crate::plan::{Dependencies, Kind, Latency, OperatorId, Plan, Treatment, critical_path};
 
 /// File of a latency model, in the folder of a run or beside a checkpoint.
 pub const LATENCY_FILE: &str = "latency.json";
@@ -84,20 +85,15 @@ pub struct Prediction {
 }
 
 impl LatencyModel {
-    /// What `plan` takes for a query; operators that the model does not know, and those after a stop, take nothing.
-    pub fn predict(&self, plan: &Plan, dependencies: &Dependencies, asked: Asked<'_>) -> Prediction {
-        let mut stopped = usize::MAX;
-        let mut choices = Vec::with_capacity(plan.len());
-        for (layer, id) in plan.choices() {
-            let operator = self.operators.get(id.index());
-            if operator.is_some_and(|operator| operator.kind == Kind::Stop) {
-                stopped = stopped.min(layer);
-            }
-            let runs = operator.filter(|_| layer <= stopped);
-            choices.push(runs.map_or_else(Latency::default, |operator| operator.predict(asked, self.gamma)));
-        }
-        let path = longest(dependencies, &choices);
-        let bound = self.stretched(plan, dependencies, &choices, self.slack);
+    /// What `plan` takes for a query; operators that the model does not know, and those that will not run, take nothing.
+    pub fn predict(&self, plan: &Plan, prepared: &Prepared, asked: Asked<'_>) -> Prediction {
+        let take = |((_, id), treatment): ((usize, OperatorId), &Treatment)| {
+            let operator = self.operators.get(id.index()).filter(|_| *treatment == Treatment::Run);
+            operator.map_or_else(Latency::default, |operator| operator.predict(asked, self.gamma))
+        };
+        let choices: Vec<Latency> = plan.choices().zip(&prepared.treatments).map(take).collect();
+        let path = longest(&prepared.dependencies, &choices);
+        let bound = self.stretched(plan, &prepared.dependencies, &choices, self.slack);
         Prediction { choices, path, bound }
     }
 
@@ -147,7 +143,8 @@ impl Asked<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::Schedule;
+    use crate::executor::ExecutionConfig;
+    use crate::plan::{Schedule, Signature};
 
     fn operator(kind: Kind, base: f64, per_word: f64) -> OperatorLatency {
         OperatorLatency {
@@ -176,7 +173,10 @@ mod tests {
         let check = |layers: &[&[u16]], tokens: f64, seconds: f64, bound: f64| {
             let plan = Plan::from_indices(layers);
             let asked = Asked { question: "how many are three ?", embedding: &[9.0, 0.2] };
-            let found = model.predict(&plan, &Schedule::Layered.dependencies(&plan), asked);
+            let signatures: Vec<Signature> =
+                model.operators.iter().map(|operator| Signature::of(operator.kind)).collect();
+            let prepared = ExecutionConfig::from(Schedule::Layered).prepare(&plan, &signatures);
+            let found = model.predict(&plan, &prepared, asked);
             assert_eq!(found.choices.len(), plan.len());
             let is_near = |found: f64, expected: f64| (found - expected).abs() < 1e-9;
             assert!(
