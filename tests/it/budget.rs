@@ -92,7 +92,7 @@ fn run(
     let problems = Problems { ids: &ids, queries: &queries, rollout: &QuickOrRight };
     let cancelled = AtomicBool::new(false);
     let reward = Reward { cost_weight: 1.0, ..Reward::default() };
-    let survey = if epochs == 0 { SurveyConfig::default() } else { SurveyConfig::none() };
+    let survey = if epochs == 0 { SurveyConfig { batch: 4, ..SurveyConfig::default() } } else { SurveyConfig::none() };
     let setup = Setup {
         controller: Controller::new(config, KINDS.to_vec(), &operators, 1, &Device::Cpu)?,
         config: TrainingConfig { epochs, batch: 4, save_every: 2, reward, survey, ..TrainingConfig::default() },
