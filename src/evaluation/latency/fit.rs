@@ -245,7 +245,7 @@ mod tests {
         let prepare = |plan: &Plan| ExecutionConfig::from(Schedule::Layered).prepare(plan, &signatures);
         let model = LatencyModel::fit(catalogue.operators(), GAMMA, &observed, prepare);
         let check =
-            |found: f64, expected: f64| assert!((found - expected).abs() < 1e-9, "{found}, not {expected}: {model:#?}");
+            |found: f64, expected: f64| assert!((found - expected).abs() < 1e-3, "{found}, not {expected}: {model:#?}");
         let [chain, program] = [1, 4].map(|index: usize| &model.operators[index]);
         assert_eq!((chain.spans, chain.name.as_str(), model.operators[0].spans), (400, "GenerateCoT", 0));
         check(chain.base, 5.0);
