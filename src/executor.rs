@@ -68,6 +68,16 @@ pub enum ExecuteError {
     UnknownOperator { found: usize, last: usize },
 }
 
+impl ExecuteError {
+    /// The cap that was met, if the query was given up only because there is no more to spend.
+    pub fn cap(&self) -> Option<&str> {
+        match self {
+            ExecuteError::Model { error: llm::Error::Capped(cap), .. } => Some(cap),
+            _ => None,
+        }
+    }
+}
+
 /// Runs `plan`: an operator starts when all that it waits for have ended, and reads what the layers before its own
 /// left.
 ///
@@ -169,10 +179,11 @@ impl<'a> Choice<'a> {
     }
 
     fn span(&self, query: &Query<'_>, done: Done<'_>) -> Span {
-        let Spent { calls, usage, tool_seconds, latency } = done.spent();
+        let Spent { calls, retries, usage, tool_seconds, latency, queued } = done.spent();
         let Done { started, outcome, .. } = done;
         let cost = query.prices.get(self.id.index()).map_or(0.0, |price| price.cost(usage));
-        Span { layer: self.layer, operator: self.id, calls, usage, cost, tool_seconds, latency, started, outcome }
+        let (layer, operator) = (self.layer, self.id);
+        Span { layer, operator, calls, retries, usage, cost, tool_seconds, latency, queued, started, outcome }
     }
 }
 

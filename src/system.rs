@@ -9,7 +9,7 @@ use crate::benchmarks::{Benchmark, Problem};
 use crate::executor::{ExecuteError, Execution, ExecutionConfig, execute};
 use crate::llm::{LanguageModel, Price, Prices};
 use crate::operators::{Catalogue, Query, Solution, vote};
-use crate::plan::{OperatorId, Outcome, Plan, Trace};
+use crate::plan::{OperatorId, Plan, Trace};
 use crate::sandbox::Evaluator;
 
 /// One query, solved by one plan. Serialises: no tensor, no handle.
@@ -28,7 +28,7 @@ pub struct Episode {
 impl Episode {
     /// Whether no operator failed. A score that failed requests had a part in says nothing about the plan.
     pub fn is_complete(&self) -> bool {
-        !self.trace.spans.iter().any(|span| matches!(span.outcome, Outcome::Failed(_)))
+        self.trace.failure().is_none()
     }
 }
 

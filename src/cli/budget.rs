@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::calibrate::{asked, observed};
 use super::controllers::Trained;
-use super::methods::{self, Split};
+use super::methods::{Chosen, Split};
 use super::session::Session;
 use crate::evaluation::Evaluation;
 use crate::evaluation::latency::{Accuracy, Asked, Budget, Choice, LatencyModel, measured_path};
@@ -68,36 +68,34 @@ pub fn choose(
     Ok(budget.choose(&trained.policy, &weights, asked.embedding, bound))
 }
 
-/// Measures the controllers, each query within the budget as far as can be predicted.
+/// The plans of the controllers for each problem, within the budget as far as can be predicted.
 ///
 /// # Errors
-/// Those of [`choose`] and of the model.
-pub fn measure(
+/// Those of [`choose`].
+pub fn choose_all(
     session: &Session,
     split: &Split,
     trained: &[Trained],
     model: &LatencyModel,
     budget: Budget,
-) -> Result<(Vec<Evaluation>, Kept)> {
-    let mut choices = Vec::with_capacity(trained.len());
+) -> Result<(Chosen, Vec<Choice>)> {
+    let mut choices = Vec::with_capacity(trained.len() * split.problems.len());
+    let mut plans = Vec::with_capacity(trained.len());
     for trained in trained {
         let chosen = split.asked().map(|asked| choose(session, trained, model, budget, asked));
-        choices.push(chosen.collect::<Result<Vec<_>>>()?);
+        let chosen: Vec<Choice> = chosen.collect::<Result<_>>()?;
+        plans.push(chosen.iter().map(|choice| choice.plan.clone()).collect());
+        choices.extend(chosen);
     }
-    let plan = |pass: u64, index: usize| {
-        choices
-            .get(pass as usize)
-            .and_then(|pass| pass.get(index))
-            .map(|choice| choice.plan.clone())
-            .unwrap_or_default()
-    };
-    let passes: Vec<u64> = (0..trained.len() as u64).collect();
-    let name = format!("within {budget}");
-    let evaluations = methods::measure(session, &session.system, &name, split, &passes, plan)?;
-    let latency = |episode: &_| budget.of(measured_path(episode));
+    let seeds = trained.iter().map(|trained| trained.seed).collect();
+    Ok((Chosen { name: format!("within {budget}"), seeds, plans }, choices))
+}
+
+/// How the budget fared.
+pub fn kept(budget: Budget, choices: &[Choice], evaluations: &[Evaluation]) -> Kept {
+    let latency = |episode| budget.of(measured_path(episode));
     let paths: Vec<f64> = evaluations.iter().flat_map(|pass| &pass.episodes).map(latency).collect();
-    let choices: Vec<&Choice> = choices.iter().flatten().collect();
-    let kept = Kept {
+    Kept {
         budget: budget.amount(),
         unit: budget.unit(),
         problems: paths.len(),
@@ -106,8 +104,7 @@ pub fn measure(
         path_mean: mean(&paths),
         path_p95: quantile(&paths, 0.95),
         latency_weight: mean(&choices.iter().map(|choice| choice.latency_weight).collect::<Vec<_>>()),
-    };
-    Ok((evaluations, kept))
+    }
 }
 
 /// How well the latency model predicted what was measured.

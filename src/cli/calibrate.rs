@@ -105,8 +105,9 @@ fn calibration(session: &Session, trained: &[Trained], split: &Split, queries: u
     let bar = bar("calibration", problems.len() as u64);
     let mut running = Running::new(&session.objective, &bar);
     let pass = evaluate("calibration", &session.system, &problems, plan, DRAW, 1, |episode| running.see(episode));
-    let evaluation = session.runtime.block_on(pass)?;
+    let (evaluation, ended) = session.runtime.block_on(pass);
     bar.finish_and_clear();
+    ended?;
     Ok(evaluation.episodes)
 }
 

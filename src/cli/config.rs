@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use clap::ValueEnum;
 use figment::Figment;
 use figment::providers::{Format, Serialized, Toml};
@@ -16,6 +16,7 @@ use crate::encoder::EncoderChoice;
 use crate::executor::ExecutionConfig;
 use crate::folder::Folder;
 use crate::llm::local;
+use crate::llm::openai::EndpointConfig;
 use crate::training::TrainingConfig;
 
 /// Everything that a run depends on; stored in its checkpoint.
@@ -36,6 +37,8 @@ pub struct Settings {
     /// Price list; the built-in one if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prices: Option<PathBuf>,
+    /// The endpoint that answers in place of a local model, if it names a URL or a model.
+    pub endpoint: EndpointConfig,
     pub controller: ControllerConfig,
     pub training: TrainingConfig,
 }
@@ -77,6 +80,7 @@ impl Preset {
             benchmark: None,
             model: None,
             prices: None,
+            endpoint: EndpointConfig::default(),
             controller,
             training,
         }
@@ -110,6 +114,8 @@ pub struct Common {
     #[arg(long, value_name = "FILE", env = "LAMAS_PRICES")]
     #[serde(skip_serializing_if = "Option::is_none")]
     prices: Option<PathBuf>,
+    #[command(flatten)]
+    endpoint: EndpointFlags,
     /// Seed of everything random [default: 0]
     #[arg(long, value_name = "N", env = "LAMAS_SEED")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -130,6 +136,31 @@ pub struct Common {
     #[arg(long, value_name = "K", env = "LAMAS_AGREEMENT")]
     #[serde(skip)]
     agreement: Option<u32>,
+}
+
+/// Flags of an endpoint.
+#[derive(Debug, Default, Serialize, clap::Args)]
+struct EndpointFlags {
+    /// Base URL of an OpenAI-compatible endpoint; default: OPENAI_BASE_URL, or OpenAI. Its key: OPENAI_API_KEY
+    #[arg(long = "endpoint", value_name = "URL", env = "LAMAS_BASE_URL", hide_env_values = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    url: Option<String>,
+    /// Model at the endpoint
+    #[arg(id = "model-name", long, value_name = "NAME", env = "LAMAS_MODEL_NAME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<String>,
+    /// Dollars per million tokens of any kind, in place of the price list; 0 for a server of your own
+    #[arg(long, value_name = "DOLLARS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    price: Option<f64>,
+    /// Stop before the endpoint has cost more
+    #[arg(long, value_name = "DOLLARS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_cost: Option<f64>,
+    /// Stop before the endpoint has read and written more tokens
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_tokens: Option<u64>,
 }
 
 impl Common {
@@ -168,6 +199,11 @@ impl Common {
         let settings = self.merge(&settings)?;
         settings.controller.validate()?;
         settings.training.validate()?;
+        settings.endpoint.validate()?;
+        ensure!(
+            settings.model.is_none() || !settings.endpoint.is_used(),
+            "expected a local model (`--model`) or an endpoint (`--endpoint`, `--model-name`), found both"
+        );
         settings.device()?;
         settings.encoder()?;
         Ok(settings)

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::budget::{self, Haste};
 use super::config::Common;
 use super::controllers::{self, Opened};
-use super::methods::{self, Split};
+use super::methods::{Chosen, Split};
 use super::results::{About, Results, provenance};
 use crate::evaluation::latency::Budget;
 use crate::report::explanation;
@@ -51,26 +51,24 @@ pub fn run(args: Args) -> Result<()> {
         session.concurrency = 1;
     }
     let model = controllers::latency_model(&session, &args.checkpoint)?;
-    let (evaluations, kept) = match args.haste.budget {
+    let (chosen, choices) = match args.haste.budget {
         Some(budget) => {
             let model = controllers::expect_latency_model(&session, &args.checkpoint)?;
-            let (evaluations, kept) = budget::measure(&session, &split, &trained, &model, budget)?;
-            (evaluations, Some(kept))
+            budget::choose_all(&session, &split, &trained, &model, budget)?
         }
-        None => (methods::measure_trained(&session, &split, &trained, "trained controller")?, None),
+        None => (Chosen::likeliest(&split, &trained), Vec::new()),
     };
-    let accuracy = model.map(|model| budget::accuracy(&session, &split, &model, &evaluations));
-    let baselines = if args.alone { Vec::new() } else { methods::measure_baselines(&session, &split, &seeds)? };
-    let results = Results::new(&session, &baselines, evaluations);
-    if let (true, Some(kept)) = (args.json, &kept) {
-        let all = json!({ "rows": results.rows(), "budget": kept, "prediction": accuracy });
-        println!("{}", serde_json::to_string_pretty(&all)?);
-    } else {
-        results.print(args.json)?;
-    }
-    if !args.json {
-        kept.iter().for_each(|kept| println!("\n{kept}"));
-        accuracy.iter().for_each(|accuracy| println!("\n{}", explanation::accuracy(accuracy)));
+    let results = Results::measure(&session, &split, &chosen, !args.alone, args.json)?;
+    let kept = args.haste.budget.map(|budget| budget::kept(budget, &choices, results.trained()));
+    let accuracy = model.map(|model| budget::accuracy(&session, &split, &model, results.trained()));
+    match (args.json, kept) {
+        // A document of its own behind that of the methods.
+        (true, Some(kept)) => println!("{}", json!({ "budget": kept, "prediction": accuracy })),
+        (true, None) => {}
+        (false, kept) => {
+            kept.iter().for_each(|kept| println!("\n{kept}"));
+            accuracy.iter().for_each(|accuracy| println!("\n{}", explanation::accuracy(accuracy)));
+        }
     }
     if let Some(folder) = &args.out {
         let about = About {

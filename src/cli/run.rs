@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::json;
 
 use super::budget::{self, Haste};
@@ -50,6 +50,9 @@ pub fn run(args: Args) -> Result<()> {
         None => learned(&args)?,
     };
     let answered = session.runtime.block_on(session.system.answer(&args.question, &plan, settings.seed))?;
+    if let (None, Some(reason)) = (&answered.answer, answered.trace.failure()) {
+        bail!("no answer: {reason}");
+    }
     let episode =
         Episode { problem: String::new(), plan, trace: answered.trace, answer: answered.answer.clone(), score: 0.0 };
     let measures = session.objective.measure(&episode);
@@ -71,6 +74,10 @@ pub fn run(args: Args) -> Result<()> {
                 "seconds": measures.seconds,
                 "cost": measures.cost,
                 "predicted": predicted.map(|predicted| predicted.path),
+                "usage": episode.trace.usage(),
+                "tool_seconds": episode.trace.tool_seconds(),
+                "queued_seconds": episode.trace.queued(),
+                "retries": episode.trace.retries(),
             })
         );
         return Ok(());
@@ -86,6 +93,9 @@ pub fn run(args: Args) -> Result<()> {
         "critical path {:.0} tokens, {:.3} s, {} completion tokens in all{saved}, {:.6} $",
         measures.path, measures.seconds, measures.completion_tokens, measures.cost
     );
+    if episode.trace.retries() > 0 {
+        println!("{} requests sent again, {:.3} s waited", episode.trace.retries(), episode.trace.queued());
+    }
     if let Some(predicted) = predicted.filter(|_| args.explain) {
         let measured: Vec<Latency> = episode.trace.spans.iter().map(|span| span.latency).collect();
         let path = measured_path(&episode);

@@ -14,7 +14,8 @@ use crate::evaluation::Objective;
 use crate::executor::Prepared;
 use crate::folder::Folder;
 use crate::llm::local::{self, LocalModel};
-use crate::llm::{Prices, Replay};
+use crate::llm::openai::{Account, Key, OpenAi};
+use crate::llm::{LanguageModel, Prices, Replay};
 use crate::operators::Catalogue;
 use crate::plan::{Kind, Plan};
 use crate::system::System;
@@ -24,6 +25,8 @@ pub struct Session {
     pub runtime: Runtime,
     pub device: Device,
     pub encoder: Box<dyn Encoder>,
+    /// The model, where it is an endpoint.
+    pub endpoint: Option<Arc<OpenAi>>,
     pub system: System,
     pub objective: Objective,
     pub concurrency: usize,
@@ -57,20 +60,15 @@ impl Session {
             eprintln!("{remark}");
         }
         let encoder = settings.encoder()?.open(&device)?;
-        let prices = match &settings.prices {
-            Some(path) => {
-                let folder = path.parent().unwrap_or(Path::new("")).to_owned();
-                Prices::load(&Folder::Disk(folder), file_name(path)?)?
-            }
-            None => Prices::load(&benchmarks::PRICES, "prices.toml")?,
-        };
-        let options = local::Options { device: device.clone(), ..local::Options::default() };
-        let model = LocalModel::load(&settings.model_folder(), &options)?;
+        let prices = prices(settings)?;
+        let endpoint = endpoint(settings, &prices)?;
+        let prices = endpoint.as_ref().map_or(&prices, |endpoint| endpoint.prices());
+        let model = Replay::new(model(settings, endpoint.as_ref(), &device)?);
         let objective =
             Objective { latency_weight: benchmark.reward.latency_weight, cost_weight: benchmark.reward.cost_weight };
-        let execution = settings.training.execution;
-        let system = System::new(catalogue, benchmark, Arc::new(Replay::new(model)), &prices, execution)?;
-        Ok(Session { runtime, device, encoder, system, objective, concurrency: settings.training.concurrency })
+        let system = System::new(catalogue, benchmark, Arc::new(model), prices, settings.training.execution)?;
+        let concurrency = settings.training.concurrency;
+        Ok(Session { runtime, device, encoder, endpoint, system, objective, concurrency })
     }
 
     /// Kinds of the operators, in catalogue order.
@@ -101,6 +99,47 @@ impl Session {
         let embeddings = encoder::encode_cached(&*self.encoder, &questions, encoder::cache_folder().as_deref())?;
         Ok((problems, embeddings))
     }
+}
+
+impl Drop for Session {
+    /// However a command ends, it tells what it spent.
+    fn drop(&mut self) {
+        let Some(account) = self.endpoint.as_ref().map(|endpoint| endpoint.account()) else { return };
+        let Account { requests, answered, usage, lost, cost, .. } = account;
+        let estimated = if usage.estimated_tokens > 0 { " (in part estimated)" } else { "" };
+        eprintln!(
+            "endpoint: {requests} requests, {answered} answered, {} + {} tokens{estimated}, {} lost, {cost:.6} $; \
+             first token after {:.3} s, then {:.4} s each",
+            usage.prompt_tokens,
+            usage.completion_tokens,
+            lost.tokens(),
+            account.first_token(),
+            account.seconds_per_token()
+        );
+    }
+}
+
+/// The price list.
+fn prices(settings: &Settings) -> Result<Prices> {
+    let Some(path) = &settings.prices else { return Prices::load(&benchmarks::PRICES, "prices.toml") };
+    let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+    Prices::load(&Folder::Disk(folder), file_name(path)?)
+}
+
+/// The client of the endpoint, if the settings name one.
+fn endpoint(settings: &Settings, prices: &Prices) -> Result<Option<Arc<OpenAi>>> {
+    let config = &settings.endpoint;
+    let open = || OpenAi::new(config.clone(), Key::from_environment(), prices).map(Arc::new);
+    config.is_used().then(open).transpose()
+}
+
+/// What answers the prompts: the endpoint, or else a local checkpoint.
+fn model(settings: &Settings, endpoint: Option<&Arc<OpenAi>>, device: &Device) -> Result<Arc<dyn LanguageModel>> {
+    if let Some(endpoint) = endpoint {
+        return Ok(endpoint.clone());
+    }
+    let options = local::Options { device: device.clone(), ..local::Options::default() };
+    Ok(Arc::new(LocalModel::load(&settings.model_folder(), &options)?))
 }
 
 fn file_name(path: &Path) -> Result<&str> {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use async_trait::async_trait;
 use serde::Serialize;
 
@@ -12,7 +12,7 @@ use super::calibrate;
 use super::config::{Common, Preset, Settings};
 use super::controllers::{RUNS, Trained};
 use super::interrupt;
-use super::methods::{self, Split};
+use super::methods::{Chosen, Split};
 use super::progress::bar;
 use super::results::{About, Results, provenance, revision};
 use super::session::Session;
@@ -100,10 +100,9 @@ pub fn run(args: Args) -> Result<()> {
         let job = Job { session: &session, settings: &settings, seed, folder: &folder, episodes: args.episodes };
         let outcome = job.train(&train, &validation, args.resume.is_some(), &stop)?;
         if !outcome.finished {
-            eprintln!(
-                "stopped; `lamas train --resume {}` goes on from here",
-                folder.parent().unwrap_or(&folder).display()
-            );
+            let why = outcome.capped.map_or(String::new(), |why| format!(" by {why}"));
+            let folder = folder.parent().unwrap_or(&folder).display();
+            eprintln!("stopped{why}; `lamas train --resume {folder}` goes on from here");
             return Ok(());
         }
         histories.push(outcome.history);
@@ -114,10 +113,8 @@ pub fn run(args: Args) -> Result<()> {
     }
     let test = Split::open(&session, "test")?;
     calibrate::after_training(&session, &trained, &train, &folder)?;
-    let baselines = methods::measure_baselines(&session, &test, &seeds)?;
-    let evaluations = methods::measure_trained(&session, &test, &trained, "trained controller")?;
-    let results = Results::new(&session, &baselines, evaluations);
-    results.print(args.json)?;
+    let chosen = Chosen::likeliest(&test, &trained);
+    let results = Results::measure(&session, &test, &chosen, true, args.json)?;
     let about = About {
         title: format!("{} controller on {benchmark}", args.preset.name()),
         provenance: provenance(seeds, &session.device),
@@ -140,6 +137,7 @@ struct Outcome {
     trained: Trained,
     history: Vec<EpochMetrics>,
     finished: bool,
+    capped: Option<String>,
 }
 
 impl Job<'_> {
@@ -187,7 +185,8 @@ impl Job<'_> {
             }
             None => Policy::uniform(settings.controller.clone(), session.kinds()),
         };
-        Ok(Outcome { trained: Trained { policy, seed }, history: outcome.history, finished: outcome.finished })
+        let training::Trained { history, finished, capped, .. } = outcome;
+        Ok(Outcome { trained: Trained { policy, seed }, history, finished, capped })
     }
 }
 
@@ -236,8 +235,10 @@ impl Rollout for DataSet<'_> {
     async fn solve(&self, problem: usize, plan: Plan, draw: u64) -> Result<Episode> {
         let problem = self.problems.get(problem).context("a problem outside the data set")?;
         let episode = self.system.solve(problem, &plan, draw).await?;
-        ensure!(episode.is_complete(), "an operator failed on problem `{}`", problem.id);
-        Ok(episode)
+        match episode.trace.failure() {
+            Some(reason) => bail!("an operator failed on problem `{}`: {reason}", problem.id),
+            None => Ok(episode),
+        }
     }
 }
 

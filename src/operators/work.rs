@@ -5,7 +5,7 @@ use tokio::time::Instant;
 
 use super::catalogue::Material;
 use super::{Operator, Query, Solution};
-use crate::llm::{self, Completion, Message, Request, Role};
+use crate::llm::{self, Completion, Message, Request, Role, Timing};
 use crate::plan::{Kind, Latency, Usage};
 use crate::random;
 use crate::sandbox::Evaluator;
@@ -27,6 +27,9 @@ struct Step {
     begins: Latency,
     lasts: Latency,
     is_call: bool,
+    retries: u32,
+    /// Seconds that the call waited to be served.
+    queued: f64,
     usage: Usage,
     tool_seconds: f64,
 }
@@ -36,11 +39,15 @@ struct Step {
 pub struct Spent {
     /// Model calls begun.
     pub calls: u32,
+    /// Requests that were sent again, beyond one for each call.
+    pub retries: u32,
     pub usage: Usage,
     /// Seconds charged for tools.
     pub tool_seconds: f64,
     /// (E3) Calls side by side count once, calls one after another add up.
     pub latency: Latency,
+    /// Seconds that the calls waited to be served.
+    pub queued: f64,
 }
 
 impl Step {
@@ -64,6 +71,8 @@ impl<'a> Work<'a> {
                 if step.ends().tokens <= tokens { 1.0 } else { (tokens - step.begins.tokens) / step.lasts.tokens };
             let written = (step.usage.completion_tokens as f64 * share).floor() as u64;
             spent.calls += u32::from(step.is_call);
+            spent.retries += step.retries;
+            spent.queued = spent.queued.max(step.queued);
             spent.usage += Usage { completion_tokens: written, ..step.usage };
             spent.tool_seconds += step.tool_seconds * share;
             let lasts = Latency { tokens: step.lasts.tokens * share, seconds: step.lasts.seconds * share };
@@ -136,19 +145,20 @@ impl<'a> Work<'a> {
         let mut texts = Vec::with_capacity(results.len());
         let mut failure = None;
         for result in results {
-            let (usage, seconds) = match result {
+            let (usage, Timing { total, queued, retries, .. }) = match result {
                 Ok(completion) => {
                     texts.push(completion.text);
-                    (completion.usage, completion.timing.total)
+                    (completion.usage, completion.timing)
                 }
                 // The published code counts no time for calls that fail; they delay the plan all the same.
                 Err(error) => {
+                    let timing = Timing { total: waited, retries: error.retries(), ..Timing::default() };
                     failure.get_or_insert(error);
-                    (Usage::default(), waited)
+                    (Usage::default(), timing)
                 }
             };
-            let lasts = Latency { tokens: usage.completion_tokens as f64, seconds };
-            self.steps.push(Step { begins, lasts, is_call: true, usage, tool_seconds: 0.0 });
+            let lasts = Latency { tokens: usage.completion_tokens as f64, seconds: total };
+            self.steps.push(Step { begins, lasts, is_call: true, retries, queued, usage, tool_seconds: 0.0 });
         }
         failure.map_or(Ok(texts), Err)
     }
@@ -161,7 +171,7 @@ impl<'a> Work<'a> {
         let charged = self.operator.tool_seconds.unwrap_or(measured);
         let lasts = Latency { tokens: self.query.gamma * charged, seconds: measured };
         let (begins, usage) = (self.latency(), Usage::default());
-        self.steps.push(Step { begins, lasts, is_call: false, usage, tool_seconds: charged });
+        self.steps.push(Step { begins, lasts, is_call: false, retries: 0, queued: 0.0, usage, tool_seconds: charged });
         result
     }
 

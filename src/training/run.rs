@@ -13,6 +13,7 @@ use super::state::{Best, Position, State};
 use super::{Experience, Learner, TrainingConfig};
 use crate::checkpoint::{Checkpoint, Provenance, write_atomic};
 use crate::controller::{Controller, Policy};
+use crate::executor::ExecuteError;
 use crate::random;
 
 /// The best weights so far, a [`Checkpoint`].
@@ -60,50 +61,51 @@ pub struct Trained {
     pub checkpoint: Option<Checkpoint>,
     /// One record per pass.
     pub history: Vec<EpochMetrics>,
-    /// False when cancelled.
+    /// False when cancelled or capped.
     pub finished: bool,
+    /// Why there is no more to spend, if that stopped it.
+    pub capped: Option<String>,
 }
 
 /// Trains a controller.
 ///
 /// # Errors
-/// A setting out of range, a folder that cannot be written, a state of another run, a batch in which every query
-/// failed, or a loss that is no longer finite. What was saved before stays and can be resumed from.
-pub async fn train(setup: Setup<'_>, notify: &mut (dyn FnMut(Event<'_>) + Send)) -> Result<Trained> {
+/// A setting out of range, a folder that cannot be written, a state of another run, a model that refuses requests for
+/// good, a batch in which every query failed, or a loss that is no longer finite. What was saved before stays and can be
+/// resumed from.
+pub async fn train(setup: Setup<'_>, notify: &mut Notify<'_>) -> Result<Trained> {
     let mut run = Run::start(setup)?;
     if run.state.position != Position::default() {
         let Position { epoch, batch, .. } = run.state.position;
         notify(Event::Resumed { epoch, batch });
     }
-    if !run.state.position.rehearsed && !run.rehearse(notify).await? {
-        return Ok(run.into_trained(false));
+    let ended = run.go(notify).await;
+    if ended.is_err() {
+        run.keep()?;
     }
-    while !run.is_finished() {
-        let epoch = run.state.position.epoch;
-        let order = run.shuffled(epoch);
-        let batches = order.chunks(run.config.batch);
-        let count = batches.len();
-        for (batch, problems) in batches.enumerate().skip(run.state.position.batch) {
-            if run.is_cancelled() {
-                return run.stop();
-            }
-            let episodes = run.draw_episodes(epoch, problems).await?;
-            run.learn(&episodes)?;
-            let pass = run.state.position.pass.tally.summary();
-            notify(Event::Batch { epoch, batch, batches: count, episodes: &episodes, pass: &pass });
-            run.state.position.batch = batch + 1;
-            if run.config.save_every > 0 && (batch + 1).is_multiple_of(run.config.save_every as usize) {
-                run.save()?;
-            }
-        }
-        if run.is_cancelled() {
-            return run.stop();
-        }
-        run.state.position.epoch += 1;
-        run.state.position.batch = 0;
-        run.finish_pass(notify).await?;
+    match ended {
+        Ok(()) => Ok(run.into_trained(true, None)),
+        Err(Halt::Cancelled) => Ok(run.into_trained(false, None)),
+        Err(Halt::Capped(why)) => Ok(run.into_trained(false, Some(why))),
+        Err(Halt::Failed(failure)) => Err(failure),
     }
-    Ok(run.into_trained(true))
+}
+
+/// Is told what happens.
+pub(super) type Notify<'a> = dyn FnMut(Event<'_>) + Send + 'a;
+
+/// Why a run stops before its end.
+pub(super) enum Halt {
+    Cancelled,
+    /// There is no more to spend: nothing is learned from a part, so that a resumed run is the same run.
+    Capped(String),
+    Failed(anyhow::Error),
+}
+
+impl From<anyhow::Error> for Halt {
+    fn from(failure: anyhow::Error) -> Self {
+        Halt::Failed(failure)
+    }
 }
 
 pub(super) struct Run<'a> {
@@ -144,18 +146,40 @@ impl<'a> Run<'a> {
         Ok(run)
     }
 
+    async fn go(&mut self, notify: &mut Notify<'_>) -> Result<(), Halt> {
+        if !self.state.position.rehearsed {
+            self.rehearse(notify).await?;
+        }
+        while !self.is_finished() {
+            let epoch = self.state.position.epoch;
+            let order = self.shuffled(epoch);
+            let batches = order.chunks(self.config.batch);
+            let count = batches.len();
+            for (batch, problems) in batches.enumerate().skip(self.state.position.batch) {
+                self.look()?;
+                let episodes = self.draw_episodes(epoch, problems).await?;
+                self.learn(&episodes)?;
+                let pass = self.state.position.pass.tally.summary();
+                notify(Event::Batch { epoch, batch, batches: count, episodes: &episodes, pass: &pass });
+                self.state.position.batch = batch + 1;
+                if self.config.save_every > 0 && (batch + 1).is_multiple_of(self.config.save_every as usize) {
+                    self.save()?;
+                }
+            }
+            self.look()?;
+            self.finish_pass(epoch + 1, notify).await?;
+        }
+        Ok(())
+    }
+
     fn is_finished(&self) -> bool {
         let Position { epoch, since_best, .. } = self.state.position;
         epoch >= self.config.epochs || (self.config.patience > 0 && since_best >= self.config.patience)
     }
 
-    pub(super) fn is_cancelled(&self) -> bool {
-        self.cancelled.load(Ordering::Relaxed)
-    }
-
-    fn stop(self) -> Result<Trained> {
-        self.save()?;
-        Ok(self.into_trained(false))
+    /// Whether to go on.
+    pub(super) fn look(&self) -> Result<(), Halt> {
+        if self.cancelled.load(Ordering::Relaxed) { Err(Halt::Cancelled) } else { Ok(()) }
     }
 
     fn shuffled(&self, epoch: u32) -> Vec<usize> {
@@ -170,7 +194,7 @@ impl<'a> Run<'a> {
     }
 
     /// Draws plans for `problems` and runs them; failed queries are counted and left out.
-    async fn draw_episodes(&mut self, epoch: u32, problems: &[usize]) -> Result<Vec<Tried>> {
+    async fn draw_episodes(&mut self, epoch: u32, problems: &[usize]) -> Result<Vec<Tried>, Halt> {
         let policy = Policy::new(&self.learner.controller)?;
         let mut attempts = Vec::with_capacity(problems.len() * self.config.samples as usize);
         for &problem in problems {
@@ -216,9 +240,9 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Validates greedily, at each of a few weights where the controller serves several, writes the record of the pass
-    /// and keeps the weights if they are the best so far.
-    pub(super) async fn finish_pass(&mut self, notify: &mut (dyn FnMut(Event<'_>) + Send)) -> Result<()> {
+    /// Ends the pass that makes `epoch` passes: validates greedily, at each of a few weights where the controller serves
+    /// several, writes the record and keeps the weights if they are the best so far.
+    pub(super) async fn finish_pass(&mut self, epoch: u32, notify: &mut Notify<'_>) -> Result<(), Halt> {
         let policy = Policy::new(&self.learner.controller)?;
         let mut probabilities = MeanProbabilities::new(&policy);
         let mut attempts = Vec::new();
@@ -235,6 +259,7 @@ impl<'a> Run<'a> {
         let episodes = self.settle(outcomes, &mut tally)?;
 
         let position = &mut self.state.position;
+        (position.rehearsed, position.epoch, position.batch) = (true, epoch, 0);
         let pass = std::mem::take(&mut position.pass);
         let (train, validation) = (pass.tally.summary(), tally.summary());
         let utility = if validation.episodes > 0 { validation.utility } else { train.utility };
@@ -273,13 +298,13 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Keeps the episodes, none for a failure, and counts both; saves the run and gives up when there is nothing but
-    /// failures.
+    /// Keeps the episodes, none for a failure, and counts both. Nothing but failures, or one that would meet every query
+    /// alike, is a reason to stop.
     pub(super) fn settle(
         &self,
         outcomes: Vec<(usize, Result<Tried>)>,
         tally: &mut Tally,
-    ) -> Result<Vec<(usize, Option<Tried>)>> {
+    ) -> Result<Vec<(usize, Option<Tried>)>, Halt> {
         let mut episodes = Vec::with_capacity(outcomes.len());
         let mut last_failure = None;
         for (problem, outcome) in outcomes {
@@ -289,6 +314,13 @@ impl<'a> Run<'a> {
                     episodes.push((problem, Some(tried)));
                 }
                 Err(failure) => {
+                    let error = failure.downcast_ref::<ExecuteError>();
+                    if let Some(cap) = error.and_then(ExecuteError::cap) {
+                        return Err(Halt::Capped(cap.to_owned()));
+                    }
+                    if error.is_some() {
+                        return Err(failure.context("training stopped; hint: resume when the cause is gone").into());
+                    }
                     tally.add_failure();
                     last_failure = Some(failure);
                     episodes.push((problem, None));
@@ -297,11 +329,15 @@ impl<'a> Run<'a> {
         }
         match last_failure {
             Some(failure) if episodes.iter().all(|(_, episode)| episode.is_none()) => {
-                self.save()?;
-                Err(failure.context("every query of a batch failed; hint: resume when the cause is gone"))
+                Err(failure.context("every query of a batch failed; hint: resume when the cause is gone").into())
             }
             _ => Ok(episodes),
         }
+    }
+
+    /// Saves where the run stands. Of a survey half learned from nothing is kept: a resume begins it anew.
+    fn keep(&self) -> Result<()> {
+        if self.state.position.rehearsed { self.save() } else { Ok(()) }
     }
 
     fn save(&self) -> Result<()> {
@@ -332,8 +368,8 @@ impl<'a> Run<'a> {
         })
     }
 
-    fn into_trained(self, finished: bool) -> Trained {
-        Trained { checkpoint: self.checkpoint(), history: self.state.position.history, finished }
+    fn into_trained(self, finished: bool, capped: Option<String>) -> Trained {
+        Trained { checkpoint: self.checkpoint(), history: self.state.position.history, finished, capped }
     }
 }
 

@@ -46,6 +46,7 @@ impl Rollout for QuickOrRight {
             latency: Latency { tokens: tokens(operator), seconds: 0.0 },
             started: 0.0,
             outcome: Outcome::Done,
+            ..Span::default()
         };
         let spans = plan.choices().map(span).collect();
         let dependencies = Schedule::Layered.dependencies(&plan, &[]);

@@ -50,12 +50,13 @@ fn episode(problem: usize, plan: Plan, tokens: &[f64], score: f64) -> Episode {
         layer,
         operator,
         calls: 1,
-        usage: Usage { prompt_tokens: 5, completion_tokens: tokens as u64 },
+        usage: Usage { prompt_tokens: 5, completion_tokens: tokens as u64, ..Usage::default() },
         cost: tokens * 1e-5,
         tool_seconds: 0.0,
         latency: Latency { tokens, seconds: 0.0 },
         started: 0.0,
         outcome: Outcome::Done,
+        ..Span::default()
     };
     let spans = plan.choices().zip(tokens).map(span).collect();
     let dependencies = Schedule::Layered.dependencies(&plan, &[]);

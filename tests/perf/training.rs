@@ -44,6 +44,7 @@ fn episode(plan: Plan) -> Episode {
         latency: Latency { tokens: f64::from(rng.random_range(1..500)), seconds: 0.0 },
         started: 0.0,
         outcome: Outcome::Done,
+        ..Span::default()
     };
     let spans = plan.choices().map(span).collect();
     let dependencies = Schedule::Layered.dependencies(&plan, &[]);

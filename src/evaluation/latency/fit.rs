@@ -222,6 +222,7 @@ mod tests {
                 latency: Latency { tokens: written + GAMMA * tool_seconds, seconds },
                 started: 0.0,
                 outcome: Outcome::Done,
+                ..Span::default()
             }
         };
         let spans = plan.choices().map(span).collect();
