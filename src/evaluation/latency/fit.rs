@@ -82,7 +82,7 @@ impl LatencyModel {
         let needed = |unit: fn(Latency) -> f64| {
             let explains = |tried: f64| {
                 let deviations = Latency { tokens: tried, seconds: tried };
-                unit(self.stretched(&episode.plan, &prepared.dependencies, &means, deviations)) >= unit(measured)
+                unit(self.stretched(&episode.plan, &prepared, &means, deviations)) >= unit(measured)
             };
             let (mut low, mut high) = (0.0, MOST_DEVIATIONS);
             for _ in 0..STEPS {

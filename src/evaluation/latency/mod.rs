@@ -93,22 +93,22 @@ impl LatencyModel {
         };
         let choices: Vec<Latency> = plan.choices().zip(&prepared.treatments).map(take).collect();
         let path = longest(&prepared.dependencies, &choices);
-        let bound = self.stretched(plan, &prepared.dependencies, &choices, self.slack);
+        let bound = self.stretched(plan, prepared, &choices, self.slack);
         Prediction { choices, path, bound }
     }
 
-    /// The critical path where each operator takes so many deviations more than its mean; one that takes nothing still
-    /// does.
-    fn stretched(&self, plan: &Plan, dependencies: &Dependencies, means: &[Latency], deviations: Latency) -> Latency {
-        let stretch = |((_, id), mean): ((usize, OperatorId), &Latency)| {
-            let deviation = self.operators.get(id.index()).map_or_else(Latency::default, |operator| operator.deviation);
-            let of = |mean: f64, deviation: f64| if mean > 0.0 { mean + deviation } else { 0.0 };
+    /// The critical path where each operator that runs takes so many deviations more than its mean.
+    fn stretched(&self, plan: &Plan, prepared: &Prepared, means: &[Latency], deviations: Latency) -> Latency {
+        let runs = plan.choices().zip(&prepared.treatments).zip(means);
+        let stretch = |(((_, id), treatment), mean): (((usize, OperatorId), &Treatment), &Latency)| {
+            let operator = self.operators.get(id.index()).filter(|_| *treatment == Treatment::Run);
+            let deviation = operator.map_or_else(Latency::default, |operator| operator.deviation);
             Latency {
-                tokens: of(mean.tokens, deviations.tokens * deviation.tokens),
-                seconds: of(mean.seconds, deviations.seconds * deviation.seconds),
+                tokens: mean.tokens + deviations.tokens * deviation.tokens,
+                seconds: mean.seconds + deviations.seconds * deviation.seconds,
             }
         };
-        longest(dependencies, &plan.choices().zip(means).map(stretch).collect::<Vec<_>>())
+        longest(&prepared.dependencies, &runs.map(stretch).collect::<Vec<_>>())
     }
 }
 
@@ -167,7 +167,7 @@ mod tests {
     #[test]
     fn a_plan_takes_its_longest_path() {
         let program = OperatorLatency { tool_charge: 0.02, tool_seconds: 0.1, ..operator(Kind::Program, 6.0, 0.0) };
-        let stop = OperatorLatency { rounds: 0.0, ..operator(Kind::Stop, -2.0, 0.0) };
+        let stop = OperatorLatency { rounds: 0.0, deviation: Latency::default(), ..operator(Kind::Stop, -2.0, 0.0) };
         let operators = vec![operator(Kind::Generate, 3.0, 2.0), program, stop, operator(Kind::Refine, -9.0, 1.0)];
         let model = LatencyModel { operators, gamma: 50.0, slack: Latency { tokens: 2.0, seconds: 3.0 } };
         let check = |layers: &[&[u16]], tokens: f64, seconds: f64, bound: f64| {
