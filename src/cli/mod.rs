@@ -1,6 +1,8 @@
 //! The command line: settings in, tables on standard output, everything else on standard error.
 
 mod baselines;
+mod budget;
+mod calibrate;
 mod config;
 mod controllers;
 mod data;
@@ -50,6 +52,8 @@ enum Command {
     Run(run::Args),
     /// Measure every operator by itself: accuracy and tokens by kind and number of steps.
     Operators(operators::Args),
+    /// Fit the latency model by which plans are predicted, as training does at its end.
+    Calibrate(calibrate::Args),
     /// Print what a checkpoint holds.
     Inspect(inspect::Args),
     /// Turn a published PyTorch state dict (`.pth`) into a checkpoint.
@@ -92,6 +96,7 @@ fn dispatch(cli: Cli) -> Result<()> {
         Command::Baselines(args) => baselines::run(args),
         Command::Run(args) => run::run(args),
         Command::Operators(args) => operators::run(args),
+        Command::Calibrate(args) => calibrate::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::Import(args) => import::run(args),
         Command::Data(args) => data::run(args),

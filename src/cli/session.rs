@@ -11,12 +11,13 @@ use super::config::Settings;
 use crate::benchmarks::{self, Benchmark, Problem};
 use crate::encoder::{self, Embeddings, Encoder};
 use crate::evaluation::Objective;
+use crate::executor::Prepared;
 use crate::folder::Folder;
 use crate::llm::local::{self, LocalModel};
 use crate::llm::openai::{Account, Key, OpenAi};
 use crate::llm::{LanguageModel, Prices, Replay};
 use crate::operators::Catalogue;
-use crate::plan::Kind;
+use crate::plan::{Kind, Plan};
 use crate::system::System;
 
 /// The parts of a run.
@@ -78,6 +79,11 @@ impl Session {
     /// Names of the operators, in catalogue order.
     pub fn names(&self) -> Vec<String> {
         self.system.catalogue().operators().iter().map(|operator| operator.name.clone()).collect()
+    }
+
+    /// How a plan is going to run.
+    pub fn prepare(&self, plan: &Plan) -> Prepared {
+        self.system.execution().prepare(plan, &self.system.catalogue().signatures())
     }
 
     /// Embeddings of the operators' descriptions `[O, 384]`.

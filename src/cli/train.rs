@@ -8,21 +8,22 @@ use anyhow::{Context, Result, bail, ensure};
 use async_trait::async_trait;
 use serde::Serialize;
 
+use super::calibrate;
 use super::config::{Common, Preset, Settings};
 use super::controllers::{RUNS, Trained};
 use super::interrupt;
-use super::methods::Split;
+use super::methods::{Chosen, Split};
 use super::progress::bar;
 use super::results::{About, Results, provenance, revision};
 use super::session::Session;
 use crate::benchmarks::Problem;
 use crate::checkpoint::{Provenance, write_atomic};
-use crate::controller::{Controller, Policy};
+use crate::controller::{Controller, LatencyWeights, Policy};
 use crate::plan::Plan;
 use crate::report::jsonl::Appender;
 use crate::report::{Curve, Line, Panel};
 use crate::system::{Episode, System};
-use crate::training::{self, EpochMetrics, Event, Problems, Rollout, Setup};
+use crate::training::{self, EpochMetrics, Event, Problems, Rollout, Setup, Tried};
 
 /// The settings of a run, which `--resume` reads again.
 const SETTINGS: &str = "settings.json";
@@ -44,6 +45,9 @@ pub struct Args {
     /// Passes over the training problems
     #[arg(long, value_name = "N")]
     epochs: Option<u32>,
+    /// Serve every latency weight of a range, as LOW..HIGH in score per token; `--latency-weight` then chooses one
+    #[arg(long, value_name = "LOW..HIGH")]
+    latency_weights: Option<LatencyWeights>,
     /// Train only: no evaluation, no report
     #[arg(long)]
     no_evaluation: bool,
@@ -62,6 +66,7 @@ pub fn run(args: Args) -> Result<()> {
     if let Some(epochs) = args.epochs {
         settings.training.epochs = epochs;
     }
+    settings.controller.latency_weights = args.latency_weights.or(settings.controller.latency_weights);
     let session = Session::open(&settings)?;
     let benchmark = session.system.benchmark().name.clone();
     let folder = match (&args.resume, &args.out) {
@@ -107,7 +112,9 @@ pub fn run(args: Args) -> Result<()> {
         return Ok(());
     }
     let test = Split::open(&session, "test")?;
-    let results = Results::measure(&session, &test, &trained, true, args.json)?;
+    calibrate::after_training(&session, &trained, &train, &folder)?;
+    let chosen = Chosen::likeliest(&test, &trained);
+    let results = Results::measure(&session, &test, &chosen, true, args.json)?;
     let about = About {
         title: format!("{} controller on {benchmark}", args.preset.name()),
         provenance: provenance(seeds, &session.device),
@@ -190,11 +197,11 @@ fn keep(log: &mut Appender, event: &Event<'_>) -> Result<()> {
         epoch: u32,
         batch: usize,
         #[serde(flatten)]
-        episode: &'a Episode,
+        tried: &'a Tried,
     }
     if let Event::Batch { epoch, batch, episodes, .. } = *event {
-        for episode in episodes {
-            log.append(&Record { epoch, batch, episode })?;
+        for tried in episodes {
+            log.append(&Record { epoch, batch, tried })?;
         }
     }
     Ok(())

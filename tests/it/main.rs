@@ -1,6 +1,7 @@
 //! Everything that is tested from outside, in one binary: a module for each behaviour.
 
 mod benchmarks;
+mod budget;
 mod checkpoint;
 mod cli;
 mod controller;
