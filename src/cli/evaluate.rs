@@ -56,7 +56,7 @@ pub fn run(args: Args) -> Result<()> {
             let model = controllers::expect_latency_model(&session, &args.checkpoint)?;
             budget::choose_all(&session, &split, &trained, &model, budget)?
         }
-        None => (Chosen::likeliest(&split, &trained), Vec::new()),
+        None => (Chosen::likeliest("trained controller", &split, &trained), Vec::new()),
     };
     let results = Results::measure(&session, &split, &chosen, !args.alone, args.json)?;
     let kept = args.haste.budget.map(|budget| budget::kept(budget, &choices, results.trained()));

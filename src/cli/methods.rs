@@ -14,7 +14,7 @@ use crate::random;
 use crate::system::System;
 
 /// Draws of evaluation never meet those of training, which count from 0.
-const FIRST_DRAW: u64 = 1 << 32;
+pub const FIRST_DRAW: u64 = 1 << 32;
 
 /// The problems that methods are measured on.
 pub struct Split {
@@ -104,10 +104,10 @@ pub struct Chosen {
 
 impl Chosen {
     /// The likeliest operators.
-    pub fn likeliest(split: &Split, trained: &[Trained]) -> Self {
+    pub fn likeliest(name: &str, split: &Split, trained: &[Trained]) -> Self {
         let plans = |trained: &Trained| split.embeddings.rows().map(|query| trained.policy.greedy(query)).collect();
         Chosen {
-            name: "trained controller".into(),
+            name: name.into(),
             seeds: trained.iter().map(|trained| trained.seed).collect(),
             plans: trained.iter().map(plans).collect(),
         }
@@ -117,6 +117,7 @@ impl Chosen {
 /// The trained controllers, one for each seed.
 pub fn measure_trained(
     session: &Session,
+    system: &System,
     split: &Split,
     chosen: &Chosen,
     methods: &mut Vec<Vec<Evaluation>>,
@@ -125,7 +126,7 @@ pub fn measure_trained(
     let plan = |position: u64, index: usize| {
         chosen.plans.get(position as usize).and_then(|plans| plans.get(index)).cloned().unwrap_or_default()
     };
-    measure(session, &session.system, &chosen.name, split, &seeds, plan, methods)
+    measure(session, system, &chosen.name, split, &seeds, plan, methods)
 }
 
 impl Split {

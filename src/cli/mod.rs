@@ -3,6 +3,7 @@
 mod baselines;
 mod budget;
 mod calibrate;
+mod compare;
 mod config;
 mod controllers;
 mod data;
@@ -21,6 +22,7 @@ mod results;
 mod run;
 mod session;
 mod train;
+mod variants;
 
 use std::process::ExitCode;
 
@@ -46,6 +48,8 @@ enum Command {
     Train(train::Args),
     /// Evaluate a trained controller beside the baselines.
     Evaluate(evaluate::Args),
+    /// Train and evaluate every method, published and ours, over several seeds: the table for a paper.
+    Compare(compare::Args),
     /// Evaluate the fixed plans and a random controller; no training.
     Baselines(baselines::Args),
     /// Answer one question; show the plan, the timeline and what it cost.
@@ -93,6 +97,7 @@ fn dispatch(cli: Cli) -> Result<()> {
     match cli.command.unwrap_or(Command::Train(cli.train)) {
         Command::Train(args) => train::run(args),
         Command::Evaluate(args) => evaluate::run(args),
+        Command::Compare(args) => compare::run(args),
         Command::Baselines(args) => baselines::run(args),
         Command::Run(args) => run::run(args),
         Command::Operators(args) => operators::run(args),

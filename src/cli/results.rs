@@ -26,7 +26,7 @@ impl Results {
     /// Measures the trained controllers and, `beside` them, the baselines; prints what was finished, also on errors.
     pub fn measure(session: &Session, split: &Split, chosen: &Chosen, beside: bool, as_json: bool) -> Result<Self> {
         let (mut ours, mut others) = (Vec::new(), Vec::new());
-        let mut outcome = methods::measure_trained(session, split, chosen, &mut ours);
+        let mut outcome = methods::measure_trained(session, &session.system, split, chosen, &mut ours);
         if beside && outcome.is_ok() {
             outcome = methods::measure_baselines(session, split, &chosen.seeds, &mut others);
         }
@@ -38,9 +38,21 @@ impl Results {
         outcome.map(|()| results)
     }
 
+    /// The rows of the table, ours last.
+    pub fn rows(&self) -> &[Row] {
+        &self.rows
+    }
+
     /// The passes of the trained controllers.
     pub fn trained(&self) -> &[Evaluation] {
         &self.trained
+    }
+
+    /// Puts evaluated controllers beside other methods and prints the table.
+    pub fn of(session: &Session, others: &[Vec<Evaluation>], trained: Vec<Evaluation>, as_json: bool) -> Result<Self> {
+        let results = Results { rows: compare(others, &trained, &session.objective), trained };
+        results.print(as_json)?;
+        Ok(results)
     }
 
     /// The table, or the same figures as JSON, on standard output.

@@ -11,6 +11,7 @@ use super::config::Settings;
 use crate::benchmarks::{self, Benchmark, Problem};
 use crate::encoder::{self, Embeddings, Encoder};
 use crate::evaluation::Objective;
+use crate::executor::ExecutionConfig;
 use crate::executor::Prepared;
 use crate::folder::Folder;
 use crate::llm::local::{self, LocalModel};
@@ -66,9 +67,15 @@ impl Session {
         let model = Replay::new(model(settings, endpoint.as_ref(), &device)?);
         let objective =
             Objective { latency_weight: benchmark.reward.latency_weight, cost_weight: benchmark.reward.cost_weight };
-        let system = System::new(catalogue, benchmark, Arc::new(model), prices, settings.training.execution)?;
+        let execution = executable(settings, model.has_virtual_time());
+        let system = System::new(catalogue, benchmark, Arc::new(model), prices, execution)?;
         let concurrency = settings.training.concurrency;
         Ok(Session { runtime, device, encoder, endpoint, system, objective, concurrency })
+    }
+
+    /// How the plans of these settings are run with this session's model.
+    pub fn executable(&self, settings: &Settings) -> ExecutionConfig {
+        executable(settings, self.endpoint.is_none())
     }
 
     /// Kinds of the operators, in catalogue order.
@@ -99,6 +106,12 @@ impl Session {
         let embeddings = encoder::encode_cached(&*self.encoder, &questions, encoder::cache_folder().as_deref())?;
         Ok((problems, embeddings))
     }
+}
+
+fn executable(settings: &Settings, has_virtual_time: bool) -> ExecutionConfig {
+    let execution = settings.training.execution;
+    // Only where tokens are the time is it known what was written when a plan ended.
+    ExecutionConfig { quorum: execution.quorum && has_virtual_time, ..execution }
 }
 
 impl Drop for Session {

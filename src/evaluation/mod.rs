@@ -2,7 +2,7 @@
 
 pub mod baselines;
 pub mod latency;
-pub mod reference;
+pub mod portfolio;
 mod rollout;
 pub mod statistics;
 mod summary;

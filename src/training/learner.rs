@@ -73,11 +73,7 @@ impl Learner {
         let config = &self.config;
         let sample = |experience: &Experience<'_>| Sample {
             query: experience.problem,
-            utilities: utilities(
-                experience.episode,
-                &config.reward.at(experience.latency_weight),
-                self.controller.kinds(),
-            ),
+            utilities: utilities(experience.episode, &config.reward.at(experience.latency_weight)),
         };
         let mut samples: Vec<Sample> = batch.iter().map(sample).collect();
         let weights: Vec<f64> = batch.iter().map(|experience| experience.latency_weight).collect();

@@ -58,9 +58,8 @@ impl Run<'_> {
             let mut tally = self.state.position.pass.tally.clone();
             let episodes = self.settle(outcomes, &mut tally)?;
             self.state.position.pass.tally = tally;
-            let kinds = self.learner.controller.kinds();
             for (problem, plan, episodes) in grouped(episodes, survey.plans.len(), draws) {
-                survey.record(problem, plan, &episodes, &self.config.reward, kinds);
+                survey.record(problem, plan, &episodes, &self.config.reward);
             }
             notify(Event::Surveyed { runs, of });
         }

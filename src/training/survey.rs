@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::rollout::{Attempt, Problems, Tried};
 use super::{Charge, Reward, Utilities, utilities};
-use crate::plan::{Kind, Plan};
+use crate::plan::Plan;
 use crate::system::Episode;
 
 /// What is surveyed, and how it is learned from.
@@ -48,11 +48,11 @@ impl Default for SurveyConfig {
             operators: 3,
             plans: 40,
             draws: 2,
-            passes: 20,
+            passes: 25,
             batch: 32,
             learning_rate: 0.01,
-            first_entropy: 0.3,
-            last_entropy: 0.03,
+            first_entropy: 0.5,
+            last_entropy: 0.05,
         }
     }
 }
@@ -103,10 +103,10 @@ impl Survey {
     }
 
     /// Takes in the runs of one plan on one problem.
-    pub fn record(&mut self, problem: usize, plan: usize, episodes: &[Episode], reward: &Reward, kinds: &[Kind]) {
+    pub fn record(&mut self, problem: usize, plan: usize, episodes: &[Episode], reward: &Reward) {
         // Charged in tokens, so that the outcome serves every latency weight.
         let reward = Reward { latency_weight: 1.0, ..reward.clone() };
-        let runs: Vec<Utilities> = episodes.iter().map(|episode| utilities(episode, &reward, kinds)).collect();
+        let runs: Vec<Utilities> = episodes.iter().map(|episode| utilities(episode, &reward)).collect();
         let Some(cell) = self.outcomes.get_mut(problem).and_then(|row| row.get_mut(plan)) else { return };
         let count = runs.len() as f64;
         let mean = |of: &dyn Fn(&Utilities) -> f64| runs.iter().map(of).sum::<f64>() / count;
@@ -215,16 +215,14 @@ mod tests {
     use crate::training::Credit;
     use crate::training::testing::episode;
 
-    const KINDS: [Kind; 3] = [Kind::Generate, Kind::Program, Kind::Stop];
-
     fn survey() -> Survey {
         let plans = [[0, 2], [1, 2]].map(|[first, last]: [u16; 2]| Plan::from_indices(&[&[first], &[last]]));
         let outcomes = vec![vec![None; plans.len()]];
         let mut survey = Survey { plans: plans.to_vec(), outcomes, value_deviation: 0.0, path_deviation: 0.0 };
         let reward = Reward { cost_weight: 2.0, credit: Credit::Marginal, ..Reward::default() };
         let right = |score| episode("p", &[&[0], &[2]], &[4.0, 0.0], score, 0.1);
-        survey.record(0, 0, &[right(1.0), right(0.0)], &reward, &KINDS);
-        survey.record(0, 1, &[episode("p", &[&[1], &[2]], &[10.0, 0.0], 1.0, 0.2)], &reward, &KINDS);
+        survey.record(0, 0, &[right(1.0), right(0.0)], &reward);
+        survey.record(0, 1, &[episode("p", &[&[1], &[2]], &[10.0, 0.0], 1.0, 0.2)], &reward);
         survey
     }
 
@@ -259,9 +257,9 @@ mod tests {
     fn what_failed_weighs_nothing() {
         let mut survey = survey();
         let reward = Reward::default();
-        survey.record(0, 1, &[], &reward, &KINDS);
+        survey.record(0, 1, &[], &reward);
         assert_eq!(survey.advantages(0, &[-9.0, 0.0], 0.0, 0.1, 1.0), [1.0, 1.0, 0.0, 0.0]);
-        survey.record(0, 0, &[], &reward, &KINDS);
+        survey.record(0, 0, &[], &reward);
         assert_eq!(survey.advantages(0, &[-9.0, 0.0], 0.0, 0.1, 1.0), [0.0; 4]);
         assert!(survey.finish().value_deviation > 0.0);
     }
