@@ -121,7 +121,7 @@ impl Drop for Session {
         let Account { requests, answered, usage, lost, cost, .. } = account;
         let estimated = if usage.estimated_tokens > 0 { " (in part estimated)" } else { "" };
         eprintln!(
-            "endpoint: {requests} requests, {answered} answered, {} + {} tokens{estimated}, {} lost, {cost:.6} $; \
+            "endpoint: {answered} of {requests} requests answered, {} + {} tokens{estimated}, {} lost, {cost:.6} $; \
              first token after {:.3} s, then {:.4} s each",
             usage.prompt_tokens,
             usage.completion_tokens,
