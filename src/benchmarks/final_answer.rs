@@ -40,12 +40,6 @@ static WITHDRAWN: LazyLock<Regex> = LazyLock::new(|| {
     )
 });
 
-static SEPARATOR: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(
-        r"^(?:[\s$]|\\[()\[\]]|\\quad)*(?:,|;|,?\s*(?:\\text\{\s*)?(?:and|or)\b\s*\}?)(?:[\s$]|\\[()\[\]]|\\quad)*$",
-    )
-});
-
 /// How a text marks its final answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mark<'a> {
@@ -56,11 +50,10 @@ pub(super) enum Mark<'a> {
     None,
 }
 
-/// The last marked answer that stands. Boxes with a comma, "and" or "or" between them are one answer, boxes and all.
+/// The last marked answer that stands; the published references, too, are what their last box holds.
 pub(super) fn marked(text: &str) -> Mark<'_> {
     let mut has_boxes = false;
-    // Start and end of the last answer, and what stands in its boxes.
-    let mut last: Option<(usize, usize, &str)> = None;
+    let mut last = None;
     for found in BOX.captures_iter(text) {
         has_boxes = true;
         let (Some(whole), Some(opening)) = (found.get(0), found.get(1)) else { continue };
@@ -70,14 +63,12 @@ pub(super) fn marked(text: &str) -> Mark<'_> {
         } else {
             (opening.as_str(), opening.end())
         };
-        if content.trim().is_empty() || is_withdrawn(text, whole.start(), end) {
-            continue;
+        if !content.trim().is_empty() && !is_withdrawn(text, whole.start(), end) {
+            last = Some(content.trim());
         }
-        let joined = last.filter(|(_, before, _)| text.get(*before..whole.start()).is_some_and(is_separator));
-        last = Some(joined.map_or((whole.start(), end, content), |(start, ..)| (start, end, &text[start..end])));
     }
     if has_boxes {
-        return last.map_or(Mark::Withdrawn, |(.., content)| Mark::Answer(content.trim()));
+        return last.map_or(Mark::Withdrawn, Mark::Answer);
     }
     let tagged = TAG.captures_iter(text).last().or_else(|| HASHES.captures_iter(text).last());
     let field = || FIELD.captures_iter(text).last().and_then(|found| found.get(1).or(found.get(2)));
@@ -136,10 +127,6 @@ fn near_after(text: &str, start: usize) -> &str {
     &text[start..end]
 }
 
-fn is_separator(between: &str) -> bool {
-    between.len() <= NEAR && SEPARATOR.is_match(between)
-}
-
 /// The position of the brace that closes the one at `open`; an escaped brace is none.
 fn closing_brace(text: &str, open: usize) -> Option<usize> {
     let mut depth = 0_usize;
@@ -174,9 +161,7 @@ mod tests {
     fn the_last_mark_that_stands_is_found() {
         check(r"so $\boxed{\frac{1}{2}}$.", Mark::Answer(r"\frac{1}{2}"));
         check(r"\boxed{\{1, 2\}}", Mark::Answer(r"\{1, 2\}"));
-        check(r"\boxed {3} or so, then \fbox{4}", Mark::Answer("4"));
-        check(r"$\boxed{3}$ and $\boxed{4}$", Mark::Answer(r"\boxed{3}$ and $\boxed{4}"));
-        check("\\boxed{3}\n\\boxed{3}", Mark::Answer("3"));
+        check(r"\boxed {3}, that is, \fbox{4}", Mark::Answer("4"));
         check(r"\boxed 7", Mark::Answer("7"));
         check(r"\boxed{5}. Also \boxed{", Mark::Answer("5"));
         check(r"\boxed{5} is wrong, \boxed{6}", Mark::Answer("6"));
