@@ -33,6 +33,23 @@ impl From<Schedule> for ExecutionConfig {
     }
 }
 
+/// How a plan is going to run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prepared {
+    /// What becomes of each choice.
+    pub treatments: Vec<Treatment>,
+    pub dependencies: Dependencies,
+}
+
+impl ExecutionConfig {
+    /// What is known of a run before it; `signatures` are those of the operators.
+    pub fn prepare(&self, plan: &Plan, signatures: &[Signature]) -> Prepared {
+        let treatments = if self.optimize { optimize(plan, signatures) } else { as_drawn(plan, signatures) };
+        let dependencies = dependencies(self.schedule.dependencies(plan, signatures), &treatments);
+        Prepared { treatments, dependencies }
+    }
+}
+
 /// What came of a plan.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Execution {
@@ -74,9 +91,8 @@ impl ExecuteError {
 /// When the model refuses a request for good, or the plan does not fit the catalogue.
 pub async fn execute(query: &Query<'_>, plan: &Plan, config: &ExecutionConfig) -> Result<Execution, ExecuteError> {
     let signatures = query.catalogue.signatures();
-    let treatments = if config.optimize { optimize(plan, &signatures) } else { as_drawn(plan, &signatures) };
+    let Prepared { treatments, dependencies } = config.prepare(plan, &signatures);
     let choices = choices(query, plan, &signatures, &treatments)?;
-    let dependencies = dependencies(config.schedule.dependencies(plan, &signatures), &treatments);
     let waits_for = &dependencies.0;
     let mut done: Vec<Option<Done>> = choices.iter().map(|_| None).collect();
     let mut is_started = vec![false; choices.len()];

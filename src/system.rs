@@ -72,12 +72,7 @@ impl System {
             .map(|operator| price(&operator.model).with_context(|| format!("price of operator `{}`", operator.name)))
             .collect::<Result<_>>()?;
         let execution = execution.into();
-        let ends_early = execution.quorum || execution.agreement > 0;
-        ensure!(
-            !ends_early || model.has_virtual_time(),
-            "expected a local model for `quorum` and `agreement`, found `{}`; hint: leave both off",
-            model.id()
-        );
+        check(&*model, &execution)?;
         Ok(System { catalogue, benchmark, model, prices, execution, evaluator: Evaluator::new(), sandbox: None })
     }
 
@@ -100,6 +95,16 @@ impl System {
     /// The same system, with a sandbox for the operators and the grading that run Python.
     pub fn with_sandbox(self, sandbox: Option<Arc<Sandbox>>) -> Self {
         System { sandbox, ..self }
+    }
+
+    /// The same system, which runs plans in another way.
+    ///
+    /// # Errors
+    /// When the model does not allow it.
+    pub fn with_execution(&self, execution: ExecutionConfig) -> Result<Self> {
+        let system = self.with_samples(&[])?;
+        check(&*system.model, &execution)?;
+        Ok(System { execution, ..system })
     }
 
     /// The operators that plans are made of.
@@ -164,4 +169,16 @@ impl System {
         let answer = vote(&solutions).and_then(|solution| solution.answer.clone());
         Ok(Answer { answer, trace, solutions })
     }
+}
+
+/// # Errors
+/// When plans are to end early and the model has no virtual time.
+fn check(model: &dyn LanguageModel, execution: &ExecutionConfig) -> Result<()> {
+    let ends_early = execution.quorum || execution.agreement > 0;
+    ensure!(
+        !ends_early || model.has_virtual_time(),
+        "expected a local model for `quorum` and `agreement`, found `{}`; hint: leave both off",
+        model.id()
+    );
+    Ok(())
 }

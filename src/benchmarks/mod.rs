@@ -2,17 +2,27 @@
 
 mod answer;
 pub mod arithmetic;
+mod built_in;
+mod choice;
 mod code;
 pub mod code_grading;
+pub mod fetch;
+mod final_answer;
+pub mod grading;
+mod mathematics;
+mod number;
 mod problems;
+mod verbatim;
 
 pub use answer::AnswerForm;
+pub use built_in::{ARITHMETIC, PRICES, built_in, data_folder};
 pub use code::{Tests, Trial};
 pub use problems::Problem;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use serde::{Deserialize, Serialize};
 
 use crate::folder::Folder;
@@ -21,23 +31,6 @@ use problems::{Fields, Reader, Source};
 
 /// The file of a benchmark folder that describes it.
 const FILE: &str = "benchmark.toml";
-
-/// The embedded workload, compiled into the binary.
-pub const ARITHMETIC: Folder = Folder::Embedded {
-    name: "data/arithmetic",
-    files: &[
-        ("benchmark.toml", include_bytes!("../../data/arithmetic/benchmark.toml")),
-        ("catalogue.toml", include_bytes!("../../data/arithmetic/catalogue.toml")),
-        ("train.jsonl", include_bytes!("../../data/arithmetic/train.jsonl")),
-        ("validation.jsonl", include_bytes!("../../data/arithmetic/validation.jsonl")),
-        ("test.jsonl", include_bytes!("../../data/arithmetic/test.jsonl")),
-        ("hard.jsonl", include_bytes!("../../data/arithmetic/hard.jsonl")),
-    ],
-};
-
-/// The built-in price list, `prices.toml`.
-pub const PRICES: Folder =
-    Folder::Embedded { name: "data", files: &[("prices.toml", include_bytes!("../../data/prices.toml"))] };
 
 /// What latency and money weigh against the score (E5).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -61,6 +54,8 @@ pub struct Benchmark {
     pub catalogue: String,
     pub reward: Weights,
     folder: Folder,
+    /// Where the files of problems are.
+    data: Folder,
     fields: Fields,
     splits: BTreeMap<String, Source>,
     public_tests: Option<PublicTests>,
@@ -93,14 +88,37 @@ struct Description {
 }
 
 impl Benchmark {
-    /// Reads `benchmark.toml`.
+    /// Opens the benchmark in a folder, or the built-in one of that name; without either the embedded workload.
+    ///
+    /// # Errors
+    /// Those of [`Benchmark::load`].
+    pub fn open(place: Option<&Path>) -> Result<Self> {
+        let Some(place) = place else { return Benchmark::load(ARITHMETIC) };
+        match place.to_str().filter(|_| !place.is_dir()).and_then(built_in) {
+            Some(folder) => {
+                let data = place.to_str().and_then(data_folder).map_or(folder.clone(), Folder::Disk);
+                Benchmark::load_with_data(folder, data)
+            }
+            None => Benchmark::load(Folder::Disk(place.to_owned())),
+        }
+    }
+
+    /// Reads `benchmark.toml`; the problems are in the same folder.
     ///
     /// # Errors
     /// Names the file and the line at fault.
     pub fn load(folder: Folder) -> Result<Self> {
+        Self::load_with_data(folder.clone(), folder)
+    }
+
+    /// Reads `benchmark.toml`; the problems are in the folder `data`.
+    ///
+    /// # Errors
+    /// Names the file and the line at fault.
+    pub fn load_with_data(folder: Folder, data: Folder) -> Result<Self> {
         let Description { name, description, answer, catalogue, fields, splits, public_tests, reward } =
             folder.read_toml(FILE)?;
-        Ok(Benchmark { name, description, answer, catalogue, reward, folder, fields, splits, public_tests })
+        Ok(Benchmark { name, description, answer, catalogue, reward, folder, data, fields, splits, public_tests })
     }
 
     /// Where the benchmark's files are.
@@ -122,12 +140,18 @@ impl Benchmark {
             let known: Vec<_> = self.splits().collect();
             format!("expected a split of `{}` ({}), found `{split}`", self.name, known.join(", "))
         })?;
-        let Benchmark { folder, fields, .. } = self;
-        let mut problems = Reader { folder, data: folder, fields }.read(source)?;
-        if let Some(PublicTests { file, without }) = &self.public_tests {
-            problems::add_public_tests(&self.folder, file, without, &mut problems)?;
-        }
-        Ok(problems)
+        let Benchmark { folder, data, fields, answer, .. } = self;
+        let problems = Reader { folder, data, fields, form: *answer }.read(source).and_then(|mut problems| {
+            if let Some(PublicTests { file, without }) = &self.public_tests {
+                problems::add_public_tests(data, file, without, &mut problems)?;
+            }
+            Ok(problems)
+        });
+        // The problems of the published benchmarks are no part of the crate.
+        problems.map_err(|error| match built_in(&self.name) {
+            Some(_) => anyhow!("{error:#}; hint: `lamas fetch {}` gets the problems, or says how to", self.name),
+            None => error,
+        })
     }
 
     /// Whether grading runs Python.
@@ -175,7 +199,7 @@ mod tests {
         check(&format!("colour = 1\n{sound}"), "benchmark.toml:1: unknown field `colour`");
         check(
             &sound.replacen("integer", "colour", 1),
-            "benchmark.toml:4: unknown variant `colour`, expected `integer`",
+            "benchmark.toml:4: unknown variant `colour`, expected one of `integer`",
         );
         check(&sound.replacen("gamma = 50.0", "", 1), "missing field `gamma`");
         check("", "benchmark.toml:1: missing field");

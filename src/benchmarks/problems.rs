@@ -6,7 +6,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::Tests;
+use super::{AnswerForm, Tests};
 use crate::folder::Folder;
 
 /// One question with its reference answer.
@@ -73,6 +73,7 @@ pub(super) struct Reader<'a> {
     /// Where the files of problems are.
     pub data: &'a Folder,
     pub fields: &'a Fields,
+    pub form: AnswerForm,
 }
 
 impl Reader<'_> {
@@ -123,11 +124,15 @@ impl Reader<'_> {
             ensure!(!value.trim().is_empty(), "expected a non-empty `{field}`, found \"{value}\"");
             Ok(value)
         };
+        let reference = needed(answer)?;
         let id = if object.contains_key(id) { needed(id)? } else { default_id.to_owned() };
         Ok(Problem {
             id,
             question: needed(question)?,
-            answer: needed(answer)?,
+            answer: self.form.reference(&reference).with_context(|| {
+                let end: String = reference.chars().rev().take(60).collect::<Vec<_>>().into_iter().rev().collect();
+                format!("expected an answer in `{answer}`, found none in the text that ends with `{end}`")
+            })?,
             kind: text(kind)?,
             steps: object.get("steps").and_then(Value::as_u64).and_then(|steps| u32::try_from(steps).ok()),
             tests: Tests::of(&object)?,
@@ -164,6 +169,10 @@ pub(super) fn add_public_tests(
     without: &BTreeSet<String>,
     problems: &mut [Problem],
 ) -> Result<()> {
+    // It is not published with the problems; without it nothing can be tested before the score.
+    if matches!(folder, Folder::Disk(path) if !path.join(file).exists()) {
+        return Ok(());
+    }
     let mut tests = BTreeMap::new();
     let text = folder.read_text(file)?;
     for (number, line) in (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty()) {
@@ -185,7 +194,7 @@ pub(super) fn add_public_tests(
 mod tests {
     use super::*;
 
-    fn read(fields: &str, text: &str, rows: Option<&str>) -> Result<Vec<Problem>> {
+    fn read(form: AnswerForm, fields: &str, text: &str, rows: Option<&str>) -> Result<Vec<Problem>> {
         let place = tempfile::tempdir()?;
         std::fs::write(place.path().join("x.jsonl"), text)?;
         std::fs::write(place.path().join("x.rows"), rows.unwrap_or_default())?;
@@ -193,12 +202,12 @@ mod tests {
         let fields = toml::from_str(fields)?;
         let file = "x.jsonl".to_owned();
         let source = if rows.is_some() { Source::Rows { file, rows: "x.rows".into() } } else { Source::All(file) };
-        Reader { folder: &folder, data: &folder, fields: &fields }.read(&source)
+        Reader { folder: &folder, data: &folder, fields: &fields, form }.read(&source)
     }
 
     #[track_caller]
     fn check(text: &str, expected: Result<usize, &str>) {
-        match (read("", text, None), expected) {
+        match (read(AnswerForm::Integer, "", text, None), expected) {
             (Ok(problems), Ok(count)) => assert_eq!(problems.len(), count, "{text}"),
             (Err(error), Err(part)) => assert!(format!("{error:#}").contains(part), "{error:#}"),
             (found, expected) => panic!("expected {expected:?}, found {found:?}"),
@@ -220,18 +229,21 @@ mod tests {
 
     #[test]
     fn published_fields_are_mapped_and_rows_taken() -> Result<()> {
-        let line = |n: u32| format!(r#"{{"problem": "{n} + {n}", "solution": "{}", "type": "sum"}}"#, 2 * n);
+        let line =
+            |n: u32| format!(r#"{{"problem": "{n} + {n}", "solution": "so $\\boxed{{{}}}$", "type": "sum"}}"#, 2 * n);
         let text = [1, 2, 3].map(line).join("\n");
         let fields = "question = \"problem\"\nanswer = \"solution\"\nkind = \"type\"";
-        let problems = read(fields, &text, Some("2 # the last\n0"))?;
+        let problems = read(AnswerForm::Mathematics, fields, &text, Some("2 # the last\n0"))?;
         let seen: Vec<_> = problems.iter().map(|problem| (problem.id.as_str(), problem.answer.as_str())).collect();
         assert_eq!(seen, [("x-00002", "6"), ("x-00000", "2")]);
         assert_eq!(problems[0].kind.as_deref(), Some("sum"));
-        let message = |rows| read(fields, &text, Some(rows)).err().map(|e| format!("{e:#}"));
+        let message = |rows| read(AnswerForm::Mathematics, fields, &text, Some(rows)).err().map(|e| format!("{e:#}"));
         assert!(
             message("1\n3").is_some_and(|m| m.ends_with("x.rows: line 2: expected a row number below 3, found `3`"))
         );
         assert!(message("1 1").is_some_and(|m| m.contains("expected an id of its own")));
+        let unanswered = read(AnswerForm::Number, "", r#"{"question": "?", "answer": "I do not know."}"#, None);
+        assert!(unanswered.is_err_and(|error| format!("{error:#}").contains("expected an answer in `answer`")));
         Ok(())
     }
 }

@@ -10,7 +10,7 @@ use figment::value::Value;
 use serde::{Deserialize, Serialize};
 
 use super::python;
-use crate::benchmarks::{self, Benchmark};
+use crate::benchmarks::Benchmark;
 use crate::controller::ControllerConfig;
 use crate::device::DeviceChoice;
 use crate::encoder::EncoderChoice;
@@ -29,7 +29,7 @@ pub struct Settings {
     pub device: String,
     /// `static`, `minilm`, `static:FOLDER`, `minilm:FOLDER` or `hub:OWNER/NAME`.
     pub encoder: String,
-    /// Folder of the benchmark; the built-in workload if absent.
+    /// Folder of the benchmark, or the name of a published one; the built-in workload if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub benchmark: Option<PathBuf>,
     /// Folder of the local language model; the built-in one if absent.
@@ -111,7 +111,7 @@ pub struct Common {
     #[arg(long, env = "LAMAS_ENCODER")]
     #[serde(skip_serializing_if = "Option::is_none")]
     encoder: Option<String>,
-    /// Folder of a benchmark (benchmark.toml, catalogue, splits); default: the built-in workload
+    /// gsm8k, math, or the folder of a benchmark (benchmark.toml, catalogue, splits); default: the built-in workload
     #[arg(long, value_name = "DIR", env = "LAMAS_BENCHMARK")]
     #[serde(skip_serializing_if = "Option::is_none")]
     benchmark: Option<PathBuf>,
@@ -202,7 +202,7 @@ impl Common {
 
     fn complete(&self, preset: Preset, mut settings: Settings) -> Result<Settings> {
         // The reward's weights belong to the benchmark, which the file or a flag may name.
-        let benchmark = Benchmark::load(self.merge(&settings)?.benchmark_folder())?;
+        let benchmark = self.merge(&settings)?.benchmark()?;
         let reward = &mut settings.training.reward;
         reward.cost_weight = benchmark.reward.cost_weight;
         if preset != Preset::Maas {
@@ -251,9 +251,9 @@ impl Common {
 }
 
 impl Settings {
-    /// Where the benchmark is read from.
-    pub fn benchmark_folder(&self) -> Folder {
-        self.benchmark.as_ref().map_or(benchmarks::ARITHMETIC, |path| Folder::Disk(path.clone()))
+    /// The benchmark that the settings name.
+    pub fn benchmark(&self) -> Result<Benchmark> {
+        Benchmark::open(self.benchmark.as_deref())
     }
 
     /// Where the language model is read from.

@@ -1,26 +1,30 @@
 //! `lamas grade`: grades a file of predictions against their references.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
+use serde::Serialize;
+use tokio::runtime::Runtime;
 
 use super::python;
-use crate::benchmarks::code_grading::{self, Verdict};
+use crate::benchmarks::grading::{self, Verdict};
+use crate::benchmarks::{AnswerForm, code_grading};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Whose answers they are
     benchmark: Graded,
-    /// JSON lines with `task_id` and `completion`
+    /// JSON lines with `pred` (the answer) or `text` (the solution) against `ref` or `gold`; for code `task_id` with
+    /// `completion`
     file: PathBuf,
-    /// The tasks with their tests (HumanEval.jsonl), unless the lines bring them along
-    #[arg(long, value_name = "FILE")]
-    tests: Option<PathBuf>,
     /// One JSON object a line; the accuracy goes to standard error
     #[arg(long)]
     json: bool,
+    /// For code: the tasks with their tests (HumanEval.jsonl), unless the lines bring them along
+    #[arg(long, value_name = "FILE")]
+    tests: Option<PathBuf>,
     #[command(flatten)]
     python: python::Flags,
 }
@@ -28,36 +32,34 @@ pub struct Args {
 /// Benchmarks whose answers can be graded by themselves.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Graded {
+    Math,
+    Gsm8k,
     Humaneval,
 }
 
+/// What became of a line, in both forms of output.
+struct Row {
+    correct: bool,
+    text: String,
+    json: String,
+}
+
 pub fn run(args: Args) -> Result<()> {
-    let Graded::Humaneval = args.benchmark;
-    let read = |path: &PathBuf| {
-        let origin = path.display().to_string();
-        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read `{origin}`"))?;
-        anyhow::Ok((text, origin))
-    };
-    let tasks = match &args.tests {
-        Some(path) => {
-            let (text, origin) = read(path)?;
-            code_grading::tasks(&text, &origin)?
-        }
-        None => Default::default(),
-    };
-    let (text, origin) = read(&args.file)?;
-    let runtime = tokio::runtime::Runtime::new().context("cannot start the asynchronous runtime")?;
-    let sandbox = python::open(&runtime, &args.python)?;
-    let verdicts = runtime.block_on(code_grading::grade(&text, &origin, &tasks, &sandbox))?;
-    ensure!(!verdicts.is_empty(), "{origin}: expected at least one line, found none");
-    match print(&verdicts, args.json) {
+    let (lines, origin) = read(&args.file)?;
+    let rows = match args.benchmark {
+        Graded::Math => rows(grading::grade(AnswerForm::Mathematics, &lines, &origin)?, answer),
+        Graded::Gsm8k => rows(grading::grade(AnswerForm::Number, &lines, &origin)?, answer),
+        Graded::Humaneval => rows(grade_code(&args, &lines, &origin)?, code),
+    }?;
+    ensure!(!rows.is_empty(), "{origin}: expected at least one line, found none");
+    match print(&rows, args.json) {
         // Whoever reads has seen enough, as `head` does.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
         written => written.context("cannot write to standard output")?,
     }
-    let right = verdicts.iter().filter(|verdict| verdict.correct).count();
-    let share = 100.0 * right as f64 / verdicts.len() as f64;
-    let accuracy = format!("accuracy {share:.1} %: {right} of {} right", verdicts.len());
+    let right = rows.iter().filter(|row| row.correct).count();
+    let share = 100.0 * right as f64 / rows.len() as f64;
+    let accuracy = format!("accuracy {share:.1} %: {right} of {} right", rows.len());
     if args.json {
         eprintln!("{accuracy}");
     } else {
@@ -66,19 +68,53 @@ pub fn run(args: Args) -> Result<()> {
     Ok(())
 }
 
-fn print(verdicts: &[Verdict], as_json: bool) -> io::Result<()> {
+/// The text of a file with its name.
+fn read(path: &Path) -> Result<(String, String)> {
+    let origin = path.display().to_string();
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read `{origin}`"))?;
+    Ok((text, origin))
+}
+
+fn grade_code(args: &Args, lines: &str, origin: &str) -> Result<Vec<code_grading::Verdict>> {
+    let tasks = match &args.tests {
+        Some(path) => {
+            let (text, origin) = read(path)?;
+            code_grading::tasks(&text, &origin)?
+        }
+        None => Default::default(),
+    };
+    let runtime = Runtime::new().context("cannot start the asynchronous runtime")?;
+    let sandbox = python::open(&runtime, &args.python)?;
+    runtime.block_on(code_grading::grade(lines, origin, &tasks, &sandbox))
+}
+
+fn rows<T: Serialize>(verdicts: Vec<T>, row: fn(&T) -> (bool, String)) -> Result<Vec<Row>> {
+    let row = |verdict: T| {
+        let (correct, text) = row(&verdict);
+        Ok(Row { correct, text, json: serde_json::to_string(&verdict)? })
+    };
+    verdicts.into_iter().map(row).collect()
+}
+
+fn answer(verdict: &Verdict) -> (bool, String) {
+    let Verdict { line, correct, extracted, reference } = verdict;
+    let word = if *correct { "right" } else { "wrong" };
+    let found = extracted.as_deref().unwrap_or("no answer").replace('\n', " ");
+    (*correct, format!("{line}: {word}: {found} (expected {reference})"))
+}
+
+fn code(verdict: &code_grading::Verdict) -> (bool, String) {
+    let code_grading::Verdict { line, task_id, fault, .. } = verdict;
+    match fault.as_deref().map(|fault| fault.lines().last().unwrap_or_default()) {
+        Some(fault) => (false, format!("{line}: wrong: {task_id}: {fault}")),
+        None => (true, format!("{line}: right: {task_id}")),
+    }
+}
+
+fn print(rows: &[Row], as_json: bool) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    for verdict in verdicts {
-        if as_json {
-            serde_json::to_writer(&mut out, verdict)?;
-            writeln!(out)?;
-            continue;
-        }
-        let Verdict { line, task_id, fault, .. } = verdict;
-        match fault.as_deref().map(|fault| fault.lines().last().unwrap_or_default()) {
-            Some(fault) => writeln!(out, "{line}: wrong: {task_id}: {fault}")?,
-            None => writeln!(out, "{line}: right: {task_id}")?,
-        }
+    for row in rows {
+        writeln!(out, "{}", if as_json { &row.json } else { &row.text })?;
     }
     out.flush()
 }

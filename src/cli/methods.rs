@@ -7,13 +7,14 @@ use super::progress::{Running, bar};
 use super::session::Session;
 use crate::benchmarks::Problem;
 use crate::encoder::Embeddings;
+use crate::evaluation::latency::Asked;
 use crate::evaluation::{Evaluation, baselines, evaluate};
 use crate::plan::Plan;
 use crate::random;
 use crate::system::System;
 
 /// Draws of evaluation never meet those of training, which count from 0.
-const FIRST_DRAW: u64 = 1 << 32;
+pub const FIRST_DRAW: u64 = 1 << 32;
 
 /// The problems that methods are measured on.
 pub struct Split {
@@ -92,22 +93,40 @@ pub fn measure_baselines(
 const RANDOM_LAYERS: usize = 4;
 const RANDOM_THRESHOLD: f64 = 0.3;
 
-/// The trained controllers, one for each seed, taking the likeliest operators.
+/// What trained controllers choose for each problem of a split.
+pub struct Chosen {
+    pub name: String,
+    /// One of each controller.
+    pub seeds: Vec<u64>,
+    /// `[controllers][problems]`
+    pub plans: Vec<Vec<Plan>>,
+}
+
+impl Chosen {
+    /// The likeliest operators.
+    pub fn likeliest(name: &str, split: &Split, trained: &[Trained]) -> Self {
+        let plans = |trained: &Trained| split.embeddings.rows().map(|query| trained.policy.greedy(query)).collect();
+        Chosen {
+            name: name.into(),
+            seeds: trained.iter().map(|trained| trained.seed).collect(),
+            plans: trained.iter().map(plans).collect(),
+        }
+    }
+}
+
+/// The trained controllers, one for each seed.
 pub fn measure_trained(
     session: &Session,
+    system: &System,
     split: &Split,
-    trained: &[Trained],
+    chosen: &Chosen,
     methods: &mut Vec<Vec<Evaluation>>,
 ) -> Result<()> {
-    let plans: Vec<Vec<Plan>> = trained
-        .iter()
-        .map(|trained| split.embeddings.rows().map(|query| trained.policy.greedy(query)).collect())
-        .collect();
-    let seeds: Vec<u64> = (0..trained.len() as u64).collect();
+    let seeds: Vec<u64> = (0..chosen.plans.len() as u64).collect();
     let plan = |position: u64, index: usize| {
-        plans.get(position as usize).and_then(|plans| plans.get(index)).cloned().unwrap_or_default()
+        chosen.plans.get(position as usize).and_then(|plans| plans.get(index)).cloned().unwrap_or_default()
     };
-    measure(session, &session.system, "trained controller", split, &seeds, plan, methods)
+    measure(session, system, &chosen.name, split, &seeds, plan, methods)
 }
 
 impl Split {
@@ -115,5 +134,11 @@ impl Split {
     pub fn open(session: &Session, name: &str) -> Result<Self> {
         let (problems, embeddings) = session.problems(name).with_context(|| format!("split `{name}`"))?;
         Ok(Split { problems, embeddings })
+    }
+
+    /// What is known of each query before it is answered.
+    pub fn asked(&self) -> impl Iterator<Item = Asked<'_>> {
+        let queries = self.problems.iter().zip(self.embeddings.rows());
+        queries.map(|(problem, embedding)| Asked { question: &problem.question, embedding })
     }
 }

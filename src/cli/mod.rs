@@ -1,10 +1,14 @@
 //! The command line: settings in, tables on standard output, everything else on standard error.
 
 mod baselines;
+mod budget;
+mod calibrate;
+mod compare;
 mod config;
 mod controllers;
 mod data;
 mod evaluate;
+mod fetch;
 mod grade;
 mod import;
 mod inspect;
@@ -20,6 +24,7 @@ mod run;
 mod sandbox_child;
 mod session;
 mod train;
+mod variants;
 
 use std::process::ExitCode;
 
@@ -47,20 +52,26 @@ enum Command {
     Train(train::Args),
     /// Evaluate a trained controller beside the baselines.
     Evaluate(evaluate::Args),
+    /// Train and evaluate every method, published and ours, over several seeds: the table for a paper.
+    Compare(compare::Args),
     /// Evaluate the fixed plans and a random controller; no training.
     Baselines(baselines::Args),
     /// Answer one question; show the plan, the timeline and what it cost.
     Run(run::Args),
     /// Measure every operator by itself: accuracy and tokens by kind and number of steps.
     Operators(operators::Args),
-    /// Grade a file of predictions.
-    Grade(grade::Args),
+    /// Fit the latency model by which plans are predicted, as training does at its end.
+    Calibrate(calibrate::Args),
     /// Print what a checkpoint holds.
     Inspect(inspect::Args),
     /// Turn a published PyTorch state dict (`.pth`) into a checkpoint.
     Import(import::Args),
     /// Generate problems of a built-in workload.
     Data(data::Args),
+    /// Grade a file of predictions against their references.
+    Grade(grade::Args),
+    /// Download the problems of a published benchmark.
+    Fetch(fetch::Args),
     /// Confine this process and run a program that a model wrote.
     #[command(name = CHILD_COMMAND, hide = true)]
     SandboxChild(sandbox_child::Args),
@@ -93,13 +104,16 @@ fn dispatch(cli: Cli) -> Result<()> {
     match cli.command.unwrap_or(Command::Train(cli.train)) {
         Command::Train(args) => train::run(args),
         Command::Evaluate(args) => evaluate::run(args),
+        Command::Compare(args) => compare::run(args),
         Command::Baselines(args) => baselines::run(args),
         Command::Run(args) => run::run(args),
         Command::Operators(args) => operators::run(args),
-        Command::Grade(args) => grade::run(args),
+        Command::Calibrate(args) => calibrate::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::Import(args) => import::run(args),
         Command::Data(args) => data::run(args),
+        Command::Grade(args) => grade::run(args),
+        Command::Fetch(args) => fetch::run(args),
         Command::SandboxChild(args) => sandbox_child::run(&args),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "lamas", &mut std::io::stdout());

@@ -7,8 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde_json::json;
 
-use super::controllers::Trained;
-use super::methods::{self, Split};
+use super::methods::{self, Chosen, Split};
 use super::session::Session;
 use crate::checkpoint::write_atomic;
 use crate::evaluation::{Evaluation, Row, compare};
@@ -25,12 +24,11 @@ pub struct Results {
 
 impl Results {
     /// Measures the trained controllers and, `beside` them, the baselines; prints what was finished, also on errors.
-    pub fn measure(session: &Session, split: &Split, trained: &[Trained], beside: bool, as_json: bool) -> Result<Self> {
+    pub fn measure(session: &Session, split: &Split, chosen: &Chosen, beside: bool, as_json: bool) -> Result<Self> {
         let (mut ours, mut others) = (Vec::new(), Vec::new());
-        let seeds: Vec<u64> = trained.iter().map(|trained| trained.seed).collect();
-        let mut outcome = methods::measure_trained(session, split, trained, &mut ours);
+        let mut outcome = methods::measure_trained(session, &session.system, split, chosen, &mut ours);
         if beside && outcome.is_ok() {
-            outcome = methods::measure_baselines(session, split, &seeds, &mut others);
+            outcome = methods::measure_baselines(session, split, &chosen.seeds, &mut others);
         }
         let trained: Vec<Evaluation> = ours.into_iter().flatten().collect();
         let results = Results { rows: compare(&others, &trained, &session.objective), trained };
@@ -38,6 +36,23 @@ impl Results {
             results.print(as_json)?;
         }
         outcome.map(|()| results)
+    }
+
+    /// The rows of the table, ours last.
+    pub fn rows(&self) -> &[Row] {
+        &self.rows
+    }
+
+    /// The passes of the trained controllers.
+    pub fn trained(&self) -> &[Evaluation] {
+        &self.trained
+    }
+
+    /// Puts evaluated controllers beside other methods and prints the table.
+    pub fn of(session: &Session, others: &[Vec<Evaluation>], trained: Vec<Evaluation>, as_json: bool) -> Result<Self> {
+        let results = Results { rows: compare(others, &trained, &session.objective), trained };
+        results.print(as_json)?;
+        Ok(results)
     }
 
     /// The table, or the same figures as JSON, on standard output.

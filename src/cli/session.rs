@@ -12,12 +12,14 @@ use super::python;
 use crate::benchmarks::{self, Benchmark, Problem};
 use crate::encoder::{self, Embeddings, Encoder};
 use crate::evaluation::Objective;
+use crate::executor::ExecutionConfig;
+use crate::executor::Prepared;
 use crate::folder::Folder;
 use crate::llm::local::{self, LocalModel};
 use crate::llm::openai::{Account, Key, OpenAi};
 use crate::llm::{LanguageModel, Prices, Replay};
 use crate::operators::Catalogue;
-use crate::plan::Kind;
+use crate::plan::{Kind, Plan};
 use crate::system::System;
 
 /// The parts of a run.
@@ -38,7 +40,7 @@ impl Session {
     /// # Errors
     /// Says which part cannot be opened, and why.
     pub fn open(settings: &Settings) -> Result<Self> {
-        let benchmark = Benchmark::load(settings.benchmark_folder())?;
+        let benchmark = settings.benchmark()?;
         let catalogue = Catalogue::load(benchmark.folder(), &benchmark.catalogue)?;
         Self::with_catalogue(settings, benchmark, catalogue, false)
     }
@@ -48,7 +50,7 @@ impl Session {
     /// # Errors
     /// Those of [`Session::open`], and a catalogue that cannot be read.
     pub fn open_for(settings: &Settings, catalogue: &str, origin: &Path) -> Result<Self> {
-        let benchmark = Benchmark::load(settings.benchmark_folder())?;
+        let benchmark = settings.benchmark()?;
         let catalogue = Catalogue::parse(catalogue.to_owned(), &format!("{} (catalogue)", origin.display()))?;
         Self::with_catalogue(settings, benchmark, catalogue, true)
     }
@@ -67,10 +69,15 @@ impl Session {
         let model = Replay::new(model(settings, endpoint.as_ref(), &device)?);
         let objective =
             Objective { latency_weight: benchmark.reward.latency_weight, cost_weight: benchmark.reward.cost_weight };
-        let system = System::new(catalogue, benchmark, Arc::new(model), prices, settings.training.execution)?
-            .with_sandbox(sandbox);
+        let execution = executable(settings, model.has_virtual_time());
+        let system = System::new(catalogue, benchmark, Arc::new(model), prices, execution)?.with_sandbox(sandbox);
         let concurrency = settings.training.concurrency;
         Ok(Session { runtime, device, encoder, endpoint, system, objective, concurrency })
+    }
+
+    /// How the plans of these settings are run with this session's model.
+    pub fn executable(&self, settings: &Settings) -> ExecutionConfig {
+        executable(settings, self.endpoint.is_none())
     }
 
     /// Kinds of the operators, in catalogue order.
@@ -81,6 +88,11 @@ impl Session {
     /// Names of the operators, in catalogue order.
     pub fn names(&self) -> Vec<String> {
         self.system.catalogue().operators().iter().map(|operator| operator.name.clone()).collect()
+    }
+
+    /// How a plan is going to run.
+    pub fn prepare(&self, plan: &Plan) -> Prepared {
+        self.system.execution().prepare(plan, &self.system.catalogue().signatures())
     }
 
     /// Embeddings of the operators' descriptions `[O, 384]`.
@@ -98,6 +110,12 @@ impl Session {
     }
 }
 
+fn executable(settings: &Settings, has_virtual_time: bool) -> ExecutionConfig {
+    let execution = settings.training.execution;
+    // Only where tokens are the time is it known what was written when a plan ended.
+    ExecutionConfig { quorum: execution.quorum && has_virtual_time, ..execution }
+}
+
 impl Drop for Session {
     /// However a command ends, it tells what it spent.
     fn drop(&mut self) {
@@ -105,7 +123,7 @@ impl Drop for Session {
         let Account { requests, answered, usage, lost, cost, .. } = account;
         let estimated = if usage.estimated_tokens > 0 { " (in part estimated)" } else { "" };
         eprintln!(
-            "endpoint: {requests} requests, {answered} answered, {} + {} tokens{estimated}, {} lost, {cost:.6} $; \
+            "endpoint: {answered} of {requests} requests answered, {} + {} tokens{estimated}, {} lost, {cost:.6} $; \
              first token after {:.3} s, then {:.4} s each",
             usage.prompt_tokens,
             usage.completion_tokens,

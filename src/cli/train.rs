@@ -6,23 +6,25 @@ use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, Result, bail, ensure};
 use async_trait::async_trait;
+use indicatif::ProgressBar;
 use serde::Serialize;
 
+use super::calibrate;
 use super::config::{Common, Preset, Settings};
 use super::controllers::{RUNS, Trained};
 use super::interrupt;
-use super::methods::Split;
+use super::methods::{Chosen, Split};
 use super::progress::bar;
 use super::results::{About, Results, provenance, revision};
 use super::session::Session;
 use crate::benchmarks::Problem;
 use crate::checkpoint::{Provenance, write_atomic};
-use crate::controller::{Controller, Policy};
+use crate::controller::{Controller, LatencyWeights, Policy};
 use crate::plan::Plan;
 use crate::report::jsonl::Appender;
 use crate::report::{Curve, Line, Panel};
 use crate::system::{Episode, System};
-use crate::training::{self, EpochMetrics, Event, Problems, Rollout, Setup};
+use crate::training::{self, EpochMetrics, Event, Problems, Rollout, Setup, Tried};
 
 /// The settings of a run, which `--resume` reads again.
 const SETTINGS: &str = "settings.json";
@@ -44,6 +46,9 @@ pub struct Args {
     /// Passes over the training problems
     #[arg(long, value_name = "N")]
     epochs: Option<u32>,
+    /// Serve every latency weight of a range, as LOW..HIGH in score per token; `--latency-weight` then chooses one
+    #[arg(long, value_name = "LOW..HIGH")]
+    latency_weights: Option<LatencyWeights>,
     /// Train only: no evaluation, no report
     #[arg(long)]
     no_evaluation: bool,
@@ -62,6 +67,7 @@ pub fn run(args: Args) -> Result<()> {
     if let Some(epochs) = args.epochs {
         settings.training.epochs = epochs;
     }
+    settings.controller.latency_weights = args.latency_weights.or(settings.controller.latency_weights);
     let session = Session::open(&settings)?;
     let benchmark = session.system.benchmark().name.clone();
     let folder = match (&args.resume, &args.out) {
@@ -92,7 +98,15 @@ pub fn run(args: Args) -> Result<()> {
     let mut histories = Vec::with_capacity(seeds.len());
     for &seed in &seeds {
         let folder = folder.join(format!("seed-{seed}"));
-        let job = Job { session: &session, settings: &settings, seed, folder: &folder, episodes: args.episodes };
+        let job = Job {
+            session: &session,
+            system: &session.system,
+            settings: &settings,
+            seed,
+            folder: &folder,
+            episodes: args.episodes,
+            bar: bar(format!("train, seed {seed}"), 0),
+        };
         let outcome = job.train(&train, &validation, args.resume.is_some(), &stop)?;
         if !outcome.finished {
             let why = outcome.capped.map_or(String::new(), |why| format!(" by {why}"));
@@ -107,7 +121,9 @@ pub fn run(args: Args) -> Result<()> {
         return Ok(());
     }
     let test = Split::open(&session, "test")?;
-    let results = Results::measure(&session, &test, &trained, true, args.json)?;
+    calibrate::after_training(&session, &trained, &train, &folder)?;
+    let chosen = Chosen::likeliest("trained controller", &test, &trained);
+    let results = Results::measure(&session, &test, &chosen, true, args.json)?;
     let about = About {
         title: format!("{} controller on {benchmark}", args.preset.name()),
         provenance: provenance(seeds, &session.device),
@@ -118,29 +134,33 @@ pub fn run(args: Args) -> Result<()> {
 }
 
 /// The training of one seed.
-struct Job<'a> {
-    session: &'a Session,
-    settings: &'a Settings,
-    seed: u64,
-    folder: &'a Path,
-    episodes: bool,
+pub(super) struct Job<'a> {
+    pub session: &'a Session,
+    /// Runs the plans.
+    pub system: &'a System,
+    pub settings: &'a Settings,
+    pub seed: u64,
+    pub folder: &'a Path,
+    /// Whether to write every training episode.
+    pub episodes: bool,
+    pub bar: ProgressBar,
 }
 
-struct Outcome {
-    trained: Trained,
-    history: Vec<EpochMetrics>,
-    finished: bool,
-    capped: Option<String>,
+pub(super) struct Outcome {
+    pub trained: Trained,
+    pub history: Vec<EpochMetrics>,
+    pub finished: bool,
+    pub capped: Option<String>,
 }
 
 impl Job<'_> {
-    fn train(&self, train: &Split, validation: &Split, resume: bool, stop: &Arc<AtomicBool>) -> Result<Outcome> {
-        let Job { session, settings, seed, folder, .. } = *self;
+    pub fn train(&self, train: &Split, validation: &Split, resume: bool, stop: &Arc<AtomicBool>) -> Result<Outcome> {
+        let Job { session, system, settings, seed, folder, .. } = *self;
         std::fs::create_dir_all(folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
         let operators = session.operators()?.to_tensor(&session.device)?;
         let controller =
             Controller::new(settings.controller.clone(), session.kinds(), &operators, seed, &session.device)?;
-        let [train, validation] = [train, validation].map(|split| DataSet::new(&session.system, split));
+        let [train, validation] = [train, validation].map(|split| DataSet::new(system, split));
         let provenance = Provenance {
             encoder: session.encoder.id().to_owned(),
             catalogue: session.system.catalogue().text().to_owned(),
@@ -159,7 +179,7 @@ impl Job<'_> {
             cancelled: stop,
         };
         let mut log = self.episodes.then(|| Appender::open(&folder.join("episodes.jsonl"))).transpose()?;
-        let mut watcher = Watcher::new(seed, &settings.training, train.ids.len());
+        let mut watcher = Watcher::new(self.bar.clone(), &settings.training, train.ids.len());
         let mut failure = None;
         let mut notify = |event: Event<'_>| {
             let kept = log.as_mut().map_or(Ok(()), |log| keep(log, &event));
@@ -190,11 +210,11 @@ fn keep(log: &mut Appender, event: &Event<'_>) -> Result<()> {
         epoch: u32,
         batch: usize,
         #[serde(flatten)]
-        episode: &'a Episode,
+        tried: &'a Tried,
     }
     if let Event::Batch { epoch, batch, episodes, .. } = *event {
-        for episode in episodes {
-            log.append(&Record { epoch, batch, episode })?;
+        for tried in episodes {
+            log.append(&Record { epoch, batch, tried })?;
         }
     }
     Ok(())
@@ -237,19 +257,16 @@ impl Rollout for DataSet<'_> {
 
 /// Shows training on a progress bar.
 struct Watcher {
-    bar: indicatif::ProgressBar,
+    bar: ProgressBar,
     epochs: u32,
     last: String,
 }
 
 impl Watcher {
-    fn new(seed: u64, config: &training::TrainingConfig, problems: usize) -> Self {
+    fn new(bar: ProgressBar, config: &training::TrainingConfig, problems: usize) -> Self {
         let batches = problems.div_ceil(config.batch.max(1)) as u64;
-        Watcher {
-            bar: bar(format!("train, seed {seed}"), batches * u64::from(config.epochs)),
-            epochs: config.epochs,
-            last: String::new(),
-        }
+        bar.set_length(batches * u64::from(config.epochs));
+        Watcher { bar, epochs: config.epochs, last: String::new() }
     }
 
     fn see(&mut self, event: &Event<'_>) {
@@ -279,12 +296,14 @@ impl Watcher {
 
     fn finish(&self) {
         self.bar.finish_and_clear();
-        eprintln!("{}{}", self.bar.prefix(), self.last);
+        if !self.bar.prefix().is_empty() {
+            eprintln!("{}{}", self.bar.prefix(), self.last);
+        }
     }
 }
 
 /// Learning curves of all seeds.
-fn panels(histories: &[Vec<EpochMetrics>]) -> Vec<Panel> {
+pub(super) fn panels(histories: &[Vec<EpochMetrics>]) -> Vec<Panel> {
     let line = |name: &str, value: fn(&EpochMetrics) -> f64| Line {
         name: name.into(),
         seeds: histories
@@ -311,7 +330,7 @@ fn panels(histories: &[Vec<EpochMetrics>]) -> Vec<Panel> {
 }
 
 /// `runs/NAME`, or `runs/NAME-2`, ... where that exists.
-fn unused(name: &str) -> PathBuf {
+pub(super) fn unused(name: &str) -> PathBuf {
     let first = Path::new(RUNS).join(name);
     let numbered = |number: u32| Path::new(RUNS).join(format!("{name}-{number}"));
     std::iter::once(first)

@@ -1,7 +1,8 @@
 //! Evaluation: what a method scored, how long it took and what it cost, with intervals, and by how much it beats another.
 
 pub mod baselines;
-pub mod reference;
+pub mod latency;
+pub mod portfolio;
 mod rollout;
 pub mod statistics;
 mod summary;

@@ -46,7 +46,7 @@ pub struct Spent {
     pub tool_seconds: f64,
     /// (E3) Calls side by side count once, calls one after another add up.
     pub latency: Latency,
-    /// Seconds that the calls waited to be served.
+    /// Seconds that the calls waited to be served, added up.
     pub queued: f64,
 }
 
@@ -72,7 +72,7 @@ impl<'a> Work<'a> {
             let written = (step.usage.completion_tokens as f64 * share).floor() as u64;
             spent.calls += u32::from(step.is_call);
             spent.retries += step.retries;
-            spent.queued = spent.queued.max(step.queued);
+            spent.queued += step.queued;
             spent.usage += Usage { completion_tokens: written, ..step.usage };
             spent.tool_seconds += step.tool_seconds * share;
             let lasts = Latency { tokens: step.lasts.tokens * share, seconds: step.lasts.seconds * share };

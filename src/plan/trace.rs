@@ -91,8 +91,8 @@ pub struct Span {
     pub tool_seconds: f64,
     /// Calls side by side count once, calls one after another add up.
     pub latency: Latency,
-    /// Seconds that the calls waited before they were served: for their turn, and for requests sent in vain. No part of
-    /// `latency`, which is the model's own.
+    /// Seconds that the calls waited before they were served, added up: for their turn, and for requests sent in vain.
+    /// No part of `latency`, which is the model's own.
     #[serde(default)]
     pub queued: f64,
     /// Seconds from the start of the query to the start of the operator, had no call waited.
@@ -137,7 +137,7 @@ impl Trace {
         self.spans.iter().map(|span| span.retries).sum()
     }
 
-    /// Seconds that operators waited for their calls to be served.
+    /// Seconds that calls waited to be served, added up.
     pub fn queued(&self) -> f64 {
         self.spans.iter().map(|span| span.queued).sum()
     }

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use minijinja::{AutoEscape, Environment, Value, context};
 
-use crate::evaluation::reference::HINDSIGHT;
+use crate::evaluation::portfolio::HINDSIGHT;
 use crate::evaluation::{Estimate, Row};
 
 use super::number::{fixed, significant};

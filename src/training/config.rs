@@ -56,11 +56,16 @@ impl Default for TrainingConfig {
     fn default() -> Self {
         TrainingConfig {
             survey: SurveyConfig::default(),
-            epochs: 4,
+            epochs: 2,
             batch: 8,
             samples: 4,
-            learning_rate: 0.01,
-            execution: ExecutionConfig { schedule: Schedule::Dataflow, optimize: true, ..ExecutionConfig::default() },
+            learning_rate: 0.002,
+            execution: ExecutionConfig {
+                schedule: Schedule::Dataflow,
+                optimize: true,
+                quorum: true,
+                ..ExecutionConfig::default()
+            },
             reward: Reward::default(),
             baseline: Baseline::LeaveOneOut,
             scaled: true,
@@ -85,7 +90,7 @@ impl TrainingConfig {
             samples: 1,
             learning_rate: 0.01,
             execution: Schedule::Layered.into(),
-            reward: Reward { credit: Credit::CriticalPath, stop_ends_path: false, ..Reward::default() },
+            reward: Reward { credit: Credit::CriticalPath, ..Reward::default() },
             baseline: Baseline::MovingAverage,
             scaled: true,
             objective: Objective::ChoiceMean,

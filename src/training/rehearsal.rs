@@ -1,5 +1,6 @@
 //! The part of a run before any plan is drawn: the survey is recorded and learned from.
 
+use super::learner::Rehearsed;
 use super::run::{Event, Halt, Notify, Run};
 use super::survey::{Survey, attempts, grouped};
 use crate::plan::small_plans;
@@ -27,9 +28,17 @@ impl Run<'_> {
             for problems in order.chunks(config.batch) {
                 self.look()?;
                 let queries = self.train.queries;
-                let problems: Vec<_> = problems.iter().map(|&problem| (problem, queries[problem].as_slice())).collect();
-                let update =
-                    self.learner.rehearse(&survey, &problems, config.learning_rate * (1.0 - done / updates))?;
+                let problems: Vec<_> = problems
+                    .iter()
+                    .map(|&problem| Rehearsed {
+                        problem,
+                        query: &queries[problem],
+                        latency_weight: self.latency_weight("rehearsed latency weight", pass, problem),
+                    })
+                    .collect();
+                let left = 1.0 - done / updates;
+                let entropy = config.last_entropy + (config.first_entropy - config.last_entropy) * left;
+                let update = self.learner.rehearse(&survey, &problems, config.learning_rate * left, entropy)?;
                 self.state.position.pass.add(update);
                 done += 1.0;
             }
@@ -43,18 +52,17 @@ impl Run<'_> {
         let mut runs = 0;
         for chunk in problems.chunks(CHUNK) {
             self.look()?;
-            let attempts = attempts(chunk, &survey.plans, draws);
+            let attempts = attempts(chunk, &survey.plans, draws, self.config.reward.latency_weight);
             runs += attempts.len();
             let outcomes = self.train.solve_all(attempts, self.config.concurrency).await;
             let mut tally = self.state.position.pass.tally.clone();
             let episodes = self.settle(outcomes, &mut tally)?;
             self.state.position.pass.tally = tally;
-            let kinds = self.learner.controller.kinds();
             for (problem, plan, episodes) in grouped(episodes, survey.plans.len(), draws) {
-                survey.record(problem, plan, &episodes, &self.config.reward, kinds);
+                survey.record(problem, plan, &episodes, &self.config.reward);
             }
             notify(Event::Surveyed { runs, of });
         }
-        Ok(survey)
+        Ok(survey.finish())
     }
 }

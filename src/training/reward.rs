@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::plan::Kind;
 use crate::system::Episode;
 
 /// How the latency of a query is shared among its operators.
@@ -28,14 +27,18 @@ pub struct Reward {
     /// `lambda_c`, score per dollar.
     pub cost_weight: f64,
     pub credit: Credit,
-    /// Whether a stop counts as the end of the path, wherever it stands in its layer. As published it does not, so that
-    /// a stop beside a slower operator never learns what it saved.
-    pub stop_ends_path: bool,
 }
 
 impl Default for Reward {
     fn default() -> Self {
-        Reward { latency_weight: 0.005 / 50.0, cost_weight: 3.0, credit: Credit::default(), stop_ends_path: true }
+        Reward { latency_weight: 0.005 / 50.0, cost_weight: 3.0, credit: Credit::default() }
+    }
+}
+
+impl Reward {
+    /// The same reward at another latency weight.
+    pub fn at(&self, latency_weight: f64) -> Self {
+        Reward { latency_weight, ..self.clone() }
     }
 }
 
@@ -67,6 +70,13 @@ impl Utilities {
     pub fn totals(&self) -> impl Iterator<Item = f64> + '_ {
         self.latency.iter().map(|latency| self.value + latency)
     }
+
+    /// Divides all by a positive number.
+    pub(super) fn divide(&mut self, divisor: f64) {
+        self.value /= divisor;
+        self.path /= divisor;
+        self.latency.iter_mut().for_each(|latency| *latency /= divisor);
+    }
 }
 
 /// The utility of an episode as a whole: `S - lambda_c C - lambda_t T`.
@@ -75,18 +85,15 @@ pub fn utility(episode: &Episode, reward: &Reward) -> f64 {
     value(episode, reward) - reward.latency_weight * path.length
 }
 
-/// Credits every choice of an episode (E5); `kinds` are those of the operators.
-pub fn utilities(episode: &Episode, reward: &Reward, kinds: &[Kind]) -> Utilities {
+/// Credits every choice of an episode (E5).
+pub fn utilities(episode: &Episode, reward: &Reward) -> Utilities {
     let durations = episode.trace.tokens();
     let path = episode.trace.critical_path();
     let mut charges = Vec::with_capacity(episode.plan.len());
     let mut latency = Vec::with_capacity(episode.plan.len());
-    for (choice, (_, operator)) in episode.plan.choices().enumerate() {
-        let stops = reward.stop_ends_path && kinds.get(operator.index()) == Some(&Kind::Stop);
+    for choice in 0..episode.plan.len() {
         let charge = match reward.credit {
             Credit::Uniform => Charge::Whole,
-            // What a stop saved cannot be read from its episode, only by comparison with whole paths.
-            _ if stops => Charge::Whole,
             _ if !path.on_path.get(choice).is_some_and(|on_path| *on_path) => Charge::Nothing,
             Credit::CriticalPath => Charge::Whole,
             Credit::Marginal => Charge::Share,
@@ -113,7 +120,7 @@ fn value(episode: &Episode, reward: &Reward) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{Schedule, Signature};
+    use crate::plan::{Kind, Schedule, Signature};
     use crate::training::testing::episode;
 
     use Charge::{Nothing, Share, Whole};
@@ -121,7 +128,7 @@ mod tests {
     const KINDS: [Kind; 4] = [Kind::Generate, Kind::Generate, Kind::Refine, Kind::Stop];
 
     fn check(credit: Credit, schedule: Schedule, latency: [f64; 4], charges: [Charge; 4]) {
-        let reward = Reward { latency_weight: 0.5, cost_weight: 2.0, credit, stop_ends_path: false };
+        let reward = Reward { latency_weight: 0.5, cost_weight: 2.0, credit };
         let mut episode = episode("p", &[&[0, 1], &[2, 3]], &[3.0, 5.0, 2.0, 0.0], 1.0, 0.25);
         episode.trace.dependencies = schedule.dependencies(&episode.plan, &KINDS.map(Signature::of));
         let expected = Utilities { value: 0.5, path: -3.5, latency: latency.to_vec(), charges: charges.to_vec() };
@@ -129,11 +136,7 @@ mod tests {
             Schedule::Sequential => Utilities { path: -5.0, ..expected },
             _ => expected,
         };
-        assert_eq!(utilities(&episode, &reward, &KINDS), expected, "{credit:?} {schedule:?}");
-
-        let end = utilities(&episode, &Reward { stop_ends_path: true, ..reward }, &KINDS);
-        assert_eq!((end.latency[3], end.charges[3]), (expected.path, Whole), "{credit:?} {schedule:?}: the stop");
-        assert_eq!((&end.latency[..3], &end.charges[..3]), (&latency[..3], &charges[..3]));
+        assert_eq!(utilities(&episode, &reward), expected, "{credit:?} {schedule:?}");
     }
 
     #[test]

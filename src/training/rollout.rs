@@ -3,6 +3,7 @@
 use anyhow::Result;
 use async_trait::async_trait;
 use futures::StreamExt;
+use serde::Serialize;
 
 use crate::executor::ExecuteError;
 use crate::plan::Plan;
@@ -34,14 +35,29 @@ pub(super) struct Attempt {
     pub problem: usize,
     pub plan: Plan,
     pub draw: u64,
+    /// What the plan was chosen for, in score per token of critical path.
+    pub latency_weight: f64,
+}
+
+/// What came of a plan in training. As a record it is the episode with one field more.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Tried {
+    /// Position of the problem in its data set.
+    #[serde(skip)]
+    pub problem: usize,
+    /// What the plan was chosen for, and is rewarded by, in score per token of critical path.
+    pub latency_weight: f64,
+    #[serde(flatten)]
+    pub episode: Episode,
 }
 
 impl Problems<'_> {
     /// Runs the attempts, at most `concurrency` at once; the outcomes are in the order of the attempts. After one that
     /// would meet every query alike, the rest is not run.
-    pub(super) async fn solve_all(&self, attempts: Vec<Attempt>, concurrency: usize) -> Vec<(usize, Result<Episode>)> {
-        let runs = attempts.into_iter().map(|Attempt { problem, plan, draw }| async move {
-            (problem, self.rollout.solve(problem, plan, draw).await)
+    pub(super) async fn solve_all(&self, attempts: Vec<Attempt>, concurrency: usize) -> Vec<(usize, Result<Tried>)> {
+        let runs = attempts.into_iter().map(|Attempt { problem, plan, draw, latency_weight }| async move {
+            let episode = self.rollout.solve(problem, plan, draw).await;
+            (problem, episode.map(|episode| Tried { problem, latency_weight, episode }))
         });
         let mut running = futures::stream::iter(runs).buffered(concurrency);
         let mut outcomes = Vec::new();

@@ -7,20 +7,21 @@ use anyhow::{Context, Result, ensure};
 use rand::Rng;
 use rand::seq::SliceRandom;
 
-use super::metrics::{EpochMetrics, Summary, Tally};
-use super::rollout::{Attempt, Problems};
+use super::metrics::{EpochMetrics, MeanProbabilities, Summary, Tally};
+use super::rollout::{Attempt, Problems, Tried};
 use super::state::{Best, Position, State};
 use super::{Experience, Learner, TrainingConfig};
 use crate::checkpoint::{Checkpoint, Provenance, write_atomic};
 use crate::controller::{Controller, Policy};
 use crate::executor::ExecuteError;
 use crate::random;
-use crate::system::Episode;
 
 /// The best weights so far, a [`Checkpoint`].
 pub const CHECKPOINT_FILE: &str = "checkpoint.safetensors";
 /// One [`EpochMetrics`] per line.
 pub const METRICS_FILE: &str = "metrics.jsonl";
+/// Weights at which a controller that serves several is validated.
+const VALIDATION_WEIGHTS: usize = 5;
 /// What a resume starts from.
 pub const STATE_FILE: &str = "state.safetensors";
 
@@ -49,9 +50,9 @@ pub enum Event<'a> {
     /// Training went on from a saved state.
     Resumed { epoch: u32, batch: usize },
     /// A batch was learned from.
-    Batch { epoch: u32, batch: usize, batches: usize, episodes: &'a [Episode], pass: &'a Summary },
+    Batch { epoch: u32, batch: usize, batches: usize, episodes: &'a [Tried], pass: &'a Summary },
     /// A pass ended and was validated.
-    Epoch { metrics: &'a EpochMetrics, validation: &'a [Episode] },
+    Epoch { metrics: &'a EpochMetrics, validation: &'a [Tried] },
 }
 
 /// What training came to.
@@ -158,7 +159,6 @@ impl<'a> Run<'a> {
                 self.look()?;
                 let episodes = self.draw_episodes(epoch, problems).await?;
                 self.learn(&episodes)?;
-                let episodes: Vec<Episode> = episodes.into_iter().map(|(_, episode)| episode).collect();
                 let pass = self.state.position.pass.tally.summary();
                 notify(Event::Batch { epoch, batch, batches: count, episodes: &episodes, pass: &pass });
                 self.state.position.batch = batch + 1;
@@ -194,41 +194,66 @@ impl<'a> Run<'a> {
     }
 
     /// Draws plans for `problems` and runs them; failed queries are counted and left out.
-    async fn draw_episodes(&mut self, epoch: u32, problems: &[usize]) -> Result<Vec<(usize, Episode)>, Halt> {
+    async fn draw_episodes(&mut self, epoch: u32, problems: &[usize]) -> Result<Vec<Tried>, Halt> {
         let policy = Policy::new(&self.learner.controller)?;
         let mut attempts = Vec::with_capacity(problems.len() * self.config.samples as usize);
         for &problem in problems {
+            let id = &self.train.ids[problem];
+            let latency_weight = self.latency_weight("latency weight", epoch, problem);
+            let policy = policy.at(latency_weight);
             for sample in 0..self.config.samples {
-                let id = &self.train.ids[problem];
                 let mut rng = random::stream(self.provenance.seed, &[&"plan", &epoch, id, &sample]);
                 let plan = policy.sample(&self.train.queries[problem], &mut rng);
                 let attempt = u64::from(epoch) * u64::from(self.config.samples) + u64::from(sample);
-                attempts.push(Attempt { problem, plan, draw: attempt % self.config.draws });
+                attempts.push(Attempt { problem, plan, draw: attempt % self.config.draws, latency_weight });
             }
         }
         let outcomes = self.train.solve_all(attempts, self.config.concurrency).await;
         let mut tally = self.state.position.pass.tally.clone();
         let episodes = self.settle(outcomes, &mut tally)?;
         self.state.position.pass.tally = tally;
-        Ok(episodes.into_iter().filter_map(|(problem, episode)| Some((problem, episode?))).collect())
+        Ok(episodes.into_iter().filter_map(|(_, tried)| tried).collect())
     }
 
-    fn learn(&mut self, episodes: &[(usize, Episode)]) -> Result<()> {
+    /// The latency weight of a problem in a pass, the same for all its samples, which are compared with each other.
+    pub(super) fn latency_weight(&self, purpose: &str, pass: u32, problem: usize) -> f64 {
+        let id = &self.train.ids[problem];
+        match self.learner.controller.config().latency_weights {
+            Some(weights) => weights.draw(&mut random::stream(self.provenance.seed, &[&purpose, &pass, id])),
+            None => self.config.reward.latency_weight,
+        }
+    }
+
+    fn learn(&mut self, episodes: &[Tried]) -> Result<()> {
         let queries = self.train.queries;
-        let experience = |(problem, episode)| Experience { problem, query: &queries[problem], episode };
-        let batch: Vec<_> = episodes.iter().map(|(problem, episode)| experience((*problem, episode))).collect();
+        let batch: Vec<Experience<'_>> = episodes
+            .iter()
+            .map(|Tried { problem, latency_weight, episode }| Experience {
+                problem: *problem,
+                query: &queries[*problem],
+                latency_weight: *latency_weight,
+                episode,
+            })
+            .collect();
         let update = self.learner.update(&batch)?;
         self.state.position.pass.add(update);
         Ok(())
     }
 
-    /// Ends the pass that makes `epoch` passes: validates greedily, writes the record and keeps the weights if they are the best so far.
+    /// Ends the pass that makes `epoch` passes: validates greedily, at each of a few weights where the controller serves
+    /// several, writes the record and keeps the weights if they are the best so far.
     pub(super) async fn finish_pass(&mut self, epoch: u32, notify: &mut Notify<'_>) -> Result<(), Halt> {
         let policy = Policy::new(&self.learner.controller)?;
-        let plans: Vec<_> = self.validation.queries.iter().map(|query| policy.greedy(query)).collect();
-        let probabilities = mean_probabilities(&policy, self.validation.queries, &plans);
-        let attempt = |(problem, plan)| Attempt { problem, plan, draw: 0 };
-        let attempts = plans.into_iter().enumerate().map(attempt).collect();
+        let mut probabilities = MeanProbabilities::new(&policy);
+        let mut attempts = Vec::new();
+        for latency_weight in self.validation_weights() {
+            let policy = policy.at(latency_weight);
+            for (problem, query) in self.validation.queries.iter().enumerate() {
+                let plan = policy.greedy(query);
+                probabilities.add(&policy.probabilities(query, &plan));
+                attempts.push(Attempt { problem, plan, draw: 0, latency_weight });
+            }
+        }
         let outcomes = self.validation.solve_all(attempts, self.config.concurrency).await;
         let mut tally = Tally::default();
         let episodes = self.settle(outcomes, &mut tally)?;
@@ -255,31 +280,38 @@ impl<'a> Run<'a> {
             loss: mean(pass.loss),
             entropy: mean(pass.entropy),
             gradient_norm: mean(pass.gradient_norm),
-            probabilities,
+            probabilities: probabilities.mean(),
         });
         self.save()?;
         self.publish()?;
-        let validation: Vec<Episode> = episodes.into_iter().filter_map(|(_, episode)| episode).collect();
+        let validation: Vec<Tried> = episodes.into_iter().filter_map(|(_, tried)| tried).collect();
         if let Some(metrics) = self.state.position.history.last() {
             notify(Event::Epoch { metrics, validation: &validation });
         }
         Ok(())
     }
 
+    fn validation_weights(&self) -> Vec<f64> {
+        match self.learner.controller.config().latency_weights {
+            Some(weights) => weights.grid(VALIDATION_WEIGHTS).collect(),
+            None => vec![self.config.reward.latency_weight],
+        }
+    }
+
     /// Keeps the episodes, none for a failure, and counts both. Nothing but failures, or one that would meet every query
     /// alike, is a reason to stop.
     pub(super) fn settle(
         &self,
-        outcomes: Vec<(usize, Result<Episode>)>,
+        outcomes: Vec<(usize, Result<Tried>)>,
         tally: &mut Tally,
-    ) -> Result<Vec<(usize, Option<Episode>)>, Halt> {
+    ) -> Result<Vec<(usize, Option<Tried>)>, Halt> {
         let mut episodes = Vec::with_capacity(outcomes.len());
         let mut last_failure = None;
         for (problem, outcome) in outcomes {
             match outcome {
-                Ok(episode) => {
-                    tally.add(&episode, &self.config.reward);
-                    episodes.push((problem, Some(episode)));
+                Ok(tried) => {
+                    tally.add(&tried.episode, &self.config.reward.at(tried.latency_weight));
+                    episodes.push((problem, Some(tried)));
                 }
                 Err(failure) => {
                     let error = failure.downcast_ref::<ExecuteError>();
@@ -339,22 +371,6 @@ impl<'a> Run<'a> {
     fn into_trained(self, finished: bool, capped: Option<String>) -> Trained {
         Trained { checkpoint: self.checkpoint(), history: self.state.position.history, finished, capped }
     }
-}
-
-/// Mean probability of each operator over the queries whose plan reaches a layer, `[L][O]`.
-fn mean_probabilities(policy: &Policy, queries: &[Vec<f32>], plans: &[crate::plan::Plan]) -> Vec<Vec<f64>> {
-    let mut sums = vec![vec![0.0; policy.kinds().len()]; policy.config().layers];
-    let mut counts = vec![0.0f64; policy.config().layers];
-    for (query, plan) in queries.iter().zip(plans) {
-        for (layer, probabilities) in policy.probabilities(query, plan).iter().enumerate() {
-            counts[layer] += 1.0;
-            sums[layer].iter_mut().zip(probabilities).for_each(|(sum, &p)| *sum += f64::from(p));
-        }
-    }
-    for (row, count) in sums.iter_mut().zip(counts) {
-        row.iter_mut().for_each(|sum| *sum /= count.max(1.0));
-    }
-    sums
 }
 
 /// Names what a run's results depend on, apart from how long it lasts.

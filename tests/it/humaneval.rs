@@ -1,6 +1,6 @@
 //! Code as an answer: written, tested, repaired, voted on and graded in the sandbox.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
@@ -14,6 +14,7 @@ use lamas::sandbox::{Limits, Sandbox};
 use lamas::system::System;
 
 use super::sandbox::open;
+use super::shared::shared;
 
 /// The operators of `data/humaneval`, in its order.
 const GENERATE: u16 = 0;
@@ -223,20 +224,9 @@ fn files_of_completions_are_graded() -> Result<()> {
     Ok(())
 }
 
-/// Where the published data sets are, if they are here.
-fn shared() -> Option<PathBuf> {
-    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared");
-    let folder = std::env::var_os("LAMAS_SHARED").map_or_else(beside, PathBuf::from).join("datasets/humaneval");
-    if folder.is_dir() {
-        return Some(folder);
-    }
-    println!("skipped: no {}", folder.display());
-    None
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn published_solutions_pass_and_broken_ones_fail() -> Result<()> {
-    let (Some(folder), Some(sandbox)) = (shared(), open().await?) else { return Ok(()) };
+    let (Some(folder), Some(sandbox)) = (shared("datasets/humaneval"), open().await?) else { return Ok(()) };
     let (place, benchmark) = benchmark()?;
     for file in ["HumanEval.jsonl", "public_test.jsonl"] {
         std::fs::copy(folder.join(file), place.path().join(file))?;

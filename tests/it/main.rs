@@ -1,5 +1,7 @@
 //! Everything that is tested from outside, in one binary: a module for each behaviour.
 
+mod benchmarks;
+mod budget;
 mod checkpoint;
 mod cli;
 mod controller;
@@ -8,6 +10,7 @@ mod endpoint;
 mod endpoint_cli;
 mod executor;
 mod faults;
+mod grading;
 #[cfg(target_os = "linux")]
 mod hostile;
 #[cfg(target_os = "linux")]
@@ -19,6 +22,7 @@ mod report;
 mod sandbox;
 mod schedule;
 mod server;
+mod shared;
 mod tidy;
 mod tiny_model;
 mod training;

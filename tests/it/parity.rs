@@ -157,12 +157,8 @@ fn check_training(parity: &Parity, training: &Training, prefix: &str, baseline: 
     let vars: Vec<_> = named.iter().map(|(_, var)| var.clone()).collect();
     let mut adam = Adam::new(named.clone());
     let mut averages = MovingAverages::default();
-    let reward = Reward {
-        latency_weight: training.token_weight / 50.0,
-        cost_weight: 3.0,
-        credit: Credit::CriticalPath,
-        stop_ends_path: false,
-    };
+    let reward =
+        Reward { latency_weight: training.token_weight / 50.0, cost_weight: 3.0, credit: Credit::CriticalPath };
     // Adam's first steps turn a gradient of rounding noise into a full-sized update of either sign. Where the recorded
     // gradient is that small it replaces ours, so that noise does not spread, and the weight is not compared.
     let mut felt: BTreeMap<&str, Vec<bool>> = BTreeMap::new();
@@ -173,7 +169,7 @@ fn check_training(parity: &Parity, training: &Training, prefix: &str, baseline: 
             .zip(&step.episodes)
             .map(|(episode, recorded)| Sample {
                 query: recorded.query as usize,
-                utilities: utilities(episode, &reward, controller.kinds()),
+                utilities: utilities(episode, &reward),
             })
             .collect();
         let totals: Vec<f64> = samples.iter().flat_map(|sample| sample.utilities.totals()).collect();

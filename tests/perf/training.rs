@@ -63,7 +63,7 @@ fn steps(bencher: Bencher, episodes: usize, controller: ControllerConfig, config
         .iter()
         .zip(&episodes)
         .enumerate()
-        .map(|(index, (query, episode))| Experience { problem: index / 4, query, episode })
+        .map(|(index, (query, episode))| Experience { problem: index / 4, query, latency_weight: 1e-4, episode })
         .collect();
     bencher
         .counter(ItemsCount::new(batch.len()))

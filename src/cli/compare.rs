@@ -1,0 +1,251 @@
+//! `lamas compare`: every method on the same problems, model and recorded completions, over several seeds.
+
+use std::collections::BTreeMap;
+use std::num::NonZero;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::{Context, Result, ensure};
+use indicatif::ProgressBar;
+
+use super::config::{Common, Preset, Settings};
+use super::controllers::Trained;
+use super::interrupt;
+use super::methods::{self, Chosen, FIRST_DRAW, Split, measure};
+use super::progress::bar;
+use super::results::{About, Results, provenance};
+use super::session::Session;
+use super::train::{Job, Outcome, panels, unused};
+use super::variants::{OURS, Variant, variants};
+use crate::evaluation::portfolio::{HINDSIGHT, LengthRouter, Recorded};
+use crate::evaluation::{Evaluation, evaluate, statistics};
+use crate::plan::{Plan, small_plans};
+use crate::report::differences::differences;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Controllers to train for each method, with seeds counted up from --seed
+    #[arg(long, value_name = "K", default_value_t = 5)]
+    seeds: u64,
+    /// Folder for the checkpoints and the report; one that holds a comparison is gone on with; default: new, under `runs`
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Only these trained methods beside ours, as the table names them; repeatable; default: all
+    #[arg(long = "only", value_name = "METHOD")]
+    only: Vec<String>,
+    /// JSON instead of the tables
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// Draws of each small plan on the test problems, half to choose by and half to score.
+const HINDSIGHT_DRAWS: u64 = 4;
+
+pub fn run(args: Args) -> Result<()> {
+    let ours = args.common.resolve(Preset::Lamas)?;
+    let session = Session::open(&ours)?;
+    let survey = &ours.training.survey;
+    let plans = small_plans(&session.kinds(), ours.controller.layers, survey.operators, survey.plans);
+    let runs = plans.len() as u64 * survey.draws + u64::from(ours.training.epochs * ours.training.samples);
+    let mut all = variants(u32::try_from(runs)?, |preset| args.common.resolve(preset))?;
+    for name in &args.only {
+        let known: Vec<&str> = all.iter().map(|variant| variant.name).collect();
+        ensure!(known.contains(&name.as_str()), "expected a method ({}), found `{name}`", known.join(", "));
+    }
+    all.retain(|v| args.only.is_empty() || v.name == OURS || args.only.iter().any(|name| name == v.name));
+    let folder = args.out.clone().unwrap_or_else(|| unused(&format!("{}-compare", session.system.benchmark().name)));
+    std::fs::create_dir_all(&folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
+    let seeds: Vec<u64> = (ours.seed..ours.seed + args.seeds.max(1)).collect();
+    let train = Split::open(&session, "train")?;
+    let stop = {
+        let _runtime = session.runtime.enter();
+        interrupt::listen()
+    };
+    let Some(outcomes) = train_all(&session, &all, &seeds, &train, &folder, &stop)? else {
+        eprintln!("stopped; `lamas compare --out {}` goes on from here", folder.display());
+        return Ok(());
+    };
+
+    let test = Split::open(&session, "test")?;
+    let mut others = Vec::new();
+    methods::measure_baselines(&session, &test, &seeds, &mut others)?;
+    measure_portfolio(&session, &plans, survey.draws, [&train, &test], &seeds, &mut others)?;
+    let mut trained = Vec::new();
+    let mut histories = Vec::new();
+    for (variant, outcomes) in all.iter().zip(outcomes) {
+        let system = session.system.with_execution(session.executable(&variant.settings))?;
+        let (controllers, records): (Vec<Trained>, Vec<_>) =
+            outcomes.into_iter().map(|outcome| (outcome.trained, outcome.history)).unzip();
+        let chosen = Chosen::likeliest(variant.name, &test, &controllers);
+        let methods = if variant.name == OURS { &mut trained } else { &mut others };
+        methods::measure_trained(&session, &system, &test, &chosen, methods)?;
+        if variant.name == OURS {
+            histories = records;
+        }
+    }
+    let trained: Vec<Evaluation> = trained.into_iter().flatten().collect();
+    let per_seed = beats_static(&session, &trained, &others);
+    let results = Results::of(&session, &others, trained, args.json)?;
+    if !args.json {
+        println!("\n{}\n\n{per_seed}", differences(results.rows()));
+    }
+    let about = About {
+        title: format!("All methods on {}", session.system.benchmark().name),
+        provenance: provenance(seeds, &session.device),
+        panels: panels(&histories),
+        config: serde_json::to_value(&ours)?,
+    };
+    results.write(&session, &test, about, &folder)
+}
+
+/// Trains every method with every seed, as many at once as there are cores; none when interrupted. What an earlier call
+/// finished is not trained again.
+fn train_all(
+    session: &Session,
+    variants: &[Variant],
+    seeds: &[u64],
+    train: &Split,
+    folder: &Path,
+    stop: &Arc<AtomicBool>,
+) -> Result<Option<Vec<Vec<Outcome>>>> {
+    let validation = Split::open(session, "validation")?;
+    let jobs: Vec<(usize, u64)> =
+        (0..variants.len()).flat_map(|at| seeds.iter().map(move |&seed| (at, seed))).collect();
+    let bar = bar("train all methods", jobs.len() as u64);
+    let next = AtomicUsize::new(0);
+    let finished: Mutex<BTreeMap<usize, Result<Outcome>>> = Mutex::default();
+    let work = || {
+        while let Some(&(at, seed)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let job = next.load(Ordering::Relaxed);
+            let outcome = train_one(session, &variants[at], seed, [train, &validation], folder, stop);
+            let goes_on = outcome.as_ref().is_ok_and(|outcome| outcome.finished);
+            let position = at * seeds.len() + seeds.iter().position(|&other| other == seed).unwrap_or(job);
+            finished.lock().unwrap_or_else(PoisonError::into_inner).insert(position, outcome);
+            bar.inc(1);
+            bar.set_message(format!("{}, seed {seed}", variants[at].name));
+            if !goes_on {
+                next.store(jobs.len(), Ordering::Relaxed);
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        for _ in 0..cores {
+            scope.spawn(work);
+        }
+    });
+    bar.finish_and_clear();
+    let outcomes: Vec<Outcome> =
+        finished.into_inner().unwrap_or_else(PoisonError::into_inner).into_values().collect::<Result<_>>()?;
+    if outcomes.len() < jobs.len() || outcomes.iter().any(|outcome| !outcome.finished) {
+        return Ok(None);
+    }
+    let mut outcomes = outcomes.into_iter();
+    Ok(Some(variants.iter().map(|_| outcomes.by_ref().take(seeds.len()).collect()).collect()))
+}
+
+fn train_one(
+    session: &Session,
+    variant: &Variant,
+    seed: u64,
+    [train, validation]: [&Split; 2],
+    folder: &Path,
+    stop: &Arc<AtomicBool>,
+) -> Result<Outcome> {
+    let name: String = variant.name.chars().map(|c| if c.is_alphanumeric() { c } else { '-' }).collect();
+    let folder = folder.join(name.trim_matches('-')).join(format!("seed-{seed}"));
+    let settings = Settings { seed, ..variant.settings.clone() };
+    let system = session.system.with_execution(session.executable(&settings))?;
+    let (settings, folder) = (&settings, folder.as_path());
+    let job = Job { session, system: &system, settings, seed, folder, episodes: false, bar: ProgressBar::hidden() };
+    job.train(train, validation, true, stop).with_context(|| format!("method `{}`, seed {seed}", variant.name))
+}
+
+/// The best static plan, a router that sees only the length, and what could be reached by choosing in hindsight.
+fn measure_portfolio(
+    session: &Session,
+    plans: &[Plan],
+    draws: u64,
+    [train, test]: [&Split; 2],
+    seeds: &[u64],
+    methods: &mut Vec<Vec<Evaluation>>,
+) -> Result<()> {
+    if plans.is_empty() {
+        return Ok(());
+    }
+    let recorded = record(session, train, plans, (0..draws.max(2)).collect(), "small plans, train")?;
+    let best = plans[recorded.best()].clone();
+    measure(session, &session.system, STATIC, test, seeds, |_, _| best.clone(), methods)?;
+    let words = |split: &Split| -> Vec<usize> {
+        split.problems.iter().map(|problem| problem.question.split_whitespace().count()).collect()
+    };
+    let router = LengthRouter::fit(&words(train), &recorded);
+    let lengths = words(test);
+    let routed = |_, index: usize| plans[router.choose(lengths[index])].clone();
+    measure(session, &session.system, "length-only router", test, seeds, routed, methods)?;
+
+    let draws = (0..HINDSIGHT_DRAWS).map(|draw| FIRST_DRAW + draw).collect();
+    let seen = record(session, test, plans, draws, "small plans, test")?;
+    let passes: Vec<u64> = (0..HINDSIGHT_DRAWS).collect();
+    let everything: Vec<usize> = (0..plans.len()).collect();
+    for (name, among) in [
+        ("best of 3 plans", recorded.best_together(3)),
+        ("best of 10 plans", recorded.best_together(10)),
+        (HINDSIGHT, everything),
+    ] {
+        let choices: Vec<Vec<usize>> = (0..passes.len()).map(|draw| seen.choose(&among, draw)).collect();
+        let chosen = |draw: u64, index: usize| plans[choices[draw as usize][index]].clone();
+        measure(session, &session.system, name, test, &passes, chosen, methods)?;
+    }
+    Ok(())
+}
+
+/// Name of the plan that was best for all training problems.
+const STATIC: &str = "best static plan";
+
+fn record(session: &Session, split: &Split, plans: &[Plan], draws: Vec<u64>, label: &str) -> Result<Recorded> {
+    let bar = bar(label, (plans.len() * draws.len() * split.problems.len()) as u64);
+    let mut utilities = Vec::with_capacity(plans.len());
+    for plan in plans {
+        let mut of_plan = Vec::with_capacity(draws.len());
+        for &draw in &draws {
+            let pass = evaluate(
+                label,
+                &session.system,
+                &split.problems,
+                |_| plan.clone(),
+                draw,
+                session.concurrency,
+                |_| bar.inc(1),
+            );
+            let (pass, ended) = session.runtime.block_on(pass);
+            ended.with_context(|| label.to_owned())?;
+            ensure!(pass.failed == 0, "{} queries failed while recording the small plans", pass.failed);
+            of_plan.push(pass.episodes.iter().map(|episode| session.objective.measure(episode).utility).collect());
+        }
+        utilities.push(of_plan);
+    }
+    bar.finish_and_clear();
+    Ok(Recorded { utilities })
+}
+
+/// Says for each seed whether ours is above the best static plan, and how much of the gap to hindsight it closes.
+fn beats_static(session: &Session, ours: &[Evaluation], others: &[Vec<Evaluation>]) -> String {
+    let utility = |pass: &Evaluation| {
+        let utilities = pass.episodes.iter().map(|episode| session.objective.measure(episode).utility);
+        statistics::mean(&utilities.collect::<Vec<_>>())
+    };
+    let named = |name: &str| others.iter().find(|passes| passes.first().is_some_and(|pass| pass.name == name));
+    let (Some(best_static), Some(hindsight)) = (named(STATIC), named(HINDSIGHT)) else { return String::new() };
+    let gains: Vec<f64> = ours.iter().zip(best_static).map(|(ours, theirs)| utility(ours) - utility(theirs)).collect();
+    let all = |passes: &[Evaluation]| statistics::mean(&passes.iter().map(utility).collect::<Vec<_>>());
+    let gap = all(hindsight) - all(best_static);
+    format!(
+        "utility above the {STATIC}, seed by seed: {}; {:.0} % of the gap to the {HINDSIGHT} ({gap:.3})",
+        gains.iter().map(|gain| format!("{gain:+.4}")).collect::<Vec<_>>().join(", "),
+        100.0 * (all(ours) - all(best_static)) / gap,
+    )
+}

@@ -1,0 +1,63 @@
+//! The trained methods of `lamas compare`: the published ones, ours, and ours with each improvement taken away.
+
+use anyhow::Result;
+
+use super::config::{Preset, Settings};
+use crate::controller::{Conditioning, LogProbability, Temperature};
+use crate::plan::Schedule;
+use crate::training::{Baseline, Credit, SurveyConfig, TrainingConfig};
+
+/// Name of our method in the table.
+pub const OURS: &str = "lamas";
+
+/// A method with its settings.
+pub struct Variant {
+    pub name: &'static str,
+    pub settings: Settings,
+}
+
+/// All trained methods, ours last. `resolve` gives the settings of a preset with the benchmark's weights.
+///
+/// The published ones run as many plans on each problem as ours.
+///
+/// # Errors
+/// Those of `resolve`.
+pub fn variants(runs: u32, resolve: impl Fn(Preset) -> Result<Settings>) -> Result<Vec<Variant>> {
+    let (ours, paper, maas) = (resolve(Preset::Lamas)?, resolve(Preset::Paper)?, resolve(Preset::Maas)?);
+    let published = |name, base: &Settings, change: fn(&mut Settings)| {
+        let mut settings = base.clone();
+        settings.training.epochs = runs.div_ceil(settings.training.samples.max(1));
+        change(&mut settings);
+        Variant { name, settings }
+    };
+    let without = |name, change: fn(&mut Settings)| {
+        let mut settings = ours.clone();
+        change(&mut settings);
+        Variant { name, settings }
+    };
+    Ok(vec![
+        published("MaAS", &maas, |_| ()),
+        published("MaAS, in parallel", &maas, |s| s.training.execution = Schedule::Layered.into()),
+        published("LAMaS", &paper, |_| ()),
+        published("LAMaS, lambda_t = 0", &paper, |s| s.training.reward.latency_weight = 0.0),
+        published("LAMaS, uniform", &paper, |s| s.training.reward.credit = Credit::Uniform),
+        without("- survey", |s| {
+            let drawn = TrainingConfig { learning_rate: 0.01, epochs: 10, ..s.training.clone() };
+            s.training = TrainingConfig { survey: SurveyConfig::none(), ..drawn };
+        }),
+        without("- drawn plans", |s| s.training.epochs = 0),
+        without("- exact probability", |s| s.controller.log_probability = LogProbability::Marginal),
+        without("- masks", |s| s.controller.masked = false),
+        without("- temperature", |s| {
+            s.controller.temperature = Temperature::Fixed;
+            s.controller.initial_temperature = 1.0;
+        }),
+        without("- whole set", |s| s.controller.conditioning = Conditioning::First),
+        without("- leave one out", |s| s.training.baseline = Baseline::MovingAverage),
+        without("- own share (E5)", |s| s.training.reward.credit = Credit::CriticalPath),
+        without("- dataflow", |s| s.training.execution.schedule = Schedule::Layered),
+        without("- plan compiler", |s| s.training.execution.optimize = false),
+        without("- quorum", |s| s.training.execution.quorum = false),
+        Variant { name: OURS, settings: ours.clone() },
+    ])
+}
