@@ -22,6 +22,8 @@ pub enum ExecuteError {
     Model { operator: String, error: llm::Error },
     #[error("expected operators of the catalogue, 0 to {last}, found {found} in the plan")]
     UnknownOperator { found: usize, last: usize },
+    #[error("query `{query}`: expected recorded outputs in `{origin}`, found none")]
+    NotRecorded { query: String, origin: String },
     #[error("expected dependencies of {choices} choices, each on earlier ones, found others")]
     Dependencies { choices: usize },
 }
@@ -103,7 +105,8 @@ impl Choice<'_> {
 
     fn span(&self, query: &Query<'_>, work: &Work<'_>, started: f64, outcome: Outcome) -> Span {
         let &Work { calls, usage, tool_seconds, latency, .. } = work;
-        let cost = query.prices.get(self.id.index()).map_or(0.0, |price| price.cost(usage));
+        let priced = || query.prices.get(self.id.index()).map_or(0.0, |price| price.cost(usage));
+        let cost = work.recorded_cost.unwrap_or_else(priced);
         Span { layer: self.layer, operator: self.id, calls, usage, cost, tool_seconds, latency, started, outcome }
     }
 }

@@ -1,14 +1,15 @@
 //! One way to solve a query, for training, evaluation and answering alike.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use crate::benchmarks::{Benchmark, Problem};
 use crate::executor::{ExecuteError, Execution, execute};
-use crate::llm::{LanguageModel, Price, Prices};
-use crate::operators::{Catalogue, Query, Solution, vote};
+use crate::llm::{self, LanguageModel, Price, Prices, Scripted};
+use crate::operators::{Catalogue, Query, QueryTraces, Solution, Traces, vote};
 use crate::plan::{OperatorId, Outcome, Plan, Schedule, Trace};
 use crate::sandbox::Evaluator;
 
@@ -48,6 +49,8 @@ pub struct System {
     benchmark: Benchmark,
     model: Arc<dyn LanguageModel>,
     prices: Vec<Price>,
+    /// What the operators gave once, in place of the model.
+    traces: Option<Arc<Traces>>,
     schedule: Schedule,
     evaluator: Evaluator,
 }
@@ -70,7 +73,28 @@ impl System {
             .iter()
             .map(|operator| price(&operator.model).with_context(|| format!("price of operator `{}`", operator.name)))
             .collect::<Result<_>>()?;
-        Ok(System { catalogue, benchmark, model, prices, schedule, evaluator: Evaluator::new() })
+        Ok(System { catalogue, benchmark, model, prices, traces: None, schedule, evaluator: Evaluator::new() })
+    }
+
+    /// A system without a model, whose plans run over recorded outputs.
+    ///
+    /// # Errors
+    /// Names the line of a query that no split of the benchmark has, or a split that cannot be read.
+    pub fn from_traces(
+        catalogue: Catalogue,
+        benchmark: Benchmark,
+        traces: Traces,
+        schedule: Schedule,
+    ) -> Result<Self> {
+        let mut known = BTreeSet::new();
+        for split in benchmark.splits() {
+            known.extend(benchmark.problems(split)?.into_iter().map(|problem| problem.id));
+        }
+        traces.check_queries(|id| known.contains(id))?;
+        let refusal = || Err(llm::Error::Permanent("expected recorded outputs only, found a request to a model".into()));
+        let model = Arc::new(Scripted::new("none", move |_| refusal()));
+        let (prices, traces) = (Vec::new(), Some(Arc::new(traces)));
+        Ok(System { catalogue, benchmark, model, prices, traces, schedule, evaluator: Evaluator::new() })
     }
 
     /// The same system, with operators that take another number of samples.
@@ -83,6 +107,7 @@ impl System {
             benchmark: self.benchmark.clone(),
             model: self.model.clone(),
             prices: self.prices.clone(),
+            traces: self.traces.clone(),
             schedule: self.schedule,
             evaluator: Evaluator::new(),
         })
@@ -98,6 +123,23 @@ impl System {
         &self.benchmark
     }
 
+    /// The problems of a split; where plans run over recorded outputs, those that have some.
+    ///
+    /// # Errors
+    /// Those of [`Benchmark::problems`], and no recorded problem.
+    pub fn problems(&self, split: &str) -> Result<Vec<Problem>> {
+        let mut problems = self.benchmark.problems(split)?;
+        if let Some(traces) = &self.traces {
+            problems.retain(|problem| traces.query(&problem.id).is_some());
+            ensure!(
+                !problems.is_empty(),
+                "{}: expected recorded outputs for problems of split `{split}`, found none",
+                traces.origin()
+            );
+        }
+        Ok(problems)
+    }
+
     /// When operators start.
     pub fn schedule(&self) -> Schedule {
         self.schedule
@@ -109,8 +151,11 @@ impl System {
     /// # Errors
     /// See [`ExecuteError`]; an answer that is wrong or missing is an episode.
     pub async fn solve(&self, problem: &Problem, plan: &Plan, draw: u64) -> Result<Episode, ExecuteError> {
-        let Answer { answer, trace, .. } = self.answer(&problem.question, plan, draw).await?;
-        let score = self.benchmark.grade(problem, answer.as_deref());
+        let recorded = self.recorded(&problem.id)?;
+        let Answer { answer, trace, .. } = self.run(&problem.question, recorded, plan, draw).await?;
+        let verdict = answer.as_deref().and_then(|answer| recorded?.verdict(answer));
+        let graded = || self.benchmark.grade(problem, answer.as_deref());
+        let score = verdict.map_or_else(graded, |correct| f64::from(u8::from(correct)));
         Ok(Episode { problem: problem.id.clone(), plan: plan.clone(), trace, answer, score })
     }
 
@@ -119,10 +164,29 @@ impl System {
     /// # Errors
     /// See [`ExecuteError`].
     pub async fn answer(&self, question: &str, plan: &Plan, draw: u64) -> Result<Answer, ExecuteError> {
+        self.run(question, self.recorded(question)?, plan, draw).await
+    }
+
+    /// What is recorded of a query; nothing where a model is asked.
+    fn recorded(&self, query: &str) -> Result<Option<&QueryTraces>, ExecuteError> {
+        let Some(traces) = &self.traces else { return Ok(None) };
+        let missing =
+            || ExecuteError::NotRecorded { query: query.to_owned(), origin: traces.origin().to_owned() };
+        traces.query(query).map(Some).ok_or_else(missing)
+    }
+
+    async fn run(
+        &self,
+        question: &str,
+        recorded: Option<&QueryTraces>,
+        plan: &Plan,
+        draw: u64,
+    ) -> Result<Answer, ExecuteError> {
         let query = Query {
             question,
             catalogue: &self.catalogue,
             model: &*self.model,
+            recorded,
             evaluator: &self.evaluator,
             answer: self.benchmark.answer,
             prices: &self.prices,

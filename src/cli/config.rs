@@ -13,7 +13,7 @@ use crate::controller::ControllerConfig;
 use crate::device::DeviceChoice;
 use crate::encoder::EncoderChoice;
 use crate::folder::Folder;
-use crate::llm::local;
+use crate::llm::{Mode, local};
 use crate::training::TrainingConfig;
 
 /// Everything that a run depends on; stored in its checkpoint.
@@ -34,6 +34,15 @@ pub struct Settings {
     /// Price list; the built-in one if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prices: Option<PathBuf>,
+    /// Recorded outputs of operators, which stand for the model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub traces: Option<PathBuf>,
+    /// Where completions are recorded. No result depends on it, so that no checkpoint holds it.
+    #[serde(skip_serializing)]
+    pub cache: Option<PathBuf>,
+    /// `use`, `record`, `replay` or `off`.
+    #[serde(skip_serializing)]
+    pub cache_mode: Option<String>,
     pub controller: ControllerConfig,
     pub training: TrainingConfig,
 }
@@ -75,6 +84,9 @@ impl Preset {
             benchmark: None,
             model: None,
             prices: None,
+            traces: None,
+            cache: None,
+            cache_mode: None,
             controller,
             training,
         }
@@ -108,6 +120,18 @@ pub struct Common {
     #[arg(long, value_name = "FILE", env = "LAMAS_PRICES")]
     #[serde(skip_serializing_if = "Option::is_none")]
     prices: Option<PathBuf>,
+    /// Recorded outputs of operators (JSON lines) in place of a model
+    #[arg(long, value_name = "FILE", env = "LAMAS_TRACES")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    traces: Option<PathBuf>,
+    /// Database of recorded completions, or the folder that holds it; default: in the user's cache folder
+    #[arg(long, value_name = "DIR|FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cache: Option<PathBuf>,
+    /// use, record (ask anew), replay (ask nothing) or off; default: use, and off for the built-in model without --cache
+    #[arg(long, value_name = "MODE", env = "LAMAS_CACHE_MODE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cache_mode: Option<String>,
     /// Seed of everything random [default: 0]
     #[arg(long, value_name = "N", env = "LAMAS_SEED")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -133,6 +157,7 @@ impl Common {
         settings.training.validate()?;
         settings.device()?;
         settings.encoder()?;
+        settings.cache_mode()?;
         Ok(settings)
     }
 }
@@ -162,6 +187,12 @@ impl Settings {
     /// Where the language model is read from.
     pub fn model_folder(&self) -> Folder {
         self.model.as_ref().map_or(local::ARITHMETIC_LLAMA, |path| Folder::Disk(path.clone()))
+    }
+
+    /// What recorded completions are used for, if a setting says so.
+    pub fn cache_mode(&self) -> Result<Option<Mode>> {
+        let mode = self.cache_mode.as_deref().map(str::parse).transpose();
+        mode.map_err(|error: String| anyhow!("setting `cache_mode`: {error}"))
     }
 
     /// The device as a value.

@@ -1,6 +1,7 @@
 //! The command line: settings in, tables on standard output, everything else on standard error.
 
 mod baselines;
+mod cache;
 mod config;
 mod controllers;
 mod data;
@@ -13,9 +14,11 @@ mod operators;
 mod output;
 mod plans;
 mod progress;
+mod recording;
 mod results;
 mod run;
 mod session;
+mod traces;
 mod train;
 
 use std::process::ExitCode;
@@ -48,6 +51,10 @@ enum Command {
     Run(run::Args),
     /// Measure every operator by itself: accuracy and tokens by kind and number of steps.
     Operators(operators::Args),
+    /// Record outputs of every operator, from which controllers can be trained without a model.
+    Traces(traces::Args),
+    /// List, export, import or prune recorded model calls.
+    Cache(cache::Args),
     /// Print what a checkpoint holds.
     Inspect(inspect::Args),
     /// Turn a published PyTorch state dict (`.pth`) into a checkpoint.
@@ -86,6 +93,8 @@ fn dispatch(cli: Cli) -> Result<()> {
         Command::Baselines(args) => baselines::run(args),
         Command::Run(args) => run::run(args),
         Command::Operators(args) => operators::run(args),
+        Command::Traces(args) => traces::run(args),
+        Command::Cache(args) => cache::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::Import(args) => import::run(args),
         Command::Data(args) => data::run(args),

@@ -8,13 +8,14 @@ use candle_core::Device;
 use tokio::runtime::Runtime;
 
 use super::config::Settings;
+use super::recording::record;
 use crate::benchmarks::{self, Benchmark, Problem};
 use crate::encoder::{self, Embeddings, Encoder};
 use crate::evaluation::Objective;
 use crate::folder::Folder;
 use crate::llm::local::{self, LocalModel};
-use crate::llm::{Prices, Replay};
-use crate::operators::Catalogue;
+use crate::llm::Prices;
+use crate::operators::{Catalogue, Traces};
 use crate::plan::Kind;
 use crate::system::System;
 
@@ -56,22 +57,24 @@ impl Session {
             eprintln!("{remark}");
         }
         let encoder = settings.encoder()?.open(&device)?;
-        let prices = match &settings.prices {
-            Some(path) => {
-                let folder = path.parent().unwrap_or(Path::new("")).to_owned();
-                Prices::load(&Folder::Disk(folder), file_name(path)?)?
-            }
-            None => Prices::load(&benchmarks::PRICES, "prices.toml")?,
-        };
-        let options = local::Options { device: device.clone(), ..local::Options::default() };
-        let model = LocalModel::load(&settings.model_folder(), &options)?;
         let schedule = settings.training.reward.schedule;
         let objective = Objective {
             latency_weight: benchmark.reward.latency_weight,
             cost_weight: benchmark.reward.cost_weight,
             schedule,
         };
-        let system = System::new(catalogue, benchmark, Arc::new(Replay::new(model)), &prices, schedule)?;
+        let system = match &settings.traces {
+            Some(path) => {
+                let traces = Traces::load(path, &catalogue, benchmark.answer)?;
+                System::from_traces(catalogue, benchmark, traces, schedule)?
+            }
+            None => {
+                let options = local::Options { device: device.clone(), ..local::Options::default() };
+                let model = Arc::new(LocalModel::load(&settings.model_folder(), &options)?);
+                let prices = prices(settings.prices.as_deref())?;
+                System::new(catalogue, benchmark, record(settings, model)?, &prices, schedule)?
+            }
+        };
         Ok(Session { runtime, device, encoder, system, objective, concurrency: settings.training.concurrency })
     }
 
@@ -93,10 +96,24 @@ impl Session {
 
     /// The problems of a split with the embeddings of their questions `[N, 384]`, from the cache where it has them.
     pub fn problems(&self, split: &str) -> Result<(Vec<Problem>, Embeddings)> {
-        let problems = self.system.benchmark().problems(split)?;
+        let problems = self.system.problems(split)?;
         let questions: Vec<&str> = problems.iter().map(|problem| problem.question.as_str()).collect();
         let embeddings = encoder::encode_cached(&*self.encoder, &questions, encoder::cache_folder().as_deref())?;
         Ok((problems, embeddings))
+    }
+}
+
+/// The price list in a file, or the built-in one.
+///
+/// # Errors
+/// Names the file and the line at fault.
+pub fn prices(path: Option<&Path>) -> Result<Prices> {
+    match path {
+        Some(path) => {
+            let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+            Prices::load(&Folder::Disk(folder), file_name(path)?)
+        }
+        None => Prices::load(&benchmarks::PRICES, "prices.toml"),
     }
 }
 

@@ -5,7 +5,7 @@ pub mod local;
 mod prices;
 mod scripted;
 
-pub use cache::Replay;
+pub use cache::{Holding, Mode, Record, Replay, Store};
 pub use prices::{Price, Prices};
 pub use scripted::{Reply, Scripted};
 

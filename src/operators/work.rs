@@ -1,9 +1,11 @@
 //! One operator at work: its calls of the model and of tools, and what they take.
 
 use futures::future::try_join_all;
+use rand_chacha::ChaCha8Rng;
 use tokio::time::Instant;
 
 use super::catalogue::Material;
+use super::traces::Output;
 use super::{Operator, Query, Solution};
 use crate::llm::{self, Completion, Message, Request, Role};
 use crate::plan::{Latency, Usage};
@@ -23,13 +25,15 @@ pub struct Work<'a> {
     pub tool_seconds: f64,
     /// (E3) Calls side by side count once, calls one after another add up.
     pub latency: Latency,
+    /// Dollars, where recorded outputs name them; else the usage is priced.
+    pub recorded_cost: Option<f64>,
 }
 
 impl<'a> Work<'a> {
     /// Nothing done yet.
     pub fn new(query: &'a Query<'a>, operator: &'a Operator, occurrence: usize) -> Self {
         let (usage, latency) = Default::default();
-        Work { query, operator, occurrence, calls: 0, usage, tool_seconds: 0.0, latency }
+        Work { query, operator, occurrence, calls: 0, usage, tool_seconds: 0.0, latency, recorded_cost: None }
     }
 
     /// Asks the model once.
@@ -90,6 +94,23 @@ impl<'a> Work<'a> {
         }
         self.latency = self.latency.then(slowest);
         failure.map_or(Ok(texts), Err)
+    }
+
+    /// Counts outputs that were recorded, side by side.
+    pub(super) fn count_recorded(&mut self, outputs: &[&Output]) {
+        for output in outputs {
+            self.calls += output.calls;
+            self.usage += output.usage;
+            self.tool_seconds += output.tool_seconds;
+            let tokens = output.usage.completion_tokens as f64 + self.query.gamma * output.tool_seconds;
+            self.latency = self.latency.beside(Latency { tokens, seconds: output.seconds });
+        }
+        self.recorded_cost = Some(outputs.iter().map(|output| output.cost).sum());
+    }
+
+    /// The random stream of this choice of this run of the query.
+    pub(super) fn stream(&self) -> ChaCha8Rng {
+        random::stream(self.query.draw, &[&self.query.question, &self.operator.name, &self.occurrence])
     }
 
     /// Uses the evaluator once and charges for it.

@@ -12,6 +12,7 @@ use super::state::{Best, Position, State};
 use super::{Experience, Learner, TrainingConfig};
 use crate::checkpoint::{Checkpoint, Provenance, write_atomic};
 use crate::controller::{Controller, Policy};
+use crate::executor::ExecuteError;
 use crate::random;
 use crate::system::Episode;
 
@@ -63,8 +64,8 @@ pub struct Trained {
 /// Trains a controller.
 ///
 /// # Errors
-/// A setting out of range, a folder that cannot be written, a state of another run, a batch in which every query
-/// failed, or a loss that is no longer finite. What was saved before stays and can be resumed from.
+/// A setting out of range, a folder that cannot be written, a state of another run, a query that could not be run (see
+/// [`ExecuteError`]), a batch in which every query failed, or a loss that is no longer finite. What was saved before stays and can be resumed from.
 pub async fn train(setup: Setup<'_>, notify: &mut (dyn FnMut(Event<'_>) + Send)) -> Result<Trained> {
     let mut run = Run::start(setup)?;
     if run.state.position != Position::default() {
@@ -238,6 +239,11 @@ impl<'a> Run<'a> {
                 Ok(episode) => {
                     tally.add(&episode, &self.config.reward);
                     episodes.push((problem, episode));
+                }
+                // What would meet every query alike ends the run; the batch is tried again when it is resumed.
+                Err(failure) if failure.is::<ExecuteError>() => {
+                    self.save()?;
+                    return Err(failure);
                 }
                 Err(failure) => {
                     tally.add_failure();

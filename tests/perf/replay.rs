@@ -1,0 +1,111 @@
+//! How much faster a pass of training is over recorded completions, and whether the numbers are equal:
+//! `cargo bench --bench replay`. The model is scripted; its delays are those of an endpoint, on the real clock.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use async_trait::async_trait;
+use candle_core::{Device, Tensor};
+use lamas::benchmarks::{ARITHMETIC, Benchmark, Problem};
+use lamas::checkpoint::Provenance;
+use lamas::controller::{Controller, ControllerConfig};
+use lamas::llm::{Error, Mode, Price, Prices, Replay, Reply, Request, Scripted, Store};
+use lamas::operators::Catalogue;
+use lamas::plan::{Plan, Schedule};
+use lamas::random;
+use lamas::system::{Episode, System};
+use lamas::training::{EpochMetrics, Problems, Rollout, Setup, TrainingConfig, train};
+use rand::Rng;
+
+/// Before the first token, and for each token.
+const FIRST: Duration = Duration::from_millis(200);
+const EACH: Duration = Duration::from_millis(15);
+
+fn main() -> Result<()> {
+    // SAFETY: no other thread has been started.
+    unsafe { lamas::device::settle_thread_count() };
+    // As a test (`cargo test --benches`) only that it runs: few problems, hardly a delay.
+    let is_bench = std::env::args().any(|argument| argument == "--bench");
+    let (problems, hurry) = if is_bench { (64, 1) } else { (8, 100) };
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("completions.sqlite");
+    let (recorded, slow) = pass(&path, Mode::Use, problems, hurry)?;
+    let (replayed, quick) = pass(&path, Mode::Replay, problems, hurry)?;
+    ensure!(recorded == replayed, "the numbers differ: {recorded:?} and {replayed:?}");
+    let completions: u64 = Store::open_existing(&path)?.holdings()?.iter().map(|holding| holding.completions).sum();
+    println!(
+        "{problems} problems, {completions} completions: recorded in {:.2} s, replayed in {:.3} s, {:.0} times faster",
+        slow.as_secs_f64(),
+        quick.as_secs_f64(),
+        slow.as_secs_f64() / quick.as_secs_f64()
+    );
+    Ok(())
+}
+
+/// Right or wrong by the sample, 5 to 60 tokens long.
+fn script(request: &Request, hurry: u32) -> Result<Reply, Error> {
+    let tokens = 5 + request.sample % 56;
+    let text = format!("so the answer is {}", request.sample % 10);
+    Ok(Reply::new(text, tokens).after((FIRST + EACH * u32::try_from(tokens).unwrap_or(0)) / hurry))
+}
+
+/// Trains one pass from the same start; returns its figures and how long it took.
+fn pass(path: &Path, mode: Mode, problems: usize, hurry: u32) -> Result<(Vec<EpochMetrics>, Duration)> {
+    let model = Replay::open(Scripted::new("scripted", move |request| script(request, hurry)), path, mode)?;
+    let prices = Prices([("scripted".to_owned(), Price { prompt: 1.0, completion: 10.0 })].into());
+    let catalogue = Catalogue::load(&ARITHMETIC, "catalogue.toml")?;
+    let kinds = catalogue.kinds();
+    let system =
+        System::new(catalogue, Benchmark::load(ARITHMETIC)?, Arc::new(model), &prices, Schedule::Layered)?;
+    let data = Data::new(system, problems)?;
+    let operators = vectors(kinds.len()).concat();
+    let operators = Tensor::from_vec(operators, (kinds.len(), 384), &Device::Cpu)?;
+    let setup = Setup {
+        controller: Controller::new(ControllerConfig::default(), kinds, &operators, 1, &Device::Cpu)?,
+        config: TrainingConfig { epochs: 1, ..TrainingConfig::default() },
+        train: data.problems(),
+        validation: data.problems(),
+        provenance: Provenance::default(),
+        folder: None,
+        resume: false,
+        cancelled: &AtomicBool::new(false),
+    };
+    let (runtime, started) = (tokio::runtime::Runtime::new()?, Instant::now());
+    let trained = runtime.block_on(train(setup, &mut |_| {}))?;
+    Ok((trained.history, started.elapsed()))
+}
+
+fn vectors(count: usize) -> Vec<Vec<f32>> {
+    let mut rng = random::stream(1, &[&"vectors"]);
+    (0..count).map(|_| (0..384).map(|_| rng.random_range(-0.1..0.1)).collect()).collect()
+}
+
+struct Data {
+    system: System,
+    problems: Vec<Problem>,
+    ids: Vec<String>,
+    queries: Vec<Vec<f32>>,
+}
+
+impl Data {
+    fn new(system: System, count: usize) -> Result<Self> {
+        let problems: Vec<Problem> = system.problems("train")?.into_iter().take(count).collect();
+        let ids = problems.iter().map(|problem| problem.id.clone()).collect();
+        Ok(Data { system, queries: vectors(problems.len()), problems, ids })
+    }
+
+    fn problems(&self) -> Problems<'_> {
+        Problems { ids: &self.ids, queries: &self.queries, rollout: self }
+    }
+}
+
+#[async_trait]
+impl Rollout for Data {
+    async fn solve(&self, problem: usize, plan: Plan, draw: u64) -> Result<Episode> {
+        let problem = self.problems.get(problem).context("a problem outside the data set")?;
+        Ok(self.system.solve(problem, &plan, draw).await?)
+    }
+}
