@@ -80,18 +80,14 @@ impl System {
     ///
     /// # Errors
     /// Names the line of a query that no split of the benchmark has, or a split that cannot be read.
-    pub fn from_traces(
-        catalogue: Catalogue,
-        benchmark: Benchmark,
-        traces: Traces,
-        schedule: Schedule,
-    ) -> Result<Self> {
+    pub fn from_traces(catalogue: Catalogue, benchmark: Benchmark, traces: Traces, schedule: Schedule) -> Result<Self> {
         let mut known = BTreeSet::new();
         for split in benchmark.splits() {
             known.extend(benchmark.problems(split)?.into_iter().map(|problem| problem.id));
         }
         traces.check_queries(|id| known.contains(id))?;
-        let refusal = || Err(llm::Error::Permanent("expected recorded outputs only, found a request to a model".into()));
+        let refusal =
+            || Err(llm::Error::Permanent("expected recorded outputs only, found a request to a model".into()));
         let model = Arc::new(Scripted::new("none", move |_| refusal()));
         let (prices, traces) = (Vec::new(), Some(Arc::new(traces)));
         Ok(System { catalogue, benchmark, model, prices, traces, schedule, evaluator: Evaluator::new() })
@@ -170,8 +166,7 @@ impl System {
     /// What is recorded of a query; nothing where a model is asked.
     fn recorded(&self, query: &str) -> Result<Option<&QueryTraces>, ExecuteError> {
         let Some(traces) = &self.traces else { return Ok(None) };
-        let missing =
-            || ExecuteError::NotRecorded { query: query.to_owned(), origin: traces.origin().to_owned() };
+        let missing = || ExecuteError::NotRecorded { query: query.to_owned(), origin: traces.origin().to_owned() };
         traces.query(query).map(Some).ok_or_else(missing)
     }
 

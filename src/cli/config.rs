@@ -40,9 +40,8 @@ pub struct Settings {
     /// Where completions are recorded. No result depends on it, so that no checkpoint holds it.
     #[serde(skip_serializing)]
     pub cache: Option<PathBuf>,
-    /// `use`, `record`, `replay` or `off`.
     #[serde(skip_serializing)]
-    pub cache_mode: Option<String>,
+    pub cache_mode: Option<Mode>,
     pub controller: ControllerConfig,
     pub training: TrainingConfig,
 }
@@ -131,7 +130,7 @@ pub struct Common {
     /// use, record (ask anew), replay (ask nothing) or off; default: use, and off for the built-in model without --cache
     #[arg(long, value_name = "MODE", env = "LAMAS_CACHE_MODE")]
     #[serde(skip_serializing_if = "Option::is_none")]
-    cache_mode: Option<String>,
+    cache_mode: Option<Mode>,
     /// Seed of everything random [default: 0]
     #[arg(long, value_name = "N", env = "LAMAS_SEED")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -157,7 +156,6 @@ impl Common {
         settings.training.validate()?;
         settings.device()?;
         settings.encoder()?;
-        settings.cache_mode()?;
         Ok(settings)
     }
 }
@@ -187,12 +185,6 @@ impl Settings {
     /// Where the language model is read from.
     pub fn model_folder(&self) -> Folder {
         self.model.as_ref().map_or(local::ARITHMETIC_LLAMA, |path| Folder::Disk(path.clone()))
-    }
-
-    /// What recorded completions are used for, if a setting says so.
-    pub fn cache_mode(&self) -> Result<Option<Mode>> {
-        let mode = self.cache_mode.as_deref().map(str::parse).transpose();
-        mode.map_err(|error: String| anyhow!("setting `cache_mode`: {error}"))
     }
 
     /// The device as a value.

@@ -37,7 +37,7 @@ pub fn database(cache: Option<&Path>) -> Result<PathBuf> {
 pub fn record(settings: &Settings, model: Arc<dyn LanguageModel>) -> Result<Arc<dyn LanguageModel>> {
     let is_built_in = settings.model.is_none();
     let usual = if is_built_in && settings.cache.is_none() { Mode::Off } else { Mode::Use };
-    Ok(match settings.cache_mode()?.unwrap_or(usual) {
+    Ok(match settings.cache_mode.unwrap_or(usual) {
         Mode::Off => Arc::new(Replay::new(model)),
         mode => Arc::new(Counted(Replay::open(model, &database(settings.cache.as_deref())?, mode)?)),
     })
@@ -61,7 +61,7 @@ impl Drop for Counted {
     fn drop(&mut self) {
         if let Some(store) = self.0.store() {
             let (hits, misses) = (self.0.hits(), self.0.misses());
-            eprintln!("model calls: {hits} answered from `{}`, {misses} asked", store.path().display());
+            eprintln!("model calls: {hits} answered from `{}`, {misses} not", store.path().display());
         }
     }
 }

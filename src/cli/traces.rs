@@ -68,7 +68,8 @@ fn alone(session: &Session) -> Result<(System, Vec<Plan>)> {
     let is_wanted = |id: OperatorId, wanted: fn(&Operator) -> bool| catalogue.operator(id).is_some_and(wanted);
     let last = |plan: &Plan| plan.choices().last().map(|(_, id)| id);
     let plans: Vec<Plan> = each_operator(session)?.into_iter().map(|(_, plan)| plan).collect();
-    let generators = plans.iter().filter_map(last).filter(|&id| is_wanted(id, |operator| operator.kind == Kind::Generate));
+    let generators =
+        plans.iter().filter_map(last).filter(|&id| is_wanted(id, |operator| operator.kind == Kind::Generate));
     let system = session.system.with_samples(&generators.map(|id| (id, 1)).collect::<Vec<_>>())?;
     let plans = plans.into_iter().filter(|plan| last(plan).is_some_and(|id| is_wanted(id, is_recorded))).collect();
     Ok((system, plans))

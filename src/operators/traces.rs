@@ -137,9 +137,15 @@ impl Traces {
 
     fn check_operators(&self, catalogue: &Catalogue) -> Result<()> {
         for (id, QueryTraces { outputs, line, .. }) in &self.queries {
-            let missing = catalogue.operators().iter().find(|operator| is_recorded(operator) && !outputs.contains_key(&operator.name));
+            let missing = catalogue
+                .operators()
+                .iter()
+                .find(|operator| is_recorded(operator) && !outputs.contains_key(&operator.name));
             if let Some(Operator { name, .. }) = missing {
-                bail!("{}:{line}: query `{id}`: expected outputs of every operator, found none of `{name}`", self.origin);
+                bail!(
+                    "{}:{line}: query `{id}`: expected outputs of every operator, found none of `{name}`",
+                    self.origin
+                );
             }
         }
         Ok(())
@@ -148,7 +154,9 @@ impl Traces {
 
 impl QueryTraces {
     fn add(&mut self, recorded: Recorded, operator: Option<&Operator>, form: AnswerForm, line: usize) -> Result<()> {
-        let Recorded { sample, output, answer, correct, calls, prompt_tokens, tokens, tool_seconds, seconds, cost, .. } = recorded;
+        let Recorded {
+            sample, output, answer, correct, calls, prompt_tokens, tokens, tool_seconds, seconds, cost, ..
+        } = recorded;
         for (name, value) in [("tool_seconds", tool_seconds), ("seconds", seconds), ("cost", cost)] {
             ensure!(value.is_finite() && value >= 0.0, "expected `{name}` from 0 up, found {value}");
         }
@@ -158,7 +166,9 @@ impl QueryTraces {
             let answer = answer.or_else(|| form.extract(&text)).or_else(whole);
             Solution { text, answer, executed }
         });
-        if let (Some(correct), Some(answer)) = (correct, solution.as_ref().and_then(|solution| solution.answer.as_ref())) {
+        if let (Some(correct), Some(answer)) =
+            (correct, solution.as_ref().and_then(|solution| solution.answer.as_ref()))
+        {
             let (earlier, first) = *self.verdicts.entry(answer.clone()).or_insert((correct, line));
             ensure!(earlier == correct, "answer `{answer}` is {correct} here and {earlier} in line {first}");
         }
@@ -246,10 +256,12 @@ mod tests {
         ];
         let traces = parse(&[sound(), added.into()].concat())?;
         let query = traces.query("q").context("the query")?;
-        let answers: Vec<_> = query.outputs("Generate").iter().map(|output| output.solution.clone().and_then(|it| it.answer)).collect();
+        let answers: Vec<_> =
+            query.outputs("Generate").iter().map(|output| output.solution.clone().and_then(|it| it.answer)).collect();
         assert_eq!(answers, [Some("8"), Some("9"), Some("no number"), None, Some("10")].map(|it| it.map(String::from)));
         assert_eq!(["8", "9", "no number"].map(|answer| query.verdict(answer)), [None, Some(false), Some(true)]);
-        let contradiction = [sound(), vec![with(1, "8", r#", "correct": true"#), with(2, "8", r#", "correct": false"#)]];
+        let contradiction =
+            [sound(), vec![with(1, "8", r#", "correct": true"#), with(2, "8", r#", "correct": false"#)]];
         let error = parse(&contradiction.concat()).map_or_else(|error| format!("{error:#}"), |_| String::new());
         assert_eq!(error, "t.jsonl:8: answer `8` is false here and true in line 7");
         Ok(())

@@ -67,13 +67,13 @@ impl Place {
     }
 }
 
-/// What a command wrote to standard output, and how many calls it asked.
+/// What a command wrote to standard output, and how many calls it had to make.
 fn finished(output: Output) -> Result<(String, u64)> {
     let errors = String::from_utf8(output.stderr)?;
     ensure!(output.status.success(), "{errors}");
     let line = errors.lines().find_map(|line| line.strip_prefix("model calls: ")).context("no line of counts")?;
-    let asked = line.rsplit_once(", ").and_then(|(_, asked)| asked.strip_suffix(" asked")).context("no count")?;
-    Ok((String::from_utf8(output.stdout)?, asked.parse()?))
+    let made = line.rsplit_once(", ").and_then(|(_, made)| made.strip_suffix(" not")).context("no count")?;
+    Ok((String::from_utf8(output.stdout)?, made.parse()?))
 }
 
 const TRAIN: &str = "train --epochs 2 --no-evaluation --out";

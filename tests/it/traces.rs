@@ -81,7 +81,9 @@ async fn samples_are_drawn_by_the_run() -> Result<()> {
     assert_eq!(answers.into_iter().collect::<Vec<_>>(), [30, 40, 50]);
     assert_eq!(system.problems("train")?.len(), 1);
     let none = system.problems("test").map_err(|error| error.to_string());
-    assert!(none.is_err_and(|error| error.starts_with("t.jsonl: expected recorded outputs for problems of split `test`")));
+    assert!(
+        none.is_err_and(|error| error.starts_with("t.jsonl: expected recorded outputs for problems of split `test`"))
+    );
     let other = Problem { id: "other".into(), ..problem };
     let missing = system.solve(&other, &plan, 0).await;
     assert!(matches!(missing, Err(ExecuteError::NotRecorded { query, .. }) if query == "other"));
@@ -113,7 +115,7 @@ fn a_controller_learns_from_traces_alone() -> Result<()> {
         };
         rows.iter().map(|cells| row(cells).with_context(|| format!("no utility in {cells}"))).collect()
     };
-    let recorded = lamas("traces --limit 40 --samples 3 --out traces.jsonl")?;
+    let recorded = lamas("traces --limit 30 --samples 2 --out traces.jsonl")?;
     ensure!(recorded.status.success(), "{}", String::from_utf8(recorded.stderr)?);
     let rows = utilities("train --epochs 6 --out run")?;
     let [.., (_, random), (name, trained)] = rows.as_slice() else { anyhow::bail!("rows: {rows:?}") };

@@ -1,5 +1,5 @@
-//! How much faster a pass of training is over recorded completions, and whether the numbers are equal:
-//! `cargo bench --bench replay`. The model is scripted; its delays are those of an endpoint, on the real clock.
+//! What recording costs, how much faster a pass of training is over recorded completions, and whether the numbers are
+//! equal: `cargo bench --bench replay`. The model is scripted; its delays are those of an endpoint, on the real clock.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -9,10 +9,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use async_trait::async_trait;
 use candle_core::{Device, Tensor};
+use futures::{StreamExt, TryStreamExt, stream};
 use lamas::benchmarks::{ARITHMETIC, Benchmark, Problem};
 use lamas::checkpoint::Provenance;
 use lamas::controller::{Controller, ControllerConfig};
-use lamas::llm::{Error, Mode, Price, Prices, Replay, Reply, Request, Scripted, Store};
+use lamas::llm::{
+    Error, LanguageModel, Message, Mode, Price, Prices, Replay, Reply, Request, Role, Sampling, Scripted, Store,
+};
 use lamas::operators::Catalogue;
 use lamas::plan::{Plan, Schedule};
 use lamas::random;
@@ -31,6 +34,7 @@ fn main() -> Result<()> {
     let is_bench = std::env::args().any(|argument| argument == "--bench");
     let (problems, hurry) = if is_bench { (64, 1) } else { (8, 100) };
     let folder = tempfile::tempdir()?;
+    commits(&folder.path().join("commits.sqlite"), if is_bench { 2000 } else { 20 })?;
     let path = folder.path().join("completions.sqlite");
     let (recorded, slow) = pass(&path, Mode::Use, problems, hurry)?;
     let (replayed, quick) = pass(&path, Mode::Replay, problems, hurry)?;
@@ -43,6 +47,31 @@ fn main() -> Result<()> {
         slow.as_secs_f64() / quick.as_secs_f64()
     );
     Ok(())
+}
+
+/// How long a model that answers at once takes with a store behind it, one call after another and 64 at once.
+fn commits(path: &Path, calls: u64) -> Result<()> {
+    let runtime = tokio::runtime::Runtime::new()?;
+    let mut first = 0;
+    for (name, mode, width) in
+        [("recorded one by one", Mode::Use, 1), ("recorded 64 at once", Mode::Use, 64), ("replayed", Mode::Replay, 64)]
+    {
+        // What is replayed is what was recorded just before.
+        first += if mode == Mode::Use { calls } else { 0 };
+        let model = Replay::open(Scripted::new("scripted", |_| Ok(Reply::new("8", 1))), path, mode)?;
+        let ask = async |sample| model.complete(&request(sample)).await;
+        let started = Instant::now();
+        let answers = stream::iter(first..first + calls).map(ask).buffer_unordered(width);
+        runtime.block_on(answers.try_collect::<Vec<_>>())?;
+        println!("{name}: {:.3} ms a call", started.elapsed().as_secs_f64() * 1e3 / calls as f64);
+    }
+    Ok(())
+}
+
+fn request(sample: u64) -> Request {
+    let content = "how many apples does sam have now ? ".repeat(8);
+    let sampling = Sampling { temperature: 0.8, top_p: 1.0, max_tokens: 64, stop: Vec::new() };
+    Request { model: String::new(), messages: vec![Message { role: Role::User, content }], sampling, sample }
 }
 
 /// Right or wrong by the sample, 5 to 60 tokens long.
@@ -58,8 +87,7 @@ fn pass(path: &Path, mode: Mode, problems: usize, hurry: u32) -> Result<(Vec<Epo
     let prices = Prices([("scripted".to_owned(), Price { prompt: 1.0, completion: 10.0 })].into());
     let catalogue = Catalogue::load(&ARITHMETIC, "catalogue.toml")?;
     let kinds = catalogue.kinds();
-    let system =
-        System::new(catalogue, Benchmark::load(ARITHMETIC)?, Arc::new(model), &prices, Schedule::Layered)?;
+    let system = System::new(catalogue, Benchmark::load(ARITHMETIC)?, Arc::new(model), &prices, Schedule::Layered)?;
     let data = Data::new(system, problems)?;
     let operators = vectors(kinds.len()).concat();
     let operators = Tensor::from_vec(operators, (kinds.len(), 384), &Device::Cpu)?;

@@ -95,7 +95,7 @@ impl<M: LanguageModel> Replay<M> {
         self.requests.load(Ordering::Relaxed).saturating_sub(self.misses())
     }
 
-    /// Requests that had to be asked: of the model, or in vain where only recordings are replayed.
+    /// Requests that the model was asked, or that were looked for in vain where only recordings are replayed.
     pub fn misses(&self) -> u64 {
         self.misses.load(Ordering::Relaxed)
     }

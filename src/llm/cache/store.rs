@@ -180,8 +180,7 @@ impl Store {
     /// The database cannot be written.
     pub fn prune(&self, model: Option<&str>, age: Duration) -> Result<u64> {
         let last = now().saturating_sub_unsigned(age.as_secs());
-        let sql =
-            format!("DELETE FROM completions WHERE recorded <= ?2 AND (?1 IS NULL OR {NAME} = ?1 OR model = ?1)");
+        let sql = format!("DELETE FROM completions WHERE recorded <= ?2 AND (?1 IS NULL OR {NAME} = ?1 OR model = ?1)");
         let connection = self.connection();
         let pruned = connection.execute(&sql, params![model, last]).map_err(|error| explain(error, &self.path))?;
         // Gives the room back to the disk; while another process is at work it stays in the file and is used again.

@@ -197,7 +197,11 @@ proptest! {
         let stores = [Store::open(&path).unwrap(), Store::open(&folder.path().join("second.sqlite")).unwrap()];
         prop_assert_eq!(stores[0].import(records.iter().cloned().map(Ok)).unwrap(), records.len() as u64);
         let mut lines = Vec::new();
-        stores[0].each(None, |record| Ok(lines.push(serde_json::to_string(&record)?))).unwrap();
+        let write = |record: Record| {
+            lines.push(serde_json::to_string(&record)?);
+            Ok(())
+        };
+        stores[0].each(None, write).unwrap();
         let parsed = |line: &String| Ok(serde_json::from_str(line)?);
         prop_assert_eq!(stores[1].import(lines.iter().map(parsed)).unwrap(), records.len() as u64);
         // Nothing is new the second time, and nothing stays of an import that fails.
