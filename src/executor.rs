@@ -1,10 +1,28 @@
 //! Runs a plan: starts what is ready, folds the results in plan order, records a span for every choice.
 
 use futures::stream::{FuturesUnordered, StreamExt};
+use serde::{Deserialize, Serialize};
 
 use crate::llm;
 use crate::operators::{Board, Effect, Operator, Query, Solution, Work, run};
-use crate::plan::{Dependencies, Kind, OperatorId, Outcome, Plan, Span, Trace};
+use crate::plan::{Dependencies, OperatorId, Outcome, Plan, Schedule, Span, Trace, Treatment, as_drawn, optimize};
+
+/// How plans are run; a property of the system, which a controller is trained for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ExecutionConfig {
+    /// When operators start; decides what the critical path is.
+    pub schedule: Schedule,
+    /// Whether the plan compiler leaves out what the answer does not need ([`optimize`]).
+    pub optimize: bool,
+}
+
+impl From<Schedule> for ExecutionConfig {
+    /// Plans run as they were drawn.
+    fn from(schedule: Schedule) -> Self {
+        ExecutionConfig { schedule, optimize: false }
+    }
+}
 
 /// What came of a plan.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,26 +42,22 @@ pub enum ExecuteError {
     UnknownOperator { found: usize, last: usize },
     #[error("query `{query}`: expected recorded outputs in `{origin}`, found none")]
     NotRecorded { query: String, origin: String },
-    #[error("expected dependencies of {choices} choices, each on earlier ones, found others")]
-    Dependencies { choices: usize },
 }
 
-/// Runs `plan`: an operator starts when all that it waits for have ended, and reads what those and the ones before
-/// them left.
+/// Runs `plan`: an operator starts when all that it waits for have ended, and reads what the layers before its own
+/// left.
 ///
 /// A failing operator is recorded and the rest goes on without it. What follows the layer of a stop operator is not
 /// run. Everything happens inside the returned future: dropping it cancels all calls.
 ///
 /// # Errors
 /// When the model refuses a request for good, or the plan does not fit the catalogue.
-pub async fn execute(query: &Query<'_>, plan: &Plan, dependencies: &Dependencies) -> Result<Execution, ExecuteError> {
-    let choices = choices(query, plan)?;
+pub async fn execute(query: &Query<'_>, plan: &Plan, config: &ExecutionConfig) -> Result<Execution, ExecuteError> {
+    let signatures = query.catalogue.signatures();
+    let treatments = if config.optimize { optimize(plan, &signatures) } else { as_drawn(plan, &signatures) };
+    let choices = choices(query, plan, &treatments)?;
+    let dependencies = dependencies(config.schedule.dependencies(plan, &signatures), &treatments);
     let waits_for = &dependencies.0;
-    let is_ordered = |(at, earlier): (usize, &Vec<usize>)| earlier.iter().all(|&before| before < at);
-    if waits_for.len() != choices.len() || !waits_for.iter().enumerate().all(is_ordered) {
-        return Err(ExecuteError::Dependencies { choices: choices.len() });
-    }
-    let seen = ancestors(waits_for);
     let mut done: Vec<Option<Done>> = choices.iter().map(|_| None).collect();
     let mut is_started = vec![false; choices.len()];
     let mut running = FuturesUnordered::new();
@@ -54,18 +68,30 @@ pub async fn execute(query: &Query<'_>, plan: &Plan, dependencies: &Dependencies
             }
             let Some(started) = start(&waits_for[at], &done) else { continue };
             is_started[at] = true;
-            if choice.is_stopped {
-                done[at] = Some(choice.cancelled(query, started));
-                continue;
+            match choice.treatment {
+                Treatment::Run => {
+                    let reads = signatures.get(choice.id.index()).is_none_or(|operator| operator.reads_solutions);
+                    let solutions = if reads { fold(&done, &choices, choice.layer) } else { Vec::new() };
+                    let board = Board { solutions };
+                    running.push(async move { (at, choice.run(query, &board, started).await) });
+                }
+                Treatment::Skip => done[at] = Some(choice.idle(query, started, Outcome::Skipped, Effect::Keep)),
+                Treatment::Repeat(first) => {
+                    let repeated = done[first].as_ref().map(|first| (&first.span.outcome, first.effect.clone()));
+                    done[at] = Some(match repeated {
+                        Some((Outcome::Done, effect)) => choice.idle(query, started, Outcome::Repeated(first), effect),
+                        Some((outcome, effect)) => choice.idle(query, started, outcome.clone(), effect),
+                        None => choice.idle(query, started, Outcome::Skipped, Effect::Keep),
+                    });
+                }
             }
-            let board = Board { solutions: fold(&done, &seen, |before| seen[at][before]) };
-            running.push(async move { (at, choice.run(query, &board, started).await) });
         }
         let Some((at, result)) = running.next().await else { break };
         done[at] = Some(result?);
     }
-    let solutions = fold(&done, &seen, |_| true);
-    Ok(Execution { trace: Trace { spans: done.into_iter().flatten().map(|done| done.span).collect() }, solutions })
+    let solutions = fold(&done, &choices, usize::MAX);
+    let spans = done.into_iter().flatten().map(|done| done.span).collect();
+    Ok(Execution { trace: Trace { spans, dependencies }, solutions })
 }
 
 /// An operator that has ended.
@@ -81,8 +107,7 @@ struct Choice<'a> {
     operator: &'a Operator,
     /// How often the plan holds the operator before this choice.
     occurrence: usize,
-    /// Whether an earlier layer ended the plan.
-    is_stopped: bool,
+    treatment: Treatment,
 }
 
 impl Choice<'_> {
@@ -98,9 +123,10 @@ impl Choice<'_> {
         Ok(Done { span: self.span(query, &work, started, outcome), effect })
     }
 
-    fn cancelled(&self, query: &Query<'_>, started: f64) -> Done {
+    /// What becomes of a choice that asks nobody.
+    fn idle(&self, query: &Query<'_>, started: f64, outcome: Outcome, effect: Effect) -> Done {
         let work = Work::new(query, self.operator, self.occurrence);
-        Done { span: self.span(query, &work, started, Outcome::Cancelled), effect: Effect::Keep }
+        Done { span: self.span(query, &work, started, outcome), effect }
     }
 
     fn span(&self, query: &Query<'_>, work: &Work<'_>, started: f64, outcome: Outcome) -> Span {
@@ -111,22 +137,30 @@ impl Choice<'_> {
     }
 }
 
-fn choices<'a>(query: &Query<'a>, plan: &Plan) -> Result<Vec<Choice<'a>>, ExecuteError> {
+fn choices<'a>(query: &Query<'a>, plan: &Plan, treatments: &[Treatment]) -> Result<Vec<Choice<'a>>, ExecuteError> {
     let operators = query.catalogue.operators();
     let mut counts = vec![0; operators.len()];
-    let mut stopped = usize::MAX;
     let mut choices = Vec::with_capacity(plan.len());
-    for (layer, id) in plan.choices() {
+    for ((layer, id), &treatment) in plan.choices().zip(treatments) {
         let (Some(operator), Some(count)) = (operators.get(id.index()), counts.get_mut(id.index())) else {
             return Err(ExecuteError::UnknownOperator { found: id.index(), last: operators.len().saturating_sub(1) });
         };
-        if operator.kind == Kind::Stop {
-            stopped = stopped.min(layer);
-        }
-        choices.push(Choice { layer, id, operator, occurrence: *count, is_stopped: layer > stopped });
+        choices.push(Choice { layer, id, operator, occurrence: *count, treatment });
         *count += 1;
     }
     Ok(choices)
+}
+
+/// Those of the schedule; a repeated call waits also for the one that it repeats.
+fn dependencies(mut scheduled: Dependencies, treatments: &[Treatment]) -> Dependencies {
+    for (waits_for, treatment) in scheduled.0.iter_mut().zip(treatments) {
+        if let Treatment::Repeat(first) = treatment
+            && !waits_for.contains(first)
+        {
+            waits_for.push(*first);
+        }
+    }
+    scheduled
 }
 
 /// Seconds from the start of the query to the end of the last of `earlier`, once all have ended.
@@ -139,32 +173,20 @@ fn start(earlier: &[usize], done: &[Option<Done>]) -> Option<f64> {
     })
 }
 
-/// For each choice, whether it comes after each other one, through any number of steps.
-fn ancestors(waits_for: &[Vec<usize>]) -> Vec<Vec<bool>> {
-    let mut seen: Vec<Vec<bool>> = Vec::with_capacity(waits_for.len());
-    for earlier in waits_for {
-        let mut before = vec![false; waits_for.len()];
-        for &choice in earlier {
-            before[choice] = true;
-            before.iter_mut().zip(&seen[choice]).for_each(|(mine, theirs)| *mine |= theirs);
-        }
-        seen.push(before);
-    }
-    seen
-}
-
-/// The solutions that the `included` choices leave, in plan order.
+/// The solutions that the layers before `layer` leave, in plan order.
 ///
 /// A replacement takes away only what its operator read: solutions found beside it stand, whatever the order within the
 /// layer.
-fn fold(done: &[Option<Done>], seen: &[Vec<bool>], included: impl Fn(usize) -> bool) -> Vec<Solution> {
+fn fold(done: &[Option<Done>], choices: &[Choice<'_>], layer: usize) -> Vec<Solution> {
     let mut standing: Vec<(usize, &Solution)> = Vec::new();
-    for (at, done) in done.iter().enumerate().filter(|&(at, _)| included(at)) {
+    for (done, choice) in done.iter().zip(choices).filter(|(_, choice)| choice.layer < layer) {
         match done.as_ref().map(|done| &done.effect) {
-            Some(Effect::Append(solutions)) => standing.extend(solutions.iter().map(|solution| (at, solution))),
+            Some(Effect::Append(solutions)) => {
+                standing.extend(solutions.iter().map(|solution| (choice.layer, solution)));
+            }
             Some(Effect::Replace(solution)) => {
-                standing.retain(|&(from, _)| !seen[at][from]);
-                standing.push((at, solution));
+                standing.retain(|&(from, _)| from >= choice.layer);
+                standing.push((choice.layer, solution));
             }
             Some(Effect::Keep) | None => {}
         }

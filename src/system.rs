@@ -7,10 +7,10 @@ use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use crate::benchmarks::{Benchmark, Problem};
-use crate::executor::{ExecuteError, Execution, execute};
+use crate::executor::{ExecuteError, Execution, ExecutionConfig, execute};
 use crate::llm::{self, LanguageModel, Price, Prices, Scripted};
 use crate::operators::{Catalogue, Query, QueryTraces, Solution, Traces, vote};
-use crate::plan::{OperatorId, Outcome, Plan, Schedule, Trace};
+use crate::plan::{OperatorId, Outcome, Plan, Trace};
 use crate::sandbox::Evaluator;
 
 /// One query, solved by one plan. Serialises: no tensor, no handle.
@@ -51,7 +51,7 @@ pub struct System {
     prices: Vec<Price>,
     /// What the operators gave once, in place of the model.
     traces: Option<Arc<Traces>>,
-    schedule: Schedule,
+    execution: ExecutionConfig,
     evaluator: Evaluator,
 }
 
@@ -65,7 +65,7 @@ impl System {
         benchmark: Benchmark,
         model: Arc<dyn LanguageModel>,
         prices: &Prices,
-        schedule: Schedule,
+        execution: impl Into<ExecutionConfig>,
     ) -> Result<Self> {
         let price = |name: &str| prices.of(if name.is_empty() { model.id() } else { name });
         let prices = catalogue
@@ -73,14 +73,20 @@ impl System {
             .iter()
             .map(|operator| price(&operator.model).with_context(|| format!("price of operator `{}`", operator.name)))
             .collect::<Result<_>>()?;
-        Ok(System { catalogue, benchmark, model, prices, traces: None, schedule, evaluator: Evaluator::new() })
+        let (traces, execution) = (None, execution.into());
+        Ok(System { catalogue, benchmark, model, prices, traces, execution, evaluator: Evaluator::new() })
     }
 
     /// A system without a model, whose plans run over recorded outputs.
     ///
     /// # Errors
     /// Names the line of a query that no split of the benchmark has, or a split that cannot be read.
-    pub fn from_traces(catalogue: Catalogue, benchmark: Benchmark, traces: Traces, schedule: Schedule) -> Result<Self> {
+    pub fn from_traces(
+        catalogue: Catalogue,
+        benchmark: Benchmark,
+        traces: Traces,
+        execution: impl Into<ExecutionConfig>,
+    ) -> Result<Self> {
         let mut known = BTreeSet::new();
         for split in benchmark.splits() {
             known.extend(benchmark.problems(split)?.into_iter().map(|problem| problem.id));
@@ -89,8 +95,8 @@ impl System {
         let refusal =
             || Err(llm::Error::Permanent("expected recorded outputs only, found a request to a model".into()));
         let model = Arc::new(Scripted::new("none", move |_| refusal()));
-        let (prices, traces) = (Vec::new(), Some(Arc::new(traces)));
-        Ok(System { catalogue, benchmark, model, prices, traces, schedule, evaluator: Evaluator::new() })
+        let (prices, traces, execution) = (Vec::new(), Some(Arc::new(traces)), execution.into());
+        Ok(System { catalogue, benchmark, model, prices, traces, execution, evaluator: Evaluator::new() })
     }
 
     /// The same system, with operators that take another number of samples.
@@ -104,7 +110,7 @@ impl System {
             model: self.model.clone(),
             prices: self.prices.clone(),
             traces: self.traces.clone(),
-            schedule: self.schedule,
+            execution: self.execution,
             evaluator: Evaluator::new(),
         })
     }
@@ -136,9 +142,9 @@ impl System {
         Ok(problems)
     }
 
-    /// When operators start.
-    pub fn schedule(&self) -> Schedule {
-        self.schedule
+    /// How plans are run.
+    pub fn execution(&self) -> &ExecutionConfig {
+        &self.execution
     }
 
     /// Solves a problem with a plan. `draw` tells independent runs of the same plan apart; the same draw gives the same
@@ -188,8 +194,7 @@ impl System {
             gamma: self.benchmark.reward.gamma,
             draw,
         };
-        let dependencies = self.schedule.dependencies(plan);
-        let Execution { trace, solutions } = execute(&query, plan, &dependencies).await?;
+        let Execution { trace, solutions } = execute(&query, plan, &self.execution).await?;
         let answer = vote(&solutions).and_then(|solution| solution.answer.clone());
         Ok(Answer { answer, trace, solutions })
     }

@@ -12,6 +12,7 @@ use crate::benchmarks::{self, Benchmark};
 use crate::controller::ControllerConfig;
 use crate::device::DeviceChoice;
 use crate::encoder::EncoderChoice;
+use crate::executor::ExecutionConfig;
 use crate::folder::Folder;
 use crate::llm::{Mode, local};
 use crate::training::TrainingConfig;
@@ -135,6 +136,14 @@ pub struct Common {
     #[arg(long, value_name = "N", env = "LAMAS_SEED")]
     #[serde(skip_serializing_if = "Option::is_none")]
     seed: Option<u64>,
+    /// When operators start: after the layer before, when what they read exists, or one after another
+    #[arg(long, value_name = "SCHEDULE", env = "LAMAS_SCHEDULE", value_parser = ["layered", "dataflow", "sequential"])]
+    #[serde(skip)]
+    schedule: Option<String>,
+    /// Whether the plan compiler leaves out what the answer does not need
+    #[arg(long, value_name = "BOOL", env = "LAMAS_OPTIMIZE")]
+    #[serde(skip)]
+    optimize: Option<bool>,
 }
 
 impl Common {
@@ -143,7 +152,26 @@ impl Common {
     /// # Errors
     /// Names the file and the setting at fault.
     pub fn resolve(&self, preset: Preset) -> Result<Settings> {
+        self.complete(preset, preset.settings())
+    }
+
+    /// As [`Common::resolve`], for a controller that was trained with `configuration`: unless told otherwise, plans run
+    /// as they did then.
+    ///
+    /// # Errors
+    /// Those of [`Common::resolve`].
+    pub fn resolve_for(&self, configuration: &serde_json::Value) -> Result<Settings> {
+        let preset = Preset::default();
         let mut settings = preset.settings();
+        // Checkpoints that were imported know nothing of it.
+        if let Some(execution) = configuration.pointer("/training/execution") {
+            settings.training.execution = ExecutionConfig::deserialize(execution)
+                .context("configuration of the checkpoint, `training.execution`")?;
+        }
+        self.complete(preset, settings)
+    }
+
+    fn complete(&self, preset: Preset, mut settings: Settings) -> Result<Settings> {
         // The reward's weights belong to the benchmark, which the file or a flag may name.
         let benchmark = Benchmark::load(self.merge(&settings)?.benchmark_folder())?;
         let reward = &mut settings.training.reward;
@@ -169,7 +197,14 @@ impl Common {
             std::fs::metadata(path).with_context(|| format!("cannot read `{}`", path.display()))?;
             figment = figment.merge(Toml::file_exact(path));
         }
-        figment.merge(Serialized::defaults(self)).extract().map_err(|error| {
+        figment = figment.merge(Serialized::defaults(self));
+        if let Some(schedule) = &self.schedule {
+            figment = figment.merge(Serialized::default("training.execution.schedule", schedule));
+        }
+        if let Some(optimize) = self.optimize {
+            figment = figment.merge(Serialized::default("training.execution.optimize", optimize));
+        }
+        figment.extract().map_err(|error| {
             let causes: Vec<String> = error.into_iter().map(|cause| cause.to_string()).collect();
             anyhow!("settings: {}", causes.join("; "))
         })

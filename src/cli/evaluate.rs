@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 
-use super::config::{Common, Preset};
+use super::config::Common;
 use super::controllers;
 use super::methods::{self, Split};
 use super::results::{About, Results, provenance};
@@ -32,7 +32,6 @@ pub struct Args {
 }
 
 pub fn run(args: Args) -> Result<()> {
-    let settings = args.common.resolve(Preset::default())?;
     let paths = if args.checkpoint.is_dir() {
         controllers::checkpoints(&args.checkpoint)
     } else {
@@ -41,6 +40,7 @@ pub fn run(args: Args) -> Result<()> {
     ensure!(!paths.is_empty(), "expected checkpoints under `{}`, found none", args.checkpoint.display());
     let checkpoints = paths.iter().map(|path| Checkpoint::load(path)).collect::<Result<Vec<_>>>()?;
     let first = checkpoints.first().context("no checkpoint")?;
+    let settings = args.common.resolve_for(&first.provenance.configuration)?;
     let session = Session::open_for(&settings, &first.provenance.catalogue, &args.checkpoint)?;
     let trained = checkpoints
         .iter()

@@ -46,12 +46,18 @@ impl Results {
         let episodes: Vec<_> = self.trained.iter().flat_map(|pass| pass.episodes.clone()).collect();
         let depth = episodes.iter().map(|episode| episode.plan.layers.len()).max().unwrap_or(1);
         jsonl::write(&folder.join("test-episodes.jsonl"), &episodes)?;
-        let results = json!({ "provenance": about.provenance, "objective": session.objective, "rows": self.rows });
+        let results = json!({
+            "provenance": about.provenance,
+            "objective": session.objective,
+            "execution": session.system.execution(),
+            "rows": self.rows,
+        });
         write_atomic(&folder.join("results.json"), serde_json::to_string_pretty(&results)?.as_bytes())?;
         let report = Report {
             title: about.title,
             provenance: about.provenance,
             objective: session.objective,
+            schedule: session.system.execution().schedule,
             rows: self.rows.clone(),
             panels: about.panels,
             probabilities: Probabilities::chosen(&operators, depth, &episodes),

@@ -35,24 +35,25 @@ pub struct Args {
 
 pub fn run(args: Args) -> Result<()> {
     ensure!(!args.question.trim().is_empty(), "expected a question, found an empty one");
-    let settings = args.common.resolve(Preset::default())?;
-    let (session, plan) = match &args.plan {
+    let (settings, session, plan) = match &args.plan {
         Some(text) => {
+            let settings = args.common.resolve(Preset::default())?;
             let session = Session::open(&settings)?;
             let plan = plans::parse(text, session.system.catalogue())?;
-            (session, plan)
+            (settings, session, plan)
         }
         None => {
             let (checkpoint, origin) = match &args.checkpoint {
                 Some(path) => (Checkpoint::load(path)?, path.clone()),
                 None => controllers::newest()?,
             };
+            let settings = args.common.resolve_for(&checkpoint.provenance.configuration)?;
             let session = Session::open_for(&settings, &checkpoint.provenance.catalogue, &origin)?;
             let Trained { policy, .. } = controllers::restore(&session, &checkpoint, &origin)?;
             let query = session.encoder.encode(&[&args.question])?;
             let plan = policy.greedy(query.row(0).context("the encoder gave no embedding")?);
             eprintln!("controller: {}", origin.display());
-            (session, plan)
+            (settings, session, plan)
         }
     };
     let answered = session.runtime.block_on(session.system.answer(&args.question, &plan, settings.seed))?;
@@ -81,7 +82,7 @@ pub fn run(args: Args) -> Result<()> {
         return Ok(());
     }
     println!("{}\n", drawing::plan(&episode.plan, &names));
-    let timeline = Timeline::new(&episode, &names, &session.objective, Unit::Tokens);
+    let timeline = Timeline::new(&episode, &names, Unit::Tokens);
     println!("{}\n", drawing::timeline(&timeline, TIMELINE_WIDTH));
     println!(
         "critical path {:.0} tokens, {:.3} s, {} completion tokens in all, {:.6} $",

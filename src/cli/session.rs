@@ -57,22 +57,19 @@ impl Session {
             eprintln!("{remark}");
         }
         let encoder = settings.encoder()?.open(&device)?;
-        let schedule = settings.training.reward.schedule;
-        let objective = Objective {
-            latency_weight: benchmark.reward.latency_weight,
-            cost_weight: benchmark.reward.cost_weight,
-            schedule,
-        };
+        let objective =
+            Objective { latency_weight: benchmark.reward.latency_weight, cost_weight: benchmark.reward.cost_weight };
+        let execution = settings.training.execution;
         let system = match &settings.traces {
             Some(path) => {
                 let traces = Traces::load(path, &catalogue, benchmark.answer)?;
-                System::from_traces(catalogue, benchmark, traces, schedule)?
+                System::from_traces(catalogue, benchmark, traces, execution)?
             }
             None => {
                 let options = local::Options { device: device.clone(), ..local::Options::default() };
                 let model = Arc::new(LocalModel::load(&settings.model_folder(), &options)?);
                 let prices = prices(settings.prices.as_deref())?;
-                System::new(catalogue, benchmark, record(settings, model)?, &prices, schedule)?
+                System::new(catalogue, benchmark, record(settings, model)?, &prices, execution)?
             }
         };
         Ok(Session { runtime, device, encoder, system, objective, concurrency: settings.training.concurrency })

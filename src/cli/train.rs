@@ -254,6 +254,10 @@ impl Watcher {
 
     fn see(&mut self, event: &Event<'_>) {
         match event {
+            Event::Surveyed { runs, of } => {
+                self.bar.set_message(format!("survey {runs}/{of}"));
+                self.bar.tick();
+            }
             Event::Resumed { epoch, batch } => {
                 eprintln!("resumed after {epoch} passes and {batch} batches");
             }

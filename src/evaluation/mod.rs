@@ -12,9 +12,7 @@ pub use summary::{Comparison, Row, Spread, Summary, compare};
 
 use serde::{Deserialize, Serialize};
 
-use crate::plan::Schedule;
 use crate::system::Episode;
-use crate::training::episode_path;
 
 /// One method on one pass over a split.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -33,8 +31,6 @@ pub struct Objective {
     pub latency_weight: f64,
     /// Score per dollar (lambda_c).
     pub cost_weight: f64,
-    /// The dependencies along which the critical path is taken.
-    pub schedule: Schedule,
 }
 
 /// The figures of one episode.
@@ -56,7 +52,7 @@ pub struct Measures {
 impl Objective {
     /// All figures of an episode.
     pub fn measure(&self, episode: &Episode) -> Measures {
-        let path = episode_path(episode, self.schedule).length;
+        let path = episode.trace.critical_path().length;
         let cost = episode.trace.cost();
         let ends = episode.trace.spans.iter().map(|span| span.started + span.latency.seconds);
         Measures {

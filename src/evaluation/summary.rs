@@ -151,7 +151,7 @@ mod tests {
     use crate::plan::{Latency, OperatorId, Outcome, Plan, Schedule, Span, Trace, Usage};
     use crate::system::Episode;
 
-    const OBJECTIVE: Objective = Objective { latency_weight: 0.01, cost_weight: 2.0, schedule: Schedule::Layered };
+    const OBJECTIVE: Objective = Objective { latency_weight: 0.01, cost_weight: 2.0 };
 
     /// Two operators side by side of 10 and `tokens` tokens.
     fn episode(problem: &str, score: f64, tokens: u64) -> Episode {
@@ -166,8 +166,10 @@ mod tests {
             started: 0.25,
             outcome: Outcome::Done,
         };
-        let trace = Trace { spans: vec![span(0, 10), span(1, tokens)] };
-        Episode { problem: problem.into(), plan: Plan::from_indices(&[&[0, 1]]), trace, answer: None, score }
+        let plan = Plan::from_indices(&[&[0, 1]]);
+        let dependencies = Schedule::Layered.dependencies(&plan, &[]);
+        let trace = Trace { spans: vec![span(0, 10), span(1, tokens)], dependencies };
+        Episode { problem: problem.into(), plan, trace, answer: None, score }
     }
 
     fn run(name: &str, episodes: Vec<Episode>) -> Evaluation {
@@ -209,7 +211,7 @@ mod tests {
         let mut broken = episode("a", 1.0, 20);
         broken.trace.spans.pop();
         assert_eq!(OBJECTIVE.measure(&broken).path, 10.0);
-        broken.plan = Plan::default();
+        broken.trace = Trace::default();
         assert_eq!(OBJECTIVE.measure(&broken).path, 0.0);
     }
 }

@@ -11,7 +11,7 @@ use toml::Spanned;
 
 use crate::folder::{Folder, line_of};
 use crate::llm::Sampling;
-use crate::plan::{Kind, OperatorId};
+use crate::plan::{Kind, OperatorId, Signature};
 
 /// What a [`Kind::Test`] operator checks the current solution with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,6 +74,8 @@ const VARIABLES: [&str; 4] = ["question", "solution", "solutions", "feedback"];
 pub struct Catalogue {
     operators: Vec<Operator>,
     prompts: Environment<'static>,
+    /// For each operator, whether its prompt reads solutions.
+    prompts_read: Vec<bool>,
     text: String,
 }
 
@@ -118,8 +120,9 @@ impl Catalogue {
         ensure!(!file.operator.is_empty(), "{origin}: expected at least one `[[operator]]`, found none");
         ensure!(file.operator.len() <= usize::from(u16::MAX), "{origin}: expected at most {} operators", u16::MAX);
         drop(lines);
-        let operators = file.operator.into_iter().map(Spanned::into_inner).collect();
-        Ok(Catalogue { operators, prompts, text })
+        let operators: Vec<Operator> = file.operator.into_iter().map(Spanned::into_inner).collect();
+        let prompts_read = operators.iter().map(|operator| reads_solutions(&prompts, &operator.name)).collect();
+        Ok(Catalogue { operators, prompts, prompts_read, text })
     }
 
     /// The same catalogue, with operators that take another number of samples.
@@ -162,6 +165,22 @@ impl Catalogue {
     /// The kind of each operator.
     pub fn kinds(&self) -> Vec<Kind> {
         self.operators.iter().map(|operator| operator.kind).collect()
+    }
+
+    /// What schedules and the plan compiler must know of each operator.
+    pub fn signatures(&self) -> Vec<Signature> {
+        let signature = |(operator, &prompt_reads): (&Operator, &bool)| {
+            let of_kind = Signature::of(operator.kind);
+            let asks_model = operator.prompt.is_some();
+            Signature {
+                reads_solutions: of_kind.reads_solutions || prompt_reads,
+                asks_model,
+                is_deterministic: !asks_model || operator.temperature == 0.0,
+                solutions: of_kind.solutions * operator.samples as usize,
+                ..of_kind
+            }
+        };
+        self.operators.iter().zip(&self.prompts_read).map(signature).collect()
     }
 
     /// The catalogue as it was written, for checkpoints.
@@ -215,6 +234,12 @@ impl Operator {
         );
         Ok(())
     }
+}
+
+/// Whether the prompt of that name reads more than the question.
+fn reads_solutions(prompts: &Environment<'_>, name: &str) -> bool {
+    let variables = prompts.get_template(name).map(|prompt| prompt.undeclared_variables(false));
+    variables.is_ok_and(|variables| variables.contains("solution") || variables.contains("solutions"))
 }
 
 /// The name of the operator whose table holds the byte at `offset`, where the text is TOML enough to tell.
@@ -312,6 +337,8 @@ mod tests {
         let eight = "Generate GenerateCoT MultiGenerateCoT ScEnsemble Programmer Test SelfRefine EarlyStop";
         assert_eq!(names.join(" "), eight);
         assert_eq!(catalogue.find("Test")?, OperatorId(5));
+        let readers = catalogue.signatures().iter().map(|signature| signature.reads_solutions).collect::<Vec<_>>();
+        assert_eq!(readers, [false, false, false, true, false, true, true, true]);
         assert!(catalogue.find("Tset").is_err_and(|error| error.to_string().contains("EarlyStop), found `Tset`")));
         let material = Material { solution: "1 + 1 = 3", ..Material::default() };
         let prompt = catalogue.render(&catalogue.operators()[6], "what is 1 and 1", material)?;
@@ -326,6 +353,7 @@ mod tests {
         let catalogue = Catalogue::parse(format!("{text}\nmax_tokens = 9"), "c.toml")?;
         let material = Material { solutions: &["one", "two"], ..Material::default() };
         assert_eq!(catalogue.render(&catalogue.operators()[0], "?", material)?, "? 1: one 2: two");
+        assert!(catalogue.signatures()[0].reads_solutions);
         Ok(())
     }
 }

@@ -50,10 +50,13 @@ fn last_zero_successor(end: usize, waits_for: &[Vec<usize>], finish: &[f64]) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{Plan, Schedule};
+    use crate::plan::{Kind, Plan, Schedule, Signature};
+
+    const KINDS: [Kind; 4] = [Kind::Generate, Kind::Generate, Kind::Refine, Kind::Stop];
 
     fn check(layers: &[&[u16]], schedule: Schedule, durations: &[f64], length: f64, on_path: &[bool]) {
-        let path = critical_path(&schedule.dependencies(&Plan::from_indices(layers)), durations);
+        let dependencies = schedule.dependencies(&Plan::from_indices(layers), &KINDS.map(Signature::of));
+        let path = critical_path(&dependencies, durations);
         assert_eq!(path, CriticalPath { length, on_path: on_path.to_vec() }, "{layers:?} {schedule:?} {durations:?}");
     }
 
@@ -63,6 +66,15 @@ mod tests {
         check(&[&[0, 1], &[2]], Schedule::Layered, &[3.0, 5.0, 2.0], 7.0, &[false, true, true]);
         check(&[&[0, 1], &[2]], Schedule::Sequential, &[3.0, 5.0, 2.0], 10.0, &[true, true, true]);
         check(&[&[0, 1]], Schedule::Layered, &[4.0, 4.0], 4.0, &[true, false]);
-        check(&[&[0], &[7]], Schedule::Layered, &[4.0, 0.0], 4.0, &[true, true]);
+        check(&[&[0], &[3]], Schedule::Layered, &[4.0, 0.0], 4.0, &[true, true]);
+    }
+
+    #[test]
+    fn the_path_leaves_out_what_nobody_reads() {
+        let layers: &[&[u16]] = &[&[0], &[1, 2]];
+        check(layers, Schedule::Layered, &[3.0, 9.0, 2.0], 12.0, &[true, true, false]);
+        check(layers, Schedule::Dataflow, &[3.0, 9.0, 2.0], 9.0, &[false, true, false]);
+        check(layers, Schedule::Dataflow, &[3.0, 4.0, 2.0], 5.0, &[true, false, true]);
+        check(&[&[0], &[3]], Schedule::Dataflow, &[4.0, 0.0], 4.0, &[true, true]);
     }
 }

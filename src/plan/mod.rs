@@ -2,12 +2,18 @@
 
 mod critical_path;
 mod feasibility;
+mod optimize;
 mod schedule;
+mod signature;
+mod small;
 mod trace;
 
 pub use critical_path::{CriticalPath, critical_path};
 pub use feasibility::feasible;
+pub use optimize::{Treatment, as_drawn, optimize};
 pub use schedule::{Dependencies, Schedule};
+pub use signature::Signature;
+pub use small::small_plans;
 pub use trace::{Latency, Outcome, Span, Trace, Usage};
 
 use serde::{Deserialize, Serialize};

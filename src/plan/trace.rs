@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::OperatorId;
+use super::{CriticalPath, Dependencies, OperatorId, critical_path};
 
 /// Tokens read and written by model calls.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,8 +46,12 @@ pub enum Outcome {
     Done,
     /// The operator broke (an unreachable endpoint, say); the query went on without it.
     Failed(String),
-    /// Its result was no longer needed.
+    /// Its result was no longer needed while it ran.
     Cancelled,
+    /// It never started: its result could not reach the answer.
+    Skipped,
+    /// It gave the solutions of an equal call once more, that of the choice of this number, and took nothing.
+    Repeated(usize),
 }
 
 /// One operator's run.
@@ -73,6 +77,8 @@ pub struct Span {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Trace {
     pub spans: Vec<Span>,
+    /// Which spans waited for which.
+    pub dependencies: Dependencies,
 }
 
 impl Trace {
@@ -88,8 +94,30 @@ impl Trace {
         total
     }
 
+    /// Tokens that equal calls would have taken again.
+    pub fn saved(&self) -> Usage {
+        let mut saved = Usage::default();
+        for span in &self.spans {
+            if let Outcome::Repeated(first) = span.outcome {
+                saved += self.spans.get(first).map_or(Usage::default(), |first| first.usage);
+            }
+        }
+        saved
+    }
+
     /// Durations of the spans in tokens (E3).
     pub fn tokens(&self) -> Vec<f64> {
         self.spans.iter().map(|span| span.latency.tokens).collect()
+    }
+
+    /// The longest path through the spans, whose `durations` these are.
+    pub fn path_of(&self, mut durations: Vec<f64>) -> CriticalPath {
+        durations.resize(self.dependencies.0.len(), 0.0);
+        critical_path(&self.dependencies, &durations)
+    }
+
+    /// The critical path in tokens (E4).
+    pub fn critical_path(&self) -> CriticalPath {
+        self.path_of(self.tokens())
     }
 }

@@ -31,7 +31,7 @@ pub fn html(report: &Report) -> Result<String> {
         seeds => report.provenance.seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(", "),
         latency_weight => report.objective.latency_weight.to_string(),
         cost_weight => report.objective.cost_weight.to_string(),
-        schedule => report.objective.schedule,
+        schedule => report.schedule,
         problems => trained.map(|trained| trained.problems),
         between => trained.and_then(|trained| Some((trained.score_between_seeds?, trained.utility_between_seeds?)))
             .map(|(score, utility)| [fixed(score, 4), fixed(utility, 4)]),
@@ -80,7 +80,7 @@ fn estimate(estimate: &Estimate, signed: bool) -> Value {
 }
 
 fn example(report: &Report, shown: &Example) -> Result<Value> {
-    let timeline = Timeline::new(&shown.episode, &report.operators, &report.objective, Unit::Tokens);
+    let timeline = Timeline::new(&shown.episode, &report.operators, Unit::Tokens);
     let layer = |layer: usize| {
         let operators = timeline.bars.iter().filter(move |bar| bar.layer == layer);
         operators.map(|bar| context! { name => bar.operator, on_path => bar.on_path }).collect::<Vec<_>>()

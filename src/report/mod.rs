@@ -13,6 +13,7 @@ pub use timeline::{Bar, Timeline, Unit};
 use serde::{Deserialize, Serialize};
 
 use crate::evaluation::{Objective, Row};
+use crate::plan::Schedule;
 use crate::system::Episode;
 
 /// Everything that `report.html` shows.
@@ -22,6 +23,8 @@ pub struct Report {
     pub title: String,
     pub provenance: Provenance,
     pub objective: Objective,
+    /// The one that critical paths were taken under.
+    pub schedule: Schedule,
     /// As made by [`crate::evaluation::compare`]; the trained controller comes last.
     pub rows: Vec<Row>,
     /// Learning curves, one panel a quantity.

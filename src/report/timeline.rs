@@ -2,8 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::evaluation::Objective;
-use crate::plan::{Outcome, critical_path};
+use crate::plan::Outcome;
 use crate::system::Episode;
 
 use super::operator_name;
@@ -61,32 +60,32 @@ impl Unit {
 
 impl Timeline {
     /// The timeline of an episode; `names` are the operators in catalogue order.
-    pub fn new(episode: &Episode, names: &[String], objective: &Objective, unit: Unit) -> Self {
+    pub fn new(episode: &Episode, names: &[String], unit: Unit) -> Self {
         let spans = &episode.trace.spans;
-        let mut durations: Vec<f64> = match unit {
+        let durations: Vec<f64> = match unit {
             Unit::Tokens => episode.trace.tokens(),
             Unit::Seconds => spans.iter().map(|span| span.latency.seconds).collect(),
         };
-        durations.resize(episode.plan.len(), 0.0);
-        let dependencies = objective.schedule.dependencies(&episode.plan);
-        let path = critical_path(&dependencies, &durations);
+        let path = episode.trace.path_of(durations.clone());
+        let waits_for = &episode.trace.dependencies.0;
         let mut ends: Vec<f64> = Vec::with_capacity(durations.len());
         let mut bars = Vec::with_capacity(durations.len());
         for (choice, (layer, operator)) in episode.plan.choices().enumerate() {
             let span = spans.get(choice);
-            let ready = dependencies.0[choice].iter().map(|&earlier| ends[earlier]).fold(0.0, f64::max);
+            let earlier = waits_for.get(choice).into_iter().flatten();
+            let ready = earlier.filter_map(|&earlier| ends.get(earlier).copied()).fold(0.0, f64::max);
             let start = match unit {
                 Unit::Tokens => ready,
                 Unit::Seconds => span.map_or(ready, |span| span.started),
             };
-            let end = start + durations[choice];
+            let end = start + durations.get(choice).copied().unwrap_or_default();
             ends.push(end);
             bars.push(Bar {
                 operator: operator_name(names, operator),
                 layer: layer + 1,
                 start,
                 end,
-                on_path: path.on_path[choice],
+                on_path: path.on_path.get(choice).is_some_and(|on_path| *on_path),
                 calls: span.map_or(0, |span| span.calls),
                 tokens: span.map_or(0.0, |span| span.latency.tokens),
                 seconds: span.map_or(0.0, |span| span.latency.seconds),
@@ -95,10 +94,17 @@ impl Timeline {
                     Some(Outcome::Done) => None,
                     Some(Outcome::Failed(reason)) => Some(format!("failed: {reason}")),
                     Some(Outcome::Cancelled) => Some("cancelled".into()),
+                    Some(Outcome::Skipped) => Some("skipped".into()),
+                    Some(Outcome::Repeated(first)) => Some(format!("as in layer {}", layer_of(episode, *first))),
                     None => Some("not run".into()),
                 },
             });
         }
         Timeline { unit, bars, end: ends.into_iter().fold(0.0, f64::max), path: path.length }
     }
+}
+
+/// From 1.
+fn layer_of(episode: &Episode, choice: usize) -> usize {
+    episode.plan.choices().nth(choice).map_or(0, |(layer, _)| layer + 1)
 }

@@ -19,7 +19,6 @@ const EPSILON: f64 = 1e-8;
 
 /// The optimiser's state for a fixed list of variables.
 pub struct Adam {
-    learning_rate: f64,
     /// `t`, updates done so far.
     step: u64,
     parameters: Vec<Parameter>,
@@ -33,12 +32,12 @@ struct Parameter {
 }
 
 impl Adam {
-    pub fn new(vars: impl IntoIterator<Item = (String, Var)>, learning_rate: f64) -> Self {
+    pub fn new(vars: impl IntoIterator<Item = (String, Var)>) -> Self {
         let parameter = |(name, var): (String, Var)| {
             let zeros = vec![0.0; var.elem_count()];
             Parameter { name, var, first: zeros.clone(), second: zeros }
         };
-        Adam { learning_rate, step: 0, parameters: vars.into_iter().map(parameter).collect() }
+        Adam { step: 0, parameters: vars.into_iter().map(parameter).collect() }
     }
 
     /// Updates done so far.
@@ -51,12 +50,12 @@ impl Adam {
     ///
     /// # Errors
     /// A gradient of another size.
-    pub fn step(&mut self, gradients: &[Option<Vec<f32>>]) -> Result<()> {
+    pub fn step(&mut self, gradients: &[Option<Vec<f32>>], learning_rate: f64) -> Result<()> {
         let (expected, found) = (self.parameters.len(), gradients.len());
         ensure!(found == expected, "expected {expected} gradients, found {found}");
         self.step += 1;
         let t = self.step as f64;
-        let rate = (self.learning_rate / (1.0 - BETA_1.powf(t))) as f32;
+        let rate = (learning_rate / (1.0 - BETA_1.powf(t))) as f32;
         let correction = (1.0 - BETA_2.powf(t)).sqrt() as f32;
         for (parameter, gradient) in self.parameters.iter_mut().zip(gradients) {
             if let Some(gradient) = gradient {

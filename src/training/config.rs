@@ -3,7 +3,8 @@
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 
-use super::{Baseline, Credit, Reward};
+use super::{Baseline, Credit, Reward, SurveyConfig};
+use crate::executor::ExecutionConfig;
 use crate::plan::Schedule;
 
 /// What the loss averages over.
@@ -21,13 +22,17 @@ pub enum Objective {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrainingConfig {
-    /// Passes over the training problems.
+    /// What is learned from before any plan is drawn.
+    pub survey: SurveyConfig,
+    /// Passes over the training problems in which plans are drawn.
     pub epochs: u32,
     /// Problems per update.
     pub batch: usize,
     /// `K`, plans drawn for a problem in each pass.
     pub samples: u32,
     pub learning_rate: f64,
+    /// How the system runs the plans that are learned from.
+    pub execution: ExecutionConfig,
     pub reward: Reward,
     pub baseline: Baseline,
     /// Whether advantages are divided by the moving standard deviation of the utilities (E6).
@@ -50,10 +55,12 @@ pub struct TrainingConfig {
 impl Default for TrainingConfig {
     fn default() -> Self {
         TrainingConfig {
-            epochs: 10,
+            survey: SurveyConfig::default(),
+            epochs: 4,
             batch: 8,
             samples: 4,
             learning_rate: 0.01,
+            execution: ExecutionConfig { schedule: Schedule::Dataflow, optimize: true },
             reward: Reward::default(),
             baseline: Baseline::LeaveOneOut,
             scaled: true,
@@ -72,16 +79,13 @@ impl TrainingConfig {
     /// LAMaS as published.
     pub fn paper() -> Self {
         TrainingConfig {
+            survey: SurveyConfig::none(),
             epochs: 4,
             batch: 4,
             samples: 1,
             learning_rate: 0.01,
-            reward: Reward {
-                credit: Credit::CriticalPath,
-                stop_ends_path: false,
-                schedule: Schedule::Layered,
-                ..Reward::default()
-            },
+            execution: Schedule::Layered.into(),
+            reward: Reward { credit: Credit::CriticalPath, stop_ends_path: false, ..Reward::default() },
             baseline: Baseline::MovingAverage,
             scaled: true,
             objective: Objective::ChoiceMean,
@@ -95,12 +99,8 @@ impl TrainingConfig {
     pub fn maas() -> Self {
         let paper = Self::paper();
         TrainingConfig {
-            reward: Reward {
-                latency_weight: 0.0,
-                credit: Credit::Uniform,
-                schedule: Schedule::Sequential,
-                ..paper.reward
-            },
+            execution: Schedule::Sequential.into(),
+            reward: Reward { latency_weight: 0.0, credit: Credit::Uniform, ..paper.reward },
             baseline: Baseline::None,
             scaled: false,
             ..paper
@@ -115,12 +115,15 @@ impl TrainingConfig {
             ("samples", self.samples.into()),
             ("draws", self.draws),
             ("concurrency", self.concurrency as u64),
+            ("survey.draws", self.survey.draws),
+            ("survey.batch", self.survey.batch as u64),
         ];
         for (name, value) in counts {
             ensure!(value > 0, "training setting `{name}`: expected at least 1, found 0");
         }
         let numbers = [
             ("learning_rate", self.learning_rate),
+            ("survey.learning_rate", self.survey.learning_rate),
             ("entropy_bonus", self.entropy_bonus),
             ("clip", self.clip),
             ("latency_weight", self.reward.latency_weight),

@@ -3,11 +3,13 @@
 use anyhow::{Context, Result, ensure};
 use candle_core::{Tensor, Var};
 
+use super::survey::Survey;
 use super::{
     Adam, MovingAverages, Objective, Sample, TrainingConfig, advantages, episode_loss, gradients, policy_loss,
     utilities,
 };
 use crate::controller::Controller;
+use crate::plan::Plan;
 use crate::system::Episode;
 
 /// A controller in training.
@@ -43,7 +45,7 @@ impl Learner {
     /// A setting out of range.
     pub fn new(controller: Controller, config: TrainingConfig) -> Result<Self> {
         config.validate()?;
-        let adam = Adam::new(controller.named_vars(), config.learning_rate);
+        let adam = Adam::new(controller.named_vars());
         let vars = controller.named_vars().map(|(_, var)| var).collect();
         Ok(Learner { config, controller, adam, averages: MovingAverages::default(), vars })
     }
@@ -80,17 +82,59 @@ impl Learner {
             Objective::EpisodeSum => episode_loss(&evaluation.log_probs, &advantages, batch.len())?,
         };
         let entropy = evaluation.entropy.mean_all()?;
-        let loss = match config.entropy_bonus {
-            0.0 => loss,
-            bonus => (loss - (&entropy * bonus)?)?,
+        self.descend(&loss, &entropy, self.config.learning_rate)
+    }
+
+    /// Learns from what the surveyed plans did on at least one problem, each given with its query `[E]`.
+    ///
+    /// # Errors
+    /// As [`Learner::update`].
+    pub(super) fn rehearse(
+        &mut self,
+        survey: &Survey,
+        problems: &[(usize, &[f32])],
+        learning_rate: f64,
+    ) -> Result<Update> {
+        let device = self.controller.device();
+        let count = survey.plans.len();
+        let plans: Vec<_> = problems.iter().flat_map(|_| survey.plans.iter().cloned()).collect();
+        let queries: Vec<f32> = problems.iter().flat_map(|(_, query)| query.repeat(count)).collect();
+        let queries = Tensor::from_vec(queries, (plans.len(), self.controller.config().embedding), device)?;
+        let evaluation = self.controller.evaluate(&queries, &plans)?;
+
+        let log_probs = evaluation.log_probs.to_vec1::<f32>()?;
+        let mut of_choices = log_probs.iter().map(|&log_prob| f64::from(log_prob));
+        let mut advantages = Vec::with_capacity(log_probs.len());
+        let mut entropy_weights = Vec::new();
+        for (problem, _) in problems {
+            let log_prob = |plan: &Plan| of_choices.by_ref().take(plan.len()).sum();
+            let log_probs: Vec<f64> = survey.plans.iter().map(log_prob).collect();
+            let latency_weight = self.config.reward.latency_weight;
+            advantages.extend(survey.advantages(*problem, &log_probs, latency_weight).iter().map(|&a| a as f32));
+            let weights = survey.probabilities(*problem, &log_probs);
+            let layers = survey.plans.iter().zip(weights);
+            entropy_weights.extend(layers.flat_map(|(plan, weight)| vec![weight as f32; plan.layers.len()]));
+        }
+        let advantages = Tensor::new(advantages, device)?;
+        let loss = (episode_loss(&evaluation.log_probs, &advantages, problems.len())? / survey.deviation())?;
+        let entropy_weights = Tensor::new(entropy_weights, device)?;
+        let entropy = (&evaluation.entropy * &entropy_weights)?.sum_all()?.div(&entropy_weights.sum_all()?)?;
+        self.descend(&loss, &entropy, learning_rate)
+    }
+
+    /// One step of Adam down the gradient of `loss` without the entropy's bonus.
+    fn descend(&mut self, loss: &Tensor, entropy: &Tensor, learning_rate: f64) -> Result<Update> {
+        let loss = match self.config.entropy_bonus {
+            0.0 => loss.clone(),
+            bonus => (loss - (entropy * bonus)?)?,
         };
-        let (gradients, gradient_norm) = gradients(&loss.backward()?, &self.vars, config.clip)?;
+        let (gradients, gradient_norm) = gradients(&loss.backward()?, &self.vars, self.config.clip)?;
         let loss = f64::from(loss.to_scalar::<f32>()?);
         ensure!(
             loss.is_finite() && gradient_norm.is_finite(),
             "training diverged: loss {loss}, gradient norm {gradient_norm}; hint: lower `learning_rate` or set `clip`"
         );
-        self.adam.step(&gradients)?;
+        self.adam.step(&gradients, learning_rate)?;
         Ok(Update { loss, entropy: f64::from(entropy.to_scalar::<f32>()?), gradient_norm })
     }
 }

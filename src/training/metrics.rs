@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Reward, episode_path, utility};
+use super::{Reward, utility};
 use crate::system::Episode;
 
 /// Means over episodes; zeros where there was none.
@@ -27,11 +27,11 @@ pub struct Summary {
 /// One line of `metrics.jsonl`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct EpochMetrics {
-    /// Passes done, from 1.
+    /// Passes done; 0 after the survey.
     pub epoch: u32,
     /// Updates done.
     pub step: u64,
-    /// Plans drawn at random, during the pass.
+    /// Plans drawn at random, during the pass; all surveyed plans, in the survey.
     pub train: Summary,
     /// Greedy plans, after the pass.
     pub validation: Summary,
@@ -56,7 +56,7 @@ impl Tally {
         let Tally(sums) = self;
         sums.episodes += 1;
         sums.score += episode.score;
-        sums.critical_path += episode_path(episode, reward.schedule).length;
+        sums.critical_path += episode.trace.critical_path().length;
         sums.cost += episode.trace.cost();
         sums.utility += utility(episode, reward);
         sums.operators += episode.plan.len() as f64;

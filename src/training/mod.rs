@@ -6,10 +6,12 @@ mod config;
 mod learner;
 mod loss;
 mod metrics;
+mod rehearsal;
 mod reward;
 mod rollout;
 mod run;
 mod state;
+mod survey;
 #[cfg(test)]
 mod testing;
 
@@ -19,6 +21,7 @@ pub use config::{Objective, TrainingConfig};
 pub use learner::{Experience, Learner, Update};
 pub use loss::{episode_loss, gradients, policy_loss};
 pub use metrics::{EpochMetrics, Summary};
-pub use reward::{Charge, Credit, Reward, Utilities, episode_path, utilities, utility};
+pub use reward::{Charge, Credit, Reward, Utilities, utilities, utility};
 pub use rollout::{Problems, Rollout};
 pub use run::{CHECKPOINT_FILE, Event, METRICS_FILE, STATE_FILE, Setup, Trained, train};
+pub use survey::SurveyConfig;

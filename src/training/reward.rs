@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::plan::{CriticalPath, Kind, Schedule, critical_path};
+use crate::plan::Kind;
 use crate::system::Episode;
 
 /// How the latency of a query is shared among its operators.
@@ -31,19 +31,11 @@ pub struct Reward {
     /// Whether a stop counts as the end of the path, wherever it stands in its layer. As published it does not, so that
     /// a stop beside a slower operator never learns what it saved.
     pub stop_ends_path: bool,
-    /// Which operators wait for which; decides what the critical path is.
-    pub schedule: Schedule,
 }
 
 impl Default for Reward {
     fn default() -> Self {
-        Reward {
-            latency_weight: 0.005 / 50.0,
-            cost_weight: 3.0,
-            credit: Credit::default(),
-            stop_ends_path: true,
-            schedule: Schedule::default(),
-        }
+        Reward { latency_weight: 0.005 / 50.0, cost_weight: 3.0, credit: Credit::default(), stop_ends_path: true }
     }
 }
 
@@ -77,31 +69,25 @@ impl Utilities {
     }
 }
 
-/// The critical path of an episode in tokens (E3, E4).
-pub fn episode_path(episode: &Episode, schedule: Schedule) -> CriticalPath {
-    critical_path(&schedule.dependencies(&episode.plan), &durations(episode))
-}
-
 /// The utility of an episode as a whole: `S - lambda_c C - lambda_t T`.
 pub fn utility(episode: &Episode, reward: &Reward) -> f64 {
-    let path = episode_path(episode, reward.schedule);
+    let path = episode.trace.critical_path();
     value(episode, reward) - reward.latency_weight * path.length
 }
 
 /// Credits every choice of an episode (E5); `kinds` are those of the operators.
 pub fn utilities(episode: &Episode, reward: &Reward, kinds: &[Kind]) -> Utilities {
-    let dependencies = reward.schedule.dependencies(&episode.plan);
-    let durations = durations(episode);
-    let path = critical_path(&dependencies, &durations);
-    let mut charges = Vec::with_capacity(durations.len());
-    let mut latency = Vec::with_capacity(durations.len());
+    let durations = episode.trace.tokens();
+    let path = episode.trace.critical_path();
+    let mut charges = Vec::with_capacity(episode.plan.len());
+    let mut latency = Vec::with_capacity(episode.plan.len());
     for (choice, (_, operator)) in episode.plan.choices().enumerate() {
         let stops = reward.stop_ends_path && kinds.get(operator.index()) == Some(&Kind::Stop);
         let charge = match reward.credit {
             Credit::Uniform => Charge::Whole,
             // What a stop saved cannot be read from its episode, only by comparison with whole paths.
             _ if stops => Charge::Whole,
-            _ if !path.on_path[choice] => Charge::Nothing,
+            _ if !path.on_path.get(choice).is_some_and(|on_path| *on_path) => Charge::Nothing,
             Credit::CriticalPath => Charge::Whole,
             Credit::Marginal => Charge::Share,
         };
@@ -109,9 +95,9 @@ pub fn utilities(episode: &Episode, reward: &Reward, kinds: &[Kind]) -> Utilitie
             Charge::Nothing => 0.0,
             Charge::Whole => path.length,
             Charge::Share => {
-                let mut without = durations.clone();
-                without[choice] = 0.0;
-                path.length - critical_path(&dependencies, &without).length
+                let others = |(at, &tokens)| if at == choice { 0.0 } else { tokens };
+                let without = durations.iter().enumerate().map(others).collect();
+                path.length - episode.trace.path_of(without).length
             }
         };
         charges.push(charge);
@@ -124,16 +110,10 @@ fn value(episode: &Episode, reward: &Reward) -> f64 {
     episode.score - reward.cost_weight * episode.trace.cost()
 }
 
-/// Tokens of each choice; a choice without a span took none.
-fn durations(episode: &Episode) -> Vec<f64> {
-    let mut tokens = episode.trace.tokens();
-    tokens.resize(episode.plan.len(), 0.0);
-    tokens
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::{Schedule, Signature};
     use crate::training::testing::episode;
 
     use Charge::{Nothing, Share, Whole};
@@ -141,8 +121,9 @@ mod tests {
     const KINDS: [Kind; 4] = [Kind::Generate, Kind::Generate, Kind::Refine, Kind::Stop];
 
     fn check(credit: Credit, schedule: Schedule, latency: [f64; 4], charges: [Charge; 4]) {
-        let reward = Reward { latency_weight: 0.5, cost_weight: 2.0, credit, stop_ends_path: false, schedule };
-        let episode = episode("p", &[&[0, 1], &[2, 3]], &[3.0, 5.0, 2.0, 0.0], 1.0, 0.25);
+        let reward = Reward { latency_weight: 0.5, cost_weight: 2.0, credit, stop_ends_path: false };
+        let mut episode = episode("p", &[&[0, 1], &[2, 3]], &[3.0, 5.0, 2.0, 0.0], 1.0, 0.25);
+        episode.trace.dependencies = schedule.dependencies(&episode.plan, &KINDS.map(Signature::of));
         let expected = Utilities { value: 0.5, path: -3.5, latency: latency.to_vec(), charges: charges.to_vec() };
         let expected = match schedule {
             Schedule::Sequential => Utilities { path: -5.0, ..expected },

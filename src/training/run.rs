@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, ensure};
+use rand::Rng;
 use rand::seq::SliceRandom;
 
 use super::metrics::{EpochMetrics, Summary, Tally};
@@ -43,6 +44,8 @@ pub struct Setup<'a> {
 
 /// What happens during training.
 pub enum Event<'a> {
+    /// Some of the plans of the survey have been run.
+    Surveyed { runs: usize, of: usize },
     /// Training went on from a saved state.
     Resumed { epoch: u32, batch: usize },
     /// A batch was learned from.
@@ -65,12 +68,16 @@ pub struct Trained {
 ///
 /// # Errors
 /// A setting out of range, a folder that cannot be written, a state of another run, a query that could not be run (see
-/// [`ExecuteError`]), a batch in which every query failed, or a loss that is no longer finite. What was saved before stays and can be resumed from.
+/// [`ExecuteError`]), a batch in which every query failed, or a loss that is no longer finite. What was saved before
+/// stays and can be resumed from.
 pub async fn train(setup: Setup<'_>, notify: &mut (dyn FnMut(Event<'_>) + Send)) -> Result<Trained> {
     let mut run = Run::start(setup)?;
     if run.state.position != Position::default() {
         let Position { epoch, batch, .. } = run.state.position;
         notify(Event::Resumed { epoch, batch });
+    }
+    if !run.state.position.rehearsed && !run.rehearse(notify).await? {
+        return Ok(run.into_trained(false));
     }
     while !run.is_finished() {
         let epoch = run.state.position.epoch;
@@ -94,23 +101,20 @@ pub async fn train(setup: Setup<'_>, notify: &mut (dyn FnMut(Event<'_>) + Send))
         if run.is_cancelled() {
             return run.stop();
         }
-        let validation = run.finish_pass().await?;
-        run.save()?;
-        run.publish()?;
-        if let Some(metrics) = run.state.position.history.last() {
-            notify(Event::Epoch { metrics, validation: &validation });
-        }
+        run.state.position.epoch += 1;
+        run.state.position.batch = 0;
+        run.finish_pass(notify).await?;
     }
     Ok(run.into_trained(true))
 }
 
-struct Run<'a> {
-    config: TrainingConfig,
-    learner: Learner,
-    state: State,
-    train: Problems<'a>,
+pub(super) struct Run<'a> {
+    pub(super) config: TrainingConfig,
+    pub(super) learner: Learner,
+    pub(super) state: State,
+    pub(super) train: Problems<'a>,
     validation: Problems<'a>,
-    provenance: Provenance,
+    pub(super) provenance: Provenance,
     folder: Option<&'a Path>,
     cancelled: &'a AtomicBool,
     identity: String,
@@ -147,7 +151,7 @@ impl<'a> Run<'a> {
         epoch >= self.config.epochs || (self.config.patience > 0 && since_best >= self.config.patience)
     }
 
-    fn is_cancelled(&self) -> bool {
+    pub(super) fn is_cancelled(&self) -> bool {
         self.cancelled.load(Ordering::Relaxed)
     }
 
@@ -157,8 +161,13 @@ impl<'a> Run<'a> {
     }
 
     fn shuffled(&self, epoch: u32) -> Vec<usize> {
+        self.order(&mut random::stream(self.provenance.seed, &[&"shuffle", &epoch]))
+    }
+
+    /// The training problems in an order of their own.
+    pub(super) fn order(&self, rng: &mut impl Rng) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.train.ids.len()).collect();
-        order.shuffle(&mut random::stream(self.provenance.seed, &[&"shuffle", &epoch]));
+        order.shuffle(rng);
         order
     }
 
@@ -179,7 +188,7 @@ impl<'a> Run<'a> {
         let mut tally = self.state.position.pass.tally.clone();
         let episodes = self.settle(outcomes, &mut tally)?;
         self.state.position.pass.tally = tally;
-        Ok(episodes)
+        Ok(episodes.into_iter().filter_map(|(problem, episode)| Some((problem, episode?))).collect())
     }
 
     fn learn(&mut self, episodes: &[(usize, Episode)]) -> Result<()> {
@@ -192,7 +201,7 @@ impl<'a> Run<'a> {
     }
 
     /// Validates greedily, writes the record of the pass and keeps the weights if they are the best so far.
-    async fn finish_pass(&mut self) -> Result<Vec<Episode>> {
+    pub(super) async fn finish_pass(&mut self, notify: &mut (dyn FnMut(Event<'_>) + Send)) -> Result<()> {
         let policy = Policy::new(&self.learner.controller)?;
         let plans: Vec<_> = self.validation.queries.iter().map(|query| policy.greedy(query)).collect();
         let probabilities = mean_probabilities(&policy, self.validation.queries, &plans);
@@ -213,8 +222,6 @@ impl<'a> Run<'a> {
             self.state.best_weights = self.learner.controller.tensors()?;
         }
         position.since_best = if best { 0 } else { position.since_best + 1 };
-        position.epoch += 1;
-        position.batch = 0;
         let mean = |sum: f64| sum / f64::from(pass.updates.max(1));
         position.history.push(EpochMetrics {
             epoch: position.epoch,
@@ -227,18 +234,29 @@ impl<'a> Run<'a> {
             gradient_norm: mean(pass.gradient_norm),
             probabilities,
         });
-        Ok(episodes.into_iter().map(|(_, episode)| episode).collect())
+        self.save()?;
+        self.publish()?;
+        let validation: Vec<Episode> = episodes.into_iter().filter_map(|(_, episode)| episode).collect();
+        if let Some(metrics) = self.state.position.history.last() {
+            notify(Event::Epoch { metrics, validation: &validation });
+        }
+        Ok(())
     }
 
-    /// Keeps the episodes and counts the failures; saves the run and gives up when there is nothing but failures.
-    fn settle(&self, outcomes: Vec<(usize, Result<Episode>)>, tally: &mut Tally) -> Result<Vec<(usize, Episode)>> {
+    /// Keeps the episodes, none for a failure, and counts both; saves the run and gives up when there is nothing but
+    /// failures.
+    pub(super) fn settle(
+        &self,
+        outcomes: Vec<(usize, Result<Episode>)>,
+        tally: &mut Tally,
+    ) -> Result<Vec<(usize, Option<Episode>)>> {
         let mut episodes = Vec::with_capacity(outcomes.len());
         let mut last_failure = None;
         for (problem, outcome) in outcomes {
             match outcome {
                 Ok(episode) => {
                     tally.add(&episode, &self.config.reward);
-                    episodes.push((problem, episode));
+                    episodes.push((problem, Some(episode)));
                 }
                 // What would meet every query alike ends the run; the batch is tried again when it is resumed.
                 Err(failure) if failure.is::<ExecuteError>() => {
@@ -248,11 +266,12 @@ impl<'a> Run<'a> {
                 Err(failure) => {
                     tally.add_failure();
                     last_failure = Some(failure);
+                    episodes.push((problem, None));
                 }
             }
         }
         match last_failure {
-            Some(failure) if episodes.is_empty() => {
+            Some(failure) if episodes.iter().all(|(_, episode)| episode.is_none()) => {
                 self.save()?;
                 Err(failure.context("every query of a batch failed; hint: resume when the cause is gone"))
             }

@@ -1,9 +1,9 @@
 //! Made-up episodes for the unit tests of this folder.
 
-use crate::plan::{Latency, Outcome, Plan, Span, Trace, Usage};
+use crate::plan::{Latency, Outcome, Plan, Schedule, Span, Trace, Usage};
 use crate::system::Episode;
 
-/// An episode whose choices took `tokens` each and cost `cost` dollars together.
+/// An episode, layer after layer, whose choices took `tokens` each and cost `cost` dollars together.
 pub fn episode(problem: &str, layers: &[&[u16]], tokens: &[f64], score: f64, cost: f64) -> Episode {
     let plan = Plan::from_indices(layers);
     let share = cost / tokens.len() as f64;
@@ -19,5 +19,6 @@ pub fn episode(problem: &str, layers: &[&[u16]], tokens: &[f64], score: f64, cos
         outcome: Outcome::Done,
     };
     let spans = plan.choices().zip(tokens).map(span).collect();
-    Episode { problem: problem.into(), plan, trace: Trace { spans }, answer: None, score }
+    let dependencies = Schedule::Layered.dependencies(&plan, &[]);
+    Episode { problem: problem.into(), plan, trace: Trace { spans, dependencies }, answer: None, score }
 }

@@ -9,6 +9,7 @@ mod local_model;
 mod parity;
 mod recording;
 mod report;
+mod schedule;
 mod tidy;
 mod tiny_model;
 mod traces;

@@ -155,14 +155,13 @@ fn check_training(parity: &Parity, training: &Training, prefix: &str, baseline: 
     let controller = parity.controller("GSM8K");
     let named: Vec<_> = controller.named_vars().collect();
     let vars: Vec<_> = named.iter().map(|(_, var)| var.clone()).collect();
-    let mut adam = Adam::new(named.clone(), training.lr);
+    let mut adam = Adam::new(named.clone());
     let mut averages = MovingAverages::default();
     let reward = Reward {
         latency_weight: training.token_weight / 50.0,
         cost_weight: 3.0,
         credit: Credit::CriticalPath,
         stop_ends_path: false,
-        schedule: Schedule::Layered,
     };
     // Adam's first steps turn a gradient of rounding noise into a full-sized update of either sign. Where the recorded
     // gradient is that small it replaces ours, so that noise does not spread, and the weight is not compared.
@@ -218,7 +217,7 @@ fn check_training(parity: &Parity, training: &Training, prefix: &str, baseline: 
                 }
             }
         }
-        adam.step(&gradients).expect("an update");
+        adam.step(&gradients, training.lr).expect("an update");
     }
     for (name, var) in &named {
         let expected = numbers(parity.tensor(&format!("{prefix}.final.{name}")));
@@ -247,5 +246,12 @@ fn episode(recorded: &Recorded) -> Episode {
     };
     let mut spans: Vec<Span> = plan.choices().zip(&tokens).map(span).collect();
     spans[0].cost = recorded.cost;
-    Episode { problem: recorded.query.to_string(), plan, trace: Trace { spans }, answer: None, score: recorded.score }
+    let dependencies = Schedule::Layered.dependencies(&plan, &[]);
+    Episode {
+        problem: recorded.query.to_string(),
+        plan,
+        trace: Trace { spans, dependencies },
+        answer: None,
+        score: recorded.score,
+    }
 }

@@ -15,7 +15,7 @@ const OPERATORS: [&str; 7] =
     ["Generate", "GenerateCoT", "MultiGenerateCoT", "ScEnsemble", "Programmer", "SelfRefine", "EarlyStop"];
 const TYPICAL_TOKENS: [f64; 7] = [3.0, 34.0, 48.0, 0.0, 18.0, 30.0, 0.0];
 const HOSTILE: &str = "<script>alert('1')</script> & \"2\" \u{1f600} {{ 7 * 7 }}";
-const OBJECTIVE: Objective = Objective { latency_weight: 0.0025, cost_weight: 20.0, schedule: Schedule::Layered };
+const OBJECTIVE: Objective = Objective { latency_weight: 0.0025, cost_weight: 20.0 };
 
 fn names() -> Vec<String> {
     OPERATORS.map(String::from).to_vec()
@@ -45,7 +45,8 @@ fn episode(seed: u64, problem: usize, layers: &[&[u16]], skill: f64) -> Episode 
             outcome: Outcome::Done,
         }
     };
-    let trace = Trace { spans: plan.choices().map(&mut span).collect() };
+    let dependencies = Schedule::Layered.dependencies(&plan, &[]);
+    let trace = Trace { spans: plan.choices().map(&mut span).collect(), dependencies };
     let score = f64::from(rng.random_bool(skill));
     Episode { problem: format!("test-{problem:04}"), plan, trace, answer: Some("42".into()), score }
 }
@@ -107,6 +108,7 @@ fn report() -> Report {
             date: String::new(),
         },
         objective: OBJECTIVE,
+        schedule: Schedule::Layered,
         rows: compare(&methods, &trained, &OBJECTIVE),
         panels: vec![
             panel("score", &[("training", 0.62, 0.93), ("validation", 0.60, 0.91)]),
@@ -204,7 +206,7 @@ fn plans_and_timelines_are_drawn_in_characters() {
     let timeline = |unit| {
         let mut shown = episode(3, 2, &[&[1, 2, 4], &[5], &[3]], 0.9);
         shown.trace.spans[2].outcome = Outcome::Cancelled;
-        drawing::timeline(&Timeline::new(&shown, &names(), &OBJECTIVE, unit), 30)
+        drawing::timeline(&Timeline::new(&shown, &names(), unit), 30)
     };
     insta::assert_snapshot!(timeline(Unit::Tokens), @r"
     1 * GenerateCoT       █████████████████                  53 tokens   0.114 s   0.00053 $  1 call

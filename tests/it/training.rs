@@ -9,12 +9,12 @@ use async_trait::async_trait;
 use candle_core::{Device, Tensor, Var};
 use lamas::checkpoint::{Checkpoint, Provenance};
 use lamas::controller::{Controller, ControllerConfig, Policy};
-use lamas::plan::{Kind, Latency, OperatorId, Outcome, Plan, Schedule, Span, Trace, Usage};
+use lamas::plan::{Kind, Latency, OperatorId, Outcome, Plan, Schedule, Signature, Span, Trace, Usage};
 use lamas::random;
 use lamas::system::Episode;
 use lamas::training::{
     Baseline, CHECKPOINT_FILE, Credit, Event, METRICS_FILE, MovingAverages, Problems, Reward, Rollout, STATE_FILE,
-    Sample, Setup, Trained, TrainingConfig, advantages, episode_loss, episode_path, train, utilities,
+    Sample, Setup, Trained, TrainingConfig, advantages, episode_loss, train, utilities,
 };
 use proptest::prelude::*;
 use rand::Rng;
@@ -58,7 +58,8 @@ fn episode(problem: usize, plan: Plan, tokens: &[f64], score: f64) -> Episode {
         outcome: Outcome::Done,
     };
     let spans = plan.choices().zip(tokens).map(span).collect();
-    Episode { problem: format!("bandit-{problem}"), plan, trace: Trace { spans }, answer: None, score }
+    let dependencies = Schedule::Layered.dependencies(&plan, &[]);
+    Episode { problem: format!("bandit-{problem}"), plan, trace: Trace { spans, dependencies }, answer: None, score }
 }
 
 struct Data {
@@ -316,7 +317,9 @@ proptest! {
     fn there_is_one_utility_per_choice(episode in any_episode(), uniform: bool, sequential: bool) {
         let credit = if uniform { Credit::Uniform } else { Credit::Marginal };
         let schedule = if sequential { Schedule::Sequential } else { Schedule::Layered };
-        let found = utilities(&episode, &Reward { credit, schedule, ..Reward::default() }, &KINDS);
+        let mut episode = episode;
+        episode.trace.dependencies = schedule.dependencies(&episode.plan, &KINDS.map(Signature::of));
+        let found = utilities(&episode, &Reward { credit, ..Reward::default() }, &KINDS);
         prop_assert_eq!(found.totals().count(), episode.plan.choices().count());
         prop_assert!(found.latency.iter().all(|latency| *latency <= 0.0));
     }
@@ -337,8 +340,7 @@ proptest! {
         scaled: bool,
     ) {
         for credit in [Credit::CriticalPath, Credit::Marginal] {
-            let schedule = Schedule::Layered;
-            let reward = Reward { latency_weight: 0.01, cost_weight: 0.0, credit, stop_ends_path, schedule };
+            let reward = Reward { latency_weight: 0.01, cost_weight: 0.0, credit, stop_ends_path };
             let alone = |episode: &Episode| {
                 // Without score and cost, what is left of the utilities is the latency part.
                 let utilities = utilities(&Episode { score: 0.0, ..episode.clone() }, &reward, &KINDS);
@@ -346,7 +348,7 @@ proptest! {
             };
             let samples: Vec<Sample> = episodes.iter().map(alone).collect();
             let on_path = |episode: &Episode| {
-                let path = episode_path(episode, schedule).on_path;
+                let path = episode.trace.critical_path().on_path;
                 let ends = |id: OperatorId| stop_ends_path && KINDS[id.index()] == Kind::Stop;
                 let on_path = |((_, id), on_path): ((usize, OperatorId), bool)| on_path || ends(id);
                 episode.plan.choices().zip(path).map(on_path).collect::<Vec<bool>>()

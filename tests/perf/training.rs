@@ -4,7 +4,7 @@ use candle_core::{Device, Tensor};
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use lamas::controller::{Controller, ControllerConfig, Policy};
-use lamas::plan::{Kind, Latency, Outcome, Plan, Span, Trace, Usage};
+use lamas::plan::{Kind, Latency, Outcome, Plan, Schedule, Span, Trace, Usage};
 use lamas::random;
 use lamas::system::Episode;
 use lamas::training::{Experience, Learner, TrainingConfig};
@@ -46,7 +46,8 @@ fn episode(plan: Plan) -> Episode {
         outcome: Outcome::Done,
     };
     let spans = plan.choices().map(span).collect();
-    Episode { problem: String::new(), plan, trace: Trace { spans }, answer: None, score: 1.0 }
+    let dependencies = Schedule::Layered.dependencies(&plan, &[]);
+    Episode { problem: String::new(), plan, trace: Trace { spans, dependencies }, answer: None, score: 1.0 }
 }
 
 fn steps(bencher: Bencher, episodes: usize, controller: ControllerConfig, config: TrainingConfig) {

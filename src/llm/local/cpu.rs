@@ -46,6 +46,11 @@ impl CpuNetwork {
             config,
         })
     }
+
+    /// Whether a pass over so many rows is long enough for several threads.
+    pub fn shares_passes(&self, rows: usize) -> bool {
+        kernels::is_worth_sharing(rows * self.config.hidden * 2 * self.config.feed_forward)
+    }
 }
 
 impl Layer {

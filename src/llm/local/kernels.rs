@@ -84,8 +84,12 @@ fn accumulate(panel: &[[f32; LANES]], x: &[f32], sums: &mut [[f32; LANES]]) {
 }
 
 /// Whether so many multiply-adds are worth more than one thread.
+pub fn is_worth_sharing(multiply_adds: usize) -> bool {
+    multiply_adds >= WORTH_SHARING
+}
+
 fn worth_sharing(multiply_adds: usize) -> bool {
-    multiply_adds >= WORTH_SHARING && rayon::current_num_threads() > 1
+    is_worth_sharing(multiply_adds) && rayon::current_num_threads() > 1
 }
 
 /// `x / sqrt(mean(x^2) + epsilon) * weight`, for each row.

@@ -1,6 +1,6 @@
 //! A language model in this process: any folder with a Llama checkpoint as transformers writes it.
 //!
-//! The model runs on a thread of its own. Requests go in by a channel and answers come out by another, so that no
+//! The model runs on threads of its own. Requests go in by a channel and answers come out by another, so that no
 //! executor thread ever waits for arithmetic. Equal requests give equal text whatever runs beside them.
 
 mod config;
@@ -13,6 +13,7 @@ mod prompts;
 mod sampler;
 mod weights;
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, mpsc};
 use std::time::Instant;
 
@@ -33,6 +34,9 @@ use super::{Completion, Error, Finish, LanguageModel, Request, Sampling, Timing}
 use crate::folder::Folder;
 use crate::plan::Usage;
 
+/// Tokens at the beginning of a prompt that tell questions apart.
+const BEGINNING: usize = 16;
+
 /// The built-in model, compiled into the binary.
 pub const ARITHMETIC_LLAMA: Folder = Folder::Embedded {
     name: "models/arithmetic-llama",
@@ -49,9 +53,10 @@ pub struct Options {
     pub device: Device,
     /// Of the weights on a CUDA or Metal device; the CPU always computes in f32.
     pub dtype: DType,
-    /// None takes rayon's number (`RAYON_NUM_THREADS`, else all cores). More than one only helps larger models.
+    /// None takes rayon's number (`RAYON_NUM_THREADS`, else all cores). A model whose passes are too short to be shared
+    /// among threads runs once in each.
     pub threads: Option<usize>,
-    /// Requests that decode together; others wait.
+    /// Requests that decode at once; others wait.
     pub rows: usize,
     /// Tokens of prompts whose keys and values are kept for requests that begin alike.
     pub kept_tokens: usize,
@@ -63,17 +68,18 @@ impl Default for Options {
     }
 }
 
-/// A language model in this process. Dropping it ends its thread.
+/// A language model in this process. Dropping it ends its threads.
 pub struct LocalModel {
     id: String,
     tokenizer: Arc<Tokenizer>,
     context: usize,
     ends: Vec<u32>,
-    jobs: mpsc::Sender<Job>,
+    /// One for each engine.
+    jobs: Vec<mpsc::Sender<Job>>,
 }
 
 impl LocalModel {
-    /// Reads `config.json`, `tokenizer.json` and `model.safetensors` and starts the model's thread. Blocks while it
+    /// Reads `config.json`, `tokenizer.json` and `model.safetensors` and starts the model's threads. Blocks while it
     /// reads.
     ///
     /// # Errors
@@ -81,22 +87,26 @@ impl LocalModel {
     pub fn load(folder: &Folder, options: &Options) -> Result<Self> {
         let config = Config::load(folder)?;
         let tokenizer = Arc::new(load_tokenizer(folder, config.vocabulary)?);
-        let (jobs, received) = mpsc::channel();
-        let model = LocalModel {
-            id: identify(folder)?,
-            tokenizer: tokenizer.clone(),
-            context: config.context,
-            ends: config.ends.clone(),
-            jobs,
-        };
-        match &options.device {
-            Device::Cpu => start(CpuNetwork::load(folder, config.clone())?, config, tokenizer, options, received)?,
+        let threads = options.threads.unwrap_or_else(rayon::current_num_threads).max(1);
+        let jobs = match &options.device {
+            Device::Cpu => {
+                let network = CpuNetwork::load(folder, config.clone())?;
+                let engines = if network.shares_passes(options.rows) { 1 } else { threads.min(options.rows).max(1) };
+                start(Arc::new(network), engines, threads, &config, &tokenizer, options)?
+            }
             device => {
                 let network = DeviceNetwork::load(folder, config.clone(), device, options.dtype)?;
-                start(network, config, tokenizer, options, received)?;
+                start(Arc::new(network), 1, threads, &config, &tokenizer, options)?
             }
-        }
-        Ok(model)
+        };
+        Ok(LocalModel { id: identify(folder)?, tokenizer, context: config.context, ends: config.ends, jobs })
+    }
+
+    /// The engine of a prompt: the same one for all prompts of a question, which it then reads once.
+    fn engine(&self, prompt: &[u32]) -> Option<&mpsc::Sender<Job>> {
+        let mut hash = DefaultHasher::new();
+        prompt[..prompt.len().min(BEGINNING)].hash(&mut hash);
+        self.jobs.get((hash.finish() % self.jobs.len().max(1) as u64) as usize)
     }
 
     /// The request as token ids, checked.
@@ -159,7 +169,7 @@ impl LanguageModel for LocalModel {
         let stop = stops(&request.sampling).map(String::from).collect();
         let job = Job { prompt, sampler: Sampler::new(request), max_tokens, stop, sent, reply };
         let gone = || Error::Permanent(format!("the thread of the local model `{}` has ended", self.id));
-        self.jobs.send(job).map_err(|_| gone())?;
+        self.engine(&job.prompt).ok_or_else(gone)?.send(job).map_err(|_| gone())?;
         let answer = answer.await.map_err(|_| gone())??;
         self.completion(request, prompt_tokens, &answer)
     }
@@ -191,25 +201,31 @@ fn stops(sampling: &Sampling) -> impl Iterator<Item = &str> {
     sampling.stop.iter().map(String::as_str).filter(|stop| !stop.is_empty())
 }
 
-fn start(
-    network: impl Network,
-    config: Config,
-    tokenizer: Arc<Tokenizer>,
+/// Starts `engines` engines on one network, which share the threads and the rows.
+fn start<N: Network + Sync>(
+    network: Arc<N>,
+    engines: usize,
+    threads: usize,
+    config: &Config,
+    tokenizer: &Arc<Tokenizer>,
     options: &Options,
-    jobs: mpsc::Receiver<Job>,
-) -> Result<()> {
-    let limits = Limits { rows: options.rows, kept_tokens: options.kept_tokens };
-    let engine = Engine::new(network, config.vocabulary, config.ends, tokenizer, limits);
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(options.threads.unwrap_or(0))
-        .thread_name(|index| format!("lamas-model-{index}"))
-        .build()
-        .context("cannot start the model's threads")?;
-    std::thread::Builder::new()
-        .name("lamas-model".into())
-        .spawn(move || pool.install(move || engine.run(jobs)))
-        .context("cannot start the model's thread")?;
-    Ok(())
+) -> Result<Vec<mpsc::Sender<Job>>> {
+    let limits = Limits { rows: options.rows.div_ceil(engines), kept_tokens: options.kept_tokens / engines };
+    let start = |index| {
+        let (jobs, received) = mpsc::channel();
+        let engine = Engine::new(network.clone(), config.vocabulary, config.ends.clone(), tokenizer.clone(), limits);
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads / engines)
+            .thread_name(move |thread| format!("lamas-model-{index}-{thread}"))
+            .build()
+            .context("cannot start the model's threads")?;
+        std::thread::Builder::new()
+            .name(format!("lamas-model-{index}"))
+            .spawn(move || pool.install(move || engine.run(received)))
+            .context("cannot start the model's thread")?;
+        Ok(jobs)
+    };
+    (0..engines).map(start).collect()
 }
 
 fn load_tokenizer(folder: &Folder, vocabulary: usize) -> Result<Tokenizer> {

@@ -1,5 +1,7 @@
 //! What the scheduler asks of a network, and what it keeps of a sequence.
 
+use std::sync::Arc;
+
 use anyhow::Result;
 
 /// New tokens of one sequence in a forward pass.
@@ -21,6 +23,19 @@ pub trait Network: Send + 'static {
     /// # Errors
     /// The device failed; the sequences are then of no use.
     fn forward(&self, chunks: &mut [Chunk<Self::Cache>]) -> Result<Vec<f32>>;
+}
+
+/// One network that several engines use.
+impl<N: Network + Sync> Network for Arc<N> {
+    type Cache = N::Cache;
+
+    fn empty(&self) -> Self::Cache {
+        (**self).empty()
+    }
+
+    fn forward(&self, chunks: &mut [Chunk<Self::Cache>]) -> Result<Vec<f32>> {
+        (**self).forward(chunks)
+    }
 }
 
 /// Keys and values of a sequence's tokens.

@@ -1,0 +1,186 @@
+//! Schedules and the plan compiler: the same answers, sooner and for less, whatever the plan.
+
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use anyhow::Result;
+use lamas::benchmarks::{ARITHMETIC, Benchmark};
+use lamas::executor::ExecutionConfig;
+use lamas::llm::{Error, Price, Prices, Reply, Request, Scripted};
+use lamas::operators::Catalogue;
+use lamas::plan::{Outcome, Plan, Schedule, Usage};
+use lamas::system::{Answer, System};
+use proptest::prelude::*;
+use tokio::time::Instant;
+
+const GENERATE: u16 = 0;
+const COT: u16 = 1;
+const MULTI: u16 = 2;
+const ENSEMBLE: u16 = 3;
+const PROGRAMMER: u16 = 4;
+const REFINE: u16 = 6;
+const STOP: u16 = 7;
+/// Operators of the built-in catalogue and of [`ADDED`].
+const OPERATORS: u16 = 12;
+
+/// Operators that read what the built-in ones of their kind do not, or repeat what those do.
+const ADDED: &str = r#"
+    [[operator]]
+    name = "Vote"
+    kind = "ensemble"
+    description = "Votes."
+
+    [[operator]]
+    name = "Judge"
+    kind = "ensemble"
+    description = "Lets the model choose among the solutions."
+    prompt = "{{ question }} {{ solutions | join(' or ') }} <|judge|>"
+    max_tokens = 2
+
+    [[operator]]
+    name = "Rethink"
+    kind = "generate"
+    description = "Answers with the latest solution in view."
+    prompt = "{{ question }} {{ solution }} <|direct|>"
+    max_tokens = 12
+
+    [[operator]]
+    name = "SureProgrammer"
+    kind = "program"
+    description = "Writes the likeliest program."
+    prompt = "{{ question }} {{ feedback }} <|program|>"
+    max_tokens = 12
+    rounds = 1
+    tool_seconds = 0.02
+"#;
+
+/// Answers, failures and times that depend on the request as a model's do; a tenth of a second a token.
+fn random_script(request: &Request) -> Result<Reply, Error> {
+    let content = &request.messages[0].content;
+    let draw = lamas::random::key(&[content, &request.sample]);
+    let (number, tokens) = (draw % 3, draw / 7 % 30);
+    let mode = content.rsplit_once("<|").map_or("", |(_, mode)| mode);
+    let reply = match mode {
+        "program|>" if number == 0 => Reply::new("return", tokens),
+        "program|>" => Reply::new(format!("return {number}"), tokens),
+        "judge|>" => Reply::new(format!("{}", number + 1), tokens),
+        "direct|>" if draw.is_multiple_of(11) => return Err(Error::Transient("busy".into())),
+        _ if draw.is_multiple_of(13) => Reply::new("who knows", tokens),
+        _ => Reply::new(format!("2 + {number} = 4 . the answer is {number}"), tokens),
+    };
+    Ok(reply.after(Duration::from_millis(100) * u32::try_from(tokens).unwrap_or_default()))
+}
+
+fn system(execution: ExecutionConfig) -> System {
+    let catalogue = ARITHMETIC.read_text("catalogue.toml").expect("the built-in catalogue") + ADDED;
+    let catalogue = Catalogue::parse(catalogue, "catalogue.toml").expect("a catalogue");
+    let prices = Prices([("scripted".to_owned(), Price { prompt: 1.0, completion: 10.0 })].into());
+    let benchmark = Benchmark::load(ARITHMETIC).expect("the built-in benchmark");
+    let model = Arc::new(Scripted::new("scripted", random_script));
+    System::new(catalogue, benchmark, model, &prices, execution).expect("a priced model")
+}
+
+const SCHEDULES: [Schedule; 3] = [Schedule::Sequential, Schedule::Layered, Schedule::Dataflow];
+
+/// For each schedule, as drawn and by the plan compiler.
+static SYSTEMS: LazyLock<[[System; 2]; 3]> = LazyLock::new(|| {
+    SCHEDULES.map(|schedule| [false, true].map(|optimize| system(ExecutionConfig { schedule, optimize })))
+});
+
+/// What came of a plan and the seconds that it took.
+fn run(system: &System, plan: &Plan, draw: u64) -> (Answer, f64) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    runtime.expect("a runtime").block_on(async {
+        let clock = Instant::now();
+        let answer = system.answer("what is 3 and 5", plan, draw).await.expect("no permanent error");
+        (answer, clock.elapsed().as_secs_f64())
+    })
+}
+
+fn path(answer: &Answer) -> f64 {
+    answer.trace.critical_path().length
+}
+
+fn total(mut usage: Usage, more: Usage) -> Usage {
+    usage += more;
+    usage
+}
+
+fn plans() -> impl Strategy<Value = Plan> {
+    let layer = proptest::sample::subsequence((0..OPERATORS).collect::<Vec<u16>>(), 1..5).prop_shuffle();
+    proptest::collection::vec(layer, 0..6).prop_map(|layers| {
+        let layers: Vec<&[u16]> = layers.iter().map(Vec::as_slice).collect();
+        Plan::from_indices(&layers)
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(10_000))]
+
+    #[test]
+    fn schedules_differ_in_time_alone(plan in plans(), draw: u64) {
+        let [sequential, layered, dataflow] = &*SYSTEMS;
+        let [sequential, layered, dataflow] = [sequential, layered, dataflow].map(|[drawn, _]| run(drawn, &plan, draw));
+        for (other, elapsed) in [&sequential, &dataflow] {
+            prop_assert_eq!(&other.answer, &layered.0.answer);
+            prop_assert_eq!(&other.solutions, &layered.0.solutions);
+            for (span, same) in other.trace.spans.iter().zip(&layered.0.trace.spans) {
+                prop_assert_eq!((span.operator, span.usage, span.calls), (same.operator, same.usage, same.calls));
+                prop_assert_eq!((span.cost, &span.outcome), (same.cost, &same.outcome));
+            }
+            let ends = other.trace.spans.iter().map(|span| span.started + span.latency.seconds);
+            prop_assert!((ends.fold(0.0, f64::max) - elapsed).abs() < 0.02, "the spans end with the query");
+        }
+        prop_assert!(path(&dataflow.0) <= path(&layered.0) + 1e-9);
+        prop_assert!(path(&layered.0) <= path(&sequential.0) + 1e-9);
+    }
+
+    #[test]
+    fn the_compiler_changes_no_answer_and_saves_what_it_says(plan in plans(), draw: u64) {
+        for [drawn, optimized] in &*SYSTEMS {
+            let [(drawn, _), (optimized, _)] = [drawn, optimized].map(|system| run(system, &plan, draw));
+            prop_assert_eq!(&optimized.answer, &drawn.answer);
+            prop_assert_eq!(optimized.trace.spans.len(), plan.len());
+            prop_assert_eq!(total(optimized.trace.usage(), optimized.trace.saved()), drawn.trace.usage());
+            prop_assert!(path(&optimized) <= path(&drawn) + 1e-9);
+            prop_assert!(optimized.trace.cost() <= drawn.trace.cost() + 1e-12);
+        }
+    }
+}
+
+/// `started` and `ended` of each span, in tokens.
+fn times(answer: &Answer) -> Vec<(i64, i64)> {
+    let tokens = |seconds: f64| (seconds * 10.0).round() as i64;
+    let time = |span: &lamas::plan::Span| (tokens(span.started), tokens(span.started + span.latency.seconds));
+    answer.trace.spans.iter().map(time).collect()
+}
+
+#[test]
+fn an_operator_starts_when_what_it_reads_exists() {
+    let plan = Plan::from_indices(&[&[COT], &[PROGRAMMER, REFINE], &[GENERATE, ENSEMBLE]]);
+    let [_, [layered, _], [dataflow, _]] = &*SYSTEMS;
+    let [layered, dataflow] = [layered, dataflow].map(|system| times(&run(system, &plan, 3).0));
+    let [cot, program, refine, generate, vote] = dataflow[..] else { panic!("five spans") };
+    assert_eq!([cot.0, program.0, generate.0], [0, 0, 0]);
+    assert_eq!(refine.0, cot.1);
+    assert_eq!(vote.0, program.1.max(refine.1));
+    let length = |times: &[(i64, i64)]| times.iter().map(|&(start, end)| end - start).collect::<Vec<_>>();
+    assert_eq!(length(&layered), length(&dataflow));
+    assert_eq!(layered[3].0, layered[1].1.max(layered[2].1));
+}
+
+#[test]
+fn the_controller_sees_its_own_choices() {
+    let plan = Plan::from_indices(&[&[GENERATE, MULTI], &[GENERATE, STOP], &[REFINE]]);
+    let [_, _, [drawn, optimized]] = &*SYSTEMS;
+    let draw = (0..).find(|&draw| run(drawn, &plan, draw).0.trace.spans[0].outcome == Outcome::Done);
+    let (answer, _) = run(optimized, &plan, draw.expect("a draw in which nothing fails"));
+    let outcomes: Vec<_> = answer.trace.spans.iter().map(|span| span.outcome.clone()).collect();
+    let (done, skipped) = (Outcome::Done, Outcome::Skipped);
+    assert_eq!(outcomes, [done.clone(), done, Outcome::Repeated(0), skipped.clone(), skipped]);
+    assert_eq!(answer.trace.saved(), answer.trace.spans[0].usage);
+    assert_eq!(answer.trace.spans[2].usage, Usage::default());
+    // One call, two ballots.
+    assert_eq!(answer.solutions.len(), 5);
+    assert_eq!(answer.solutions[0], answer.solutions[4]);
+}
