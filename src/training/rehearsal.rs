@@ -40,7 +40,7 @@ impl Run<'_> {
             }
         }
         self.state.position.rehearsed = true;
-        self.finish_pass(notify).await?;
+        self.finish_pass(0, notify).await?;
         Ok(true)
     }
 

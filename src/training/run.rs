@@ -101,9 +101,7 @@ pub async fn train(setup: Setup<'_>, notify: &mut (dyn FnMut(Event<'_>) + Send))
         if run.is_cancelled() {
             return run.stop();
         }
-        run.state.position.epoch += 1;
-        run.state.position.batch = 0;
-        run.finish_pass(notify).await?;
+        run.finish_pass(epoch + 1, notify).await?;
     }
     Ok(run.into_trained(true))
 }
@@ -186,7 +184,7 @@ impl<'a> Run<'a> {
         }
         let outcomes = self.train.solve_all(attempts, self.config.concurrency).await;
         let mut tally = self.state.position.pass.tally.clone();
-        let episodes = self.settle(outcomes, &mut tally)?;
+        let episodes = self.settle(outcomes, &mut tally).or_else(|failure| self.save().and(Err(failure)))?;
         self.state.position.pass.tally = tally;
         Ok(episodes.into_iter().filter_map(|(problem, episode)| Some((problem, episode?))).collect())
     }
@@ -200,8 +198,9 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Validates greedily, writes the record of the pass and keeps the weights if they are the best so far.
-    pub(super) async fn finish_pass(&mut self, notify: &mut (dyn FnMut(Event<'_>) + Send)) -> Result<()> {
+    /// Validates greedily, writes the record of the pass and keeps the weights if they are the best so far. `epoch`
+    /// passes are then done; before the first there is only the survey.
+    pub(super) async fn finish_pass(&mut self, epoch: u32, notify: &mut (dyn FnMut(Event<'_>) + Send)) -> Result<()> {
         let policy = Policy::new(&self.learner.controller)?;
         let plans: Vec<_> = self.validation.queries.iter().map(|query| policy.greedy(query)).collect();
         let probabilities = mean_probabilities(&policy, self.validation.queries, &plans);
@@ -209,9 +208,12 @@ impl<'a> Run<'a> {
         let attempts = plans.into_iter().enumerate().map(attempt).collect();
         let outcomes = self.validation.solve_all(attempts, self.config.concurrency).await;
         let mut tally = Tally::default();
-        let episodes = self.settle(outcomes, &mut tally)?;
+        // A resume validates again; nothing of the survey is saved before it was validated.
+        let save = || if epoch > 0 { self.save() } else { Ok(()) };
+        let episodes = self.settle(outcomes, &mut tally).or_else(|failure| save().and(Err(failure)))?;
 
         let position = &mut self.state.position;
+        (position.epoch, position.batch) = (epoch, 0);
         let pass = std::mem::take(&mut position.pass);
         let (train, validation) = (pass.tally.summary(), tally.summary());
         let utility = if validation.episodes > 0 { validation.utility } else { train.utility };
@@ -243,8 +245,8 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Keeps the episodes, none for a failure, and counts both; saves the run and gives up when there is nothing but
-    /// failures.
+    /// Keeps the episodes, none for a failure, and counts both; gives up when there is nothing but failures, or when a
+    /// failure would meet every query alike.
     pub(super) fn settle(
         &self,
         outcomes: Vec<(usize, Result<Episode>)>,
@@ -258,11 +260,7 @@ impl<'a> Run<'a> {
                     tally.add(&episode, &self.config.reward);
                     episodes.push((problem, Some(episode)));
                 }
-                // What would meet every query alike ends the run; the batch is tried again when it is resumed.
-                Err(failure) if failure.is::<ExecuteError>() => {
-                    self.save()?;
-                    return Err(failure);
-                }
+                Err(failure) if failure.is::<ExecuteError>() => return Err(failure),
                 Err(failure) => {
                     tally.add_failure();
                     last_failure = Some(failure);
@@ -272,7 +270,6 @@ impl<'a> Run<'a> {
         }
         match last_failure {
             Some(failure) if episodes.iter().all(|(_, episode)| episode.is_none()) => {
-                self.save()?;
                 Err(failure.context("every query of a batch failed; hint: resume when the cause is gone"))
             }
             _ => Ok(episodes),
