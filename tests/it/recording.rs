@@ -93,7 +93,7 @@ fn a_killed_recording_goes_on_without_asking_twice() -> Result<()> {
 
 #[test]
 fn a_killed_training_goes_on_without_asking_twice() -> Result<()> {
-    let place = Place::new(16)?;
+    let place = Place::new(6)?;
     let whole = finished(place.lamas(&format!("{TRAIN} run"), "whole").output()?)?;
     let recorded = place.kill(place.lamas(&format!("{TRAIN} stopped"), "killed").spawn()?, "killed")?;
     let resumed = "train --epochs 2 --no-evaluation --resume stopped";

@@ -115,7 +115,7 @@ fn a_controller_learns_from_traces_alone() -> Result<()> {
         };
         rows.iter().map(|cells| row(cells).with_context(|| format!("no utility in {cells}"))).collect()
     };
-    let recorded = lamas("traces --limit 30 --samples 2 --out traces.jsonl")?;
+    let recorded = lamas("traces --limit 24 --samples 2 --out traces.jsonl")?;
     ensure!(recorded.status.success(), "{}", String::from_utf8(recorded.stderr)?);
     let rows = utilities("train --epochs 6 --out run")?;
     let [.., (_, random), (name, trained)] = rows.as_slice() else { anyhow::bail!("rows: {rows:?}") };
