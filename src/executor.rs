@@ -1,11 +1,15 @@
 //! Runs a plan: starts what is ready, folds the results in plan order, records a span for every choice.
 
+mod evidence;
+
 use futures::stream::{FuturesUnordered, StreamExt};
 use serde::{Deserialize, Serialize};
 
 use crate::llm;
-use crate::operators::{Board, Effect, Operator, Query, Solution, Work, run};
-use crate::plan::{Dependencies, OperatorId, Outcome, Plan, Schedule, Span, Trace, Treatment, as_drawn, optimize};
+use crate::operators::{Board, Effect, Operator, Query, Solution, Spent, Work, run};
+use crate::plan::{
+    Dependencies, OperatorId, Outcome, Plan, Schedule, Signature, Span, Trace, Treatment, as_drawn, optimize,
+};
 
 /// How plans are run; a property of the system, which a controller is trained for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -15,12 +19,17 @@ pub struct ExecutionConfig {
     pub schedule: Schedule,
     /// Whether the plan compiler leaves out what the answer does not need ([`optimize`]).
     pub optimize: bool,
+    /// Whether a plan ends once nothing that is still to come can change its answer.
+    pub quorum: bool,
+    /// Solutions that, agreeing with none against them, end a plan; 0 for never. Unlike the others this may change the
+    /// answer.
+    pub agreement: u32,
 }
 
 impl From<Schedule> for ExecutionConfig {
     /// Plans run as they were drawn.
     fn from(schedule: Schedule) -> Self {
-        ExecutionConfig { schedule, optimize: false }
+        ExecutionConfig { schedule, ..ExecutionConfig::default() }
     }
 }
 
@@ -55,7 +64,7 @@ pub enum ExecuteError {
 pub async fn execute(query: &Query<'_>, plan: &Plan, config: &ExecutionConfig) -> Result<Execution, ExecuteError> {
     let signatures = query.catalogue.signatures();
     let treatments = if config.optimize { optimize(plan, &signatures) } else { as_drawn(plan, &signatures) };
-    let choices = choices(query, plan, &treatments)?;
+    let choices = choices(query, plan, &signatures, &treatments)?;
     let dependencies = dependencies(config.schedule.dependencies(plan, &signatures), &treatments);
     let waits_for = &dependencies.0;
     let mut done: Vec<Option<Done>> = choices.iter().map(|_| None).collect();
@@ -70,18 +79,19 @@ pub async fn execute(query: &Query<'_>, plan: &Plan, config: &ExecutionConfig) -
             is_started[at] = true;
             match choice.treatment {
                 Treatment::Run => {
-                    let reads = signatures.get(choice.id.index()).is_none_or(|operator| operator.reads_solutions);
-                    let solutions = if reads { fold(&done, &choices, choice.layer) } else { Vec::new() };
-                    let board = Board { solutions };
+                    let reads = choice.signature.reads_solutions;
+                    let standing = || fold(done.iter().map(Option::as_ref), &choices, choice.layer);
+                    let board = Board { solutions: if reads { standing() } else { Vec::new() } };
                     running.push(async move { (at, choice.run(query, &board, started).await) });
                 }
                 Treatment::Skip => done[at] = Some(choice.idle(query, started, Outcome::Skipped, Effect::Keep)),
                 Treatment::Repeat(first) => {
-                    let repeated = done[first].as_ref().map(|first| (&first.span.outcome, first.effect.clone()));
-                    done[at] = Some(match repeated {
-                        Some((Outcome::Done, effect)) => choice.idle(query, started, Outcome::Repeated(first), effect),
-                        Some((outcome, effect)) => choice.idle(query, started, outcome.clone(), effect),
-                        None => choice.idle(query, started, Outcome::Skipped, Effect::Keep),
+                    done[at] = done[first].as_ref().map(|repeated| {
+                        let outcome = match &repeated.outcome {
+                            Outcome::Done => Outcome::Repeated(first),
+                            outcome => outcome.clone(),
+                        };
+                        choice.idle(query, started, outcome, repeated.effect.clone())
                     });
                 }
             }
@@ -89,15 +99,29 @@ pub async fn execute(query: &Query<'_>, plan: &Plan, config: &ExecutionConfig) -
         let Some((at, result)) = running.next().await else { break };
         done[at] = Some(result?);
     }
-    let solutions = fold(&done, &choices, usize::MAX);
-    let spans = done.into_iter().flatten().map(|done| done.span).collect();
+    drop(running);
+    let mut done: Vec<Done> = done.into_iter().flatten().collect();
+    evidence::end_early(config, &choices, &dependencies, &mut done);
+    let solutions = fold(done.iter().map(Some), &choices, usize::MAX);
+    let spans = choices.iter().zip(done).map(|(choice, done)| choice.span(query, done)).collect();
     Ok(Execution { trace: Trace { spans, dependencies }, solutions })
 }
 
 /// An operator that has ended.
-struct Done {
-    span: Span,
+struct Done<'a> {
+    work: Work<'a>,
+    /// Seconds from the start of the query.
+    started: f64,
+    /// Tokens of virtual time that it was given; what lies behind them is not counted.
+    until: f64,
+    outcome: Outcome,
     effect: Effect,
+}
+
+impl Done<'_> {
+    fn spent(&self) -> Spent {
+        self.work.spent(self.until)
+    }
 }
 
 /// An operator of the plan.
@@ -105,13 +129,14 @@ struct Choice<'a> {
     layer: usize,
     id: OperatorId,
     operator: &'a Operator,
+    signature: Signature,
     /// How often the plan holds the operator before this choice.
     occurrence: usize,
     treatment: Treatment,
 }
 
-impl Choice<'_> {
-    async fn run(&self, query: &Query<'_>, board: &Board, started: f64) -> Result<Done, ExecuteError> {
+impl<'a> Choice<'a> {
+    async fn run(&self, query: &'a Query<'a>, board: &Board, started: f64) -> Result<Done<'a>, ExecuteError> {
         let mut work = Work::new(query, self.operator, self.occurrence);
         let (effect, outcome) = match run(&mut work, board).await {
             Ok(effect) => (effect, Outcome::Done),
@@ -120,24 +145,29 @@ impl Choice<'_> {
             }
             Err(error) => (Effect::Keep, Outcome::Failed(error.to_string())),
         };
-        Ok(Done { span: self.span(query, &work, started, outcome), effect })
+        Ok(Done { work, started, until: f64::INFINITY, outcome, effect })
     }
 
     /// What becomes of a choice that asks nobody.
-    fn idle(&self, query: &Query<'_>, started: f64, outcome: Outcome, effect: Effect) -> Done {
+    fn idle(&self, query: &'a Query<'a>, started: f64, outcome: Outcome, effect: Effect) -> Done<'a> {
         let work = Work::new(query, self.operator, self.occurrence);
-        Done { span: self.span(query, &work, started, outcome), effect }
+        Done { work, started, until: f64::INFINITY, outcome, effect }
     }
 
-    fn span(&self, query: &Query<'_>, work: &Work<'_>, started: f64, outcome: Outcome) -> Span {
-        let &Work { calls, usage, tool_seconds, latency, .. } = work;
-        let priced = || query.prices.get(self.id.index()).map_or(0.0, |price| price.cost(usage));
-        let cost = work.recorded_cost.unwrap_or_else(priced);
+    fn span(&self, query: &Query<'_>, done: Done<'_>) -> Span {
+        let Spent { calls, usage, tool_seconds, latency, recorded_cost } = done.spent();
+        let Done { started, outcome, .. } = done;
+        let cost = recorded_cost + query.prices.get(self.id.index()).map_or(0.0, |price| price.cost(usage));
         Span { layer: self.layer, operator: self.id, calls, usage, cost, tool_seconds, latency, started, outcome }
     }
 }
 
-fn choices<'a>(query: &Query<'a>, plan: &Plan, treatments: &[Treatment]) -> Result<Vec<Choice<'a>>, ExecuteError> {
+fn choices<'a>(
+    query: &Query<'a>,
+    plan: &Plan,
+    signatures: &[Signature],
+    treatments: &[Treatment],
+) -> Result<Vec<Choice<'a>>, ExecuteError> {
     let operators = query.catalogue.operators();
     let mut counts = vec![0; operators.len()];
     let mut choices = Vec::with_capacity(plan.len());
@@ -145,7 +175,8 @@ fn choices<'a>(query: &Query<'a>, plan: &Plan, treatments: &[Treatment]) -> Resu
         let (Some(operator), Some(count)) = (operators.get(id.index()), counts.get_mut(id.index())) else {
             return Err(ExecuteError::UnknownOperator { found: id.index(), last: operators.len().saturating_sub(1) });
         };
-        choices.push(Choice { layer, id, operator, occurrence: *count, treatment });
+        let signature = signatures.get(id.index()).copied().unwrap_or(Signature::of(operator.kind));
+        choices.push(Choice { layer, id, operator, signature, occurrence: *count, treatment });
         *count += 1;
     }
     Ok(choices)
@@ -166,10 +197,10 @@ fn dependencies(mut scheduled: Dependencies, treatments: &[Treatment]) -> Depend
 /// Seconds from the start of the query to the end of the last of `earlier`, once all have ended.
 ///
 /// Taken from the spans, not from the clock, so that a replayed query shows the times of its recording.
-fn start(earlier: &[usize], done: &[Option<Done>]) -> Option<f64> {
+fn start(earlier: &[usize], done: &[Option<Done<'_>>]) -> Option<f64> {
     earlier.iter().try_fold(0.0, |latest: f64, &before| {
-        let span = &done[before].as_ref()?.span;
-        Some(latest.max(span.started + span.latency.seconds))
+        let done = done[before].as_ref()?;
+        Some(latest.max(done.started + done.spent().latency.seconds))
     })
 }
 
@@ -177,10 +208,10 @@ fn start(earlier: &[usize], done: &[Option<Done>]) -> Option<f64> {
 ///
 /// A replacement takes away only what its operator read: solutions found beside it stand, whatever the order within the
 /// layer.
-fn fold(done: &[Option<Done>], choices: &[Choice<'_>], layer: usize) -> Vec<Solution> {
+fn fold<'a>(done: impl Iterator<Item = Option<&'a Done<'a>>>, choices: &[Choice<'_>], layer: usize) -> Vec<Solution> {
     let mut standing: Vec<(usize, &Solution)> = Vec::new();
-    for (done, choice) in done.iter().zip(choices).filter(|(_, choice)| choice.layer < layer) {
-        match done.as_ref().map(|done| &done.effect) {
+    for (done, choice) in done.zip(choices).filter(|(_, choice)| choice.layer < layer) {
+        match done.map(|done| &done.effect) {
             Some(Effect::Append(solutions)) => {
                 standing.extend(solutions.iter().map(|solution| (choice.layer, solution)));
             }

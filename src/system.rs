@@ -59,7 +59,7 @@ impl System {
     /// Brings the parts together.
     ///
     /// # Errors
-    /// When `prices` lacks the model of an operator.
+    /// When `prices` lacks the model of an operator, or plans are to end early on a model whose time is not virtual.
     pub fn new(
         catalogue: Catalogue,
         benchmark: Benchmark,
@@ -73,8 +73,14 @@ impl System {
             .iter()
             .map(|operator| price(&operator.model).with_context(|| format!("price of operator `{}`", operator.name)))
             .collect::<Result<_>>()?;
-        let (traces, execution) = (None, execution.into());
-        Ok(System { catalogue, benchmark, model, prices, traces, execution, evaluator: Evaluator::new() })
+        let execution = execution.into();
+        let ends_early = execution.quorum || execution.agreement > 0;
+        ensure!(
+            !ends_early || model.has_virtual_time(),
+            "expected a local model for `quorum` and `agreement`, found `{}`; hint: leave both off",
+            model.id()
+        );
+        Ok(System { catalogue, benchmark, model, prices, traces: None, execution, evaluator: Evaluator::new() })
     }
 
     /// A system without a model, whose plans run over recorded outputs.

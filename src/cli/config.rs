@@ -6,6 +6,7 @@ use anyhow::{Context, Result, anyhow};
 use clap::ValueEnum;
 use figment::Figment;
 use figment::providers::{Format, Serialized, Toml};
+use figment::value::Value;
 use serde::{Deserialize, Serialize};
 
 use crate::benchmarks::{self, Benchmark};
@@ -144,6 +145,14 @@ pub struct Common {
     #[arg(long, value_name = "BOOL", env = "LAMAS_OPTIMIZE")]
     #[serde(skip)]
     optimize: Option<bool>,
+    /// Whether a plan ends once nothing that is still to come can change its answer
+    #[arg(long, value_name = "BOOL", env = "LAMAS_QUORUM")]
+    #[serde(skip)]
+    quorum: Option<bool>,
+    /// End a plan once K solutions agree and none is against them; 0: never
+    #[arg(long, value_name = "K", env = "LAMAS_AGREEMENT")]
+    #[serde(skip)]
+    agreement: Option<u32>,
 }
 
 impl Common {
@@ -198,11 +207,16 @@ impl Common {
             figment = figment.merge(Toml::file_exact(path));
         }
         figment = figment.merge(Serialized::defaults(self));
-        if let Some(schedule) = &self.schedule {
-            figment = figment.merge(Serialized::default("training.execution.schedule", schedule));
-        }
-        if let Some(optimize) = self.optimize {
-            figment = figment.merge(Serialized::default("training.execution.optimize", optimize));
+        let execution = [
+            ("schedule", self.schedule.clone().map(Value::from)),
+            ("optimize", self.optimize.map(Value::from)),
+            ("quorum", self.quorum.map(Value::from)),
+            ("agreement", self.agreement.map(Value::from)),
+        ];
+        for (name, value) in execution {
+            if let Some(value) = value {
+                figment = figment.merge(Serialized::default(&format!("training.execution.{name}"), value));
+            }
         }
         figment.extract().map_err(|error| {
             let causes: Vec<String> = error.into_iter().map(|cause| cause.to_string()).collect();

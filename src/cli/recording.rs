@@ -52,6 +52,10 @@ impl LanguageModel for Counted {
         self.0.complete(request).await
     }
 
+    fn has_virtual_time(&self) -> bool {
+        self.0.has_virtual_time()
+    }
+
     fn id(&self) -> &str {
         self.0.id()
     }

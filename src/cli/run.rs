@@ -84,8 +84,12 @@ pub fn run(args: Args) -> Result<()> {
     println!("{}\n", drawing::plan(&episode.plan, &names));
     let timeline = Timeline::new(&episode, &names, Unit::Tokens);
     println!("{}\n", drawing::timeline(&timeline, TIMELINE_WIDTH));
+    let saved = match measures.saved_tokens {
+        0.0 => String::new(),
+        saved => format!(" ({saved} more saved)"),
+    };
     println!(
-        "critical path {:.0} tokens, {:.3} s, {} completion tokens in all, {:.6} $",
+        "critical path {:.0} tokens, {:.3} s, {} completion tokens in all{saved}, {:.6} $",
         measures.path, measures.seconds, measures.completion_tokens, measures.cost
     );
     println!("answer: {}", answered.answer.as_deref().unwrap_or("none found"));

@@ -45,6 +45,8 @@ pub struct Measures {
     /// Dollars.
     pub cost: f64,
     pub completion_tokens: f64,
+    /// Completion tokens that equal calls would have taken again.
+    pub saved_tokens: f64,
     pub operators: f64,
     pub layers: f64,
 }
@@ -62,6 +64,7 @@ impl Objective {
             seconds: ends.fold(0.0, f64::max),
             cost,
             completion_tokens: episode.trace.usage().completion_tokens as f64,
+            saved_tokens: episode.trace.saved().completion_tokens as f64,
             operators: episode.plan.len() as f64,
             layers: episode.plan.layers.len() as f64,
         }

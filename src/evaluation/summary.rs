@@ -41,6 +41,8 @@ pub struct Summary {
     pub cost: f64,
     /// Per query, over all operators.
     pub completion_tokens: f64,
+    /// Per query, what the plan compiler saved of them.
+    pub saved_tokens: f64,
     /// Operators per query.
     pub operators: f64,
     /// Layers per query.
@@ -71,6 +73,7 @@ impl Summary {
             seconds: mean(&pooled(|episode| episode.seconds)),
             cost: pooled(|episode| episode.cost).iter().sum::<f64>() / runs.len().max(1) as f64,
             completion_tokens: mean(&pooled(|episode| episode.completion_tokens)),
+            saved_tokens: mean(&pooled(|episode| episode.saved_tokens)),
             operators: mean(&pooled(|episode| episode.operators)),
             layers: mean(&pooled(|episode| episode.layers)),
         }

@@ -107,6 +107,12 @@ pub trait LanguageModel: Send + Sync {
     /// Completes one request.
     async fn complete(&self, request: &Request) -> Result<Completion, Error>;
 
+    /// Whether tokens are this model's time, the same on every machine, so that a run may take back what it would have
+    /// cancelled. An endpoint's calls are billed for what they wrote.
+    fn has_virtual_time(&self) -> bool {
+        false
+    }
+
     /// Names the weights or the endpoint; part of what identifies a recorded completion.
     fn id(&self) -> &str;
 }

@@ -58,6 +58,10 @@ impl LanguageModel for Scripted {
         Ok(Completion { text, usage, finish: Finish::Stop, timing })
     }
 
+    fn has_virtual_time(&self) -> bool {
+        true
+    }
+
     fn id(&self) -> &str {
         &self.id
     }

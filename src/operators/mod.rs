@@ -11,10 +11,10 @@ mod test;
 mod traces;
 mod work;
 
-pub use board::{Board, Effect, Solution, vote};
+pub use board::{Ballot, Board, Effect, Solution, is_settled, vote};
 pub use catalogue::{Catalogue, Checker, Operator};
 pub use traces::{QueryTraces, Recorded, Traces, is_recorded};
-pub use work::Work;
+pub use work::{Spent, Work};
 
 use crate::benchmarks::AnswerForm;
 use crate::llm::{self, LanguageModel, Price};

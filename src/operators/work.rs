@@ -8,7 +8,7 @@ use super::catalogue::Material;
 use super::traces::Output;
 use super::{Operator, Query, Solution};
 use crate::llm::{self, Completion, Message, Request, Role};
-use crate::plan::{Latency, Usage};
+use crate::plan::{Kind, Latency, Usage};
 use crate::random;
 use crate::sandbox::Evaluator;
 
@@ -18,22 +18,85 @@ pub struct Work<'a> {
     pub(super) operator: &'a Operator,
     /// How often the plan holds this operator before this choice.
     occurrence: usize,
-    /// Model calls made.
+    /// What was done so far, in the order of its beginnings.
+    steps: Vec<Step>,
+}
+
+/// A call of the model or of a tool.
+#[derive(Clone, Copy, Debug)]
+struct Step {
+    /// From the start of the operator.
+    begins: Latency,
+    lasts: Latency,
+    /// Calls of the model.
+    calls: u32,
+    usage: Usage,
+    tool_seconds: f64,
+    recorded_cost: f64,
+}
+
+/// What an operator has taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Spent {
+    /// Model calls begun.
     pub calls: u32,
     pub usage: Usage,
     /// Seconds charged for tools.
     pub tool_seconds: f64,
     /// (E3) Calls side by side count once, calls one after another add up.
     pub latency: Latency,
-    /// Dollars, where recorded outputs name them; else the usage is priced.
-    pub recorded_cost: Option<f64>,
+    /// Dollars that recorded outputs name; nothing where the usage is priced.
+    pub recorded_cost: f64,
+}
+
+impl Step {
+    fn ends(&self) -> Latency {
+        self.begins.then(self.lasts)
+    }
 }
 
 impl<'a> Work<'a> {
     /// Nothing done yet.
     pub fn new(query: &'a Query<'a>, operator: &'a Operator, occurrence: usize) -> Self {
-        let (usage, latency) = Default::default();
-        Work { query, operator, occurrence, calls: 0, usage, tool_seconds: 0.0, latency, recorded_cost: None }
+        Work { query, operator, occurrence, steps: Vec::new() }
+    }
+
+    /// What was taken within `tokens` of virtual time (E3) from the start: of a step that was still going on then, the
+    /// prompt and the tokens written by then.
+    pub fn spent(&self, tokens: f64) -> Spent {
+        let mut spent = Spent::default();
+        for step in self.steps.iter().filter(|step| step.begins.tokens < tokens || step.ends().tokens <= tokens) {
+            let share =
+                if step.ends().tokens <= tokens { 1.0 } else { (tokens - step.begins.tokens) / step.lasts.tokens };
+            let written = (step.usage.completion_tokens as f64 * share).floor() as u64;
+            spent.calls += step.calls;
+            spent.usage += Usage { completion_tokens: written, ..step.usage };
+            spent.tool_seconds += step.tool_seconds * share;
+            spent.recorded_cost += step.recorded_cost * share;
+            let lasts = Latency { tokens: step.lasts.tokens * share, seconds: step.lasts.seconds * share };
+            spent.latency = spent.latency.beside(step.begins.then(lasts));
+        }
+        spent
+    }
+
+    /// When each of `solutions` existed, in tokens from the start: the answers of a generator as each call ended, the
+    /// one of any other operator at its end.
+    pub fn arrivals(&self, solutions: usize) -> Vec<f64> {
+        let end = self.latency().tokens;
+        match self.operator.kind {
+            Kind::Generate if self.steps.len() == solutions => {
+                self.steps.iter().map(|step| step.ends().tokens).collect()
+            }
+            _ => vec![end; solutions],
+        }
+    }
+
+    fn latency(&self) -> Latency {
+        self.steps.iter().fold(Latency::default(), |latest, step| latest.beside(step.ends()))
+    }
+
+    fn calls(&self) -> u32 {
+        self.steps.iter().map(|step| step.calls).sum()
     }
 
     /// Asks the model once.
@@ -51,7 +114,8 @@ impl<'a> Work<'a> {
         let prompt = catalogue
             .render(self.operator, question, material)
             .map_err(|error| llm::Error::Permanent(format!("prompt of `{}`: {error:#}", self.operator.name)))?;
-        let requests: Vec<_> = (0..samples).map(|_| self.request(prompt.clone())).collect();
+        let made = self.calls();
+        let requests: Vec<_> = (0..samples).map(|sample| self.request(prompt.clone(), made + sample)).collect();
         let started = Instant::now();
         let complete = async |request| match model.complete(request).await {
             // Nothing can come of the query any more: the other calls are dropped.
@@ -63,49 +127,47 @@ impl<'a> Work<'a> {
         self.count(results, waited)
     }
 
-    fn request(&mut self, content: String) -> Request {
+    /// Request number `call` of this operator.
+    fn request(&self, content: String, call: u32) -> Request {
         let Operator { name, model, .. } = self.operator;
         let sampling = self.operator.sampling();
         // All greedy draws are one, which a cache need not make twice.
         let is_greedy = sampling.temperature == 0.0;
-        let draw = || random::key(&[&self.query.draw, name, &self.occurrence, &self.calls]);
+        let draw = || random::key(&[&self.query.draw, name, &self.occurrence, &call]);
         let sample = if is_greedy { 0 } else { draw() };
-        self.calls += 1;
         Request { model: model.clone(), messages: vec![Message { role: Role::User, content }], sampling, sample }
     }
 
     fn count(&mut self, results: Vec<Result<Completion, llm::Error>>, waited: f64) -> Result<Vec<String>, llm::Error> {
-        let mut slowest = Latency::default();
+        let begins = self.latency();
         let mut texts = Vec::with_capacity(results.len());
         let mut failure = None;
         for result in results {
-            slowest = slowest.beside(match result {
+            let (usage, seconds) = match result {
                 Ok(completion) => {
-                    self.usage += completion.usage;
                     texts.push(completion.text);
-                    Latency { tokens: completion.usage.completion_tokens as f64, seconds: completion.timing.total }
+                    (completion.usage, completion.timing.total)
                 }
                 // The published code counts no time for calls that fail; they delay the plan all the same.
                 Err(error) => {
                     failure.get_or_insert(error);
-                    Latency { tokens: 0.0, seconds: waited }
+                    (Usage::default(), waited)
                 }
-            });
+            };
+            let lasts = Latency { tokens: usage.completion_tokens as f64, seconds };
+            self.steps.push(Step { begins, lasts, calls: 1, usage, tool_seconds: 0.0, recorded_cost: 0.0 });
         }
-        self.latency = self.latency.then(slowest);
         failure.map_or(Ok(texts), Err)
     }
 
     /// Counts outputs that were recorded, side by side.
     pub(super) fn count_recorded(&mut self, outputs: &[&Output]) {
-        for output in outputs {
-            self.calls += output.calls;
-            self.usage += output.usage;
-            self.tool_seconds += output.tool_seconds;
-            let tokens = output.usage.completion_tokens as f64 + self.query.gamma * output.tool_seconds;
-            self.latency = self.latency.beside(Latency { tokens, seconds: output.seconds });
+        let begins = self.latency();
+        for &&Output { calls, usage, tool_seconds, seconds, cost, .. } in outputs {
+            let tokens = usage.completion_tokens as f64 + self.query.gamma * tool_seconds;
+            let lasts = Latency { tokens, seconds };
+            self.steps.push(Step { begins, lasts, calls, usage, tool_seconds, recorded_cost: cost });
         }
-        self.recorded_cost = Some(outputs.iter().map(|output| output.cost).sum());
     }
 
     /// The random stream of this choice of this run of the query.
@@ -119,8 +181,9 @@ impl<'a> Work<'a> {
         let result = tool(self.query.evaluator);
         let measured = started.elapsed().as_secs_f64();
         let charged = self.operator.tool_seconds.unwrap_or(measured);
-        self.tool_seconds += charged;
-        self.latency = self.latency.then(Latency { tokens: self.query.gamma * charged, seconds: measured });
+        let lasts = Latency { tokens: self.query.gamma * charged, seconds: measured };
+        let (begins, usage) = (self.latency(), Usage::default());
+        self.steps.push(Step { begins, lasts, calls: 0, usage, tool_seconds: charged, recorded_cost: 0.0 });
         result
     }
 

@@ -110,8 +110,13 @@ impl Trace {
         self.spans.iter().map(|span| span.latency.tokens).collect()
     }
 
-    /// The longest path through the spans, whose `durations` these are.
+    /// The longest path through the spans, whose `durations` these are; nobody waited for one that was cancelled.
     pub fn path_of(&self, mut durations: Vec<f64>) -> CriticalPath {
+        for (span, duration) in self.spans.iter().zip(&mut durations) {
+            if span.outcome == Outcome::Cancelled {
+                *duration = 0.0;
+            }
+        }
         durations.resize(self.dependencies.0.len(), 0.0);
         critical_path(&self.dependencies, &durations)
     }

@@ -60,7 +60,7 @@ impl Default for TrainingConfig {
             batch: 8,
             samples: 4,
             learning_rate: 0.01,
-            execution: ExecutionConfig { schedule: Schedule::Dataflow, optimize: true },
+            execution: ExecutionConfig { schedule: Schedule::Dataflow, optimize: true, ..ExecutionConfig::default() },
             reward: Reward::default(),
             baseline: Baseline::LeaveOneOut,
             scaled: true,

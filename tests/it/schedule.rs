@@ -72,11 +72,18 @@ fn random_script(request: &Request) -> Result<Reply, Error> {
 }
 
 fn system(execution: ExecutionConfig) -> System {
+    scripted(execution, random_script)
+}
+
+fn scripted(
+    execution: ExecutionConfig,
+    script: impl Fn(&Request) -> Result<Reply, Error> + Send + Sync + 'static,
+) -> System {
     let catalogue = ARITHMETIC.read_text("catalogue.toml").expect("the built-in catalogue") + ADDED;
     let catalogue = Catalogue::parse(catalogue, "catalogue.toml").expect("a catalogue");
     let prices = Prices([("scripted".to_owned(), Price { prompt: 1.0, completion: 10.0 })].into());
     let benchmark = Benchmark::load(ARITHMETIC).expect("the built-in benchmark");
-    let model = Arc::new(Scripted::new("scripted", random_script));
+    let model = Arc::new(Scripted::new("scripted", script));
     System::new(catalogue, benchmark, model, &prices, execution).expect("a priced model")
 }
 
@@ -84,7 +91,16 @@ const SCHEDULES: [Schedule; 3] = [Schedule::Sequential, Schedule::Layered, Sched
 
 /// For each schedule, as drawn and by the plan compiler.
 static SYSTEMS: LazyLock<[[System; 2]; 3]> = LazyLock::new(|| {
-    SCHEDULES.map(|schedule| [false, true].map(|optimize| system(ExecutionConfig { schedule, optimize })))
+    SCHEDULES.map(|schedule| {
+        [false, true].map(|optimize| system(ExecutionConfig { schedule, optimize, ..ExecutionConfig::default() }))
+    })
+});
+
+/// The same, ending plans early where nothing can change.
+static QUORUMS: LazyLock<[[System; 2]; 3]> = LazyLock::new(|| {
+    SCHEDULES.map(|schedule| {
+        [false, true].map(|optimize| system(ExecutionConfig { schedule, optimize, quorum: true, agreement: 0 }))
+    })
 });
 
 /// What came of a plan and the seconds that it took.
@@ -146,6 +162,60 @@ proptest! {
             prop_assert!(optimized.trace.cost() <= drawn.trace.cost() + 1e-12);
         }
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(10_000))]
+
+    #[test]
+    fn a_quorum_changes_no_answer(plan in plans(), draw: u64) {
+        for (whole, early) in SYSTEMS.iter().flatten().zip(QUORUMS.iter().flatten()) {
+            let [(whole, _), (early, _)] = [whole, early].map(|system| run(system, &plan, draw));
+            prop_assert_eq!(&early.answer, &whole.answer);
+            prop_assert_eq!(early.trace.spans.len(), plan.len());
+            for (early, whole) in early.trace.spans.iter().zip(&whole.trace.spans) {
+                prop_assert!(early.usage.completion_tokens <= whole.usage.completion_tokens);
+                prop_assert!(early.usage.prompt_tokens <= whole.usage.prompt_tokens);
+                prop_assert!(early.calls <= whole.calls && early.latency.tokens <= whole.latency.tokens + 1e-9);
+            }
+            prop_assert!(path(&early) <= path(&whole) + 1e-9);
+            // The plan lasts as long as anything is charged.
+            let starts = early.trace.path_of(early.trace.tokens()).length;
+            prop_assert!(early.trace.tokens().into_iter().all(|tokens| tokens <= starts + 1e-9));
+        }
+    }
+}
+
+/// Three chains of 4, 9 and 6 tokens, of which the second says something else; anything else takes 20.
+fn chains(request: &Request, calls: &std::sync::atomic::AtomicUsize) -> Reply {
+    let call = calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    match request.messages[0].content.ends_with("<|chain|>") {
+        true => Reply::new(["the answer is 8", "the answer is 9", "the answer is 8"][call % 3], [4, 9, 6][call % 3]),
+        false => Reply::new("the answer is 7", 20),
+    }
+}
+
+#[test]
+fn a_settled_vote_ends_the_plan_and_is_charged_until_then() {
+    let early = |quorum, agreement, layers: &[&[u16]]| {
+        let calls = std::sync::atomic::AtomicUsize::new(0);
+        let config = ExecutionConfig { quorum, agreement, ..Schedule::Layered.into() };
+        let system = scripted(config, move |request| Ok(chains(request, &calls)));
+        let answer = run(&system, &Plan::from_indices(layers), 1).0;
+        let spans = &answer.trace.spans;
+        let figures: Vec<_> = spans.iter().map(|span| (span.usage.completion_tokens, span.outcome.clone())).collect();
+        (answer.answer.clone().unwrap_or_default(), path(&answer), figures)
+    };
+    let (done, cancelled, skipped) = (Outcome::Done, Outcome::Cancelled, Outcome::Skipped);
+    let whole = early(false, 0, &[&[MULTI]]);
+    assert_eq!(whole, ("8".into(), 9.0, vec![(19, done.clone())]));
+    // Two of three agree after 6 tokens; the third has written 6 of its 9.
+    assert_eq!(early(true, 0, &[&[MULTI]]), ("8".into(), 6.0, vec![(16, done.clone())]));
+    // A direct answer and a refinement could still turn the vote.
+    assert_eq!(early(true, 0, &[&[MULTI, GENERATE], &[REFINE]]).1, 40.0);
+    // By agreement they need not be heard.
+    let agreed = early(false, 2, &[&[MULTI, GENERATE], &[REFINE]]);
+    assert_eq!(agreed, ("8".into(), 6.0, vec![(16, done), (6, cancelled), (0, skipped)]));
 }
 
 /// `started` and `ended` of each span, in tokens.

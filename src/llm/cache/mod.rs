@@ -190,6 +190,10 @@ impl<M: LanguageModel> LanguageModel for Replay<M> {
         completion.await.cloned()
     }
 
+    fn has_virtual_time(&self) -> bool {
+        self.model.has_virtual_time()
+    }
+
     fn id(&self) -> &str {
         self.model.id()
     }
@@ -199,6 +203,10 @@ impl<M: LanguageModel> LanguageModel for Replay<M> {
 impl<M: LanguageModel + ?Sized> LanguageModel for Arc<M> {
     async fn complete(&self, request: &Request) -> Result<Completion, Error> {
         (**self).complete(request).await
+    }
+
+    fn has_virtual_time(&self) -> bool {
+        (**self).has_virtual_time()
     }
 
     fn id(&self) -> &str {

@@ -174,6 +174,10 @@ impl LanguageModel for LocalModel {
         self.completion(request, prompt_tokens, &answer)
     }
 
+    fn has_virtual_time(&self) -> bool {
+        true
+    }
+
     fn id(&self) -> &str {
         &self.id
     }

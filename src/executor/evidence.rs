@@ -1,0 +1,143 @@
+//! Run-time evidence: a plan ends once what was found makes the rest redundant.
+//!
+//! Time is virtual here: the latency in tokens (E3), which is the same on every machine. The calls have run by now, and
+//! what would have come after the end of the plan is taken back: it is neither charged nor read. So the same seed gives
+//! the same bytes, and a replayed query ends where it did when it was recorded.
+
+use super::{Choice, Done, ExecutionConfig};
+use crate::operators::{Ballot, Effect, is_settled};
+use crate::plan::{Dependencies, Kind, Outcome, Treatment};
+
+/// Ends the plan at the first moment at which `config` lets it end, if that is before its last operator ends.
+///
+/// Operators that have not started by then are skipped. Of one that runs, the prompt and the tokens written by then
+/// count; it is cancelled, unless what it gave last is what ended the plan.
+pub(super) fn end_early(
+    config: &ExecutionConfig,
+    choices: &[Choice<'_>],
+    dependencies: &Dependencies,
+    done: &mut [Done<'_>],
+) {
+    if !config.quorum && config.agreement == 0 {
+        return;
+    }
+    let times = times(dependencies, done);
+    let last = times.iter().map(|time| time.end).fold(0.0, f64::max);
+    let mut moments: Vec<f64> = times.iter().flat_map(|time| time.arrivals.iter().copied().chain([time.end])).collect();
+    moments.sort_by(f64::total_cmp);
+    moments.dedup();
+    moments.retain(|&moment| moment < last);
+    let is_enough = |&moment: &f64| Standing::at(moment, choices, &times, done).is_enough(config);
+    if let Some(end) = moments.into_iter().find(is_enough) {
+        cut(end, &times, done);
+    }
+}
+
+/// When an operator ran, in tokens from the start of the query.
+struct Time {
+    start: f64,
+    end: f64,
+    /// When each of its solutions existed.
+    arrivals: Vec<f64>,
+}
+
+fn times(dependencies: &Dependencies, done: &[Done<'_>]) -> Vec<Time> {
+    let mut times: Vec<Time> = Vec::with_capacity(done.len());
+    for (waits_for, done) in dependencies.0.iter().zip(done) {
+        let start = waits_for.iter().map(|&before| times[before].end).fold(0.0, f64::max);
+        let solutions = match &done.effect {
+            Effect::Append(solutions) => solutions.len(),
+            Effect::Replace(_) | Effect::Keep => 0,
+        };
+        let arrivals = done.work.arrivals(solutions).into_iter().take(solutions).map(|offset| start + offset).collect();
+        times.push(Time { start, end: start + done.spent().latency.tokens, arrivals });
+    }
+    times
+}
+
+/// The solutions that stand at a moment, and the places of those still to come, in plan order.
+#[derive(Default)]
+struct Standing<'a> {
+    ballots: Vec<Ballot<'a>>,
+    is_pending: Vec<bool>,
+    layers: Vec<usize>,
+    /// Whether some may yet be replaced.
+    is_open: bool,
+}
+
+impl<'a> Standing<'a> {
+    /// What is known at `moment`: of an operator that has not ended only what it has given so far, and how much it may
+    /// still give.
+    fn at(moment: f64, choices: &[Choice<'_>], times: &[Time], done: &'a [Done<'_>]) -> Self {
+        let mut standing = Standing::default();
+        for ((choice, time), done) in choices.iter().zip(times).zip(done) {
+            if choice.treatment == Treatment::Skip {
+                continue;
+            }
+            let has_ended = time.end <= moment;
+            if let Effect::Append(solutions) = &done.effect {
+                for (solution, _) in solutions.iter().zip(&time.arrivals).filter(|(_, arrival)| **arrival <= moment) {
+                    standing.push(choice.layer, Ballot::from(solution), false);
+                }
+            }
+            if !has_ended {
+                let given = time.arrivals.iter().filter(|arrival| **arrival <= moment).count();
+                let executed = choice.signature.kind == Kind::Program;
+                for _ in given..choice.signature.solutions {
+                    standing.push(choice.layer, Ballot { answer: None, executed }, true);
+                }
+                standing.is_open |= choice.signature.kind == Kind::Ensemble;
+            } else if let Effect::Replace(solution) = &done.effect {
+                standing.replace(choice.layer, Ballot::from(solution));
+            }
+        }
+        standing
+    }
+
+    fn push(&mut self, layer: usize, ballot: Ballot<'a>, is_pending: bool) {
+        self.ballots.push(ballot);
+        self.is_pending.push(is_pending);
+        self.layers.push(layer);
+    }
+
+    fn replace(&mut self, layer: usize, ballot: Ballot<'a>) {
+        let kept: Vec<usize> = (0..self.layers.len()).filter(|&at| self.layers[at] >= layer).collect();
+        self.ballots = kept.iter().map(|&at| self.ballots[at]).collect();
+        self.is_pending = kept.iter().map(|&at| self.is_pending[at]).collect();
+        self.layers = kept.iter().map(|&at| self.layers[at]).collect();
+        self.push(layer, ballot, false);
+    }
+
+    fn is_enough(&self, config: &ExecutionConfig) -> bool {
+        let answers: Vec<&str> = self.ballots.iter().filter_map(|ballot| ballot.answer).collect();
+        let agree = answers.windows(2).all(|pair| pair[0] == pair[1]);
+        let agreed = config.agreement > 0 && answers.len() >= config.agreement as usize && agree;
+        agreed || (config.quorum && !self.is_open && is_settled(&self.ballots, &self.is_pending))
+    }
+}
+
+/// Takes back what came after `end`.
+fn cut(end: f64, times: &[Time], done: &mut [Done<'_>]) {
+    for (time, done) in times.iter().zip(&mut *done).filter(|(time, _)| time.end > end) {
+        if time.start >= end {
+            (done.until, done.outcome, done.effect) = (f64::NEG_INFINITY, Outcome::Skipped, Effect::Keep);
+            continue;
+        }
+        done.until = end - time.start;
+        if !time.arrivals.contains(&end) {
+            done.outcome = Outcome::Cancelled;
+        }
+        let given: Vec<bool> = time.arrivals.iter().map(|&arrival| arrival <= end).collect();
+        if let Effect::Append(solutions) = &mut done.effect {
+            let mut given = given.into_iter();
+            solutions.retain(|_| given.next() == Some(true));
+        } else {
+            done.effect = Effect::Keep;
+        }
+    }
+    let ended = done.iter().filter(|done| done.outcome != Outcome::Skipped);
+    let seconds = ended.map(|done| done.started + done.spent().latency.seconds).fold(0.0, f64::max);
+    for done in done.iter_mut().filter(|done| done.outcome == Outcome::Skipped) {
+        done.started = done.started.min(seconds);
+    }
+}
