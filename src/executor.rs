@@ -33,6 +33,23 @@ impl From<Schedule> for ExecutionConfig {
     }
 }
 
+/// How a plan is going to run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prepared {
+    /// What becomes of each choice.
+    pub treatments: Vec<Treatment>,
+    pub dependencies: Dependencies,
+}
+
+impl ExecutionConfig {
+    /// What is known of a run before it; `signatures` are those of the operators.
+    pub fn prepare(&self, plan: &Plan, signatures: &[Signature]) -> Prepared {
+        let treatments = if self.optimize { optimize(plan, signatures) } else { as_drawn(plan, signatures) };
+        let dependencies = dependencies(self.schedule.dependencies(plan, signatures), &treatments);
+        Prepared { treatments, dependencies }
+    }
+}
+
 /// What came of a plan.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Execution {
@@ -53,6 +70,16 @@ pub enum ExecuteError {
     NotRecorded { query: String, origin: String },
 }
 
+impl ExecuteError {
+    /// The cap that was met, if the query was given up only because there is no more to spend.
+    pub fn cap(&self) -> Option<&str> {
+        match self {
+            ExecuteError::Model { error: llm::Error::Capped(cap), .. } => Some(cap),
+            _ => None,
+        }
+    }
+}
+
 /// Runs `plan`: an operator starts when all that it waits for have ended, and reads what the layers before its own
 /// left.
 ///
@@ -63,9 +90,8 @@ pub enum ExecuteError {
 /// When the model refuses a request for good, or the plan does not fit the catalogue.
 pub async fn execute(query: &Query<'_>, plan: &Plan, config: &ExecutionConfig) -> Result<Execution, ExecuteError> {
     let signatures = query.catalogue.signatures();
-    let treatments = if config.optimize { optimize(plan, &signatures) } else { as_drawn(plan, &signatures) };
+    let Prepared { treatments, dependencies } = config.prepare(plan, &signatures);
     let choices = choices(query, plan, &signatures, &treatments)?;
-    let dependencies = dependencies(config.schedule.dependencies(plan, &signatures), &treatments);
     let waits_for = &dependencies.0;
     let mut done: Vec<Option<Done>> = choices.iter().map(|_| None).collect();
     let mut is_started = vec![false; choices.len()];
@@ -155,10 +181,11 @@ impl<'a> Choice<'a> {
     }
 
     fn span(&self, query: &Query<'_>, done: Done<'_>) -> Span {
-        let Spent { calls, usage, tool_seconds, latency, recorded_cost } = done.spent();
+        let Spent { calls, retries, usage, tool_seconds, latency, queued, recorded_cost } = done.spent();
         let Done { started, outcome, .. } = done;
         let cost = recorded_cost + query.prices.get(self.id.index()).map_or(0.0, |price| price.cost(usage));
-        Span { layer: self.layer, operator: self.id, calls, usage, cost, tool_seconds, latency, started, outcome }
+        let (layer, operator) = (self.layer, self.id);
+        Span { layer, operator, calls, retries, usage, cost, tool_seconds, latency, queued, started, outcome }
     }
 }
 

@@ -10,7 +10,7 @@ use crate::benchmarks::{Benchmark, Problem};
 use crate::executor::{ExecuteError, Execution, ExecutionConfig, execute};
 use crate::llm::{self, LanguageModel, Price, Prices, Scripted};
 use crate::operators::{Catalogue, Query, QueryTraces, Solution, Traces, vote};
-use crate::plan::{OperatorId, Outcome, Plan, Trace};
+use crate::plan::{OperatorId, Plan, Trace};
 use crate::sandbox::Evaluator;
 
 /// One query, solved by one plan. Serialises: no tensor, no handle.
@@ -29,7 +29,7 @@ pub struct Episode {
 impl Episode {
     /// Whether no operator failed. A score that failed requests had a part in says nothing about the plan.
     pub fn is_complete(&self) -> bool {
-        !self.trace.spans.iter().any(|span| matches!(span.outcome, Outcome::Failed(_)))
+        self.trace.failure().is_none()
     }
 }
 

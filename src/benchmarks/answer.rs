@@ -5,6 +5,8 @@ use std::sync::LazyLock;
 use regex::Regex;
 use serde::{Deserialize, Serialize};
 
+use super::{choice, mathematics, number, verbatim};
+
 /// A minus that no operand precedes, digits with or without group commas, and decimals.
 static NUMBER: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"((?:^|[^\w)])[-−])?([0-9]{1,3}(?:,[0-9]{3})+\b|[0-9]+)(?:\.([0-9]+))?").expect("a valid pattern")
@@ -16,26 +18,60 @@ static NUMBER: LazyLock<Regex> = LazyLock::new(|| {
 pub enum AnswerForm {
     /// A number; decimals that equal an integer count as that integer.
     Integer,
+    /// A number with fractions, currencies and units around it, marked as in GSM8K or announced.
+    Number,
+    /// A mathematical answer, boxed as in MATH or announced.
+    Mathematics,
+    /// Text, compared as it is written but for spaces.
+    Exact,
+    /// The letter of a choice.
+    Choice,
 }
 
 impl AnswerForm {
-    /// The final answer of `text` in its one spelling: the number after the last "answer is" or "answer:", else the
-    /// last number.
+    /// The reference answer in a field of a data set, which may hold a worked solution.
+    pub fn reference(self, field: &str) -> Option<String> {
+        match self {
+            AnswerForm::Integer | AnswerForm::Exact => Some(field.trim().to_owned()),
+            AnswerForm::Number | AnswerForm::Mathematics | AnswerForm::Choice => self.find(field),
+        }
+    }
+
+    /// The final answer of `text` as it is written there, as far as spelling matters for comparing it.
+    pub fn find(self, text: &str) -> Option<String> {
+        match self {
+            AnswerForm::Integer => announced_integer(text),
+            AnswerForm::Number => number::extract(text),
+            AnswerForm::Mathematics => mathematics::find(text),
+            AnswerForm::Exact => verbatim::find(text),
+            AnswerForm::Choice => choice::extract(text),
+        }
+    }
+
+    /// The final answer of `text` in its one spelling, in which equal answers meet when votes are counted.
     pub fn extract(self, text: &str) -> Option<String> {
-        let AnswerForm::Integer = self;
-        let lower = text.to_ascii_lowercase();
-        let announced =
-            ["answer is", "answer:"].iter().filter_map(|words| Some(lower.rfind(words)? + words.len())).max();
-        announced.and_then(|at| numbers(&text[at..]).next()).or_else(|| numbers(text).last())
+        let found = self.find(text)?;
+        Some(if self == AnswerForm::Mathematics { mathematics::spelling(&found) } else { found })
     }
 
     /// Whether both are the same answer, however spelt: `10`, `10.0` and `$10` are.
     pub fn equal(self, reference: &str, answer: &str) -> bool {
-        match (self.extract(reference), self.extract(answer)) {
-            (Some(reference), Some(answer)) => reference == answer,
-            _ => reference.trim() == answer.trim(),
+        match self {
+            AnswerForm::Mathematics => mathematics::equal(reference, answer),
+            AnswerForm::Exact => reference.split_whitespace().eq(answer.split_whitespace()),
+            _ => match (self.find(reference), self.find(answer)) {
+                (Some(reference), Some(answer)) => reference == answer,
+                _ => reference.trim() == answer.trim(),
+            },
         }
     }
+}
+
+/// The number after the last "answer is" or "answer:", else the last number.
+fn announced_integer(text: &str) -> Option<String> {
+    let lower = text.to_ascii_lowercase();
+    let announced = ["answer is", "answer:"].iter().filter_map(|words| Some(lower.rfind(words)? + words.len())).max();
+    announced.and_then(|at| numbers(&text[at..]).next()).or_else(|| numbers(text).last())
 }
 
 /// The numbers of a text, each in its one spelling.
@@ -89,11 +125,32 @@ mod tests {
         assert!(!equal("10", "") && equal("none", "none"));
     }
 
+    #[test]
+    fn equal_answers_have_one_spelling() {
+        let check = |form: AnswerForm, texts: &[&str], spelling: Option<&str>| {
+            for text in texts {
+                assert_eq!(form.extract(text).as_deref(), spelling, "{form:?}: {text}");
+            }
+        };
+        check(AnswerForm::Number, &["The answer is $0.50.", "#### 1/2", "\\boxed{\\frac{1}{2}}"], Some("0.5"));
+        check(AnswerForm::Number, &["1,000", "The answer is 1000.00 dollars", "#### 1 000"], Some("1000"));
+        check(AnswerForm::Mathematics, &["\\boxed{0.5}", "\\boxed{\\frac12}", "The answer is $x = 2/4$."], Some("1/2"));
+        check(AnswerForm::Mathematics, &["\\boxed{1,000}", "\\boxed{1{,}000}", "\\boxed{10^3}"], Some("1000"));
+        check(AnswerForm::Mathematics, &["\\boxed{2, 1}", "\\boxed{\\{1, 2\\}}"], Some("1, 2"));
+        check(AnswerForm::Choice, &["The answer is (B).", "\\boxed{\\text{B}}", "b", "Answer: B) five"], Some("B"));
+        check(AnswerForm::Exact, &["Some thought.\nThe answer is  Paris .", "Paris", "**Paris**"], Some("Paris"));
+    }
+
     proptest! {
         #[test]
         fn extraction_never_panics(text in "\\PC{0,60}", near in "[aA]nswer( is|:)[-−0-9., $é]{0,20}") {
-            AnswerForm::Integer.extract(&text);
-            AnswerForm::Integer.extract(&near);
+            let forms = ["integer", "number", "mathematics", "exact", "choice"];
+            for form in forms.map(|form| serde_json::from_str::<AnswerForm>(&format!("{form:?}")).expect("a form")) {
+                for text in [&text, &near] {
+                    let answer = form.extract(text).unwrap_or_default();
+                    form.equal(text, &answer);
+                }
+            }
         }
 
         #[test]

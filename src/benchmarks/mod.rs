@@ -2,37 +2,31 @@
 
 mod answer;
 pub mod arithmetic;
+mod built_in;
+mod choice;
+pub mod fetch;
+mod final_answer;
+pub mod grading;
+mod mathematics;
+mod number;
 mod problems;
+mod verbatim;
 
 pub use answer::AnswerForm;
+pub use built_in::{ARITHMETIC, PRICES, built_in, data_folder};
 pub use problems::Problem;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use serde::{Deserialize, Serialize};
 
 use crate::folder::Folder;
+use problems::{Fields, Reader, Source};
 
 /// The file of a benchmark folder that describes it.
 const FILE: &str = "benchmark.toml";
-
-/// The embedded workload, compiled into the binary.
-pub const ARITHMETIC: Folder = Folder::Embedded {
-    name: "data/arithmetic",
-    files: &[
-        ("benchmark.toml", include_bytes!("../../data/arithmetic/benchmark.toml")),
-        ("catalogue.toml", include_bytes!("../../data/arithmetic/catalogue.toml")),
-        ("train.jsonl", include_bytes!("../../data/arithmetic/train.jsonl")),
-        ("validation.jsonl", include_bytes!("../../data/arithmetic/validation.jsonl")),
-        ("test.jsonl", include_bytes!("../../data/arithmetic/test.jsonl")),
-        ("hard.jsonl", include_bytes!("../../data/arithmetic/hard.jsonl")),
-    ],
-};
-
-/// The built-in price list, `prices.toml`.
-pub const PRICES: Folder =
-    Folder::Embedded { name: "data", files: &[("prices.toml", include_bytes!("../../data/prices.toml"))] };
 
 /// What latency and money weigh against the score (E5).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -56,7 +50,10 @@ pub struct Benchmark {
     pub catalogue: String,
     pub reward: Weights,
     folder: Folder,
-    splits: BTreeMap<String, String>,
+    /// Where the files of problems are.
+    data: Folder,
+    fields: Fields,
+    splits: BTreeMap<String, Source>,
 }
 
 /// The contents of `benchmark.toml`.
@@ -67,18 +64,43 @@ struct Description {
     description: String,
     answer: AnswerForm,
     catalogue: String,
-    splits: BTreeMap<String, String>,
+    #[serde(default)]
+    fields: Fields,
+    splits: BTreeMap<String, Source>,
     reward: Weights,
 }
 
 impl Benchmark {
-    /// Reads `benchmark.toml`.
+    /// Opens the benchmark in a folder, or the built-in one of that name; without either the embedded workload.
+    ///
+    /// # Errors
+    /// Those of [`Benchmark::load`].
+    pub fn open(place: Option<&Path>) -> Result<Self> {
+        let Some(place) = place else { return Benchmark::load(ARITHMETIC) };
+        match place.to_str().filter(|_| !place.is_dir()).and_then(built_in) {
+            Some(folder) => {
+                let data = place.to_str().and_then(data_folder).map_or(folder.clone(), Folder::Disk);
+                Benchmark::load_with_data(folder, data)
+            }
+            None => Benchmark::load(Folder::Disk(place.to_owned())),
+        }
+    }
+
+    /// Reads `benchmark.toml`; the problems are in the same folder.
     ///
     /// # Errors
     /// Names the file and the line at fault.
     pub fn load(folder: Folder) -> Result<Self> {
-        let Description { name, description, answer, catalogue, splits, reward } = folder.read_toml(FILE)?;
-        Ok(Benchmark { name, description, answer, catalogue, reward, folder, splits })
+        Self::load_with_data(folder.clone(), folder)
+    }
+
+    /// Reads `benchmark.toml`; the problems are in the folder `data`.
+    ///
+    /// # Errors
+    /// Names the file and the line at fault.
+    pub fn load_with_data(folder: Folder, data: Folder) -> Result<Self> {
+        let Description { name, description, answer, catalogue, fields, splits, reward } = folder.read_toml(FILE)?;
+        Ok(Benchmark { name, description, answer, catalogue, reward, folder, data, fields, splits })
     }
 
     /// Where the benchmark's files are.
@@ -96,11 +118,17 @@ impl Benchmark {
     /// # Errors
     /// Names the missing split, or the file and the line at fault.
     pub fn problems(&self, split: &str) -> Result<Vec<Problem>> {
-        let file = self.splits.get(split).with_context(|| {
+        let source = self.splits.get(split).with_context(|| {
             let known: Vec<_> = self.splits().collect();
             format!("expected a split of `{}` ({}), found `{split}`", self.name, known.join(", "))
         })?;
-        problems::read(&self.folder, file)
+        let Benchmark { folder, data, fields, answer, .. } = self;
+        let problems = Reader { folder, data, fields, form: *answer }.read(source);
+        // The problems of the published benchmarks are no part of the crate.
+        problems.map_err(|error| match built_in(&self.name) {
+            Some(_) => anyhow!("{error:#}; hint: `lamas fetch {}` gets the problems, or says how to", self.name),
+            None => error,
+        })
     }
 
     /// The score of `answer`: 1 for a right one, 0 for a wrong one or none.
@@ -132,7 +160,7 @@ mod tests {
         check(&format!("colour = 1\n{sound}"), "benchmark.toml:1: unknown field `colour`");
         check(
             &sound.replacen("integer", "colour", 1),
-            "benchmark.toml:4: unknown variant `colour`, expected `integer`",
+            "benchmark.toml:4: unknown variant `colour`, expected one of `integer`",
         );
         check(&sound.replacen("gamma = 50.0", "", 1), "missing field `gamma`");
         check("", "benchmark.toml:1: missing field");

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
+use super::AnswerForm;
 use crate::folder::Folder;
 
 /// One question with its reference answer.
@@ -22,45 +24,153 @@ pub struct Problem {
     pub steps: Option<u32>,
 }
 
-/// Reads a file of problems; fields that a [`Problem`] does not have are passed over.
-pub(super) fn read(folder: &Folder, file: &str) -> Result<Vec<Problem>> {
-    parse(&folder.read_text(file)?, &format!("{folder}/{file}"))
+/// Which fields of a line a problem is made of.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Fields {
+    /// Where it is absent, the file's name and the row's number are the id.
+    id: String,
+    question: String,
+    /// The reference answer, or a worked solution that ends with it.
+    answer: String,
+    kind: String,
 }
 
-fn parse(text: &str, origin: &str) -> Result<Vec<Problem>> {
-    let mut problems = Vec::new();
-    let mut lines = BTreeMap::new();
-    for (number, line) in (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty()) {
-        let problem = read_line(line).with_context(|| format!("{origin}:{number}"))?;
-        if let Some(first) = lines.insert(problem.id.clone(), number) {
-            bail!("{origin}:{number}: expected an id of its own, found `{}` of line {first} again", problem.id);
+impl Default for Fields {
+    fn default() -> Self {
+        let [id, question, answer, kind] = ["id", "question", "answer", "kind"].map(str::to_owned);
+        Fields { id, question, answer, kind }
+    }
+}
+
+/// A file of problems, and which of its rows to take.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Source {
+    All(String),
+    Rows {
+        file: String,
+        /// A file of row numbers, counted from 0; `#` begins a comment.
+        rows: String,
+    },
+}
+
+impl Source {
+    pub(super) fn file(&self) -> &str {
+        match self {
+            Source::All(file) | Source::Rows { file, .. } => file,
         }
-        problems.push(problem);
     }
-    ensure!(!problems.is_empty(), "{origin}: expected at least one problem, found none");
-    Ok(problems)
 }
 
-fn read_line(line: &str) -> Result<Problem> {
-    let problem: Problem = serde_json::from_str(line).map_err(|error| {
-        let shown: String = line.chars().take(60).collect();
-        anyhow::anyhow!("expected an object with id, question and answer, found `{shown}`: {error}")
-    })?;
-    for (field, value) in [("id", &problem.id), ("question", &problem.question), ("answer", &problem.answer)] {
-        ensure!(!value.trim().is_empty(), "expected a non-empty `{field}`, found \"{value}\"");
+/// How the problems of a benchmark are written.
+pub(super) struct Reader<'a> {
+    /// Where the files of row numbers are.
+    pub folder: &'a Folder,
+    /// Where the files of problems are.
+    pub data: &'a Folder,
+    pub fields: &'a Fields,
+    pub form: AnswerForm,
+}
+
+impl Reader<'_> {
+    /// Reads the problems of a split: all of its file, or its rows in their order.
+    pub(super) fn read(&self, source: &Source) -> Result<Vec<Problem>> {
+        let file = source.file();
+        let text = self.data.read_text(file)?;
+        let origin = format!("{}/{file}", self.data);
+        let lines: Vec<(usize, &str)> = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty()).collect();
+        let rows = match source {
+            Source::All(_) => (0..lines.len()).collect(),
+            Source::Rows { rows, .. } => {
+                let text = self.folder.read_text(rows)?;
+                row_numbers(&text, lines.len()).with_context(|| format!("{}/{rows}", self.folder))?
+            }
+        };
+        let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
+        let mut problems = Vec::with_capacity(rows.len());
+        let mut seen = BTreeMap::new();
+        for row in rows {
+            let (number, line) = lines[row];
+            let problem =
+                self.problem(line, &format!("{stem}-{row:05}")).with_context(|| format!("{origin}:{number}"))?;
+            if let Some(first) = seen.insert(problem.id.clone(), number) {
+                bail!("{origin}:{number}: expected an id of its own, found `{}` of line {first} again", problem.id);
+            }
+            problems.push(problem);
+        }
+        ensure!(!problems.is_empty(), "{origin}: expected at least one problem, found none");
+        Ok(problems)
     }
-    Ok(problem)
+
+    /// Reads one line; fields that a [`Problem`] does not have are passed over.
+    fn problem(&self, line: &str, default_id: &str) -> Result<Problem> {
+        let Fields { id, question, answer, kind } = self.fields;
+        let object: Map<String, Value> = serde_json::from_str(line).map_err(|error| {
+            let shown: String = line.chars().take(60).collect();
+            anyhow!("expected an object with `{question}` and `{answer}`, found `{shown}`: {error}")
+        })?;
+        let text = |field: &str| match object.get(field) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text.clone())),
+            Some(Value::Number(number)) => Ok(Some(number.to_string())),
+            Some(other) => Err(anyhow!("expected text in `{field}`, found `{other}`")),
+        };
+        let needed = |field: &str| {
+            let value = text(field)?.with_context(|| format!("expected a field `{field}`, found none"))?;
+            ensure!(!value.trim().is_empty(), "expected a non-empty `{field}`, found \"{value}\"");
+            Ok(value)
+        };
+        let reference = needed(answer)?;
+        let id = if object.contains_key(id) { needed(id)? } else { default_id.to_owned() };
+        Ok(Problem {
+            id,
+            question: needed(question)?,
+            answer: self.form.reference(&reference).with_context(|| {
+                let end: String = reference.chars().rev().take(60).collect::<Vec<_>>().into_iter().rev().collect();
+                format!("expected an answer in `{answer}`, found none in the text that ends with `{end}`")
+            })?,
+            kind: text(kind)?,
+            steps: object.get("steps").and_then(Value::as_u64).and_then(|steps| u32::try_from(steps).ok()),
+        })
+    }
+}
+
+/// The numbers of rows to take from a file of `count` rows.
+fn row_numbers(text: &str, count: usize) -> Result<Vec<usize>> {
+    let mut rows = Vec::new();
+    for (number, line) in (1..).zip(text.lines()) {
+        let line = line.split('#').next().unwrap_or_default();
+        for word in line.split([' ', ',', '\t']).filter(|word| !word.is_empty()) {
+            let row = word.parse::<usize>().ok().filter(|row| *row < count);
+            rows.push(
+                row.with_context(|| format!("line {number}: expected a row number below {count}, found `{word}`"))?,
+            );
+        }
+    }
+    Ok(rows)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn read(form: AnswerForm, fields: &str, text: &str, rows: Option<&str>) -> Result<Vec<Problem>> {
+        let place = tempfile::tempdir()?;
+        std::fs::write(place.path().join("x.jsonl"), text)?;
+        std::fs::write(place.path().join("x.rows"), rows.unwrap_or_default())?;
+        let folder = Folder::Disk(place.path().to_owned());
+        let fields = toml::from_str(fields)?;
+        let file = "x.jsonl".to_owned();
+        let source = if rows.is_some() { Source::Rows { file, rows: "x.rows".into() } } else { Source::All(file) };
+        Reader { folder: &folder, data: &folder, fields: &fields, form }.read(&source)
+    }
+
     #[track_caller]
     fn check(text: &str, expected: Result<usize, &str>) {
-        match (parse(text, "data/x.jsonl"), expected) {
+        match (read(AnswerForm::Integer, "", text, None), expected) {
             (Ok(problems), Ok(count)) => assert_eq!(problems.len(), count, "{text}"),
-            (Err(error), Err(start)) => assert!(format!("{error:#}").starts_with(start), "{error:#}"),
+            (Err(error), Err(part)) => assert!(format!("{error:#}").contains(part), "{error:#}"),
             (found, expected) => panic!("expected {expected:?}, found {found:?}"),
         }
     }
@@ -71,10 +181,30 @@ mod tests {
         let (a, b) = (line("a"), line("b"));
         check(&format!("{a}\n\n{b}\n"), Ok(2));
         check(&format!("{a}\r\n{b}"), Ok(2));
-        check(&format!("{a}\n{{\"id\": 3}}\n"), Err("data/x.jsonl:2: expected an object with id, question and answer"));
-        check(&format!("{a}\n{b}\n{a}"), Err("data/x.jsonl:3: expected an id of its own, found `a` of line 1 again"));
-        check(&format!("{a}\n{}", line(" ")), Err("data/x.jsonl:2: expected a non-empty `id`, found \" \""));
-        check(&format!("{b}\n{}", &a[..20]), Err("data/x.jsonl:2: "));
-        check("\n", Err("data/x.jsonl: expected at least one problem"));
+        check(&format!("{a}\n{{\"id\": 3}}\n"), Err("x.jsonl:2: expected a field `answer`, found none"));
+        check(&format!("{a}\n{b}\n{a}"), Err("x.jsonl:3: expected an id of its own, found `a` of line 1 again"));
+        check(&format!("{a}\n{}", line(" ")), Err("x.jsonl:2: expected a non-empty `id`, found \" \""));
+        check(&format!("{b}\n{}", &a[..20]), Err("x.jsonl:2: expected an object with `question` and `answer`"));
+        check("\n", Err("x.jsonl: expected at least one problem"));
+    }
+
+    #[test]
+    fn published_fields_are_mapped_and_rows_taken() -> Result<()> {
+        let line =
+            |n: u32| format!(r#"{{"problem": "{n} + {n}", "solution": "so $\\boxed{{{}}}$", "type": "sum"}}"#, 2 * n);
+        let text = [1, 2, 3].map(line).join("\n");
+        let fields = "question = \"problem\"\nanswer = \"solution\"\nkind = \"type\"";
+        let problems = read(AnswerForm::Mathematics, fields, &text, Some("2 # the last\n0"))?;
+        let seen: Vec<_> = problems.iter().map(|problem| (problem.id.as_str(), problem.answer.as_str())).collect();
+        assert_eq!(seen, [("x-00002", "6"), ("x-00000", "2")]);
+        assert_eq!(problems[0].kind.as_deref(), Some("sum"));
+        let message = |rows| read(AnswerForm::Mathematics, fields, &text, Some(rows)).err().map(|e| format!("{e:#}"));
+        assert!(
+            message("1\n3").is_some_and(|m| m.ends_with("x.rows: line 2: expected a row number below 3, found `3`"))
+        );
+        assert!(message("1 1").is_some_and(|m| m.contains("expected an id of its own")));
+        let unanswered = read(AnswerForm::Number, "", r#"{"question": "?", "answer": "I do not know."}"#, None);
+        assert!(unanswered.is_err_and(|error| format!("{error:#}").contains("expected an answer in `answer`")));
+        Ok(())
     }
 }

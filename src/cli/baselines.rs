@@ -28,7 +28,8 @@ pub fn run(args: Args) -> Result<()> {
     let session = Session::open(&settings)?;
     let split = Split::open(&session, &args.split)?;
     let seeds: Vec<u64> = (settings.seed..settings.seed + args.seeds.max(1)).collect();
-    let methods = methods::measure_baselines(&session, &split, &seeds)?;
+    let mut methods = Vec::new();
+    let outcome = methods::measure_baselines(&session, &split, &seeds, &mut methods);
     let rows: Vec<Row> =
         methods.iter().map(|passes| Row { summary: Summary::new(passes, &session.objective), gain: None }).collect();
     if args.json {
@@ -36,5 +37,5 @@ pub fn run(args: Args) -> Result<()> {
     } else {
         println!("{}\n{}", table::table(&rows, false), table::legend(&rows));
     }
-    Ok(())
+    outcome
 }

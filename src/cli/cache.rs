@@ -13,7 +13,6 @@ use serde::Serialize;
 use super::recording::database;
 use super::session::prices;
 use crate::llm::{Holding, Prices, Store};
-use crate::plan::Usage;
 use crate::report::jsonl;
 
 #[derive(Debug, clap::Args)]
@@ -109,9 +108,8 @@ struct Line<'a> {
 
 impl<'a> Line<'a> {
     fn new(holding: &'a Holding, prices: &Prices) -> Self {
-        let &Holding { prompt_tokens, completion_tokens, .. } = holding;
         let price = prices.of(&holding.model).ok();
-        Line { holding, dollars: price.map(|price| price.cost(Usage { prompt_tokens, completion_tokens })) }
+        Line { holding, dollars: price.map(|price| price.cost(holding.usage)) }
     }
 }
 
@@ -133,8 +131,8 @@ fn table(lines: &[Line<'_>]) -> String {
             holding.model.clone(),
             holding.back_end.clone(),
             holding.completions.to_string(),
-            holding.prompt_tokens.to_string(),
-            holding.completion_tokens.to_string(),
+            holding.usage.prompt_tokens.to_string(),
+            holding.usage.completion_tokens.to_string(),
             dollars.map_or("no price".into(), |dollars| format!("{dollars:.4}")),
             holding.first.clone(),
             holding.last.clone(),

@@ -2,19 +2,20 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use clap::ValueEnum;
 use figment::Figment;
 use figment::providers::{Format, Serialized, Toml};
 use figment::value::Value;
 use serde::{Deserialize, Serialize};
 
-use crate::benchmarks::{self, Benchmark};
+use crate::benchmarks::Benchmark;
 use crate::controller::ControllerConfig;
 use crate::device::DeviceChoice;
 use crate::encoder::EncoderChoice;
 use crate::executor::ExecutionConfig;
 use crate::folder::Folder;
+use crate::llm::openai::EndpointConfig;
 use crate::llm::{Mode, local};
 use crate::training::TrainingConfig;
 
@@ -27,7 +28,7 @@ pub struct Settings {
     pub device: String,
     /// `static`, `minilm`, `static:FOLDER`, `minilm:FOLDER` or `hub:OWNER/NAME`.
     pub encoder: String,
-    /// Folder of the benchmark; the built-in workload if absent.
+    /// Folder of the benchmark, or the name of a published one; the built-in workload if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub benchmark: Option<PathBuf>,
     /// Folder of the local language model; the built-in one if absent.
@@ -36,6 +37,8 @@ pub struct Settings {
     /// Price list; the built-in one if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prices: Option<PathBuf>,
+    /// The endpoint that answers in place of a local model, if it names a URL or a model.
+    pub endpoint: EndpointConfig,
     /// Recorded outputs of operators, which stand for the model.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub traces: Option<PathBuf>,
@@ -85,6 +88,7 @@ impl Preset {
             benchmark: None,
             model: None,
             prices: None,
+            endpoint: EndpointConfig::default(),
             traces: None,
             cache: None,
             cache_mode: None,
@@ -109,7 +113,7 @@ pub struct Common {
     #[arg(long, env = "LAMAS_ENCODER")]
     #[serde(skip_serializing_if = "Option::is_none")]
     encoder: Option<String>,
-    /// Folder of a benchmark (benchmark.toml, catalogue, splits); default: the built-in workload
+    /// gsm8k, math, or the folder of a benchmark (benchmark.toml, catalogue, splits); default: the built-in workload
     #[arg(long, value_name = "DIR", env = "LAMAS_BENCHMARK")]
     #[serde(skip_serializing_if = "Option::is_none")]
     benchmark: Option<PathBuf>,
@@ -121,6 +125,8 @@ pub struct Common {
     #[arg(long, value_name = "FILE", env = "LAMAS_PRICES")]
     #[serde(skip_serializing_if = "Option::is_none")]
     prices: Option<PathBuf>,
+    #[command(flatten)]
+    endpoint: EndpointFlags,
     /// Recorded outputs of operators (JSON lines) in place of a model
     #[arg(long, value_name = "FILE", env = "LAMAS_TRACES")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -155,6 +161,31 @@ pub struct Common {
     agreement: Option<u32>,
 }
 
+/// Flags of an endpoint.
+#[derive(Debug, Default, Serialize, clap::Args)]
+struct EndpointFlags {
+    /// Base URL of an OpenAI-compatible endpoint; default: OPENAI_BASE_URL, or OpenAI. Its key: OPENAI_API_KEY
+    #[arg(long = "endpoint", value_name = "URL", env = "LAMAS_BASE_URL", hide_env_values = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    url: Option<String>,
+    /// Model at the endpoint
+    #[arg(id = "model-name", long, value_name = "NAME", env = "LAMAS_MODEL_NAME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<String>,
+    /// Dollars per million tokens of any kind, in place of the price list; 0 for a server of your own
+    #[arg(long, value_name = "DOLLARS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    price: Option<f64>,
+    /// Stop before the endpoint has cost more
+    #[arg(long, value_name = "DOLLARS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_cost: Option<f64>,
+    /// Stop before the endpoint has read and written more tokens
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_tokens: Option<u64>,
+}
+
 impl Common {
     /// The settings that `preset`, the file and the flags give together.
     ///
@@ -182,7 +213,7 @@ impl Common {
 
     fn complete(&self, preset: Preset, mut settings: Settings) -> Result<Settings> {
         // The reward's weights belong to the benchmark, which the file or a flag may name.
-        let benchmark = Benchmark::load(self.merge(&settings)?.benchmark_folder())?;
+        let benchmark = self.merge(&settings)?.benchmark()?;
         let reward = &mut settings.training.reward;
         reward.cost_weight = benchmark.reward.cost_weight;
         if preset != Preset::Maas {
@@ -191,6 +222,11 @@ impl Common {
         let settings = self.merge(&settings)?;
         settings.controller.validate()?;
         settings.training.validate()?;
+        settings.endpoint.validate()?;
+        ensure!(
+            settings.model.is_none() || !settings.endpoint.is_used(),
+            "expected a local model (`--model`) or an endpoint (`--endpoint`, `--model-name`), found both"
+        );
         settings.device()?;
         settings.encoder()?;
         Ok(settings)
@@ -226,9 +262,9 @@ impl Common {
 }
 
 impl Settings {
-    /// Where the benchmark is read from.
-    pub fn benchmark_folder(&self) -> Folder {
-        self.benchmark.as_ref().map_or(benchmarks::ARITHMETIC, |path| Folder::Disk(path.clone()))
+    /// The benchmark that the settings name.
+    pub fn benchmark(&self) -> Result<Benchmark> {
+        Benchmark::open(self.benchmark.as_deref())
     }
 
     /// Where the language model is read from.

@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
+use super::config::Common;
 use super::session::Session;
 use crate::checkpoint::Checkpoint;
-use crate::controller::{Controller, Policy};
+use crate::controller::{Controller, LatencyWeights, Policy};
+use crate::evaluation::latency::{LATENCY_FILE, LatencyModel};
 
 /// Where runs are written unless told otherwise.
 pub const RUNS: &str = "runs";
@@ -33,6 +35,82 @@ pub fn restore(session: &Session, checkpoint: &Checkpoint, origin: &Path) -> Res
     let controller = Controller::from_checkpoint(checkpoint, session.kinds(), &session.device)
         .with_context(|| format!("cannot use `{}`", origin.display()))?;
     Ok(Trained { policy: Policy::new(&controller)?, seed: checkpoint.provenance.seed })
+}
+
+/// Controllers with a session that was opened for them.
+pub struct Opened {
+    pub session: Session,
+    pub trained: Vec<Trained>,
+    /// Of the first controller.
+    pub configuration: serde_json::Value,
+}
+
+/// Opens a checkpoint, or all of a run folder.
+///
+/// # Errors
+/// There is none, or it cannot be used.
+pub fn open(common: &Common, path: &Path) -> Result<Opened> {
+    let paths = if path.is_dir() { checkpoints(path) } else { vec![path.to_owned()] };
+    let checkpoints = paths.iter().map(|path| Checkpoint::load(path)).collect::<Result<Vec<_>>>()?;
+    let first =
+        checkpoints.first().with_context(|| format!("expected checkpoints under `{}`, found none", path.display()))?;
+    let settings = common.resolve_for(&first.provenance.configuration)?;
+    let session = Session::open_for(&settings, &first.provenance.catalogue, path)?;
+    let trained = checkpoints
+        .iter()
+        .zip(&paths)
+        .map(|(checkpoint, path)| restore(&session, checkpoint, path))
+        .collect::<Result<Vec<_>>>()?;
+    let configuration = first.provenance.configuration.clone();
+    Ok(Opened { session, trained, configuration })
+}
+
+impl Trained {
+    /// The latency weights that the controller serves.
+    ///
+    /// # Errors
+    /// It was trained for one only.
+    pub fn latency_weights(&self) -> Result<LatencyWeights> {
+        self.policy.config().latency_weights.context(
+            "the controller was trained for one latency weight; hint: `lamas train --latency-weights LOW..HIGH` \
+             trains one for all of a range",
+        )
+    }
+}
+
+/// Where the latency model of a run folder, or of a checkpoint, is kept.
+pub fn latency_path(origin: &Path) -> PathBuf {
+    if origin.is_dir() { origin.join(LATENCY_FILE) } else { origin.with_file_name(LATENCY_FILE) }
+}
+
+/// The latency model of a checkpoint, beside it or in the folder of its run; none where there is none.
+///
+/// # Errors
+/// The file cannot be read, or is of another catalogue.
+pub fn latency_model(session: &Session, origin: &Path) -> Result<Option<LatencyModel>> {
+    let beside = latency_path(origin);
+    let above = beside.parent().and_then(Path::parent).map(|folder| folder.join(LATENCY_FILE));
+    let Some(path) = std::iter::once(beside).chain(above).find(|path| path.is_file()) else { return Ok(None) };
+    let read = || -> Result<LatencyModel> {
+        let model: LatencyModel = serde_json::from_slice(&std::fs::read(&path)?)?;
+        let (expected, found) = (session.names(), model.operators.iter().map(|operator| &operator.name));
+        ensure!(found.eq(&expected), "expected the operators {}, found others", expected.join(", "));
+        Ok(model)
+    };
+    read().map(Some).with_context(|| {
+        format!("cannot use the latency model `{}`; hint: `lamas calibrate` writes a new one", path.display())
+    })
+}
+
+/// As [`latency_model`].
+///
+/// # Errors
+/// Those of [`latency_model`], and where there is none.
+pub fn expect_latency_model(session: &Session, origin: &Path) -> Result<LatencyModel> {
+    latency_model(session, origin)?.with_context(|| {
+        let place = origin.display();
+        format!("expected a latency model for `{place}`, found none; hint: `lamas calibrate {place}` fits one")
+    })
 }
 
 /// The checkpoint written last under [`RUNS`].

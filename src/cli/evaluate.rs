@@ -2,14 +2,16 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
+use serde_json::json;
 
+use super::budget::{self, Haste};
 use super::config::Common;
-use super::controllers;
-use super::methods::{self, Split};
+use super::controllers::{self, Opened};
+use super::methods::{Chosen, Split};
 use super::results::{About, Results, provenance};
-use super::session::Session;
-use crate::checkpoint::Checkpoint;
+use crate::evaluation::latency::Budget;
+use crate::report::explanation;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -28,37 +30,52 @@ pub struct Args {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
+    haste: Haste,
+    #[command(flatten)]
     common: Common,
 }
 
 pub fn run(args: Args) -> Result<()> {
-    let paths = if args.checkpoint.is_dir() {
-        controllers::checkpoints(&args.checkpoint)
-    } else {
-        vec![args.checkpoint.clone()]
-    };
-    ensure!(!paths.is_empty(), "expected checkpoints under `{}`, found none", args.checkpoint.display());
-    let checkpoints = paths.iter().map(|path| Checkpoint::load(path)).collect::<Result<Vec<_>>>()?;
-    let first = checkpoints.first().context("no checkpoint")?;
-    let settings = args.common.resolve_for(&first.provenance.configuration)?;
-    let session = Session::open_for(&settings, &first.provenance.catalogue, &args.checkpoint)?;
-    let trained = checkpoints
-        .iter()
-        .zip(&paths)
-        .map(|(checkpoint, path)| controllers::restore(&session, checkpoint, path))
-        .collect::<Result<Vec<_>>>()?;
+    args.haste.validate()?;
+    let Opened { mut session, mut trained, configuration } = controllers::open(&args.common, &args.checkpoint)?;
     let split = Split::open(&session, &args.split)?;
     let seeds: Vec<u64> = trained.iter().map(|trained| trained.seed).collect();
-    let evaluations = methods::measure_trained(&session, &split, &trained, "trained controller")?;
-    let baselines = if args.alone { Vec::new() } else { methods::measure_baselines(&session, &split, &seeds)? };
-    let results = Results::new(&session, &baselines, evaluations);
-    results.print(args.json)?;
+    if let Some(weight) = args.haste.latency_weight {
+        session.objective.latency_weight = weight;
+    }
+    for trained in &mut trained {
+        trained.policy = trained.policy.at(session.objective.latency_weight);
+    }
+    if let Some(Budget::Seconds(_)) = args.haste.budget {
+        // Seconds are those of a query that has the machine to itself, as in answering.
+        session.concurrency = 1;
+    }
+    let model = controllers::latency_model(&session, &args.checkpoint)?;
+    let (chosen, choices) = match args.haste.budget {
+        Some(budget) => {
+            let model = controllers::expect_latency_model(&session, &args.checkpoint)?;
+            budget::choose_all(&session, &split, &trained, &model, budget)?
+        }
+        None => (Chosen::likeliest(&split, &trained), Vec::new()),
+    };
+    let results = Results::measure(&session, &split, &chosen, !args.alone, args.json)?;
+    let kept = args.haste.budget.map(|budget| budget::kept(budget, &choices, results.trained()));
+    let accuracy = model.map(|model| budget::accuracy(&session, &split, &model, results.trained()));
+    match (args.json, kept) {
+        // A document of its own behind that of the methods.
+        (true, Some(kept)) => println!("{}", json!({ "budget": kept, "prediction": accuracy })),
+        (true, None) => {}
+        (false, kept) => {
+            kept.iter().for_each(|kept| println!("\n{kept}"));
+            accuracy.iter().for_each(|accuracy| println!("\n{}", explanation::accuracy(accuracy)));
+        }
+    }
     if let Some(folder) = &args.out {
         let about = About {
             title: format!("Controller on {}, split {}", session.system.benchmark().name, args.split),
             provenance: provenance(seeds, &session.device),
             panels: Vec::new(),
-            config: first.provenance.configuration.clone(),
+            config: configuration,
         };
         results.write(&session, &split, about, folder)?;
     }

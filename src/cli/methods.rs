@@ -7,6 +7,7 @@ use super::progress::{Running, bar};
 use super::session::Session;
 use crate::benchmarks::Problem;
 use crate::encoder::Embeddings;
+use crate::evaluation::latency::Asked;
 use crate::evaluation::{Evaluation, baselines, evaluate};
 use crate::plan::Plan;
 use crate::random;
@@ -21,7 +22,7 @@ pub struct Split {
     pub embeddings: Embeddings,
 }
 
-/// Measures one method: one pass for each seed.
+/// Measures one method, one pass for each seed, and adds it to `methods`; also when a pass ended early.
 pub fn measure(
     session: &Session,
     system: &System,
@@ -29,10 +30,12 @@ pub fn measure(
     split: &Split,
     seeds: &[u64],
     plan: impl Fn(u64, usize) -> Plan,
-) -> Result<Vec<Evaluation>> {
+    methods: &mut Vec<Vec<Evaluation>>,
+) -> Result<()> {
     let bar = bar(name, (split.problems.len() * seeds.len()) as u64);
     let mut running = Running::new(&session.objective, &bar);
     let mut passes = Vec::with_capacity(seeds.len());
+    let mut outcome = Ok(());
     for (position, &seed) in seeds.iter().enumerate() {
         let pass = evaluate(
             name,
@@ -43,22 +46,33 @@ pub fn measure(
             session.concurrency,
             |episode| running.see(episode),
         );
-        passes.push(session.runtime.block_on(pass)?);
+        let (pass, ended) = session.runtime.block_on(pass);
+        passes.push(pass);
+        outcome = ended;
+        if outcome.is_err() {
+            break;
+        }
     }
     bar.finish_and_clear();
-    Ok(passes)
+    methods.push(passes);
+    let solved: usize = methods.last().into_iter().flatten().map(|pass| pass.episodes.len()).sum();
+    outcome.with_context(|| format!("`{name}` was stopped after {solved} queries"))
 }
 
-/// The fixed plans that the catalogue allows, and a random controller.
-pub fn measure_baselines(session: &Session, split: &Split, seeds: &[u64]) -> Result<Vec<Vec<Evaluation>>> {
+/// The fixed plans that the catalogue allows, and a random controller; what was finished is in `methods` also on errors.
+pub fn measure_baselines(
+    session: &Session,
+    split: &Split,
+    seeds: &[u64],
+    methods: &mut Vec<Vec<Evaluation>>,
+) -> Result<()> {
     let (names, kinds) = (session.names(), session.kinds());
-    let mut methods = Vec::new();
     for baseline in baselines::fixed(&names, &kinds) {
         match baseline {
             Ok(baseline) => {
                 let system = session.system.with_samples(&baseline.samples)?;
                 let plan = |_, _| baseline.plan.clone();
-                methods.push(measure(session, &system, baseline.name, split, seeds, plan)?);
+                measure(session, &system, baseline.name, split, seeds, plan, methods)?;
             }
             Err(skipped) => eprintln!("baseline `{}` left out: {}", skipped.name, skipped.reason),
         }
@@ -72,25 +86,46 @@ pub fn measure_baselines(session: &Session, split: &Split, seeds: &[u64]) -> Res
             &mut random::stream(seed, &[&"random", &problem]),
         )
     };
-    methods.push(measure(session, &session.system, "random controller", split, seeds, random)?);
-    Ok(methods)
+    measure(session, &session.system, "random controller", split, seeds, random, methods)
 }
 
 /// `L` and `tau` of the paper.
 const RANDOM_LAYERS: usize = 4;
 const RANDOM_THRESHOLD: f64 = 0.3;
 
-/// The trained controllers, one for each seed, taking the likeliest operators.
-pub fn measure_trained(session: &Session, split: &Split, trained: &[Trained], name: &str) -> Result<Vec<Evaluation>> {
-    let plans: Vec<Vec<Plan>> = trained
-        .iter()
-        .map(|trained| split.embeddings.rows().map(|query| trained.policy.greedy(query)).collect())
-        .collect();
-    let seeds: Vec<u64> = (0..trained.len() as u64).collect();
+/// What trained controllers choose for each problem of a split.
+pub struct Chosen {
+    pub name: String,
+    /// One of each controller.
+    pub seeds: Vec<u64>,
+    /// `[controllers][problems]`
+    pub plans: Vec<Vec<Plan>>,
+}
+
+impl Chosen {
+    /// The likeliest operators.
+    pub fn likeliest(split: &Split, trained: &[Trained]) -> Self {
+        let plans = |trained: &Trained| split.embeddings.rows().map(|query| trained.policy.greedy(query)).collect();
+        Chosen {
+            name: "trained controller".into(),
+            seeds: trained.iter().map(|trained| trained.seed).collect(),
+            plans: trained.iter().map(plans).collect(),
+        }
+    }
+}
+
+/// The trained controllers, one for each seed.
+pub fn measure_trained(
+    session: &Session,
+    split: &Split,
+    chosen: &Chosen,
+    methods: &mut Vec<Vec<Evaluation>>,
+) -> Result<()> {
+    let seeds: Vec<u64> = (0..chosen.plans.len() as u64).collect();
     let plan = |position: u64, index: usize| {
-        plans.get(position as usize).and_then(|plans| plans.get(index)).cloned().unwrap_or_default()
+        chosen.plans.get(position as usize).and_then(|plans| plans.get(index)).cloned().unwrap_or_default()
     };
-    measure(session, &session.system, name, split, &seeds, plan)
+    measure(session, &session.system, &chosen.name, split, &seeds, plan, methods)
 }
 
 impl Split {
@@ -98,5 +133,11 @@ impl Split {
     pub fn open(session: &Session, name: &str) -> Result<Self> {
         let (problems, embeddings) = session.problems(name).with_context(|| format!("split `{name}`"))?;
         Ok(Split { problems, embeddings })
+    }
+
+    /// What is known of each query before it is answered.
+    pub fn asked(&self) -> impl Iterator<Item = Asked<'_>> {
+        let queries = self.problems.iter().zip(self.embeddings.rows());
+        queries.map(|(problem, embedding)| Asked { question: &problem.question, embedding })
     }
 }

@@ -1,11 +1,15 @@
 //! The command line: settings in, tables on standard output, everything else on standard error.
 
 mod baselines;
+mod budget;
 mod cache;
+mod calibrate;
 mod config;
 mod controllers;
 mod data;
 mod evaluate;
+mod fetch;
+mod grade;
 mod import;
 mod inspect;
 mod interrupt;
@@ -51,6 +55,8 @@ enum Command {
     Run(run::Args),
     /// Measure every operator by itself: accuracy and tokens by kind and number of steps.
     Operators(operators::Args),
+    /// Fit the latency model by which plans are predicted, as training does at its end.
+    Calibrate(calibrate::Args),
     /// Record outputs of every operator, from which controllers can be trained without a model.
     Traces(traces::Args),
     /// List, export, import or prune recorded model calls.
@@ -61,6 +67,10 @@ enum Command {
     Import(import::Args),
     /// Generate problems of a built-in workload.
     Data(data::Args),
+    /// Grade a file of predictions against their references.
+    Grade(grade::Args),
+    /// Download the problems of a published benchmark.
+    Fetch(fetch::Args),
     /// Print the completion script of a shell.
     Completions { shell: clap_complete::Shell },
 }
@@ -93,11 +103,14 @@ fn dispatch(cli: Cli) -> Result<()> {
         Command::Baselines(args) => baselines::run(args),
         Command::Run(args) => run::run(args),
         Command::Operators(args) => operators::run(args),
+        Command::Calibrate(args) => calibrate::run(args),
         Command::Traces(args) => traces::run(args),
         Command::Cache(args) => cache::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::Import(args) => import::run(args),
         Command::Data(args) => data::run(args),
+        Command::Grade(args) => grade::run(args),
+        Command::Fetch(args) => fetch::run(args),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "lamas", &mut std::io::stdout());
             Ok(())

@@ -63,9 +63,9 @@ pub fn run(args: Args) -> Result<()> {
     };
     let draws: Vec<u64> = (0..args.draws.max(1)).collect();
     let mut measured = Vec::with_capacity(named.len());
-    for (name, plan) in &named {
-        measured.push(measure(&session, &session.system, name, &split, &draws, |_, _| plan.clone())?);
-    }
+    let outcome = named.iter().try_for_each(|(name, plan)| {
+        measure(&session, &session.system, name, &split, &draws, |_, _| plan.clone(), &mut measured)
+    });
     for (title, group) in groups(&split) {
         println!("{}\n", by_group(&session, &title, &group, &measured));
     }
@@ -74,7 +74,7 @@ pub fn run(args: Args) -> Result<()> {
         jsonl::write(path, &outcomes(&session, &split, &measured))?;
         eprintln!("wrote {}", path.display());
     }
-    Ok(())
+    outcome
 }
 
 /// Operators that generate alone, the others after the first that reasons (or else the first that generates).

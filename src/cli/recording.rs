@@ -35,7 +35,7 @@ pub fn database(cache: Option<&Path>) -> Result<PathBuf> {
 /// # Errors
 /// The database cannot be opened.
 pub fn record(settings: &Settings, model: Arc<dyn LanguageModel>) -> Result<Arc<dyn LanguageModel>> {
-    let is_built_in = settings.model.is_none();
+    let is_built_in = settings.model.is_none() && !settings.endpoint.is_used();
     let usual = if is_built_in && settings.cache.is_none() { Mode::Off } else { Mode::Use };
     Ok(match settings.cache_mode.unwrap_or(usual) {
         Mode::Off => Arc::new(Replay::new(model)),

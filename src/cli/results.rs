@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde_json::json;
 
-use super::methods::Split;
+use super::methods::{self, Chosen, Split};
 use super::session::Session;
 use crate::checkpoint::write_atomic;
 use crate::evaluation::{Evaluation, Row, compare};
@@ -23,13 +23,28 @@ pub struct Results {
 }
 
 impl Results {
-    /// Puts the trained controllers beside the other methods.
-    pub fn new(session: &Session, methods: &[Vec<Evaluation>], trained: Vec<Evaluation>) -> Self {
-        Results { rows: compare(methods, &trained, &session.objective), trained }
+    /// Measures the trained controllers and, `beside` them, the baselines; prints what was finished, also on errors.
+    pub fn measure(session: &Session, split: &Split, chosen: &Chosen, beside: bool, as_json: bool) -> Result<Self> {
+        let (mut ours, mut others) = (Vec::new(), Vec::new());
+        let mut outcome = methods::measure_trained(session, split, chosen, &mut ours);
+        if beside && outcome.is_ok() {
+            outcome = methods::measure_baselines(session, split, &chosen.seeds, &mut others);
+        }
+        let trained: Vec<Evaluation> = ours.into_iter().flatten().collect();
+        let results = Results { rows: compare(&others, &trained, &session.objective), trained };
+        if results.trained.iter().any(|pass| !pass.episodes.is_empty()) {
+            results.print(as_json)?;
+        }
+        outcome.map(|()| results)
+    }
+
+    /// The passes of the trained controllers.
+    pub fn trained(&self) -> &[Evaluation] {
+        &self.trained
     }
 
     /// The table, or the same figures as JSON, on standard output.
-    pub fn print(&self, as_json: bool) -> Result<()> {
+    fn print(&self, as_json: bool) -> Result<()> {
         if as_json {
             println!("{}", serde_json::to_string_pretty(&self.rows)?);
         } else {

@@ -2,15 +2,19 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::json;
 
-use super::config::{Common, Preset};
-use super::controllers::{self, Trained};
+use super::budget::{self, Haste};
+use super::config::{Common, Preset, Settings};
+use super::controllers;
 use super::plans;
 use super::session::Session;
 use crate::checkpoint::Checkpoint;
-use crate::report::{Timeline, Unit, drawing};
+use crate::encoder::Embeddings;
+use crate::evaluation::latency::{Asked, Budget, Choice, Prediction, measured_path};
+use crate::plan::{Latency, Plan};
+use crate::report::{Timeline, Unit, drawing, explanation};
 use crate::system::Episode;
 
 /// Columns of the timeline's time axis.
@@ -24,8 +28,13 @@ pub struct Args {
     #[arg(long, value_name = "FILE", conflicts_with = "plan")]
     checkpoint: Option<PathBuf>,
     /// A plan of your own, such as "GenerateCoT,Programmer;ScEnsemble": layers by `;`, operators by `,`
-    #[arg(long, value_name = "PLAN")]
+    #[arg(long, value_name = "PLAN", conflicts_with_all = ["latency_weight", "budget"])]
     plan: Option<String>,
+    #[command(flatten)]
+    haste: Haste,
+    /// Show what the plan was predicted to take beside what it took
+    #[arg(long)]
+    explain: bool,
     /// One JSON object instead of text
     #[arg(long)]
     json: bool,
@@ -35,28 +44,15 @@ pub struct Args {
 
 pub fn run(args: Args) -> Result<()> {
     ensure!(!args.question.trim().is_empty(), "expected a question, found an empty one");
-    let (settings, session, plan) = match &args.plan {
-        Some(text) => {
-            let settings = args.common.resolve(Preset::default())?;
-            let session = Session::open(&settings)?;
-            let plan = plans::parse(text, session.system.catalogue())?;
-            (settings, session, plan)
-        }
-        None => {
-            let (checkpoint, origin) = match &args.checkpoint {
-                Some(path) => (Checkpoint::load(path)?, path.clone()),
-                None => controllers::newest()?,
-            };
-            let settings = args.common.resolve_for(&checkpoint.provenance.configuration)?;
-            let session = Session::open_for(&settings, &checkpoint.provenance.catalogue, &origin)?;
-            let Trained { policy, .. } = controllers::restore(&session, &checkpoint, &origin)?;
-            let query = session.encoder.encode(&[&args.question])?;
-            let plan = policy.greedy(query.row(0).context("the encoder gave no embedding")?);
-            eprintln!("controller: {}", origin.display());
-            (settings, session, plan)
-        }
+    args.haste.validate()?;
+    let Chosen { settings, session, plan, predicted } = match &args.plan {
+        Some(text) => typed(&args, text)?,
+        None => learned(&args)?,
     };
     let answered = session.runtime.block_on(session.system.answer(&args.question, &plan, settings.seed))?;
+    if let (None, Some(reason)) = (&answered.answer, answered.trace.failure()) {
+        bail!("no answer: {reason}");
+    }
     let episode =
         Episode { problem: String::new(), plan, trace: answered.trace, answer: answered.answer.clone(), score: 0.0 };
     let measures = session.objective.measure(&episode);
@@ -77,6 +73,11 @@ pub fn run(args: Args) -> Result<()> {
                 "critical_path_tokens": measures.path,
                 "seconds": measures.seconds,
                 "cost": measures.cost,
+                "predicted": predicted.map(|predicted| predicted.path),
+                "usage": episode.trace.usage(),
+                "tool_seconds": episode.trace.tool_seconds(),
+                "queued_seconds": episode.trace.queued(),
+                "retries": episode.trace.retries(),
             })
         );
         return Ok(());
@@ -92,6 +93,82 @@ pub fn run(args: Args) -> Result<()> {
         "critical path {:.0} tokens, {:.3} s, {} completion tokens in all{saved}, {:.6} $",
         measures.path, measures.seconds, measures.completion_tokens, measures.cost
     );
+    if episode.trace.retries() > 0 {
+        println!("requests sent again: {}, waited {:.3} s in all", episode.trace.retries(), episode.trace.queued());
+    }
+    if let Some(predicted) = predicted.filter(|_| args.explain) {
+        let measured: Vec<Latency> = episode.trace.spans.iter().map(|span| span.latency).collect();
+        let path = measured_path(&episode);
+        println!("\n{}\n", explanation::explanation(&episode.plan, &names, &predicted, &measured, path));
+    }
     println!("answer: {}", answered.answer.as_deref().unwrap_or("none found"));
     Ok(())
+}
+
+/// A plan, with what it was predicted to take where that is asked for.
+struct Chosen {
+    settings: Settings,
+    session: Session,
+    plan: Plan,
+    predicted: Option<Prediction>,
+}
+
+/// The plan on the command line.
+fn typed(args: &Args, text: &str) -> Result<Chosen> {
+    let settings = args.common.resolve(Preset::default())?;
+    let session = Session::open(&settings)?;
+    let plan = plans::parse(text, session.system.catalogue())?;
+    let mut predicted = None;
+    if args.explain {
+        let (_, origin) = controllers::newest()?;
+        let model = controllers::expect_latency_model(&session, &origin)?;
+        let embeddings = session.encoder.encode(&[&args.question])?;
+        let asked = asked(args, &embeddings)?;
+        predicted = Some(model.predict(&plan, &session.prepare(&plan), asked));
+    }
+    Ok(Chosen { settings, session, plan, predicted })
+}
+
+/// The plan of a trained controller.
+fn learned(args: &Args) -> Result<Chosen> {
+    let (checkpoint, origin) = match &args.checkpoint {
+        Some(path) => (Checkpoint::load(path)?, path.clone()),
+        None => controllers::newest()?,
+    };
+    let settings = args.common.resolve_for(&checkpoint.provenance.configuration)?;
+    let session = Session::open_for(&settings, &checkpoint.provenance.catalogue, &origin)?;
+    let trained = controllers::restore(&session, &checkpoint, &origin)?;
+    eprintln!("controller: {}", origin.display());
+    let embeddings = session.encoder.encode(&[&args.question])?;
+    let asked = asked(args, &embeddings)?;
+    let is_predicted = args.explain || args.haste.budget.is_some();
+    let model = is_predicted.then(|| controllers::expect_latency_model(&session, &origin)).transpose()?;
+    let plan = match (args.haste.latency_weight, args.haste.budget.zip(model.as_ref())) {
+        (Some(weight), _) => {
+            trained.latency_weights()?;
+            trained.policy.at(weight).greedy(asked.embedding)
+        }
+        (None, Some((budget, model))) => {
+            let choice = budget::choose(&session, &trained, model, budget, asked)?;
+            eprintln!("{}", told(budget, &choice));
+            choice.plan
+        }
+        (None, None) => trained.policy.greedy(asked.embedding),
+    };
+    let predicted = model.map(|model| model.predict(&plan, &session.prepare(&plan), asked));
+    Ok(Chosen { settings, session, plan, predicted })
+}
+
+fn asked<'a>(args: &'a Args, embeddings: &'a Embeddings) -> Result<Asked<'a>> {
+    let embedding = embeddings.row(0).context("the encoder gave no embedding")?;
+    Ok(Asked { question: &args.question, embedding })
+}
+
+/// One line on what a budget led to.
+fn told(budget: Budget, choice: &Choice) -> String {
+    let weight = choice.latency_weight;
+    match choice.is_within {
+        true => format!("budget {budget}: latency weight {weight:.5}"),
+        false => format!("budget {budget}: no plan is predicted to keep it; this one is predicted to be the quickest"),
+    }
 }

@@ -12,11 +12,13 @@ use super::recording::record;
 use crate::benchmarks::{self, Benchmark, Problem};
 use crate::encoder::{self, Embeddings, Encoder};
 use crate::evaluation::Objective;
+use crate::executor::Prepared;
 use crate::folder::Folder;
-use crate::llm::Prices;
 use crate::llm::local::{self, LocalModel};
+use crate::llm::openai::{Account, Key, OpenAi};
+use crate::llm::{LanguageModel, Prices};
 use crate::operators::{Catalogue, Traces};
-use crate::plan::Kind;
+use crate::plan::{Kind, Plan};
 use crate::system::System;
 
 /// The parts of a run.
@@ -24,6 +26,8 @@ pub struct Session {
     pub runtime: Runtime,
     pub device: Device,
     pub encoder: Box<dyn Encoder>,
+    /// The model, where it is an endpoint.
+    pub endpoint: Option<Arc<OpenAi>>,
     pub system: System,
     pub objective: Objective,
     pub concurrency: usize,
@@ -35,7 +39,7 @@ impl Session {
     /// # Errors
     /// Says which part cannot be opened, and why.
     pub fn open(settings: &Settings) -> Result<Self> {
-        let benchmark = Benchmark::load(settings.benchmark_folder())?;
+        let benchmark = settings.benchmark()?;
         let catalogue = Catalogue::load(benchmark.folder(), &benchmark.catalogue)?;
         Self::with_catalogue(settings, benchmark, catalogue)
     }
@@ -45,7 +49,7 @@ impl Session {
     /// # Errors
     /// Those of [`Session::open`], and a catalogue that cannot be read.
     pub fn open_for(settings: &Settings, catalogue: &str, origin: &Path) -> Result<Self> {
-        let benchmark = Benchmark::load(settings.benchmark_folder())?;
+        let benchmark = settings.benchmark()?;
         let catalogue = Catalogue::parse(catalogue.to_owned(), &format!("{} (catalogue)", origin.display()))?;
         Self::with_catalogue(settings, benchmark, catalogue)
     }
@@ -60,19 +64,22 @@ impl Session {
         let objective =
             Objective { latency_weight: benchmark.reward.latency_weight, cost_weight: benchmark.reward.cost_weight };
         let execution = settings.training.execution;
-        let system = match &settings.traces {
+        let (endpoint, system) = match &settings.traces {
             Some(path) => {
                 let traces = Traces::load(path, &catalogue, benchmark.answer)?;
-                System::from_traces(catalogue, benchmark, traces, execution)?
+                (None, System::from_traces(catalogue, benchmark, traces, execution)?)
             }
             None => {
-                let options = local::Options { device: device.clone(), ..local::Options::default() };
-                let model = Arc::new(LocalModel::load(&settings.model_folder(), &options)?);
                 let prices = prices(settings.prices.as_deref())?;
-                System::new(catalogue, benchmark, record(settings, model)?, &prices, execution)?
+                let endpoint = endpoint(settings, &prices)?;
+                let prices = endpoint.as_ref().map_or(&prices, |endpoint| endpoint.prices());
+                let model = record(settings, model(settings, endpoint.as_ref(), &device)?)?;
+                let system = System::new(catalogue, benchmark, model, prices, execution)?;
+                (endpoint, system)
             }
         };
-        Ok(Session { runtime, device, encoder, system, objective, concurrency: settings.training.concurrency })
+        let concurrency = settings.training.concurrency;
+        Ok(Session { runtime, device, encoder, endpoint, system, objective, concurrency })
     }
 
     /// Kinds of the operators, in catalogue order.
@@ -83,6 +90,11 @@ impl Session {
     /// Names of the operators, in catalogue order.
     pub fn names(&self) -> Vec<String> {
         self.system.catalogue().operators().iter().map(|operator| operator.name.clone()).collect()
+    }
+
+    /// How a plan is going to run.
+    pub fn prepare(&self, plan: &Plan) -> Prepared {
+        self.system.execution().prepare(plan, &self.system.catalogue().signatures())
     }
 
     /// Embeddings of the operators' descriptions `[O, 384]`.
@@ -100,18 +112,45 @@ impl Session {
     }
 }
 
-/// The price list in a file, or the built-in one.
-///
-/// # Errors
-/// Names the file and the line at fault.
-pub fn prices(path: Option<&Path>) -> Result<Prices> {
-    match path {
-        Some(path) => {
-            let folder = path.parent().unwrap_or(Path::new("")).to_owned();
-            Prices::load(&Folder::Disk(folder), file_name(path)?)
-        }
-        None => Prices::load(&benchmarks::PRICES, "prices.toml"),
+impl Drop for Session {
+    /// However a command ends, it tells what it spent.
+    fn drop(&mut self) {
+        let Some(account) = self.endpoint.as_ref().map(|endpoint| endpoint.account()) else { return };
+        let Account { requests, answered, usage, lost, cost, .. } = account;
+        let estimated = if usage.estimated_tokens > 0 { " (in part estimated)" } else { "" };
+        eprintln!(
+            "endpoint: {requests} requests, {answered} answered, {} + {} tokens{estimated}, {} lost, {cost:.6} $; \
+             first token after {:.3} s, then {:.4} s each",
+            usage.prompt_tokens,
+            usage.completion_tokens,
+            lost.tokens(),
+            account.first_token(),
+            account.seconds_per_token()
+        );
     }
+}
+
+/// The price list in a file, or the built-in one.
+pub fn prices(path: Option<&Path>) -> Result<Prices> {
+    let Some(path) = path else { return Prices::load(&benchmarks::PRICES, "prices.toml") };
+    let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+    Prices::load(&Folder::Disk(folder), file_name(path)?)
+}
+
+/// The client of the endpoint, if the settings name one.
+fn endpoint(settings: &Settings, prices: &Prices) -> Result<Option<Arc<OpenAi>>> {
+    let config = &settings.endpoint;
+    let open = || OpenAi::new(config.clone(), Key::from_environment(), prices).map(Arc::new);
+    config.is_used().then(open).transpose()
+}
+
+/// What answers the prompts: the endpoint, or else a local checkpoint.
+fn model(settings: &Settings, endpoint: Option<&Arc<OpenAi>>, device: &Device) -> Result<Arc<dyn LanguageModel>> {
+    if let Some(endpoint) = endpoint {
+        return Ok(endpoint.clone());
+    }
+    let options = local::Options { device: device.clone(), ..local::Options::default() };
+    Ok(Arc::new(LocalModel::load(&settings.model_folder(), &options)?))
 }
 
 fn file_name(path: &Path) -> Result<&str> {

@@ -4,25 +4,26 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use async_trait::async_trait;
 use serde::Serialize;
 
+use super::calibrate;
 use super::config::{Common, Preset, Settings};
 use super::controllers::{RUNS, Trained};
 use super::interrupt;
-use super::methods::{self, Split};
+use super::methods::{Chosen, Split};
 use super::progress::bar;
 use super::results::{About, Results, provenance, revision};
 use super::session::Session;
 use crate::benchmarks::Problem;
 use crate::checkpoint::{Provenance, write_atomic};
-use crate::controller::{Controller, Policy};
+use crate::controller::{Controller, LatencyWeights, Policy};
 use crate::plan::Plan;
 use crate::report::jsonl::Appender;
 use crate::report::{Curve, Line, Panel};
 use crate::system::{Episode, System};
-use crate::training::{self, EpochMetrics, Event, Problems, Rollout, Setup};
+use crate::training::{self, EpochMetrics, Event, Problems, Rollout, Setup, Tried};
 
 /// The settings of a run, which `--resume` reads again.
 const SETTINGS: &str = "settings.json";
@@ -44,6 +45,9 @@ pub struct Args {
     /// Passes over the training problems
     #[arg(long, value_name = "N")]
     epochs: Option<u32>,
+    /// Serve every latency weight of a range, as LOW..HIGH in score per token; `--latency-weight` then chooses one
+    #[arg(long, value_name = "LOW..HIGH")]
+    latency_weights: Option<LatencyWeights>,
     /// Train only: no evaluation, no report
     #[arg(long)]
     no_evaluation: bool,
@@ -62,6 +66,7 @@ pub fn run(args: Args) -> Result<()> {
     if let Some(epochs) = args.epochs {
         settings.training.epochs = epochs;
     }
+    settings.controller.latency_weights = args.latency_weights.or(settings.controller.latency_weights);
     let session = Session::open(&settings)?;
     let benchmark = session.system.benchmark().name.clone();
     let folder = match (&args.resume, &args.out) {
@@ -95,10 +100,9 @@ pub fn run(args: Args) -> Result<()> {
         let job = Job { session: &session, settings: &settings, seed, folder: &folder, episodes: args.episodes };
         let outcome = job.train(&train, &validation, args.resume.is_some(), &stop)?;
         if !outcome.finished {
-            eprintln!(
-                "stopped; `lamas train --resume {}` goes on from here",
-                folder.parent().unwrap_or(&folder).display()
-            );
+            let why = outcome.capped.map_or(String::new(), |why| format!(" by {why}"));
+            let folder = folder.parent().unwrap_or(&folder).display();
+            eprintln!("stopped{why}; `lamas train --resume {folder}` goes on from here");
             return Ok(());
         }
         histories.push(outcome.history);
@@ -108,10 +112,9 @@ pub fn run(args: Args) -> Result<()> {
         return Ok(());
     }
     let test = Split::open(&session, "test")?;
-    let baselines = methods::measure_baselines(&session, &test, &seeds)?;
-    let evaluations = methods::measure_trained(&session, &test, &trained, "trained controller")?;
-    let results = Results::new(&session, &baselines, evaluations);
-    results.print(args.json)?;
+    calibrate::after_training(&session, &trained, &train, &folder)?;
+    let chosen = Chosen::likeliest(&test, &trained);
+    let results = Results::measure(&session, &test, &chosen, true, args.json)?;
     let about = About {
         title: format!("{} controller on {benchmark}", args.preset.name()),
         provenance: provenance(seeds, &session.device),
@@ -134,6 +137,7 @@ struct Outcome {
     trained: Trained,
     history: Vec<EpochMetrics>,
     finished: bool,
+    capped: Option<String>,
 }
 
 impl Job<'_> {
@@ -181,7 +185,8 @@ impl Job<'_> {
             }
             None => Policy::uniform(settings.controller.clone(), session.kinds()),
         };
-        Ok(Outcome { trained: Trained { policy, seed }, history: outcome.history, finished: outcome.finished })
+        let training::Trained { history, finished, capped, .. } = outcome;
+        Ok(Outcome { trained: Trained { policy, seed }, history, finished, capped })
     }
 }
 
@@ -192,11 +197,11 @@ fn keep(log: &mut Appender, event: &Event<'_>) -> Result<()> {
         epoch: u32,
         batch: usize,
         #[serde(flatten)]
-        episode: &'a Episode,
+        tried: &'a Tried,
     }
     if let Event::Batch { epoch, batch, episodes, .. } = *event {
-        for episode in episodes {
-            log.append(&Record { epoch, batch, episode })?;
+        for tried in episodes {
+            log.append(&Record { epoch, batch, tried })?;
         }
     }
     Ok(())
@@ -230,8 +235,10 @@ impl Rollout for DataSet<'_> {
     async fn solve(&self, problem: usize, plan: Plan, draw: u64) -> Result<Episode> {
         let problem = self.problems.get(problem).context("a problem outside the data set")?;
         let episode = self.system.solve(problem, &plan, draw).await?;
-        ensure!(episode.is_complete(), "an operator failed on problem `{}`", problem.id);
-        Ok(episode)
+        match episode.trace.failure() {
+            Some(reason) => bail!("an operator failed on problem `{}`: {reason}", problem.id),
+            None => Ok(episode),
+        }
     }
 }
 

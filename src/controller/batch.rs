@@ -19,13 +19,15 @@ pub(super) struct Batch {
     pub left: Vec<u8>,
     /// The rows that a plan has.
     pub used: Vec<u32>,
+    /// Where each plan's latency weight lies on the controller's scale, `[P]`; 0 where it is no input.
+    pub positions: Vec<f32>,
 }
 
 impl Batch {
     /// # Errors
     /// A plan that this controller cannot draw: too many layers, an empty layer, an operator that is unknown,
     /// repeated or masked.
-    pub fn new(config: &ControllerConfig, kinds: &[Kind], plans: &[Plan]) -> Result<Self> {
+    pub fn new(config: &ControllerConfig, kinds: &[Kind], latency_weights: &[f64], plans: &[Plan]) -> Result<Self> {
         let operators = kinds.len();
         let cells = config.layers * plans.len() * operators;
         let mut batch = Batch {
@@ -35,6 +37,7 @@ impl Batch {
             operators: Vec::new(),
             left: Vec::new(),
             used: Vec::new(),
+            positions: latency_weights.iter().map(|&weight| config.position(weight)).collect(),
         };
         for (index, plan) in plans.iter().enumerate() {
             let found = plan.layers.len();

@@ -6,6 +6,7 @@ use anyhow::{Context, Result, ensure};
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
+use super::LatencyWeights;
 use crate::checkpoint::Checkpoint;
 
 /// Divisor of the cosine scores before the softmax.
@@ -60,6 +61,10 @@ pub struct ControllerConfig {
     /// Whether operators that cannot act are left out of the softmax.
     pub masked: bool,
     pub log_probability: LogProbability,
+    /// The latency weights among which a query may choose; without them the controller knows only the one that it was
+    /// trained for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latency_weights: Option<LatencyWeights>,
 }
 
 impl Default for ControllerConfig {
@@ -74,6 +79,7 @@ impl Default for ControllerConfig {
             conditioning: Conditioning::Set,
             masked: true,
             log_probability: LogProbability::Exact,
+            latency_weights: None,
         }
     }
 }
@@ -111,6 +117,11 @@ impl ControllerConfig {
         let settings = checkpoint.provenance.configuration.get("controller");
         let settings = settings.context("the checkpoint's configuration has no `controller`")?;
         serde_json::from_value(settings.clone()).context("the checkpoint's `controller` settings cannot be used")
+    }
+
+    /// Where a latency weight lies on the controller's scale, in [-1, 1]; 0 where it is no input.
+    pub(super) fn position(&self, latency_weight: f64) -> f32 {
+        self.latency_weights.map_or(0.0, |weights| weights.position(latency_weight))
     }
 
     /// # Errors

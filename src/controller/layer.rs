@@ -17,14 +17,20 @@ pub(super) struct LayerWeights {
     pub operator_bias: Var,
     /// Natural logarithm of the softmax temperature, shape `[1]`; absent where the temperature is fixed.
     pub log_temperature: Option<Var>,
+    /// What the latency weight adds to `h_q`: a weight `[H, E]` and a bias `[H]`; absent where it is no input.
+    pub latency: Option<[Var; 2]>,
 }
 
 impl LayerWeights {
-    /// Weights drawn as `torch.nn.Linear` draws them: uniform within `1 / sqrt(in)`.
+    /// Weights drawn as `torch.nn.Linear` draws them: uniform within `1 / sqrt(in)`. At first the latency weight plays no
+    /// part.
     pub fn new(config: &ControllerConfig, layer: usize, seed: u64, device: &Device) -> Result<Self> {
         Self::build(config, layer, |name, shape, fan_in| {
             if name.ends_with("log_temperature") {
                 return Ok(Tensor::full(config.initial_temperature.ln() as f32, shape, device)?);
+            }
+            if name.contains("latency_encoder") {
+                return Ok(Tensor::zeros(shape, DType::F32, device)?);
             }
             let bound = 1.0 / (fan_in as f32).sqrt();
             let mut rng = random::stream(seed, &[&"controller", &name]);
@@ -67,12 +73,20 @@ impl LayerWeights {
             Temperature::Fixed => None,
             Temperature::Learned => Some(var("log_temperature", &[1], 1)?),
         };
+        let latency = match config.latency_weights {
+            None => None,
+            Some(_) => Some([
+                var("latency_encoder.weight", &[hidden, query], query)?,
+                var("latency_encoder.bias", &[hidden], query)?,
+            ]),
+        };
         Ok(LayerWeights {
             query_weight: var("query_encoder.weight", &[hidden, query], query)?,
             query_bias: var("query_encoder.bias", &[hidden], query)?,
             operator_weight: var("operator_encoder.weight", &[hidden, operator], operator)?,
             operator_bias: var("operator_encoder.bias", &[hidden], operator)?,
             log_temperature,
+            latency,
         })
     }
 
@@ -84,6 +98,8 @@ impl LayerWeights {
             ("query_encoder.bias", Some(&self.query_bias)),
             ("query_encoder.weight", Some(&self.query_weight)),
             ("log_temperature", self.log_temperature.as_ref()),
+            ("latency_encoder.bias", self.latency.as_ref().map(|[_, bias]| bias)),
+            ("latency_encoder.weight", self.latency.as_ref().map(|[weight, _]| weight)),
         ];
         vars.into_iter().filter_map(move |(name, var)| Some((format!("layers.{layer}.{name}"), var?.clone())))
     }

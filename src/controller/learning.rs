@@ -6,6 +6,10 @@
 //! p_l = softmax over o of <h_q, h_o> / temperature
 //! ```
 //!
+//! A controller that reads the latency weight, at position x of its scale, has
+//! `h_q = normalize(W_q v + b_q + x (W_t v + b_t))`: the utility of a plan is linear in the weight, so as it grows the
+//! preference between two operators turns at most once, where that depends on the query.
+//!
 //! The plans are known beforehand, so all layers of all plans are evaluated at once. `e_prev` is a weighted sum of
 //! operator embeddings, hence its part of `W_o` is applied once per operator, not once per plan.
 
@@ -153,21 +157,34 @@ impl Controller {
         Ok(self.evaluate(queries, plans)?.log_probs)
     }
 
-    /// Evaluates `plans`, one per row of `queries` `[P, E]`.
+    /// Evaluates `plans`, one per row of `queries` `[P, E]`; where the latency weight is an input, at the middle of its
+    /// scale.
     ///
     /// # Errors
     /// Queries of another shape, or a plan that this controller cannot draw.
     pub fn evaluate(&self, queries: &Tensor, plans: &[Plan]) -> Result<Evaluation> {
+        let middle = self.config.latency_weights.map_or(0.0, |weights| weights.at(0.5));
+        self.evaluate_at(queries, &vec![middle; plans.len()], plans)
+    }
+
+    /// As [`Controller::evaluate`], with the latency weight of each query; one that is no input changes nothing.
+    ///
+    /// # Errors
+    /// As [`Controller::evaluate`].
+    pub fn evaluate_at(&self, queries: &Tensor, latency_weights: &[f64], plans: &[Plan]) -> Result<Evaluation> {
         let expected = [plans.len(), self.config.embedding];
         let found = queries.dims();
         ensure!(found == expected, "query embeddings: expected shape {expected:?}, found {found:?}");
-        let batch = Batch::new(&self.config, &self.kinds, plans)?;
+        let (expected, found) = (plans.len(), latency_weights.len());
+        ensure!(found == expected, "latency weights: expected one for each of {expected} plans, found {found}");
+        let batch = Batch::new(&self.config, &self.kinds, latency_weights, plans)?;
         let (layers, operators) = (self.config.layers, self.kinds.len());
         let shape = (layers, plans.len(), operators);
         let device = self.device();
 
         let previous = Tensor::from_vec(batch.previous, shape, device)?;
-        let scores = self.scores(queries, &previous)?;
+        let positions = Tensor::from_vec(batch.positions, (plans.len(), 1), device)?;
+        let scores = self.scores(queries, &positions, &previous)?;
         let never = Tensor::new(NEVER, device)?;
         let masked = match self.config.masked {
             true => Tensor::from_vec(batch.allowed, shape, device)?.where_cond(&scores, &never.broadcast_as(shape)?)?,
@@ -201,13 +218,19 @@ impl Controller {
         })
     }
 
-    /// `<h_q, h_o> / temperature`, `[L, P, O]`, for queries `[P, E]` and weights over previous operators `[L, P, O]`.
+    /// `<h_q, h_o> / temperature`, `[L, P, O]`, for queries `[P, E]` at `positions` `[P, 1]` of the scale of latency weights, and
+    /// weights over previous operators `[L, P, O]`.
     ///
     /// With `own + before` for what is normalised to `h_o`, products and squared norms are sums of their parts'; no
     /// tensor of shape `[L, P, O, H]` is needed.
-    fn scores(&self, queries: &Tensor, previous: &Tensor) -> Result<Tensor> {
+    fn scores(&self, queries: &Tensor, positions: &Tensor, previous: &Tensor) -> Result<Tensor> {
+        let linear = |weight: &Var, bias: &Var| queries.matmul(&weight.t()?)?.broadcast_add(bias);
         let query = |layer: &LayerWeights| -> Result<Tensor> {
-            Ok(queries.matmul(&layer.query_weight.t()?)?.broadcast_add(&layer.query_bias)?)
+            let query = linear(&layer.query_weight, &layer.query_bias)?;
+            Ok(match &layer.latency {
+                None => query,
+                Some([weight, bias]) => (query + linear(weight, bias)?.broadcast_mul(positions)?)?,
+            })
         };
         let queries = self.layers.iter().map(query).collect::<Result<Vec<_>>>()?;
         let queries = Tensor::stack(&queries, 0)?;

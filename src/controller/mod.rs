@@ -7,7 +7,9 @@ mod config;
 mod layer;
 mod learning;
 mod policy;
+mod weights;
 
 pub use config::{Conditioning, ControllerConfig, LogProbability, Temperature};
 pub use learning::{Controller, Evaluation};
 pub use policy::Policy;
+pub use weights::LatencyWeights;

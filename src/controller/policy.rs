@@ -12,7 +12,11 @@ use crate::plan::{Kind, Layer, OperatorId, Plan, feasible};
 
 /// A controller frozen at one moment of its training.
 #[derive(Clone)]
-pub struct Policy(Arc<Weights>);
+pub struct Policy {
+    weights: Arc<Weights>,
+    /// Of the latency weight on the controller's scale; the middle unless [`Policy::at`] chose another.
+    position: f32,
+}
 
 struct Weights {
     config: ControllerConfig,
@@ -31,6 +35,8 @@ struct LayerTable {
     /// The part of `W_o` for the previous layer times `e_o`, `[O, H]`.
     of_previous: Vec<f32>,
     temperature: f32,
+    /// `W_t`, `[H, E]`, and `b_t`, `[H]`; absent where the latency weight is no input.
+    latency: Option<[Vec<f32>; 2]>,
 }
 
 impl Policy {
@@ -52,9 +58,13 @@ impl Policy {
                     Some(log_temperature) => log_temperature.get(0)?.to_scalar::<f32>()?.exp(),
                     None => config.initial_temperature as f32,
                 },
+                latency: match &layer.latency {
+                    Some([weight, bias]) => Some([numbers(weight)?, numbers(bias)?]),
+                    None => None,
+                },
             });
         }
-        Ok(Policy(Arc::new(Weights { config, kinds: controller.kinds().to_vec(), layers })))
+        Ok(Self::of(Weights { config, kinds: controller.kinds().to_vec(), layers }))
     }
 
     /// A policy for which all operators of a layer are equally likely, whatever the query.
@@ -66,17 +76,27 @@ impl Policy {
             own: vec![0.0; kinds.len() * hidden],
             of_previous: vec![0.0; kinds.len() * hidden],
             temperature: 1.0,
+            latency: None,
         };
         let layers = (0..config.layers).map(table).collect();
-        Policy(Arc::new(Weights { config, kinds, layers }))
+        Self::of(Weights { config, kinds, layers })
+    }
+
+    fn of(weights: Weights) -> Self {
+        Policy { weights: Arc::new(weights), position: 0.0 }
+    }
+
+    /// The same policy for queries of this latency weight; one that is no input changes nothing.
+    pub fn at(&self, latency_weight: f64) -> Self {
+        Policy { weights: self.weights.clone(), position: self.config().position(latency_weight) }
     }
 
     pub fn config(&self) -> &ControllerConfig {
-        &self.0.config
+        &self.weights.config
     }
 
     pub fn kinds(&self) -> &[Kind] {
-        &self.0.kinds
+        &self.weights.kinds
     }
 
     /// Draws a plan for the query `[E]`: in each layer operators without replacement, each by its share of what is
@@ -107,13 +127,13 @@ impl Policy {
 
     /// Probability of each operator in each layer of `plan`, given its layers before, `[layers of the plan][O]`.
     pub fn probabilities(&self, query: &[f32], plan: &Plan) -> Vec<Vec<f32>> {
-        let layers = plan.layers.len().min(self.0.layers.len());
+        let layers = plan.layers.len().min(self.weights.layers.len());
         (0..layers).map(|layer| self.layer_probabilities(query, &plan.layers[..layer])).collect()
     }
 
     /// Builds a plan layer by layer; `next` picks a position among the operators left, given all probabilities.
     fn plan(&self, query: &[f32], mut next: impl FnMut(&[f32], &[usize]) -> usize) -> Plan {
-        let Weights { config, kinds, layers } = &*self.0;
+        let Weights { config, kinds, layers } = &*self.weights;
         let mut plan = Plan::default();
         while plan.layers.len() < layers.len() {
             let probabilities = self.layer_probabilities(query, &plan.layers);
@@ -141,11 +161,14 @@ impl Policy {
 
     /// Softmax over the operators of the layer that follows `before`, `[O]`; zero where masked.
     fn layer_probabilities(&self, query: &[f32], before: &[Layer]) -> Vec<f32> {
-        let Weights { config, kinds, layers } = &*self.0;
+        let Weights { config, kinds, layers } = &*self.weights;
         let hidden = config.hidden;
         let table = &layers[before.len()];
-        let rows = table.query_weight.chunks_exact(config.embedding);
-        let h_q: Vec<f32> = rows.zip(&table.query_bias).map(|(row, bias)| dot(row, query) + bias).collect();
+        let mut h_q = linear(&table.query_weight, &table.query_bias, query);
+        if let Some([weight, bias]) = &table.latency {
+            let latency = linear(weight, bias, query);
+            h_q.iter_mut().zip(latency).for_each(|(value, latency)| *value += self.position * latency);
+        }
 
         let mut condition = vec![0.0; kinds.len()];
         if let Some(previous) = before.last() {
@@ -190,6 +213,11 @@ fn first_generator(kinds: &[Kind]) -> Option<OperatorId> {
 
 fn numbers(tensor: &Tensor) -> Result<Vec<f32>> {
     Ok(tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?)
+}
+
+/// `W x + b`.
+fn linear(weight: &[f32], bias: &[f32], x: &[f32]) -> Vec<f32> {
+    weight.chunks_exact(weight.len() / bias.len()).zip(bias).map(|(row, bias)| dot(row, x) + bias).collect()
 }
 
 /// Sixteen sums side by side, so that the compiler can use vector instructions.

@@ -1,6 +1,7 @@
 //! Evaluation: what a method scored, how long it took and what it cost, with intervals, and by how much it beats another.
 
 pub mod baselines;
+pub mod latency;
 pub mod reference;
 mod rollout;
 pub mod statistics;

@@ -11,10 +11,10 @@ use crate::system::{Episode, System};
 /// Solves every problem with `plan(its position)`, `concurrency` at a time, and collects the episodes in order.
 ///
 /// `draw` tells independent passes apart. `watch` sees every episode as it comes. A problem with a failed operator
-/// counts as failed, not as wrong.
+/// counts as failed, not as wrong. What was finished is returned also when the pass ends early.
 ///
 /// # Errors
-/// The first error that would meet every query alike (a model that refuses requests for good).
+/// The first error that would meet every query alike: a model that refuses requests for good, or no more to spend.
 pub async fn evaluate(
     name: &str,
     system: &System,
@@ -23,13 +23,22 @@ pub async fn evaluate(
     draw: u64,
     concurrency: usize,
     mut watch: impl FnMut(&Episode),
-) -> Result<Evaluation, ExecuteError> {
+) -> (Evaluation, Result<(), ExecuteError>) {
     let plan = &plan;
     let solve = |(index, problem)| async move { system.solve(problem, &plan(index), draw).await };
     let mut solved = stream::iter(problems.iter().enumerate()).map(solve).buffered(concurrency.max(1));
     let mut evaluation = Evaluation { name: name.to_owned(), ..Evaluation::default() };
+    let mut outcome = Ok(());
     while let Some(episode) = solved.next().await {
-        let episode = episode?;
+        let episode = match episode {
+            Ok(episode) => episode,
+            // Queries under way are paid for already; those to come end at once.
+            Err(error) if error.cap().is_some() => {
+                outcome = Err(error);
+                continue;
+            }
+            Err(error) => return (evaluation, Err(error)),
+        };
         watch(&episode);
         if episode.is_complete() {
             evaluation.episodes.push(episode);
@@ -37,5 +46,5 @@ pub async fn evaluate(
             evaluation.failed += 1;
         }
     }
-    Ok(evaluation)
+    (evaluation, outcome)
 }

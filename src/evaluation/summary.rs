@@ -162,12 +162,13 @@ mod tests {
             layer: 0,
             operator: OperatorId(operator),
             calls: 1,
-            usage: Usage { prompt_tokens: 5, completion_tokens: tokens },
+            usage: Usage { prompt_tokens: 5, completion_tokens: tokens, ..Usage::default() },
             cost: 0.01,
             tool_seconds: 0.0,
             latency: Latency { tokens: tokens as f64, seconds: 0.5 },
             started: 0.25,
             outcome: Outcome::Done,
+            ..Span::default()
         };
         let plan = Plan::from_indices(&[&[0, 1]]);
         let dependencies = Schedule::Layered.dependencies(&plan, &[]);

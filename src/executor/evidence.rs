@@ -75,20 +75,23 @@ impl<'a> Standing<'a> {
                 continue;
             }
             let has_ended = time.end <= moment;
-            if let Effect::Append(solutions) = &done.effect {
-                for (solution, _) in solutions.iter().zip(&time.arrivals).filter(|(_, arrival)| **arrival <= moment) {
-                    standing.push(choice.layer, Ballot::from(solution), false);
+            let solutions = match &done.effect {
+                Effect::Append(solutions) => solutions.as_slice(),
+                Effect::Replace(_) | Effect::Keep => &[],
+            };
+            let most = if has_ended { solutions.len() } else { choice.signature.solutions };
+            let executed = choice.signature.kind == Kind::Program;
+            for place in 0..most {
+                match solutions.get(place).zip(time.arrivals.get(place)) {
+                    Some((solution, &arrival)) if arrival <= moment => {
+                        standing.push(choice.layer, Ballot::from(solution), false);
+                    }
+                    _ => standing.push(choice.layer, Ballot { answer: None, executed }, true),
                 }
             }
-            if !has_ended {
-                let given = time.arrivals.iter().filter(|arrival| **arrival <= moment).count();
-                let executed = choice.signature.kind == Kind::Program;
-                for _ in given..choice.signature.solutions {
-                    standing.push(choice.layer, Ballot { answer: None, executed }, true);
-                }
-                standing.is_open |= choice.signature.kind == Kind::Ensemble;
-            } else if let Effect::Replace(solution) = &done.effect {
-                standing.replace(choice.layer, Ballot::from(solution));
+            match &done.effect {
+                Effect::Replace(solution) if has_ended => standing.replace(choice.layer, Ballot::from(solution)),
+                _ => standing.is_open |= !has_ended && choice.signature.kind == Kind::Ensemble,
             }
         }
         standing
@@ -119,12 +122,13 @@ impl<'a> Standing<'a> {
 /// Takes back what came after `end`.
 fn cut(end: f64, times: &[Time], done: &mut [Done<'_>]) {
     for (time, done) in times.iter().zip(&mut *done).filter(|(time, _)| time.end > end) {
-        if time.start >= end {
+        let ended_it = time.arrivals.contains(&end);
+        if time.start >= end && !ended_it {
             (done.until, done.outcome, done.effect) = (f64::NEG_INFINITY, Outcome::Skipped, Effect::Keep);
             continue;
         }
         done.until = end - time.start;
-        if !time.arrivals.contains(&end) {
+        if !ended_it {
             done.outcome = Outcome::Cancelled;
         }
         let given: Vec<bool> = time.arrivals.iter().map(|&arrival| arrival <= end).collect();

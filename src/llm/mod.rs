@@ -2,6 +2,7 @@
 
 mod cache;
 pub mod local;
+pub mod openai;
 mod prices;
 mod scripted;
 
@@ -71,6 +72,12 @@ pub struct Timing {
     pub first_token: f64,
     /// From sending the request to the last token.
     pub total: f64,
+    /// Before the request that was answered was sent: waiting for its turn, and for requests sent in vain.
+    #[serde(default)]
+    pub queued: f64,
+    /// Requests sent in vain.
+    #[serde(default)]
+    pub retries: u32,
 }
 
 /// What a model answered.
@@ -83,6 +90,14 @@ pub struct Completion {
     pub timing: Timing,
 }
 
+impl Completion {
+    /// Mean seconds from one token to the next; none where there are fewer than two.
+    pub fn seconds_per_token(&self) -> Option<f64> {
+        let steps = self.usage.completion_tokens.checked_sub(1).filter(|&steps| steps > 0)?;
+        Some((self.timing.total - self.timing.first_token) / steps as f64)
+    }
+}
+
 /// Why no completion came; callers branch on [`Error::is_permanent`].
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
@@ -92,12 +107,26 @@ pub enum Error {
     /// Trying again later may help (an overloaded or unreachable back end).
     #[error("{0}")]
     Transient(String),
+    /// As [`Error::Transient`], after as many requests as are allowed.
+    #[error("{message} (after {requests} requests)")]
+    Exhausted { message: String, requests: u32 },
+    /// The call might cost more than what is left to spend. Nothing is wrong: the work stops and can be resumed.
+    #[error("{0}")]
+    Capped(String),
 }
 
 impl Error {
     /// Whether the same request would fail again.
     pub fn is_permanent(&self) -> bool {
-        matches!(self, Error::Permanent(_))
+        matches!(self, Error::Permanent(_) | Error::Capped(_))
+    }
+
+    /// Requests that were sent again before the call was given up.
+    pub fn retries(&self) -> u32 {
+        match self {
+            Error::Exhausted { requests, .. } => requests.saturating_sub(1),
+            _ => 0,
+        }
     }
 }
 

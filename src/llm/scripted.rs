@@ -19,7 +19,7 @@ pub struct Reply {
 impl Reply {
     /// An immediate reply of `completion_tokens` tokens.
     pub fn new(text: impl Into<String>, completion_tokens: u64) -> Self {
-        let usage = Usage { prompt_tokens: 0, completion_tokens };
+        let usage = Usage { completion_tokens, ..Usage::default() };
         Reply { text: text.into(), usage, delay: Duration::ZERO }
     }
 
@@ -54,7 +54,8 @@ impl LanguageModel for Scripted {
         if !delay.is_zero() {
             tokio::time::sleep(delay).await;
         }
-        let timing = Timing { first_token: delay.as_secs_f64(), total: delay.as_secs_f64() };
+        let seconds = delay.as_secs_f64();
+        let timing = Timing { first_token: seconds, total: seconds, ..Timing::default() };
         Ok(Completion { text, usage, finish: Finish::Stop, timing })
     }
 

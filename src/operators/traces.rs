@@ -172,7 +172,7 @@ impl QueryTraces {
             let (earlier, first) = *self.verdicts.entry(answer.clone()).or_insert((correct, line));
             ensure!(earlier == correct, "answer `{answer}` is {correct} here and {earlier} in line {first}");
         }
-        let usage = Usage { prompt_tokens, completion_tokens: tokens };
+        let usage = Usage { prompt_tokens, completion_tokens: tokens, ..Usage::default() };
         let output = Output { solution, calls, usage, tool_seconds, seconds, cost };
         let samples = self.outputs.entry(recorded.operator).or_default();
         ensure!(samples.insert(sample, output).is_none(), "expected a sample of its own, found number {sample} again");

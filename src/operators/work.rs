@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::catalogue::Material;
 use super::traces::Output;
 use super::{Operator, Query, Solution};
-use crate::llm::{self, Completion, Message, Request, Role};
+use crate::llm::{self, Completion, Message, Request, Role, Timing};
 use crate::plan::{Kind, Latency, Usage};
 use crate::random;
 use crate::sandbox::Evaluator;
@@ -30,6 +30,9 @@ struct Step {
     lasts: Latency,
     /// Calls of the model.
     calls: u32,
+    retries: u32,
+    /// Seconds that the call waited to be served.
+    queued: f64,
     usage: Usage,
     tool_seconds: f64,
     recorded_cost: f64,
@@ -40,11 +43,15 @@ struct Step {
 pub struct Spent {
     /// Model calls begun.
     pub calls: u32,
+    /// Requests that were sent again, beyond one for each call.
+    pub retries: u32,
     pub usage: Usage,
     /// Seconds charged for tools.
     pub tool_seconds: f64,
     /// (E3) Calls side by side count once, calls one after another add up.
     pub latency: Latency,
+    /// Seconds that the calls waited to be served, added up.
+    pub queued: f64,
     /// Dollars that recorded outputs name; nothing where the usage is priced.
     pub recorded_cost: f64,
 }
@@ -70,6 +77,8 @@ impl<'a> Work<'a> {
                 if step.ends().tokens <= tokens { 1.0 } else { (tokens - step.begins.tokens) / step.lasts.tokens };
             let written = (step.usage.completion_tokens as f64 * share).floor() as u64;
             spent.calls += step.calls;
+            spent.retries += step.retries;
+            spent.queued += step.queued;
             spent.usage += Usage { completion_tokens: written, ..step.usage };
             spent.tool_seconds += step.tool_seconds * share;
             spent.recorded_cost += step.recorded_cost * share;
@@ -143,30 +152,32 @@ impl<'a> Work<'a> {
         let mut texts = Vec::with_capacity(results.len());
         let mut failure = None;
         for result in results {
-            let (usage, seconds) = match result {
+            let (usage, Timing { total, queued, retries, .. }) = match result {
                 Ok(completion) => {
                     texts.push(completion.text);
-                    (completion.usage, completion.timing.total)
+                    (completion.usage, completion.timing)
                 }
                 // The published code counts no time for calls that fail; they delay the plan all the same.
                 Err(error) => {
+                    let timing = Timing { total: waited, retries: error.retries(), ..Timing::default() };
                     failure.get_or_insert(error);
-                    (Usage::default(), waited)
+                    (Usage::default(), timing)
                 }
             };
-            let lasts = Latency { tokens: usage.completion_tokens as f64, seconds };
-            self.steps.push(Step { begins, lasts, calls: 1, usage, tool_seconds: 0.0, recorded_cost: 0.0 });
+            let lasts = Latency { tokens: usage.completion_tokens as f64, seconds: total };
+            let (calls, tool_seconds, recorded_cost) = (1, 0.0, 0.0);
+            self.steps.push(Step { begins, lasts, calls, retries, queued, usage, tool_seconds, recorded_cost });
         }
         failure.map_or(Ok(texts), Err)
     }
 
     /// Counts outputs that were recorded, side by side.
     pub(super) fn count_recorded(&mut self, outputs: &[&Output]) {
-        let begins = self.latency();
-        for &&Output { calls, usage, tool_seconds, seconds, cost, .. } in outputs {
+        let (begins, retries, queued) = (self.latency(), 0, 0.0);
+        for &&Output { calls, usage, tool_seconds, seconds, cost: recorded_cost, .. } in outputs {
             let tokens = usage.completion_tokens as f64 + self.query.gamma * tool_seconds;
             let lasts = Latency { tokens, seconds };
-            self.steps.push(Step { begins, lasts, calls, usage, tool_seconds, recorded_cost: cost });
+            self.steps.push(Step { begins, lasts, calls, retries, queued, usage, tool_seconds, recorded_cost });
         }
     }
 
@@ -183,7 +194,8 @@ impl<'a> Work<'a> {
         let charged = self.operator.tool_seconds.unwrap_or(measured);
         let lasts = Latency { tokens: self.query.gamma * charged, seconds: measured };
         let (begins, usage) = (self.latency(), Usage::default());
-        self.steps.push(Step { begins, lasts, calls: 0, usage, tool_seconds: charged, recorded_cost: 0.0 });
+        let (calls, retries, queued, recorded_cost) = (0, 0, 0.0, 0.0);
+        self.steps.push(Step { begins, lasts, calls, retries, queued, usage, tool_seconds: charged, recorded_cost });
         result
     }
 

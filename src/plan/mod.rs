@@ -19,7 +19,7 @@ pub use trace::{Latency, Outcome, Span, Trace, Usage};
 use serde::{Deserialize, Serialize};
 
 /// Position of an operator in its catalogue, `0..O`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct OperatorId(pub u16);
 

@@ -9,12 +9,31 @@ use super::{CriticalPath, Dependencies, OperatorId, critical_path};
 pub struct Usage {
     pub prompt_tokens: u64,
     pub completion_tokens: u64,
+    /// Of the prompt tokens, those that an endpoint read from its own cache, at its own price.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub cached_tokens: u64,
+    /// Of all tokens, those that an endpoint did not count and the client estimated.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub estimated_tokens: u64,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+impl Usage {
+    /// Tokens read and written.
+    pub fn tokens(self) -> u64 {
+        self.prompt_tokens + self.completion_tokens
+    }
 }
 
 impl std::ops::AddAssign for Usage {
     fn add_assign(&mut self, other: Self) {
         self.prompt_tokens += other.prompt_tokens;
         self.completion_tokens += other.completion_tokens;
+        self.cached_tokens += other.cached_tokens;
+        self.estimated_tokens += other.estimated_tokens;
     }
 }
 
@@ -40,9 +59,10 @@ impl Latency {
 }
 
 /// How an operator ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
+    #[default]
     Done,
     /// The operator broke (an unreachable endpoint, say); the query went on without it.
     Failed(String),
@@ -55,12 +75,15 @@ pub enum Outcome {
 }
 
 /// One operator's run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Span {
     pub layer: usize,
     pub operator: OperatorId,
     /// Model calls made.
     pub calls: u32,
+    /// Requests that were sent again, beyond one for each call.
+    #[serde(default)]
+    pub retries: u32,
     pub usage: Usage,
     /// Dollars.
     pub cost: f64,
@@ -68,7 +91,11 @@ pub struct Span {
     pub tool_seconds: f64,
     /// Calls side by side count once, calls one after another add up.
     pub latency: Latency,
-    /// Seconds from the start of the query to the start of the operator.
+    /// Seconds that the calls waited before they were served, added up: for their turn, and for requests sent in vain.
+    /// No part of `latency`, which is the model's own.
+    #[serde(default)]
+    pub queued: f64,
+    /// Seconds from the start of the query to the start of the operator, had no call waited.
     pub started: f64,
     pub outcome: Outcome,
 }
@@ -103,6 +130,29 @@ impl Trace {
             }
         }
         saved
+    }
+
+    /// Requests that were sent again.
+    pub fn retries(&self) -> u32 {
+        self.spans.iter().map(|span| span.retries).sum()
+    }
+
+    /// Seconds that calls waited to be served, added up.
+    pub fn queued(&self) -> f64 {
+        self.spans.iter().map(|span| span.queued).sum()
+    }
+
+    /// Seconds charged for tools.
+    pub fn tool_seconds(&self) -> f64 {
+        self.spans.iter().map(|span| span.tool_seconds).sum()
+    }
+
+    /// Why an operator failed, if one did.
+    pub fn failure(&self) -> Option<&str> {
+        self.spans.iter().find_map(|span| match &span.outcome {
+            Outcome::Failed(reason) => Some(reason.as_str()),
+            _ => None,
+        })
     }
 
     /// Durations of the spans in tokens (E3).

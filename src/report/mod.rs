@@ -1,6 +1,7 @@
 //! Report: tables, drawings and plots of what evaluation measured. Pure: text in, text out; only `jsonl` writes files.
 
 pub mod drawing;
+pub mod explanation;
 pub mod html;
 pub mod jsonl;
 mod number;

@@ -165,7 +165,7 @@ mod tests {
         ");
         let mut saving = rows.clone();
         saving[0].summary.saved_tokens = 1.25;
-        assert!(legend(&saving).ends_with("\nsaved by the plan compiler, tokens per query: Generate 1.2"));
+        assert!(legend(&saving).ends_with("\nsaved by the plan compiler, tokens per query: Generate 1.25"));
         assert!(table(&rows, true).contains("\u{1b}[1m"));
         assert!(!text.contains('\u{1b}'));
         assert!(!table(&rows[2..], true).contains("gains") && !legend(&rows[2..]).contains("gains"));

@@ -23,6 +23,9 @@ pub enum Baseline {
 pub struct MovingAverages {
     pub mean: Option<f64>,
     pub deviation: Option<f64>,
+    /// Deviations of the value and of the path in tokens, where episodes of many latency weights are learned from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parts: Option<[f64; 2]>,
 }
 
 /// `new = MOMENTUM old + (1 - MOMENTUM) batch`.
@@ -36,13 +39,36 @@ impl MovingAverages {
         if utilities.is_empty() {
             return;
         }
-        let count = utilities.len() as f64;
-        let mean = utilities.iter().sum::<f64>() / count;
-        let variance = utilities.iter().map(|utility| (utility - mean).powi(2)).sum::<f64>() / count;
-        let moved = |old: Option<f64>, batch: f64| old.map_or(batch, |old| MOMENTUM * old + (1.0 - MOMENTUM) * batch);
+        let (mean, deviation) = moments(utilities);
         self.mean = Some(moved(self.mean, mean));
-        self.deviation = Some(moved(self.deviation, variance.sqrt()));
+        self.deviation = Some(moved(self.deviation, deviation));
     }
+
+    /// Brings the utilities of samples of different latency weights to one scale: divides them by what they vary by at
+    /// their weight, `sd(value) + weight sd(path)`. Otherwise the highest weights would outvote the others.
+    pub fn level(&mut self, samples: &mut [Sample], latency_weights: &[f64]) {
+        let value: Vec<f64> = samples.iter().map(|sample| sample.utilities.value).collect();
+        let tokens = |(sample, weight): (&Sample, &f64)| -sample.utilities.path / weight.max(SMALLEST_DEVIATION);
+        let path: Vec<f64> = samples.iter().zip(latency_weights).map(tokens).collect();
+        let old = self.parts.map_or([None; 2], |parts| parts.map(Some));
+        let [value, path] = [moved(old[0], moments(&value).1), moved(old[1], moments(&path).1)];
+        self.parts = Some([value, path]);
+        for (sample, weight) in samples.iter_mut().zip(latency_weights) {
+            sample.utilities.divide((value + weight * path).max(SMALLEST_DEVIATION));
+        }
+    }
+}
+
+fn moved(old: Option<f64>, batch: f64) -> f64 {
+    old.map_or(batch, |old| MOMENTUM * old + (1.0 - MOMENTUM) * batch)
+}
+
+/// Mean and deviation (divisor `n`) of at least one value.
+fn moments(values: &[f64]) -> (f64, f64) {
+    let count = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / count;
+    let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / count;
+    (mean, variance.sqrt())
 }
 
 /// The utilities of one sample, with the query that it belongs to.
@@ -155,8 +181,21 @@ mod tests {
     fn the_first_batch_sets_the_averages() {
         let mut averages = MovingAverages::default();
         averages.update(&[1.0, 3.0]);
-        assert_eq!(averages, MovingAverages { mean: Some(2.0), deviation: Some(1.0) });
+        assert_eq!(averages, MovingAverages { mean: Some(2.0), deviation: Some(1.0), parts: None });
         averages.update(&[4.0, 4.0]);
-        assert_eq!(averages, MovingAverages { mean: Some(0.95 * 2.0 + (1.0 - 0.95) * 4.0), deviation: Some(0.95) });
+        let mean = Some(0.95 * 2.0 + (1.0 - 0.95) * 4.0);
+        assert_eq!(averages, MovingAverages { mean, deviation: Some(0.95), parts: None });
+    }
+
+    #[test]
+    fn utilities_of_all_weights_come_to_one_scale() {
+        // Values 1 and 3, paths 10 and 30 tokens, at weights 0.1 and 2.
+        let mut samples = [sample(0, 1.0, &[-1.0]), sample(1, 3.0, &[-60.0])];
+        MovingAverages::default().level(&mut samples, &[0.1, 2.0]);
+        let found: Vec<[f64; 3]> = samples
+            .iter()
+            .map(|Sample { utilities, .. }| [utilities.value, utilities.path, utilities.latency[0]])
+            .collect();
+        assert_eq!(found, [[1.0 / 2.0, -1.0 / 2.0, -1.0 / 2.0], [3.0 / 21.0, -60.0 / 21.0, -60.0 / 21.0]]);
     }
 }

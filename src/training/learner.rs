@@ -27,7 +27,17 @@ pub struct Experience<'a> {
     pub problem: usize,
     /// `[E]`
     pub query: &'a [f32],
+    /// The same for all samples of one problem.
+    pub latency_weight: f64,
     pub episode: &'a Episode,
+}
+
+/// A surveyed problem and what the controller reads of it.
+pub(super) struct Rehearsed<'a> {
+    pub problem: usize,
+    /// `[E]`
+    pub query: &'a [f32],
+    pub latency_weight: f64,
 }
 
 /// What an update looked like.
@@ -63,9 +73,17 @@ impl Learner {
         let config = &self.config;
         let sample = |experience: &Experience<'_>| Sample {
             query: experience.problem,
-            utilities: utilities(experience.episode, &config.reward, self.controller.kinds()),
+            utilities: utilities(
+                experience.episode,
+                &config.reward.at(experience.latency_weight),
+                self.controller.kinds(),
+            ),
         };
-        let samples: Vec<Sample> = batch.iter().map(sample).collect();
+        let mut samples: Vec<Sample> = batch.iter().map(sample).collect();
+        let weights: Vec<f64> = batch.iter().map(|experience| experience.latency_weight).collect();
+        if self.controller.config().latency_weights.is_some() {
+            self.averages.level(&mut samples, &weights);
+        }
         let advantages = advantages(&samples, config.baseline, config.scaled, &mut self.averages);
 
         let device = self.controller.device();
@@ -76,58 +94,65 @@ impl Learner {
             .context("query embeddings of another size than the controller's")?;
         let plans: Vec<_> = batch.iter().map(|experience| experience.episode.plan.clone()).collect();
 
-        let evaluation = self.controller.evaluate(&queries, &plans)?;
+        let evaluation = self.controller.evaluate_at(&queries, &weights, &plans)?;
         let loss = match config.objective {
             Objective::ChoiceMean => policy_loss(&evaluation.log_probs, &advantages)?,
             Objective::EpisodeSum => episode_loss(&evaluation.log_probs, &advantages, batch.len())?,
         };
         let entropy = evaluation.entropy.mean_all()?;
+        let loss = match self.config.entropy_bonus {
+            0.0 => loss,
+            bonus => (loss - (&entropy * bonus)?)?,
+        };
         self.descend(&loss, &entropy, self.config.learning_rate)
     }
 
-    /// Learns from what the surveyed plans did on at least one problem, each given with its query `[E]`.
+    /// Learns from what the surveyed plans did on at least one problem.
     ///
     /// # Errors
     /// As [`Learner::update`].
     pub(super) fn rehearse(
         &mut self,
         survey: &Survey,
-        problems: &[(usize, &[f32])],
+        problems: &[Rehearsed<'_>],
         learning_rate: f64,
+        entropy: f64,
     ) -> Result<Update> {
         let device = self.controller.device();
         let count = survey.plans.len();
         let plans: Vec<_> = problems.iter().flat_map(|_| survey.plans.iter().cloned()).collect();
-        let queries: Vec<f32> = problems.iter().flat_map(|(_, query)| query.repeat(count)).collect();
+        let queries: Vec<f32> = problems.iter().flat_map(|rehearsed| rehearsed.query.repeat(count)).collect();
         let queries = Tensor::from_vec(queries, (plans.len(), self.controller.config().embedding), device)?;
-        let evaluation = self.controller.evaluate(&queries, &plans)?;
+        let weights: Vec<f64> =
+            problems.iter().flat_map(|rehearsed| std::iter::repeat_n(rehearsed.latency_weight, count)).collect();
+        let evaluation = self.controller.evaluate_at(&queries, &weights, &plans)?;
+        let is_weighted = self.controller.config().latency_weights.is_some();
 
         let log_probs = evaluation.log_probs.to_vec1::<f32>()?;
         let mut of_choices = log_probs.iter().map(|&log_prob| f64::from(log_prob));
         let mut advantages = Vec::with_capacity(log_probs.len());
         let mut entropy_weights = Vec::new();
-        for (problem, _) in problems {
+        for Rehearsed { problem, latency_weight, .. } in problems {
             let log_prob = |plan: &Plan| of_choices.by_ref().take(plan.len()).sum();
             let log_probs: Vec<f64> = survey.plans.iter().map(log_prob).collect();
-            let latency_weight = self.config.reward.latency_weight;
-            advantages.extend(survey.advantages(*problem, &log_probs, latency_weight).iter().map(|&a| a as f32));
+            // Of many weights none may outvote the others; see `MovingAverages::level`.
+            let path = if is_weighted { latency_weight * survey.path_deviation } else { 0.0 };
+            let scale = survey.value_deviation + path;
+            let of_problem = survey.advantages(*problem, &log_probs, *latency_weight, entropy, scale);
+            advantages.extend(of_problem.into_iter().map(|advantage| advantage as f32));
             let weights = survey.probabilities(*problem, &log_probs);
             let layers = survey.plans.iter().zip(weights);
             entropy_weights.extend(layers.flat_map(|(plan, weight)| vec![weight as f32; plan.layers.len()]));
         }
         let advantages = Tensor::new(advantages, device)?;
-        let loss = (episode_loss(&evaluation.log_probs, &advantages, problems.len())? / survey.deviation())?;
+        let loss = episode_loss(&evaluation.log_probs, &advantages, problems.len())?;
         let entropy_weights = Tensor::new(entropy_weights, device)?;
-        let entropy = (&evaluation.entropy * &entropy_weights)?.sum_all()?.div(&entropy_weights.sum_all()?)?;
-        self.descend(&loss, &entropy, learning_rate)
+        let mean_entropy = (&evaluation.entropy * &entropy_weights)?.sum_all()?.div(&entropy_weights.sum_all()?)?;
+        self.descend(&loss, &mean_entropy, learning_rate)
     }
 
-    /// One step of Adam down the gradient of `loss` without the entropy's bonus.
+    /// One step of Adam down the gradient of `loss`; `entropy` is for the record.
     fn descend(&mut self, loss: &Tensor, entropy: &Tensor, learning_rate: f64) -> Result<Update> {
-        let loss = match self.config.entropy_bonus {
-            0.0 => loss.clone(),
-            bonus => (loss - (entropy * bonus)?)?,
-        };
         let (gradients, gradient_norm) = gradients(&loss.backward()?, &self.vars, self.config.clip)?;
         let loss = f64::from(loss.to_scalar::<f32>()?);
         ensure!(

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Reward, utility};
+use crate::controller::Policy;
 use crate::system::Episode;
 
 /// Means over episodes; zeros where there was none.
@@ -80,5 +81,36 @@ impl Tally {
             operators: mean(sums.operators),
             layers: mean(sums.layers),
         }
+    }
+}
+
+/// Mean probability of each operator over the queries whose plan reaches a layer.
+pub(super) struct MeanProbabilities {
+    /// `[L][O]`
+    sums: Vec<Vec<f64>>,
+    /// `[L]`
+    counts: Vec<f64>,
+}
+
+impl MeanProbabilities {
+    pub fn new(policy: &Policy) -> Self {
+        let layers = policy.config().layers;
+        MeanProbabilities { sums: vec![vec![0.0; policy.kinds().len()]; layers], counts: vec![0.0; layers] }
+    }
+
+    /// Takes in one query, `[layers of its plan][O]`.
+    pub fn add(&mut self, probabilities: &[Vec<f32>]) {
+        for (layer, probabilities) in probabilities.iter().enumerate() {
+            self.counts[layer] += 1.0;
+            self.sums[layer].iter_mut().zip(probabilities).for_each(|(sum, &p)| *sum += f64::from(p));
+        }
+    }
+
+    /// `[L][O]`
+    pub fn mean(mut self) -> Vec<Vec<f64>> {
+        for (row, count) in self.sums.iter_mut().zip(self.counts) {
+            row.iter_mut().for_each(|sum| *sum /= f64::max(count, 1.0));
+        }
+        self.sums
     }
 }

@@ -39,6 +39,13 @@ impl Default for Reward {
     }
 }
 
+impl Reward {
+    /// The same reward at another latency weight.
+    pub fn at(&self, latency_weight: f64) -> Self {
+        Reward { latency_weight, ..self.clone() }
+    }
+}
+
 /// How much of the critical path a choice is charged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Charge {
@@ -66,6 +73,13 @@ impl Utilities {
     /// Utility of each choice, `U_o` of (E5).
     pub fn totals(&self) -> impl Iterator<Item = f64> + '_ {
         self.latency.iter().map(|latency| self.value + latency)
+    }
+
+    /// Divides all by a positive number.
+    pub(super) fn divide(&mut self, divisor: f64) {
+        self.value /= divisor;
+        self.path /= divisor;
+        self.latency.iter_mut().for_each(|latency| *latency /= divisor);
     }
 }
 

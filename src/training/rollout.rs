@@ -3,7 +3,9 @@
 use anyhow::Result;
 use async_trait::async_trait;
 use futures::StreamExt;
+use serde::Serialize;
 
+use crate::executor::ExecuteError;
 use crate::plan::Plan;
 use crate::system::Episode;
 
@@ -33,14 +35,44 @@ pub(super) struct Attempt {
     pub problem: usize,
     pub plan: Plan,
     pub draw: u64,
+    /// What the plan was chosen for, in score per token of critical path.
+    pub latency_weight: f64,
+}
+
+/// What came of a plan in training. As a record it is the episode with one field more.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Tried {
+    /// Position of the problem in its data set.
+    #[serde(skip)]
+    pub problem: usize,
+    /// What the plan was chosen for, and is rewarded by, in score per token of critical path.
+    pub latency_weight: f64,
+    #[serde(flatten)]
+    pub episode: Episode,
 }
 
 impl Problems<'_> {
-    /// Runs the attempts, at most `concurrency` at once; the outcomes are in the order of the attempts.
-    pub(super) async fn solve_all(&self, attempts: Vec<Attempt>, concurrency: usize) -> Vec<(usize, Result<Episode>)> {
-        let runs = attempts.into_iter().map(|Attempt { problem, plan, draw }| async move {
-            (problem, self.rollout.solve(problem, plan, draw).await)
+    /// Runs the attempts, at most `concurrency` at once; the outcomes are in the order of the attempts. After one that
+    /// would meet every query alike, the rest is not run.
+    pub(super) async fn solve_all(&self, attempts: Vec<Attempt>, concurrency: usize) -> Vec<(usize, Result<Tried>)> {
+        let runs = attempts.into_iter().map(|Attempt { problem, plan, draw, latency_weight }| async move {
+            let episode = self.rollout.solve(problem, plan, draw).await;
+            (problem, episode.map(|episode| Tried { problem, latency_weight, episode }))
         });
-        futures::stream::iter(runs).buffered(concurrency).collect().await
+        let mut running = futures::stream::iter(runs).buffered(concurrency);
+        let mut outcomes = Vec::new();
+        while let Some((problem, outcome)) = running.next().await {
+            let is_hopeless = outcome.as_ref().is_err_and(is_hopeless);
+            outcomes.push((problem, outcome));
+            if is_hopeless {
+                break;
+            }
+        }
+        outcomes
     }
+}
+
+/// Queries that met a cap end by themselves at once, and those under way are paid for: they may finish.
+fn is_hopeless(failure: &anyhow::Error) -> bool {
+    failure.downcast_ref::<ExecuteError>().is_some_and(|error| error.cap().is_none())
 }

@@ -7,20 +7,21 @@ use anyhow::{Context, Result, ensure};
 use rand::Rng;
 use rand::seq::SliceRandom;
 
-use super::metrics::{EpochMetrics, Summary, Tally};
-use super::rollout::{Attempt, Problems};
+use super::metrics::{EpochMetrics, MeanProbabilities, Summary, Tally};
+use super::rollout::{Attempt, Problems, Tried};
 use super::state::{Best, Position, State};
 use super::{Experience, Learner, TrainingConfig};
 use crate::checkpoint::{Checkpoint, Provenance, write_atomic};
 use crate::controller::{Controller, Policy};
 use crate::executor::ExecuteError;
 use crate::random;
-use crate::system::Episode;
 
 /// The best weights so far, a [`Checkpoint`].
 pub const CHECKPOINT_FILE: &str = "checkpoint.safetensors";
 /// One [`EpochMetrics`] per line.
 pub const METRICS_FILE: &str = "metrics.jsonl";
+/// Weights at which a controller that serves several is validated.
+const VALIDATION_WEIGHTS: usize = 5;
 /// What a resume starts from.
 pub const STATE_FILE: &str = "state.safetensors";
 
@@ -49,9 +50,9 @@ pub enum Event<'a> {
     /// Training went on from a saved state.
     Resumed { epoch: u32, batch: usize },
     /// A batch was learned from.
-    Batch { epoch: u32, batch: usize, batches: usize, episodes: &'a [Episode], pass: &'a Summary },
+    Batch { epoch: u32, batch: usize, batches: usize, episodes: &'a [Tried], pass: &'a Summary },
     /// A pass ended and was validated.
-    Epoch { metrics: &'a EpochMetrics, validation: &'a [Episode] },
+    Epoch { metrics: &'a EpochMetrics, validation: &'a [Tried] },
 }
 
 /// What training came to.
@@ -60,50 +61,51 @@ pub struct Trained {
     pub checkpoint: Option<Checkpoint>,
     /// One record per pass.
     pub history: Vec<EpochMetrics>,
-    /// False when cancelled.
+    /// False when cancelled or capped.
     pub finished: bool,
+    /// Why there is no more to spend, if that stopped it.
+    pub capped: Option<String>,
 }
 
 /// Trains a controller.
 ///
 /// # Errors
-/// A setting out of range, a folder that cannot be written, a state of another run, a query that could not be run (see
-/// [`ExecuteError`]), a batch in which every query failed, or a loss that is no longer finite. What was saved before
-/// stays and can be resumed from.
-pub async fn train(setup: Setup<'_>, notify: &mut (dyn FnMut(Event<'_>) + Send)) -> Result<Trained> {
+/// A setting out of range, a folder that cannot be written, a state of another run, a model that refuses requests for
+/// good, a batch in which every query failed, or a loss that is no longer finite. What was saved before stays and can be
+/// resumed from.
+pub async fn train(setup: Setup<'_>, notify: &mut Notify<'_>) -> Result<Trained> {
     let mut run = Run::start(setup)?;
     if run.state.position != Position::default() {
         let Position { epoch, batch, .. } = run.state.position;
         notify(Event::Resumed { epoch, batch });
     }
-    if !run.state.position.rehearsed && !run.rehearse(notify).await? {
-        return Ok(run.into_trained(false));
+    let ended = run.go(notify).await;
+    if ended.is_err() {
+        run.keep()?;
     }
-    while !run.is_finished() {
-        let epoch = run.state.position.epoch;
-        let order = run.shuffled(epoch);
-        let batches = order.chunks(run.config.batch);
-        let count = batches.len();
-        for (batch, problems) in batches.enumerate().skip(run.state.position.batch) {
-            if run.is_cancelled() {
-                return run.stop();
-            }
-            let episodes = run.draw_episodes(epoch, problems).await?;
-            run.learn(&episodes)?;
-            let episodes: Vec<Episode> = episodes.into_iter().map(|(_, episode)| episode).collect();
-            let pass = run.state.position.pass.tally.summary();
-            notify(Event::Batch { epoch, batch, batches: count, episodes: &episodes, pass: &pass });
-            run.state.position.batch = batch + 1;
-            if run.config.save_every > 0 && (batch + 1).is_multiple_of(run.config.save_every as usize) {
-                run.save()?;
-            }
-        }
-        if run.is_cancelled() {
-            return run.stop();
-        }
-        run.finish_pass(epoch + 1, notify).await?;
+    match ended {
+        Ok(()) => Ok(run.into_trained(true, None)),
+        Err(Halt::Cancelled) => Ok(run.into_trained(false, None)),
+        Err(Halt::Capped(why)) => Ok(run.into_trained(false, Some(why))),
+        Err(Halt::Failed(failure)) => Err(failure),
     }
-    Ok(run.into_trained(true))
+}
+
+/// Is told what happens.
+pub(super) type Notify<'a> = dyn FnMut(Event<'_>) + Send + 'a;
+
+/// Why a run stops before its end.
+pub(super) enum Halt {
+    Cancelled,
+    /// There is no more to spend: nothing is learned from a part, so that a resumed run is the same run.
+    Capped(String),
+    Failed(anyhow::Error),
+}
+
+impl From<anyhow::Error> for Halt {
+    fn from(failure: anyhow::Error) -> Self {
+        Halt::Failed(failure)
+    }
 }
 
 pub(super) struct Run<'a> {
@@ -144,18 +146,40 @@ impl<'a> Run<'a> {
         Ok(run)
     }
 
+    async fn go(&mut self, notify: &mut Notify<'_>) -> Result<(), Halt> {
+        if !self.state.position.rehearsed {
+            self.rehearse(notify).await?;
+        }
+        while !self.is_finished() {
+            let epoch = self.state.position.epoch;
+            let order = self.shuffled(epoch);
+            let batches = order.chunks(self.config.batch);
+            let count = batches.len();
+            for (batch, problems) in batches.enumerate().skip(self.state.position.batch) {
+                self.look()?;
+                let episodes = self.draw_episodes(epoch, problems).await?;
+                self.learn(&episodes)?;
+                let pass = self.state.position.pass.tally.summary();
+                notify(Event::Batch { epoch, batch, batches: count, episodes: &episodes, pass: &pass });
+                self.state.position.batch = batch + 1;
+                if self.config.save_every > 0 && (batch + 1).is_multiple_of(self.config.save_every as usize) {
+                    self.save()?;
+                }
+            }
+            self.look()?;
+            self.finish_pass(epoch + 1, notify).await?;
+        }
+        Ok(())
+    }
+
     fn is_finished(&self) -> bool {
         let Position { epoch, since_best, .. } = self.state.position;
         epoch >= self.config.epochs || (self.config.patience > 0 && since_best >= self.config.patience)
     }
 
-    pub(super) fn is_cancelled(&self) -> bool {
-        self.cancelled.load(Ordering::Relaxed)
-    }
-
-    fn stop(self) -> Result<Trained> {
-        self.save()?;
-        Ok(self.into_trained(false))
+    /// Whether to go on.
+    pub(super) fn look(&self) -> Result<(), Halt> {
+        if self.cancelled.load(Ordering::Relaxed) { Err(Halt::Cancelled) } else { Ok(()) }
     }
 
     fn shuffled(&self, epoch: u32) -> Vec<usize> {
@@ -170,50 +194,72 @@ impl<'a> Run<'a> {
     }
 
     /// Draws plans for `problems` and runs them; failed queries are counted and left out.
-    async fn draw_episodes(&mut self, epoch: u32, problems: &[usize]) -> Result<Vec<(usize, Episode)>> {
+    async fn draw_episodes(&mut self, epoch: u32, problems: &[usize]) -> Result<Vec<Tried>, Halt> {
         let policy = Policy::new(&self.learner.controller)?;
         let mut attempts = Vec::with_capacity(problems.len() * self.config.samples as usize);
         for &problem in problems {
+            let id = &self.train.ids[problem];
+            let latency_weight = self.latency_weight("latency weight", epoch, problem);
+            let policy = policy.at(latency_weight);
             for sample in 0..self.config.samples {
-                let id = &self.train.ids[problem];
                 let mut rng = random::stream(self.provenance.seed, &[&"plan", &epoch, id, &sample]);
                 let plan = policy.sample(&self.train.queries[problem], &mut rng);
                 let attempt = u64::from(epoch) * u64::from(self.config.samples) + u64::from(sample);
-                attempts.push(Attempt { problem, plan, draw: attempt % self.config.draws });
+                attempts.push(Attempt { problem, plan, draw: attempt % self.config.draws, latency_weight });
             }
         }
         let outcomes = self.train.solve_all(attempts, self.config.concurrency).await;
         let mut tally = self.state.position.pass.tally.clone();
-        let episodes = self.settle(outcomes, &mut tally).or_else(|failure| self.save().and(Err(failure)))?;
+        let episodes = self.settle(outcomes, &mut tally)?;
         self.state.position.pass.tally = tally;
-        Ok(episodes.into_iter().filter_map(|(problem, episode)| Some((problem, episode?))).collect())
+        Ok(episodes.into_iter().filter_map(|(_, tried)| tried).collect())
     }
 
-    fn learn(&mut self, episodes: &[(usize, Episode)]) -> Result<()> {
+    /// The latency weight of a problem in a pass, the same for all its samples, which are compared with each other.
+    pub(super) fn latency_weight(&self, purpose: &str, pass: u32, problem: usize) -> f64 {
+        let id = &self.train.ids[problem];
+        match self.learner.controller.config().latency_weights {
+            Some(weights) => weights.draw(&mut random::stream(self.provenance.seed, &[&purpose, &pass, id])),
+            None => self.config.reward.latency_weight,
+        }
+    }
+
+    fn learn(&mut self, episodes: &[Tried]) -> Result<()> {
         let queries = self.train.queries;
-        let experience = |(problem, episode)| Experience { problem, query: &queries[problem], episode };
-        let batch: Vec<_> = episodes.iter().map(|(problem, episode)| experience((*problem, episode))).collect();
+        let batch: Vec<Experience<'_>> = episodes
+            .iter()
+            .map(|Tried { problem, latency_weight, episode }| Experience {
+                problem: *problem,
+                query: &queries[*problem],
+                latency_weight: *latency_weight,
+                episode,
+            })
+            .collect();
         let update = self.learner.update(&batch)?;
         self.state.position.pass.add(update);
         Ok(())
     }
 
-    /// Validates greedily, writes the record of the pass and keeps the weights if they are the best so far. `epoch`
-    /// passes are then done; before the first there is only the survey.
-    pub(super) async fn finish_pass(&mut self, epoch: u32, notify: &mut (dyn FnMut(Event<'_>) + Send)) -> Result<()> {
+    /// Ends the pass that makes `epoch` passes: validates greedily, at each of a few weights where the controller serves
+    /// several, writes the record and keeps the weights if they are the best so far.
+    pub(super) async fn finish_pass(&mut self, epoch: u32, notify: &mut Notify<'_>) -> Result<(), Halt> {
         let policy = Policy::new(&self.learner.controller)?;
-        let plans: Vec<_> = self.validation.queries.iter().map(|query| policy.greedy(query)).collect();
-        let probabilities = mean_probabilities(&policy, self.validation.queries, &plans);
-        let attempt = |(problem, plan)| Attempt { problem, plan, draw: 0 };
-        let attempts = plans.into_iter().enumerate().map(attempt).collect();
+        let mut probabilities = MeanProbabilities::new(&policy);
+        let mut attempts = Vec::new();
+        for latency_weight in self.validation_weights() {
+            let policy = policy.at(latency_weight);
+            for (problem, query) in self.validation.queries.iter().enumerate() {
+                let plan = policy.greedy(query);
+                probabilities.add(&policy.probabilities(query, &plan));
+                attempts.push(Attempt { problem, plan, draw: 0, latency_weight });
+            }
+        }
         let outcomes = self.validation.solve_all(attempts, self.config.concurrency).await;
         let mut tally = Tally::default();
-        // A resume validates again; nothing of the survey is saved before it was validated.
-        let save = || if epoch > 0 { self.save() } else { Ok(()) };
-        let episodes = self.settle(outcomes, &mut tally).or_else(|failure| save().and(Err(failure)))?;
+        let episodes = self.settle(outcomes, &mut tally)?;
 
         let position = &mut self.state.position;
-        (position.epoch, position.batch) = (epoch, 0);
+        (position.rehearsed, position.epoch, position.batch) = (true, epoch, 0);
         let pass = std::mem::take(&mut position.pass);
         let (train, validation) = (pass.tally.summary(), tally.summary());
         let utility = if validation.episodes > 0 { validation.utility } else { train.utility };
@@ -234,34 +280,47 @@ impl<'a> Run<'a> {
             loss: mean(pass.loss),
             entropy: mean(pass.entropy),
             gradient_norm: mean(pass.gradient_norm),
-            probabilities,
+            probabilities: probabilities.mean(),
         });
         self.save()?;
         self.publish()?;
-        let validation: Vec<Episode> = episodes.into_iter().filter_map(|(_, episode)| episode).collect();
+        let validation: Vec<Tried> = episodes.into_iter().filter_map(|(_, tried)| tried).collect();
         if let Some(metrics) = self.state.position.history.last() {
             notify(Event::Epoch { metrics, validation: &validation });
         }
         Ok(())
     }
 
-    /// Keeps the episodes, none for a failure, and counts both; gives up when there is nothing but failures, or when a
-    /// failure would meet every query alike.
+    fn validation_weights(&self) -> Vec<f64> {
+        match self.learner.controller.config().latency_weights {
+            Some(weights) => weights.grid(VALIDATION_WEIGHTS).collect(),
+            None => vec![self.config.reward.latency_weight],
+        }
+    }
+
+    /// Keeps the episodes, none for a failure, and counts both. Nothing but failures, or one that would meet every query
+    /// alike, is a reason to stop.
     pub(super) fn settle(
         &self,
-        outcomes: Vec<(usize, Result<Episode>)>,
+        outcomes: Vec<(usize, Result<Tried>)>,
         tally: &mut Tally,
-    ) -> Result<Vec<(usize, Option<Episode>)>> {
+    ) -> Result<Vec<(usize, Option<Tried>)>, Halt> {
         let mut episodes = Vec::with_capacity(outcomes.len());
         let mut last_failure = None;
         for (problem, outcome) in outcomes {
             match outcome {
-                Ok(episode) => {
-                    tally.add(&episode, &self.config.reward);
-                    episodes.push((problem, Some(episode)));
+                Ok(tried) => {
+                    tally.add(&tried.episode, &self.config.reward.at(tried.latency_weight));
+                    episodes.push((problem, Some(tried)));
                 }
-                Err(failure) if failure.is::<ExecuteError>() => return Err(failure),
                 Err(failure) => {
+                    let error = failure.downcast_ref::<ExecuteError>();
+                    if let Some(cap) = error.and_then(ExecuteError::cap) {
+                        return Err(Halt::Capped(cap.to_owned()));
+                    }
+                    if error.is_some() {
+                        return Err(failure.context("training stopped; hint: resume when the cause is gone").into());
+                    }
                     tally.add_failure();
                     last_failure = Some(failure);
                     episodes.push((problem, None));
@@ -270,10 +329,15 @@ impl<'a> Run<'a> {
         }
         match last_failure {
             Some(failure) if episodes.iter().all(|(_, episode)| episode.is_none()) => {
-                Err(failure.context("every query of a batch failed; hint: resume when the cause is gone"))
+                Err(failure.context("every query of a batch failed; hint: resume when the cause is gone").into())
             }
             _ => Ok(episodes),
         }
+    }
+
+    /// Saves where the run stands. Of a survey half learned from nothing is kept: a resume begins it anew.
+    fn keep(&self) -> Result<()> {
+        if self.state.position.rehearsed { self.save() } else { Ok(()) }
     }
 
     fn save(&self) -> Result<()> {
@@ -304,25 +368,9 @@ impl<'a> Run<'a> {
         })
     }
 
-    fn into_trained(self, finished: bool) -> Trained {
-        Trained { checkpoint: self.checkpoint(), history: self.state.position.history, finished }
+    fn into_trained(self, finished: bool, capped: Option<String>) -> Trained {
+        Trained { checkpoint: self.checkpoint(), history: self.state.position.history, finished, capped }
     }
-}
-
-/// Mean probability of each operator over the queries whose plan reaches a layer, `[L][O]`.
-fn mean_probabilities(policy: &Policy, queries: &[Vec<f32>], plans: &[crate::plan::Plan]) -> Vec<Vec<f64>> {
-    let mut sums = vec![vec![0.0; policy.kinds().len()]; policy.config().layers];
-    let mut counts = vec![0.0f64; policy.config().layers];
-    for (query, plan) in queries.iter().zip(plans) {
-        for (layer, probabilities) in policy.probabilities(query, plan).iter().enumerate() {
-            counts[layer] += 1.0;
-            sums[layer].iter_mut().zip(probabilities).for_each(|(sum, &p)| *sum += f64::from(p));
-        }
-    }
-    for (row, count) in sums.iter_mut().zip(counts) {
-        row.iter_mut().for_each(|sum| *sum /= count.max(1.0));
-    }
-    sums
 }
 
 /// Names what a run's results depend on, apart from how long it lasts.

@@ -7,12 +7,15 @@
 //! gradient = sum over p of w_p * sum over choices c of p of (U_c - baseline) * gradient of log p(c)
 //! ```
 //!
-//! which has no variance but that of the recorded outcomes. The credit is that of the drawn plans: an operator off the
+//! which has no variance but that of the recorded outcomes. To it comes the gradient of the logarithm of the probability
+//! that any surveyed plan is drawn at all, in proportion to the scale of the utilities: nothing is known of the other
+//! plans; and that of the entropy of `w`, in a proportion that falls, lest the plan that is best on average crowds out the
+//! others before the questions are told apart. The credit is that of the drawn plans: an operator off the
 //! critical path feels no latency here either.
 
 use serde::{Deserialize, Serialize};
 
-use super::rollout::{Attempt, Problems};
+use super::rollout::{Attempt, Problems, Tried};
 use super::{Charge, Reward, Utilities, utilities};
 use crate::plan::{Kind, Plan};
 use crate::system::Episode;
@@ -33,11 +36,24 @@ pub struct SurveyConfig {
     pub batch: usize,
     /// Falls in a straight line to nothing.
     pub learning_rate: f64,
+    /// What one nat of entropy among the surveyed plans is worth at first, in deviations of the utility; falls in a
+    /// straight line to `last_entropy`.
+    pub first_entropy: f64,
+    pub last_entropy: f64,
 }
 
 impl Default for SurveyConfig {
     fn default() -> Self {
-        SurveyConfig { operators: 3, plans: 40, draws: 2, passes: 40, batch: 32, learning_rate: 0.01 }
+        SurveyConfig {
+            operators: 3,
+            plans: 40,
+            draws: 2,
+            passes: 20,
+            batch: 32,
+            learning_rate: 0.01,
+            first_entropy: 0.3,
+            last_entropy: 0.03,
+        }
     }
 }
 
@@ -53,6 +69,10 @@ pub(super) struct Survey {
     pub plans: Vec<Plan>,
     /// `[N][P]`; none where every run failed.
     outcomes: Vec<Vec<Option<Outcome>>>,
+    /// Standard deviation of the value of a plan about the mean of its problem.
+    pub value_deviation: f64,
+    /// The same of the latest finish that a choice of a plan is charged for, in tokens.
+    pub path_deviation: f64,
 }
 
 /// Means over the runs of one plan on one problem.
@@ -67,9 +87,11 @@ struct Outcome {
 }
 
 /// The attempts that record `plans` on some problems.
-pub(super) fn attempts(problems: &[usize], plans: &[Plan], draws: u64) -> Vec<Attempt> {
+pub(super) fn attempts(problems: &[usize], plans: &[Plan], draws: u64, latency_weight: f64) -> Vec<Attempt> {
     let runs = problems.iter().flat_map(|&problem| {
-        plans.iter().flat_map(move |plan| (0..draws).map(move |draw| Attempt { problem, plan: plan.clone(), draw }))
+        plans.iter().flat_map(move |plan| {
+            (0..draws).map(move |draw| Attempt { problem, plan: plan.clone(), draw, latency_weight })
+        })
     });
     runs.collect()
 }
@@ -77,7 +99,7 @@ pub(super) fn attempts(problems: &[usize], plans: &[Plan], draws: u64) -> Vec<At
 impl Survey {
     pub fn new(plans: Vec<Plan>, problems: Problems<'_>) -> Self {
         let outcomes = vec![vec![None; plans.len()]; problems.ids.len()];
-        Survey { plans, outcomes }
+        Survey { plans, outcomes, value_deviation: 0.0, path_deviation: 0.0 }
     }
 
     /// Takes in the runs of one plan on one problem.
@@ -98,11 +120,17 @@ impl Survey {
         });
     }
 
-    /// Standard deviation of the value of a plan about the mean of its problem: the scale of the advantages.
-    pub fn deviation(&self) -> f64 {
+    /// Settles the deviations, once all is recorded.
+    pub fn finish(mut self) -> Self {
+        self.value_deviation = self.deviation_of(|outcome| outcome.value);
+        self.path_deviation = self.deviation_of(|outcome| outcome.tokens.iter().copied().fold(0.0, f64::max));
+        self
+    }
+
+    fn deviation_of(&self, figure: fn(&Outcome) -> f64) -> f64 {
         let (mut squares, mut count) = (0.0, 0.0);
         for row in &self.outcomes {
-            let values: Vec<f64> = row.iter().flatten().map(|outcome| outcome.value).collect();
+            let values: Vec<f64> = row.iter().flatten().map(figure).collect();
             let mean = values.iter().sum::<f64>() / values.len().max(1) as f64;
             squares += values.iter().map(|value| (value - mean).powi(2)).sum::<f64>();
             count += values.len() as f64;
@@ -110,16 +138,27 @@ impl Survey {
         f64::sqrt(squares / f64::max(count, 1.0)).max(1e-8)
     }
 
-    /// `w_p (U_c - baseline)` for every choice of every plan on one problem, in order; `log_probs` holds the
-    /// log-probability of each plan, `[P]`.
+    /// `w_p ((U_c - baseline) / scale + 1)` for every choice of every plan on one problem, in order, where `U_c` holds the
+    /// plan's share in the entropy of `w`, at `entropy` scales a nat; `log_probs` holds the log-probability of each plan,
+    /// `[P]`.
     ///
-    /// As among drawn samples, value and latency have baselines of their own, so that a choice that is charged no latency
-    /// feels none.
-    pub fn advantages(&self, problem: usize, log_probs: &[f64], latency_weight: f64) -> Vec<f64> {
+    /// The sum of `w_p` times the gradient of `log p` over all plans is the gradient of the logarithm of their probability
+    /// together, hence the 1. As among drawn samples, value and latency have baselines of their own, so that a choice that
+    /// is charged no latency feels none.
+    pub fn advantages(
+        &self,
+        problem: usize,
+        log_probs: &[f64],
+        latency_weight: f64,
+        entropy: f64,
+        scale: f64,
+    ) -> Vec<f64> {
         let row = &self.outcomes[problem];
         let weights = self.probabilities(problem, log_probs);
         let weighted = || weights.iter().zip(row).filter_map(|(weight, outcome)| Some((weight, outcome.as_ref()?)));
-        let value: f64 = weighted().map(|(weight, outcome)| weight * outcome.value).sum();
+        let surprise = |weight: f64| -weight.max(f64::MIN_POSITIVE).ln();
+        let value: f64 =
+            weighted().map(|(&weight, outcome)| weight * (outcome.value / scale + entropy * surprise(weight))).sum();
         let sum = |of: fn(&Outcome) -> &Vec<f64>| {
             weighted().map(|(weight, outcome)| weight * of(outcome).iter().sum::<f64>()).sum::<f64>()
         };
@@ -130,7 +169,8 @@ impl Survey {
                 None => advantages.extend(std::iter::repeat_n(0.0, plan.len())),
                 Some(Outcome { value: own, tokens: charge, charged }) => {
                     let latency = charge.iter().zip(charged).map(|(charge, charged)| charged * tokens - charge);
-                    advantages.extend(latency.map(|latency| weight * (own - value + latency_weight * latency)));
+                    let above = own / scale + entropy * surprise(*weight) - value + 1.0;
+                    advantages.extend(latency.map(|latency| weight * (above + latency_weight * latency / scale)));
                 }
             }
         }
@@ -152,18 +192,18 @@ impl Survey {
 
 /// Runs of each plan of each problem, in the order of [`attempts`]; a failed run is left out.
 pub(super) fn grouped(
-    episodes: Vec<(usize, Option<Episode>)>,
+    episodes: Vec<(usize, Option<Tried>)>,
     plans: usize,
     draws: u64,
 ) -> Vec<(usize, usize, Vec<Episode>)> {
     let mut groups: Vec<(usize, usize, Vec<Episode>)> = Vec::new();
-    for (position, (problem, episode)) in episodes.into_iter().enumerate() {
+    for (position, (problem, tried)) in episodes.into_iter().enumerate() {
         let run = position % draws.max(1) as usize;
         if run == 0 {
             groups.push((problem, position / draws.max(1) as usize % plans.max(1), Vec::new()));
         }
-        if let (Some((.., episodes)), Some(episode)) = (groups.last_mut(), episode) {
-            episodes.push(episode);
+        if let (Some((.., episodes)), Some(tried)) = (groups.last_mut(), tried) {
+            episodes.push(tried.episode);
         }
     }
     groups
@@ -180,7 +220,7 @@ mod tests {
     fn survey() -> Survey {
         let plans = [[0, 2], [1, 2]].map(|[first, last]: [u16; 2]| Plan::from_indices(&[&[first], &[last]]));
         let outcomes = vec![vec![None; plans.len()]];
-        let mut survey = Survey { plans: plans.to_vec(), outcomes };
+        let mut survey = Survey { plans: plans.to_vec(), outcomes, value_deviation: 0.0, path_deviation: 0.0 };
         let reward = Reward { cost_weight: 2.0, credit: Credit::Marginal, ..Reward::default() };
         let right = |score| episode("p", &[&[0], &[2]], &[4.0, 0.0], score, 0.1);
         survey.record(0, 0, &[right(1.0), right(0.0)], &reward, &KINDS);
@@ -191,19 +231,28 @@ mod tests {
     #[test]
     fn the_advantages_are_those_of_the_expectation() {
         // Values .3 and .6, charges (4, 0) and (10, 0) tokens, both choices charged in both.
-        let advantages = survey().advantages(0, &[0.75f64.ln(), 0.25f64.ln()], 0.01);
+        let advantages = survey().advantages(0, &[0.75f64.ln(), 0.25f64.ln()], 0.01, 0.0, 0.5);
         let (value, tokens) = (0.75 * 0.3 + 0.25 * 0.6, (0.75 * 4.0 + 0.25 * 10.0) / 2.0);
         let expected = [
-            0.75 * (0.3 - value + 0.01 * (tokens - 4.0)),
-            0.75 * (0.3 - value + 0.01 * tokens),
-            0.25 * (0.6 - value + 0.01 * (tokens - 10.0)),
-            0.25 * (0.6 - value + 0.01 * tokens),
+            0.75 * ((0.3 - value + 0.01 * (tokens - 4.0)) / 0.5 + 1.0),
+            0.75 * ((0.3 - value + 0.01 * tokens) / 0.5 + 1.0),
+            0.25 * ((0.6 - value + 0.01 * (tokens - 10.0)) / 0.5 + 1.0),
+            0.25 * ((0.6 - value + 0.01 * tokens) / 0.5 + 1.0),
         ];
         assert_eq!(advantages.len(), 4);
         for (found, expected) in advantages.iter().zip(expected) {
             assert!((found - expected).abs() < 1e-12, "{advantages:?}");
         }
-        assert!(advantages.iter().sum::<f64>().abs() < 1e-12);
+        // Two choices in each plan.
+        assert!((advantages.iter().sum::<f64>() - 2.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn entropy_favours_the_unlikely() {
+        let plain = survey().advantages(0, &[0.75f64.ln(), 0.25f64.ln()], 0.01, 0.0, 0.5);
+        let spread = survey().advantages(0, &[0.75f64.ln(), 0.25f64.ln()], 0.01, 0.2, 0.5);
+        let gained: Vec<f64> = spread.iter().zip(&plain).map(|(spread, plain)| spread - plain).collect();
+        assert!(gained[0] < 0.0 && gained[2] > 0.0 && gained.iter().sum::<f64>().abs() < 1e-12, "{gained:?}");
     }
 
     #[test]
@@ -211,19 +260,19 @@ mod tests {
         let mut survey = survey();
         let reward = Reward::default();
         survey.record(0, 1, &[], &reward, &KINDS);
-        assert_eq!(survey.advantages(0, &[-9.0, 0.0], 0.0), [0.0; 4]);
+        assert_eq!(survey.advantages(0, &[-9.0, 0.0], 0.0, 0.1, 1.0), [1.0, 1.0, 0.0, 0.0]);
         survey.record(0, 0, &[], &reward, &KINDS);
-        assert_eq!(survey.advantages(0, &[-9.0, 0.0], 0.0), [0.0; 4]);
-        assert!(survey.deviation() > 0.0);
+        assert_eq!(survey.advantages(0, &[-9.0, 0.0], 0.0, 0.1, 1.0), [0.0; 4]);
+        assert!(survey.finish().value_deviation > 0.0);
     }
 
     #[test]
     fn runs_are_grouped_as_they_were_attempted() {
         let plans = survey().plans;
-        let attempts = attempts(&[3, 5], &plans, 2);
-        let runs = attempts.into_iter().map(|Attempt { problem, plan, draw }| {
+        let attempts = attempts(&[3, 5], &plans, 2, 0.0);
+        let runs = attempts.into_iter().map(|Attempt { problem, plan, draw, latency_weight }| {
             let episode = Episode { plan, ..episode("p", &[&[0]], &[1.0], 1.0, 0.0) };
-            (problem, (draw == 0 || problem == 3).then_some(episode))
+            (problem, (draw == 0 || problem == 3).then_some(Tried { problem, latency_weight, episode }))
         });
         let groups = grouped(runs.collect(), 2, 2);
         let found: Vec<_> = groups.iter().map(|(problem, plan, runs)| (*problem, *plan, runs.len())).collect();

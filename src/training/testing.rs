@@ -11,12 +11,13 @@ pub fn episode(problem: &str, layers: &[&[u16]], tokens: &[f64], score: f64, cos
         layer,
         operator,
         calls: 1,
-        usage: Usage { prompt_tokens: 0, completion_tokens: tokens as u64 },
+        usage: Usage { completion_tokens: tokens as u64, ..Usage::default() },
         cost: share,
         tool_seconds: 0.0,
         latency: Latency { tokens, seconds: 0.0 },
         started: 0.0,
         outcome: Outcome::Done,
+        ..Span::default()
     };
     let spans = plan.choices().zip(tokens).map(span).collect();
     let dependencies = Schedule::Layered.dependencies(&plan, &[]);

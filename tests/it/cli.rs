@@ -46,6 +46,11 @@ fn faults_of_the_user_are_named() -> Result<()> {
     fs::write(here.join("settings.toml"), "colour = 3\n")?;
     check(&["baselines", "--config", "settings.toml"], here, &["colour"])?;
     check(&["run", "1 + 1 ?", "--plan", "Nobody"], here, &["Nobody"])?;
+    check(&["run", "1 + 1 ?", "--budget", "3 parsecs"], here, &["120tokens", "3 parsecs"])?;
+    check(&["run", "1 + 1 ?", "--budget", "2s", "--latency-weight", "0.1"], here, &["--latency-weight"])?;
+    check(&["run", "1 + 1 ?", "--latency-weight", "-0.1"], here, &["--latency-weight"])?;
+    check(&["run", "1 + 1 ?", "--plan", "Generate", "--budget", "2s"], here, &["--plan"])?;
+    check(&["train", "--latency-weights", "0.1..0.01"], here, &["0.1..0.01"])?;
     check(&["run", "1 + 1 ?"], here, &["lamas train"])
 }
 

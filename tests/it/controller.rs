@@ -1,7 +1,9 @@
 //! Laws of the controller: draws, exact log-probabilities, agreement of its two sides.
 
 use candle_core::{Device, Tensor};
-use lamas::controller::{Conditioning, Controller, ControllerConfig, LogProbability, Policy, Temperature};
+use lamas::controller::{
+    Conditioning, Controller, ControllerConfig, LatencyWeights, LogProbability, Policy, Temperature,
+};
 use lamas::plan::{Kind, Layer, OperatorId, Plan, feasible};
 use lamas::random;
 use proptest::prelude::*;
@@ -24,6 +26,16 @@ fn controller(config: ControllerConfig, kinds: &[Kind], seed: u64) -> Controller
     Controller::new(config, kinds.to_vec(), &operators, seed, &Device::Cpu).expect("a controller")
 }
 
+/// What the latency weight adds is zero at first: numbers as after some training.
+fn draw_latency_sides(controller: &Controller, seed: u64) {
+    let mut rng = random::stream(seed, &[&"latency sides"]);
+    for (_, var) in controller.named_vars().filter(|(name, _)| name.contains("latency_encoder")) {
+        let values: Vec<f32> = (0..var.elem_count()).map(|_| rng.random_range(-0.5..0.5)).collect();
+        let values = Tensor::from_vec(values, var.shape(), var.device()).expect("a tensor");
+        var.set(&values).expect("the same shape");
+    }
+}
+
 fn config(layers: usize, threshold: f64) -> ControllerConfig {
     ControllerConfig {
         layers,
@@ -36,12 +48,13 @@ fn config(layers: usize, threshold: f64) -> ControllerConfig {
 }
 
 fn any_config() -> impl Strategy<Value = ControllerConfig> {
-    let switches = (1usize..5, 0.0f64..1.0, any::<[bool; 4]>(), 0.05f64..2.0);
-    switches.prop_map(|(layers, threshold, [learned, set, masked, exact], temperature)| ControllerConfig {
+    let switches = (1usize..5, 0.0f64..1.0, any::<[bool; 5]>(), 0.05f64..2.0);
+    switches.prop_map(|(layers, threshold, [learned, set, masked, exact, weighted], temperature)| ControllerConfig {
         temperature: if learned { Temperature::Learned } else { Temperature::Fixed },
         conditioning: if set { Conditioning::Set } else { Conditioning::First },
         log_probability: if exact { LogProbability::Exact } else { LogProbability::Marginal },
         masked,
+        latency_weights: weighted.then(|| LatencyWeights::new(1e-4, 1e-2).expect("a range")),
         initial_temperature: temperature,
         ..config(layers, threshold)
     })
@@ -88,17 +101,21 @@ proptest! {
     #[test]
     fn both_sides_agree(config in any_config(), seed in any::<u64>(), count in 1usize..6) {
         let controller = controller(config, &KINDS, seed);
+        draw_latency_sides(&controller, seed);
         let policy = Policy::new(&controller).expect("a policy");
         let queries = vectors(count, seed ^ 1);
         let mut rng = random::stream(seed, &[&"draw"]);
-        let plans: Vec<Plan> = queries.iter().map(|query| policy.sample(query, &mut rng)).collect();
-        let evaluation = controller.evaluate(&matrix(&queries), &plans).expect("an evaluation");
+        let weights: Vec<f64> = (0..count).map(|_| rng.random_range(0.0..0.02)).collect();
+        let policies: Vec<Policy> = weights.iter().map(|&weight| policy.at(weight)).collect();
+        let plans: Vec<Plan> =
+            queries.iter().zip(&policies).map(|(query, policy)| policy.sample(query, &mut rng)).collect();
+        let evaluation = controller.evaluate_at(&matrix(&queries), &weights, &plans).expect("an evaluation");
         let log_probs: Vec<f32> = evaluation.log_probs.to_vec1().expect("a vector");
         prop_assert_eq!(log_probs.len(), plans.iter().map(Plan::len).sum::<usize>());
         prop_assert!(log_probs.iter().all(|log_prob| (-20.0..=1e-5).contains(log_prob)));
         let learning: Vec<Vec<Vec<f32>>> = evaluation.probabilities.to_vec3().expect("three dimensions");
         let mut entropies: Vec<f32> = Vec::new();
-        for ((query, plan), learning) in queries.iter().zip(&plans).zip(&learning) {
+        for (((query, plan), policy), learning) in queries.iter().zip(&plans).zip(&policies).zip(&learning) {
             for (acting, learning) in policy.probabilities(query, plan).iter().zip(learning) {
                 prop_assert!(acting.iter().zip(learning).all(|(a, b)| (a - b).abs() < 1e-5));
                 entropies.push(acting.iter().filter(|p| **p > 0.0).map(|p| -p * p.ln()).sum());
@@ -214,6 +231,23 @@ fn plans_that_cannot_be_drawn_are_refused() {
     check(&[&[1]], "operator 1 cannot be drawn in layer 0");
     let error = controller.log_probs(&query, &[]).expect_err("an error").to_string();
     assert!(error.contains("expected shape [0, 12], found [1, 12]"), "{error}");
+}
+
+#[test]
+fn the_latency_weight_changes_only_controllers_that_read_it() {
+    let query = &vectors(1, 3)[0];
+    let plan = Plan::from_indices(&[&[0], &[2]]);
+    let probabilities = |latency_weights| {
+        let controller = controller(ControllerConfig { latency_weights, ..config(2, 0.3) }, &KINDS, 1);
+        draw_latency_sides(&controller, 1);
+        let policy = Policy::new(&controller).expect("a policy");
+        [0.0, 1e-3, 1.0].map(|weight| policy.at(weight).probabilities(query, &plan))
+    };
+    let blind = probabilities(None);
+    assert!(blind[0] == blind[1] && blind[1] == blind[2]);
+    let reading = probabilities(Some(LatencyWeights::new(1e-4, 1e-2).expect("a range")));
+    // The middle of the scale is what was drawn for both; both ends lie elsewhere.
+    assert!(reading[1] == blind[1] && reading[0] != reading[1] && reading[2] != reading[1]);
 }
 
 #[test]

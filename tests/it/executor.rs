@@ -39,7 +39,7 @@ fn scheduled(
         let delay = Duration::from_millis(100) * u32::try_from(reply.usage.completion_tokens).unwrap_or(u32::MAX);
         Ok(reply.after(delay))
     });
-    let prices = Prices([("scripted".to_owned(), Price { prompt: 1.0, completion: 10.0 })].into());
+    let prices = Prices([("scripted".to_owned(), Price { prompt: 1.0, completion: 10.0, ..Price::default() })].into());
     let catalogue = Catalogue::load(&ARITHMETIC, "catalogue.toml")?;
     System::new(catalogue, Benchmark::load(ARITHMETIC)?, Arc::new(model), &prices, schedule)
 }

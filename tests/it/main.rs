@@ -1,15 +1,23 @@
 //! Everything that is tested from outside, in one binary: a module for each behaviour.
 
+mod benchmarks;
+mod budget;
 mod checkpoint;
 mod cli;
 mod controller;
 mod encoder;
+mod endpoint;
+mod endpoint_cli;
 mod executor;
+mod faults;
+mod grading;
 mod local_model;
 mod parity;
 mod recording;
 mod report;
 mod schedule;
+mod server;
+mod shared;
 mod tidy;
 mod tiny_model;
 mod traces;

@@ -243,6 +243,7 @@ fn episode(recorded: &Recorded) -> Episode {
         latency: Latency { tokens, seconds: 0.0 },
         started: 0.0,
         outcome: Outcome::Done,
+        ..Span::default()
     };
     let mut spans: Vec<Span> = plan.choices().zip(&tokens).map(span).collect();
     spans[0].cost = recorded.cost;

@@ -205,7 +205,7 @@ fn system(path: &Path, mode: Mode) -> Result<System> {
         Ok(Reply::new(text, tokens).after(delay))
     };
     let model = Replay::open(Scripted::new("scripted", script), path, mode)?;
-    let prices = Prices([("scripted".to_owned(), Price { prompt: 1.0, completion: 10.0 })].into());
+    let prices = Prices([("scripted".to_owned(), Price { prompt: 1.0, completion: 10.0, ..Price::default() })].into());
     let catalogue = Catalogue::load(&ARITHMETIC, "catalogue.toml")?;
     System::new(catalogue, Benchmark::load(ARITHMETIC)?, Arc::new(model), &prices, Schedule::Layered)
 }

@@ -37,12 +37,13 @@ fn episode(seed: u64, problem: usize, layers: &[&[u16]], skill: f64) -> Episode 
             layer,
             operator,
             calls: if operator.0 == 2 { 3 } else { u32::from(tokens > 0.0) },
-            usage: Usage { prompt_tokens: 30, completion_tokens: tokens as u64 },
+            usage: Usage { prompt_tokens: 30, completion_tokens: tokens as u64, ..Usage::default() },
             cost: 1e-5 * tokens,
             tool_seconds: 0.0,
             latency: Latency { tokens, seconds },
             started,
             outcome: Outcome::Done,
+            ..Span::default()
         }
     };
     let dependencies = Schedule::Layered.dependencies(&plan, &[]);

@@ -81,7 +81,7 @@ fn scripted(
 ) -> System {
     let catalogue = ARITHMETIC.read_text("catalogue.toml").expect("the built-in catalogue") + ADDED;
     let catalogue = Catalogue::parse(catalogue, "catalogue.toml").expect("a catalogue");
-    let prices = Prices([("scripted".to_owned(), Price { prompt: 1.0, completion: 10.0 })].into());
+    let prices = Prices([("scripted".to_owned(), Price { prompt: 1.0, completion: 10.0, ..Price::default() })].into());
     let benchmark = Benchmark::load(ARITHMETIC).expect("the built-in benchmark");
     let model = Arc::new(Scripted::new("scripted", script));
     System::new(catalogue, benchmark, model, &prices, execution).expect("a priced model")

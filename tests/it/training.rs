@@ -50,12 +50,13 @@ fn episode(problem: usize, plan: Plan, tokens: &[f64], score: f64) -> Episode {
         layer,
         operator,
         calls: 1,
-        usage: Usage { prompt_tokens: 5, completion_tokens: tokens as u64 },
+        usage: Usage { prompt_tokens: 5, completion_tokens: tokens as u64, ..Usage::default() },
         cost: tokens * 1e-5,
         tool_seconds: 0.0,
         latency: Latency { tokens, seconds: 0.0 },
         started: 0.0,
         outcome: Outcome::Done,
+        ..Span::default()
     };
     let spans = plan.choices().zip(tokens).map(span).collect();
     let dependencies = Schedule::Layered.dependencies(&plan, &[]);
@@ -256,7 +257,8 @@ fn another_run_is_not_resumed() {
 fn failed_queries_are_counted_and_never_rewarded() {
     let flaky = Bandit { broken: (0..5).collect(), down: false };
     let trained = Runner { rollout: &flaky, ..Runner::default() }.run().expect("a trained controller");
-    let metrics = &trained.history[0];
+    // The record of the survey comes first.
+    let metrics = &trained.history[1];
     assert_eq!((metrics.train.failures, metrics.train.episodes), (5 * 4, 19 * 4));
     assert_eq!((metrics.validation.failures, metrics.validation.episodes), (5, 19));
 

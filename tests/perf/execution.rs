@@ -19,7 +19,7 @@ fn main() {
 /// A system whose model answers at once.
 fn system() -> System {
     let model = Scripted::new("scripted", |_| Ok(Reply::new("13 + 7 = 20 . 20 / 2 = 10 . the answer is 10", 14)));
-    let prices = Prices([("scripted".to_owned(), Price { prompt: 1.0, completion: 10.0 })].into());
+    let prices = Prices([("scripted".to_owned(), Price { prompt: 1.0, completion: 10.0, ..Price::default() })].into());
     let catalogue = Catalogue::load(&ARITHMETIC, "catalogue.toml").expect("the built-in catalogue");
     let benchmark = Benchmark::load(ARITHMETIC).expect("the built-in benchmark");
     System::new(catalogue, benchmark, Arc::new(model), &prices, Schedule::Layered).expect("a priced model")

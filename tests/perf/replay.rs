@@ -84,7 +84,7 @@ fn script(request: &Request, hurry: u32) -> Result<Reply, Error> {
 /// Trains one pass from the same start; returns its figures and how long it took.
 fn pass(path: &Path, mode: Mode, problems: usize, hurry: u32) -> Result<(Vec<EpochMetrics>, Duration)> {
     let model = Replay::open(Scripted::new("scripted", move |request| script(request, hurry)), path, mode)?;
-    let prices = Prices([("scripted".to_owned(), Price { prompt: 1.0, completion: 10.0 })].into());
+    let prices = Prices([("scripted".to_owned(), Price { prompt: 1.0, completion: 10.0, ..Price::default() })].into());
     let catalogue = Catalogue::load(&ARITHMETIC, "catalogue.toml")?;
     let kinds = catalogue.kinds();
     let system = System::new(catalogue, Benchmark::load(ARITHMETIC)?, Arc::new(model), &prices, Schedule::Layered)?;

@@ -44,6 +44,7 @@ fn episode(plan: Plan) -> Episode {
         latency: Latency { tokens: f64::from(rng.random_range(1..500)), seconds: 0.0 },
         started: 0.0,
         outcome: Outcome::Done,
+        ..Span::default()
     };
     let spans = plan.choices().map(span).collect();
     let dependencies = Schedule::Layered.dependencies(&plan, &[]);
@@ -62,7 +63,7 @@ fn steps(bencher: Bencher, episodes: usize, controller: ControllerConfig, config
         .iter()
         .zip(&episodes)
         .enumerate()
-        .map(|(index, (query, episode))| Experience { problem: index / 4, query, episode })
+        .map(|(index, (query, episode))| Experience { problem: index / 4, query, latency_weight: 1e-4, episode })
         .collect();
     bencher
         .counter(ItemsCount::new(batch.len()))

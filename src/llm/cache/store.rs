@@ -16,6 +16,7 @@ use serde::de::DeserializeOwned;
 use super::super::{Completion, Error};
 use super::record::{Address, Record, address, now};
 use super::writer::{Writer, insert};
+use crate::plan::Usage;
 
 /// `lama` in ASCII: tells our databases from those of other programs.
 const APPLICATION: i32 = 0x6c61_6d61;
@@ -48,8 +49,8 @@ pub struct Holding {
     /// The model or the endpoint that answered.
     pub back_end: String,
     pub completions: u64,
-    pub prompt_tokens: u64,
-    pub completion_tokens: u64,
+    #[serde(flatten)]
+    pub usage: Usage,
     /// Dates of the first and the last record, UTC.
     pub first: String,
     pub last: String,
@@ -117,18 +118,22 @@ impl Store {
                 model: row.get(0)?,
                 back_end: row.get(1)?,
                 completions: count(2)?,
-                prompt_tokens: count(3)?,
-                completion_tokens: count(4)?,
-                first: row.get(5)?,
-                last: row.get(6)?,
+                first: row.get(3)?,
+                last: row.get(4)?,
+                usage: Usage {
+                    prompt_tokens: count(5)?,
+                    completion_tokens: count(6)?,
+                    cached_tokens: count(7)?,
+                    estimated_tokens: count(8)?,
+                },
             })
         };
-        let tokens = |kind: &str| format!("sum(json_extract(completion, '$.usage.{kind}_tokens'))");
+        let tokens = ["prompt", "completion", "cached", "estimated"]
+            .map(|kind| format!("sum(coalesce(json_extract(completion, '$.usage.{kind}_tokens'), 0))"))
+            .join(", ");
         let sql = format!(
-            "SELECT {NAME} AS name, model, count(*), {}, {}, date(min(recorded), 'unixepoch'),
-             date(max(recorded), 'unixepoch') FROM completions GROUP BY name, model ORDER BY name, model",
-            tokens("prompt"),
-            tokens("completion")
+            "SELECT {NAME} AS name, model, count(*), date(min(recorded), 'unixepoch'), date(max(recorded), 'unixepoch'),
+             {tokens} FROM completions GROUP BY name, model ORDER BY name, model"
         );
         let connection = self.connection();
         let query = || -> rusqlite::Result<Vec<_>> { connection.prepare(&sql)?.query_map([], holding)?.collect() };

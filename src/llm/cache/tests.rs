@@ -135,7 +135,7 @@ async fn what_is_dropped_half_way_is_recorded_all_the_same() -> Result<()> {
     drop(model);
     let store = Store::open_existing(&path)?;
     let holdings = store.holdings()?;
-    assert_eq!((holdings.len(), holdings[0].completions, holdings[0].completion_tokens), (1, CALLS, 2 * CALLS));
+    assert_eq!((holdings.len(), holdings[0].completions, holdings[0].usage.completion_tokens), (1, CALLS, 2 * CALLS));
     assert_eq!((holdings[0].model.as_str(), &holdings[0].first), ("counting", &holdings[0].last));
     assert_eq!(store.prune(Some("other"), Duration::ZERO)?, 0);
     assert_eq!(store.prune(None, Duration::from_secs(3600))?, 0);
@@ -180,8 +180,8 @@ prop_compose! {
         model in "[a-z]{1,3}", name in "[a-z]{0,2}", content in ".{0,40}", text in ".{0,40}", stop in ".{0,3}",
         temperature in 0.0f32..2.0, total in 0.0..1e3, tokens: u32, sample: u64, recorded in 0..1i64 << 40,
     ) -> Record {
-        let usage = Usage { prompt_tokens: 3, completion_tokens: tokens.into() };
-        let timing = Timing { first_token: total / 3.0, total };
+        let usage = Usage { prompt_tokens: 3, completion_tokens: tokens.into(), ..Usage::default() };
+        let timing = Timing { first_token: total / 3.0, total, ..Timing::default() };
         let sampling = Sampling { temperature, stop: vec![stop], ..request("", 0).sampling };
         let request = Request { model: name, sampling, ..request(&content, sample) };
         let completion = Completion { text, usage, finish: Finish::Length, timing };

@@ -191,7 +191,7 @@ impl<N: Network> Engine<N> {
             slot.first_token = elapsed;
         }
         if self.ends.contains(&token) || slot.tokens.len() >= slot.job.max_tokens || self.meets_stop(&slot) {
-            let timing = Timing { first_token: slot.first_token, total: elapsed };
+            let timing = Timing { first_token: slot.first_token, total: elapsed, ..Timing::default() };
             let _ = slot.job.reply.send(Ok(Answer { tokens: slot.tokens, timing }));
         } else {
             self.slots.push(slot);

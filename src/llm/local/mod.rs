@@ -147,7 +147,11 @@ impl LocalModel {
         }
         Ok(Completion {
             text,
-            usage: Usage { prompt_tokens: prompt_tokens as u64, completion_tokens: answer.tokens.len() as u64 },
+            usage: Usage {
+                prompt_tokens: prompt_tokens as u64,
+                completion_tokens: answer.tokens.len() as u64,
+                ..Usage::default()
+            },
             finish: if ended || stop.is_some() { Finish::Stop } else { Finish::Length },
             timing: answer.timing,
         })

@@ -1,0 +1,212 @@
+//! Where a text states its final answer: in a box, in a tag, after `####`, or after words such as "the answer is".
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+/// Characters before and after a statement that are searched for its withdrawal.
+const NEAR: usize = 80;
+/// Bytes of the longest boxed answer.
+const LONGEST: usize = 4000;
+
+fn pattern(text: &str) -> Regex {
+    Regex::new(text).expect("a valid pattern")
+}
+
+static BOX: LazyLock<Regex> = LazyLock::new(|| pattern(r"\\(?:boxed|fbox|framebox)\s*(\{|[0-9A-Za-z])"));
+static TAG: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?is)<answer>(.*?)</answer>"));
+static HASHES: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?m)^[ \t*]*####[ \t]*(.*)$"));
+static FIELD: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r#""(?:final[_ ])?answer"\s*:\s*(?:"((?:[^"\\]|\\.)*)"|([^",}\s][^,}\n]*))"#));
+static ANNOUNCEMENT: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(r"(?i)\b(?:answers?|output)\b[^.\n:=]{0,40}?(?::|=|\s[-–—]\s|\b(?:is|are|was|be|equals)\b)[\s:*_]*")
+});
+/// What stands right before an answer that is not one.
+static DENIED: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        r"(?ix)(?: \b(?:not|never|cannot\ be|neither|nor|instead\ of|rather\ than)\b | n['’]t(?:\ be)?
+        | \b(?:first|initially|originally|previously|earlier)\s(?:i\s|we\s)?
+          (?:thought|guess(?:ed)?|got|said|wrote|had|believed|answer(?:ed)?)\b[^.$\\]* )
+        (?:\s|[$*(:{]|\\\(|\\\[|equal\sto|simply)*$",
+    )
+});
+/// What stands right after an answer that is taken back.
+static WITHDRAWN: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        r"(?ix)^(?:\s|[$)\].,;:!?*]|\\\)|\\\])*(?:(?:but|and|wait|no|hmm|oops|sorry|actually|however)\b[\s,.!:]*)*
+        (?:(?:that|this|it|which)\b)?(?:['’]s|\s*\b(?:is|was|are|cannot\sbe|seems|must\sbe)\b)?\s*
+        (?:wrong|incorrect|not\s(?:right|correct|possible|the\sanswer|it)|an?\s(?:mistake|error)|extraneous|impossible
+        |rejected|too\s(?:big|small|large))\b",
+    )
+});
+
+static SEPARATOR: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        r"^(?:[\s$]|\\[()\[\]]|\\quad)*(?:,|;|,?\s*(?:\\text\{\s*)?(?:and|or)\b\s*\}?)(?:[\s$]|\\[()\[\]]|\\quad)*$",
+    )
+});
+
+/// How a text marks its final answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mark<'a> {
+    /// The answer, in a box or a tag, or after `####`.
+    Answer(&'a str),
+    /// Every mark is empty, cut short or taken back: there is no answer.
+    Withdrawn,
+    None,
+}
+
+/// The last marked answer that stands. Boxes with a comma, "and" or "or" between them are one answer, boxes and all.
+pub(super) fn marked(text: &str) -> Mark<'_> {
+    let mut has_boxes = false;
+    // Start and end of the last answer, and what stands in its boxes.
+    let mut last: Option<(usize, usize, &str)> = None;
+    for found in BOX.captures_iter(text) {
+        has_boxes = true;
+        let (Some(whole), Some(opening)) = (found.get(0), found.get(1)) else { continue };
+        let (content, end) = if opening.as_str() == "{" {
+            let Some(end) = closing_brace(text, opening.start()) else { continue };
+            (&text[opening.end()..end], end + 1)
+        } else {
+            (opening.as_str(), opening.end())
+        };
+        if content.trim().is_empty() || is_withdrawn(text, whole.start(), end) {
+            continue;
+        }
+        let joined = last.filter(|(_, before, _)| text.get(*before..whole.start()).is_some_and(is_separator));
+        last = Some(joined.map_or((whole.start(), end, content), |(start, ..)| (start, end, &text[start..end])));
+    }
+    if has_boxes {
+        return last.map_or(Mark::Withdrawn, |(.., content)| Mark::Answer(content.trim()));
+    }
+    let tagged = TAG.captures_iter(text).last().or_else(|| HASHES.captures_iter(text).last());
+    let field = || FIELD.captures_iter(text).last().and_then(|found| found.get(1).or(found.get(2)));
+    match tagged.and_then(|found| found.get(1)).or_else(field) {
+        Some(content) if content.as_str().trim().is_empty() => Mark::Withdrawn,
+        Some(content) => Mark::Answer(content.as_str().trim()),
+        None => Mark::None,
+    }
+}
+
+/// What follows the last announcement of an answer, up to the end of the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Announced<'a> {
+    pub clause: &'a str,
+    /// Whether it stands on a line of its own.
+    pub on_next_line: bool,
+}
+
+/// The last announcement; `Some(None)` where it says that there is no such answer.
+pub(super) fn announced(text: &str) -> Option<Option<Announced<'_>>> {
+    let found = ANNOUNCEMENT.find_iter(text).last()?;
+    let clause = &text[found.end()..];
+    let denies = ["not ", "neither ", "unknown", "unclear", "undetermined"];
+    let is_denied = denies.iter().any(|word| clause.to_ascii_lowercase().starts_with(word));
+    let sentence = found.end() + sentence(clause).len();
+    if clause.is_empty() || is_denied || WITHDRAWN.is_match(near_after(text, sentence)) {
+        return Some(None);
+    }
+    Some(Some(Announced { clause, on_next_line: found.as_str().contains('\n') }))
+}
+
+/// The text up to the end of its first sentence or line; a point between digits ends nothing.
+pub(super) fn sentence(text: &str) -> &str {
+    let mut letters = text.char_indices().peekable();
+    while let Some((at, letter)) = letters.next() {
+        let ends = letters.peek().is_none_or(|(_, next)| next.is_whitespace());
+        if letter == '\n' || (matches!(letter, '.' | '!' | '?') && ends) {
+            return &text[..at];
+        }
+    }
+    text
+}
+
+/// Whether a statement between two positions is denied or taken back by the words around it.
+fn is_withdrawn(text: &str, start: usize, end: usize) -> bool {
+    DENIED.is_match(near_before(text, start)) || WITHDRAWN.is_match(near_after(text, end))
+}
+
+fn near_before(text: &str, end: usize) -> &str {
+    let start = text[..end].char_indices().rev().take(NEAR).last().map_or(end, |(at, _)| at);
+    &text[start..end]
+}
+
+fn near_after(text: &str, start: usize) -> &str {
+    let end = text[start..].char_indices().nth(NEAR).map_or(text.len(), |(at, _)| start + at);
+    &text[start..end]
+}
+
+fn is_separator(between: &str) -> bool {
+    between.len() <= NEAR && SEPARATOR.is_match(between)
+}
+
+/// The position of the brace that closes the one at `open`; an escaped brace is none.
+fn closing_brace(text: &str, open: usize) -> Option<usize> {
+    let mut depth = 0_usize;
+    let mut is_escaped = false;
+    for (at, byte) in text.bytes().enumerate().skip(open).take(LONGEST) {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = true,
+            b'{' => depth += 1,
+            b'}' => {
+                depth = depth.checked_sub(1)?;
+                if depth == 0 {
+                    return Some(at);
+                }
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, expected: Mark<'_>) {
+        assert_eq!(marked(text), expected, "{text}");
+    }
+
+    #[test]
+    fn the_last_mark_that_stands_is_found() {
+        check(r"so $\boxed{\frac{1}{2}}$.", Mark::Answer(r"\frac{1}{2}"));
+        check(r"\boxed{\{1, 2\}}", Mark::Answer(r"\{1, 2\}"));
+        check(r"\boxed {3} or so, then \fbox{4}", Mark::Answer("4"));
+        check(r"$\boxed{3}$ and $\boxed{4}$", Mark::Answer(r"\boxed{3}$ and $\boxed{4}"));
+        check("\\boxed{3}\n\\boxed{3}", Mark::Answer("3"));
+        check(r"\boxed 7", Mark::Answer("7"));
+        check(r"\boxed{5}. Also \boxed{", Mark::Answer("5"));
+        check(r"\boxed{5} is wrong, \boxed{6}", Mark::Answer("6"));
+        check(r"It is $\boxed{6}$. (At first I thought it was $\boxed{5}$.)", Mark::Answer("6"));
+        check(r"It is $\boxed{6}$. (I first thought it was $\boxed{5}$.)", Mark::Answer("6"));
+        check(r"The answer is not $\boxed{5}$.", Mark::Withdrawn);
+        check(r"\boxed{5}? No, that's wrong.", Mark::Withdrawn);
+        check(r"\boxed{}", Mark::Withdrawn);
+        check(r"we obtain \boxed{\frac{1}{", Mark::Withdrawn);
+        check("<answer> 5 </answer>", Mark::Answer("5"));
+        check("x\n#### 1,234\n(800 last year)", Mark::Answer("1,234"));
+        check(r#"{"answer": "12", "confidence": 0.9}"#, Mark::Answer("12"));
+        check(r#"{"answer": 12.5}"#, Mark::Answer("12.5"));
+        check("no idea", Mark::None);
+    }
+
+    #[test]
+    fn announcements_are_found() {
+        let clause = |text| announced(text).map(|found| found.map(|found| sentence(found.clause).to_owned()));
+        let check = |text, expected: Option<Option<&str>>| {
+            assert_eq!(clause(text), expected.map(|found| found.map(str::to_owned)), "{text}");
+        };
+        check("Final Answer: The final answer is $-4$. I hope it is correct.", Some(Some("$-4$")));
+        check("**Answer:** $3.5$", Some(Some("$3.5$")));
+        check("The answer to this question is therefore 7!", Some(Some("therefore 7")));
+        check("Final answer - 8-", Some(Some("8-")));
+        check("Answer:\n-40 in total", Some(Some("-40 in total")));
+        check("The answer is not 5.", Some(None));
+        check("The answer is 5. That is wrong.", Some(None));
+        check("The answer is", Some(None));
+        check("I cannot say.", None);
+    }
+}

@@ -1,0 +1,105 @@
+//! Files of predictions and references, graded line by line.
+
+use anyhow::{Context, Result, anyhow};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::AnswerForm;
+use super::final_answer::{Mark, marked};
+
+/// One line of a file to grade.
+#[derive(Debug, Deserialize)]
+struct Line {
+    /// The answer itself; taken before `text`.
+    pred: Option<Value>,
+    /// The text of a solution, in which the answer is looked for.
+    text: Option<String>,
+    #[serde(alias = "gold")]
+    r#ref: Option<Value>,
+}
+
+/// What came of one line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Verdict {
+    /// Counted from 1.
+    pub line: usize,
+    pub correct: bool,
+    /// The answer found; none where there is none.
+    pub extracted: Option<String>,
+    pub reference: String,
+}
+
+/// Grades JSON lines with `pred` or `text` against `ref` or `gold`; `origin` names the file in errors.
+///
+/// # Errors
+/// Names the line that is no such object.
+pub fn grade(form: AnswerForm, lines: &str, origin: &str) -> Result<Vec<Verdict>> {
+    let numbered = (1..).zip(lines.lines()).filter(|(_, line)| !line.trim().is_empty());
+    let verdicts =
+        numbered.map(|(number, line)| verdict(form, number, line).with_context(|| format!("{origin}:{number}")));
+    verdicts.collect()
+}
+
+fn verdict(form: AnswerForm, number: usize, line: &str) -> Result<Verdict> {
+    let row: Line = serde_json::from_str(line).map_err(|error| {
+        let shown: String = line.chars().take(60).collect();
+        anyhow!("expected an object with `pred` or `text` and `ref` or `gold`, found `{shown}`: {error}")
+    })?;
+    let reference = row.r#ref.and_then(written).context("expected a reference in `ref` or `gold`, found none")?;
+    let extracted = match (row.pred, row.text) {
+        (Some(pred), _) => given(form, &written(pred).context("expected text or a number in `pred`")?),
+        (None, Some(text)) => form.find(&text),
+        (None, None) => return Err(anyhow!("expected an answer in `pred` or `text`, found neither")),
+    };
+    let correct = extracted.as_ref().is_some_and(|answer| form.equal(&reference, answer));
+    Ok(Verdict { line: number, correct, extracted, reference })
+}
+
+/// The answer in `pred`, which is the answer unless it is marked inside.
+fn given(form: AnswerForm, pred: &str) -> Option<String> {
+    match (form, marked(pred)) {
+        (AnswerForm::Mathematics, Mark::None) => Some(pred.trim().to_owned()).filter(|answer| !answer.is_empty()),
+        _ => form.find(pred),
+    }
+}
+
+fn written(value: Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_graded() -> Result<()> {
+        let lines = r#"{"pred": "\\frac{1}{2}", "text": "\\boxed{7}", "ref": "0.5"}
+
+{"text": "so \\boxed{\\frac{1}{3}}.", "gold": "0.5"}
+{"text": "no idea yet", "ref": "0.5", "other": []}
+{"pred": 3, "ref": 3.0}"#;
+        let verdicts = grade(AnswerForm::Mathematics, lines, "x.jsonl")?;
+        let seen: Vec<_> = verdicts.iter().map(|verdict| (verdict.line, verdict.correct)).collect();
+        assert_eq!(seen, [(1, true), (3, false), (4, false), (5, true)]);
+        assert_eq!(verdicts[1].extracted.as_deref(), Some("\\frac{1}{3}"));
+        Ok(())
+    }
+
+    #[test]
+    fn broken_lines_are_named() {
+        let check = |line: &str, message: &str| {
+            let error = grade(AnswerForm::Number, &format!("\n{line}"), "x.jsonl").err();
+            let error = error.map(|error| format!("{error:#}")).unwrap_or_default();
+            assert!(error.starts_with("x.jsonl:2: ") && error.contains(message), "{error}");
+        };
+        check("{", "expected an object with `pred` or `text`");
+        check("[]", "expected an object with `pred` or `text`");
+        check(r#"{"pred": "1"}"#, "expected a reference in `ref` or `gold`, found none");
+        check(r#"{"ref": "1"}"#, "expected an answer in `pred` or `text`, found neither");
+        check(r#"{"pred": [1], "ref": "1"}"#, "expected text or a number in `pred`");
+    }
+}

@@ -1,0 +1,183 @@
+//! Tokens to an expression: the outer forms of answers. Lists hold relations, relations unions, unions sums.
+
+use super::expression::Expression::{self, *};
+use super::token::{self, SET, Token};
+
+/// Deeper nesting is not read.
+const DEEPEST: usize = 40;
+
+/// The expression that a text writes; none for what is not understood.
+pub(super) fn parse(text: &str, joins_commas: bool) -> Option<Expression> {
+    let mut parser = Parser { tokens: token::tokens(text, joins_commas)?, at: 0, depth: 0, bars: 0 };
+    parser.skip_announcement();
+    let expression = parser.list()?;
+    (parser.at == parser.tokens.len()).then(|| expression.flattened())
+}
+
+pub(super) struct Parser {
+    pub(super) tokens: Vec<Token>,
+    pub(super) at: usize,
+    depth: usize,
+    /// Whether the next bar closes an absolute value.
+    pub(super) bars: usize,
+}
+
+impl Parser {
+    pub(super) fn peek(&self) -> Option<&Token> {
+        self.tokens.get(self.at)
+    }
+
+    pub(super) fn ahead(&self, offset: usize) -> Option<&Token> {
+        self.tokens.get(self.at + offset)
+    }
+
+    pub(super) fn sees(&self, sign: char) -> bool {
+        self.peek() == Some(&Token::Sign(sign))
+    }
+
+    /// Passes over `sign` if it stands here.
+    pub(super) fn skip(&mut self, sign: char) -> bool {
+        let found = self.sees(sign);
+        self.at += usize::from(found);
+        found
+    }
+
+    pub(super) fn expect(&mut self, sign: char) -> Option<()> {
+        self.skip(sign).then_some(())
+    }
+
+    /// Runs `read` one level deeper.
+    pub(super) fn nested(&mut self, read: impl FnOnce(&mut Self) -> Option<Expression>) -> Option<Expression> {
+        if self.depth == DEEPEST {
+            return None;
+        }
+        self.depth += 1;
+        let expression = read(self);
+        self.depth -= 1;
+        expression
+    }
+
+    fn sees_word(&self, words: &[&str]) -> bool {
+        matches!(self.peek(), Some(Token::Word(word)) if words.contains(&word.to_lowercase().as_str()))
+    }
+
+    /// `Option D` and `The answer is: 5` are `D` and `5`.
+    fn skip_announcement(&mut self) {
+        const OPENING: [&str; 7] = ["the", "final", "answer", "option", "choice", "is", "are"];
+        let is_word = |token: &Token, words: &[&str]| matches!(token, Token::Word(word) if words.contains(&word.to_lowercase().as_str()));
+        let length = self.tokens.iter().take_while(|token| is_word(token, &OPENING)).count();
+        let announces = self.tokens[..length].iter().any(|token| is_word(token, &OPENING[2..5]));
+        if announces && length < self.tokens.len() {
+            self.at = length;
+            self.skip(':');
+        }
+    }
+
+    fn skip_separators(&mut self) -> bool {
+        let start = self.at;
+        while self.sees(',') || self.sees(';') || self.sees_word(&["and", "or"]) {
+            self.at += 1;
+        }
+        self.at > start
+    }
+
+    /// Relations with separators between them.
+    pub(super) fn list(&mut self) -> Option<Expression> {
+        let mut parts = vec![self.relation()?];
+        while self.skip_separators() && self.peek().is_some() {
+            parts.push(self.relation()?);
+        }
+        Some(Expression::one_or(parts, List))
+    }
+
+    fn relation(&mut self) -> Option<Expression> {
+        let mut sides = vec![self.union()?];
+        let mut signs = Vec::new();
+        while let Some(&Token::Sign(sign @ ('=' | '<' | '>' | '≤' | '≥' | '≠' | '∈' | '≡'))) = self.peek() {
+            self.at += 1;
+            signs.push(sign);
+            sides.push(self.union()?);
+        }
+        Some(Expression::one_or(sides, |sides| Relation { sides, signs }))
+    }
+
+    fn union(&mut self) -> Option<Expression> {
+        let mut parts = vec![self.ratio()?];
+        while self.skip('∪') {
+            parts.push(self.ratio()?);
+        }
+        Some(Expression::one_or(parts, Union))
+    }
+
+    fn ratio(&mut self) -> Option<Expression> {
+        let mut parts = vec![self.sum()?];
+        while self.skip(':') {
+            parts.push(self.sum()?);
+        }
+        Some(Expression::one_or(parts, Ratio))
+    }
+
+    /// What stands between brackets: the opening one has been passed over.
+    pub(super) fn bracketed(&mut self, open: char) -> Option<Expression> {
+        let mut parts = Vec::new();
+        let close = loop {
+            if let Some(&Token::Sign(sign @ (')' | ']' | '⦄'))) = self.peek() {
+                self.at += 1;
+                break sign;
+            }
+            if !parts.is_empty() && !self.skip_separators() {
+                return None;
+            }
+            parts.push(self.nested(Parser::relation)?);
+        };
+        match (open, close) {
+            (open, close) if open == SET.0 && close == SET.1 => Some(List(parts)),
+            (open, close) if open == SET.0 || close == SET.1 || parts.is_empty() => None,
+            ('(', ')') | ('[', ']') => Some(Expression::one_or(parts, |parts| Bracketed(open, parts, close))),
+            _ => Some(Bracketed(open, parts, close)),
+        }
+    }
+
+    /// What stands between TeX braces, with `a \over b` and `n \choose k`: the opening brace has been passed over.
+    pub(super) fn group(&mut self) -> Option<Expression> {
+        let first = self.nested(Parser::list)?;
+        let whole = match self.peek()? {
+            Token::Command("over") => {
+                self.at += 1;
+                Product(vec![first, Inverse(Box::new(self.nested(Parser::list)?))])
+            }
+            Token::Command("choose") => {
+                self.at += 1;
+                Call("binomial".into(), vec![first, self.nested(Parser::list)?])
+            }
+            _ => first,
+        };
+        self.expect('}')?;
+        Some(whole)
+    }
+
+    /// The rows of a matrix; its beginning has been passed over.
+    pub(super) fn matrix(&mut self) -> Option<Expression> {
+        let mut rows = vec![Vec::new()];
+        loop {
+            match self.peek()? {
+                Token::End => {
+                    self.at += 1;
+                    break;
+                }
+                Token::Sign('\n') => {
+                    self.at += 1;
+                    rows.push(Vec::new());
+                }
+                Token::Sign('&') => self.at += 1,
+                _ => {
+                    let entry = self.nested(Parser::relation)?;
+                    rows.last_mut()?.push(entry);
+                }
+            }
+        }
+        rows.retain(|row| !row.is_empty());
+        let is_even = rows.windows(2).all(|pair| pair[0].len() == pair[1].len());
+        (is_even && !rows.is_empty()).then_some(Matrix(rows))
+    }
+}

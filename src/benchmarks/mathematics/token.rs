@@ -1,0 +1,379 @@
+//! LaTeX, Unicode or plain text to tokens: spacing, sizes and styles go, digit groups are joined.
+
+use super::words::{self, Run};
+
+/// Longer texts are compared as they stand.
+const LONGEST: usize = 1000;
+
+/// The brackets of sets, which TeX writes `\{` and `\}`, so that `{` and `}` only group.
+pub(super) const SET: (char, char) = ('⦃', '⦄');
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Token {
+    /// Digits with at most one point; the digits after it that repeat for ever, if any.
+    Number {
+        digits: String,
+        repeating: String,
+    },
+    Symbol(String),
+    Word(String),
+    Function(String),
+    /// `frac`, `binom`, `sqrt` (of the next argument), `over`, `choose`.
+    Command(&'static str),
+    /// A matrix begins or ends.
+    Begin,
+    End,
+    /// Operators and brackets; `\n` ends a row of a matrix.
+    Sign(char),
+}
+
+use Token::*;
+
+const SKIPPED: &[&str] = &[
+    "left",
+    "right",
+    "big",
+    "Big",
+    "bigg",
+    "Bigg",
+    "bigl",
+    "bigr",
+    "Bigl",
+    "Bigr",
+    "quad",
+    "qquad",
+    "displaystyle",
+    "textstyle",
+    "limits",
+    "mathbf",
+    "mathbb",
+    "mathcal",
+    "mathit",
+    "boldsymbol",
+    "bf",
+    "it",
+    "rm",
+    "vec",
+    "hat",
+    "hline",
+    "triangle",
+    "angle",
+    "boxed",
+    "fbox",
+    "mathop",
+    "phantom",
+    "ensuremath",
+    "underline",
+    "tiny",
+    "small",
+    "large",
+];
+
+const SIGNS: &[(&str, char)] = &[
+    ("cdot", '*'),
+    ("times", '*'),
+    ("ast", '*'),
+    ("bullet", '*'),
+    ("div", '/'),
+    ("slash", '/'),
+    ("pm", '±'),
+    ("mp", '∓'),
+    ("le", '≤'),
+    ("leq", '≤'),
+    ("leqslant", '≤'),
+    ("ge", '≥'),
+    ("geq", '≥'),
+    ("geqslant", '≥'),
+    ("ne", '≠'),
+    ("neq", '≠'),
+    ("lt", '<'),
+    ("gt", '>'),
+    ("in", '∈'),
+    ("cup", '∪'),
+    ("cap", '∩'),
+    ("circ", '°'),
+    ("degree", '°'),
+    ("lbrace", SET.0),
+    ("rbrace", SET.1),
+    ("langle", '('),
+    ("rangle", ')'),
+    ("lbrack", '['),
+    ("rbrack", ']'),
+    ("lvert", '|'),
+    ("rvert", '|'),
+    ("vert", '|'),
+    ("lfloor", '⌊'),
+    ("rfloor", '⌋'),
+    ("lceil", '⌈'),
+    ("rceil", '⌉'),
+    ("colon", ':'),
+    ("equiv", '≡'),
+    ("approx", '≈'),
+    ("setminus", '∖'),
+    ("to", '→'),
+    ("mid", '|'),
+    ("mathbin", ' '),
+    ("percent", '%'),
+];
+
+/// The tokens of a text; none for one that is too long or does not close its braces.
+///
+/// `1,234` is a number where `joins_commas`, two numbers else; `1,\!234`, `1{,}234` and `1 234` are always numbers.
+pub(super) fn tokens(text: &str, joins_commas: bool) -> Option<Vec<Token>> {
+    let source: Vec<char> = text.chars().take(LONGEST + 1).collect();
+    if source.len() > LONGEST {
+        return None;
+    }
+    let mut lexer = Lexer { source, at: 0, joins_commas, brackets: 0, found: Vec::new() };
+    lexer.read(false, usize::MAX)?;
+    Some(lexer.found)
+}
+
+pub(super) struct Lexer {
+    pub(super) source: Vec<char>,
+    pub(super) at: usize,
+    pub(super) joins_commas: bool,
+    /// Open brackets, inside which a plain comma divides.
+    pub(super) brackets: usize,
+    pub(super) found: Vec<Token>,
+}
+
+impl Lexer {
+    pub(super) fn peek(&self, ahead: usize) -> Option<char> {
+        self.source.get(self.at + ahead).copied()
+    }
+
+    pub(super) fn starts_with(&self, at: usize, text: &str) -> bool {
+        text.chars().enumerate().all(|(offset, letter)| self.source.get(at + offset) == Some(&letter))
+    }
+
+    fn push(&mut self, token: Token) {
+        self.found.push(token);
+    }
+
+    /// Reads up to the position `end`; in text every run of letters is a word.
+    fn read(&mut self, in_text: bool, end: usize) -> Option<()> {
+        while self.at < end.min(self.source.len()) {
+            let letter = self.source[self.at];
+            match letter {
+                '0'..='9' => self.number(),
+                '.' if self.peek(1).is_some_and(|next| next.is_ascii_digit()) => self.number(),
+                '\\' => self.command(in_text)?,
+                letter if letter.is_ascii_alphabetic() => self.letters(in_text, end),
+                _ => {
+                    self.at += 1;
+                    self.sign(letter);
+                }
+            }
+        }
+        Some(())
+    }
+
+    fn sign(&mut self, letter: char) {
+        match letter {
+            '−' | '–' | '—' | '-' => self.push(Sign('-')),
+            '*' if self.peek(0) == Some('*') => {
+                self.at += 1;
+                self.push(Sign('^'));
+            }
+            '×' | '·' | '⋅' | '∙' | '∗' | '*' => self.push(Sign('*')),
+            '÷' | '⁄' | '∕' | '/' => self.push(Sign('/')),
+            'π' => self.push(Symbol("pi".into())),
+            '∞' => self.push(Symbol("infinity".into())),
+            '√' => self.push(Command("sqrt")),
+            '²' | '³' => {
+                let digits = if letter == '²' { "2" } else { "3" };
+                self.push(Sign('^'));
+                self.push(Number { digits: digits.into(), repeating: String::new() });
+            }
+            '<' | '>' | '!' | '=' if self.peek(0) == Some('=') => {
+                self.at += 1;
+                self.push(Sign(match letter {
+                    '<' => '≤',
+                    '>' => '≥',
+                    '!' => '≠',
+                    _ => '=',
+                }));
+            }
+            '^' if self.skip_degree() => self.push(Sign('°')),
+            '(' | '[' | '⟨' => self.open(if letter == '⟨' { '(' } else { letter }),
+            ')' | ']' | '⟩' => self.close(if letter == '⟩' { ')' } else { letter }),
+            '$' | '.' | '~' | '"' | '`' | '“' | '”' | '\u{200b}' => {}
+            '\n' => {}
+            letter if letter.is_whitespace() => {}
+            letter if letter.is_alphabetic() => self.push(Symbol(letter.to_string())),
+            letter => self.push(Sign(letter)),
+        }
+    }
+
+    fn open(&mut self, bracket: char) {
+        self.brackets += 1;
+        // The letter U between two brackets is a union.
+        if let [.., Sign(')' | ']'), last @ Symbol(_)] = self.found.as_mut_slice()
+            && *last == Symbol("U".into())
+        {
+            *last = Sign('∪');
+        }
+        self.push(Sign(bracket));
+    }
+
+    fn close(&mut self, bracket: char) {
+        self.brackets = self.brackets.saturating_sub(1);
+        self.push(Sign(bracket));
+    }
+
+    /// Passes over the rest of `^\circ`, `^{\circ}` or `^°`.
+    fn skip_degree(&mut self) -> bool {
+        let mut at = self.at;
+        let skip = |at: &mut usize, wanted: &[&str]| {
+            while self.source.get(*at) == Some(&' ') {
+                *at += 1;
+            }
+            let found = wanted.iter().find(|text| self.starts_with(*at, text));
+            *at += found.map_or(0, |text| text.chars().count());
+            found.is_some()
+        };
+        let is_braced = skip(&mut at, &["{"]);
+        let found = skip(&mut at, &["\\circ", "\\degree", "°", "∘"]) && (!is_braced || skip(&mut at, &["}"]));
+        if found {
+            self.at = at;
+        }
+        found
+    }
+
+    fn letters(&mut self, in_text: bool, end: usize) {
+        let start = self.at;
+        while self.at < end && self.peek(0).is_some_and(|letter| letter.is_ascii_alphabetic()) {
+            self.at += 1;
+        }
+        let run: String = self.source[start..self.at].iter().collect();
+        if in_text {
+            return self.push(Word(run));
+        }
+        let after_value = self.found.last().is_some_and(|token| match token {
+            Number { .. } | Symbol(_) => true,
+            Sign(sign) => ")]}%°".contains(*sign),
+            _ => false,
+        });
+        match words::classify(&run, after_value) {
+            Run::Function(name) => self.push(Function(name.into())),
+            Run::Constant(name) => self.push(Symbol(name.into())),
+            Run::Root => self.push(Command("sqrt")),
+            Run::Word => self.push(Word(run)),
+            Run::Letters => self.found.extend(run.chars().map(|letter| Symbol(letter.into()))),
+        }
+    }
+
+    fn command(&mut self, in_text: bool) -> Option<()> {
+        self.at += 1;
+        let start = self.at;
+        while self.peek(0).is_some_and(|letter| letter.is_ascii_alphabetic()) {
+            self.at += 1;
+        }
+        let name: String = self.source[start..self.at].iter().collect();
+        if name.is_empty() {
+            let letter = self.peek(0)?;
+            self.at += 1;
+            match letter {
+                '{' => self.open(SET.0),
+                '}' => self.close(SET.1),
+                '\\' => self.push(Sign('\n')),
+                '%' | '$' | '&' | '#' => self.push(Sign(letter)),
+                '|' => self.push(Sign('|')),
+                _ => {}
+            }
+            return Some(());
+        }
+        match name.as_str() {
+            "frac" | "dfrac" | "tfrac" | "cfrac" => self.push(Command("frac")),
+            "binom" | "dbinom" | "tbinom" => self.push(Command("binom")),
+            "sqrt" => self.push(Command("sqrt")),
+            "over" => self.push(Command("over")),
+            "choose" => self.push(Command("choose")),
+            "overline" | "bar" | "widehat" => self.push(Function("overline".into())),
+            "infty" => self.push(Symbol("infinity".into())),
+            "emptyset" | "varnothing" => self.found.extend([Sign(SET.0), Sign(SET.1)]),
+            "text" | "textbf" | "textit" | "textrm" | "texttt" | "mbox" | "mathrm" | "operatorname" | "mathsf"
+            | "textnormal" | "hbox" => self.text(&name)?,
+            "begin" | "end" => self.environment(name == "begin")?,
+            "left" | "right" if self.peek(0) == Some('.') => self.at += 1,
+            _ if SKIPPED.contains(&name.as_str()) => {}
+            _ => match SIGNS.iter().find(|(known, _)| *known == name) {
+                Some((_, sign)) if "(⦃[".contains(*sign) => self.open(*sign),
+                Some((_, sign)) if ")⦄]".contains(*sign) => self.close(*sign),
+                Some((_, sign)) => self.push(Sign(*sign)),
+                None => self.named(&name, in_text),
+            },
+        }
+        Some(())
+    }
+
+    fn named(&mut self, name: &str, in_text: bool) {
+        match words::classify(name, false) {
+            Run::Function(function) => self.push(Function(function.into())),
+            _ if in_text => self.push(Word(name.into())),
+            _ => self.push(Symbol(name.trim_start_matches("var").into())),
+        }
+    }
+
+    /// The contents of `\text{...}` and the like, as if they were written without it, but in words.
+    fn text(&mut self, command: &str) -> Option<()> {
+        while self.peek(0) == Some(' ') {
+            self.at += 1;
+        }
+        if self.peek(0) != Some('{') {
+            return Some(());
+        }
+        let end = closing_brace(&self.source, self.at)?;
+        self.at += 1;
+        let inside = &self.source[self.at..end];
+        let is_variable = matches!(inside, [letter] if letter.is_ascii_alphabetic());
+        if command == "mathrm" && is_variable {
+            self.found.push(Symbol(inside.iter().collect()));
+        } else {
+            self.read(true, end)?;
+        }
+        self.at = end + 1;
+        Some(())
+    }
+
+    fn environment(&mut self, begins: bool) -> Option<()> {
+        let end = closing_brace(&self.source, self.at)?;
+        let name: String = self.source[self.at + 1..end].iter().collect();
+        self.at = end + 1;
+        match name.trim_end_matches('*') {
+            "array" if begins && self.peek(0) == Some('{') => self.at = closing_brace(&self.source, self.at)? + 1,
+            "pmatrix" | "bmatrix" | "matrix" | "array" | "smallmatrix" | "Bmatrix" => {}
+            "align" | "aligned" | "equation" | "gather" | "center" => return Some(()),
+            _ => return None,
+        }
+        if begins {
+            self.open('(');
+            self.found.pop();
+        } else {
+            self.brackets = self.brackets.saturating_sub(1);
+        }
+        self.push(if begins { Begin } else { End });
+        Some(())
+    }
+}
+
+/// The position of the brace that closes the one at `open`.
+pub(super) fn closing_brace(source: &[char], open: usize) -> Option<usize> {
+    if source.get(open) != Some(&'{') {
+        return None;
+    }
+    let mut depth = 0_usize;
+    let mut at = open;
+    while let Some(letter) = source.get(at) {
+        match letter {
+            '\\' => at += 1,
+            '{' => depth += 1,
+            '}' if depth == 1 => return Some(at),
+            '}' => depth -= 1,
+            _ => {}
+        }
+        at += 1;
+    }
+    None
+}

@@ -1,0 +1,126 @@
+//! How long a query may take: `--latency-weight` and `--budget`, and how often budgets are kept.
+
+use anyhow::{Result, ensure};
+use serde::Serialize;
+
+use super::calibrate::{asked, observed};
+use super::controllers::Trained;
+use super::methods::{Chosen, Split};
+use super::session::Session;
+use crate::evaluation::Evaluation;
+use crate::evaluation::latency::{Accuracy, Asked, Budget, Choice, LatencyModel, measured_path};
+use crate::evaluation::statistics::{mean, quantile};
+
+/// What to trade accuracy for.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub struct Haste {
+    /// What a token of critical path weighs against the score, for a controller that serves many weights
+    #[arg(long, value_name = "W", conflicts_with = "budget", allow_negative_numbers = true)]
+    pub latency_weight: Option<f64>,
+    /// How long a query may take, such as 2s, 500ms or 120tokens; needs a controller that serves many weights
+    #[arg(long, value_name = "BUDGET")]
+    pub budget: Option<Budget>,
+}
+
+/// How a budget fared.
+#[derive(Serialize)]
+pub struct Kept {
+    budget: f64,
+    unit: &'static str,
+    problems: usize,
+    /// Share of the problems that took no longer.
+    kept: f64,
+    /// Problems for which every plan was predicted to take longer.
+    hopeless: usize,
+    /// In the budget's unit.
+    path_mean: f64,
+    path_p95: f64,
+    /// Mean latency weight of the plans chosen.
+    latency_weight: f64,
+}
+
+impl Haste {
+    /// # Errors
+    /// The latency weight is no weight.
+    pub fn validate(&self) -> Result<()> {
+        let weight = self.latency_weight.unwrap_or_default();
+        ensure!(
+            weight >= 0.0 && weight.is_finite(),
+            "`--latency-weight`: expected a number not below 0, found {weight}"
+        );
+        Ok(())
+    }
+}
+
+/// The plan of one controller for a question that may take only so long.
+///
+/// # Errors
+/// The controller was trained for one latency weight.
+pub fn choose(
+    session: &Session,
+    trained: &Trained,
+    model: &LatencyModel,
+    budget: Budget,
+    asked: Asked<'_>,
+) -> Result<Choice> {
+    let weights = trained.latency_weights()?;
+    let bound = |plan: &_| model.predict(plan, &session.prepare(plan), asked).bound;
+    Ok(budget.choose(&trained.policy, &weights, asked.embedding, bound))
+}
+
+/// The plans of the controllers for each problem, within the budget as far as can be predicted.
+///
+/// # Errors
+/// Those of [`choose`].
+pub fn choose_all(
+    session: &Session,
+    split: &Split,
+    trained: &[Trained],
+    model: &LatencyModel,
+    budget: Budget,
+) -> Result<(Chosen, Vec<Choice>)> {
+    let mut choices = Vec::with_capacity(trained.len() * split.problems.len());
+    let mut plans = Vec::with_capacity(trained.len());
+    for trained in trained {
+        let chosen = split.asked().map(|asked| choose(session, trained, model, budget, asked));
+        let chosen: Vec<Choice> = chosen.collect::<Result<_>>()?;
+        plans.push(chosen.iter().map(|choice| choice.plan.clone()).collect());
+        choices.extend(chosen);
+    }
+    let seeds = trained.iter().map(|trained| trained.seed).collect();
+    Ok((Chosen { name: format!("within {budget}"), seeds, plans }, choices))
+}
+
+/// How the budget fared.
+pub fn kept(budget: Budget, choices: &[Choice], evaluations: &[Evaluation]) -> Kept {
+    let latency = |episode| budget.of(measured_path(episode));
+    let paths: Vec<f64> = evaluations.iter().flat_map(|pass| &pass.episodes).map(latency).collect();
+    Kept {
+        budget: budget.amount(),
+        unit: budget.unit(),
+        problems: paths.len(),
+        kept: mean(&paths.iter().map(|&path| f64::from(path <= budget.amount())).collect::<Vec<_>>()),
+        hopeless: choices.iter().filter(|choice| !choice.is_within).count(),
+        path_mean: mean(&paths),
+        path_p95: quantile(&paths, 0.95),
+        latency_weight: mean(&choices.iter().map(|choice| choice.latency_weight).collect::<Vec<_>>()),
+    }
+}
+
+/// How well the latency model predicted what was measured.
+pub fn accuracy(session: &Session, split: &Split, model: &LatencyModel, evaluations: &[Evaluation]) -> Accuracy {
+    let episodes: Vec<_> = evaluations.iter().flat_map(|pass| pass.episodes.clone()).collect();
+    model.accuracy(&observed(&episodes, &asked(&[split])), |plan| session.prepare(plan))
+}
+
+impl std::fmt::Display for Kept {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Kept { budget, unit, problems, kept, hopeless, path_mean, path_p95, .. } = self;
+        write!(
+            f,
+            "budget {budget} {unit}: kept on {:.1} % of {problems} problems; path {path_mean:.3} {unit} on average, \
+             p95 {path_p95:.3}; no plan was predicted to keep it on {hopeless}",
+            100.0 * kept
+        )
+    }
+}

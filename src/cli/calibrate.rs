@@ -1,0 +1,129 @@
+//! `lamas calibrate`: fits the latency model, by which plans are predicted, to traces.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, ensure};
+
+use super::config::Common;
+use super::controllers::{self, Opened, Trained};
+use super::methods::Split;
+use super::progress::{Running, bar};
+use super::session::Session;
+use crate::benchmarks::Problem;
+use crate::checkpoint::write_atomic;
+use crate::evaluation::latency::{Asked, LatencyModel, Observed};
+use crate::evaluation::{baselines, evaluate};
+use crate::random;
+use crate::report::{explanation, jsonl};
+use crate::system::Episode;
+
+/// Queries of the calibration run.
+pub const QUERIES: usize = 200;
+/// The split that the calibration run asks from.
+pub const SPLIT: &str = "train";
+/// Draws of the calibration run never meet those of training, which count from 0, or those of evaluation.
+const DRAW: u64 = 1 << 33;
+/// Depth and threshold of the random half of the plans.
+const RANDOM: (usize, f64) = (3, 0.3);
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// A checkpoint, or the folder of a run
+    checkpoint: PathBuf,
+    /// Recorded episodes (JSON lines, such as a run's test-episodes.jsonl) instead of a run of one query at a time; repeatable
+    #[arg(long, value_name = "FILE")]
+    from: Vec<PathBuf>,
+    /// Queries to run
+    #[arg(long, value_name = "N", default_value_t = QUERIES, conflicts_with = "from")]
+    queries: usize,
+    /// JSON instead of the table
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    common: Common,
+}
+
+pub fn run(args: Args) -> Result<()> {
+    let Opened { session, trained, .. } = controllers::open(&args.common, &args.checkpoint)?;
+    let (splits, episodes) = if args.from.is_empty() {
+        let split = Split::open(&session, SPLIT)?;
+        let episodes = calibration(&session, &trained, &split, args.queries)?;
+        (vec![split], episodes)
+    } else {
+        let episodes: Vec<Vec<Episode>> = args.from.iter().map(|path| jsonl::read(path)).collect::<Result<_>>()?;
+        let names = session.system.benchmark().splits();
+        (names.map(|name| Split::open(&session, name)).collect::<Result<_>>()?, episodes.concat())
+    };
+    let asked = asked(&splits.iter().collect::<Vec<_>>());
+    let observed = observed(&episodes, &asked);
+    ensure!(!observed.is_empty(), "expected episodes of problems of the benchmark, found none");
+    let model = fit(&session, &observed);
+    let path = keep(&model, &args.checkpoint)?;
+    if args.json {
+        println!("{}", serde_json::to_string(&model)?);
+    } else {
+        let accuracy = model.accuracy(&observed, |plan| session.prepare(plan));
+        println!("{}\n\n{}", explanation::model(&model), explanation::accuracy(&accuracy));
+    }
+    eprintln!("wrote {}", path.display());
+    Ok(())
+}
+
+/// Fits a latency model to a short run, and keeps it in `folder`.
+pub fn after_training(session: &Session, trained: &[Trained], split: &Split, folder: &Path) -> Result<()> {
+    let episodes = calibration(session, trained, split, QUERIES)?;
+    keep(&fit(session, &observed(&episodes, &asked(&[split]))), folder).map(|_| ())
+}
+
+/// Writes the model to its place for a checkpoint or run folder.
+fn keep(model: &LatencyModel, origin: &Path) -> Result<PathBuf> {
+    let path = controllers::latency_path(origin);
+    write_atomic(&path, &serde_json::to_vec(model)?)?;
+    Ok(path)
+}
+
+/// Queries solved one at a time, as in answering, half by random plans, so that every operator is seen, half by the
+/// controllers' own at weights from all over their range.
+fn calibration(session: &Session, trained: &[Trained], split: &Split, queries: usize) -> Result<Vec<Episode>> {
+    let count = queries.clamp(1, split.problems.len().max(1));
+    let chosen: Vec<usize> = (0..count).map(|query| query * split.problems.len() / count).collect();
+    let problems: Vec<Problem> = chosen.iter().filter_map(|&index| split.problems.get(index).cloned()).collect();
+    let kinds = session.kinds();
+    let plan = |query: usize| {
+        let mut rng = random::stream(0, &[&"calibration", &query]);
+        let own = trained.get(query / 2 % trained.len().max(1)).filter(|_| query % 2 == 1);
+        let embedding = chosen.get(query).and_then(|&index| split.embeddings.row(index));
+        match own.zip(embedding) {
+            None => baselines::random_plan(&kinds, RANDOM.0, RANDOM.1, &mut rng),
+            Some((Trained { policy, .. }, embedding)) => match policy.config().latency_weights {
+                Some(weights) => policy.at(weights.draw(&mut rng)).greedy(embedding),
+                None => policy.greedy(embedding),
+            },
+        }
+    };
+    let bar = bar("calibration", problems.len() as u64);
+    let mut running = Running::new(&session.objective, &bar);
+    let pass = evaluate("calibration", &session.system, &problems, plan, DRAW, 1, |episode| running.see(episode));
+    let (evaluation, ended) = session.runtime.block_on(pass);
+    bar.finish_and_clear();
+    ended?;
+    Ok(evaluation.episodes)
+}
+
+fn fit(session: &Session, observed: &[Observed<'_>]) -> LatencyModel {
+    let gamma = session.system.benchmark().reward.gamma;
+    LatencyModel::fit(session.system.catalogue().operators(), gamma, observed, |plan| session.prepare(plan))
+}
+
+/// The queries of all splits by the problem's id.
+pub fn asked<'a>(splits: &[&'a Split]) -> BTreeMap<&'a str, Asked<'a>> {
+    let of = |split: &&'a Split| split.problems.iter().map(|problem| problem.id.as_str()).zip(split.asked());
+    splits.iter().flat_map(of).collect()
+}
+
+/// The episodes whose query is known.
+pub fn observed<'a>(episodes: &'a [Episode], asked: &BTreeMap<&str, Asked<'a>>) -> Vec<Observed<'a>> {
+    let of = |episode: &'a Episode| Some(Observed { asked: *asked.get(episode.problem.as_str())?, episode });
+    episodes.iter().filter_map(of).collect()
+}

@@ -1,0 +1,27 @@
+//! `lamas fetch`: downloads the problems of a published benchmark.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+
+use crate::benchmarks::{data_folder, fetch};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// gsm8k, math or humaneval
+    benchmark: String,
+    /// Folder to write; with it come the benchmark's description, prompts and splits, to be changed and named with
+    /// `--benchmark DIR` [default: where `--benchmark NAME` looks]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+}
+
+pub fn run(args: Args) -> Result<()> {
+    let is_whole = args.out.is_some();
+    let folder = args.out.or_else(|| data_folder(&args.benchmark)).context("no home folder; hint: give `--out DIR`")?;
+    std::fs::create_dir_all(&folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
+    for path in fetch::fetch(&args.benchmark, &folder, is_whole)? {
+        eprintln!("wrote {}", path.display());
+    }
+    Ok(())
+}

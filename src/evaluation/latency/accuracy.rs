@@ -1,0 +1,61 @@
+//! How well a latency model's predictions hold.
+
+use serde::{Deserialize, Serialize};
+
+use super::{LatencyModel, Observed, Prediction};
+use crate::evaluation::statistics::{mean, quantile};
+use crate::executor::Prepared;
+use crate::plan::{Latency, Plan};
+use crate::system::Episode;
+
+/// Predicted against measured critical paths.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Accuracy {
+    /// Plans compared.
+    pub plans: usize,
+    /// Means of what was measured, and of what was predicted.
+    pub measured: Latency,
+    pub predicted: Latency,
+    /// Mean of the absolute error, and its 95 % quantile.
+    pub error: Latency,
+    pub error_p95: Latency,
+    /// Share of plans that took at most what 95 % were expected to.
+    pub covered: Latency,
+}
+
+impl LatencyModel {
+    /// Compares the critical paths of what ran with those predicted for the same plans.
+    pub fn accuracy(&self, observed: &[Observed<'_>], prepare: impl Fn(&Plan) -> Prepared) -> Accuracy {
+        let compared: Vec<(Latency, Prediction)> = observed
+            .iter()
+            .map(|Observed { asked, episode }| {
+                (measured_path(episode), self.predict(&episode.plan, &prepare(&episode.plan), *asked))
+            })
+            .collect();
+        let over = |value: fn(f64, f64, f64) -> f64, sum: fn(&[f64]) -> f64| {
+            let of = |unit: fn(Latency) -> f64| {
+                let values = compared.iter().map(|(measured, Prediction { path, bound, .. })| {
+                    value(unit(*measured), unit(*path), unit(*bound))
+                });
+                sum(&values.collect::<Vec<_>>())
+            };
+            Latency { tokens: of(|latency| latency.tokens), seconds: of(|latency| latency.seconds) }
+        };
+        Accuracy {
+            plans: compared.len(),
+            measured: over(|measured, _, _| measured, mean),
+            predicted: over(|_, path, _| path, mean),
+            error: over(|measured, path, _| (measured - path).abs(), mean),
+            error_p95: over(|measured, path, _| (measured - path).abs(), |errors| quantile(errors, 0.95)),
+            // What is predicted without any deviation is exact but for rounding.
+            covered: over(|measured, _, bound| f64::from(measured <= bound + 1e-6), mean),
+        }
+    }
+}
+
+/// The critical path of an episode in each unit.
+pub fn measured_path(episode: &Episode) -> Latency {
+    let trace = &episode.trace;
+    let seconds = trace.spans.iter().map(|span| span.latency.seconds).collect();
+    Latency { tokens: trace.critical_path().length, seconds: trace.path_of(seconds).length }
+}

@@ -1,0 +1,267 @@
+//! The fit of a latency model to traces: least squares, one quantity after another.
+
+use std::collections::BTreeMap;
+
+use super::ridge::{Linear, ridge};
+use super::{Asked, LatencyModel, OperatorLatency, measured_path};
+use crate::evaluation::statistics::{mean, quantile};
+use crate::executor::Prepared;
+use crate::operators::Operator;
+use crate::plan::{Kind, Latency, Outcome, Plan, Span};
+use crate::system::Episode;
+
+/// Share of the plans that the slack covers.
+const COVERED: f64 = 0.95;
+
+/// The slack is sought up to so many deviations, by halving the range so often.
+const MOST_DEVIATIONS: f64 = 10.0;
+const STEPS: u32 = 24;
+
+/// Keeps the components of few embeddings from explaining what is chance; embeddings have length 1.
+const PENALTY: f64 = 1.0;
+
+/// What was measured for one query.
+#[derive(Clone, Copy)]
+pub struct Observed<'a> {
+    pub asked: Asked<'a>,
+    pub episode: &'a Episode,
+}
+
+/// What a span tells of its operator.
+struct Run<'a> {
+    asked: Asked<'a>,
+    rounds: f64,
+    tokens: f64,
+    written: f64,
+    charge: f64,
+    seconds: f64,
+}
+
+impl LatencyModel {
+    /// Fits what `operators` take, (E3) with `gamma`; `prepare` says how a plan runs.
+    ///
+    /// An operator that was never seen takes nothing. The slack is found on queries that the fit has not seen: each half
+    /// of them is predicted from the other.
+    pub fn fit(
+        operators: &[Operator],
+        gamma: f64,
+        observed: &[Observed<'_>],
+        prepare: impl Fn(&Plan) -> Prepared,
+    ) -> Self {
+        let half = |odd: usize| observed.iter().skip(odd).step_by(2).copied().collect::<Vec<_>>();
+        let halves = [half(0), half(1)];
+        let mut needed = Vec::with_capacity(observed.len());
+        for (seen, other) in [(&halves[0], &halves[1]), (&halves[1], &halves[0])] {
+            let model = Self::means(operators, gamma, seen);
+            needed.extend(other.iter().map(|observed| model.deviations_needed(observed, &prepare)));
+        }
+        let slack = |unit: fn(&Latency) -> f64| quantile(&needed.iter().map(unit).collect::<Vec<_>>(), COVERED);
+        let slack = Latency { tokens: slack(|needed| needed.tokens), seconds: slack(|needed| needed.seconds) };
+        LatencyModel { slack, ..Self::means(operators, gamma, observed) }
+    }
+
+    /// The model without slack.
+    fn means(operators: &[Operator], gamma: f64, observed: &[Observed<'_>]) -> Self {
+        let runs: Vec<Vec<Run<'_>>> =
+            operators.iter().enumerate().map(|(index, operator)| runs(index, operator, gamma, observed)).collect();
+        let timing = model_timing(operators, &runs);
+        let fit = |(operator, runs): (&Operator, &Vec<Run<'_>>)| {
+            let (first_token, per_token) = timing.get(operator.model.as_str()).copied().unwrap_or_default();
+            fit_operator(operator, runs, gamma, first_token, per_token)
+        };
+        let operators = operators.iter().zip(&runs).map(fit).collect();
+        LatencyModel { operators, gamma, slack: Latency::default() }
+    }
+
+    /// The smallest number of deviations that, allowed to each operator, explains what was measured.
+    fn deviations_needed(&self, observed: &Observed<'_>, prepare: impl Fn(&Plan) -> Prepared) -> Latency {
+        let Observed { asked, episode } = *observed;
+        let prepared = prepare(&episode.plan);
+        let means = self.predict(&episode.plan, &prepared, asked).choices;
+        let measured = measured_path(episode);
+        let needed = |unit: fn(Latency) -> f64| {
+            let explains = |tried: f64| {
+                let deviations = Latency { tokens: tried, seconds: tried };
+                unit(self.stretched(&episode.plan, &prepared, &means, deviations)) >= unit(measured)
+            };
+            let (mut low, mut high) = (0.0, MOST_DEVIATIONS);
+            for _ in 0..STEPS {
+                let middle = (low + high) / 2.0;
+                if explains(middle) { high = middle } else { low = middle }
+            }
+            high
+        };
+        Latency { tokens: needed(|latency| latency.tokens), seconds: needed(|latency| latency.seconds) }
+    }
+}
+
+/// The finished runs of one operator.
+fn runs<'a>(index: usize, operator: &Operator, gamma: f64, observed: &[Observed<'a>]) -> Vec<Run<'a>> {
+    let finished = |span: &&Span| span.operator.index() == index && span.outcome == Outcome::Done;
+    let mut runs = Vec::new();
+    for Observed { asked, episode } in observed {
+        runs.extend(episode.trace.spans.iter().filter(finished).map(|span| Run {
+            asked: *asked,
+            // Only the samples of a `generate` operator are asked for side by side.
+            rounds: f64::from(if operator.kind == Kind::Generate { span.calls.min(1) } else { span.calls }),
+            tokens: span.latency.tokens,
+            written: (span.latency.tokens - gamma * span.tool_seconds).max(0.0),
+            charge: span.tool_seconds,
+            seconds: span.latency.seconds,
+        }));
+    }
+    runs
+}
+
+/// Seconds to the first token and from token to token of each language model, from runs without tools.
+fn model_timing<'a>(operators: &'a [Operator], runs: &[Vec<Run<'_>>]) -> BTreeMap<&'a str, (f64, f64)> {
+    let mut rows: BTreeMap<&str, Vec<[f64; 3]>> = BTreeMap::new();
+    for (operator, runs) in operators.iter().zip(runs) {
+        let asked = runs.iter().filter(|run| run.rounds > 0.0 && run.charge == 0.0);
+        rows.entry(&operator.model).or_default().extend(asked.map(|run| [run.rounds, run.written, run.seconds]));
+    }
+    rows.into_iter().map(|(model, rows)| (model, not_negative(&rows))).collect()
+}
+
+fn fit_operator(
+    operator: &Operator,
+    runs: &[Run<'_>],
+    gamma: f64,
+    first_token: f64,
+    per_token: f64,
+) -> OperatorLatency {
+    let of = |value: fn(&Run<'_>) -> f64| mean(&runs.iter().map(value).collect::<Vec<_>>());
+    let features = |run: &Run<'_>| {
+        let components = run.asked.embedding.iter().copied().map(f64::from);
+        std::iter::once(run.asked.words()).chain(components).collect::<Vec<f64>>()
+    };
+    let written: Vec<f64> = runs.iter().map(|run| run.written).collect();
+    let Linear { base, slopes } = ridge(&runs.iter().map(features).collect::<Vec<_>>(), &written, PENALTY);
+    let mut slopes = slopes.into_iter();
+    let per_word = slopes.next().unwrap_or_default();
+    let later = |run: &Run<'_>| [run.written, run.charge, (run.seconds - first_token * run.rounds).max(0.0)];
+    let (own_per_token, per_charge) = not_negative(&runs.iter().map(later).collect::<Vec<_>>());
+    let has_written = runs.iter().any(|run| run.written > 0.0);
+    let mut fitted = OperatorLatency {
+        name: operator.name.clone(),
+        kind: operator.kind,
+        model: operator.model.clone(),
+        spans: runs.len(),
+        rounds: of(|run| run.rounds),
+        base,
+        per_word,
+        per_component: slopes.map(|slope| slope as f32).collect(),
+        tool_charge: of(|run| run.charge),
+        first_token,
+        per_token: if has_written { own_per_token } else { per_token },
+        tool_seconds: per_charge * of(|run| run.charge),
+        deviation: Latency::default(),
+    };
+    let squares = |unit: fn(Latency, &Run<'_>) -> f64| {
+        let errors = runs.iter().map(|run| unit(fitted.predict(run.asked, gamma), run).powi(2));
+        mean(&errors.collect::<Vec<_>>()).sqrt()
+    };
+    fitted.deviation = Latency {
+        tokens: squares(|predicted, run| predicted.tokens - run.tokens),
+        seconds: squares(|predicted, run| predicted.seconds - run.seconds),
+    };
+    fitted
+}
+
+/// Least squares of `y = p a + q b` over rows `[a, b, y]`, neither `p` nor `q` below zero.
+fn not_negative(rows: &[[f64; 3]]) -> (f64, f64) {
+    let sum = |left: usize, right: usize| rows.iter().map(|row| row[left] * row[right]).sum::<f64>();
+    let (aa, ab, bb, ay, by) = (sum(0, 0), sum(0, 1), sum(1, 1), sum(0, 2), sum(1, 2));
+    let determinant = aa * bb - ab * ab;
+    if determinant > 1e-9 * aa * bb {
+        let (p, q) = ((ay * bb - by * ab) / determinant, (by * aa - ay * ab) / determinant);
+        if p >= 0.0 && q >= 0.0 {
+            return (p, q);
+        }
+    }
+    // The best solution lies on a border: one of the two alone, whichever explains more.
+    let alone = |own: f64, with: f64| if own > 0.0 { (with / own).max(0.0) } else { 0.0 };
+    let (p, q) = (alone(aa, ay), alone(bb, by));
+    if p * ay >= q * by { (p, 0.0) } else { (0.0, q) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::benchmarks::ARITHMETIC;
+    use crate::executor::ExecutionConfig;
+    use crate::operators::Catalogue;
+    use crate::plan::{OperatorId, Schedule, Trace, Usage};
+
+    const GAMMA: f64 = 50.0;
+
+    #[test]
+    fn neither_coefficient_is_negative() {
+        assert_eq!(not_negative(&[[1.0, 0.0, 2.0], [0.0, 1.0, 3.0]]), (2.0, 3.0));
+        assert_eq!(not_negative(&[[1.0, 1.0, 2.0], [2.0, 2.0, 4.0]]), (2.0, 0.0));
+        assert_eq!(not_negative(&[[1.0, 0.0, -2.0], [0.0, 2.0, 6.0]]), (0.0, 3.0));
+        assert_eq!(not_negative(&[]), (0.0, 0.0));
+    }
+
+    /// The plan of the two operators, that takes what the model of the test says.
+    fn episode(words: f64, rounds: u32, layers: &[&[u16]]) -> Episode {
+        let plan = Plan::from_indices(layers);
+        let span = |(layer, operator): (usize, OperatorId)| {
+            let is_program = operator.0 == 4;
+            let calls = if is_program { rounds } else { 1 };
+            let written = if is_program { 10.0 * f64::from(calls) } else { 5.0 + 2.0 * words };
+            let tool_seconds = if is_program { 0.02 * f64::from(calls) } else { 0.0 };
+            let seconds = 0.3 * f64::from(calls) + 0.01 * written + 4.0 * tool_seconds;
+            Span {
+                layer,
+                operator,
+                calls,
+                usage: Usage::default(),
+                cost: 0.0,
+                tool_seconds,
+                latency: Latency { tokens: written + GAMMA * tool_seconds, seconds },
+                started: 0.0,
+                outcome: Outcome::Done,
+                ..Span::default()
+            }
+        };
+        let spans = plan.choices().map(span).collect();
+        let dependencies = Schedule::Layered.dependencies(&plan, &[]);
+        Episode { problem: String::new(), plan, trace: Trace { spans, dependencies }, answer: None, score: 0.0 }
+    }
+
+    #[test]
+    fn what_made_the_traces_is_found() -> anyhow::Result<()> {
+        let catalogue = Catalogue::load(&ARITHMETIC, "catalogue.toml")?;
+        let questions: Vec<String> = (0..400).map(|count| "a ".repeat(count % 40)).collect();
+        let asked = questions.iter().map(|question| Asked { question, embedding: &[1.0, 0.0] });
+        let episodes: Vec<Episode> = asked
+            .clone()
+            .enumerate()
+            .map(|(index, asked)| episode(asked.words(), 1 + index as u32 / 40 % 2, &[&[1], &[4]]))
+            .collect();
+        let observed: Vec<Observed<'_>> =
+            asked.zip(&episodes).map(|(asked, episode)| Observed { asked, episode }).collect();
+        let signatures = catalogue.signatures();
+        let prepare = |plan: &Plan| ExecutionConfig::from(Schedule::Layered).prepare(plan, &signatures);
+        let model = LatencyModel::fit(catalogue.operators(), GAMMA, &observed, prepare);
+        let check =
+            |found: f64, expected: f64| assert!((found - expected).abs() < 1e-3, "{found}, not {expected}: {model:#?}");
+        let [chain, program] = [1, 4].map(|index: usize| &model.operators[index]);
+        assert_eq!((chain.spans, chain.name.as_str(), model.operators[0].spans), (400, "GenerateCoT", 0));
+        check(chain.base, 5.0);
+        check(chain.per_word, 2.0);
+        check(chain.first_token, 0.3);
+        check(chain.per_token, 0.01);
+        check(program.rounds, 1.5);
+        check(program.first_token, 0.3);
+        // Tokens and tool time grow together here: their sum is what counts.
+        check(15.0 * program.per_token + program.tool_seconds, 0.15 + 4.0 * 0.03);
+        let first = &observed[4];
+        let predicted = model.predict(&first.episode.plan, &prepare(&first.episode.plan), first.asked);
+        check(predicted.path.seconds, 0.3 + 0.13 + 1.5 * 0.3 + 0.15 + 0.12);
+        let covered = model.accuracy(&observed, prepare).covered;
+        assert!(covered.tokens >= 0.95 && covered.seconds >= 0.95, "{covered:?}");
+        Ok(())
+    }
+}

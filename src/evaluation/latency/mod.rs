@@ -1,0 +1,196 @@
+//! A latency model: what each operator takes, so that the latency of a plan is known before it runs.
+//!
+//! ```text
+//! written(o) = base + per_word * words + <per_component, v>                   tokens, along the operator's own path
+//! tokens(o)  = written(o) + gamma * tool_charge                               (E3)
+//! seconds(o) = rounds * first_token + per_token * written(o) + tool_seconds
+//! ```
+//!
+//! for a question of so many words and embedding `v`. The latency of a plan is the longest path over these, as it is over what was measured (E4).
+
+mod accuracy;
+mod budget;
+mod fit;
+mod ridge;
+
+pub use accuracy::{Accuracy, measured_path};
+pub use budget::{Budget, Choice};
+pub use fit::Observed;
+
+use serde::{Deserialize, Serialize};
+
+use crate::executor::Prepared;
+use crate::plan::{Dependencies, Kind, Latency, OperatorId, Plan, Treatment, critical_path};
+
+/// File of a latency model, in the folder of a run or beside a checkpoint.
+pub const LATENCY_FILE: &str = "latency.json";
+
+/// What the operators of a catalogue take on one machine, model and load.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LatencyModel {
+    /// In catalogue order.
+    pub operators: Vec<OperatorLatency>,
+    /// (E3) tokens per second of tool time.
+    pub gamma: f64,
+    /// Deviations that each operator is allowed beyond its mean, so that 95 % of plans take no longer.
+    pub slack: Latency,
+}
+
+/// What one operator takes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OperatorLatency {
+    pub name: String,
+    pub kind: Kind,
+    /// Its language model; empty for the back end's own.
+    pub model: String,
+    /// Runs that it was fitted to.
+    pub spans: usize,
+    /// Model calls one after another.
+    pub rounds: f64,
+    /// Tokens written whatever the question, for each word of it, and for each component of its embedding.
+    pub base: f64,
+    pub per_word: f64,
+    pub per_component: Vec<f32>,
+    /// Seconds charged for tools.
+    pub tool_charge: f64,
+    /// Seconds from a call to its first token; the same for all operators of a language model.
+    pub first_token: f64,
+    /// Seconds from one token to the next.
+    pub per_token: f64,
+    /// Seconds that tools take in truth.
+    pub tool_seconds: f64,
+    /// Standard deviation of what is left unexplained.
+    pub deviation: Latency,
+}
+
+/// What is known of a query before it is answered.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    pub question: &'a str,
+    /// `[E]`
+    pub embedding: &'a [f32],
+}
+
+/// What a plan is expected to take.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prediction {
+    /// One for each choice, in the order of [`Plan::choices`].
+    pub choices: Vec<Latency>,
+    /// The critical path in each unit.
+    pub path: Latency,
+    /// What 95 % of such plans take at most.
+    pub bound: Latency,
+}
+
+impl LatencyModel {
+    /// What `plan` takes for a query; operators that the model does not know, and those that will not run, take nothing.
+    pub fn predict(&self, plan: &Plan, prepared: &Prepared, asked: Asked<'_>) -> Prediction {
+        let take = |((_, id), treatment): ((usize, OperatorId), &Treatment)| {
+            let operator = self.operators.get(id.index()).filter(|_| *treatment == Treatment::Run);
+            operator.map_or_else(Latency::default, |operator| operator.predict(asked, self.gamma))
+        };
+        let choices: Vec<Latency> = plan.choices().zip(&prepared.treatments).map(take).collect();
+        let path = longest(&prepared.dependencies, &choices);
+        let bound = self.stretched(plan, prepared, &choices, self.slack);
+        Prediction { choices, path, bound }
+    }
+
+    /// The critical path where each operator that runs takes so many deviations more than its mean.
+    fn stretched(&self, plan: &Plan, prepared: &Prepared, means: &[Latency], deviations: Latency) -> Latency {
+        let runs = plan.choices().zip(&prepared.treatments).zip(means);
+        let stretch = |(((_, id), treatment), mean): (((usize, OperatorId), &Treatment), &Latency)| {
+            let operator = self.operators.get(id.index()).filter(|_| *treatment == Treatment::Run);
+            let deviation = operator.map_or_else(Latency::default, |operator| operator.deviation);
+            Latency {
+                tokens: mean.tokens + deviations.tokens * deviation.tokens,
+                seconds: mean.seconds + deviations.seconds * deviation.seconds,
+            }
+        };
+        longest(&prepared.dependencies, &runs.map(stretch).collect::<Vec<_>>())
+    }
+}
+
+impl OperatorLatency {
+    fn predict(&self, asked: Asked<'_>, gamma: f64) -> Latency {
+        let components = self.per_component.iter().zip(asked.embedding);
+        let of_embedding: f64 = components.map(|(slope, value)| f64::from(slope * value)).sum();
+        let written = (self.base + self.per_word * asked.words() + of_embedding).max(0.0);
+        Latency {
+            tokens: written + gamma * self.tool_charge,
+            seconds: self.rounds * self.first_token + written * self.per_token + self.tool_seconds,
+        }
+    }
+}
+
+/// The longest path in each unit; the two need not run through the same operators.
+fn longest(dependencies: &Dependencies, choices: &[Latency]) -> Latency {
+    let length = |unit: fn(&Latency) -> f64| {
+        let durations: Vec<f64> = choices.iter().map(unit).collect();
+        critical_path(dependencies, &durations).length
+    };
+    Latency { tokens: length(|latency| latency.tokens), seconds: length(|latency| latency.seconds) }
+}
+
+impl Asked<'_> {
+    /// The size of the question, known before any tokenizer is.
+    fn words(self) -> f64 {
+        self.question.split_whitespace().count() as f64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::executor::ExecutionConfig;
+    use crate::plan::{Schedule, Signature};
+
+    fn operator(kind: Kind, base: f64, per_word: f64) -> OperatorLatency {
+        OperatorLatency {
+            name: String::new(),
+            kind,
+            model: String::new(),
+            spans: 1,
+            rounds: 1.0,
+            base,
+            per_word,
+            per_component: vec![0.0, 10.0],
+            tool_charge: 0.0,
+            first_token: 0.5,
+            per_token: 0.01,
+            tool_seconds: 0.0,
+            deviation: Latency { tokens: 1.0, seconds: 0.1 },
+        }
+    }
+
+    #[test]
+    fn a_plan_takes_its_longest_path() {
+        let program = OperatorLatency { tool_charge: 0.02, tool_seconds: 0.1, ..operator(Kind::Program, 6.0, 0.0) };
+        let stop = OperatorLatency { rounds: 0.0, deviation: Latency::default(), ..operator(Kind::Stop, -2.0, 0.0) };
+        let operators = vec![operator(Kind::Generate, 3.0, 2.0), program, stop, operator(Kind::Refine, -9.0, 1.0)];
+        let model = LatencyModel { operators, gamma: 50.0, slack: Latency { tokens: 2.0, seconds: 3.0 } };
+        let check = |layers: &[&[u16]], tokens: f64, seconds: f64, bound: f64| {
+            let plan = Plan::from_indices(layers);
+            let asked = Asked { question: "how many are three ?", embedding: &[9.0, 0.2] };
+            let signatures: Vec<Signature> =
+                model.operators.iter().map(|operator| Signature::of(operator.kind)).collect();
+            let prepared = ExecutionConfig::from(Schedule::Layered).prepare(&plan, &signatures);
+            let found = model.predict(&plan, &prepared, asked);
+            assert_eq!(found.choices.len(), plan.len());
+            let is_near = |found: f64, expected: f64| (found - expected).abs() < 1e-9;
+            assert!(
+                is_near(found.path.tokens, tokens) && is_near(found.path.seconds, seconds),
+                "{layers:?}: {found:?}"
+            );
+            assert!(is_near(found.bound.seconds, bound), "{layers:?}: {found:?}");
+        };
+        check(&[], 0.0, 0.0, 0.0);
+        check(&[&[0]], 15.0, 0.65, 0.95);
+        // The program is shorter in tokens and longer in seconds.
+        check(&[&[0, 1]], 15.0, 0.68, 0.98);
+        check(&[&[1], &[3]], 9.0, 0.68 + 0.5, 0.98 + 0.8);
+        check(&[&[0, 2], &[1]], 15.0, 0.65, 0.95);
+        check(&[&[7]], 0.0, 0.0, 0.0);
+    }
+}

@@ -1,0 +1,82 @@
+//! Ridge regression: `y = base + <slopes, x>` with `penalty |slopes|^2` added to the squared errors.
+
+/// A linear function of the features.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Linear {
+    pub base: f64,
+    /// One for each feature; empty where none tells anything.
+    pub slopes: Vec<f64>,
+}
+
+/// Fits `targets` by rows of features of equal length; the base is not penalised. No rows give zero.
+pub(super) fn ridge(rows: &[Vec<f64>], targets: &[f64], penalty: f64) -> Linear {
+    if rows.is_empty() {
+        return Linear::default();
+    }
+    let count = rows.len() as f64;
+    let target = targets.iter().sum::<f64>() / count;
+    let features = rows.first().map_or(0, Vec::len);
+    if targets.iter().all(|value| (value - target).abs() < 1e-9) {
+        return Linear { base: target, slopes: Vec::new() };
+    }
+    let mut centre = vec![0.0; features];
+    for row in rows {
+        centre.iter_mut().zip(row).for_each(|(sum, value)| *sum += value / count);
+    }
+    let mut gram = vec![vec![0.0; features]; features];
+    let mut moment = vec![0.0; features];
+    for (row, value) in rows.iter().zip(targets) {
+        let row: Vec<f64> = row.iter().zip(&centre).map(|(value, centre)| value - centre).collect();
+        for (at, &feature) in row.iter().enumerate() {
+            moment[at] += feature * (value - target);
+            gram[at].iter_mut().zip(&row[..=at]).for_each(|(sum, other)| *sum += feature * other);
+        }
+    }
+    gram.iter_mut().enumerate().for_each(|(at, row)| row[at] += penalty);
+    let slopes = solve(gram, moment);
+    let shift: f64 = slopes.iter().zip(&centre).map(|(slope, centre)| slope * centre).sum();
+    Linear { base: target - shift, slopes }
+}
+
+/// Solves `A x = b` for a positive definite `A`, of which only the lower triangle is read, by Cholesky factors.
+fn solve(mut a: Vec<Vec<f64>>, mut b: Vec<f64>) -> Vec<f64> {
+    let dot = |x: &[f64], y: &[f64]| x.iter().zip(y).map(|(x, y)| x * y).sum::<f64>();
+    for row in 0..b.len() {
+        for column in 0..row {
+            a[row][column] = (a[row][column] - dot(&a[row][..column], &a[column][..column])) / a[column][column];
+        }
+        a[row][row] = (a[row][row] - dot(&a[row][..row], &a[row][..row])).sqrt();
+        b[row] = (b[row] - dot(&a[row][..row], &b[..row])) / a[row][row];
+    }
+    for row in (0..b.len()).rev() {
+        let below: f64 = (row + 1..b.len()).map(|later| a[later][row] * b[later]).sum();
+        b[row] = (b[row] - below) / a[row][row];
+    }
+    b
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(rows: &[&[f64]], targets: &[f64], penalty: f64, base: f64, slopes: &[f64]) {
+        let rows: Vec<Vec<f64>> = rows.iter().map(|row| row.to_vec()).collect();
+        let found = ridge(&rows, targets, penalty);
+        assert_eq!(found.slopes.len(), slopes.len());
+        let is_near = |(found, expected): (&f64, &f64)| (found - expected).abs() < 1e-9;
+        assert!(is_near((&found.base, &base)) && found.slopes.iter().zip(slopes).all(is_near), "{found:?}");
+    }
+
+    #[test]
+    fn planes_are_found_and_shrunk() {
+        check(&[], &[], 1.0, 0.0, &[]);
+        check(&[&[1.0], &[2.0]], &[3.0, 3.0], 1.0, 3.0, &[]);
+        check(&[&[1.0], &[3.0]], &[5.0, 9.0], 0.0, 3.0, &[2.0]);
+        check(&[&[0.0, 0.0], &[1.0, 0.0], &[0.0, 1.0], &[2.0, 3.0]], &[1.0, 3.0, 0.0, 2.0], 0.0, 1.0, &[2.0, -1.0]);
+        // Half of the variance is penalty: half of the slope is left.
+        check(&[&[-1.0], &[1.0]], &[-2.0, 2.0], 2.0, 0.0, &[1.0]);
+        // Two equal features share the slope.
+        check(&[&[-1.0, -1.0], &[1.0, 1.0]], &[-5.0, 5.0], 1.0, 0.0, &[2.0, 2.0]);
+    }
+}

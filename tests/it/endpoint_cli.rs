@@ -1,0 +1,137 @@
+//! The command line on an endpoint: answers, wrong keys, caps that stop and resume, quotas that run out.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use anyhow::Result;
+use assert_cmd::Command;
+use lamas::random;
+use serde_json::Value;
+
+use crate::server::{Reply, Server, refusal, streamed};
+
+const KEY: &str = "sk-hunter2";
+
+struct Output {
+    code: Option<i32>,
+    out: String,
+    errors: String,
+}
+
+/// Runs `lamas` on the tiny benchmark and the server.
+async fn lamas(server: &Server, arguments: &[&str], folder: &Path) -> Result<Output> {
+    let benchmark = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/benchmarks/tiny");
+    let mut command = Command::cargo_bin("lamas")?;
+    command.args(arguments).args(["--model-name", "m", "--price", "1", "--endpoint", &server.url]);
+    command.arg("--benchmark").arg(benchmark).current_dir(folder);
+    command.env("LAMAS_DEVICE", "cpu").env("OPENAI_API_KEY", KEY).env_remove("LAMAS_API_KEY");
+    // What was asked is counted at the server: no recording answers in its place.
+    command.env("LAMAS_CACHE_MODE", "off");
+    let output = tokio::task::spawn_blocking(move || command.output()).await??;
+    let [out, errors] = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
+    assert!(!out.contains(KEY) && !errors.contains(KEY) && !errors.contains("panicked"), "{out}{errors}");
+    Ok(Output { code: output.status.code(), out, errors })
+}
+
+/// Settings of a training run that starts with drawn plans: a survey of all small ones is long.
+fn no_survey(folder: &Path) -> Result<()> {
+    Ok(fs::write(folder.join("settings.toml"), "[training.survey]\noperators = 0\n")?)
+}
+
+/// Right or wrong and longer or shorter by the request alone, so that equal runs see equal answers.
+fn answer(body: &Value) -> Reply {
+    let draw = random::key(&[&body["messages"], &body["seed"]]);
+    streamed(if draw.is_multiple_of(3) { "The answer is 42." } else { "The answer is 7." }, 40, 5 + draw % 30)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_question_is_answered() -> Result<()> {
+    let place = tempfile::tempdir()?;
+    let server = Server::start(|_, _| streamed("6 * 7 = 42. The answer is 42.", 40, 9)).await;
+    let plan = ["run", "what is 6 times 7 ?", "--plan", "GenerateCoT,MultiGenerateCoT;ScEnsemble", "--json"];
+    let Output { code, out, errors } = lamas(&server, &plan, place.path()).await?;
+    assert_eq!(code, Some(0), "{errors}");
+    let answered: Value = serde_json::from_str(&out)?;
+    assert_eq!((&answered["answer"], &answered["usage"]["completion_tokens"]), (&"42".into(), &36.into()));
+    assert_eq!((&answered["retries"], &answered["critical_path_tokens"]), (&0.into(), &9.0.into()));
+    assert!((answered["cost"].as_f64().unwrap_or_default() - 196e-6).abs() < 1e-12, "{out}");
+    assert!(errors.contains("endpoint: 4 of 4 requests answered, 160 + 36 tokens, 0 lost, 0.000196 $"), "{errors}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_key_is_said_once() -> Result<()> {
+    let place = tempfile::tempdir()?;
+    let server = Server::start(|_, _| refusal(401, "", "invalid_api_key", "wrong key: sk-hunter2")).await;
+    let Output { code, errors, .. } = lamas(&server, &["run", "1 + 1 ?", "--plan", "Generate"], place.path()).await?;
+    assert_eq!((code, server.seen().len()), (Some(1), 1), "{errors}");
+    assert!(errors.contains("401: wrong key: [key]; hint: set OPENAI_API_KEY"), "{errors}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cap_stops_training_and_a_resumed_run_is_the_same_run() -> Result<()> {
+    let place = tempfile::tempdir()?;
+    let server = Server::start(|_, body| answer(body)).await;
+    no_survey(place.path())?;
+    let train = ["train", "--config", "settings.toml", "--epochs", "2", "--no-evaluation", "--seed", "3"];
+    let whole = lamas(&server, &[&train[..], &["--out", "whole"]].concat(), place.path()).await?;
+    assert_eq!(whole.code, Some(0), "{}", whole.errors);
+
+    let spent = |errors: &str| -> f64 {
+        let before = errors.split(" $; first token").next().unwrap_or_default();
+        before.rsplit(' ').next().and_then(|cost| cost.parse().ok()).unwrap_or(f64::NAN)
+    };
+    let total = spent(&whole.errors);
+    let cap = total * 0.6;
+    let flag = format!("{cap:.6}");
+    let parts = lamas(&server, &[&train[..], &["--out", "parts", "--max-cost", &flag]].concat(), place.path()).await?;
+    assert_eq!(parts.code, Some(0), "{}", parts.errors);
+    assert!(
+        parts.errors.contains("stopped by --max-cost") && parts.errors.contains("--resume parts"),
+        "{}",
+        parts.errors
+    );
+    let first = spent(&parts.errors);
+    assert!(first > 0.0 && first <= cap, "{first} of {cap}");
+    let metrics = |run: &str| fs::read(place.path().join(run).join("seed-3/metrics.jsonl"));
+    assert_ne!(metrics("whole")?, metrics("parts")?);
+
+    let resumed = lamas(&server, &[&train[..], &["--resume", "parts"]].concat(), place.path()).await?;
+    assert_eq!(resumed.code, Some(0), "{}", resumed.errors);
+    assert_eq!(metrics("whole")?, metrics("parts")?);
+    let settings = fs::read_to_string(place.path().join("parts/settings.json"))?;
+    assert!(settings.contains("127.0.0.1") && !settings.contains(KEY));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quota_that_runs_out_ends_training_resumably() -> Result<()> {
+    let place = tempfile::tempdir()?;
+    let left = Arc::new(AtomicUsize::new(300));
+    let quota = left.clone();
+    let server = Server::start(move |_, body| {
+        let has_more = quota.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok();
+        if has_more { answer(body) } else { refusal(429, "", "insufficient_quota", "check your plan") }
+    })
+    .await;
+    no_survey(place.path())?;
+    let train = ["train", "--config", "settings.toml", "--epochs", "2", "--no-evaluation"];
+    let stopped = lamas(&server, &[&train[..], &["--out", "run"]].concat(), place.path()).await?;
+    assert_eq!(stopped.code, Some(1), "{}", stopped.errors);
+    assert!(stopped.errors.contains("hint: resume when the cause is gone"), "{}", stopped.errors);
+    assert!(stopped.errors.contains("nothing left to spend"), "{}", stopped.errors);
+    left.store(usize::MAX, Ordering::Relaxed);
+    let resumed = lamas(&server, &[&train[..], &["--resume", "run"]].concat(), place.path()).await?;
+    assert_eq!(resumed.code, Some(0), "{}", resumed.errors);
+
+    // An evaluation that meets the cap shows what it has.
+    let evaluate = ["evaluate", "run", "--alone", "--max-tokens"];
+    let short = lamas(&server, &[&evaluate[..], &["1200"]].concat(), place.path()).await?;
+    assert_eq!(short.code, Some(1), "{}", short.errors);
+    assert!(short.errors.contains("`trained controller` was stopped after"), "{}", short.errors);
+    assert!(short.out.contains("trained controller"), "{} {}", short.out, short.errors);
+    Ok(())
+}

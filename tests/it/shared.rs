@@ -1,0 +1,15 @@
+//! Files beside the repository that tests read where they are: published data sets, answers with their verdicts.
+
+use std::path::PathBuf;
+
+/// The folder `name` beside the repository, or in the folder named by `LAMAS_SHARED`; a printed line says where it is
+/// missing.
+pub fn shared(name: &str) -> Option<PathBuf> {
+    let beside = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared");
+    let folder = std::env::var_os("LAMAS_SHARED").map_or_else(beside, PathBuf::from).join(name);
+    if !folder.is_dir() {
+        println!("skipped: no `{}`", folder.display());
+        return None;
+    }
+    Some(folder)
+}
