@@ -1,5 +1,6 @@
 //! One way to solve a query, for training, evaluation and answering alike.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
@@ -7,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::benchmarks::{Benchmark, Problem};
 use crate::executor::{ExecuteError, Execution, ExecutionConfig, execute};
-use crate::llm::{LanguageModel, Price, Prices};
-use crate::operators::{Catalogue, Query, Solution, vote};
+use crate::llm::{self, LanguageModel, Price, Prices, Scripted};
+use crate::operators::{Catalogue, Query, QueryTraces, Solution, Traces, vote};
 use crate::plan::{OperatorId, Plan, Trace};
 use crate::sandbox::Evaluator;
 
@@ -48,6 +49,8 @@ pub struct System {
     benchmark: Benchmark,
     model: Arc<dyn LanguageModel>,
     prices: Vec<Price>,
+    /// What the operators gave once, in place of the model.
+    traces: Option<Arc<Traces>>,
     execution: ExecutionConfig,
     evaluator: Evaluator,
 }
@@ -72,7 +75,29 @@ impl System {
             .collect::<Result<_>>()?;
         let execution = execution.into();
         check(&*model, &execution)?;
-        Ok(System { catalogue, benchmark, model, prices, execution, evaluator: Evaluator::new() })
+        Ok(System { catalogue, benchmark, model, prices, traces: None, execution, evaluator: Evaluator::new() })
+    }
+
+    /// A system without a model, whose plans run over recorded outputs.
+    ///
+    /// # Errors
+    /// Names the line of a query that no split of the benchmark has, or a split that cannot be read.
+    pub fn from_traces(
+        catalogue: Catalogue,
+        benchmark: Benchmark,
+        traces: Traces,
+        execution: impl Into<ExecutionConfig>,
+    ) -> Result<Self> {
+        let mut known = BTreeSet::new();
+        for split in benchmark.splits() {
+            known.extend(benchmark.problems(split)?.into_iter().map(|problem| problem.id));
+        }
+        traces.check_queries(|id| known.contains(id))?;
+        let refusal =
+            || Err(llm::Error::Permanent("expected recorded outputs only, found a request to a model".into()));
+        let model = Arc::new(Scripted::new("none", move |_| refusal()));
+        let (prices, traces, execution) = (Vec::new(), Some(Arc::new(traces)), execution.into());
+        Ok(System { catalogue, benchmark, model, prices, traces, execution, evaluator: Evaluator::new() })
     }
 
     /// The same system, with operators that take another number of samples.
@@ -85,6 +110,7 @@ impl System {
             benchmark: self.benchmark.clone(),
             model: self.model.clone(),
             prices: self.prices.clone(),
+            traces: self.traces.clone(),
             execution: self.execution,
             evaluator: Evaluator::new(),
         })
@@ -110,6 +136,23 @@ impl System {
         &self.benchmark
     }
 
+    /// The problems of a split; where plans run over recorded outputs, those that have some.
+    ///
+    /// # Errors
+    /// Those of [`Benchmark::problems`], and no recorded problem.
+    pub fn problems(&self, split: &str) -> Result<Vec<Problem>> {
+        let mut problems = self.benchmark.problems(split)?;
+        if let Some(traces) = &self.traces {
+            problems.retain(|problem| traces.query(&problem.id).is_some());
+            ensure!(
+                !problems.is_empty(),
+                "{}: expected recorded outputs for problems of split `{split}`, found none",
+                traces.origin()
+            );
+        }
+        Ok(problems)
+    }
+
     /// How plans are run.
     pub fn execution(&self) -> &ExecutionConfig {
         &self.execution
@@ -121,8 +164,11 @@ impl System {
     /// # Errors
     /// See [`ExecuteError`]; an answer that is wrong or missing is an episode.
     pub async fn solve(&self, problem: &Problem, plan: &Plan, draw: u64) -> Result<Episode, ExecuteError> {
-        let Answer { answer, trace, .. } = self.answer(&problem.question, plan, draw).await?;
-        let score = self.benchmark.grade(problem, answer.as_deref());
+        let recorded = self.recorded(&problem.id)?;
+        let Answer { answer, trace, .. } = self.run(&problem.question, recorded, plan, draw).await?;
+        let verdict = answer.as_deref().and_then(|answer| recorded?.verdict(answer));
+        let graded = || self.benchmark.grade(problem, answer.as_deref());
+        let score = verdict.map_or_else(graded, |correct| f64::from(u8::from(correct)));
         Ok(Episode { problem: problem.id.clone(), plan: plan.clone(), trace, answer, score })
     }
 
@@ -131,10 +177,28 @@ impl System {
     /// # Errors
     /// See [`ExecuteError`].
     pub async fn answer(&self, question: &str, plan: &Plan, draw: u64) -> Result<Answer, ExecuteError> {
+        self.run(question, self.recorded(question)?, plan, draw).await
+    }
+
+    /// What is recorded of a query; nothing where a model is asked.
+    fn recorded(&self, query: &str) -> Result<Option<&QueryTraces>, ExecuteError> {
+        let Some(traces) = &self.traces else { return Ok(None) };
+        let missing = || ExecuteError::NotRecorded { query: query.to_owned(), origin: traces.origin().to_owned() };
+        traces.query(query).map(Some).ok_or_else(missing)
+    }
+
+    async fn run(
+        &self,
+        question: &str,
+        recorded: Option<&QueryTraces>,
+        plan: &Plan,
+        draw: u64,
+    ) -> Result<Answer, ExecuteError> {
         let query = Query {
             question,
             catalogue: &self.catalogue,
             model: &*self.model,
+            recorded,
             evaluator: &self.evaluator,
             answer: self.benchmark.answer,
             prices: &self.prices,

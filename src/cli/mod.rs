@@ -2,6 +2,7 @@
 
 mod baselines;
 mod budget;
+mod cache;
 mod calibrate;
 mod compare;
 mod config;
@@ -18,9 +19,11 @@ mod operators;
 mod output;
 mod plans;
 mod progress;
+mod recording;
 mod results;
 mod run;
 mod session;
+mod traces;
 mod train;
 mod variants;
 
@@ -58,6 +61,10 @@ enum Command {
     Operators(operators::Args),
     /// Fit the latency model by which plans are predicted, as training does at its end.
     Calibrate(calibrate::Args),
+    /// Record outputs of every operator, from which controllers can be trained without a model.
+    Traces(traces::Args),
+    /// List, export, import or prune recorded model calls.
+    Cache(cache::Args),
     /// Print what a checkpoint holds.
     Inspect(inspect::Args),
     /// Turn a published PyTorch state dict (`.pth`) into a checkpoint.
@@ -102,6 +109,8 @@ fn dispatch(cli: Cli) -> Result<()> {
         Command::Run(args) => run::run(args),
         Command::Operators(args) => operators::run(args),
         Command::Calibrate(args) => calibrate::run(args),
+        Command::Traces(args) => traces::run(args),
+        Command::Cache(args) => cache::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::Import(args) => import::run(args),
         Command::Data(args) => data::run(args),
