@@ -15,6 +15,8 @@ port=${PORT:-4210}
 server=
 trap 'kill -9 $server 2>/dev/null || true; rm -rf "$place"' EXIT
 export OPENAI_API_KEY=sk-good LAMAS_DEVICE=cpu LAMAS_BENCHMARK=$root/tests/benchmarks/tiny
+# What was asked is counted at the server: no recording answers in its place.
+export LAMAS_CACHE_MODE=off
 export LAMAS_BASE_URL=http://127.0.0.1:$port
 question="A box holds 6 rows of 7 buttons. How many buttons are in it?"
 plan="GenerateCoT,MultiGenerateCoT;ScEnsemble"

@@ -69,6 +69,8 @@ pub enum ExecuteError {
     Grading { problem: String, reason: String },
     #[error("expected operators of the catalogue, 0 to {last}, found {found} in the plan")]
     UnknownOperator { found: usize, last: usize },
+    #[error("query `{query}`: expected recorded outputs in `{origin}`, found none")]
+    NotRecorded { query: String, origin: String },
 }
 
 impl ExecuteError {
@@ -182,9 +184,9 @@ impl<'a> Choice<'a> {
     }
 
     fn span(&self, query: &Query<'_>, done: Done<'_>) -> Span {
-        let Spent { calls, retries, usage, tool_seconds, latency, queued } = done.spent();
+        let Spent { calls, retries, usage, tool_seconds, latency, queued, recorded_cost } = done.spent();
         let Done { started, outcome, .. } = done;
-        let cost = query.prices.get(self.id.index()).map_or(0.0, |price| price.cost(usage));
+        let cost = recorded_cost + query.prices.get(self.id.index()).map_or(0.0, |price| price.cost(usage));
         let (layer, operator) = (self.layer, self.id);
         Span { layer, operator, calls, retries, usage, cost, tool_seconds, latency, queued, started, outcome }
     }

@@ -1,5 +1,6 @@
 //! One way to solve a query, for training, evaluation and answering alike.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
@@ -7,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::benchmarks::{Benchmark, Problem, Tests};
 use crate::executor::{ExecuteError, Execution, ExecutionConfig, execute};
-use crate::llm::{LanguageModel, Price, Prices};
-use crate::operators::{Catalogue, Query, Solution, vote};
+use crate::llm::{self, LanguageModel, Price, Prices, Scripted};
+use crate::operators::{Catalogue, Query, QueryTraces, Solution, Traces, vote};
 use crate::plan::{OperatorId, Plan, Trace};
 use crate::sandbox::{Evaluator, Sandbox};
 
@@ -48,6 +49,8 @@ pub struct System {
     benchmark: Benchmark,
     model: Arc<dyn LanguageModel>,
     prices: Vec<Price>,
+    /// What the operators gave once, in place of the model.
+    traces: Option<Arc<Traces>>,
     execution: ExecutionConfig,
     evaluator: Evaluator,
     sandbox: Option<Arc<Sandbox>>,
@@ -73,7 +76,47 @@ impl System {
             .collect::<Result<_>>()?;
         let execution = execution.into();
         check(&*model, &execution)?;
-        Ok(System { catalogue, benchmark, model, prices, execution, evaluator: Evaluator::new(), sandbox: None })
+        Ok(System {
+            catalogue,
+            benchmark,
+            model,
+            prices,
+            traces: None,
+            execution,
+            evaluator: Evaluator::new(),
+            sandbox: None,
+        })
+    }
+
+    /// A system without a model, whose plans run over recorded outputs.
+    ///
+    /// # Errors
+    /// Names the line of a query that no split of the benchmark has, or a split that cannot be read.
+    pub fn from_traces(
+        catalogue: Catalogue,
+        benchmark: Benchmark,
+        traces: Traces,
+        execution: impl Into<ExecutionConfig>,
+    ) -> Result<Self> {
+        let mut known = BTreeSet::new();
+        for split in benchmark.splits() {
+            known.extend(benchmark.problems(split)?.into_iter().map(|problem| problem.id));
+        }
+        traces.check_queries(|id| known.contains(id))?;
+        let refusal =
+            || Err(llm::Error::Permanent("expected recorded outputs only, found a request to a model".into()));
+        let model = Arc::new(Scripted::new("none", move |_| refusal()));
+        let (prices, traces, execution) = (Vec::new(), Some(Arc::new(traces)), execution.into());
+        Ok(System {
+            catalogue,
+            benchmark,
+            model,
+            prices,
+            traces,
+            execution,
+            evaluator: Evaluator::new(),
+            sandbox: None,
+        })
     }
 
     /// The same system, with operators that take another number of samples.
@@ -86,6 +129,7 @@ impl System {
             benchmark: self.benchmark.clone(),
             model: self.model.clone(),
             prices: self.prices.clone(),
+            traces: self.traces.clone(),
             execution: self.execution,
             evaluator: Evaluator::new(),
             sandbox: self.sandbox.clone(),
@@ -117,6 +161,23 @@ impl System {
         &self.benchmark
     }
 
+    /// The problems of a split; where plans run over recorded outputs, those that have some.
+    ///
+    /// # Errors
+    /// Those of [`Benchmark::problems`], and no recorded problem.
+    pub fn problems(&self, split: &str) -> Result<Vec<Problem>> {
+        let mut problems = self.benchmark.problems(split)?;
+        if let Some(traces) = &self.traces {
+            problems.retain(|problem| traces.query(&problem.id).is_some());
+            ensure!(
+                !problems.is_empty(),
+                "{}: expected recorded outputs for problems of split `{split}`, found none",
+                traces.origin()
+            );
+        }
+        Ok(problems)
+    }
+
     /// How plans are run.
     pub fn execution(&self) -> &ExecutionConfig {
         &self.execution
@@ -128,14 +189,31 @@ impl System {
     /// # Errors
     /// See [`ExecuteError`]; an answer that is wrong or missing is an episode.
     pub async fn solve(&self, problem: &Problem, plan: &Plan, draw: u64) -> Result<Episode, ExecuteError> {
-        let attempt = self.attempt(&problem.question, problem.tests.as_ref(), plan, draw).await?;
-        let Answer { answer, trace, .. } = attempt;
-        let score = self
-            .benchmark
-            .grade(problem, answer.as_deref(), self.sandbox.as_deref())
-            .await
-            .map_err(|error| ExecuteError::Grading { problem: problem.id.clone(), reason: format!("{error:#}") })?;
+        let Answer { answer, trace, .. } = self.attempt(problem, plan, draw).await?;
+        let verdict = self.recorded(&problem.id)?.zip(answer.as_deref());
+        let score = match verdict.and_then(|(recorded, answer)| recorded.verdict(answer)) {
+            Some(correct) => f64::from(u8::from(correct)),
+            None => self.grade(problem, answer.as_deref()).await?,
+        };
         Ok(Episode { problem: problem.id.clone(), plan: plan.clone(), trace, answer, score })
+    }
+
+    /// As [`System::solve`], without a score.
+    ///
+    /// # Errors
+    /// See [`ExecuteError`].
+    pub async fn attempt(&self, problem: &Problem, plan: &Plan, draw: u64) -> Result<Answer, ExecuteError> {
+        let (recorded, tests) = (self.recorded(&problem.id)?, problem.tests.as_ref());
+        self.run(&problem.question, recorded, tests, plan, draw).await
+    }
+
+    /// The score of an answer.
+    ///
+    /// # Errors
+    /// See [`Benchmark::grade`].
+    pub async fn grade(&self, problem: &Problem, answer: Option<&str>) -> Result<f64, ExecuteError> {
+        let graded = self.benchmark.grade(problem, answer, self.sandbox.as_deref()).await;
+        graded.map_err(|error| ExecuteError::Grading { problem: problem.id.clone(), reason: format!("{error:#}") })
     }
 
     /// Answers a question with a plan: after the last layer a vote over the solutions, which costs nothing.
@@ -143,12 +221,20 @@ impl System {
     /// # Errors
     /// See [`ExecuteError`].
     pub async fn answer(&self, question: &str, plan: &Plan, draw: u64) -> Result<Answer, ExecuteError> {
-        self.attempt(question, None, plan, draw).await
+        self.run(question, self.recorded(question)?, None, plan, draw).await
     }
 
-    async fn attempt(
+    /// What is recorded of a query; nothing where a model is asked.
+    fn recorded(&self, query: &str) -> Result<Option<&QueryTraces>, ExecuteError> {
+        let Some(traces) = &self.traces else { return Ok(None) };
+        let missing = || ExecuteError::NotRecorded { query: query.to_owned(), origin: traces.origin().to_owned() };
+        traces.query(query).map(Some).ok_or_else(missing)
+    }
+
+    async fn run(
         &self,
         question: &str,
+        recorded: Option<&QueryTraces>,
         tests: Option<&Tests>,
         plan: &Plan,
         draw: u64,
@@ -157,6 +243,7 @@ impl System {
             question,
             catalogue: &self.catalogue,
             model: &*self.model,
+            recorded,
             evaluator: &self.evaluator,
             sandbox: self.sandbox.as_deref(),
             answer: self.benchmark.answer,

@@ -16,8 +16,8 @@ use crate::device::DeviceChoice;
 use crate::encoder::EncoderChoice;
 use crate::executor::ExecutionConfig;
 use crate::folder::Folder;
-use crate::llm::local;
 use crate::llm::openai::EndpointConfig;
+use crate::llm::{Mode, local};
 use crate::training::TrainingConfig;
 
 /// Everything that a run depends on; stored in its checkpoint.
@@ -46,6 +46,14 @@ pub struct Settings {
     pub allow_unsandboxed: bool,
     /// The endpoint that answers in place of a local model, if it names a URL or a model.
     pub endpoint: EndpointConfig,
+    /// Recorded outputs of operators, which stand for the model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub traces: Option<PathBuf>,
+    /// Where completions are recorded. No result depends on it, so that no checkpoint holds it.
+    #[serde(skip_serializing)]
+    pub cache: Option<PathBuf>,
+    #[serde(skip_serializing)]
+    pub cache_mode: Option<Mode>,
     pub controller: ControllerConfig,
     pub training: TrainingConfig,
 }
@@ -90,6 +98,9 @@ impl Preset {
             python: None,
             allow_unsandboxed: false,
             endpoint: EndpointConfig::default(),
+            traces: None,
+            cache: None,
+            cache_mode: None,
             controller,
             training,
         }
@@ -128,6 +139,18 @@ pub struct Common {
     python: python::Flags,
     #[command(flatten)]
     endpoint: EndpointFlags,
+    /// Recorded outputs of operators (JSON lines) in place of a model
+    #[arg(long, value_name = "FILE", env = "LAMAS_TRACES")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    traces: Option<PathBuf>,
+    /// Database of recorded completions, or the folder that holds it; default: in the user's cache folder
+    #[arg(long, value_name = "DIR|FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cache: Option<PathBuf>,
+    /// use, record (ask anew), replay (ask nothing) or off; default: use, and off for the built-in model without --cache
+    #[arg(long, value_name = "MODE", env = "LAMAS_CACHE_MODE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cache_mode: Option<Mode>,
     /// Seed of everything random [default: 0]
     #[arg(long, value_name = "N", env = "LAMAS_SEED")]
     #[serde(skip_serializing_if = "Option::is_none")]

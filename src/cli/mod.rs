@@ -2,6 +2,7 @@
 
 mod baselines;
 mod budget;
+mod cache;
 mod calibrate;
 mod compare;
 mod config;
@@ -19,10 +20,12 @@ mod output;
 mod plans;
 mod progress;
 mod python;
+mod recording;
 mod results;
 mod run;
 mod sandbox_child;
 mod session;
+mod traces;
 mod train;
 mod variants;
 
@@ -62,6 +65,10 @@ enum Command {
     Operators(operators::Args),
     /// Fit the latency model by which plans are predicted, as training does at its end.
     Calibrate(calibrate::Args),
+    /// Record outputs of every operator, from which controllers can be trained without a model.
+    Traces(traces::Args),
+    /// List, export, import or prune recorded model calls.
+    Cache(cache::Args),
     /// Print what a checkpoint holds.
     Inspect(inspect::Args),
     /// Turn a published PyTorch state dict (`.pth`) into a checkpoint.
@@ -109,6 +116,8 @@ fn dispatch(cli: Cli) -> Result<()> {
         Command::Run(args) => run::run(args),
         Command::Operators(args) => operators::run(args),
         Command::Calibrate(args) => calibrate::run(args),
+        Command::Traces(args) => traces::run(args),
+        Command::Cache(args) => cache::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::Import(args) => import::run(args),
         Command::Data(args) => data::run(args),

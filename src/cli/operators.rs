@@ -78,7 +78,7 @@ pub fn run(args: Args) -> Result<()> {
 }
 
 /// Operators that generate alone, the others after the first that reasons (or else the first that generates).
-fn each_operator(session: &Session) -> Result<Vec<(String, Plan)>> {
+pub fn each_operator(session: &Session) -> Result<Vec<(String, Plan)>> {
     let catalogue = session.system.catalogue();
     let generators: Vec<&str> = catalogue
         .operators()

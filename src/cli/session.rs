@@ -9,6 +9,7 @@ use tokio::runtime::Runtime;
 
 use super::config::Settings;
 use super::python;
+use super::recording::record;
 use crate::benchmarks::{self, Benchmark, Problem};
 use crate::encoder::{self, Embeddings, Encoder};
 use crate::evaluation::Objective;
@@ -17,8 +18,8 @@ use crate::executor::Prepared;
 use crate::folder::Folder;
 use crate::llm::local::{self, LocalModel};
 use crate::llm::openai::{Account, Key, OpenAi};
-use crate::llm::{LanguageModel, Prices, Replay};
-use crate::operators::Catalogue;
+use crate::llm::{LanguageModel, Prices};
+use crate::operators::{Catalogue, Traces};
 use crate::plan::{Kind, Plan};
 use crate::system::System;
 
@@ -63,21 +64,31 @@ impl Session {
             eprintln!("{remark}");
         }
         let encoder = settings.encoder()?.open(&device)?;
-        let prices = prices(settings)?;
-        let endpoint = endpoint(settings, &prices)?;
-        let prices = endpoint.as_ref().map_or(&prices, |endpoint| endpoint.prices());
-        let model = Replay::new(model(settings, endpoint.as_ref(), &device)?);
         let objective =
             Objective { latency_weight: benchmark.reward.latency_weight, cost_weight: benchmark.reward.cost_weight };
-        let execution = executable(settings, model.has_virtual_time());
-        let system = System::new(catalogue, benchmark, Arc::new(model), prices, execution)?.with_sandbox(sandbox);
+        let (endpoint, system) = match &settings.traces {
+            Some(path) => {
+                let traces = Traces::load(path, &catalogue, benchmark.answer)?;
+                (None, System::from_traces(catalogue, benchmark, traces, executable(settings, false))?)
+            }
+            None => {
+                let prices = prices(settings.prices.as_deref())?;
+                let endpoint = endpoint(settings, &prices)?;
+                let prices = endpoint.as_ref().map_or(&prices, |endpoint| endpoint.prices());
+                let model = record(settings, model(settings, endpoint.as_ref(), &device)?)?;
+                let execution = executable(settings, model.has_virtual_time());
+                let system = System::new(catalogue, benchmark, model, prices, execution)?;
+                (endpoint, system)
+            }
+        };
+        let system = system.with_sandbox(sandbox);
         let concurrency = settings.training.concurrency;
         Ok(Session { runtime, device, encoder, endpoint, system, objective, concurrency })
     }
 
     /// How the plans of these settings are run with this session's model.
     pub fn executable(&self, settings: &Settings) -> ExecutionConfig {
-        executable(settings, self.endpoint.is_none())
+        executable(settings, self.endpoint.is_none() && settings.traces.is_none())
     }
 
     /// Kinds of the operators, in catalogue order.
@@ -103,7 +114,7 @@ impl Session {
 
     /// The problems of a split with the embeddings of their questions `[N, 384]`, from the cache where it has them.
     pub fn problems(&self, split: &str) -> Result<(Vec<Problem>, Embeddings)> {
-        let problems = self.system.benchmark().problems(split)?;
+        let problems = self.system.problems(split)?;
         let questions: Vec<&str> = problems.iter().map(|problem| problem.question.as_str()).collect();
         let embeddings = encoder::encode_cached(&*self.encoder, &questions, encoder::cache_folder().as_deref())?;
         Ok((problems, embeddings))
@@ -134,9 +145,9 @@ impl Drop for Session {
     }
 }
 
-/// The price list.
-fn prices(settings: &Settings) -> Result<Prices> {
-    let Some(path) = &settings.prices else { return Prices::load(&benchmarks::PRICES, "prices.toml") };
+/// The price list in a file, or the built-in one.
+pub fn prices(path: Option<&Path>) -> Result<Prices> {
+    let Some(path) = path else { return Prices::load(&benchmarks::PRICES, "prices.toml") };
     let folder = path.parent().unwrap_or(Path::new("")).to_owned();
     Prices::load(&Folder::Disk(folder), file_name(path)?)
 }

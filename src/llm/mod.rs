@@ -6,7 +6,7 @@ pub mod openai;
 mod prices;
 mod scripted;
 
-pub use cache::Replay;
+pub use cache::{Holding, Mode, Record, Replay, Store};
 pub use prices::{Price, Prices};
 pub use scripted::{Reply, Scripted};
 

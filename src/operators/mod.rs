@@ -5,14 +5,17 @@ mod catalogue;
 mod ensemble;
 mod generate;
 mod program;
+mod recorded;
 mod refine;
 mod test;
 mod tools;
+mod traces;
 mod work;
 
 pub use board::{Ballot, Board, Effect, Solution, is_settled, vote};
 pub use catalogue::{Catalogue, Operator};
 pub use tools::{Checker, Language};
+pub use traces::{QueryTraces, Recorded, Traces, is_recorded};
 pub use work::{Spent, Work};
 
 use crate::benchmarks::{AnswerForm, Tests};
@@ -26,6 +29,8 @@ pub struct Query<'a> {
     pub question: &'a str,
     pub catalogue: &'a Catalogue,
     pub model: &'a dyn LanguageModel,
+    /// What the operators gave once, in place of the model.
+    pub recorded: Option<&'a QueryTraces>,
     pub evaluator: &'a Evaluator,
     /// Where Python runs, if anything needs it.
     pub sandbox: Option<&'a Sandbox>,
@@ -49,6 +54,9 @@ pub struct Query<'a> {
 pub async fn run(work: &mut Work<'_>, board: &Board) -> Result<Effect, llm::Error> {
     if board.solutions.is_empty() && work.operator.kind.needs_solution() {
         return Ok(Effect::Keep);
+    }
+    if let Some(recorded) = work.query.recorded {
+        return Ok(recorded::run(recorded, work, board));
     }
     match work.operator.kind {
         Kind::Generate => generate::run(work, board).await,

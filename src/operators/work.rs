@@ -1,9 +1,11 @@
 //! One operator at work: its calls of the model and of tools, and what they take.
 
 use futures::future::try_join_all;
+use rand_chacha::ChaCha8Rng;
 use tokio::time::Instant;
 
 use super::catalogue::Material;
+use super::traces::Output;
 use super::{Operator, Query, Solution};
 use crate::llm::{self, Completion, Message, Request, Role, Timing};
 use crate::plan::{Kind, Latency, Usage};
@@ -26,12 +28,14 @@ struct Step {
     /// From the start of the operator.
     begins: Latency,
     lasts: Latency,
-    is_call: bool,
+    /// Calls of the model.
+    calls: u32,
     retries: u32,
     /// Seconds that the call waited to be served.
     queued: f64,
     usage: Usage,
     tool_seconds: f64,
+    recorded_cost: f64,
 }
 
 /// What an operator has taken.
@@ -48,6 +52,8 @@ pub struct Spent {
     pub latency: Latency,
     /// Seconds that the calls waited to be served, added up.
     pub queued: f64,
+    /// Dollars that recorded outputs name; nothing where the usage is priced.
+    pub recorded_cost: f64,
 }
 
 impl Step {
@@ -70,11 +76,12 @@ impl<'a> Work<'a> {
             let share =
                 if step.ends().tokens <= tokens { 1.0 } else { (tokens - step.begins.tokens) / step.lasts.tokens };
             let written = (step.usage.completion_tokens as f64 * share).floor() as u64;
-            spent.calls += u32::from(step.is_call);
+            spent.calls += step.calls;
             spent.retries += step.retries;
             spent.queued += step.queued;
             spent.usage += Usage { completion_tokens: written, ..step.usage };
             spent.tool_seconds += step.tool_seconds * share;
+            spent.recorded_cost += step.recorded_cost * share;
             let lasts = Latency { tokens: step.lasts.tokens * share, seconds: step.lasts.seconds * share };
             spent.latency = spent.latency.beside(step.begins.then(lasts));
         }
@@ -98,7 +105,7 @@ impl<'a> Work<'a> {
     }
 
     fn calls(&self) -> u32 {
-        self.steps.iter().map(|step| u32::from(step.is_call)).sum()
+        self.steps.iter().map(|step| step.calls).sum()
     }
 
     /// Asks the model once.
@@ -158,9 +165,25 @@ impl<'a> Work<'a> {
                 }
             };
             let lasts = Latency { tokens: usage.completion_tokens as f64, seconds: total };
-            self.steps.push(Step { begins, lasts, is_call: true, retries, queued, usage, tool_seconds: 0.0 });
+            let (calls, tool_seconds, recorded_cost) = (1, 0.0, 0.0);
+            self.steps.push(Step { begins, lasts, calls, retries, queued, usage, tool_seconds, recorded_cost });
         }
         failure.map_or(Ok(texts), Err)
+    }
+
+    /// Counts outputs that were recorded, side by side.
+    pub(super) fn count_recorded(&mut self, outputs: &[&Output]) {
+        let (begins, retries, queued) = (self.latency(), 0, 0.0);
+        for &&Output { calls, usage, tool_seconds, seconds, cost: recorded_cost, .. } in outputs {
+            let tokens = usage.completion_tokens as f64 + self.query.gamma * tool_seconds;
+            let lasts = Latency { tokens, seconds };
+            self.steps.push(Step { begins, lasts, calls, retries, queued, usage, tool_seconds, recorded_cost });
+        }
+    }
+
+    /// The random stream of this choice of this run of the query.
+    pub(super) fn stream(&self) -> ChaCha8Rng {
+        random::stream(self.query.draw, &[&self.query.question, &self.operator.name, &self.occurrence])
     }
 
     /// Uses the evaluator once and charges for it.
@@ -192,7 +215,8 @@ impl<'a> Work<'a> {
         let charged = self.operator.tool_seconds.unwrap_or(measured);
         let lasts = Latency { tokens: self.query.gamma * charged, seconds: measured };
         let (begins, usage) = (self.latency(), Usage::default());
-        self.steps.push(Step { begins, lasts, is_call: false, retries: 0, queued: 0.0, usage, tool_seconds: charged });
+        let (calls, retries, queued, recorded_cost) = (0, 0, 0.0, 0.0);
+        self.steps.push(Step { begins, lasts, calls, retries, queued, usage, tool_seconds: charged, recorded_cost });
     }
 
     /// What the model wrote, with the final answer found in it.

@@ -15,17 +15,26 @@ use crate::checkpoint::write_atomic;
 /// # Errors
 /// Names the file, and the line that is not such a record.
 pub fn read<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
+    lines(path)?.collect()
+}
+
+/// Reads the records of a file one by one, as [`read`] does.
+///
+/// # Errors
+/// The file cannot be opened; the records have errors of their own.
+pub fn lines<T: DeserializeOwned>(path: &Path) -> Result<impl Iterator<Item = Result<T>>> {
     let file = File::open(path).with_context(|| format!("cannot read `{}`", path.display()))?;
-    let mut records = Vec::new();
-    for (index, line) in BufReader::new(file).lines().enumerate() {
+    let record = move |(index, line): (usize, std::io::Result<String>)| {
         let place = || format!("`{}` line {}", path.display(), index + 1);
-        let line = line.with_context(|| format!("cannot read {}", place()))?;
-        if !line.trim().is_empty() {
-            let record = serde_json::from_str(&line);
-            records.push(record.with_context(|| format!("{} is not the record expected there", place()))?);
+        match line.with_context(|| format!("cannot read {}", place())) {
+            Ok(line) if line.trim().is_empty() => None,
+            Ok(line) => Some(
+                serde_json::from_str(&line).with_context(|| format!("{} is not the record expected there", place())),
+            ),
+            Err(error) => Some(Err(error)),
         }
-    }
-    Ok(records)
+    };
+    Ok(BufReader::new(file).lines().enumerate().filter_map(record))
 }
 
 /// Writes all records in place of the file's former content; readers see the old file or the new one, whole.

@@ -34,12 +34,13 @@ async fn check(benchmark: Benchmark, right: fn(&Problem) -> String, wrong: fn(&P
         let reply = prompt.match_indices("\n\n").find_map(|(end, _)| replies.get(&prompt[..end]));
         Ok(Reply::new(reply.cloned().unwrap_or_default(), 1))
     });
-    let prices = Prices([("scripted".to_owned(), Price { prompt: 1.0, completion: 10.0 })].into());
+    let prices = Prices([("scripted".to_owned(), Price { prompt: 1.0, completion: 10.0, ..Price::default() })].into());
     let catalogue = Catalogue::load(benchmark.folder(), &benchmark.catalogue)?;
     let system = System::new(catalogue, benchmark, Arc::new(model), &prices, Schedule::Layered)?;
     for layers in [&[&[0_u16][..]][..], &[&[0, 2]]] {
         let plan = Plan::from_indices(layers);
-        let evaluation = evaluate("known", &system, &problems, |_| plan.clone(), 0, 8, |_| {}).await?;
+        let (evaluation, ended) = evaluate("known", &system, &problems, |_| plan.clone(), 0, 8, |_| {}).await;
+        ended?;
         let score: f64 = evaluation.episodes.iter().map(|episode| episode.score).sum();
         assert_eq!((evaluation.episodes.len(), score), (problems.len(), expected as f64));
     }
@@ -77,8 +78,7 @@ const CATALOGUE: &str = "[[operator]]\nname = \"Ask\"\nkind = \"generate\"\ndesc
                          prompt = \"{{ question }}\"\n";
 
 /// Writes a benchmark of two lines and grades one right and one wrong text on its first problem.
-#[track_caller]
-fn check_form(form: &str, reference: &str, right: &str, wrong: &str) -> Result<()> {
+async fn check_form(form: &str, reference: &str, right: &str, wrong: &str) -> Result<()> {
     let place = tempfile::tempdir()?;
     let write = |file: &str, text: &str| fs::write(place.path().join(file), text);
     let description = format!(
@@ -93,18 +93,20 @@ fn check_form(form: &str, reference: &str, right: &str, wrong: &str) -> Result<(
     Catalogue::load(benchmark.folder(), &benchmark.catalogue)?;
     let problems = benchmark.problems("test")?;
     assert_eq!(problems.iter().map(|problem| problem.id.as_str()).collect::<Vec<_>>(), ["mine-00000", "mine-00001"]);
-    let score = |text: &str| benchmark.grade(&problems[0], benchmark.answer.extract(text).as_deref());
-    assert_eq!([score(right), score(wrong), score("")], [1.0, 0.0, 0.0], "{form}");
+    for (text, score) in [(right, 1.0), (wrong, 0.0), ("", 0.0)] {
+        let answer = benchmark.answer.extract(text);
+        assert_eq!(benchmark.grade(&problems[0], answer.as_deref(), None).await?, score, "{form}: {text}");
+    }
     Ok(())
 }
 
-#[test]
-fn two_lines_make_a_benchmark_of_every_answer_form() -> Result<()> {
-    check_form("integer", "12", "3 * 4 = 12 . the answer is 12", "the answer is 13")?;
-    check_form("number", "We add.\n#### 1,200", "The answer is $1200.00.", "The answer is 120.")?;
-    check_form("mathematics", "\\frac{1}{2}", "So $\\boxed{0.5}$.", "So $\\boxed{\\frac{1}{3}}$.")?;
-    check_form("exact", "Paris", "Let me think.\nThe answer is Paris.", "The answer is London.")?;
-    check_form("choice", "B", "The answer is (B) Paris.", "The answer is (C).")
+#[tokio::test]
+async fn two_lines_make_a_benchmark_of_every_answer_form() -> Result<()> {
+    check_form("integer", "12", "3 * 4 = 12 . the answer is 12", "the answer is 13").await?;
+    check_form("number", "We add.\n#### 1,200", "The answer is $1200.00.", "The answer is 120.").await?;
+    check_form("mathematics", "\\frac{1}{2}", "So $\\boxed{0.5}$.", "So $\\boxed{\\frac{1}{3}}$.").await?;
+    check_form("exact", "Paris", "Let me think.\nThe answer is Paris.", "The answer is London.").await?;
+    check_form("choice", "B", "The answer is (B) Paris.", "The answer is (C).").await
 }
 
 fn run(arguments: &[&str], folder: &Path) -> Result<(Option<i32>, String)> {

@@ -17,6 +17,7 @@ mod hostile;
 mod humaneval;
 mod local_model;
 mod parity;
+mod recording;
 mod report;
 #[cfg(target_os = "linux")]
 mod sandbox;
@@ -25,4 +26,5 @@ mod server;
 mod shared;
 mod tidy;
 mod tiny_model;
+mod traces;
 mod training;

@@ -254,7 +254,10 @@ impl Value {
             _ => false,
         };
         let is_negative = coefficient.is_negative();
-        if index == 0 || index > 64 || !monomial.keys().all(is_positive) || (is_negative && index > 2 && index % 2 == 0)
+        if index == 0
+            || index > 64
+            || !monomial.keys().all(is_positive)
+            || (is_negative && index > 2 && index.is_multiple_of(2))
         {
             return None;
         }

@@ -1,0 +1,106 @@
+//! `lamas traces`: records what every operator gives by itself, for training without a model.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, ensure};
+use futures::{StreamExt, TryStreamExt, stream};
+
+use super::config::{Common, Preset};
+use super::operators::each_operator;
+use super::progress::bar;
+use super::session::Session;
+use crate::benchmarks::Problem;
+use crate::operators::{Operator, Recorded, is_recorded};
+use crate::plan::{Kind, OperatorId, Outcome, Plan};
+use crate::report::jsonl;
+use crate::system::System;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// File to write: one JSON line for each output
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Splits to record
+    #[arg(long = "split", value_name = "SPLIT", value_delimiter = ',', default_value = "train,validation,test")]
+    splits: Vec<String>,
+    /// Independent outputs of every operator for every problem
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    samples: u64,
+    /// Only the first problems of each split
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+    #[command(flatten)]
+    common: Common,
+}
+
+pub fn run(args: Args) -> Result<()> {
+    let settings = args.common.resolve(Preset::default())?;
+    let session = Session::open(&settings)?;
+    ensure!(settings.traces.is_none(), "expected a model whose outputs can be recorded, found `--traces`");
+    let (system, plans) = alone(&session)?;
+    let mut problems = Vec::new();
+    for split in &args.splits {
+        problems.extend(system.problems(split)?.into_iter().take(args.limit.unwrap_or(usize::MAX)));
+    }
+    let mut wanted = Vec::with_capacity(problems.len() * plans.len());
+    for problem in &problems {
+        for plan in &plans {
+            wanted.extend((0..args.samples).map(|sample| (problem, plan, sample)));
+        }
+    }
+    let bar = bar("traces", wanted.len() as u64);
+    let record = async |(problem, plan, sample): (&Problem, &Plan, u64)| {
+        let recorded = output(&system, problem, plan, sample).await;
+        bar.inc(1);
+        recorded.with_context(|| format!("problem `{}`", problem.id))
+    };
+    let recorded = stream::iter(wanted).map(record).buffered(session.concurrency).try_collect();
+    let recorded: Vec<Recorded> = session.runtime.block_on(recorded)?;
+    bar.finish_and_clear();
+    jsonl::write(&args.out, &recorded)?;
+    eprintln!("wrote {} outputs of {} problems to `{}`", recorded.len(), problems.len(), args.out.display());
+    Ok(())
+}
+
+/// A plan for each operator whose outputs can be recorded, and a system in which every operator takes one sample.
+fn alone(session: &Session) -> Result<(System, Vec<Plan>)> {
+    let catalogue = session.system.catalogue();
+    let is_wanted = |id: OperatorId, wanted: fn(&Operator) -> bool| catalogue.operator(id).is_some_and(wanted);
+    let last = |plan: &Plan| plan.choices().last().map(|(_, id)| id);
+    let plans: Vec<Plan> = each_operator(session)?.into_iter().map(|(_, plan)| plan).collect();
+    let generators =
+        plans.iter().filter_map(last).filter(|&id| is_wanted(id, |operator| operator.kind == Kind::Generate));
+    let system = session.system.with_samples(&generators.map(|id| (id, 1)).collect::<Vec<_>>())?;
+    let plans = plans.into_iter().filter(|plan| last(plan).is_some_and(|id| is_wanted(id, is_recorded))).collect();
+    Ok((system, plans))
+}
+
+/// What the last operator of `plan`, which stands alone in its layer, gives for a problem.
+async fn output(system: &System, problem: &Problem, plan: &Plan, sample: u64) -> Result<Recorded> {
+    let answered = system.attempt(problem, plan, sample).await?;
+    let span = answered.trace.spans.last().context("the plan has no operator")?;
+    let operator = system.catalogue().operator(span.operator).context("an operator outside the catalogue")?;
+    ensure!(span.outcome == Outcome::Done, "operator `{}` failed: {:?}", operator.name, span.outcome);
+    // What the operator before it left stands first; a vote, or a test that was passed, adds nothing.
+    let before = plan.layers.len() - 1;
+    let added = answered.solutions.get(before).filter(|_| operator.kind != Kind::Ensemble);
+    let answer = added.and_then(|solution| solution.answer.clone());
+    let correct = match &answer {
+        Some(answer) => Some(system.grade(problem, Some(answer)).await? >= 1.0),
+        None => None,
+    };
+    Ok(Recorded {
+        query: problem.id.clone(),
+        operator: operator.name.clone(),
+        sample,
+        output: added.map(|solution| solution.text.clone()),
+        correct,
+        answer,
+        calls: span.calls,
+        prompt_tokens: span.usage.prompt_tokens,
+        tokens: span.usage.completion_tokens,
+        tool_seconds: span.tool_seconds,
+        seconds: span.latency.seconds,
+        cost: span.cost,
+    })
+}

@@ -1,0 +1,218 @@
+//! Replay: a model that remembers, so that an equal request is never paid for twice.
+
+mod record;
+mod store;
+mod writer;
+
+pub use record::Record;
+pub use store::{Holding, Store};
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::str::FromStr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use anyhow::Result;
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use tokio::sync::OnceCell;
+
+use self::record::{Address, address};
+use super::{Completion, Error, LanguageModel, Request};
+
+/// What a [`Replay`] does with its store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// What is recorded is replayed; what is not is asked and recorded.
+    Use,
+    /// Everything is asked anew, once a process, and takes the place of what was recorded.
+    Record,
+    /// Nothing is asked: a request that is not recorded is an error.
+    Replay,
+    /// There is no store; equal requests of a process still run once.
+    Off,
+}
+
+impl FromStr for Mode {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "use" => Ok(Mode::Use),
+            "record" => Ok(Mode::Record),
+            "replay" => Ok(Mode::Replay),
+            "off" => Ok(Mode::Off),
+            _ => Err(format!("expected use, record, replay or off, found `{text}`")),
+        }
+    }
+}
+
+/// Remembers the completions of `M` by model id, messages, sampling and sample: in memory, and in a [`Store`] if there
+/// is one.
+///
+/// Equal requests that meet run once. A completion is returned as it was recorded, usage and timing included, and only
+/// after the store has it for good; an error is not remembered.
+pub struct Replay<M> {
+    model: M,
+    store: Option<Store>,
+    mode: Mode,
+    calls: Mutex<HashMap<Address, Call>>,
+    requests: AtomicU64,
+    misses: AtomicU64,
+}
+
+/// A completion under way, or one that only memory keeps.
+#[derive(Default)]
+struct Call {
+    completion: Arc<OnceCell<Completion>>,
+    waiting: usize,
+}
+
+impl<M: LanguageModel> Replay<M> {
+    /// An empty memory in front of `model`.
+    pub fn new(model: M) -> Self {
+        let (requests, misses) = Default::default();
+        Replay { model, store: None, mode: Mode::Off, calls: Mutex::default(), requests, misses }
+    }
+
+    /// A memory in front of `model` that outlives the process in the database at `path`.
+    ///
+    /// # Errors
+    /// Those of [`Store::open`] and, for [`Mode::Replay`], [`Store::open_existing`].
+    pub fn open(model: M, path: &Path, mode: Mode) -> Result<Self> {
+        let store = match mode {
+            Mode::Off => None,
+            Mode::Replay => Some(Store::open_existing(path)?),
+            Mode::Use | Mode::Record => Some(Store::open(path)?),
+        };
+        Ok(Replay { store, mode, ..Self::new(model) })
+    }
+
+    /// Requests answered from memory or the store.
+    pub fn hits(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed).saturating_sub(self.misses())
+    }
+
+    /// Requests that the model was asked, or that were looked for in vain where only recordings are replayed.
+    pub fn misses(&self) -> u64 {
+        self.misses.load(Ordering::Relaxed)
+    }
+
+    /// Where completions outlive the process.
+    pub fn store(&self) -> Option<&Store> {
+        self.store.as_ref()
+    }
+
+    async fn obtain(&self, address: Address, request: &Request) -> Result<Completion, Error> {
+        let Some(store) = &self.store else { return self.ask(request).await };
+        if self.mode != Mode::Record
+            && let Some(recorded) = store.read(&address).map_err(refused)?
+        {
+            return Ok(recorded);
+        }
+        if self.mode == Mode::Replay {
+            self.misses.fetch_add(1, Ordering::Relaxed);
+            return Err(missing(request, self.model.id(), store.path()));
+        }
+        let completion = self.ask(request).await?;
+        let record = Record::new(self.model.id(), request, completion);
+        store.write(address, record, self.mode == Mode::Record).await
+    }
+
+    async fn ask(&self, request: &Request) -> Result<Completion, Error> {
+        self.misses.fetch_add(1, Ordering::Relaxed);
+        self.model.complete(request).await
+    }
+}
+
+impl<M> Replay<M> {
+    fn calls(&self) -> MutexGuard<'_, HashMap<Address, Call>> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn join(&self, address: Address) -> Waiting<'_, M> {
+        let mut calls = self.calls();
+        let call = calls.entry(address).or_default();
+        call.waiting += 1;
+        Waiting { replay: self, address, completion: call.completion.clone() }
+    }
+
+    /// Whether an answered request can be answered again without memory.
+    fn finds_again(&self) -> bool {
+        matches!(self.mode, Mode::Use | Mode::Replay)
+    }
+}
+
+/// One who waits for a completion. The last to go takes the call out of memory, unless memory is all that keeps it.
+struct Waiting<'a, M> {
+    replay: &'a Replay<M>,
+    address: Address,
+    completion: Arc<OnceCell<Completion>>,
+}
+
+impl<M> Drop for Waiting<'_, M> {
+    fn drop(&mut self) {
+        let mut calls = self.replay.calls();
+        let Some(call) = calls.get_mut(&self.address) else { return };
+        call.waiting -= 1;
+        if call.waiting == 0 && (self.replay.finds_again() || !call.completion.initialized()) {
+            calls.remove(&self.address);
+        }
+    }
+}
+
+fn refused(error: anyhow::Error) -> Error {
+    Error::Permanent(format!("{error:#}"))
+}
+
+fn missing(request: &Request, model: &str, path: &Path) -> Error {
+    const SHOWN: usize = 160;
+    let model = if request.model.is_empty() { model } else { &request.model };
+    let prompt = request.messages.last().map_or("", |message| &message.content);
+    let shown: String = prompt.chars().take(SHOWN).collect();
+    let more = if shown.len() < prompt.len() { "..." } else { "" };
+    Error::Permanent(format!(
+        "expected a recorded completion in `{}`, found none for model `{model}`, sample {}, prompt `{shown}{more}`; \
+         hint: record it with `--cache-mode use`",
+        path.display(),
+        request.sample
+    ))
+}
+
+#[async_trait]
+impl<M: LanguageModel> LanguageModel for Replay<M> {
+    async fn complete(&self, request: &Request) -> Result<Completion, Error> {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        let waiting = self.join(address(self.model.id(), request)?);
+        let completion = waiting.completion.get_or_try_init(|| self.obtain(waiting.address, request));
+        completion.await.cloned()
+    }
+
+    fn has_virtual_time(&self) -> bool {
+        self.model.has_virtual_time()
+    }
+
+    fn id(&self) -> &str {
+        self.model.id()
+    }
+}
+
+#[async_trait]
+impl<M: LanguageModel + ?Sized> LanguageModel for Arc<M> {
+    async fn complete(&self, request: &Request) -> Result<Completion, Error> {
+        (**self).complete(request).await
+    }
+
+    fn has_virtual_time(&self) -> bool {
+        (**self).has_virtual_time()
+    }
+
+    fn id(&self) -> &str {
+        (**self).id()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,269 @@
+//! Traces: recorded outputs of operators, from which plans are run without a model.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use serde::{Deserialize, Serialize};
+
+use super::{Catalogue, Operator, Solution};
+use crate::benchmarks::AnswerForm;
+use crate::plan::{Kind, Usage};
+
+/// What an operator once gave for a query: a line of a file of traces. Fields that it does not have are passed over.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Recorded {
+    /// Id of the problem.
+    pub query: String,
+    /// Name of the operator in the catalogue.
+    pub operator: String,
+    /// Which of the operator's independent outputs for the query this is.
+    pub sample: u64,
+    /// The solution that the operator wrote; `null` if it added none.
+    pub output: Option<String>,
+    /// The final answer; where absent, it is read from the output as the benchmark says, and where nothing is found and
+    /// `correct` is known, the whole output is the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<String>,
+    /// Whether the answer is right; where absent, the benchmark grades it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub correct: Option<bool>,
+    /// Model calls made.
+    #[serde(default = "one")]
+    pub calls: u32,
+    #[serde(default)]
+    pub prompt_tokens: u64,
+    /// Tokens written by the model, call after call.
+    pub tokens: u64,
+    /// Seconds of tools, charged as the benchmark's gamma says; part of `seconds`.
+    #[serde(default)]
+    pub tool_seconds: f64,
+    /// From the start of the operator to its end.
+    pub seconds: f64,
+    /// Dollars.
+    pub cost: f64,
+}
+
+fn one() -> u32 {
+    1
+}
+
+/// An output that plans are run over.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Output {
+    pub solution: Option<Solution>,
+    pub calls: u32,
+    pub usage: Usage,
+    pub tool_seconds: f64,
+    pub seconds: f64,
+    pub cost: f64,
+}
+
+/// The outputs recorded for one query.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct QueryTraces {
+    /// By operator, in order of their sample numbers.
+    outputs: BTreeMap<String, BTreeMap<u64, Output>>,
+    /// For answers that are known to be right or wrong: which, and the line that says so.
+    verdicts: BTreeMap<String, (bool, usize)>,
+    /// Line of the first output.
+    line: usize,
+}
+
+/// A file of recorded outputs, for the operators of one catalogue.
+#[derive(Clone, Debug)]
+pub struct Traces {
+    queries: BTreeMap<String, QueryTraces>,
+    origin: String,
+}
+
+impl Traces {
+    /// Reads a file of [`Recorded`] lines; every query in it must have outputs of every operator that gives any.
+    ///
+    /// # Errors
+    /// Names the file and the line at fault: no such record, an operator that is not in the catalogue, a sample or a
+    /// verdict that contradicts an earlier line, a query that lacks an operator.
+    pub fn load(path: &Path, catalogue: &Catalogue, form: AnswerForm) -> Result<Self> {
+        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;
+        Self::parse(&text, &path.display().to_string(), catalogue, form)
+    }
+
+    /// As [`Traces::load`], from the text of a file; `origin` names it in errors.
+    ///
+    /// # Errors
+    /// Those of [`Traces::load`].
+    pub fn parse(text: &str, origin: &str, catalogue: &Catalogue, form: AnswerForm) -> Result<Self> {
+        let mut queries: BTreeMap<String, QueryTraces> = BTreeMap::new();
+        for (number, line) in (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty()) {
+            let place = || format!("{origin}:{number}");
+            let recorded: Recorded = serde_json::from_str(line)
+                .map_err(|error| anyhow!("expected a recorded output of an operator: {error}"))
+                .with_context(place)?;
+            let operator = catalogue.operator(catalogue.find(&recorded.operator).with_context(place)?);
+            let query = queries.entry(recorded.query.clone());
+            let query = query.or_insert_with(|| QueryTraces { line: number, ..QueryTraces::default() });
+            query.add(recorded, operator, form, number).with_context(place)?;
+        }
+        ensure!(!queries.is_empty(), "{origin}: expected at least one recorded output, found none");
+        let traces = Traces { queries, origin: origin.to_owned() };
+        traces.check_operators(catalogue)?;
+        Ok(traces)
+    }
+
+    /// The outputs recorded for a query.
+    pub fn query(&self, id: &str) -> Option<&QueryTraces> {
+        self.queries.get(id)
+    }
+
+    /// The file that was read.
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    /// Checks that every query is one of those that `is_known`.
+    ///
+    /// # Errors
+    /// Names the file and the line of the first other query.
+    pub fn check_queries(&self, is_known: impl Fn(&str) -> bool) -> Result<()> {
+        let unknown = self.queries.iter().filter(|(id, _)| !is_known(id)).min_by_key(|(_, query)| query.line);
+        match unknown {
+            Some((id, QueryTraces { line, .. })) => bail!(
+                "{}:{line}: expected the id of a problem, found `{id}`, which no split of the benchmark has",
+                self.origin
+            ),
+            None => Ok(()),
+        }
+    }
+
+    fn check_operators(&self, catalogue: &Catalogue) -> Result<()> {
+        for (id, QueryTraces { outputs, line, .. }) in &self.queries {
+            let missing = catalogue
+                .operators()
+                .iter()
+                .find(|operator| is_recorded(operator) && !outputs.contains_key(&operator.name));
+            if let Some(Operator { name, .. }) = missing {
+                bail!(
+                    "{}:{line}: query `{id}`: expected outputs of every operator, found none of `{name}`",
+                    self.origin
+                );
+            }
+        }
+        Ok(())
+    }
+}
+
+impl QueryTraces {
+    fn add(&mut self, recorded: Recorded, operator: Option<&Operator>, form: AnswerForm, line: usize) -> Result<()> {
+        let Recorded {
+            sample, output, answer, correct, calls, prompt_tokens, tokens, tool_seconds, seconds, cost, ..
+        } = recorded;
+        for (name, value) in [("tool_seconds", tool_seconds), ("seconds", seconds), ("cost", cost)] {
+            ensure!(value.is_finite() && value >= 0.0, "expected `{name}` from 0 up, found {value}");
+        }
+        let executed = operator.is_some_and(|operator| operator.kind == Kind::Program);
+        let solution = output.map(|text| {
+            let whole = || correct.map(|_| text.trim().to_owned());
+            let answer = answer.or_else(|| form.extract(&text)).or_else(whole);
+            Solution { text, answer, executed }
+        });
+        if let (Some(correct), Some(answer)) =
+            (correct, solution.as_ref().and_then(|solution| solution.answer.as_ref()))
+        {
+            let (earlier, first) = *self.verdicts.entry(answer.clone()).or_insert((correct, line));
+            ensure!(earlier == correct, "answer `{answer}` is {correct} here and {earlier} in line {first}");
+        }
+        let usage = Usage { prompt_tokens, completion_tokens: tokens, ..Usage::default() };
+        let output = Output { solution, calls, usage, tool_seconds, seconds, cost };
+        let samples = self.outputs.entry(recorded.operator).or_default();
+        ensure!(samples.insert(sample, output).is_none(), "expected a sample of its own, found number {sample} again");
+        Ok(())
+    }
+
+    /// The outputs of an operator, in order of their sample numbers.
+    pub(super) fn outputs(&self, operator: &str) -> Vec<&Output> {
+        self.outputs.get(operator).into_iter().flat_map(BTreeMap::values).collect()
+    }
+
+    /// Whether an answer is right, if a line says so.
+    pub fn verdict(&self, answer: &str) -> Option<bool> {
+        self.verdicts.get(answer).map(|(correct, _)| *correct)
+    }
+}
+
+/// Whether an operator gives outputs that can be recorded: a plain vote is taken anew, and a stop gives nothing.
+pub fn is_recorded(operator: &Operator) -> bool {
+    match operator.kind {
+        Kind::Stop => false,
+        Kind::Ensemble => operator.prompt.is_some(),
+        _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::benchmarks::ARITHMETIC;
+
+    const OPERATORS: [&str; 6] = ["Generate", "GenerateCoT", "MultiGenerateCoT", "Programmer", "Test", "SelfRefine"];
+
+    fn line(operator: &str, fields: &str) -> String {
+        format!(r#"{{"query": "q", "operator": "{operator}", "output": "it is 8", "tokens": 3, {fields}}}"#)
+    }
+
+    fn sound() -> Vec<String> {
+        OPERATORS.map(|name| line(name, r#""sample": 0, "seconds": 0.1, "cost": 1e-4"#)).into()
+    }
+
+    fn parse(lines: &[String]) -> Result<Traces> {
+        let catalogue = Catalogue::load(&ARITHMETIC, "catalogue.toml")?;
+        Traces::parse(&lines.join("\n"), "t.jsonl", &catalogue, AnswerForm::Integer)
+    }
+
+    /// Expects that sound lines, followed by one from line 7 on, are refused.
+    #[track_caller]
+    fn check(added: String, expected: &str) {
+        let lines = [sound(), vec![added]].concat();
+        let found = parse(&lines).map_or_else(|error| format!("{error:#}"), |traces| format!("{traces:?}"));
+        assert!(found.starts_with("t.jsonl:7: ") && found.contains(expected), "{found}");
+    }
+
+    #[test]
+    fn mistakes_name_file_and_line() {
+        assert!(parse(&sound()).is_ok());
+        check("{".into(), "expected a recorded output of an operator");
+        check(line("Generate", r#""sample": 1, "seconds": 1"#), "missing field `cost`");
+        check(line("Nobody", r#""sample": 1, "seconds": 1, "cost": 0"#), "EarlyStop), found `Nobody`");
+        check(line("Generate", r#""sample": 0, "seconds": 1, "cost": 0"#), "found number 0 again");
+        check(line("Generate", r#""sample": 1, "seconds": -1, "cost": 0"#), "expected `seconds` from 0 up, found -1");
+        let other = sound()[0].replace("\"q\"", "\"p\"");
+        check(other, "query `p`: expected outputs of every operator, found none of `GenerateCoT`");
+        assert!(parse(&[]).is_err_and(|error| error.to_string().contains("at least one recorded output")));
+        let unknown = parse(&sound()).and_then(|traces| traces.check_queries(|id| id == "p"));
+        assert!(unknown.is_err_and(|error| error.to_string().starts_with("t.jsonl:1: ")));
+    }
+
+    #[test]
+    fn answers_are_read_and_verdicts_agree() -> Result<()> {
+        let with = |sample: u64, output: &str, verdict: &str| {
+            let fields = format!(r#""sample": {sample}, "seconds": 0, "cost": 0{verdict}"#);
+            line("Generate", &fields).replace("it is 8", output)
+        };
+        let added = [
+            with(1, "9 or so", r#", "correct": false"#),
+            with(2, "no number", r#", "correct": true"#),
+            with(3, "no number", ""),
+            with(4, "9", r#", "answer": "10""#),
+        ];
+        let traces = parse(&[sound(), added.into()].concat())?;
+        let query = traces.query("q").context("the query")?;
+        let answers: Vec<_> =
+            query.outputs("Generate").iter().map(|output| output.solution.clone().and_then(|it| it.answer)).collect();
+        assert_eq!(answers, [Some("8"), Some("9"), Some("no number"), None, Some("10")].map(|it| it.map(String::from)));
+        assert_eq!(["8", "9", "no number"].map(|answer| query.verdict(answer)), [None, Some(false), Some(true)]);
+        let contradiction =
+            [sound(), vec![with(1, "8", r#", "correct": true"#), with(2, "8", r#", "correct": false"#)]];
+        let error = parse(&contradiction.concat()).map_or_else(|error| format!("{error:#}"), |_| String::new());
+        assert_eq!(error, "t.jsonl:8: answer `8` is false here and true in line 7");
+        Ok(())
+    }
+}
