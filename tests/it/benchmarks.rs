@@ -34,12 +34,13 @@ async fn check(benchmark: Benchmark, right: fn(&Problem) -> String, wrong: fn(&P
         let reply = prompt.match_indices("\n\n").find_map(|(end, _)| replies.get(&prompt[..end]));
         Ok(Reply::new(reply.cloned().unwrap_or_default(), 1))
     });
-    let prices = Prices([("scripted".to_owned(), Price { prompt: 1.0, completion: 10.0 })].into());
+    let prices = Prices([("scripted".to_owned(), Price { prompt: 1.0, completion: 10.0, ..Price::default() })].into());
     let catalogue = Catalogue::load(benchmark.folder(), &benchmark.catalogue)?;
     let system = System::new(catalogue, benchmark, Arc::new(model), &prices, Schedule::Layered)?;
     for layers in [&[&[0_u16][..]][..], &[&[0, 2]]] {
         let plan = Plan::from_indices(layers);
-        let evaluation = evaluate("known", &system, &problems, |_| plan.clone(), 0, 8, |_| {}).await?;
+        let (evaluation, ended) = evaluate("known", &system, &problems, |_| plan.clone(), 0, 8, |_| {}).await;
+        ended?;
         let score: f64 = evaluation.episodes.iter().map(|episode| episode.score).sum();
         assert_eq!((evaluation.episodes.len(), score), (problems.len(), expected as f64));
     }
