@@ -112,7 +112,7 @@ mod tests {
     /// Three plans, two draws, four problems; plan 2 is never bad, never best.
     fn recorded() -> Recorded {
         let draws = |utilities: [f64; 4]| vec![utilities.to_vec(); 2];
-        Recorded { utilities: vec![draws([1.0, 1.0, 0.0, 0.0]), draws([0.0, 0.0, 1.0, 1.0]), draws([0.8; 4])] }
+        Recorded { utilities: vec![draws([1.0, 1.2, 0.0, 0.0]), draws([0.0, 0.0, 1.0, 1.0]), draws([0.8; 4])] }
     }
 
     #[test]

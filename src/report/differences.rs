@@ -68,7 +68,7 @@ mod tests {
         let words: Vec<&str> = found.lines().nth(1).unwrap_or_default().split_whitespace().collect();
         assert_eq!(
             words,
-            ["MaAS", "+0.020", "\u{b1}.010", ".5000", "-0.125", "\u{b1}.010", ".5000", "-75", "%", "+50", "%"]
+            ["MaAS", "+0.020", "\u{b1}0.010", "0.5000", "-0.125", "\u{b1}0.010", "0.5000", "-75", "%", "+50", "%"]
         );
         assert_eq!(differences(&[]), "");
     }

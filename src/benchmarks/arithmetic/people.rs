@@ -10,14 +10,14 @@ pub(super) const RELATIONS: &[Clause] = &[
         NONE,
         &[(Now, Add, A)],
         &["{q} has {a} more than {n}", "{q} has {a} more {t} than {n} has", "than {n} {q} has {a} more"],
-        &["{q} owns {a} more {t} than {n} owns", "{n} has {a} less than {q}", "{n} owns {a} less than {q} owns"],
+        &["{q} owns {a} more {t} than {n} owns", "{n} owns {a} less than {q} owns"],
     ),
     clause(
         (2, 40),
         NONE,
         &[(Now, Subtract, A)],
         &["{q} has {a} less than {n}", "{q} has {a} {t} less than {n} has", "than {n} {q} has {a} less"],
-        &["{q} owns {a} {t} less than {n} owns", "{n} has {a} more than {q}", "{n} owns {a} {t} more than {q} owns"],
+        &["{q} owns {a} {t} less than {n} owns", "{n} owns {a} {t} more than {q} owns"],
     ),
     clause(
         (2, 4),
