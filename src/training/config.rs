@@ -56,7 +56,7 @@ impl Default for TrainingConfig {
     fn default() -> Self {
         TrainingConfig {
             survey: SurveyConfig::default(),
-            epochs: 2,
+            epochs: 4,
             batch: 8,
             samples: 4,
             learning_rate: 0.002,
