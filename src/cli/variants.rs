@@ -41,23 +41,23 @@ pub fn variants(runs: u32, resolve: impl Fn(Preset) -> Result<Settings>) -> Resu
         published("LAMaS", &paper, |_| ()),
         published("LAMaS, lambda_t = 0", &paper, |s| s.training.reward.latency_weight = 0.0),
         published("LAMaS, uniform", &paper, |s| s.training.reward.credit = Credit::Uniform),
-        without("- survey", |s| {
+        without("no survey", |s| {
             let drawn = TrainingConfig { learning_rate: 0.01, epochs: 10, ..s.training.clone() };
             s.training = TrainingConfig { survey: SurveyConfig::none(), ..drawn };
         }),
-        without("- drawn plans", |s| s.training.epochs = 0),
-        without("- exact probability", |s| s.controller.log_probability = LogProbability::Marginal),
-        without("- masks", |s| s.controller.masked = false),
-        without("- temperature", |s| {
+        without("no drawn plans", |s| s.training.epochs = 0),
+        without("no exact probability", |s| s.controller.log_probability = LogProbability::Marginal),
+        without("no masks", |s| s.controller.masked = false),
+        without("no temperature", |s| {
             s.controller.temperature = Temperature::Fixed;
             s.controller.initial_temperature = 1.0;
         }),
-        without("- whole set", |s| s.controller.conditioning = Conditioning::First),
-        without("- leave one out", |s| s.training.baseline = Baseline::MovingAverage),
-        without("- own share (E5)", |s| s.training.reward.credit = Credit::CriticalPath),
-        without("- dataflow", |s| s.training.execution.schedule = Schedule::Layered),
-        without("- plan compiler", |s| s.training.execution.optimize = false),
-        without("- quorum", |s| s.training.execution.quorum = false),
+        without("no whole set", |s| s.controller.conditioning = Conditioning::First),
+        without("no leave one out", |s| s.training.baseline = Baseline::MovingAverage),
+        without("no own share (E5)", |s| s.training.reward.credit = Credit::CriticalPath),
+        without("no dataflow", |s| s.training.execution.schedule = Schedule::Layered),
+        without("no plan compiler", |s| s.training.execution.optimize = false),
+        without("no quorum", |s| s.training.execution.quorum = false),
         Variant { name: OURS, settings: ours.clone() },
     ])
 }
