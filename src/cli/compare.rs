@@ -31,6 +31,9 @@ pub struct Args {
     /// Folder for the checkpoints and the report; one that holds a comparison is gone on with; default: new, under `runs`
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// Passes of the published methods; default: as many as give each problem as many plans as ours
+    #[arg(long, value_name = "N")]
+    passes: Option<u32>,
     /// Only these trained methods beside ours, as the table names them; repeatable; default: all
     #[arg(long = "only", value_name = "METHOD")]
     only: Vec<String>,
@@ -50,7 +53,8 @@ pub fn run(args: Args) -> Result<()> {
     let survey = &ours.training.survey;
     let plans = small_plans(&session.kinds(), ours.controller.layers, survey.operators, survey.plans);
     let runs = plans.len() as u64 * survey.draws + u64::from(ours.training.epochs * ours.training.samples);
-    let mut all = variants(u32::try_from(runs)?, |preset| args.common.resolve(preset))?;
+    let passes = args.passes.unwrap_or(u32::try_from(runs)?);
+    let mut all = variants(passes, |preset| args.common.resolve(preset))?;
     for name in &args.only {
         let known: Vec<&str> = all.iter().map(|variant| variant.name).collect();
         ensure!(known.contains(&name.as_str()), "expected a method ({}), found `{name}`", known.join(", "));

@@ -18,15 +18,15 @@ pub struct Variant {
 
 /// All trained methods, ours last. `resolve` gives the settings of a preset with the benchmark's weights.
 ///
-/// The published ones run as many plans on each problem as ours.
+/// The published ones make `passes` passes.
 ///
 /// # Errors
 /// Those of `resolve`.
-pub fn variants(runs: u32, resolve: impl Fn(Preset) -> Result<Settings>) -> Result<Vec<Variant>> {
+pub fn variants(passes: u32, resolve: impl Fn(Preset) -> Result<Settings>) -> Result<Vec<Variant>> {
     let (ours, paper, maas) = (resolve(Preset::Lamas)?, resolve(Preset::Paper)?, resolve(Preset::Maas)?);
     let published = |name, base: &Settings, change: fn(&mut Settings)| {
         let mut settings = base.clone();
-        settings.training.epochs = runs.div_ceil(settings.training.samples.max(1));
+        settings.training.epochs = passes;
         change(&mut settings);
         Variant { name, settings }
     };
