@@ -12,7 +12,8 @@ export CARGO_TARGET_DIR=${GPU_CHECK_TARGET_DIR:-target/gpu-check}
 
 check_cuda() {
   # cudarc and candle's build script only ask the compiler for its version and for output files.
-  cat > "$tools/nvcc" <<'SH'
+  mkdir -p "$tools/cuda"
+  cat > "$tools/cuda/nvcc" <<'SH'
 #!/bin/sh
 if [ "$1" = --version ]; then
   printf 'nvcc: NVIDIA (R) Cuda compiler driver\n\n\nCuda compilation tools, release 13.0, V13.0.88\n'
@@ -30,8 +31,8 @@ done
 if [ -n "$object" ]; then printf '!<arch>\n' > "$object"; fi
 if [ -n "$folder" ]; then : > "$folder/$(basename "${source%.cu}").ptx"; fi
 SH
-  chmod +x "$tools/nvcc"
-  PATH="$tools:$PATH" NVCC="$tools/nvcc" CUDARC_CUDA_VERSION=13000 CUDA_COMPUTE_CAP=90 \
+  chmod +x "$tools/cuda/nvcc"
+  PATH="$tools/cuda:$PATH" NVCC="$tools/cuda/nvcc" CUDARC_CUDA_VERSION=13000 CUDA_COMPUTE_CAP=90 \
     cargo check --locked --features cuda
 }
 
