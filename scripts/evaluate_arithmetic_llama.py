@@ -1,6 +1,6 @@
 """Runs every operator of the arithmetic workload on a split, in PyTorch, and prints accuracy and tokens.
 
-    python scripts/evaluate_arithmetic_llama.py --model models/arithmetic-llama --problems data/arithmetic/test.jsonl --outcomes /tmp/test.jsonl
+    python scripts/evaluate_arithmetic_llama.py --model models/arithmetic-llama --problems data/arithmetic/test.jsonl --outcomes test-outcomes.jsonl
 
 Each draw of a problem is one direct answer, five chains, one program and one refinement of the first chain. --outcomes
 writes what a dozen small plans make of them, for scripts/routing_study.py; `lamas operators` does the same with the Rust

@@ -1,7 +1,7 @@
 """Trains the embedded arithmetic Llama on a corpus of the Rust generator and writes the model folder.
 
     lamas data arithmetic --split corpus --count 120000 --seed 1 > corpus.jsonl
-    python scripts/train_arithmetic_llama.py --corpus corpus.jsonl --out models/arithmetic-llama --work /tmp/arithmetic
+    python scripts/train_arithmetic_llama.py --corpus corpus.jsonl --out models/arithmetic-llama --work work
 
 Each problem is packed once: its story, then one branch for every mode (direct, chain, program, refine); a branch sees the
 story and itself, and its positions go on from the end of the story. The loss counts completions only. Beside problems
