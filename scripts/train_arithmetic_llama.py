@@ -1,6 +1,6 @@
 """Trains the embedded arithmetic Llama on a corpus of the Rust generator and writes the model folder.
 
-    lamas data arithmetic --split corpus --count 120000 --seed 1 > corpus.jsonl
+    lamas data arithmetic --split corpus --count 160000 --seed 3 --out corpus.jsonl
     python scripts/train_arithmetic_llama.py --corpus corpus.jsonl --out models/arithmetic-llama --work work
 
 Each problem is packed once: its story, then one branch for every mode (direct, chain, program, refine); a branch sees the
@@ -25,7 +25,7 @@ from arithmetic_llama import Config, Llama, load_folder, sample, save_folder
 
 ROW = 256
 # The direct answers of the short kinds have documents of their own; comparisons are the hardest to read.
-WEIGHTS = "copy=0.4,look-up=0.4,tiny=0.4,small-product=0.4,compare=5,long=1.5,long-remainder=1.5,count=1.5"
+WEIGHTS = "copy=0.4,look-up=0.4,tiny=0.4,small-product=0.4,compare=8,long=1.5,long-remainder=1.5,count=1.5"
 
 
 def arguments():
@@ -33,7 +33,7 @@ def arguments():
     parser.add_argument("--corpus", required=True)
     parser.add_argument("--out", required=True, help="the model folder")
     parser.add_argument("--work", required=True, help="folder of the checkpoint and the log")
-    parser.add_argument("--updates", type=int, default=3000)
+    parser.add_argument("--updates", type=int, default=6500)
     parser.add_argument("--minutes", type=float, help="finish early, decay included, after this time")
     parser.add_argument("--rows", type=int, default=12, help="rows of 256 tokens per update and worker")
     parser.add_argument("--direct-only", type=float, default=0.15, help="share of documents that show a direct answer only")
@@ -46,7 +46,7 @@ def arguments():
     parser.add_argument("--own-mistakes", type=float, default=0.7, help="progress at which the model's own chains are sampled")
     parser.add_argument("--own-samples", type=int, default=12000)
     parser.add_argument("--own-share", type=float, default=0.5, help="share of the problems that show them from then on")
-    parser.add_argument("--own-temperature", type=float, default=1.3)
+    parser.add_argument("--own-temperature", type=float, default=1.5)
     parser.add_argument("--init", help="start from this model folder, with its tokenizer and its shape")
     parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--width", type=int, default=128)

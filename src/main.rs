@@ -2,6 +2,10 @@
 
 use std::process::ExitCode;
 
+/// A step allocates and frees the same large tensors again and again; glibc gives such blocks back to the kernel each time.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     // SAFETY: no other thread runs yet.
     unsafe { lamas::device::settle_thread_count() };

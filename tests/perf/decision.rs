@@ -9,6 +9,10 @@ use lamas::random;
 use rand::Rng;
 use rayon::prelude::*;
 
+/// As in the `lamas` command.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() {
     divan::main();
 }

@@ -12,6 +12,10 @@ const QUESTION: &str = "Sam has 345 apples and gives 5 to Ann, who already keeps
     garden. If Ann then sells half of all her apples for 3 dollars each, how many dollars does she have in the end, and \
     how many apples?";
 
+/// As in the `lamas` command.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() {
     divan::main();
 }

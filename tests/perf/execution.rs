@@ -12,6 +12,10 @@ use lamas::sandbox::Evaluator;
 use lamas::system::System;
 use tokio::runtime::{Builder, Runtime};
 
+/// As in the `lamas` command.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() {
     divan::main();
 }

@@ -19,6 +19,10 @@ const COMPLETION_TOKENS: u32 = 50;
 /// Of the random model.
 const VOCABULARY: u64 = 400;
 
+/// As in the `lamas` command.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() {
     divan::main();
 }

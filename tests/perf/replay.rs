@@ -27,6 +27,10 @@ use rand::Rng;
 const FIRST: Duration = Duration::from_millis(200);
 const EACH: Duration = Duration::from_millis(15);
 
+/// As in the `lamas` command.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> Result<()> {
     // SAFETY: no other thread has been started.
     unsafe { lamas::device::settle_thread_count() };

@@ -10,6 +10,10 @@ use lamas::system::Episode;
 use lamas::training::{Experience, Learner, TrainingConfig};
 use rand::Rng;
 
+/// As in the `lamas` command.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() {
     // SAFETY: no other thread has been started.
     unsafe { lamas::device::settle_thread_count() };
