@@ -6,6 +6,7 @@ mod built_in;
 mod choice;
 mod code;
 pub mod code_grading;
+mod docstring;
 pub mod fetch;
 mod final_answer;
 pub mod grading;

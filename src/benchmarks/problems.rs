@@ -6,7 +6,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{AnswerForm, Tests};
+use super::{AnswerForm, Tests, docstring};
 use crate::folder::Folder;
 
 /// One question with its reference answer.
@@ -162,15 +162,22 @@ struct PublicTests {
     test: Vec<String>,
 }
 
-/// Gives the problems the tests that operators may run, by id; some problems have none.
+/// Gives the problems the tests that operators may run, by id: those of the file, or where there is none the examples of the
+/// docstrings. Some problems have none.
 pub(super) fn add_public_tests(
     folder: &Folder,
     file: &str,
     without: &BTreeSet<String>,
     problems: &mut [Problem],
 ) -> Result<()> {
-    // It is not published with the problems; without it nothing can be tested before the score.
+    let testable = |problem: &&mut Problem| !without.contains(&problem.id);
+    // It is not published with the problems.
     if matches!(folder, Folder::Disk(path) if !path.join(file).exists()) {
+        for problem in problems.iter_mut().filter(testable) {
+            if let Some(tests) = &mut problem.tests {
+                tests.public = docstring::assertions(&problem.question, &tests.entry_point);
+            }
+        }
         return Ok(());
     }
     let mut tests = BTreeMap::new();
@@ -178,11 +185,9 @@ pub(super) fn add_public_tests(
     for (number, line) in (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty()) {
         let line: PublicTests = serde_json::from_str(line)
             .with_context(|| format!("{folder}/{file}:{number}: expected an object with problem_id and test"))?;
-        if !without.contains(&line.problem_id) {
-            tests.insert(line.problem_id, line.test);
-        }
+        tests.insert(line.problem_id, line.test);
     }
-    for problem in problems {
+    for problem in problems.iter_mut().filter(testable) {
         if let (Some(tested), Some(public)) = (&mut problem.tests, tests.remove(&problem.id)) {
             tested.public = public;
         }

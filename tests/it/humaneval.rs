@@ -228,36 +228,49 @@ fn files_of_completions_are_graded() -> Result<()> {
 async fn published_solutions_pass_and_broken_ones_fail() -> Result<()> {
     let (Some(folder), Some(sandbox)) = (shared("datasets/humaneval"), open().await?) else { return Ok(()) };
     let (place, benchmark) = benchmark()?;
-    for file in ["HumanEval.jsonl", "public_test.jsonl"] {
-        std::fs::copy(folder.join(file), place.path().join(file))?;
-    }
+    let copy = |file: &str| std::fs::copy(folder.join(file), place.path().join(file));
+    copy("HumanEval.jsonl")?;
+    copy("public_test.jsonl")?;
     let (problems, train, test) =
         (benchmark.problems("all")?, benchmark.problems("train")?, benchmark.problems("test")?);
     assert_eq!((problems.len(), train.len(), test.len()), (164, 33, 131));
     assert!(!test.iter().any(|problem| train.contains(problem)));
-    let judge = async |problem: &Problem| -> Result<[bool; 3]> {
-        let (sandbox, tests) = (Some(&sandbox), problem.tests.as_ref().context("no tests")?);
-        let right = benchmark.grade(problem, Some(&problem.answer), sandbox).await? == 1.0;
-        let broken = benchmark.grade(problem, Some("    pass"), sandbox).await? == 1.0;
-        let public = match tests.public_trial(&problem.question, &problem.answer) {
-            Some(trial) => {
-                let limits = Limits::default();
-                let run = sandbox.context("no sandbox")?.run(Trial::PROGRAM, &trial.input, &limits).await?;
-                trial.fault(&run).is_none()
-            }
-            None => true,
-        };
-        Ok([right, broken, public])
+    let judge = async |problem: &Problem| -> Result<bool> {
+        let right = benchmark.grade(problem, Some(&problem.answer), Some(&sandbox)).await? == 1.0;
+        let broken = benchmark.grade(problem, Some("    pass"), Some(&sandbox)).await? == 1.0;
+        Ok(right && !broken && passes_public_tests(problem, &sandbox).await?)
     };
-    let verdicts: Vec<_> = stream::iter(&problems).map(judge).buffered(4).collect().await;
-    let mut faults = Vec::new();
-    for (problem, verdict) in problems.iter().zip(verdicts) {
-        if verdict? != [true, false, true] {
-            faults.push(problem.id.clone());
+    assert_eq!(refused(&problems, judge).await?, [""; 0]);
+    assert_eq!(tested(&problems), 159 - 6);
+
+    std::fs::remove_file(place.path().join("public_test.jsonl"))?;
+    let problems = benchmark.problems("all")?;
+    let judge = async |problem: &Problem| passes_public_tests(problem, &sandbox).await;
+    assert_eq!(refused(&problems, judge).await?, [""; 0], "examples of the docstrings");
+    assert_eq!(tested(&problems), 69 - 1);
+    Ok(())
+}
+
+/// Whether the published solution passes the tests that operators may run; true where there are none.
+async fn passes_public_tests(problem: &Problem, sandbox: &Sandbox) -> Result<bool> {
+    let tests = problem.tests.as_ref().context("no tests")?;
+    let Some(trial) = tests.public_trial(&problem.question, &problem.answer) else { return Ok(true) };
+    let run = sandbox.run(Trial::PROGRAM, &trial.input, &Limits::default()).await?;
+    Ok(trial.fault(&run).is_none())
+}
+
+/// Ids of the problems that `judge` does not accept.
+async fn refused(problems: &[Problem], judge: impl AsyncFn(&Problem) -> Result<bool>) -> Result<Vec<String>> {
+    let verdicts: Vec<_> = stream::iter(problems).map(|problem| judge(problem)).buffered(4).collect().await;
+    let mut refused = Vec::new();
+    for (problem, accepted) in problems.iter().zip(verdicts) {
+        if !accepted? {
+            refused.push(problem.id.clone());
         }
     }
-    assert!(faults.is_empty(), "{faults:?}");
-    let tested = problems.iter().filter(|problem| problem.tests.as_ref().is_some_and(|tests| !tests.public.is_empty()));
-    assert_eq!(tested.count(), 159 - 6);
-    Ok(())
+    Ok(refused)
+}
+
+fn tested(problems: &[Problem]) -> usize {
+    problems.iter().filter(|problem| problem.tests.as_ref().is_some_and(|tests| !tests.public.is_empty())).count()
 }
