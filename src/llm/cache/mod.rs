@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::OnceCell;
 
 use self::record::{Address, address};
-use super::{Completion, Error, LanguageModel, Request};
+use super::{Completion, Error, LanguageModel, Request, Timing};
 
 /// What a [`Replay`] does with its store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,8 +105,8 @@ impl<M: LanguageModel> Replay<M> {
         self.store.as_ref()
     }
 
-    async fn obtain(&self, address: Address, request: &Request) -> Result<Completion, Error> {
-        let Some(store) = &self.store else { return self.ask(request).await };
+    async fn obtain(&self, address: Address, request: &Request, waited: &mut Timing) -> Result<Completion, Error> {
+        let Some(store) = &self.store else { return self.ask(request, waited).await };
         if self.mode != Mode::Record
             && let Some(recorded) = store.read(&address).map_err(refused)?
         {
@@ -116,14 +116,18 @@ impl<M: LanguageModel> Replay<M> {
             self.misses.fetch_add(1, Ordering::Relaxed);
             return Err(missing(request, self.model.id(), store.path()));
         }
-        let completion = self.ask(request).await?;
+        let completion = self.ask(request, waited).await?;
         let record = Record::new(self.model.id(), request, completion);
         store.write(address, record, self.mode == Mode::Record).await
     }
 
-    async fn ask(&self, request: &Request) -> Result<Completion, Error> {
+    async fn ask(&self, request: &Request, waited: &mut Timing) -> Result<Completion, Error> {
         self.misses.fetch_add(1, Ordering::Relaxed);
-        self.model.complete(request).await
+        let mut completion = self.model.complete(request).await?;
+        // Waiting belongs to the call, not to the completion: who hears it again has not waited.
+        waited.queued = std::mem::take(&mut completion.timing.queued);
+        waited.retries = std::mem::take(&mut completion.timing.retries);
+        Ok(completion)
     }
 }
 
@@ -186,8 +190,11 @@ impl<M: LanguageModel> LanguageModel for Replay<M> {
     async fn complete(&self, request: &Request) -> Result<Completion, Error> {
         self.requests.fetch_add(1, Ordering::Relaxed);
         let waiting = self.join(address(self.model.id(), request)?);
-        let completion = waiting.completion.get_or_try_init(|| self.obtain(waiting.address, request));
-        completion.await.cloned()
+        let mut waited = Timing::default();
+        let completion = waiting.completion.get_or_try_init(|| self.obtain(waiting.address, request, &mut waited));
+        let mut completion = completion.await?.clone();
+        completion.timing = Timing { queued: waited.queued, retries: waited.retries, ..completion.timing };
+        Ok(completion)
     }
 
     fn has_virtual_time(&self) -> bool {
