@@ -5,6 +5,7 @@ mod budget;
 mod checkpoint;
 mod cli;
 mod controller;
+mod devices;
 mod encoder;
 mod endpoint;
 mod endpoint_cli;

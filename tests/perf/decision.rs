@@ -1,5 +1,7 @@
 //! Decisions: one plan for one query whose embedding is there, at 8 operators and 4 layers.
 
+mod setting;
+
 use candle_core::{Device, Tensor};
 use divan::Bencher;
 use divan::counter::ItemsCount;
@@ -8,10 +10,6 @@ use lamas::plan::{Kind, Plan};
 use lamas::random;
 use rand::Rng;
 use rayon::prelude::*;
-
-/// As in the `lamas` command.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() {
     divan::main();

@@ -2,7 +2,8 @@
 //!
 //! The transformer is measured where `LAMAS_MINILM` names its folder.
 
-use candle_core::Device;
+mod setting;
+
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use lamas::encoder::{Encoder, EncoderChoice};
@@ -12,16 +13,12 @@ const QUESTION: &str = "Sam has 345 apples and gives 5 to Ann, who already keeps
     garden. If Ann then sells half of all her apples for 3 dollars each, how many dollars does she have in the end, and \
     how many apples?";
 
-/// As in the `lamas` command.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() {
     divan::main();
 }
 
 fn measure(bencher: Bencher, choice: &EncoderChoice, questions: usize) {
-    let encoder: Box<dyn Encoder> = choice.open(&Device::Cpu).expect("the encoder");
+    let encoder: Box<dyn Encoder> = choice.open(&setting::device()).expect("the encoder");
     let questions = vec![QUESTION; questions];
     bencher.counter(ItemsCount::new(questions.len())).bench_local(|| encoder.encode(&questions).expect("embeddings"));
 }
@@ -33,7 +30,7 @@ fn static_table(bencher: Bencher, questions: usize) {
 
 #[divan::bench]
 fn load_static_table() -> Box<dyn Encoder> {
-    EncoderChoice::Static.open(&Device::Cpu).expect("the table")
+    EncoderChoice::Static.open(&setting::device()).expect("the table")
 }
 
 #[divan::bench(args = [1, 64], max_time = 5)]

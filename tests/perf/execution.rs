@@ -1,5 +1,7 @@
 //! What running plans costs beside the model: `cargo bench --bench execution`.
 
+mod setting;
+
 use std::sync::Arc;
 
 use divan::Bencher;
@@ -11,10 +13,6 @@ use lamas::plan::{Plan, Schedule};
 use lamas::sandbox::Evaluator;
 use lamas::system::System;
 use tokio::runtime::{Builder, Runtime};
-
-/// As in the `lamas` command.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() {
     divan::main();

@@ -4,6 +4,8 @@
 #[path = "../it/tiny_model.rs"]
 mod tiny_model;
 
+mod setting;
+
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use futures::future::join_all;
@@ -18,10 +20,6 @@ const PROMPT_TOKENS: u64 = 60;
 const COMPLETION_TOKENS: u32 = 50;
 /// Of the random model.
 const VOCABULARY: u64 = 400;
-
-/// As in the `lamas` command.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() {
     divan::main();
@@ -80,7 +78,8 @@ fn random_model() -> LocalModel {
 }
 
 fn load(folder: &Folder) -> LocalModel {
-    LocalModel::load(folder, &Options { threads: Some(1), ..Options::default() }).expect("a model")
+    LocalModel::load(folder, &Options { device: setting::device(), threads: Some(1), ..Options::default() })
+        .expect("a model")
 }
 
 /// The first words differ from pass to pass and from prompt to prompt: nothing is known beforehand.

@@ -1,6 +1,8 @@
 //! What recording costs, how much faster a pass of training is over recorded completions, and whether the numbers are
 //! equal: `cargo bench --bench replay`. The model is scripted; its delays are those of an endpoint, on the real clock.
 
+mod setting;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -26,10 +28,6 @@ use rand::Rng;
 /// Before the first token, and for each token.
 const FIRST: Duration = Duration::from_millis(200);
 const EACH: Duration = Duration::from_millis(15);
-
-/// As in the `lamas` command.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> Result<()> {
     // SAFETY: no other thread has been started.

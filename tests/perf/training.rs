@@ -1,6 +1,8 @@
 //! Training steps on cached embeddings: utilities, advantages, log-probabilities, gradients and the update.
 
-use candle_core::{Device, Tensor};
+mod setting;
+
+use candle_core::Tensor;
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use lamas::controller::{Controller, ControllerConfig, Policy};
@@ -9,10 +11,6 @@ use lamas::random;
 use lamas::system::Episode;
 use lamas::training::{Experience, Learner, TrainingConfig};
 use rand::Rng;
-
-/// As in the `lamas` command.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() {
     // SAFETY: no other thread has been started.
@@ -56,8 +54,8 @@ fn episode(plan: Plan) -> Episode {
 }
 
 fn steps(bencher: Bencher, episodes: usize, controller: ControllerConfig, config: TrainingConfig) {
-    let operators = Tensor::from_vec(vectors(KINDS.len()).concat(), (KINDS.len(), 384), &Device::Cpu);
-    let controller = Controller::new(controller, KINDS.to_vec(), &operators.expect("a matrix"), 1, &Device::Cpu);
+    let operators = Tensor::from_vec(vectors(KINDS.len()).concat(), (KINDS.len(), 384), &setting::device());
+    let controller = Controller::new(controller, KINDS.to_vec(), &operators.expect("a matrix"), 1, &setting::device());
     let mut learner = Learner::new(controller.expect("a controller"), config).expect("a learner");
     let policy = Policy::new(learner.controller()).expect("a policy");
     let queries = vectors(episodes);
@@ -71,7 +69,7 @@ fn steps(bencher: Bencher, episodes: usize, controller: ControllerConfig, config
         .collect();
     bencher
         .counter(ItemsCount::new(batch.len()))
-        .bench_local(|| learner.update(divan::black_box(&batch)).expect("an update"));
+        .bench_local(|| learner.update(divan::black_box(&batch), 1.0).expect("an update"));
 }
 
 #[divan::bench(args = [4, 256])]

@@ -1,0 +1,15 @@
+//! What the benchmarks share: the allocator of the `lamas` command, and where they run.
+
+use candle_core::Device;
+use lamas::device::DeviceChoice;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// The device that `LAMAS_DEVICE` names, else the CPU.
+#[allow(dead_code, reason = "not every benchmark has a device")]
+pub fn device() -> Device {
+    let Ok(choice) = std::env::var("LAMAS_DEVICE") else { return Device::Cpu };
+    let choice: DeviceChoice = choice.parse().expect("a device as on the command line");
+    choice.open().expect("the device").0
+}
