@@ -246,7 +246,7 @@ def main():
     parser.add_argument("--limit", type=int)
     parser.add_argument("--outcomes")
     parser.add_argument("--draws", type=int, default=1)
-    parser.add_argument("--temperature", type=float, default=1.65, help="of chains")
+    parser.add_argument("--temperature", type=float, default=1.85, help="of chains")
     parser.add_argument("--direct-temperature", type=float, default=0.0)
     parser.add_argument("--program-temperature", type=float, default=0.5)
     parser.add_argument("--refine-temperature", type=float, default=0.0)
