@@ -1,6 +1,6 @@
 //! GGUF files against their safetensors twins and against candle's own quantised models.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::BufWriter;
 use std::path::Path;
 
@@ -39,6 +39,17 @@ fn gguf_tokens(count: usize) -> Vec<String> {
 
 /// The model as llama.cpp's converter would write it.
 fn write_gguf(model: &TinyModel, path: &Path, dtype: GgmlDType, more: &[(&str, Value)]) {
+    write_tensors(model, model.tensors(), path, dtype, more);
+}
+
+/// As [`write_gguf`], with other tensors than the model's.
+fn write_tensors(
+    model: &TinyModel,
+    tensors: HashMap<String, Tensor>,
+    path: &Path,
+    dtype: GgmlDType,
+    more: &[(&str, Value)],
+) {
     let family = model.family.to_lowercase();
     let number = |value: usize| Value::U32(value as u32);
     let texts = |list: Vec<String>| Value::Array(list.into_iter().map(Value::String).collect());
@@ -81,7 +92,7 @@ fn write_gguf(model: &TinyModel, path: &Path, dtype: GgmlDType, more: &[(&str, V
         let dtype = if tensor.rank() == 1 { GgmlDType::F32 } else { dtype };
         (gguf_name(&name), QTensor::quantize(&tensor, dtype).expect("a tensor"))
     };
-    let tensors: Vec<(String, QTensor)> = model.tensors().into_iter().map(quantise).collect();
+    let tensors: Vec<(String, QTensor)> = tensors.into_iter().map(quantise).collect();
     let tensors: Vec<(&str, &QTensor)> = tensors.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
     let metadata: Vec<(&str, &Value)> = metadata.iter().map(|(name, value)| (name.as_str(), value)).collect();
     let mut file = BufWriter::new(std::fs::File::create(path).expect("a writable folder"));
@@ -165,6 +176,60 @@ async fn brings_its_tokenizer_and_its_template() {
     assert!(error.contains("expected one GGUF file, found plain.gguf, twin.gguf"), "{error}");
 }
 
+#[tokio::test]
+async fn brings_a_tokenizer_of_sentencepiece() {
+    let model = TinyModel { vocabulary: 300, ..TinyModel::default() };
+    let pieces = ["<unk>", "<s>", "</s>"].map(String::from).into_iter();
+    let pieces = pieces.chain((0..256).map(|byte| format!("<0x{byte:02X}>")));
+    let words = ["▁", "w", "o", "r", "k", "or", "▁w", "ork", "▁work"].map(String::from);
+    let tokens: Vec<String> = pieces.chain(words).collect();
+    let text = |text: &str| Value::String(text.into());
+    let numbers = |number: fn(usize) -> Value| Value::Array((0..tokens.len()).map(number).collect());
+    let kinds = |id: usize| Value::I32([2, 3, 3].get(id).copied().unwrap_or(if id < 259 { 6 } else { 1 }));
+    let more = [
+        ("tokenizer.ggml.model", text("llama")),
+        ("tokenizer.ggml.tokens", Value::Array(tokens.iter().map(|token| text(token)).collect())),
+        ("tokenizer.ggml.scores", numbers(|id| Value::F32(-(id as f32)))),
+        ("tokenizer.ggml.token_type", numbers(kinds)),
+        ("tokenizer.ggml.bos_token_id", Value::U32(1)),
+        ("tokenizer.ggml.eos_token_id", Value::U32(2)),
+    ];
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("twin.gguf");
+    write_gguf(&model, &path, GgmlDType::F32, &more);
+    let model = open(&path).expect("a model");
+    let check = async |prompt: &str, expected: u64| {
+        assert_eq!(complete(&model, &[(Role::User, prompt)]).await.usage.prompt_tokens, expected, "{prompt}");
+    };
+    // <s> ▁work
+    check("work", 2).await;
+    // <s> ▁work ▁w or r
+    check("work worr", 5).await;
+    // <s> ▁ and the two bytes of é
+    check("é", 4).await;
+}
+
+#[test]
+fn stretched_rotations_are_those_of_a_linear_stretch() {
+    let model = TinyModel::default();
+    let folder = written(&model);
+    let path = folder.path().join("twin.gguf");
+    write_gguf(
+        &model,
+        &path,
+        GgmlDType::F32,
+        &[("llama.rope.scaling.type", Value::String("linear".into())), ("llama.rope.scaling.factor", Value::F32(2.0))],
+    );
+    let mut config = model.config();
+    config["rope_parameters"] = serde_json::json!({"rope_type": "linear", "factor": 2.0});
+    std::fs::write(folder.path().join("config.json"), config.to_string()).expect("a writable folder");
+    assert_eq!(run(&path), run(folder.path()));
+    let mut factors = model.tensors();
+    factors.insert("rope_freqs.weight".into(), Tensor::full(2f32, 4, &Device::Cpu).expect("factors"));
+    write_tensors(&model, factors, &path, GgmlDType::F32, &[]);
+    assert_eq!(run(&path), run(folder.path()));
+}
+
 #[test]
 fn a_file_that_cannot_be_used_is_told() {
     let check = |more: &[(&str, Value)], expected: &str| {
@@ -182,7 +247,8 @@ fn a_file_that_cannot_be_used_is_told() {
     check(&[("llama.rope.scaling.type", text("yarn"))], "found `yarn`");
     check(&[("llama.block_count", Value::U32(3))], "no tensor `model.layers.2.");
     check(&[("llama.block_count", Value::U32(1))], "expected no tensor `model.layers.1.");
-    check(&[("tokenizer.ggml.model", text("llama"))], "hint: put the model's `tokenizer.json` into the same folder");
+    check(&[("tokenizer.ggml.model", text("bert"))], "hint: put the model's `tokenizer.json` into the same folder");
+    check(&[("tokenizer.ggml.model", text("llama"))], "`tokenizer.ggml.scores`, found none");
     check(&[("tokenizer.ggml.pre", text("poro"))], "found `poro`");
 
     let folder = tempfile::tempdir().expect("a temporary folder");

@@ -68,6 +68,15 @@ impl Gguf {
             bail!("`{}`: expected architecture `llama`, `qwen2` or `qwen3`, found `{found}`", path.display())
         };
         let gguf = Gguf { path: path.to_owned(), content, family, architecture };
+        for (name, info) in &gguf.content.tensor_infos {
+            let size = info.shape.dims().iter().try_fold(1usize, |size, dimension| size.checked_mul(*dimension));
+            let place = gguf.path.display();
+            ensure!(
+                size.is_some_and(|size| size > 0),
+                "`{place}`: expected numbers in tensor `{name}`, found {:?}",
+                info.shape
+            );
+        }
         let parts = gguf.content.metadata.get("split.count").and_then(whole).unwrap_or(1);
         ensure!(
             parts <= 1,
@@ -77,10 +86,12 @@ impl Gguf {
         Ok(gguf)
     }
 
+    /// Where it lies.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
+    /// Its metadata, and where its tensors are.
     pub fn content(&self) -> &Content {
         &self.content
     }
@@ -203,7 +214,7 @@ impl Tensors for Gguf {
 fn apart(tensor: &Tensor, heads: usize) -> Result<Tensor> {
     let shape = tensor.dims();
     let rows = shape.first().copied().unwrap_or(0);
-    ensure!(heads > 0 && rows.is_multiple_of(2 * heads), "expected rows of {heads} heads, found {rows}");
+    ensure!(rows > 0 && heads > 0 && rows.is_multiple_of(2 * heads), "expected rows of {heads} heads, found {rows}");
     let pairs = tensor.reshape((heads, rows / heads / 2, 2, tensor.elem_count() / rows))?;
     Ok(pairs.transpose(1, 2)?.reshape(shape)?)
 }

@@ -1,11 +1,12 @@
 //! The tokenizer that a GGUF file describes.
 
-use anyhow::{Result, anyhow, bail, ensure};
+use anyhow::{Result, anyhow, bail};
 use candle_core::quantized::gguf_file::{Content, Value};
 use candle_core::quantized::tokenizer::TokenizerFromGguf;
 use tokenizers::Tokenizer;
 
 use super::gguf::whole;
+use super::gguf_sentencepiece;
 
 /// Of tokens that belong to the text although no merge makes them, such as `<think>`.
 const USER_DEFINED: u64 = 4;
@@ -16,8 +17,15 @@ const USER_DEFINED: u64 = 4;
 /// The file has none, or one of a kind that only a `tokenizer.json` describes.
 pub fn tokenizer(content: &Content) -> Result<Tokenizer> {
     let text = |name: &str| content.metadata.get(name).and_then(|value| value.to_string().ok()).map(String::as_str);
-    let kind = text("tokenizer.ggml.model").unwrap_or("none");
-    ensure!(kind == "gpt2", "expected a tokenizer of the kind `gpt2`, found `{kind}`");
+    match text("tokenizer.ggml.model") {
+        Some("gpt2") => byte_level(content),
+        Some("llama") => gguf_sentencepiece::tokenizer(content),
+        found => bail!("expected a tokenizer of the kind `gpt2` or `llama`, found `{}`", found.unwrap_or("none")),
+    }
+}
+
+/// That of Qwen and Llama 3.
+fn byte_level(content: &Content) -> Result<Tokenizer> {
     let mut content = Content {
         magic: content.magic,
         metadata: content.metadata.clone(),

@@ -10,6 +10,7 @@ mod device;
 mod engine;
 mod files;
 mod gguf;
+mod gguf_sentencepiece;
 mod gguf_tokenizer;
 mod hub;
 mod kernels;
