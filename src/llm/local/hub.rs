@@ -50,7 +50,11 @@ impl HubId {
     pub fn fetch(&self, shows_progress: bool) -> Result<Folder> {
         match self.cached(&Cache::from_env()) {
             Some(folder) => Ok(folder),
-            None => self.download(ApiBuilder::from_env().with_progress(shows_progress)),
+            None => {
+                let api = ApiBuilder::from_env().with_progress(shows_progress);
+                let token = std::env::var("HF_TOKEN").ok().filter(|token| !token.is_empty());
+                self.download(if token.is_some() { api.with_token(token) } else { api })
+            }
         }
     }
 
@@ -79,8 +83,8 @@ impl HubId {
         fetched.with_context(|| {
             format!(
                 "no folder `{id}` here, and the model cannot be fetched from the hub; hint: is the name right, is there a \
-                 network? A gated model needs its licence accepted and `hf auth login`. Without a network copy its files \
-                 into a folder, and name that with `--model`"
+                 network? A gated model needs its licence accepted, and your token in `HF_TOKEN`. Without a network copy \
+                 its files into a folder, and name that with `--model`"
             )
         })
     }
@@ -112,6 +116,10 @@ fn download_all(repository: &ApiRepo) -> Result<Folder> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{BufRead, BufReader, Write};
+
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -153,10 +161,7 @@ mod tests {
             let found = HubId::parse(id).unwrap().cached(&cache).map(|folder| folder.to_string());
             let snapshot = folder.path().join("models--some--model/snapshots/3f2a");
             let expected = expected.map(|file| snapshot.join(file).display().to_string());
-            assert_eq!(
-                found.as_deref().map(|found| found.trim_end_matches('/')),
-                expected.as_deref().map(|path| path.trim_end_matches('/'))
-            );
+            assert_eq!(found, expected.map(|path| path.trim_end_matches('/').to_owned()), "{id}");
         };
         check(&[], "some/model", None);
         check(&[(WHOLE, "")], "some/model", Some(""));
@@ -165,6 +170,76 @@ mod tests {
         check(&[(INDEX, index), ("1.safetensors", ""), ("2.safetensors", "")], "some/model", Some(""));
         check(&[("q8.gguf", "")], "some/model/q8.gguf", Some("q8.gguf"));
         check(&[], "some/model/q8.gguf", None);
+    }
+
+    /// Serves the files of `some/model` as the hub does, until the test ends.
+    fn serve(files: &'static [(&'static str, &'static str)]) -> String {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                let mut lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
+                let head: Vec<String> = lines.by_ref().take_while(|line| !line.is_empty()).collect();
+                let path = head[0].split(' ').nth(1).unwrap();
+                let names: Vec<_> = files.iter().map(|(name, _)| json!({"rfilename": name})).collect();
+                let listing = json!({"siblings": names, "sha": "3f2a"}).to_string();
+                let file = path.strip_prefix("/some/model/resolve/main/");
+                let body = match file.and_then(|file| files.iter().find(|(name, _)| *name == file)) {
+                    Some((_, text)) => (*text).to_owned(),
+                    None if path == "/api/models/some/model/revision/main" => listing,
+                    None => String::new(),
+                };
+                let status = if body.is_empty() { "404 Not Found" } else { "200 OK" };
+                let _ = write!(
+                    stream,
+                    "HTTP/1.1 {status}\r\nx-repo-commit: 3f2a\r\netag: \"{}\"\r\ncontent-range: bytes 0-0/{}\r\n\
+                     content-length: {}\r\nconnection: close\r\n\r\n{body}",
+                    file.unwrap_or("listing"),
+                    body.len(),
+                    body.len()
+                );
+            }
+        });
+        url
+    }
+
+    #[test]
+    fn fetches_what_the_model_needs_and_no_more() {
+        let check = |files: &'static [(&'static str, &'static str)], id: &str, expected: Result<&[&str], &str>| {
+            let folder = tempfile::tempdir().unwrap();
+            let cache = Cache::new(folder.path().to_owned());
+            let api = ApiBuilder::from_cache(cache.clone()).with_progress(false).with_endpoint(serve(files));
+            let id = HubId::parse(id).unwrap();
+            match (id.download(api), expected) {
+                (Ok(found), Ok(expected)) => {
+                    assert_eq!(id.cached(&cache).map(|folder| folder.to_string()), Some(found.to_string()));
+                    let snapshot = folder.path().join("models--some--model/snapshots/3f2a");
+                    let names = std::fs::read_dir(snapshot).unwrap();
+                    let names: BTreeSet<_> =
+                        names.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+                    assert_eq!(names, expected.iter().map(|name| (*name).to_owned()).collect());
+                }
+                (Err(error), Err(part)) => assert!(format!("{error:#}").contains(part), "{error:#}"),
+                (found, expected) => panic!("expected {expected:?}, found {found:?}"),
+            }
+        };
+        const INDEX_TEXT: &str = r#"{"weight_map": {"a": "1.safetensors", "b": "2.safetensors"}}"#;
+        let sharded = &[
+            ("README.md", "x"),
+            ("config.json", "{}"),
+            ("tokenizer.json", "{}"),
+            ("tokenizer_config.json", "{}"),
+            ("pytorch_model.bin", "x"),
+            (INDEX, INDEX_TEXT),
+            ("1.safetensors", "one"),
+            ("2.safetensors", "two"),
+        ];
+        let all = ["config.json", "tokenizer.json", "tokenizer_config.json", INDEX, "1.safetensors", "2.safetensors"];
+        check(sharded, "some/model", Ok(&all));
+        check(&[("q4.gguf", "four"), ("q8.gguf", "eight")], "some/model/q8.gguf", Ok(&["q8.gguf"]));
+        check(&[("q4.gguf", "four"), ("q8.gguf", "eight")], "some/model", Err("`OWNER/NAME/FILE`: q4.gguf, q8.gguf"));
+        check(&[("config.json", "{}")], "some/model", Err("found neither"));
+        check(&[("config.json", "{}")], "some/model/q8.gguf", Err("404"));
     }
 
     #[test]
