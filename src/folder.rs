@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, anyhow};
@@ -35,6 +36,31 @@ impl Folder {
                 .map(|(_, bytes)| Cow::Borrowed(*bytes))
                 .with_context(|| format!("no file `{file}` in the built-in folder `{name}`")),
         }
+    }
+
+    /// Whether there is such a file.
+    pub fn holds(&self, file: &str) -> bool {
+        match self {
+            Folder::Disk(path) => path.join(file).is_file(),
+            Folder::Embedded { files, .. } => files.iter().any(|(candidate, _)| *candidate == file),
+        }
+    }
+
+    /// Copies a file to `out` without holding it in memory.
+    ///
+    /// # Errors
+    /// Those of [`Folder::read`], and of `out`.
+    pub fn copy(&self, file: &str, out: &mut impl Write) -> Result<()> {
+        match self {
+            Folder::Disk(path) => {
+                let path = path.join(file);
+                std::fs::File::open(&path)
+                    .and_then(|mut file| std::io::copy(&mut file, out))
+                    .with_context(|| format!("cannot read `{}`", path.display()))?;
+            }
+            Folder::Embedded { .. } => out.write_all(&self.read(file)?)?,
+        }
+        Ok(())
     }
 
     /// Reads a file of text.

@@ -9,15 +9,15 @@ use figment::providers::{Format, Serialized, Toml};
 use figment::value::Value;
 use serde::{Deserialize, Serialize};
 
-use super::python;
+use super::{local_model, python};
 use crate::benchmarks::Benchmark;
 use crate::controller::ControllerConfig;
 use crate::device::DeviceChoice;
 use crate::encoder::EncoderChoice;
 use crate::executor::ExecutionConfig;
-use crate::folder::Folder;
+use crate::llm::Mode;
+use crate::llm::local::Variables;
 use crate::llm::openai::EndpointConfig;
-use crate::llm::{Mode, local};
 use crate::training::TrainingConfig;
 
 /// Everything that a run depends on; stored in its checkpoint.
@@ -32,9 +32,15 @@ pub struct Settings {
     /// Folder of the benchmark, or the name of a published one; the built-in workload if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub benchmark: Option<PathBuf>,
-    /// Folder of the local language model; the built-in one if absent.
+    /// The local language model: a folder, a GGUF file, or its name on the hub; the built-in one if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<PathBuf>,
+    /// What the chat template of the local model is given.
+    #[serde(default, skip_serializing_if = "Variables::is_empty")]
+    pub template: Variables,
+    /// Of the weights of the local model on a CUDA or Metal device; f32 if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dtype: Option<local_model::Dtype>,
     /// Price list; the built-in one if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prices: Option<PathBuf>,
@@ -94,6 +100,8 @@ impl Preset {
             encoder: "static".into(),
             benchmark: None,
             model: None,
+            template: Variables::new(),
+            dtype: None,
             prices: None,
             python: None,
             allow_unsandboxed: false,
@@ -126,10 +134,9 @@ pub struct Common {
     #[arg(long, value_name = "DIR", env = "LAMAS_BENCHMARK")]
     #[serde(skip_serializing_if = "Option::is_none")]
     benchmark: Option<PathBuf>,
-    /// Folder of a Llama checkpoint; default: the built-in model
-    #[arg(long, value_name = "DIR", env = "LAMAS_MODEL")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    model: Option<PathBuf>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    local_model: local_model::ModelFlags,
     /// Price list in TOML; default: the built-in one
     #[arg(long, value_name = "FILE", env = "LAMAS_PRICES")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -266,6 +273,9 @@ impl Common {
                 figment = figment.merge(Serialized::default(&format!("training.execution.{name}"), value));
             }
         }
+        for (name, value) in &self.local_model.template {
+            figment = figment.merge(Serialized::default(&format!("template.{name}"), value));
+        }
         figment.extract().map_err(|error| {
             let causes: Vec<String> = error.into_iter().map(|cause| cause.to_string()).collect();
             anyhow!("settings: {}", causes.join("; "))
@@ -277,11 +287,6 @@ impl Settings {
     /// The benchmark that the settings name.
     pub fn benchmark(&self) -> Result<Benchmark> {
         Benchmark::open(self.benchmark.as_deref())
-    }
-
-    /// Where the language model is read from.
-    pub fn model_folder(&self) -> Folder {
-        self.model.as_ref().map_or(local::ARITHMETIC_LLAMA, |path| Folder::Disk(path.clone()))
     }
 
     /// The device as a value.

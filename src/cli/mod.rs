@@ -14,6 +14,7 @@ mod grade;
 mod import;
 mod inspect;
 mod interrupt;
+mod local_model;
 mod methods;
 mod operators;
 mod output;

@@ -8,15 +8,14 @@ use candle_core::Device;
 use tokio::runtime::Runtime;
 
 use super::config::Settings;
-use super::python;
 use super::recording::record;
+use super::{local_model, python};
 use crate::benchmarks::{self, Benchmark, Problem};
 use crate::encoder::{self, Embeddings, Encoder};
 use crate::evaluation::Objective;
 use crate::executor::ExecutionConfig;
 use crate::executor::Prepared;
 use crate::folder::Folder;
-use crate::llm::local::{self, LocalModel};
 use crate::llm::openai::{Account, Key, OpenAi};
 use crate::llm::{LanguageModel, Prices};
 use crate::operators::{Catalogue, Traces};
@@ -164,8 +163,7 @@ fn model(settings: &Settings, endpoint: Option<&Arc<OpenAi>>, device: &Device) -
     if let Some(endpoint) = endpoint {
         return Ok(endpoint.clone());
     }
-    let options = local::Options { device: device.clone(), ..local::Options::default() };
-    Ok(Arc::new(LocalModel::load(&settings.model_folder(), &options)?))
+    Ok(Arc::new(local_model::load(settings, device)?))
 }
 
 fn file_name(path: &Path) -> Result<&str> {

@@ -48,7 +48,7 @@ pub struct Sampling {
 pub struct Request {
     /// Name of the model; empty for the back end's own.
     pub model: String,
-    /// A model without a chat template reads the contents one after another, as they stand.
+    /// A local model without a chat template reads the contents one after another, as they stand.
     pub messages: Vec<Message>,
     pub sampling: Sampling,
     /// Which of the independent draws of this request is meant; the draw's seed is derived from it.

@@ -8,8 +8,14 @@ use assert_cmd::Command;
 
 /// Runs `lamas` and returns its exit code and what it wrote to standard error.
 fn run(arguments: &[&str], folder: &Path) -> Result<(Option<i32>, String)> {
-    let output =
-        Command::cargo_bin("lamas")?.args(arguments).current_dir(folder).env("LAMAS_DEVICE", "cpu").output()?;
+    let output = Command::cargo_bin("lamas")?
+        .args(arguments)
+        .current_dir(folder)
+        .env("LAMAS_DEVICE", "cpu")
+        // Nothing listens there.
+        .env("HF_ENDPOINT", "http://127.0.0.1:9")
+        .env("HF_HOME", folder)
+        .output()?;
     Ok((output.status.code(), String::from_utf8(output.stderr)?))
 }
 
@@ -52,6 +58,20 @@ fn faults_of_the_user_are_named() -> Result<()> {
     check(&["run", "1 + 1 ?", "--plan", "Generate", "--budget", "2s"], here, &["--plan"])?;
     check(&["train", "--latency-weights", "0.1..0.01"], here, &["0.1..0.01"])?;
     check(&["run", "1 + 1 ?"], here, &["lamas train"])
+}
+
+#[test]
+fn a_model_that_is_not_there_is_named() -> Result<()> {
+    let place = tempfile::tempdir()?;
+    let with = |flags: &[&str], expected: &[&str]| {
+        check(&[&["run", "1 + 1 ?", "--plan", "Generate"], flags].concat(), place.path(), expected)
+    };
+    with(&["--model", "some/model"], &["no folder `some/model` here", "hint: "])?;
+    with(&["--model", "some/model/q8.gguf"], &["no folder `some/model` here", "hint: "])?;
+    with(&["--model", "missing"], &["missing/config.json"])?;
+    with(&["--model", "missing.gguf"], &["cannot read `missing.gguf`"])?;
+    with(&["--dtype", "f8"], &["f8"])?;
+    with(&["--template", "thinking"], &["expected NAME=VALUE, found `thinking`"])
 }
 
 #[test]

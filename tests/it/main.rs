@@ -11,11 +11,13 @@ mod endpoint;
 mod endpoint_cli;
 mod executor;
 mod faults;
+mod gguf;
 mod grading;
 #[cfg(target_os = "linux")]
 mod hostile;
 #[cfg(target_os = "linux")]
 mod humaneval;
+mod local_files;
 mod local_model;
 mod parity;
 mod recording;

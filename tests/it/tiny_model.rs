@@ -1,4 +1,4 @@
-//! A Llama checkpoint with random weights, as transformers would write it.
+//! A Llama, Qwen2 or Qwen3 checkpoint with random weights, as transformers would write it.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -9,11 +9,16 @@ use serde_json::json;
 
 #[derive(Clone)]
 pub struct TinyModel {
+    /// `Llama`, `Qwen2` or `Qwen3`.
+    pub family: &'static str,
     pub hidden: usize,
     pub feed_forward: usize,
     pub layers: usize,
     pub heads: usize,
     pub key_value_heads: usize,
+    /// Dimensions of a head, where they are not `hidden / heads`.
+    pub head: Option<usize>,
+    pub attention_bias: bool,
     pub vocabulary: usize,
     pub context: usize,
     pub tied: bool,
@@ -25,11 +30,14 @@ pub struct TinyModel {
 impl Default for TinyModel {
     fn default() -> Self {
         TinyModel {
+            family: "Llama",
             hidden: 32,
             feed_forward: 48,
             layers: 2,
             heads: 4,
             key_value_heads: 2,
+            head: None,
+            attention_bias: false,
             vocabulary: 60,
             context: 96,
             tied: false,
@@ -50,14 +58,31 @@ impl TinyModel {
     }
 
     pub fn config(&self) -> serde_json::Value {
-        json!({
-            "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_act": "silu",
+        let mut config = json!({
+            "architectures": [format!("{}ForCausalLM", self.family)], "model_type": self.family.to_lowercase(),
+            "hidden_act": "silu",
             "hidden_size": self.hidden, "intermediate_size": self.feed_forward, "num_hidden_layers": self.layers,
             "num_attention_heads": self.heads, "num_key_value_heads": self.key_value_heads,
             "vocab_size": self.vocabulary, "max_position_embeddings": self.context, "rms_norm_eps": 1e-5,
             "rope_theta": 10000.0, "tie_word_embeddings": self.tied, "bos_token_id": 0,
             "eos_token_id": self.ends.then_some(1),
-        })
+        });
+        if self.family == "Qwen3" || self.head.is_some() {
+            config["head_dim"] = json!(self.head_size());
+        }
+        if self.family != "Qwen2" {
+            config["attention_bias"] = json!(self.attention_bias);
+        }
+        if self.family != "Llama" {
+            config["sliding_window"] = json!(self.context);
+            config["max_window_layers"] = json!(self.layers);
+            config["use_sliding_window"] = json!(false);
+        }
+        config
+    }
+
+    pub fn head_size(&self) -> usize {
+        self.head.unwrap_or(self.hidden / self.heads)
     }
 
     fn tokenizer(&self) -> serde_json::Value {
@@ -88,9 +113,11 @@ impl TinyModel {
         let mut add = |name: String, shape: &[usize], low: f32, high: f32| {
             let values: Vec<f32> = (0..shape.iter().product()).map(|_| rng.random_range(low..high)).collect();
             let tensor = Tensor::from_vec(values, shape, &Device::Cpu).and_then(|tensor| tensor.to_dtype(self.dtype));
-            tensors.insert(format!("{name}.weight"), tensor.expect("a tensor"));
+            let name = if name.ends_with(".bias") { name } else { format!("{name}.weight") };
+            tensors.insert(name, tensor.expect("a tensor"));
         };
-        let (hidden, wide, head) = (self.hidden, self.feed_forward, self.hidden / self.heads);
+        let (hidden, wide, head) = (self.hidden, self.feed_forward, self.head_size());
+        let (queries, keys) = (self.heads * head, self.key_value_heads * head);
         add("model.embed_tokens".into(), &[self.vocabulary, hidden], -0.3, 0.3);
         add("model.norm".into(), &[hidden], 0.5, 1.5);
         if !self.tied {
@@ -101,15 +128,30 @@ impl TinyModel {
                 let bound = 1.7 / (inputs as f32).sqrt();
                 add(format!("model.layers.{layer}.{name}"), &[outputs, inputs], -bound, bound);
             };
-            add_matrix("self_attn.q_proj", hidden, hidden);
-            add_matrix("self_attn.k_proj", self.key_value_heads * head, hidden);
-            add_matrix("self_attn.v_proj", self.key_value_heads * head, hidden);
-            add_matrix("self_attn.o_proj", hidden, hidden);
+            add_matrix("self_attn.q_proj", queries, hidden);
+            add_matrix("self_attn.k_proj", keys, hidden);
+            add_matrix("self_attn.v_proj", keys, hidden);
+            add_matrix("self_attn.o_proj", hidden, queries);
             add_matrix("mlp.gate_proj", wide, hidden);
             add_matrix("mlp.up_proj", wide, hidden);
             add_matrix("mlp.down_proj", hidden, wide);
             add(format!("model.layers.{layer}.input_layernorm"), &[hidden], 0.5, 1.5);
             add(format!("model.layers.{layer}.post_attention_layernorm"), &[hidden], 0.5, 1.5);
+            let mut add_vector = |name: &str, size: usize, low: f32, high: f32| {
+                add(format!("model.layers.{layer}.self_attn.{name}"), &[size], low, high);
+            };
+            if self.attention_bias || self.family == "Qwen2" {
+                add_vector("q_proj.bias", queries, -0.5, 0.5);
+                add_vector("k_proj.bias", keys, -0.5, 0.5);
+                add_vector("v_proj.bias", keys, -0.5, 0.5);
+            }
+            if self.attention_bias && self.family != "Qwen2" {
+                add_vector("o_proj.bias", hidden, -0.5, 0.5);
+            }
+            if self.family == "Qwen3" {
+                add_vector("q_norm", head, 0.5, 1.5);
+                add_vector("k_norm", head, 0.5, 1.5);
+            }
         }
         tensors
     }

@@ -1,13 +1,22 @@
-//! `config.json` of a Llama checkpoint, as transformers writes it.
+//! `config.json` of a Llama, Qwen2 or Qwen3 checkpoint, as transformers writes it.
 
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 
-use crate::folder::Folder;
+/// What tells the three families apart: one network with or without biases and head norms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Family {
+    Llama,
+    /// Biases on queries, keys and values, which no configuration mentions.
+    Qwen2,
+    /// Each head of queries and keys is normalised before its rotation.
+    Qwen3,
+}
 
-const ARCHITECTURE: &str = "LlamaForCausalLM";
+const FAMILIES: [(&str, Family); 3] =
+    [("LlamaForCausalLM", Family::Llama), ("Qwen2ForCausalLM", Family::Qwen2), ("Qwen3ForCausalLM", Family::Qwen3)];
 
-/// Sizes of a Llama network.
+/// Sizes of a network.
 #[derive(Clone, Debug)]
 pub struct Config {
     pub hidden: usize,
@@ -25,6 +34,12 @@ pub struct Config {
     pub epsilon: f32,
     /// The output layer is the embedding table.
     pub tied: bool,
+    /// Queries, keys and values have biases.
+    pub input_bias: bool,
+    /// The output of attention has a bias.
+    pub output_bias: bool,
+    /// Each head of queries and keys is normalised before its rotation.
+    pub head_norm: bool,
     /// Tokens that end a completion.
     pub ends: Vec<u32>,
     /// Rotations per position, in radians, of the `head / 2` pairs of dimensions.
@@ -52,7 +67,10 @@ struct File {
     attention_bias: bool,
     #[serde(default)]
     mlp_bias: bool,
-    eos_token_id: Option<Ends>,
+    #[serde(default)]
+    use_sliding_window: bool,
+    #[serde(default)]
+    eos_token_id: Ends,
     rope_theta: Option<f32>,
     /// Where transformers 4 says how positions are stretched.
     rope_scaling: Option<Rope>,
@@ -60,11 +78,25 @@ struct File {
     rope_parameters: Option<Rope>,
 }
 
-#[derive(Deserialize)]
+/// `eos_token_id` of `config.json` and of `generation_config.json`.
+#[derive(Default, Deserialize)]
 #[serde(untagged)]
-enum Ends {
+pub enum Ends {
+    #[default]
+    None,
     One(u32),
     Several(Vec<u32>),
+}
+
+impl Ends {
+    /// The tokens as a list.
+    pub fn into_tokens(self) -> Vec<u32> {
+        match self {
+            Ends::None => Vec::new(),
+            Ends::One(end) => vec![end],
+            Ends::Several(ends) => ends,
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -83,24 +115,26 @@ fn silu() -> String {
 }
 
 impl Config {
-    /// Reads and checks `config.json`.
+    /// Reads and checks the text of a `config.json`.
     ///
     /// # Errors
-    /// The file is missing or no JSON, names another architecture, or holds sizes that do not fit together.
-    pub fn load(folder: &Folder) -> Result<Self> {
-        let text = folder.read_text("config.json")?;
-        Config::parse(&text).with_context(|| format!("`{folder}/config.json`"))
+    /// It is no JSON, names another architecture, or holds sizes that do not fit together.
+    pub fn parse(text: &str) -> Result<Self> {
+        Config::from_value(serde_json::from_str(text).context("not valid JSON")?)
     }
 
-    fn parse(text: &str) -> Result<Self> {
+    /// As [`Config::parse`], from the value of a `config.json`.
+    ///
+    /// # Errors
+    /// Those of [`Config::parse`].
+    pub fn from_value(value: serde_json::Value) -> Result<Self> {
         // The architecture first: another one's file lacks fields, and saying which would mislead.
-        let value: serde_json::Value = serde_json::from_str(text).context("not valid JSON")?;
         let found = value.get("architectures").and_then(|list| list.get(0)).and_then(|name| name.as_str());
-        match found {
-            Some(ARCHITECTURE) => {}
-            Some(other) => bail!("expected architecture `{ARCHITECTURE}`, found `{other}`"),
-            None => bail!("expected `\"architectures\": [\"{ARCHITECTURE}\"]`, found none"),
-        }
+        let known = FAMILIES.map(|(name, _)| format!("`{name}`")).join(", ");
+        let Some(found) = found else { bail!("expected one of the architectures {known}, found none") };
+        let Some((_, family)) = FAMILIES.into_iter().find(|(name, _)| *name == found) else {
+            bail!("expected architecture {known}, found `{found}`")
+        };
         let file: File = serde_json::from_value(value)?;
         ensure!(file.architectures.len() == 1, "expected one architecture, found {}", file.architectures.len());
         for (name, size) in [
@@ -129,7 +163,8 @@ impl Config {
             "expected an even size of a head, found {head}"
         );
         ensure!(file.hidden_act == "silu", "expected `hidden_act` to be `silu`, found `{}`", file.hidden_act);
-        ensure!(!file.attention_bias && !file.mlp_bias, "expected no biases, found `attention_bias` or `mlp_bias`");
+        ensure!(!file.mlp_bias, "expected feed-forward layers without biases, found `mlp_bias`");
+        ensure!(!file.use_sliding_window, "expected attention to all tokens, found `use_sliding_window`");
         ensure!(
             file.rms_norm_eps >= 0.0 && file.rms_norm_eps.is_finite(),
             "expected `rms_norm_eps` of 0 or more, found {}",
@@ -146,13 +181,26 @@ impl Config {
             context: file.max_position_embeddings,
             epsilon: file.rms_norm_eps,
             tied: file.tie_word_embeddings,
+            input_bias: file.attention_bias || family == Family::Qwen2,
+            output_bias: file.attention_bias && family != Family::Qwen2,
+            head_norm: family == Family::Qwen3,
             frequencies: frequencies(&file, head)?,
-            ends: match file.eos_token_id {
-                None => Vec::new(),
-                Some(Ends::One(end)) => vec![end],
-                Some(Ends::Several(ends)) => ends,
-            },
+            ends: file.eos_token_id.into_tokens(),
         })
+    }
+
+    /// Slows the rotation of each pair of dimensions down by a factor of its own: how a GGUF file stretches positions.
+    ///
+    /// # Errors
+    /// Not `head / 2` positive factors.
+    pub fn slow_down(&mut self, factors: &[f32]) -> Result<()> {
+        let pairs = self.frequencies.len();
+        ensure!(factors.len() == pairs, "expected {pairs} factors of rotations, found {}", factors.len());
+        for (frequency, factor) in self.frequencies.iter_mut().zip(factors) {
+            ensure!(*factor > 0.0, "expected positive factors of rotations, found {factor}");
+            *frequency /= factor;
+        }
+        Ok(())
     }
 
     /// Cosine and sine of the rotation of each pair of dimensions at a position: two times `head / 2` values.
@@ -178,6 +226,10 @@ fn frequencies(file: &File, head: usize) -> Result<Vec<f32>> {
     let Some(rope) = rope else { return Ok(plain.collect()) };
     match rope.rope_type.as_deref().unwrap_or("default") {
         "default" => Ok(plain.collect()),
+        "linear" => {
+            let factor = rope.factor.filter(|factor| *factor > 0.0).context("expected a positive `factor`")?;
+            Ok(plain.map(|frequency| frequency / factor).collect())
+        }
         "llama3" => {
             let (Some(factor), Some(low), Some(high), Some(original)) =
                 (rope.factor, rope.low_freq_factor, rope.high_freq_factor, rope.original_max_position_embeddings)
@@ -195,7 +247,7 @@ fn frequencies(file: &File, head: usize) -> Result<Vec<f32>> {
             );
             Ok(plain.map(stretch).collect())
         }
-        other => bail!("expected rope type `default` or `llama3`, found `{other}`"),
+        other => bail!("expected rope type `default`, `linear` or `llama3`, found `{other}`"),
     }
 }
 
@@ -212,6 +264,15 @@ mod tests {
         let config = Config::parse(SOUND).unwrap();
         assert_eq!((config.head, config.key_value_heads, config.tied, config.ends), (4, 2, false, vec![1, 2]));
         assert_eq!(config.frequencies, [1.0, 0.01]);
+        let switches = |text: &str| {
+            let Config { input_bias, output_bias, head_norm, .. } = Config::parse(text).unwrap();
+            (input_bias, output_bias, head_norm)
+        };
+        let biased = SOUND.replace("1e-5", "1e-5, \"attention_bias\": true");
+        assert_eq!(switches(SOUND), (false, false, false));
+        assert_eq!(switches(&biased), (true, true, false));
+        assert_eq!(switches(&SOUND.replace("Llama", "Qwen2")), (true, false, false));
+        assert_eq!(switches(&SOUND.replace("Llama", "Qwen3")), (false, false, true));
         let scaled =
             SOUND.replace("\"eos_token_id\"", "\"rope_parameters\": {\"rope_theta\": 100.0}, \"eos_token_id\"");
         assert_eq!(Config::parse(&scaled).unwrap().frequencies, [1.0, 0.1]);
@@ -223,14 +284,15 @@ mod tests {
             let error = Config::parse(&SOUND.replace(from, to)).expect_err(to).to_string();
             assert!(error.contains(expected), "{error}");
         };
-        check("LlamaFor", "MistralFor", "expected architecture `LlamaForCausalLM`, found `MistralForCausalLM`");
+        check("LlamaFor", "MistralFor", "`Qwen3ForCausalLM`, found `MistralForCausalLM`");
         check("[\"LlamaForCausalLM\"]", "[]", "found none");
         check("\"hidden_size\": 16,", "", "missing field `hidden_size`");
         check("\"hidden_size\": 16", "\"hidden_size\": 18", "multiple of 4 heads, found 18");
         check("heads\": 2", "heads\": 3", "divide the 4 attention heads, found 3");
         check("\"vocab_size\": 20", "\"vocab_size\": 0", "`vocab_size`");
         check("1e-5", "1e-5, \"hidden_act\": \"gelu\"", "found `gelu`");
-        check("1e-5", "1e-5, \"attention_bias\": true", "no biases");
+        check("1e-5", "1e-5, \"mlp_bias\": true", "found `mlp_bias`");
+        check("1e-5", "1e-5, \"use_sliding_window\": true", "found `use_sliding_window`");
         check("1e-5", "1e-5, \"rope_scaling\": {\"rope_type\": \"yarn\"}", "found `yarn`");
         check("}", "", "not valid JSON");
     }

@@ -3,13 +3,12 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use candle_core::{DType, Device, Tensor};
+use candle_core::Tensor;
 
 use super::config::Config;
 use super::kernels::{self, Heads, LANES, Matrix, Run};
 use super::network::{Cache, Chunk, Network};
-use super::weights::Weights;
-use crate::folder::Folder;
+use super::weights::{self, Linear, Weights};
 
 pub struct CpuNetwork {
     config: Config,
@@ -22,24 +21,32 @@ pub struct CpuNetwork {
 struct Layer {
     attention_norm: Vec<f32>,
     /// Queries, keys and values, one below the other.
-    attention_input: Matrix,
-    attention_output: Matrix,
+    attention_input: Affine,
+    /// Of each head of queries and of keys.
+    head_norms: Option<(Vec<f32>, Vec<f32>)>,
+    attention_output: Affine,
     feed_forward_norm: Vec<f32>,
     gate_and_up: Matrix,
     down: Matrix,
 }
 
+/// A matrix and what is added to each row of its products, if anything is.
+struct Affine {
+    matrix: Matrix,
+    bias: Option<Vec<f32>>,
+}
+
 impl CpuNetwork {
-    /// Reads the weights as f32.
+    /// Lays the weights out for the CPU.
     ///
     /// # Errors
-    /// Those of [`Weights::load`].
-    pub fn load(folder: &Folder, config: Config) -> Result<Self> {
-        let weights = Weights::load(folder, &config, &Device::Cpu, DType::F32)?;
+    /// They are not in f32 on the CPU.
+    pub fn new(weights: Weights, config: Config) -> Result<Self> {
         let embedding = vector(&weights.embedding)?;
         let output = weights.output.as_ref().map_or_else(|| Ok(embedding.clone()), vector)?;
         Ok(CpuNetwork {
-            layers: weights.layers.iter().map(|layer| Layer::new(layer, &config)).collect::<Result<_>>()?,
+            // One by one, so that no layer is in memory twice for long.
+            layers: weights.layers.into_iter().map(|layer| Layer::new(layer, &config)).collect::<Result<_>>()?,
             norm: vector(&weights.norm)?,
             output: Matrix::stack(&[output], config.hidden),
             embedding,
@@ -54,20 +61,41 @@ impl CpuNetwork {
 }
 
 impl Layer {
-    fn new(layer: &super::weights::Layer, config: &Config) -> Result<Self> {
-        let stack = |parts: &[&Tensor], inputs| {
-            let parts = parts.iter().map(|part| vector(part)).collect::<Result<Vec<_>>>()?;
-            anyhow::Ok(Matrix::stack(&parts, inputs))
-        };
+    fn new(layer: weights::Layer, config: &Config) -> Result<Self> {
+        let head_norms = layer.head_norms.as_ref();
         Ok(Layer {
             attention_norm: vector(&layer.attention_norm)?,
-            attention_input: stack(&[&layer.query, &layer.key, &layer.value], config.hidden)?,
-            attention_output: stack(&[&layer.attention_output], config.heads * config.head)?,
+            attention_input: Affine::stack(&[&layer.query, &layer.key, &layer.value], config.hidden)?,
+            head_norms: head_norms.map(|(query, key)| anyhow::Ok((vector(query)?, vector(key)?))).transpose()?,
+            attention_output: Affine::stack(&[&layer.attention_output], config.heads * config.head)?,
             feed_forward_norm: vector(&layer.feed_forward_norm)?,
             gate_and_up: stack(&[&layer.gate, &layer.up], config.hidden)?,
             down: stack(&[&layer.down], config.feed_forward)?,
         })
     }
+}
+
+impl Affine {
+    /// All parts have a bias, or none has.
+    fn stack(parts: &[&Linear], inputs: usize) -> Result<Self> {
+        let weights: Vec<&Tensor> = parts.iter().map(|part| &part.weight).collect();
+        let biases: Option<Vec<&Tensor>> = parts.iter().map(|part| part.bias.as_ref()).collect();
+        let join = |biases: Vec<&Tensor>| vector(&Tensor::cat(&biases, 0)?);
+        Ok(Affine { matrix: stack(&weights, inputs)?, bias: biases.map(join).transpose()? })
+    }
+
+    fn multiply(&self, x: &[f32]) -> Vec<f32> {
+        let mut y = self.matrix.multiply(x);
+        if let Some(bias) = &self.bias {
+            y.chunks_exact_mut(bias.len()).for_each(|row| kernels::add(row, bias));
+        }
+        y
+    }
+}
+
+fn stack(parts: &[&Tensor], inputs: usize) -> Result<Matrix> {
+    let parts = parts.iter().map(|part| vector(part)).collect::<Result<Vec<_>>>()?;
+    Ok(Matrix::stack(&parts, inputs))
 }
 
 fn vector(tensor: &Tensor) -> Result<Vec<f32>> {
@@ -108,6 +136,10 @@ impl Network for CpuNetwork {
             let normal = kernels::rms_norm(&x, &layer.attention_norm, config.epsilon);
             let mut projected = layer.attention_input.multiply(&normal);
             for ((row, rotation), (chunk, _)) in projected.chunks_exact_mut(width).zip(&rotations).zip(&rows) {
+                if let Some((query, key)) = &layer.head_norms {
+                    kernels::rms_norm_in_place(&mut row[..queries], query, config.epsilon);
+                    kernels::rms_norm_in_place(&mut row[queries..queries + keys], key, config.epsilon);
+                }
                 kernels::rotate(&mut row[..queries + keys], rotation);
                 let (new_keys, new_values) = row[queries..].split_at(keys);
                 chunks[*chunk].cache.own.layers[index].push(new_keys, new_values, config.head);

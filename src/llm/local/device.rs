@@ -11,8 +11,7 @@ use candle_nn::rotary_emb::rope_thd;
 
 use super::config::Config;
 use super::network::{Cache, Chunk, Network};
-use super::weights::{Layer, Weights};
-use crate::folder::Folder;
+use super::weights::{Layer, Linear, Weights};
 
 /// Rows that go through a matrix together, and positions that attend together; what is missing is filled up.
 const BLOCK: usize = 64;
@@ -27,17 +26,17 @@ pub struct DeviceNetwork {
 }
 
 impl DeviceNetwork {
-    /// Reads the weights onto the device.
+    /// Computes with weights where they are.
     ///
     /// # Errors
-    /// Those of [`Weights::load`], and a device that cannot hold the weights.
-    pub fn load(folder: &Folder, config: Config, device: &Device, dtype: DType) -> Result<Self> {
+    /// They are no floats; the device failed.
+    pub fn new(weights: Weights, config: Config) -> Result<Self> {
+        let (device, dtype) = (weights.embedding.device().clone(), weights.embedding.dtype());
         ensure!(dtype.is_float(), "expected weights of floats, found {dtype:?}");
-        let weights = Weights::load(folder, &config, device, dtype)?;
         let later = (0..BLOCK).flat_map(|query| (0..BLOCK).map(move |key| key > query));
         let mask: Vec<f32> = later.map(|later| if later { f32::NEG_INFINITY } else { 0.0 }).collect();
-        let causal = Tensor::from_vec(mask, (BLOCK, BLOCK), device)?;
-        Ok(DeviceNetwork { config, weights, causal, device: device.clone(), dtype })
+        let causal = Tensor::from_vec(mask, (BLOCK, BLOCK), &device)?;
+        Ok(DeviceNetwork { config, weights, causal, device, dtype })
     }
 
     /// Keys, values (tokens, key_value_heads, head) of the new rows join those of their sequence; then each row attends.
@@ -49,13 +48,17 @@ impl DeviceNetwork {
         rotation: &(Tensor, Tensor),
         chunks: &mut [Chunk<DeviceCache>],
     ) -> candle_core::Result<Tensor> {
-        let Config { heads, key_value_heads, head, .. } = self.config;
+        let Config { heads, key_value_heads, head, epsilon, .. } = self.config;
         let rows = x.dim(0)?;
         let split = |x: Tensor, heads: usize| x.reshape((1, rows, heads, head));
-        let turn = |x: Tensor| rope_thd(&x, &rotation.0, &rotation.1)?.squeeze(0);
-        let queries = turn(split(multiply(x, &layer.query)?, heads)?)?;
-        let keys = turn(split(multiply(x, &layer.key)?, key_value_heads)?)?;
-        let values = split(multiply(x, &layer.value)?, key_value_heads)?.squeeze(0)?;
+        let turn = |x: Tensor, norm: Option<&Tensor>| {
+            let x = norm.map_or(Ok(x.clone()), |norm| ops::rms_norm(&x, norm, epsilon))?;
+            rope_thd(&x, &rotation.0, &rotation.1)?.squeeze(0)
+        };
+        let (query_norm, key_norm) = layer.head_norms.as_ref().map(|(query, key)| (query, key)).unzip();
+        let queries = turn(split(apply(&layer.query, x)?, heads)?, query_norm)?;
+        let keys = turn(split(apply(&layer.key, x)?, key_value_heads)?, key_norm)?;
+        let values = split(apply(&layer.value, x)?, key_value_heads)?.squeeze(0)?;
         let mut attended = Vec::with_capacity(chunks.len());
         let mut start = 0;
         for Chunk { tokens, cache } in chunks {
@@ -70,7 +73,7 @@ impl DeviceNetwork {
             }
             start += new;
         }
-        multiply(&Tensor::cat(&attended, 0)?, &layer.attention_output)
+        apply(&layer.attention_output, &Tensor::cat(&attended, 0)?)
     }
 
     /// Neighbouring positions of one block of a sequence, the first one at `offset`: (rows, heads, head) to
@@ -106,6 +109,12 @@ impl DeviceNetwork {
     fn feed_forward(&self, layer: &Layer, x: &Tensor) -> candle_core::Result<Tensor> {
         multiply(&(multiply(x, &layer.gate)?.silu()? * multiply(x, &layer.up)?)?, &layer.down)
     }
+}
+
+/// `x W^T + b`
+fn apply(linear: &Linear, x: &Tensor) -> candle_core::Result<Tensor> {
+    let product = multiply(x, &linear.weight)?;
+    linear.bias.as_ref().map_or(Ok(product.clone()), |bias| product.broadcast_add(bias))
 }
 
 /// `x W^T`, block by block.

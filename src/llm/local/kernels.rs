@@ -105,6 +105,11 @@ pub fn rms_norm(x: &[f32], weight: &[f32], epsilon: f32) -> Vec<f32> {
     y
 }
 
+/// As [`rms_norm`], in place: for the heads of one position.
+pub fn rms_norm_in_place(x: &mut [f32], weight: &[f32], epsilon: f32) {
+    x.copy_from_slice(&rms_norm(x, weight, epsilon));
+}
+
 /// `silu(gate) * up` for rows of gate and up side by side: (rows, 2 width) to (rows, width).
 #[multiversion(targets("x86_64+avx+avx2+fma+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx+avx2+fma"))]
 pub fn swiglu(x: &[f32], width: usize) -> Vec<f32> {

@@ -1,17 +1,27 @@
-//! A language model in this process: any folder with a Llama checkpoint as transformers writes it.
+//! A language model in this process: a Llama, Qwen2 or Qwen3 checkpoint, as transformers or llama.cpp writes it.
 //!
 //! The model runs on threads of its own. Requests go in by a channel and answers come out by another, so that no
 //! executor thread ever waits for arithmetic. Equal requests give equal text whatever runs beside them.
 
+mod chat;
 mod config;
 mod cpu;
 mod device;
 mod engine;
+mod files;
+mod gguf;
+mod gguf_sentencepiece;
+mod gguf_tokenizer;
+mod hub;
 mod kernels;
 mod network;
 mod prompts;
+mod safetensors;
 mod sampler;
 mod weights;
+
+pub use chat::Variables;
+pub use hub::HubId;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, mpsc};
@@ -20,14 +30,15 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use async_trait::async_trait;
 use candle_core::{DType, Device};
-use sha2::{Digest, Sha256};
 use tokenizers::Tokenizer;
 use tokio::sync::oneshot;
 
+use self::chat::Chat;
 use self::config::Config;
 use self::cpu::CpuNetwork;
 use self::device::DeviceNetwork;
 use self::engine::{Answer, Engine, Job, Limits};
+use self::files::Files;
 use self::network::{Chunk, Network};
 use self::sampler::Sampler;
 use super::{Completion, Error, Finish, LanguageModel, Request, Sampling, Timing};
@@ -60,11 +71,28 @@ pub struct Options {
     pub rows: usize,
     /// Tokens of prompts whose keys and values are kept for requests that begin alike.
     pub kept_tokens: usize,
+    /// Given to the chat template; one that the template does not ask for has no effect.
+    pub template: Variables,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { device: Device::Cpu, dtype: DType::F32, threads: None, rows: 64, kept_tokens: 16_384 }
+        Options {
+            device: Device::Cpu,
+            dtype: DType::F32,
+            threads: None,
+            rows: 64,
+            kept_tokens: 16_384,
+            // Qwen3 thinks aloud unless told not to: the operators ask for steps themselves, where they want them.
+            template: [("enable_thinking".to_owned(), false.into())].into(),
+        }
+    }
+}
+
+impl Options {
+    /// Of the weights where they will be.
+    fn precision(&self) -> DType {
+        if self.device.is_cpu() { DType::F32 } else { self.dtype }
     }
 }
 
@@ -72,6 +100,7 @@ impl Default for Options {
 pub struct LocalModel {
     id: String,
     tokenizer: Arc<Tokenizer>,
+    chat: Option<Chat>,
     context: usize,
     ends: Vec<u32>,
     /// One for each engine.
@@ -79,27 +108,36 @@ pub struct LocalModel {
 }
 
 impl LocalModel {
-    /// Reads `config.json`, `tokenizer.json` and `model.safetensors` and starts the model's threads. Blocks while it
-    /// reads.
+    /// Reads a folder as transformers writes it (`config.json`, `tokenizer.json`, safetensors, and `generation_config.json`
+    /// and a chat template where there are any), or a GGUF file: the one that `folder` names, or the only one in it. Then
+    /// starts the model's threads. Blocks while it reads.
     ///
     /// # Errors
     /// A file is missing, cut, of another architecture, or does not fit the others; the device cannot hold the weights.
     pub fn load(folder: &Folder, options: &Options) -> Result<Self> {
-        let config = Config::load(folder)?;
-        let tokenizer = Arc::new(load_tokenizer(folder, config.vocabulary)?);
+        let files = Files::open(folder)?;
+        let mut config = files.config()?;
+        let tokenizer = Arc::new(files.tokenizer(config.vocabulary)?);
+        let chat = files.chat(&options.template)?;
+        config.ends.extend(chat.as_ref().and_then(|chat| tokenizer.token_to_id(&chat.eos)));
         let threads = options.threads.unwrap_or_else(rayon::current_num_threads).max(1);
-        let jobs = match &options.device {
+        let (device, dtype) = (&options.device, options.precision());
+        let weights = files.weights(&config, device, dtype)?;
+        let jobs = match device {
             Device::Cpu => {
-                let network = CpuNetwork::load(folder, config.clone())?;
+                let network = CpuNetwork::new(weights, config.clone())?;
                 let engines = if network.shares_passes(options.rows) { 1 } else { threads.min(options.rows).max(1) };
                 start(Arc::new(network), engines, threads, &config, &tokenizer, options)?
             }
-            device => {
-                let network = DeviceNetwork::load(folder, config.clone(), device, options.dtype)?;
+            _ => {
+                let network = DeviceNetwork::new(weights, config.clone())?;
                 start(Arc::new(network), 1, threads, &config, &tokenizer, options)?
             }
         };
-        Ok(LocalModel { id: identify(folder)?, tokenizer, context: config.context, ends: config.ends, jobs })
+        let precision = (dtype != DType::F32).then(|| dtype.as_str().to_owned());
+        let more: Vec<String> = chat.iter().map(Chat::fingerprint).chain(precision).collect();
+        let id = files.identify(&more)?;
+        Ok(LocalModel { id, tokenizer, chat, context: config.context, ends: config.ends, jobs })
     }
 
     /// The engine of a prompt: the same one for all prompts of a question, which it then reads once.
@@ -119,8 +157,15 @@ impl LocalModel {
         if !(top_p > 0.0 && top_p <= 1.0) {
             return permanent(format!("expected a top-p in (0, 1], found {top_p}"));
         }
-        let text: String = request.messages.iter().map(|message| message.content.as_str()).collect();
-        let prompt = match self.tokenizer.encode_fast(text, true) {
+        let (text, adds_special_tokens) = match &self.chat {
+            None => (request.messages.iter().map(|message| message.content.as_str()).collect(), true),
+            // A template writes the special tokens itself.
+            Some(chat) => match chat.prompt(&request.messages) {
+                Ok(text) => (text, false),
+                Err(error) => return permanent(format!("{error:#}")),
+            },
+        };
+        let prompt = match self.tokenizer.encode_fast::<String>(text, adds_special_tokens) {
             Ok(encoding) => encoding.get_ids().to_vec(),
             Err(error) => return permanent(format!("cannot encode the prompt: {error}")),
         };
@@ -160,7 +205,8 @@ impl LocalModel {
 
 #[async_trait]
 impl LanguageModel for LocalModel {
-    /// The contents of the messages, one after another as they stand, with the tokenizer's own special tokens.
+    /// Completes what the chat template makes of the messages; without one, their contents, one after another as they
+    /// stand, with the tokenizer's own special tokens.
     async fn complete(&self, request: &Request) -> Result<Completion, Error> {
         let sent = Instant::now();
         let (prompt, max_tokens) = self.prepare(request)?;
@@ -192,15 +238,17 @@ impl LanguageModel for LocalModel {
 /// # Errors
 /// Those of [`LocalModel::load`]; no token, or one outside the vocabulary.
 pub fn logits(folder: &Folder, options: &Options, tokens: &[u32]) -> Result<Vec<f32>> {
-    let config = Config::load(folder)?;
+    let files = Files::open(folder)?;
+    let config = files.config()?;
     let known = tokens.iter().all(|token| (*token as usize) < config.vocabulary);
     ensure!(known && !tokens.is_empty(), "expected tokens below {}, found {tokens:?}", config.vocabulary);
     fn run(network: &impl Network, tokens: &[u32]) -> Result<Vec<f32>> {
         network.forward(&mut [Chunk { tokens, cache: &mut network.empty() }])
     }
+    let weights = files.weights(&config, &options.device, options.precision())?;
     match &options.device {
-        Device::Cpu => run(&CpuNetwork::load(folder, config)?, tokens),
-        device => run(&DeviceNetwork::load(folder, config, device, options.dtype)?, tokens),
+        Device::Cpu => run(&CpuNetwork::new(weights, config)?, tokens),
+        _ => run(&DeviceNetwork::new(weights, config)?, tokens),
     }
 }
 
@@ -234,31 +282,6 @@ fn start<N: Network + Sync>(
         Ok(jobs)
     };
     (0..engines).map(start).collect()
-}
-
-fn load_tokenizer(folder: &Folder, vocabulary: usize) -> Result<Tokenizer> {
-    const FILE: &str = "tokenizer.json";
-    let tokenizer = Tokenizer::from_bytes(folder.read(FILE)?)
-        .map_err(|error| anyhow::anyhow!("{error}"))
-        .with_context(|| format!("`{folder}/{FILE}` is not a tokenizer"))?;
-    let largest = tokenizer.get_vocab(true).into_values().max().unwrap_or(0);
-    ensure!(
-        (largest as usize) < vocabulary,
-        "`{folder}/{FILE}`: expected tokens below the model's vocabulary of {vocabulary}, found {largest}"
-    );
-    Ok(tokenizer)
-}
-
-/// The folder's own name and what its files hold.
-fn identify(folder: &Folder) -> Result<String> {
-    let mut hash = Sha256::new();
-    for file in ["config.json", "tokenizer.json", "model.safetensors"] {
-        hash.update(folder.read(file)?);
-    }
-    let digest: String = hash.finalize().iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-    let name = folder.to_string();
-    let name = name.rsplit(['/', '\\', ':']).find(|part| !part.is_empty()).unwrap_or("local");
-    Ok(format!("{name}@{digest}"))
 }
 
 #[cfg(test)]

@@ -1,12 +1,13 @@
-//! Both networks against candle's own Llama, and against themselves in other company.
+//! Both networks against candle's own Llama, Qwen2 and Qwen3, and against themselves in other company.
 
 use candle_core::{DType, Device, IndexOp, Tensor};
 use candle_nn::VarBuilder;
 use candle_transformers::models::llama::{self, Llama, LlamaConfig};
+use candle_transformers::models::{qwen2, qwen3};
 
-use super::config::Config;
 use super::cpu::CpuNetwork;
 use super::device::DeviceNetwork;
+use super::files::Files;
 use super::network::{Cache, Chunk, Network};
 use crate::folder::Folder;
 
@@ -28,14 +29,41 @@ const TOKENS: [u32; 70] = {
 
 /// Logits after each of [`TOKENS`].
 fn reference(model: &TinyModel) -> Vec<Vec<f32>> {
-    let config: LlamaConfig = serde_json::from_value(model.config()).expect("a configuration");
-    let config = config.into_config(false);
     let tensors = model.tensors().into_iter().map(|(name, tensor)| (name, tensor.to_dtype(DType::F32).expect("f32")));
     let weights = VarBuilder::from_tensors(tensors.collect(), DType::F32, &Device::Cpu);
-    let network = Llama::load(weights, &config).expect("a network");
-    let logits = |count: usize| -> candle_core::Result<Vec<f32>> {
-        let mut cache = llama::Cache::new(true, DType::F32, &config, &Device::Cpu)?;
-        network.forward(&Tensor::new(&TOKENS[..count], &Device::Cpu)?.unsqueeze(0)?, 0, &mut cache)?.i(0)?.to_vec1()
+    match model.family {
+        "Llama" => {
+            let config: LlamaConfig = serde_json::from_value(model.config()).expect("a configuration");
+            let config = config.into_config(false);
+            let network = Llama::load(weights, &config).expect("a network");
+            beginnings(|tokens| {
+                let mut cache = llama::Cache::new(true, DType::F32, &config, &Device::Cpu)?;
+                network.forward(tokens, 0, &mut cache)
+            })
+        }
+        "Qwen2" => {
+            let config: qwen2::Config = serde_json::from_value(model.config()).expect("a configuration");
+            let mut network = qwen2::ModelForCausalLM::new(&config, weights).expect("a network");
+            beginnings(|tokens| {
+                network.clear_kv_cache();
+                network.forward(tokens, 0)?.squeeze(1)
+            })
+        }
+        _ => {
+            let config: qwen3::Config = serde_json::from_value(model.config()).expect("a configuration");
+            let mut network = qwen3::ModelForCausalLM::new(&config, weights).expect("a network");
+            beginnings(|tokens| {
+                network.clear_kv_cache();
+                network.forward(tokens, 0)?.squeeze(1)
+            })
+        }
+    }
+}
+
+/// What `forward` makes of the tokens (1, count) up to each: logits (1, vocabulary).
+fn beginnings(mut forward: impl FnMut(&Tensor) -> candle_core::Result<Tensor>) -> Vec<Vec<f32>> {
+    let mut logits = |count: usize| -> candle_core::Result<Vec<f32>> {
+        forward(&Tensor::new(&TOKENS[..count], &Device::Cpu)?.unsqueeze(0)?)?.i(0)?.to_vec1()
     };
     (1..=TOKENS.len()).map(|count| logits(count).expect("logits")).collect()
 }
@@ -76,23 +104,57 @@ fn check<N: Network>(network: &N, expected: &[Vec<f32>]) {
     assert_eq!(logits(network, &mut forks), [68, 69].map(|last| alone[last].clone()), "forks of forks");
 }
 
+fn check_both(model: &TinyModel) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    model.write(folder.path());
+    let files = Files::open(&Folder::Disk(folder.path().into())).expect("a checkpoint");
+    let config = files.config().expect("a configuration");
+    let expected = reference(model);
+    let weights = || files.weights(&config, &Device::Cpu, DType::F32).expect("weights");
+    check(&CpuNetwork::new(weights(), config.clone()).expect("a network"), &expected);
+    check(&DeviceNetwork::new(weights(), config.clone()).expect("a network"), &expected);
+}
+
 #[test]
 fn both_networks_agree_with_candle_and_with_themselves() {
     let plain = TinyModel::default();
     let odd = TinyModel { hidden: 40, feed_forward: 70, heads: 4, key_value_heads: 1, vocabulary: 77, ..plain.clone() };
     let equal_heads = TinyModel { key_value_heads: 4, ..plain.clone() };
-    for model in [
-        TinyModel { tied: true, dtype: DType::F16, ..equal_heads.clone() },
-        TinyModel { dtype: DType::BF16, ..equal_heads },
-        plain,
-        odd,
-    ] {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        model.write(folder.path());
-        let folder = Folder::Disk(folder.path().into());
-        let config = Config::load(&folder).expect("a configuration");
-        let expected = reference(&model);
-        check(&CpuNetwork::load(&folder, config.clone()).expect("a network"), &expected);
-        check(&DeviceNetwork::load(&folder, config, &Device::Cpu, DType::F32).expect("a network"), &expected);
+    check_both(&TinyModel { tied: true, dtype: DType::F16, ..equal_heads.clone() });
+    check_both(&TinyModel { dtype: DType::BF16, ..equal_heads });
+    check_both(&plain);
+    check_both(&odd);
+}
+
+#[test]
+fn qwen2_has_biases() {
+    let plain = TinyModel { family: "Qwen2", ..TinyModel::default() };
+    check_both(&TinyModel { tied: true, dtype: DType::BF16, ..plain.clone() });
+    check_both(&TinyModel { hidden: 40, heads: 5, key_value_heads: 1, ..plain });
+}
+
+#[test]
+fn qwen3_has_head_norms_and_heads_of_their_own_size() {
+    let plain = TinyModel { family: "Qwen3", ..TinyModel::default() };
+    check_both(&TinyModel { tied: true, dtype: DType::BF16, head: Some(16), ..plain.clone() });
+    check_both(&TinyModel { attention_bias: true, hidden: 40, heads: 4, key_value_heads: 1, head: Some(6), ..plain });
+}
+
+#[test]
+fn half_precision_stays_near() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    TinyModel { family: "Qwen3", ..TinyModel::default() }.write(folder.path());
+    let files = Files::open(&Folder::Disk(folder.path().into())).expect("a checkpoint");
+    let config = files.config().expect("a configuration");
+    let last = |dtype| {
+        let weights = files.weights(&config, &Device::Cpu, dtype).expect("weights");
+        let network = DeviceNetwork::new(weights, config.clone()).expect("a network");
+        logits(&network, &mut [(&TOKENS, network.empty())]).remove(0)
+    };
+    let exact = last(DType::F32);
+    let size = exact.iter().fold(0.0, |size: f32, x| size.max(x.abs()));
+    for (dtype, within) in [(DType::F16, 0.01), (DType::BF16, 0.06)] {
+        let worst = last(dtype).iter().zip(&exact).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(worst > 0.0 && worst < within * size, "{dtype:?}: differs by {worst} of {size}");
     }
 }
