@@ -1,15 +1,17 @@
 """Does choosing a plan per question pay, and can an embedding learn it? A regression study, no reinforcement learning.
 
-    python scripts/routing_study.py --train train-outcomes.jsonl --test test-outcomes.jsonl --encoder models/static-minilm
+    python scripts/routing_study.py --lamas target/release/lamas --work outcomes [--schedule layered --quorum false]
 
-Reads what `lamas operators --plan .. --draws .. --out ..` writes: what each plan did on each problem in each draw. It takes
-the utility, score - latency weight x critical path - price x completion tokens, fits ridge regressions from the question's
-features to every plan's utility on the training problems (plain, and with a Gaussian kernel), and takes the plan predicted best on the test problems. The best
-plan in hindsight is chosen on half of a problem's draws and scored on the others.
+Records with `lamas operators --plan .. --draws .. --out ..` what each of twelve plans does on each training problem in twelve
+draws and on each test problem in four; a file that is there is used again. It takes the utility, score - latency weight x
+critical path - price x completion tokens, fits ridge regressions from the question's features to every plan's utility on the
+training problems (plain, and with a Gaussian kernel), and takes the plan predicted best on the test problems. The best plan in
+hindsight is chosen on half of a problem's draws and scored on the others. Other flags go on to `lamas operators`.
 """
 
 import argparse
 import json
+import subprocess
 from collections import defaultdict
 from pathlib import Path
 
@@ -23,11 +25,35 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from tokenizers import Tokenizer
 
+PLANS = [
+    "Generate", "GenerateCoT", "MultiGenerateCoT", "Programmer", "GenerateCoT;SelfRefine", "GenerateCoT;Test",
+    "MultiGenerateCoT;SelfRefine", "MultiGenerateCoT;Test", "Programmer;SelfRefine", "GenerateCoT,Programmer",
+    "MultiGenerateCoT,Programmer", "MultiGenerateCoT,Programmer;SelfRefine",
+]  # fmt: skip
+
+
+DRAWS = {"train": 12, "test": 4}
+
+
+def recorded(split, o, flags):
+    """The file of the outcomes on a split, written if it is not there."""
+    path = Path(o.work) / f"{split}.jsonl"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        plans = [word for plan in PLANS for word in ("--plan", plan)]
+        command = [o.lamas, "operators", "--split", split, "--draws", str(DRAWS[split]), "--out", str(path), *plans, *flags]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return path
+
+
 class Outcomes:
     """score, path, tokens and utility [problems, plans, draws] of the lines of a file."""
 
-    def __init__(self, path, o):
+    def __init__(self, path, o, questions=None):
         lines = [json.loads(line) for line in Path(path).read_text().splitlines()]
+        if questions:
+            first = set(list(dict.fromkeys(line["problem"] for line in lines))[:questions])
+            lines = [line for line in lines if line["problem"] in first]
         self.plans = list(dict.fromkeys(line["plan"] for line in lines))
         problems = {line["problem"]: line for line in lines}
         row, column = ({key: i for i, key in enumerate(keys)} for keys in (problems, self.plans))
@@ -73,13 +99,14 @@ def show(name, means, gain, error):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--train", required=True)
-    parser.add_argument("--test", required=True)
+    parser.add_argument("--lamas", required=True, help="the built command")
+    parser.add_argument("--work", required=True, help="folder of the recorded outcomes")
     parser.add_argument("--encoder", default="models/static-minilm")
+    parser.add_argument("--questions", type=int, default=1000, help="training questions that are learned from")
     parser.add_argument("--latency-weight", type=float, default=0.0025)
-    parser.add_argument("--token-price", type=float, default=2e-4)
-    o = parser.parse_args()
-    train, test = Outcomes(o.train, o), Outcomes(o.test, o)
+    parser.add_argument("--token-price", type=float, default=3.5e-4)
+    o, flags = parser.parse_known_args()
+    train, test = Outcomes(recorded("train", o, flags), o, o.questions), Outcomes(recorded("test", o, flags), o)
     target = train.utility.mean(-1)
     static = int(target.mean(0).argmax())
     _, base = taken(test, np.full(len(test.questions), static))
@@ -92,7 +119,7 @@ def main():
         return gain.mean()
 
     assert test.plans == train.plans, "expected the same plans in both files"
-    print(f"{len(train.questions)} training and {count} test questions, {test.utility.shape[2]} draws each\n")
+    print(f"{len(train.questions)} training and {count} test questions, {train.utility.shape[2]} and {test.utility.shape[2]} draws\n")
     print("| plan | score | path | tokens | utility | against the best static plan |\n|---|---|---|---|---|---|")
     for index, name in enumerate(train.plans):
         report(name + (" (best static)" if index == static else ""), np.full(count, index))

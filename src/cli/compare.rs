@@ -37,6 +37,9 @@ pub struct Args {
     /// Only these trained methods beside ours, as the table names them; repeatable; default: all
     #[arg(long = "only", value_name = "METHOD")]
     only: Vec<String>,
+    /// Score per token of critical path, for training and in the utility; default: the benchmark's
+    #[arg(long, value_name = "WEIGHT")]
+    latency_weight: Option<f64>,
     /// JSON instead of the tables
     #[arg(long)]
     json: bool,
@@ -44,17 +47,30 @@ pub struct Args {
     common: Common,
 }
 
+impl Args {
+    /// The settings of a preset. One that knows no latency goes on to know none.
+    fn resolve(&self, preset: Preset) -> Result<Settings> {
+        let mut settings = self.common.resolve(preset)?;
+        let reward = &mut settings.training.reward;
+        if let Some(weight) = self.latency_weight.filter(|_| reward.latency_weight > 0.0) {
+            reward.latency_weight = weight;
+        }
+        Ok(settings)
+    }
+}
+
 /// Draws of each small plan on the test problems, half to choose by and half to score.
 const HINDSIGHT_DRAWS: u64 = 4;
 
 pub fn run(args: Args) -> Result<()> {
-    let ours = args.common.resolve(Preset::Lamas)?;
-    let session = Session::open(&ours)?;
+    let ours = args.resolve(Preset::Lamas)?;
+    let mut session = Session::open(&ours)?;
+    session.objective.latency_weight = args.latency_weight.unwrap_or(session.objective.latency_weight);
     let survey = &ours.training.survey;
     let plans = small_plans(&session.kinds(), ours.controller.layers, survey.operators, survey.plans);
     let runs = plans.len() as u64 * survey.draws + u64::from(ours.training.epochs * ours.training.samples);
     let passes = args.passes.unwrap_or(u32::try_from(runs)?);
-    let mut all = variants(passes, |preset| args.common.resolve(preset))?;
+    let mut all = variants(passes, |preset| args.resolve(preset))?;
     for name in &args.only {
         let known: Vec<&str> = all.iter().map(|variant| variant.name).collect();
         ensure!(known.contains(&name.as_str()), "expected a method ({}), found `{name}`", known.join(", "));

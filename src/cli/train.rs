@@ -258,6 +258,8 @@ impl Rollout for DataSet<'_> {
 /// Shows training on a progress bar.
 struct Watcher {
     bar: ProgressBar,
+    /// Of drawn plans.
+    batches: u64,
     epochs: u32,
     last: String,
 }
@@ -265,20 +267,21 @@ struct Watcher {
 impl Watcher {
     fn new(bar: ProgressBar, config: &training::TrainingConfig, problems: usize) -> Self {
         let batches = problems.div_ceil(config.batch.max(1)) as u64;
-        bar.set_length(batches * u64::from(config.epochs));
-        Watcher { bar, epochs: config.epochs, last: String::new() }
+        Watcher { bar, batches: batches * u64::from(config.epochs), epochs: config.epochs, last: String::new() }
     }
 
     fn see(&mut self, event: &Event<'_>) {
         match event {
             Event::Surveyed { runs, of } => {
-                self.bar.set_message(format!("survey {runs}/{of}"));
-                self.bar.tick();
+                self.bar.set_length(*of as u64);
+                self.bar.set_position(*runs as u64);
+                self.bar.set_message("survey");
             }
             Event::Resumed { epoch, batch } => {
                 eprintln!("resumed after {epoch} passes and {batch} batches");
             }
             Event::Batch { epoch, batch, batches, pass, .. } => {
+                self.bar.set_length(self.batches);
                 self.bar.set_position(u64::from(*epoch) * *batches as u64 + *batch as u64 + 1);
                 let Self { epochs, last, .. } = self;
                 let (score, path) = (pass.score, pass.critical_path);
@@ -290,6 +293,7 @@ impl Watcher {
                     " | validation score {:.3} path {:.1} utility {:.3}",
                     validation.score, validation.critical_path, validation.utility
                 );
+                self.bar.set_message(format!("after pass {}{}", metrics.pass, self.last));
             }
         }
     }
@@ -304,17 +308,20 @@ impl Watcher {
 
 /// Learning curves of all seeds.
 pub(super) fn panels(histories: &[Vec<EpochMetrics>]) -> Vec<Panel> {
-    let line = |name: &str, value: fn(&EpochMetrics) -> f64| Line {
+    let curve = |history: &[EpochMetrics], value: &dyn Fn(&EpochMetrics) -> Option<f64>| {
+        Curve(history.iter().filter_map(|metrics| Some((f64::from(metrics.pass), value(metrics)?))).collect())
+    };
+    let line = |name: &str, value: &dyn Fn(&EpochMetrics) -> Option<f64>| Line {
         name: name.into(),
-        seeds: histories
-            .iter()
-            .map(|history| Curve(history.iter().map(|metrics| (f64::from(metrics.epoch), value(metrics))).collect()))
-            .collect(),
+        seeds: histories.iter().map(|history| curve(history, value)).collect(),
     };
     let both = |title: &str, train: fn(&EpochMetrics) -> f64, validation: fn(&EpochMetrics) -> f64| Panel {
         title: title.into(),
         axis: "pass".into(),
-        lines: vec![line("training (drawn)", train), line("validation (likeliest)", validation)],
+        lines: vec![
+            line("training (drawn)", &|metrics| (metrics.train.episodes > 0).then(|| train(metrics))),
+            line("validation (likeliest)", &|metrics| Some(validation(metrics))),
+        ],
     };
     vec![
         both("score", |m| m.train.score, |m| m.validation.score),
@@ -324,7 +331,7 @@ pub(super) fn panels(histories: &[Vec<EpochMetrics>]) -> Vec<Panel> {
         Panel {
             title: "entropy, nats per layer".into(),
             axis: "pass".into(),
-            lines: vec![line("entropy", |m| m.entropy)],
+            lines: vec![line("entropy", &|m| Some(m.entropy))],
         },
     ]
 }

@@ -41,11 +41,14 @@ pub fn variants(passes: u32, resolve: impl Fn(Preset) -> Result<Settings>) -> Re
         published("LAMaS", &paper, |_| ()),
         published("LAMaS, lambda_t = 0", &paper, |s| s.training.reward.latency_weight = 0.0),
         published("LAMaS, uniform", &paper, |s| s.training.reward.credit = Credit::Uniform),
-        without("no survey", |s| {
-            let drawn = TrainingConfig { learning_rate: 0.01, epochs: 10, ..s.training.clone() };
-            s.training = TrainingConfig { survey: SurveyConfig::none(), ..drawn };
+        without("no survey, drawn plans", draw),
+        without("drawn plans, no leave one out", |s| {
+            draw(s);
+            s.training.baseline = Baseline::MovingAverage;
         }),
-        without("no drawn plans", |s| s.training.epochs = 0),
+        without("and drawn plans", |s| {
+            s.training = TrainingConfig { epochs: 3, learning_rate: 0.002, anneal: true, ..s.training.clone() };
+        }),
         without("no exact probability", |s| s.controller.log_probability = LogProbability::Marginal),
         without("no masks", |s| s.controller.masked = false),
         without("no temperature", |s| {
@@ -53,11 +56,16 @@ pub fn variants(passes: u32, resolve: impl Fn(Preset) -> Result<Settings>) -> Re
             s.controller.initial_temperature = 1.0;
         }),
         without("no whole set", |s| s.controller.conditioning = Conditioning::First),
-        without("no leave one out", |s| s.training.baseline = Baseline::MovingAverage),
         without("no own share (E5)", |s| s.training.reward.credit = Credit::CriticalPath),
         without("no dataflow", |s| s.training.execution.schedule = Schedule::Layered),
         without("no plan compiler", |s| s.training.execution.optimize = false),
         without("no quorum", |s| s.training.execution.quorum = false),
         Variant { name: OURS, settings: ours.clone() },
     ])
+}
+
+/// Learning from drawn plans alone, as many for each problem as the survey has.
+fn draw(settings: &mut Settings) {
+    let training = &settings.training;
+    settings.training = TrainingConfig { survey: SurveyConfig::none(), epochs: 10, ..training.clone() };
 }

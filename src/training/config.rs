@@ -31,6 +31,8 @@ pub struct TrainingConfig {
     /// `K`, plans drawn for a problem in each pass.
     pub samples: u32,
     pub learning_rate: f64,
+    /// Whether learning rate and entropy bonus fall in a straight line to nothing.
+    pub anneal: bool,
     /// How the system runs the plans that are learned from.
     pub execution: ExecutionConfig,
     pub reward: Reward,
@@ -56,10 +58,12 @@ impl Default for TrainingConfig {
     fn default() -> Self {
         TrainingConfig {
             survey: SurveyConfig::default(),
-            epochs: 4,
+            // On the built-in workload drawn plans add nothing to a survey.
+            epochs: 0,
             batch: 8,
             samples: 4,
-            learning_rate: 0.002,
+            learning_rate: 0.01,
+            anneal: false,
             execution: ExecutionConfig {
                 schedule: Schedule::Dataflow,
                 optimize: true,
@@ -89,6 +93,7 @@ impl TrainingConfig {
             batch: 4,
             samples: 1,
             learning_rate: 0.01,
+            anneal: false,
             execution: Schedule::Layered.into(),
             reward: Reward { credit: Credit::CriticalPath, ..Reward::default() },
             baseline: Baseline::MovingAverage,

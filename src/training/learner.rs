@@ -64,11 +64,11 @@ impl Learner {
         &self.controller
     }
 
-    /// Learns from a batch of at least one episode.
+    /// Learns from a batch of at least one episode, when the share `left` of the run, in [0, 1], is still to come.
     ///
     /// # Errors
     /// A plan that the controller cannot draw, or a loss that is no longer finite; the weights are then unchanged.
-    pub fn update(&mut self, batch: &[Experience<'_>]) -> Result<Update> {
+    pub fn update(&mut self, batch: &[Experience<'_>], left: f64) -> Result<Update> {
         ensure!(!batch.is_empty(), "expected at least one episode to learn from, found none");
         let config = &self.config;
         let sample = |experience: &Experience<'_>| Sample {
@@ -96,11 +96,12 @@ impl Learner {
             Objective::EpisodeSum => episode_loss(&evaluation.log_probs, &advantages, batch.len())?,
         };
         let entropy = evaluation.entropy.mean_all()?;
-        let loss = match self.config.entropy_bonus {
+        let left = if self.config.anneal { left } else { 1.0 };
+        let loss = match self.config.entropy_bonus * left {
             0.0 => loss,
             bonus => (loss - (&entropy * bonus)?)?,
         };
-        self.descend(&loss, &entropy, self.config.learning_rate)
+        self.descend(&loss, &entropy, self.config.learning_rate * left)
     }
 
     /// Learns from what the surveyed plans did on at least one problem.

@@ -28,11 +28,11 @@ pub struct Summary {
 /// One line of `metrics.jsonl`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct EpochMetrics {
-    /// Passes done; 0 after the survey.
-    pub epoch: u32,
+    /// Passes done, those over the survey included.
+    pub pass: u32,
     /// Updates done.
     pub step: u64,
-    /// Plans drawn at random, during the pass; all surveyed plans, in the survey.
+    /// Plans drawn at random, during the pass; all surveyed plans, in the first pass over the survey, and none in the others.
     pub train: Summary,
     /// Greedy plans, after the pass.
     pub validation: Summary,

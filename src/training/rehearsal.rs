@@ -10,8 +10,8 @@ use crate::random;
 const CHUNK: usize = 16;
 
 impl Run<'_> {
-    /// Surveys the training problems, learns from what was found and validates. Nothing of it is saved before its end:
-    /// a resume begins it anew, and a replay cache then answers.
+    /// Surveys the training problems and learns from what was found, in passes that are validated like any other. Nothing of
+    /// it is saved before its end: a resume begins it anew, and a replay cache then answers.
     pub(super) async fn rehearse(&mut self, notify: &mut Notify<'_>) -> Result<(), Halt> {
         let config = self.config.survey.clone();
         let controller = &self.learner.controller;
@@ -42,8 +42,11 @@ impl Run<'_> {
                 self.state.position.pass.add(update);
                 done += 1.0;
             }
+            self.finish_pass(notify).await?;
         }
-        self.finish_pass(0, notify).await
+        (self.state.position.rehearsed, self.state.position.since_best) = (true, 0);
+        self.save()?;
+        Ok(self.publish()?)
     }
 
     async fn survey(&mut self, mut survey: Survey, draws: u64, notify: &mut Notify<'_>) -> Result<Survey, Halt> {

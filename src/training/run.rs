@@ -158,7 +158,8 @@ impl<'a> Run<'a> {
             for (batch, problems) in batches.enumerate().skip(self.state.position.batch) {
                 self.look()?;
                 let episodes = self.draw_episodes(epoch, problems).await?;
-                self.learn(&episodes)?;
+                let done = f64::from(epoch) + batch as f64 / count as f64;
+                self.learn(&episodes, 1.0 - done / f64::from(self.config.epochs))?;
                 let pass = self.state.position.pass.tally.summary();
                 notify(Event::Batch { epoch, batch, batches: count, episodes: &episodes, pass: &pass });
                 self.state.position.batch = batch + 1;
@@ -167,7 +168,10 @@ impl<'a> Run<'a> {
                 }
             }
             self.look()?;
-            self.finish_pass(epoch + 1, notify).await?;
+            (self.state.position.epoch, self.state.position.batch) = (epoch + 1, 0);
+            self.finish_pass(notify).await?;
+            self.save()?;
+            self.publish()?;
         }
         Ok(())
     }
@@ -224,7 +228,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn learn(&mut self, episodes: &[Tried]) -> Result<()> {
+    fn learn(&mut self, episodes: &[Tried], left: f64) -> Result<()> {
         let queries = self.train.queries;
         let batch: Vec<Experience<'_>> = episodes
             .iter()
@@ -235,14 +239,14 @@ impl<'a> Run<'a> {
                 episode,
             })
             .collect();
-        let update = self.learner.update(&batch)?;
+        let update = self.learner.update(&batch, left)?;
         self.state.position.pass.add(update);
         Ok(())
     }
 
-    /// Ends the pass that makes `epoch` passes: validates greedily, at each of a few weights where the controller serves
-    /// several, writes the record and keeps the weights if they are the best so far.
-    pub(super) async fn finish_pass(&mut self, epoch: u32, notify: &mut Notify<'_>) -> Result<(), Halt> {
+    /// Ends a pass: validates greedily, at each of a few weights where the controller serves several, records it and keeps
+    /// the weights if they are the best so far.
+    pub(super) async fn finish_pass(&mut self, notify: &mut Notify<'_>) -> Result<(), Halt> {
         let policy = Policy::new(&self.learner.controller)?;
         let mut probabilities = MeanProbabilities::new(&policy);
         let mut attempts = Vec::new();
@@ -259,7 +263,6 @@ impl<'a> Run<'a> {
         let episodes = self.settle(outcomes, &mut tally)?;
 
         let position = &mut self.state.position;
-        (position.rehearsed, position.epoch, position.batch) = (true, epoch, 0);
         let pass = std::mem::take(&mut position.pass);
         let (train, validation) = (pass.tally.summary(), tally.summary());
         let utility = if validation.episodes > 0 { validation.utility } else { train.utility };
@@ -272,7 +275,7 @@ impl<'a> Run<'a> {
         position.since_best = if best { 0 } else { position.since_best + 1 };
         let mean = |sum: f64| sum / f64::from(pass.updates.max(1));
         position.history.push(EpochMetrics {
-            epoch: position.epoch,
+            pass: position.history.len() as u32 + 1,
             step,
             train,
             validation,
@@ -282,8 +285,6 @@ impl<'a> Run<'a> {
             gradient_norm: mean(pass.gradient_norm),
             probabilities: probabilities.mean(),
         });
-        self.save()?;
-        self.publish()?;
         let validation: Vec<Tried> = episodes.into_iter().filter_map(|(_, tried)| tried).collect();
         if let Some(metrics) = self.state.position.history.last() {
             notify(Event::Epoch { metrics, validation: &validation });
@@ -340,13 +341,13 @@ impl<'a> Run<'a> {
         if self.state.position.rehearsed { self.save() } else { Ok(()) }
     }
 
-    fn save(&self) -> Result<()> {
+    pub(super) fn save(&self) -> Result<()> {
         let Some(folder) = self.folder else { return Ok(()) };
         self.state.save(&folder.join(STATE_FILE), &self.learner, &self.identity)
     }
 
     /// Writes the checkpoint and the metrics anew; both follow from the state, so they always belong together.
-    fn publish(&self) -> Result<()> {
+    pub(super) fn publish(&self) -> Result<()> {
         let Some(folder) = self.folder else { return Ok(()) };
         if let Some(checkpoint) = self.checkpoint() {
             checkpoint.save(&folder.join(CHECKPOINT_FILE))?;

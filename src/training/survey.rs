@@ -47,8 +47,8 @@ impl Default for SurveyConfig {
         SurveyConfig {
             operators: 3,
             plans: 40,
-            draws: 2,
-            passes: 25,
+            draws: 1,
+            passes: 12,
             batch: 32,
             learning_rate: 0.01,
             first_entropy: 0.5,

@@ -14,7 +14,7 @@ use lamas::random;
 use lamas::system::Episode;
 use lamas::training::{
     Baseline, CHECKPOINT_FILE, Credit, Event, METRICS_FILE, MovingAverages, Problems, Reward, Rollout, STATE_FILE,
-    Sample, Setup, Trained, TrainingConfig, advantages, episode_loss, train, utilities,
+    Sample, Setup, SurveyConfig, Trained, TrainingConfig, advantages, episode_loss, train, utilities,
 };
 use proptest::prelude::*;
 use rand::Rng;
@@ -257,8 +257,8 @@ fn another_run_is_not_resumed() {
 fn failed_queries_are_counted_and_never_rewarded() {
     let flaky = Bandit { broken: (0..5).collect(), down: false };
     let trained = Runner { rollout: &flaky, ..Runner::default() }.run().expect("a trained controller");
-    // The record of the survey comes first.
-    let metrics = &trained.history[1];
+    // The passes over the survey come first.
+    let metrics = &trained.history[TrainingConfig::default().survey.passes as usize];
     assert_eq!((metrics.train.failures, metrics.train.episodes), (5 * 4, 19 * 4));
     assert_eq!((metrics.validation.failures, metrics.validation.episodes), (5, 19));
 
@@ -286,7 +286,8 @@ fn an_unwritable_folder_is_named_before_anything_is_spent() {
 #[test]
 fn training_ends_early_when_nothing_gets_better() {
     let mut runner = Runner::default();
-    runner.preset = TrainingConfig { epochs: 50, patience: 2, learning_rate: 0.0, ..runner.preset };
+    let survey = SurveyConfig::none();
+    runner.preset = TrainingConfig { survey, epochs: 50, patience: 2, learning_rate: 0.0, ..runner.preset };
     let trained = runner.run().expect("a trained controller");
     assert_eq!(trained.history.iter().map(|metrics| metrics.best).collect::<Vec<_>>(), [true, false, false]);
 }

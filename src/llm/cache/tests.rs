@@ -54,6 +54,33 @@ async fn equal_requests_run_once() -> Result<()> {
     Ok(())
 }
 
+/// Answers after waiting for its turn and one request in vain.
+struct Busy;
+
+#[async_trait]
+impl LanguageModel for Busy {
+    async fn complete(&self, _: &Request) -> Result<Completion, Error> {
+        let timing = Timing { first_token: 0.1, total: 0.2, queued: 5.0, retries: 1 };
+        Ok(Completion { text: "4".into(), usage: Usage::default(), finish: Finish::Stop, timing })
+    }
+
+    fn id(&self) -> &str {
+        "busy"
+    }
+}
+
+#[tokio::test]
+async fn only_who_asked_has_waited() -> Result<()> {
+    let (_folder, path) = folder();
+    for mode in [Mode::Off, Mode::Use] {
+        let model = Replay::open(Busy, &path, mode)?;
+        let waited =
+            async || model.complete(&request("2 + 2", 0)).await.map(|it| (it.timing.queued, it.timing.retries));
+        assert_eq!((waited().await?, waited().await?), ((5.0, 1), (0.0, 0)), "{mode:?}");
+    }
+    Ok(())
+}
+
 #[tokio::test(start_paused = true)]
 async fn errors_and_cancelled_calls_are_asked_again() -> Result<()> {
     let (_folder, path) = folder();
@@ -107,7 +134,7 @@ async fn whoever_records_first_is_believed() -> Result<()> {
     let slow = Replay::open(Scripted::new("m", |_| Ok(Reply::new("late", 1))), &path, Mode::Use)?;
     let quick = Replay::open(Scripted::new("m", |_| Ok(Reply::new("early", 1))), &path, Mode::Use)?;
     // What the slow one does once its model has answered, and another process was faster.
-    let (request, answer) = (request("?", 0), slow.ask(&request("?", 0)).await?);
+    let (request, answer) = (request("?", 0), slow.ask(&request("?", 0), &mut Timing::default()).await?);
     assert_eq!(quick.complete(&request).await?.text, "early");
     let (store, record) = (slow.store().expect("a store"), Record::new("m", &request, answer));
     assert_eq!(store.write(address("m", &request)?, record, false).await?.text, "early");
