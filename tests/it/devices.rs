@@ -3,7 +3,7 @@
 use candle_core::{Device, Tensor};
 use lamas::controller::{Controller, ControllerConfig, Policy};
 use lamas::device::DeviceChoice;
-use lamas::encoder::{Encoder, EncoderChoice};
+use lamas::encoder::EncoderChoice;
 use lamas::llm::local::{self, ARITHMETIC_LLAMA, Options};
 use lamas::plan::{Kind, Plan};
 use lamas::random;
