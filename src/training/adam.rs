@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, ensure};
 use candle_core::{Device, Tensor, Var};
+use multiversion::multiversion;
 
 const BETA_1: f64 = 0.9;
 const BETA_2: f64 = 0.999;
@@ -104,16 +105,22 @@ impl Parameter {
         let Parameter { name, var, first, second } = self;
         let (expected, found) = (first.len(), gradient.len());
         ensure!(found == expected, "gradient of `{name}`: expected {expected} numbers, found {found}");
-        let (keep_1, take_1) = (BETA_1 as f32, (1.0 - BETA_1) as f32);
-        let (keep_2, take_2) = (BETA_2 as f32, (1.0 - BETA_2) as f32);
-        let epsilon = EPSILON as f32;
         let mut weights: Vec<f32> = var.flatten_all()?.to_vec1()?;
-        for (((w, m), v), g) in weights.iter_mut().zip(first).zip(second).zip(gradient) {
-            *m = keep_1 * *m + take_1 * g;
-            *v = keep_2 * *v + take_2 * g * g;
-            *w -= rate * (*m / (v.sqrt() / correction + epsilon));
-        }
+        descend(&mut weights, first, second, gradient, [rate, correction]);
         var.set(&Tensor::from_vec(weights, var.shape(), var.device())?)?;
         Ok(())
+    }
+}
+
+/// The update of every number of one variable; `rate` and `correction` hold what depends on the step.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl", "x86_64+avx2", "aarch64+neon"))]
+fn descend(weights: &mut [f32], first: &mut [f32], second: &mut [f32], gradient: &[f32], [rate, correction]: [f32; 2]) {
+    let (keep_1, take_1) = (BETA_1 as f32, (1.0 - BETA_1) as f32);
+    let (keep_2, take_2) = (BETA_2 as f32, (1.0 - BETA_2) as f32);
+    let epsilon = EPSILON as f32;
+    for (((w, m), v), g) in weights.iter_mut().zip(first).zip(second).zip(gradient) {
+        *m = keep_1 * *m + take_1 * g;
+        *v = keep_2 * *v + take_2 * g * g;
+        *w -= rate * (*m / (v.sqrt() / correction + epsilon));
     }
 }

@@ -67,7 +67,7 @@ fn step(bencher: Bencher, episodes: usize, operators: usize) {
     let mut rng = random::stream(1, &[&"draw"]);
     let draw = |index: usize| episode(policy.sample(&queries[index / 4], &mut rng), &mut random::stream(2, &[&index]));
     let drawn: Vec<Episode> = (0..episodes).map(draw).collect();
-    let experience = |(index, episode)| Experience {
+    let experience = |(index, episode): (usize, _)| Experience {
         problem: index / 4,
         query: queries[index / 4].as_slice(),
         latency_weight: 1e-4,
