@@ -21,6 +21,7 @@ pub use config::{Objective, TrainingConfig};
 pub use learner::{Experience, Learner, Update};
 pub use loss::{episode_loss, gradients, policy_loss};
 pub use metrics::{EpochMetrics, Summary};
+pub use rehearsal::SURVEY_FILE;
 pub use reward::{Charge, Credit, Reward, Utilities, utilities, utility};
 pub use rollout::{Problems, Rollout, Tried};
 pub use run::{CHECKPOINT_FILE, Event, METRICS_FILE, STATE_FILE, Setup, Trained, train};

@@ -115,9 +115,9 @@ pub(super) struct Run<'a> {
     pub(super) train: Problems<'a>,
     validation: Problems<'a>,
     pub(super) provenance: Provenance,
-    folder: Option<&'a Path>,
+    pub(super) folder: Option<&'a Path>,
     cancelled: &'a AtomicBool,
-    identity: String,
+    pub(super) identity: String,
 }
 
 impl<'a> Run<'a> {
@@ -140,6 +140,9 @@ impl<'a> Run<'a> {
             state = State::load(&path, &mut learner, &identity)?;
         }
         let run = Run { config, learner, state, train, validation, provenance, folder, cancelled, identity };
+        if !resume {
+            run.forget_survey()?;
+        }
         // Shows at once that the folder can be written, and completes what a kill between two files left behind.
         run.save()?;
         run.publish()?;
@@ -147,9 +150,7 @@ impl<'a> Run<'a> {
     }
 
     async fn go(&mut self, notify: &mut Notify<'_>) -> Result<(), Halt> {
-        if !self.state.position.rehearsed {
-            self.rehearse(notify).await?;
-        }
+        self.rehearse(notify).await?;
         while !self.is_finished() {
             let epoch = self.state.position.epoch;
             let order = self.shuffled(epoch);
@@ -336,9 +337,10 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Saves where the run stands. Of a survey half learned from nothing is kept: a resume begins it anew.
+    /// Saves where the run stands. A pass over a survey is kept as a whole: a resume begins it anew.
     fn keep(&self) -> Result<()> {
-        if self.state.position.rehearsed { self.save() } else { Ok(()) }
+        let is_within_rehearsal = self.state.position.epoch == 0 && self.state.position.batch == 0;
+        if is_within_rehearsal { Ok(()) } else { self.save() }
     }
 
     pub(super) fn save(&self) -> Result<()> {

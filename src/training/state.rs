@@ -15,10 +15,9 @@ use crate::checkpoint::TensorFile;
 /// Where a run stands.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Position {
-    /// Whether the survey, if there is one, has been learned from.
-    #[serde(default)]
-    pub rehearsed: bool,
-    /// Whole passes done.
+    /// Whole passes over the survey done.
+    pub rehearsals: u32,
+    /// Whole passes of drawn plans done.
     pub epoch: u32,
     /// Batches done in the current pass.
     pub batch: usize,

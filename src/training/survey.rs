@@ -65,6 +65,7 @@ impl SurveyConfig {
 }
 
 /// The outcomes of all surveyed plans.
+#[derive(Serialize, Deserialize)]
 pub(super) struct Survey {
     pub plans: Vec<Plan>,
     /// `[N][P]`; none where every run failed.
@@ -76,7 +77,7 @@ pub(super) struct Survey {
 }
 
 /// Means over the runs of one plan on one problem.
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
 struct Outcome {
     /// `S - lambda_c C`.
     value: f64,
@@ -176,6 +177,7 @@ impl Survey {
         }
         advantages
     }
+
     /// `w_p`, the probability of each plan among those with an outcome, `[P]`.
     pub fn probabilities(&self, problem: usize, log_probs: &[f64]) -> Vec<f64> {
         let row = &self.outcomes[problem];

@@ -14,7 +14,7 @@ use lamas::random;
 use lamas::system::Episode;
 use lamas::training::{
     Baseline, CHECKPOINT_FILE, Credit, Event, METRICS_FILE, MovingAverages, Problems, Reward, Rollout, STATE_FILE,
-    Sample, Setup, SurveyConfig, Trained, TrainingConfig, advantages, episode_loss, train, utilities,
+    SURVEY_FILE, Sample, Setup, SurveyConfig, Trained, TrainingConfig, advantages, episode_loss, train, utilities,
 };
 use proptest::prelude::*;
 use rand::Rng;
@@ -97,6 +97,8 @@ struct Runner<'a> {
     resume: bool,
     /// Stops after this many batches.
     stop_after: Option<usize>,
+    /// Stops after this many events of any kind.
+    stop_after_events: Option<usize>,
     seed: u64,
 }
 
@@ -105,12 +107,25 @@ impl Default for Runner<'_> {
         let reward = Reward { latency_weight: 0.005, cost_weight: 20.0, ..Reward::default() };
         let preset = TrainingConfig { epochs: 4, batch: 4, save_every: 3, reward, ..TrainingConfig::default() };
         let controller = ControllerConfig::default();
-        Runner { preset, controller, rollout: &BANDIT, folder: None, resume: false, stop_after: None, seed: 1 }
+        Runner {
+            preset,
+            controller,
+            rollout: &BANDIT,
+            folder: None,
+            resume: false,
+            stop_after: None,
+            stop_after_events: None,
+            seed: 1,
+        }
     }
 }
 
 impl Runner<'_> {
     fn run(self) -> Result<Trained> {
+        self.watched(&mut |_| ())
+    }
+
+    fn watched(self, watch: &mut (dyn FnMut(&Event<'_>) + Send)) -> Result<Trained> {
         let data = data();
         let problems = Problems { ids: &data.ids, queries: &data.queries, rollout: self.rollout };
         let controller = controller(self.controller, self.seed);
@@ -128,8 +143,13 @@ impl Runner<'_> {
             resume: self.resume,
             cancelled: &cancelled,
         };
-        let mut batches = 0;
+        let (mut batches, mut events) = (0, 0);
         let mut notify = |event: Event<'_>| {
+            events += 1;
+            watch(&event);
+            if self.stop_after_events == Some(events) {
+                cancelled.store(true, Ordering::Relaxed);
+            }
             if matches!(event, Event::Batch { .. }) {
                 batches += 1;
                 cancelled.store(self.stop_after == Some(batches), Ordering::Relaxed);
@@ -210,6 +230,19 @@ fn a_resumed_run_is_the_run_that_never_stopped() {
         let rest = Runner { folder: Some(parts.path()), resume: true, ..Runner::default() };
         assert!(rest.run().expect("a resumed run").finished);
         assert!(files(whole.path()) == files(parts.path()), "stopped after {stop} batches");
+    }
+    // Within the survey, after it, and between passes over it.
+    for stop in [1, 2, 3, 9] {
+        let parts = folder();
+        let part = Runner { folder: Some(parts.path()), stop_after_events: Some(stop), ..Runner::default() };
+        assert!(!part.run().expect("a stopped run").finished);
+        let mut surveyed = 0;
+        let rest = Runner { folder: Some(parts.path()), resume: true, ..Runner::default() };
+        let rest = rest.watched(&mut |event| surveyed += usize::from(matches!(event, Event::Surveyed { .. })));
+        assert!(rest.expect("a resumed run").finished);
+        assert_eq!(surveyed, if stop == 1 { 1 } else { 0 }, "what was surveyed is not surveyed again");
+        assert!(files(whole.path()) == files(parts.path()), "stopped after {stop} events");
+        assert!(!parts.path().join(SURVEY_FILE).exists());
     }
     // Two passes, then two more.
     let parts = folder();
