@@ -113,18 +113,19 @@ pub fn expect_latency_model(session: &Session, origin: &Path) -> Result<LatencyM
     })
 }
 
-/// The checkpoint written last under [`RUNS`].
+/// The checkpoint written last under a folder.
 ///
 /// # Errors
 /// There is none.
-pub fn newest() -> Result<(Checkpoint, PathBuf)> {
-    let path = checkpoints(Path::new(RUNS))
+pub fn newest(folder: &Path) -> Result<(Checkpoint, PathBuf)> {
+    let path = checkpoints(folder)
         .into_iter()
         .filter_map(|path| Some((path.metadata().ok()?.modified().ok()?, path)))
         .max()
         .map(|(_, path)| path)
         .with_context(|| {
-            format!("expected a trained controller under `{RUNS}`, found none; hint: run `lamas train`, or name one")
+            let folder = folder.display();
+            format!("expected a trained controller under `{folder}`, found none; hint: run `lamas train`, or name one")
         })?;
     Ok((Checkpoint::load(&path)?, path))
 }

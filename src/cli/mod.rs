@@ -30,6 +30,7 @@ mod traces;
 mod train;
 mod variants;
 
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -126,8 +127,13 @@ fn dispatch(cli: Cli) -> Result<()> {
         Command::Fetch(args) => fetch::run(args),
         Command::SandboxChild(args) => sandbox_child::run(&args),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "lamas", &mut std::io::stdout());
-            Ok(())
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "lamas", &mut script);
+            match std::io::stdout().write_all(&script) {
+                // A reader that has seen enough.
+                Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+                written => Ok(written?),
+            }
         }
     }
 }

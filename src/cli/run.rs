@@ -1,13 +1,13 @@
 //! `lamas run`: answers one question and shows how.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::json;
 
 use super::budget::{self, Haste};
 use super::config::{Common, Preset, Settings};
-use super::controllers;
+use super::controllers::{self, RUNS};
 use super::plans;
 use super::session::Session;
 use crate::checkpoint::Checkpoint;
@@ -24,8 +24,8 @@ const TIMELINE_WIDTH: usize = 32;
 pub struct Args {
     /// What to answer
     question: String,
-    /// A trained controller; default: the newest under `runs`
-    #[arg(long, value_name = "FILE", conflicts_with = "plan")]
+    /// A trained controller, or a run folder; default: the newest under `runs`
+    #[arg(long, value_name = "FILE|DIR", conflicts_with = "plan")]
     checkpoint: Option<PathBuf>,
     /// A plan of your own, such as "GenerateCoT,Programmer;ScEnsemble": layers by `;`, operators by `,`
     #[arg(long, value_name = "PLAN", conflicts_with_all = ["latency_weight", "budget"])]
@@ -120,7 +120,7 @@ fn typed(args: &Args, text: &str) -> Result<Chosen> {
     let plan = plans::parse(text, session.system.catalogue())?;
     let mut predicted = None;
     if args.explain {
-        let (_, origin) = controllers::newest()?;
+        let (_, origin) = controllers::newest(Path::new(RUNS))?;
         let model = controllers::expect_latency_model(&session, &origin)?;
         let embeddings = session.encoder.encode(&[&args.question])?;
         let asked = asked(args, &embeddings)?;
@@ -132,8 +132,9 @@ fn typed(args: &Args, text: &str) -> Result<Chosen> {
 /// The plan of a trained controller.
 fn learned(args: &Args) -> Result<Chosen> {
     let (checkpoint, origin) = match &args.checkpoint {
+        Some(path) if path.is_dir() => controllers::newest(path)?,
         Some(path) => (Checkpoint::load(path)?, path.clone()),
-        None => controllers::newest()?,
+        None => controllers::newest(Path::new(RUNS))?,
     };
     let settings = args.common.resolve_for(&checkpoint.provenance.configuration)?;
     let session = Session::open_for(&settings, &checkpoint.provenance.catalogue, &origin)?;
