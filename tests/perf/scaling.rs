@@ -17,11 +17,14 @@ use lamas::plan::{Kind, Latency, Outcome, Plan, Schedule, Span, Trace};
 use lamas::random;
 use lamas::system::{Episode, System};
 use lamas::training::{Experience, Learner, TrainingConfig};
-use mimalloc::MiMalloc;
 use rand::Rng;
 
+#[cfg(target_os = "linux")]
 #[global_allocator]
-static ALLOCATOR: AllocProfiler<MiMalloc> = AllocProfiler::new(MiMalloc);
+static ALLOCATOR: AllocProfiler<mimalloc::MiMalloc> = AllocProfiler::new(mimalloc::MiMalloc);
+#[cfg(not(target_os = "linux"))]
+#[global_allocator]
+static ALLOCATOR: AllocProfiler = AllocProfiler::system();
 
 fn main() {
     // SAFETY: no other thread has been started.

@@ -3,6 +3,7 @@
 use candle_core::Device;
 use lamas::device::DeviceChoice;
 
+#[cfg(target_os = "linux")]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
