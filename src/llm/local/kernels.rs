@@ -9,8 +9,8 @@ use rayon::prelude::*;
 
 /// Outputs computed side by side; weights are stored so that these are neighbours.
 pub const LANES: usize = 32;
-/// Inputs added to a sum between reading and writing it.
-const STEPS: usize = 8;
+/// Sums of one lane that are taken side by side, lest each addition wait for the one before it.
+const ABREAST: usize = 4;
 /// Multiply-adds below which waking other threads costs more than it saves.
 const WORTH_SHARING: usize = 1 << 23;
 
@@ -55,32 +55,52 @@ impl Matrix {
     }
 }
 
-#[multiversion(targets("x86_64+avx+avx2+fma+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx+avx2+fma"))]
+/// Adds `x` (rows, inputs) times the panel (inputs, LANES) to the sums (rows, LANES), input after input.
 fn accumulate_rows(panel: &[[f32; LANES]], x: &[f32], sums: &mut [[f32; LANES]]) {
-    accumulate(panel, x, sums);
+    let (blocks, rest) = sums.as_chunks_mut::<ABREAST>();
+    let (whole, last) = x.split_at(blocks.len() * ABREAST * panel.len());
+    for (x, sums) in whole.chunks_exact(ABREAST * panel.len()).zip(blocks) {
+        accumulate_block(panel, std::array::from_fn(|row| &x[row * panel.len()..][..panel.len()]), sums);
+    }
+    for (x, sums) in last.chunks_exact(panel.len()).zip(rest) {
+        accumulate_row(panel, x, sums);
+    }
 }
 
-/// Adds `x` (rows, inputs) times the panel (inputs, LANES) to the sums (rows, LANES), input after input.
+#[multiversion(targets("x86_64+avx+avx2+fma+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx+avx2+fma"))]
+fn accumulate_block(panel: &[[f32; LANES]], x: [&[f32]; ABREAST], sums: &mut [[f32; LANES]; ABREAST]) {
+    accumulate([panel; ABREAST], x, sums);
+}
+
+#[multiversion(targets("x86_64+avx+avx2+fma+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx+avx2+fma"))]
+fn accumulate_apart(panels: [&[[f32; LANES]]; ABREAST], x: [&[f32]; ABREAST], sums: &mut [[f32; LANES]; ABREAST]) {
+    accumulate(panels, x, sums);
+}
+
+#[multiversion(targets("x86_64+avx+avx2+fma+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx+avx2+fma"))]
+fn accumulate_row(panel: &[[f32; LANES]], x: &[f32], sums: &mut [f32; LANES]) {
+    let mut block = [*sums];
+    accumulate([panel], [x], &mut block);
+    *sums = block[0];
+}
+
+/// Adds each `x` (inputs) times its panel (inputs, LANES) to its sums, input after input.
+///
+/// The sums stay in registers only in a function that does nothing else.
 #[inline(always)]
-fn accumulate(panel: &[[f32; LANES]], x: &[f32], sums: &mut [[f32; LANES]]) {
-    let (whole, rest) = panel.as_chunks::<STEPS>();
-    for (step, weights) in whole.iter().enumerate() {
-        for (x, sums) in x.chunks_exact(panel.len()).zip(sums.iter_mut()) {
-            let x = &x.as_chunks::<STEPS>().0[step];
-            for (lane, sum) in sums.iter_mut().enumerate() {
-                for (x, weights) in x.iter().zip(weights) {
-                    *sum = x.mul_add(weights[lane], *sum);
-                }
+fn accumulate<const N: usize>(panels: [&[[f32; LANES]]; N], x: [&[f32]; N], sums: &mut [[f32; LANES]; N]) {
+    let inputs = panels[0].len();
+    let (panels, x) = (panels.map(|panel| &panel[..inputs]), x.map(|x| &x[..inputs]));
+    let mut local = *sums;
+    for input in 0..inputs {
+        for n in 0..N {
+            let (weights, x) = (&panels[n][input], x[n][input]);
+            for lane in 0..LANES {
+                local[n][lane] = x.mul_add(weights[lane], local[n][lane]);
             }
         }
     }
-    for (x, sums) in x.chunks_exact(panel.len()).zip(sums) {
-        for (x, weights) in x[panel.len() - rest.len()..].iter().zip(rest) {
-            for (sum, weight) in sums.iter_mut().zip(weights) {
-                *sum = x.mul_add(*weight, *sum);
-            }
-        }
-    }
+    *sums = local;
 }
 
 /// Whether so many multiply-adds are worth more than one thread.
@@ -158,34 +178,39 @@ pub struct Heads {
 }
 
 /// Attention of one row: `softmax(q K^T / sqrt(size)) V` for each head, over the positions of all runs.
-#[multiversion(targets("x86_64+avx+avx2+fma+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx+avx2+fma"))]
 fn attend_row(heads: Heads, query: &[f32], runs: &[Run], output: &mut [f32]) {
     let (size, width) = (heads.size, heads.keys * heads.size);
-    let scale = 1.0 / (size as f32).sqrt();
-    let mut weights = Vec::with_capacity(runs.iter().map(|run| run.positions).sum());
-    for (index, (query, output)) in query.chunks_exact(size).zip(output.chunks_exact_mut(size)).enumerate() {
-        let head = index / (heads.queries / heads.keys);
-        weights.clear();
+    let (scale, panels) = (1.0 / (size as f32).sqrt(), size.div_ceil(LANES));
+    let mut weights: [Vec<f32>; ABREAST] = Default::default();
+    for first in (0..heads.queries).step_by(ABREAST) {
+        // Where there are fewer heads left, the last is taken again.
+        let head = std::array::from_fn(|n| (first + n).min(heads.queries - 1));
+        let key = |n: usize| head[n] / (heads.queries / heads.keys);
+        weights.iter_mut().for_each(Vec::clear);
         for run in runs {
-            let end = weights.len() + run.positions;
+            let end = weights[0].len() + run.positions;
             for keys in run.keys.chunks_exact(width).take(run.positions.div_ceil(LANES)) {
-                let mut scores = [[0.0; LANES]];
-                accumulate(&keys[head * size..][..size], query, &mut scores);
-                weights.extend(scores[0].iter().map(|score| score * scale));
+                let mut scores = [[0.0; LANES]; ABREAST];
+                let queries = head.map(|head| &query[head * size..][..size]);
+                accumulate_apart(std::array::from_fn(|n| &keys[key(n) * size..][..size]), queries, &mut scores);
+                weights.iter_mut().zip(&scores).for_each(|(weights, scores)| weights.extend_from_slice(scores));
             }
-            weights.truncate(end);
+            weights.iter_mut().for_each(|weights| weights.truncate(end));
         }
-        let total = exponentials(&mut weights);
-        let first = head * size.div_ceil(LANES);
-        for (panel, output) in (first..).zip(output.chunks_mut(LANES)) {
-            let mut sums = [[0.0; LANES]];
-            let mut weights = weights.as_slice();
+        let totals = weights.each_mut().map(|weights| scaled_numerators(weights, scale));
+        for panel in 0..panels {
+            let mut sums = [[0.0; LANES]; ABREAST];
+            let mut past = 0;
             for run in runs {
-                let (here, later) = weights.split_at(run.positions);
-                accumulate(&run.values[panel][..run.positions], here, &mut sums);
-                weights = later;
+                let here = weights.each_ref().map(|weights| &weights[past..][..run.positions]);
+                let values = |n| &run.values[key(n) * panels + panel][..run.positions];
+                accumulate_apart(std::array::from_fn(values), here, &mut sums);
+                past += run.positions;
             }
-            output.iter_mut().zip(sums[0]).for_each(|(output, sum)| *output = sum / total);
+            for ((head, sums), total) in head.iter().zip(sums).zip(totals) {
+                let output = output[head * size..][..size].chunks_mut(LANES).nth(panel);
+                output.into_iter().flatten().zip(sums).for_each(|(output, sum)| *output = sum / total);
+            }
         }
     }
 }
@@ -209,6 +234,13 @@ pub fn attend<'a>(
         output.chunks_exact_mut(width).enumerate().for_each(row);
     }
     output
+}
+
+/// Turns `x` into the [`softmax_numerators`] of `scale x`.
+#[multiversion(targets("x86_64+avx+avx2+fma+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx+avx2+fma"))]
+fn scaled_numerators(x: &mut [f32], scale: f32) -> f32 {
+    x.iter_mut().for_each(|x| *x *= scale);
+    exponentials(x)
 }
 
 /// Turns `x` into `exp(x - max)` and gives the sum.
