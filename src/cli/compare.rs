@@ -1,13 +1,8 @@
 //! `lamas compare`: every method on the same problems, model and recorded completions, over several seeds.
 
-use std::collections::BTreeMap;
-use std::num::NonZero;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
-use indicatif::ProgressBar;
 
 use super::config::{Common, Preset, Settings};
 use super::controllers::Trained;
@@ -16,8 +11,9 @@ use super::methods::{self, Chosen, FIRST_DRAW, Split, measure};
 use super::progress::bar;
 use super::results::{About, Results, provenance};
 use super::session::Session;
-use super::train::{Job, Outcome, panels, unused};
-use super::variants::{OURS, Variant, variants};
+use super::train::{panels, unused};
+use super::train_all::train_all;
+use super::variants::{OURS, variants};
 use crate::evaluation::portfolio::{HINDSIGHT, LengthRouter, Recorded};
 use crate::evaluation::{Evaluation, evaluate, statistics};
 use crate::plan::{Plan, small_plans};
@@ -72,10 +68,10 @@ pub fn run(args: Args) -> Result<()> {
     let passes = args.passes.unwrap_or(u32::try_from(runs)?);
     let mut all = variants(passes, |preset| args.resolve(preset))?;
     for name in &args.only {
-        let known: Vec<&str> = all.iter().map(|variant| variant.name).collect();
+        let known: Vec<&str> = all.iter().map(|variant| variant.name.as_str()).collect();
         ensure!(known.contains(&name.as_str()), "expected a method ({}), found `{name}`", known.join(", "));
     }
-    all.retain(|v| args.only.is_empty() || v.name == OURS || args.only.iter().any(|name| name == v.name));
+    all.retain(|v| args.only.is_empty() || v.name == OURS || args.only.contains(&v.name));
     let folder = args.out.clone().unwrap_or_else(|| unused(&format!("{}-compare", session.system.benchmark().name)));
     std::fs::create_dir_all(&folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
     let seeds: Vec<u64> = (ours.seed..ours.seed + args.seeds.max(1)).collect();
@@ -99,7 +95,7 @@ pub fn run(args: Args) -> Result<()> {
         let system = session.system.with_execution(session.executable(&variant.settings))?;
         let (controllers, records): (Vec<Trained>, Vec<_>) =
             outcomes.into_iter().map(|outcome| (outcome.trained, outcome.history)).unzip();
-        let chosen = Chosen::likeliest(variant.name, &test, &controllers);
+        let chosen = Chosen::likeliest(&variant.name, &test, &controllers);
         let methods = if variant.name == OURS { &mut trained } else { &mut others };
         methods::measure_trained(&session, &system, &test, &chosen, methods)?;
         if variant.name == OURS {
@@ -119,69 +115,6 @@ pub fn run(args: Args) -> Result<()> {
         config: serde_json::to_value(&ours)?,
     };
     results.write(&session, &test, about, &folder)
-}
-
-/// Trains every method with every seed, as many at once as there are cores; none when interrupted. What an earlier call
-/// finished is not trained again.
-fn train_all(
-    session: &Session,
-    variants: &[Variant],
-    seeds: &[u64],
-    train: &Split,
-    folder: &Path,
-    stop: &Arc<AtomicBool>,
-) -> Result<Option<Vec<Vec<Outcome>>>> {
-    let validation = Split::open(session, "validation")?;
-    let jobs: Vec<(usize, u64)> =
-        (0..variants.len()).flat_map(|at| seeds.iter().map(move |&seed| (at, seed))).collect();
-    let bar = bar("train all methods", jobs.len() as u64);
-    let next = AtomicUsize::new(0);
-    let finished: Mutex<BTreeMap<usize, Result<Outcome>>> = Mutex::default();
-    let work = || {
-        while let Some(&(at, seed)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let job = next.load(Ordering::Relaxed);
-            let outcome = train_one(session, &variants[at], seed, [train, &validation], folder, stop);
-            let goes_on = outcome.as_ref().is_ok_and(|outcome| outcome.finished);
-            let position = at * seeds.len() + seeds.iter().position(|&other| other == seed).unwrap_or(job);
-            finished.lock().unwrap_or_else(PoisonError::into_inner).insert(position, outcome);
-            bar.inc(1);
-            bar.set_message(format!("{}, seed {seed}", variants[at].name));
-            if !goes_on {
-                next.store(jobs.len(), Ordering::Relaxed);
-            }
-        }
-    };
-    std::thread::scope(|scope| {
-        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-        for _ in 0..cores {
-            scope.spawn(work);
-        }
-    });
-    bar.finish_and_clear();
-    let outcomes: Vec<Outcome> =
-        finished.into_inner().unwrap_or_else(PoisonError::into_inner).into_values().collect::<Result<_>>()?;
-    if outcomes.len() < jobs.len() || outcomes.iter().any(|outcome| !outcome.finished) {
-        return Ok(None);
-    }
-    let mut outcomes = outcomes.into_iter();
-    Ok(Some(variants.iter().map(|_| outcomes.by_ref().take(seeds.len()).collect()).collect()))
-}
-
-fn train_one(
-    session: &Session,
-    variant: &Variant,
-    seed: u64,
-    [train, validation]: [&Split; 2],
-    folder: &Path,
-    stop: &Arc<AtomicBool>,
-) -> Result<Outcome> {
-    let name: String = variant.name.chars().map(|c| if c.is_alphanumeric() { c } else { '-' }).collect();
-    let folder = folder.join(name.trim_matches('-')).join(format!("seed-{seed}"));
-    let settings = Settings { seed, ..variant.settings.clone() };
-    let system = session.system.with_execution(session.executable(&settings))?;
-    let (settings, folder) = (&settings, folder.as_path());
-    let job = Job { session, system: &system, settings, seed, folder, episodes: false, bar: ProgressBar::hidden() };
-    job.train(train, validation, true, stop).with_context(|| format!("method `{}`, seed {seed}", variant.name))
 }
 
 /// The best static plan, a router that sees only the length, and what could be reached by choosing in hindsight.

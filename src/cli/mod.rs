@@ -26,8 +26,10 @@ mod results;
 mod run;
 mod sandbox_child;
 mod session;
+mod sweep;
 mod traces;
 mod train;
+mod train_all;
 mod variants;
 
 use std::io::{ErrorKind, Write};
@@ -59,6 +61,8 @@ enum Command {
     Evaluate(evaluate::Args),
     /// Train and evaluate every method, published and ours, over several seeds: the table for a paper.
     Compare(compare::Args),
+    /// Train and evaluate at several latency weights: LAMaS, ours, and one checkpoint of ours for all weights.
+    Sweep(sweep::Args),
     /// Evaluate the fixed plans and a random controller; no training.
     Baselines(baselines::Args),
     /// Answer one question; show the plan, the timeline and what it cost.
@@ -114,6 +118,7 @@ fn dispatch(cli: Cli) -> Result<()> {
         Command::Train(args) => train::run(args),
         Command::Evaluate(args) => evaluate::run(args),
         Command::Compare(args) => compare::run(args),
+        Command::Sweep(args) => sweep::run(args),
         Command::Baselines(args) => baselines::run(args),
         Command::Run(args) => run::run(args),
         Command::Operators(args) => operators::run(args),

@@ -50,7 +50,12 @@ impl Results {
 
     /// Puts evaluated controllers beside other methods and prints the table.
     pub fn of(session: &Session, others: &[Vec<Evaluation>], trained: Vec<Evaluation>, as_json: bool) -> Result<Self> {
-        let results = Results { rows: compare(others, &trained, &session.objective), trained };
+        Self::of_rows(compare(others, &trained, &session.objective), trained, as_json)
+    }
+
+    /// Prints the table of `rows`, of which `trained` are the passes of the last.
+    pub fn of_rows(rows: Vec<Row>, trained: Vec<Evaluation>, as_json: bool) -> Result<Self> {
+        let results = Results { rows, trained };
         results.print(as_json)?;
         Ok(results)
     }

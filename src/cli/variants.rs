@@ -11,8 +11,9 @@ use crate::training::{Baseline, Credit, SurveyConfig, TrainingConfig};
 pub const OURS: &str = "lamas";
 
 /// A method with its settings.
+#[derive(Clone)]
 pub struct Variant {
-    pub name: &'static str,
+    pub name: String,
     pub settings: Settings,
 }
 
@@ -24,16 +25,16 @@ pub struct Variant {
 /// Those of `resolve`.
 pub fn variants(passes: u32, resolve: impl Fn(Preset) -> Result<Settings>) -> Result<Vec<Variant>> {
     let (ours, paper, maas) = (resolve(Preset::Lamas)?, resolve(Preset::Paper)?, resolve(Preset::Maas)?);
-    let published = |name, base: &Settings, change: fn(&mut Settings)| {
+    let published = |name: &str, base: &Settings, change: fn(&mut Settings)| {
         let mut settings = base.clone();
         settings.training.epochs = passes;
         change(&mut settings);
-        Variant { name, settings }
+        Variant { name: name.into(), settings }
     };
-    let without = |name, change: fn(&mut Settings)| {
+    let without = |name: &str, change: fn(&mut Settings)| {
         let mut settings = ours.clone();
         change(&mut settings);
-        Variant { name, settings }
+        Variant { name: name.into(), settings }
     };
     Ok(vec![
         published("MaAS", &maas, |_| ()),
@@ -60,7 +61,7 @@ pub fn variants(passes: u32, resolve: impl Fn(Preset) -> Result<Settings>) -> Re
         without("no dataflow", |s| s.training.execution.schedule = Schedule::Layered),
         without("no plan compiler", |s| s.training.execution.optimize = false),
         without("no quorum", |s| s.training.execution.quorum = false),
-        Variant { name: OURS, settings: ours.clone() },
+        Variant { name: OURS.into(), settings: ours.clone() },
     ])
 }
 

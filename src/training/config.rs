@@ -145,4 +145,17 @@ impl TrainingConfig {
         }
         Ok(())
     }
+
+    /// # Errors
+    /// Neither a survey nor drawn plans are asked for: there is nothing to learn from.
+    pub(super) fn expect_passes(&self) -> Result<()> {
+        let SurveyConfig { operators, plans, passes, .. } = self.survey;
+        let surveys = operators > 0 && plans > 0 && passes > 0;
+        ensure!(
+            surveys || self.epochs > 0,
+            "expected something to learn from, found no survey and 0 passes of drawn plans; \
+             hint: set `--epochs 4` or `training.survey.operators`"
+        );
+        Ok(())
+    }
 }

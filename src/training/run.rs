@@ -132,6 +132,7 @@ impl<'a> Run<'a> {
             }
         }
         ensure!(!train.ids.is_empty(), "expected at least one training problem, found none");
+        config.expect_passes()?;
         let identity = identity(&controller, &config, [train, validation], &provenance)?;
         let mut learner = Learner::new(controller, config.clone())?;
         let mut state = State { position: Position::default(), best_weights: Default::default() };

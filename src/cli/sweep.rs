@@ -1,0 +1,193 @@
+//! `lamas sweep`: what controllers make of each latency weight, and whether one that serves all weights is as good as those
+//! trained for each.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, ensure};
+
+use super::calibrate;
+use super::config::{Common, Preset, Settings};
+use super::controllers::Trained;
+use super::interrupt;
+use super::methods::{self, Chosen, Split};
+use super::results::{About, Results, provenance};
+use super::session::Session;
+use super::train::unused;
+use super::train_all::{train_all, variant_folder};
+use super::variants::{OURS, Variant};
+use crate::controller::LatencyWeights;
+use crate::evaluation::{Evaluation, Objective, compare, statistics};
+use crate::report::{Curve, Line, Panel};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Latency weights in score per token, rising, with commas between; default: from a quarter of the benchmark's to four
+    /// times as much
+    #[arg(long, value_name = "W,W,...", value_delimiter = ',')]
+    weights: Vec<f64>,
+    /// Controllers to train for each method and weight, with seeds counted up from --seed
+    #[arg(long, value_name = "K", default_value_t = 3)]
+    seeds: u64,
+    /// Passes of the published method; 0 leaves it out
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    passes: u32,
+    /// Folder for the checkpoints and the report; one that holds a sweep is gone on with; default: new, under `runs`
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// JSON instead of the table
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// Multiples of the benchmark's latency weight that are swept unless told otherwise.
+const MULTIPLES: [f64; 5] = [0.25, 0.5, 1.0, 2.0, 4.0];
+const PUBLISHED: &str = "LAMaS";
+/// Our controller that takes the latency weight as an input.
+const ONE: &str = "one for all";
+
+pub fn run(args: Args) -> Result<()> {
+    let ours = args.common.resolve(Preset::Lamas)?;
+    let mut session = Session::open(&ours)?;
+    let weights = match args.weights.as_slice() {
+        [] => MULTIPLES.map(|multiple| multiple * session.objective.latency_weight).to_vec(),
+        weights => weights.to_vec(),
+    };
+    let (low, high) = (weights[0], weights[weights.len() - 1]);
+    let rising = weights.is_sorted_by(|low, high| low < high);
+    ensure!(rising && low < high, "`--weights`: expected two or more, each above the one before, found {weights:?}");
+    let mut methods: Vec<Swept> = weights.iter().map(|&weight| Swept::trained_for(weight, OURS, &ours)).collect();
+    if args.passes > 0 {
+        let mut published = args.common.resolve(Preset::Paper)?;
+        published.training.epochs = args.passes;
+        methods.extend(weights.iter().map(|&weight| Swept::trained_for(weight, PUBLISHED, &published)));
+    }
+    methods.push(Swept::for_all(LatencyWeights::new(low, high).context("`--weights`")?, &ours));
+
+    let folder = args.out.clone().unwrap_or_else(|| unused(&format!("{}-sweep", session.system.benchmark().name)));
+    std::fs::create_dir_all(&folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
+    let seeds: Vec<u64> = (ours.seed..ours.seed + args.seeds.max(1)).collect();
+    let train = Split::open(&session, "train")?;
+    let stop = {
+        let _runtime = session.runtime.enter();
+        interrupt::listen()
+    };
+    let variants: Vec<Variant> = methods.iter().map(|method| method.variant.clone()).collect();
+    let Some(outcomes) = train_all(&session, &variants, &seeds, &train, &folder, &stop)? else {
+        eprintln!("stopped; `lamas sweep --out {}` goes on from here", folder.display());
+        return Ok(());
+    };
+    for (method, outcomes) in methods.iter_mut().zip(outcomes) {
+        method.trained = outcomes.into_iter().map(|outcome| outcome.trained).collect();
+    }
+    if let Some(one) = methods.last() {
+        // With it, `lamas evaluate --budget` measures how budgets are kept.
+        calibrate::after_training(&session, &one.trained, &train, &variant_folder(&folder, ONE))?;
+    }
+
+    let test = Split::open(&session, "test")?;
+    let (mut rows, mut curves, mut own) = (Vec::new(), Curves::default(), Vec::new());
+    for &weight in &weights {
+        session.objective.latency_weight = weight;
+        let mut others = Vec::new();
+        for method in methods.iter().filter(|method| method.weight.is_none_or(|its| its == weight)) {
+            let passes = method.measure(&session, &test, weight)?;
+            curves.add(method.kind, weight, &passes, &session.objective);
+            if method.kind == OURS { own = passes } else { others.push(passes) }
+        }
+        rows.extend(compare(&others, &own, &session.objective));
+    }
+    session.objective.latency_weight = ours.training.reward.latency_weight;
+    let results = Results::of_rows(rows, own, args.json)?;
+    let about = About {
+        title: format!("Latency weights on {}", session.system.benchmark().name),
+        provenance: provenance(seeds, &session.device),
+        panels: curves.panels(),
+        config: serde_json::to_value(&ours)?,
+    };
+    results.write(&session, &test, about, &folder)
+}
+
+/// A method of the sweep with its controllers, one for each seed.
+struct Swept {
+    kind: &'static str,
+    /// The one that it was trained for; none where it serves all.
+    weight: Option<f64>,
+    variant: Variant,
+    trained: Vec<Trained>,
+}
+
+impl Swept {
+    fn trained_for(weight: f64, kind: &'static str, settings: &Settings) -> Self {
+        let mut settings = settings.clone();
+        settings.training.reward.latency_weight = weight;
+        let variant = Variant { name: format!("{kind} {weight}"), settings };
+        Swept { kind, weight: Some(weight), variant, trained: Vec::new() }
+    }
+
+    fn for_all(weights: LatencyWeights, settings: &Settings) -> Self {
+        let mut settings = settings.clone();
+        settings.controller.latency_weights = Some(weights);
+        let variant = Variant { name: ONE.into(), settings };
+        Swept { kind: ONE, weight: None, variant, trained: Vec::new() }
+    }
+
+    /// One pass over the split for each seed, by the likeliest plans at `weight`.
+    fn measure(&self, session: &Session, split: &Split, weight: f64) -> Result<Vec<Evaluation>> {
+        let at = |trained: &Trained| Trained { policy: trained.policy.at(weight), seed: trained.seed };
+        let controllers: Vec<Trained> = self.trained.iter().map(at).collect();
+        let system = session.system.with_execution(session.executable(&self.variant.settings))?;
+        let chosen = Chosen::likeliest(&format!("{} {weight}", self.kind), split, &controllers);
+        let mut passes = Vec::new();
+        methods::measure_trained(session, &system, split, &chosen, &mut passes)?;
+        Ok(passes.into_iter().flatten().collect())
+    }
+}
+
+/// Mean figures of each method at each latency weight, seed by seed.
+#[derive(Default)]
+struct Curves(BTreeMap<&'static str, Vec<Vec<Figures>>>);
+
+struct Figures {
+    weight: f64,
+    score: f64,
+    utility: f64,
+    path: f64,
+}
+
+impl Curves {
+    fn add(&mut self, kind: &'static str, weight: f64, passes: &[Evaluation], objective: &Objective) {
+        let seeds = self.0.entry(kind).or_default();
+        seeds.resize_with(passes.len().max(seeds.len()), Vec::new);
+        for (seed, pass) in seeds.iter_mut().zip(passes) {
+            let measures: Vec<_> = pass.episodes.iter().map(|episode| objective.measure(episode)).collect();
+            let mean = |value: fn(&crate::evaluation::Measures) -> f64| {
+                statistics::mean(&measures.iter().map(value).collect::<Vec<_>>())
+            };
+            let (score, utility, path) = (mean(|m| m.score), mean(|m| m.utility), mean(|m| m.path));
+            seed.push(Figures { weight, score, utility, path });
+        }
+    }
+
+    fn panels(&self) -> Vec<Panel> {
+        let panel = |title: &str, axis: &str, point: fn(&Figures) -> (f64, f64)| {
+            let curve = |seed: &Vec<Figures>| {
+                let mut points: Vec<(f64, f64)> = seed.iter().map(point).collect();
+                points.sort_by(|a, b| a.0.total_cmp(&b.0));
+                Curve(points)
+            };
+            let line = |(kind, seeds): (&&str, &Vec<Vec<Figures>>)| Line {
+                name: (*kind).to_owned(),
+                seeds: seeds.iter().map(curve).collect(),
+            };
+            Panel { title: title.into(), axis: axis.into(), lines: self.0.iter().map(line).collect() }
+        };
+        vec![
+            panel("utility", "score per 1,000 tokens", |f| (1000.0 * f.weight, f.utility)),
+            panel("score", "critical path, tokens", |f| (f.path, f.score)),
+            panel("critical path, tokens", "score per 1,000 tokens", |f| (1000.0 * f.weight, f.path)),
+        ]
+    }
+}

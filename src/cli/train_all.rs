@@ -1,0 +1,85 @@
+//! Trains several methods with several seeds side by side.
+
+use std::collections::BTreeMap;
+use std::num::NonZero;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::{Context, Result};
+use indicatif::ProgressBar;
+
+use super::config::Settings;
+use super::methods::Split;
+use super::progress::bar;
+use super::session::Session;
+use super::train::{Job, Outcome};
+use super::variants::Variant;
+
+/// Trains every method with every seed, as many at once as there are cores; none when interrupted. What an earlier call
+/// finished is not trained again.
+pub fn train_all(
+    session: &Session,
+    variants: &[Variant],
+    seeds: &[u64],
+    train: &Split,
+    folder: &Path,
+    stop: &Arc<AtomicBool>,
+) -> Result<Option<Vec<Vec<Outcome>>>> {
+    let validation = Split::open(session, "validation")?;
+    let jobs: Vec<(usize, u64)> =
+        (0..variants.len()).flat_map(|at| seeds.iter().map(move |&seed| (at, seed))).collect();
+    let bar = bar("train all methods", jobs.len() as u64);
+    let next = AtomicUsize::new(0);
+    let finished: Mutex<BTreeMap<usize, Result<Outcome>>> = Mutex::default();
+    let work = || {
+        while let Some(&(at, seed)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let job = next.load(Ordering::Relaxed);
+            let outcome = train_one(session, &variants[at], seed, [train, &validation], folder, stop);
+            let goes_on = outcome.as_ref().is_ok_and(|outcome| outcome.finished);
+            let position = at * seeds.len() + seeds.iter().position(|&other| other == seed).unwrap_or(job);
+            finished.lock().unwrap_or_else(PoisonError::into_inner).insert(position, outcome);
+            bar.inc(1);
+            bar.set_message(format!("{}, seed {seed}", variants[at].name));
+            if !goes_on {
+                next.store(jobs.len(), Ordering::Relaxed);
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        for _ in 0..cores {
+            scope.spawn(work);
+        }
+    });
+    bar.finish_and_clear();
+    let outcomes: Vec<Outcome> =
+        finished.into_inner().unwrap_or_else(PoisonError::into_inner).into_values().collect::<Result<_>>()?;
+    if outcomes.len() < jobs.len() || outcomes.iter().any(|outcome| !outcome.finished) {
+        return Ok(None);
+    }
+    let mut outcomes = outcomes.into_iter();
+    Ok(Some(variants.iter().map(|_| outcomes.by_ref().take(seeds.len()).collect()).collect()))
+}
+
+fn train_one(
+    session: &Session,
+    variant: &Variant,
+    seed: u64,
+    [train, validation]: [&Split; 2],
+    folder: &Path,
+    stop: &Arc<AtomicBool>,
+) -> Result<Outcome> {
+    let folder = variant_folder(folder, &variant.name).join(format!("seed-{seed}"));
+    let settings = Settings { seed, ..variant.settings.clone() };
+    let system = session.system.with_execution(session.executable(&settings))?;
+    let (settings, folder) = (&settings, folder.as_path());
+    let job = Job { session, system: &system, settings, seed, folder, episodes: false, bar: ProgressBar::hidden() };
+    job.train(train, validation, true, stop).with_context(|| format!("method `{}`, seed {seed}", variant.name))
+}
+
+/// Where the controllers of a method are written.
+pub fn variant_folder(folder: &Path, name: &str) -> PathBuf {
+    let name: String = name.chars().map(|c| if c.is_alphanumeric() { c } else { '-' }).collect();
+    folder.join(name.trim_matches('-'))
+}
