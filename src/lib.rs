@@ -5,6 +5,7 @@
 
 pub mod device;
 pub mod folder;
+mod kernels;
 pub mod random;
 
 pub mod plan;

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use tokenizers::{Tokenizer, TruncationParams};
 
+use super::bert::CpuBert;
 use super::{DIMENSION, Embeddings, Encoder, normalize};
 use crate::folder::Folder;
 
@@ -26,8 +27,13 @@ const FILES: [&str; 4] = ["config.json", "sentence_bert_config.json", "tokenizer
 pub struct MiniLm {
     id: String,
     tokenizer: Tokenizer,
-    model: BertModel,
-    device: Device,
+    network: Network,
+}
+
+enum Network {
+    Cpu(CpuBert),
+    /// candle's, in its place on another device.
+    Device(BertModel, Device),
 }
 
 #[derive(Deserialize)]
@@ -81,31 +87,50 @@ impl MiniLm {
         let weights = folder.read("model.safetensors")?.into_owned();
         let digest = format!("{:x}", Sha256::digest(&weights));
         let id = format!("minilm-{}", digest.get(..12).unwrap_or_default());
-        let model = VarBuilder::from_buffered_safetensors(weights, DType::F32, device)
-            .and_then(|variables| BertModel::load(variables, &config))
-            .map_err(|error| anyhow!("{}", error.to_string().lines().next().unwrap_or_default()))
+        let network = Network::load(weights, &config, device)
             .with_context(|| format!("cannot use `{folder}/model.safetensors`; hint: was the file cut short?"))?;
-        Ok(MiniLm { id, tokenizer, model, device: device.clone() })
+        Ok(MiniLm { id, tokenizer, network })
+    }
+}
+
+impl Network {
+    fn load(weights: Vec<u8>, config: &Config, device: &Device) -> Result<Self> {
+        // candle's own text may carry a backtrace: its first line says enough.
+        let short = |error: candle_core::Error| anyhow!("{}", error.to_string().lines().next().unwrap_or_default());
+        if device.is_cpu() {
+            let tensors = candle_core::safetensors::load_buffer(&weights, device).map_err(short)?;
+            return Ok(Network::Cpu(CpuBert::new(&tensors, config)?));
+        }
+        let variables = VarBuilder::from_buffered_safetensors(weights, DType::F32, device).map_err(short)?;
+        Ok(Network::Device(BertModel::load(variables, config).map_err(short)?, device.clone()))
     }
 
     /// Embeds token rows that lie next to each other in length: [texts, DIMENSION], not yet of unit length.
     fn forward(&self, rows: &[&[u32]]) -> Result<Vec<Vec<f32>>> {
-        let width = rows.iter().map(|row| row.len()).max().unwrap_or_default();
-        let shape = (rows.len(), width);
-        let padded = |fill: fn(u32) -> u32| -> Result<Tensor> {
-            let flat = rows.iter().flat_map(|row| {
-                let padding = std::iter::repeat_n(0, width - row.len());
-                row.iter().map(move |token| fill(*token)).chain(padding)
-            });
-            Ok(Tensor::from_iter(flat, &self.device)?.reshape(shape)?)
-        };
-        let tokens = padded(|token| token)?;
-        let mask = padded(|_| 1)?;
-        let hidden = self.model.forward(&tokens, &tokens.zeros_like()?, Some(&mask))?;
-        let mask = mask.to_dtype(hidden.dtype())?;
-        let sum = hidden.broadcast_mul(&mask.unsqueeze(2)?)?.sum(1)?;
-        Ok(sum.broadcast_div(&mask.sum_keepdim(1)?)?.to_vec2()?)
+        match self {
+            Network::Cpu(network) => network.forward(rows),
+            Network::Device(network, device) => padded_forward(network, device, rows),
+        }
     }
+}
+
+/// Rows of one length, the shorter ones with padding that nothing attends to.
+fn padded_forward(network: &BertModel, device: &Device, rows: &[&[u32]]) -> Result<Vec<Vec<f32>>> {
+    let width = rows.iter().map(|row| row.len()).max().unwrap_or_default();
+    let shape = (rows.len(), width);
+    let padded = |fill: fn(u32) -> u32| -> Result<Tensor> {
+        let flat = rows.iter().flat_map(|row| {
+            let padding = std::iter::repeat_n(0, width - row.len());
+            row.iter().map(move |token| fill(*token)).chain(padding)
+        });
+        Ok(Tensor::from_iter(flat, device)?.reshape(shape)?)
+    };
+    let tokens = padded(|token| token)?;
+    let mask = padded(|_| 1)?;
+    let hidden = network.forward(&tokens, &tokens.zeros_like()?, Some(&mask))?;
+    let mask = mask.to_dtype(hidden.dtype())?;
+    let sum = hidden.broadcast_mul(&mask.unsqueeze(2)?)?.sum(1)?;
+    Ok(sum.broadcast_div(&mask.sum_keepdim(1)?)?.to_vec2()?)
 }
 
 impl Encoder for MiniLm {
@@ -127,7 +152,7 @@ impl Encoder for MiniLm {
             let (batch, after) = rest.split_at(batch_size(rest));
             rest = after;
             let rows: Vec<&[u32]> = batch.iter().map(|(_, row)| *row).collect();
-            for ((index, _), mut row) in batch.iter().zip(self.forward(&rows)?) {
+            for ((index, _), mut row) in batch.iter().zip(self.network.forward(&rows)?) {
                 normalize(&mut row);
                 if let Some(place) = values.chunks_exact_mut(DIMENSION).nth(*index) {
                     place.copy_from_slice(&row);

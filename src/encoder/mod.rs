@@ -2,7 +2,8 @@
 //!
 //! `static` is a table of token vectors inside the binary, `minilm` the transformer that the table was distilled from.
 
-pub mod cache;
+pub mod bert;
+mod cache;
 pub mod minilm;
 pub mod static_table;
 

@@ -159,3 +159,16 @@ impl TrainingConfig {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_to_learn_from_is_an_error() {
+        let drawn = |epochs| TrainingConfig { survey: SurveyConfig::none(), epochs, ..TrainingConfig::default() };
+        let error = drawn(0).expect_passes().expect_err("nothing to learn from").to_string();
+        assert!(error.contains("found no survey and 0 passes of drawn plans"), "{error}");
+        assert!(drawn(1).expect_passes().is_ok() && TrainingConfig::default().expect_passes().is_ok());
+    }
+}

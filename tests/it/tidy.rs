@@ -115,7 +115,10 @@ fn imports_are_found_in_groups() {
 fn modules_import_only_from_those_declared_above_them() {
     let sources = sources("src");
     let library = sources.iter().find(|source| source.path == "src/lib.rs").expect("src/lib.rs");
-    let declared = |line: &str| line.strip_prefix("pub mod ").map(|name| name.trim_end_matches(';').to_string());
+    let declared = |line: &str| {
+        let name = line.strip_prefix("pub ").unwrap_or(line).strip_prefix("mod ")?;
+        Some(name.trim_end_matches(';').to_string())
+    };
     let layers: Vec<String> = library.text.lines().filter_map(declared).collect();
     let layer = |name: &str| layers.iter().position(|candidate| candidate == name);
     let mut faults = Vec::new();

@@ -317,14 +317,6 @@ fn an_unwritable_folder_is_named_before_anything_is_spent() {
 }
 
 #[test]
-fn nothing_to_learn_from_is_an_error() {
-    let mut runner = Runner::default();
-    runner.preset = TrainingConfig { survey: SurveyConfig::none(), epochs: 0, ..runner.preset };
-    let error = whole_error(runner.run());
-    assert!(error.contains("found no survey and 0 passes of drawn plans"), "{error}");
-}
-
-#[test]
 fn training_ends_early_when_nothing_gets_better() {
     let mut runner = Runner::default();
     let survey = SurveyConfig::none();

@@ -6,9 +6,9 @@ use anyhow::{Context, Result};
 use candle_core::Tensor;
 
 use super::config::Config;
-use super::kernels::{self, Heads, LANES, Matrix, Run};
 use super::network::{Cache, Chunk, Network};
 use super::weights::{self, Linear, Weights};
+use crate::kernels::{self, Affine, Heads, KeysAndValues, Matrix, Run};
 
 pub struct CpuNetwork {
     config: Config,
@@ -28,12 +28,6 @@ struct Layer {
     feed_forward_norm: Vec<f32>,
     gate_and_up: Matrix,
     down: Matrix,
-}
-
-/// A matrix and what is added to each row of its products, if anything is.
-struct Affine {
-    matrix: Matrix,
-    bias: Option<Vec<f32>>,
 }
 
 impl CpuNetwork {
@@ -65,9 +59,9 @@ impl Layer {
         let head_norms = layer.head_norms.as_ref();
         Ok(Layer {
             attention_norm: vector(&layer.attention_norm)?,
-            attention_input: Affine::stack(&[&layer.query, &layer.key, &layer.value], config.hidden)?,
+            attention_input: affine(&[&layer.query, &layer.key, &layer.value], config.hidden)?,
             head_norms: head_norms.map(|(query, key)| anyhow::Ok((vector(query)?, vector(key)?))).transpose()?,
-            attention_output: Affine::stack(&[&layer.attention_output], config.heads * config.head)?,
+            attention_output: affine(&[&layer.attention_output], config.heads * config.head)?,
             feed_forward_norm: vector(&layer.feed_forward_norm)?,
             gate_and_up: stack(&[&layer.gate, &layer.up], config.hidden)?,
             down: stack(&[&layer.down], config.feed_forward)?,
@@ -75,27 +69,21 @@ impl Layer {
     }
 }
 
-impl Affine {
-    /// All parts have a bias, or none has.
-    fn stack(parts: &[&Linear], inputs: usize) -> Result<Self> {
-        let weights: Vec<&Tensor> = parts.iter().map(|part| &part.weight).collect();
-        let biases: Option<Vec<&Tensor>> = parts.iter().map(|part| part.bias.as_ref()).collect();
-        let join = |biases: Vec<&Tensor>| vector(&Tensor::cat(&biases, 0)?);
-        Ok(Affine { matrix: stack(&weights, inputs)?, bias: biases.map(join).transpose()? })
-    }
-
-    fn multiply(&self, x: &[f32]) -> Vec<f32> {
-        let mut y = self.matrix.multiply(x);
-        if let Some(bias) = &self.bias {
-            y.chunks_exact_mut(bias.len()).for_each(|row| kernels::add(row, bias));
-        }
-        y
-    }
+/// All parts have a bias, or none has.
+fn affine(parts: &[&Linear], inputs: usize) -> Result<Affine> {
+    let weights = parts.iter().map(|part| vector(&part.weight)).collect::<Result<Vec<_>>>()?;
+    let biases: Option<Vec<&Tensor>> = parts.iter().map(|part| part.bias.as_ref()).collect();
+    let join = |biases: Vec<&Tensor>| vector(&Tensor::cat(&biases, 0)?);
+    Ok(Affine::stack(&weights, inputs, biases.map(join).transpose()?))
 }
 
 fn stack(parts: &[&Tensor], inputs: usize) -> Result<Matrix> {
     let parts = parts.iter().map(|part| vector(part)).collect::<Result<Vec<_>>>()?;
     Ok(Matrix::stack(&parts, inputs))
+}
+
+fn heads(config: &Config) -> Heads {
+    Heads { queries: config.heads, keys: config.key_value_heads, size: config.head }
 }
 
 fn vector(tensor: &Tensor) -> Result<Vec<f32>> {
@@ -113,7 +101,7 @@ impl Network for CpuNetwork {
         let config = &self.config;
         let (queries, keys) = (config.heads * config.head, config.key_value_heads * config.head);
         let width = queries + 2 * keys;
-        let heads = Heads { queries: config.heads, keys: config.key_value_heads, size: config.head };
+        let heads = heads(config);
 
         let mut x = Vec::new();
         let mut rows = Vec::new();
@@ -177,43 +165,15 @@ struct Segment {
     tokens: usize,
 }
 
-/// Laid out as in [`Run`].
-#[derive(Clone)]
-struct KeysAndValues {
-    keys: Vec<[f32; LANES]>,
-    values: Vec<Vec<[f32; LANES]>>,
-}
-
 impl Segment {
     fn new(config: &Config) -> Self {
-        let panels = config.key_value_heads * config.head.div_ceil(LANES);
-        Segment { layers: vec![KeysAndValues::empty(panels); config.layers], tokens: 0 }
+        Segment { layers: vec![KeysAndValues::new(heads(config)); config.layers], tokens: 0 }
     }
 
     /// One of the same shape without tokens.
     fn emptied(&self) -> Self {
-        let layers = self.layers.iter().map(|layer| KeysAndValues::empty(layer.values.len())).collect();
+        let layers = self.layers.iter().map(KeysAndValues::emptied).collect();
         Segment { layers, tokens: 0 }
-    }
-}
-
-impl KeysAndValues {
-    fn empty(panels: usize) -> Self {
-        KeysAndValues { keys: Vec::new(), values: vec![Vec::new(); panels] }
-    }
-
-    fn push(&mut self, key: &[f32], value: &[f32], head: usize) {
-        let position = self.values.first().map_or(0, Vec::len);
-        self.keys.resize((position / LANES + 1) * key.len(), [0.0; LANES]);
-        for (lanes, key) in self.keys[position / LANES * key.len()..].iter_mut().zip(key) {
-            lanes[position % LANES] = *key;
-        }
-        let parts = value.chunks_exact(head).flat_map(|head| head.chunks(LANES));
-        for (panel, part) in self.values.iter_mut().zip(parts) {
-            let mut lanes = [0.0; LANES];
-            lanes[..part.len()].copy_from_slice(part);
-            panel.push(lanes);
-        }
     }
 }
 
@@ -231,8 +191,7 @@ impl CpuCache {
         {
             let positions = tokens.min(left);
             if positions > 0 {
-                let KeysAndValues { keys, values } = &segment.layers[layer];
-                runs.push(Run { positions, keys, values });
+                runs.push(segment.layers[layer].run(positions));
                 left -= positions;
             }
         }

@@ -13,7 +13,6 @@ mod gguf;
 mod gguf_sentencepiece;
 mod gguf_tokenizer;
 mod hub;
-mod kernels;
 mod network;
 mod prompts;
 mod safetensors;

@@ -3,7 +3,7 @@
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
-use super::kernels;
+use crate::kernels;
 use crate::llm::Request;
 use crate::random;
 
