@@ -52,6 +52,9 @@ pub struct TrainingConfig {
     pub concurrency: usize,
     /// Updates after which the state is saved within a pass; 0 for only after each pass.
     pub save_every: u32,
+    /// Batches that run while the learner waits for the one before them, so that it does not wait for the slowest query of
+    /// each. Their plans are then up to so many updates old; with 0 all are drawn by the controller that learns from them.
+    pub ahead: usize,
 }
 
 impl Default for TrainingConfig {
@@ -80,6 +83,7 @@ impl Default for TrainingConfig {
             draws: 8,
             concurrency: 64,
             save_every: 16,
+            ahead: 0,
         }
     }
 }
@@ -144,6 +148,19 @@ impl TrainingConfig {
             ensure!(usable, "training setting `{name}`: expected a number not below 0, found {value}");
         }
         Ok(())
+    }
+
+    /// The first batch after `batch` before which the run is saved with no plan drawn ahead.
+    pub(super) fn next_whole(&self, batch: usize) -> usize {
+        match self.save_every as usize {
+            0 => usize::MAX,
+            every => (batch / every + 1) * every,
+        }
+    }
+
+    /// Whether no plan is drawn ahead before `batch`: only there may a run be taken up again.
+    pub(super) fn is_whole(&self, batch: usize) -> bool {
+        self.ahead == 0 || batch == 0 || (self.save_every > 0 && batch.is_multiple_of(self.save_every as usize))
     }
 
     /// # Errors

@@ -3,6 +3,7 @@
 mod adam;
 mod advantage;
 mod config;
+mod drawing;
 mod learner;
 mod loss;
 mod metrics;

@@ -10,7 +10,7 @@ use rand::seq::SliceRandom;
 use super::metrics::{EpochMetrics, MeanProbabilities, Summary, Tally};
 use super::rollout::{Attempt, Problems, Tried};
 use super::state::{Best, Position, State};
-use super::{Experience, Learner, TrainingConfig};
+use super::{Learner, TrainingConfig};
 use crate::checkpoint::{Checkpoint, Provenance, write_atomic};
 use crate::controller::{Controller, Policy};
 use crate::executor::ExecuteError;
@@ -154,21 +154,7 @@ impl<'a> Run<'a> {
         self.rehearse(notify).await?;
         while !self.is_finished() {
             let epoch = self.state.position.epoch;
-            let order = self.shuffled(epoch);
-            let batches = order.chunks(self.config.batch);
-            let count = batches.len();
-            for (batch, problems) in batches.enumerate().skip(self.state.position.batch) {
-                self.look()?;
-                let episodes = self.draw_episodes(epoch, problems).await?;
-                let done = f64::from(epoch) + batch as f64 / count as f64;
-                self.learn(&episodes, 1.0 - done / f64::from(self.config.epochs))?;
-                let pass = self.state.position.pass.tally.summary();
-                notify(Event::Batch { epoch, batch, batches: count, episodes: &episodes, pass: &pass });
-                self.state.position.batch = batch + 1;
-                if self.config.save_every > 0 && (batch + 1).is_multiple_of(self.config.save_every as usize) {
-                    self.save()?;
-                }
-            }
+            self.draw_pass(epoch, notify).await?;
             self.look()?;
             (self.state.position.epoch, self.state.position.batch) = (epoch + 1, 0);
             self.finish_pass(notify).await?;
@@ -188,37 +174,11 @@ impl<'a> Run<'a> {
         if self.cancelled.load(Ordering::Relaxed) { Err(Halt::Cancelled) } else { Ok(()) }
     }
 
-    fn shuffled(&self, epoch: u32) -> Vec<usize> {
-        self.order(&mut random::stream(self.provenance.seed, &[&"shuffle", &epoch]))
-    }
-
     /// The training problems in an order of their own.
     pub(super) fn order(&self, rng: &mut impl Rng) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.train.ids.len()).collect();
         order.shuffle(rng);
         order
-    }
-
-    /// Draws plans for `problems` and runs them; failed queries are counted and left out.
-    async fn draw_episodes(&mut self, epoch: u32, problems: &[usize]) -> Result<Vec<Tried>, Halt> {
-        let policy = Policy::new(&self.learner.controller)?;
-        let mut attempts = Vec::with_capacity(problems.len() * self.config.samples as usize);
-        for &problem in problems {
-            let id = &self.train.ids[problem];
-            let latency_weight = self.latency_weight("latency weight", epoch, problem);
-            let policy = policy.at(latency_weight);
-            for sample in 0..self.config.samples {
-                let mut rng = random::stream(self.provenance.seed, &[&"plan", &epoch, id, &sample]);
-                let plan = policy.sample(&self.train.queries[problem], &mut rng);
-                let attempt = u64::from(epoch) * u64::from(self.config.samples) + u64::from(sample);
-                attempts.push(Attempt { problem, plan, draw: attempt % self.config.draws, latency_weight });
-            }
-        }
-        let outcomes = self.train.solve_all(attempts, self.config.concurrency).await;
-        let mut tally = self.state.position.pass.tally.clone();
-        let episodes = self.settle(outcomes, &mut tally)?;
-        self.state.position.pass.tally = tally;
-        Ok(episodes.into_iter().filter_map(|(_, tried)| tried).collect())
     }
 
     /// The latency weight of a problem in a pass, the same for all its samples, which are compared with each other.
@@ -228,22 +188,6 @@ impl<'a> Run<'a> {
             Some(weights) => weights.draw(&mut random::stream(self.provenance.seed, &[&purpose, &pass, id])),
             None => self.config.reward.latency_weight,
         }
-    }
-
-    fn learn(&mut self, episodes: &[Tried], left: f64) -> Result<()> {
-        let queries = self.train.queries;
-        let batch: Vec<Experience<'_>> = episodes
-            .iter()
-            .map(|Tried { problem, latency_weight, episode }| Experience {
-                problem: *problem,
-                query: &queries[*problem],
-                latency_weight: *latency_weight,
-                episode,
-            })
-            .collect();
-        let update = self.learner.update(&batch, left)?;
-        self.state.position.pass.add(update);
-        Ok(())
     }
 
     /// Ends a pass: validates greedily, at each of a few weights where the controller serves several, records it and keeps
@@ -338,10 +282,12 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Saves where the run stands. A pass over a survey is kept as a whole: a resume begins it anew.
+    /// Saves where the run stands, unless that is within a pass over a survey or among plans drawn ahead: a resume begins
+    /// those anew.
     fn keep(&self) -> Result<()> {
-        let is_within_rehearsal = self.state.position.epoch == 0 && self.state.position.batch == 0;
-        if is_within_rehearsal { Ok(()) } else { self.save() }
+        let Position { epoch, batch, .. } = self.state.position;
+        let is_within_rehearsal = epoch == 0 && batch == 0;
+        if is_within_rehearsal || !self.config.is_whole(batch) { Ok(()) } else { self.save() }
     }
 
     pub(super) fn save(&self) -> Result<()> {
@@ -384,7 +330,9 @@ fn identity(
     problems: [Problems<'_>; 2],
     provenance: &Provenance,
 ) -> Result<String> {
-    let neutral = TrainingConfig { epochs: 0, patience: 0, concurrency: 1, save_every: 0, ..config.clone() };
+    // Where the run is saved matters only to plans drawn ahead.
+    let save_every = if config.ahead == 0 { 0 } else { config.save_every };
+    let neutral = TrainingConfig { epochs: 0, patience: 0, concurrency: 1, save_every, ..config.clone() };
     let key = random::key(&[
         &serde_json::to_string(controller.config()).context("controller settings")?,
         &serde_json::to_string(&neutral).context("training settings")?,

@@ -2,162 +2,20 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use anyhow::{Result, bail};
-use async_trait::async_trait;
+use anyhow::Result;
 use candle_core::{Device, Tensor, Var};
-use lamas::checkpoint::{Checkpoint, Provenance};
+use lamas::checkpoint::Checkpoint;
 use lamas::controller::{Controller, ControllerConfig, Policy};
-use lamas::plan::{Kind, Latency, OperatorId, Outcome, Plan, Schedule, Signature, Span, Trace, Usage};
-use lamas::random;
+use lamas::plan::{OperatorId, Plan, Schedule, Signature};
 use lamas::system::Episode;
 use lamas::training::{
-    Baseline, CHECKPOINT_FILE, Credit, Event, METRICS_FILE, MovingAverages, Problems, Reward, Rollout, STATE_FILE,
-    SURVEY_FILE, Sample, Setup, SurveyConfig, Trained, TrainingConfig, advantages, episode_loss, train, utilities,
+    Baseline, CHECKPOINT_FILE, Credit, Event, METRICS_FILE, MovingAverages, Reward, STATE_FILE, SURVEY_FILE, Sample,
+    SurveyConfig, Trained, TrainingConfig, advantages, episode_loss, utilities,
 };
 use proptest::prelude::*;
-use rand::Rng;
 
-const KINDS: [Kind; 4] = [Kind::Generate, Kind::Generate, Kind::Refine, Kind::Stop];
-const EMBEDDING: usize = 8;
-const PROBLEMS: usize = 24;
-
-/// Even problems are solved by operator 0, odd ones by operator 1; everything else only costs time.
-struct Bandit {
-    /// Problems that always fail, and draws for which everything fails.
-    broken: BTreeSet<usize>,
-    down: bool,
-}
-
-static BANDIT: Bandit = Bandit { broken: BTreeSet::new(), down: false };
-
-#[async_trait]
-impl Rollout for Bandit {
-    async fn solve(&self, problem: usize, plan: Plan, _draw: u64) -> Result<Episode> {
-        if self.down || self.broken.contains(&problem) {
-            bail!("no connection to the model");
-        }
-        let right = OperatorId((problem % 2) as u16);
-        let score = if plan.choices().any(|(_, operator)| operator == right) { 1.0 } else { 0.0 };
-        let tokens = |operator: OperatorId| [10.0, 10.0, 20.0, 0.0][operator.index()];
-        Ok(episode(problem, plan.clone(), &plan.choices().map(|(_, id)| tokens(id)).collect::<Vec<_>>(), score))
-    }
-}
-
-fn episode(problem: usize, plan: Plan, tokens: &[f64], score: f64) -> Episode {
-    let span = |((layer, operator), &tokens): ((usize, OperatorId), &f64)| Span {
-        layer,
-        operator,
-        calls: 1,
-        usage: Usage { prompt_tokens: 5, completion_tokens: tokens as u64, ..Usage::default() },
-        cost: tokens * 1e-5,
-        tool_seconds: 0.0,
-        latency: Latency { tokens, seconds: 0.0 },
-        started: 0.0,
-        outcome: Outcome::Done,
-        ..Span::default()
-    };
-    let spans = plan.choices().zip(tokens).map(span).collect();
-    let dependencies = Schedule::Layered.dependencies(&plan, &[]);
-    Episode { problem: format!("bandit-{problem}"), plan, trace: Trace { spans, dependencies }, answer: None, score }
-}
-
-struct Data {
-    ids: Vec<String>,
-    queries: Vec<Vec<f32>>,
-}
-
-fn data() -> Data {
-    let query = |problem: usize| {
-        let mut rng = random::stream(5, &[&"query", &problem]);
-        let mut query: Vec<f32> = (0..EMBEDDING).map(|_| rng.random_range(-0.3..0.3)).collect();
-        query[problem % 2] += 1.0;
-        query
-    };
-    Data {
-        ids: (0..PROBLEMS).map(|problem| format!("bandit-{problem}")).collect(),
-        queries: (0..PROBLEMS).map(query).collect(),
-    }
-}
-
-fn controller(config: ControllerConfig, seed: u64) -> Controller {
-    let config = ControllerConfig { layers: 2, hidden: 8, embedding: EMBEDDING, ..config };
-    let mut rng = random::stream(5, &[&"operators"]);
-    let operators: Vec<f32> = (0..KINDS.len() * EMBEDDING).map(|_| rng.random_range(-1.0..1.0)).collect();
-    let operators = Tensor::from_vec(operators, (KINDS.len(), EMBEDDING), &Device::Cpu).expect("a matrix");
-    Controller::new(config, KINDS.to_vec(), &operators, seed, &Device::Cpu).expect("a controller")
-}
-
-struct Runner<'a> {
-    preset: TrainingConfig,
-    controller: ControllerConfig,
-    rollout: &'a Bandit,
-    folder: Option<&'a Path>,
-    resume: bool,
-    /// Stops after this many batches.
-    stop_after: Option<usize>,
-    /// Stops after this many events of any kind.
-    stop_after_events: Option<usize>,
-    seed: u64,
-}
-
-impl Default for Runner<'_> {
-    fn default() -> Self {
-        let reward = Reward { latency_weight: 0.005, cost_weight: 20.0, ..Reward::default() };
-        let preset = TrainingConfig { epochs: 4, batch: 4, save_every: 3, reward, ..TrainingConfig::default() };
-        let controller = ControllerConfig::default();
-        Runner {
-            preset,
-            controller,
-            rollout: &BANDIT,
-            folder: None,
-            resume: false,
-            stop_after: None,
-            stop_after_events: None,
-            seed: 1,
-        }
-    }
-}
-
-impl Runner<'_> {
-    fn run(self) -> Result<Trained> {
-        self.watched(&mut |_| ())
-    }
-
-    fn watched(self, watch: &mut (dyn FnMut(&Event<'_>) + Send)) -> Result<Trained> {
-        let data = data();
-        let problems = Problems { ids: &data.ids, queries: &data.queries, rollout: self.rollout };
-        let controller = controller(self.controller, self.seed);
-        // How many queries run at once is no property of the result.
-        let settings = TrainingConfig { concurrency: 1, ..self.preset.clone() };
-        let configuration = serde_json::json!({ "controller": controller.config(), "training": settings });
-        let cancelled = AtomicBool::new(self.stop_after == Some(0));
-        let setup = Setup {
-            controller,
-            config: self.preset,
-            train: problems,
-            validation: problems,
-            provenance: Provenance { configuration, seed: self.seed, ..Provenance::default() },
-            folder: self.folder,
-            resume: self.resume,
-            cancelled: &cancelled,
-        };
-        let (mut batches, mut events) = (0, 0);
-        let mut notify = |event: Event<'_>| {
-            events += 1;
-            watch(&event);
-            if self.stop_after_events == Some(events) {
-                cancelled.store(true, Ordering::Relaxed);
-            }
-            if matches!(event, Event::Batch { .. }) {
-                batches += 1;
-                cancelled.store(self.stop_after == Some(batches), Ordering::Relaxed);
-            }
-        };
-        futures::executor::block_on(train(setup, &mut notify))
-    }
-}
+use super::bandit::{Bandit, KINDS, PROBLEMS, Runner, data, episode};
 
 fn right_first_choices(checkpoint: &Checkpoint) -> usize {
     let controller = Controller::from_checkpoint(checkpoint, KINDS.to_vec(), &Device::Cpu).expect("a controller");

@@ -1,0 +1,84 @@
+//! A pass of drawn plans: rollouts go on while the learner learns.
+
+use futures::stream::{FuturesOrdered, StreamExt};
+
+use anyhow::Result;
+
+use super::Event;
+use super::learner::Experience;
+use super::rollout::{Attempt, Tried};
+use super::run::{Halt, Notify, Run};
+use crate::controller::Policy;
+use crate::random;
+
+impl Run<'_> {
+    /// Learns from plans drawn for each training problem, batch after batch.
+    ///
+    /// The plans of a batch are drawn once the learner has taken in all but the last `ahead` batches before it, so they are
+    /// at most so many updates old, whatever the queries take: timing changes no result. Nothing is drawn beyond the next
+    /// point at which the run is saved.
+    pub(super) async fn draw_pass(&mut self, epoch: u32, notify: &mut Notify<'_>) -> Result<(), Halt> {
+        let order = self.order(&mut random::stream(self.provenance.seed, &[&"shuffle", &epoch]));
+        let batches: Vec<&[usize]> = order.chunks(self.config.batch).collect();
+        let (count, train) = (batches.len(), self.train);
+        let concurrency = self.config.concurrency.div_ceil(self.config.ahead + 1);
+        let mut running = FuturesOrdered::new();
+        let mut drawn = self.state.position.batch;
+        for batch in self.state.position.batch..count {
+            self.look()?;
+            let end = self.config.next_whole(batch).min(batch + self.config.ahead + 1).min(count);
+            for problems in &batches[drawn.min(end)..end] {
+                running.push_back(train.solve_all(self.draw(epoch, problems)?, concurrency));
+            }
+            drawn = drawn.max(end);
+            let Some(outcomes) = running.next().await else { break };
+            let mut tally = self.state.position.pass.tally.clone();
+            let episodes = self.settle(outcomes, &mut tally)?;
+            self.state.position.pass.tally = tally;
+            let episodes: Vec<Tried> = episodes.into_iter().filter_map(|(_, tried)| tried).collect();
+            let done = f64::from(epoch) + batch as f64 / count as f64;
+            self.learn(&episodes, 1.0 - done / f64::from(self.config.epochs))?;
+            let pass = self.state.position.pass.tally.summary();
+            notify(Event::Batch { epoch, batch, batches: count, episodes: &episodes, pass: &pass });
+            self.state.position.batch = batch + 1;
+            if self.config.save_every > 0 && (batch + 1).is_multiple_of(self.config.save_every as usize) {
+                self.save()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Several plans for each of `problems`.
+    fn draw(&self, epoch: u32, problems: &[usize]) -> Result<Vec<Attempt>> {
+        let policy = Policy::new(&self.learner.controller)?;
+        let mut attempts = Vec::with_capacity(problems.len() * self.config.samples as usize);
+        for &problem in problems {
+            let id = &self.train.ids[problem];
+            let latency_weight = self.latency_weight("latency weight", epoch, problem);
+            let policy = policy.at(latency_weight);
+            for sample in 0..self.config.samples {
+                let mut rng = random::stream(self.provenance.seed, &[&"plan", &epoch, id, &sample]);
+                let plan = policy.sample(&self.train.queries[problem], &mut rng);
+                let attempt = u64::from(epoch) * u64::from(self.config.samples) + u64::from(sample);
+                attempts.push(Attempt { problem, plan, draw: attempt % self.config.draws, latency_weight });
+            }
+        }
+        Ok(attempts)
+    }
+
+    fn learn(&mut self, episodes: &[Tried], left: f64) -> Result<()> {
+        let queries = self.train.queries;
+        let batch: Vec<Experience<'_>> = episodes
+            .iter()
+            .map(|Tried { problem, latency_weight, episode }| Experience {
+                problem: *problem,
+                query: &queries[*problem],
+                latency_weight: *latency_weight,
+                episode,
+            })
+            .collect();
+        let update = self.learner.update(&batch, left)?;
+        self.state.position.pass.add(update);
+        Ok(())
+    }
+}
