@@ -10,6 +10,7 @@ use super::session::Session;
 use crate::evaluation::Evaluation;
 use crate::evaluation::latency::{Accuracy, Asked, Budget, Choice, LatencyModel, measured_path};
 use crate::evaluation::statistics::{mean, quantile};
+use crate::plan::small_plans;
 
 /// What to trade accuracy for.
 #[derive(Clone, Copy, Debug, clap::Args)]
@@ -21,6 +22,9 @@ pub struct Haste {
     #[arg(long, value_name = "BUDGET")]
     pub budget: Option<Budget>,
 }
+
+/// Most operators, and most plans, among those that are looked at where the controller's own take too long.
+const OTHERS: (usize, usize) = (3, 40);
 
 /// How a budget fared.
 #[derive(Serialize)]
@@ -65,7 +69,8 @@ pub fn choose(
 ) -> Result<Choice> {
     let weights = trained.latency_weights()?;
     let bound = |plan: &_| model.predict(plan, &session.prepare(plan), asked).bound;
-    Ok(budget.choose(&trained.policy, &weights, asked.embedding, bound))
+    let others = small_plans(trained.policy.kinds(), trained.policy.config().layers, OTHERS.0, OTHERS.1);
+    Ok(budget.choose(&trained.policy, &weights, asked.embedding, &others, bound))
 }
 
 /// The plans of the controllers for each problem, within the budget as far as can be predicted.

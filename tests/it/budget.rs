@@ -146,12 +146,17 @@ fn a_budget_takes_the_smallest_weight_that_keeps_it() -> Result<()> {
     let slowest = |plan: &Plan| plan.choices().map(|(_, operator)| tokens(operator)).fold(0.0, f64::max);
     let latency = |plan: &Plan| Latency { tokens: slowest(plan), seconds: 0.0 };
     let odd = &queries()[1];
-    let choose = |tokens: f64| Budget::Tokens(tokens).choose(&policy, &weights(), odd, latency);
+    let choose = |tokens: f64| Budget::Tokens(tokens).choose(&policy, &weights(), odd, &[], latency);
     let (ample, tight, hopeless) = (choose(100.0), choose(10.0), choose(1.0));
     assert_eq!((ample.plan, ample.is_within), (Plan::from_indices(&[&[SLOW.0]]), true));
     assert_eq!((tight.plan, tight.is_within), (Plan::from_indices(&[&[QUICK.0]]), true));
     assert_eq!((hopeless.plan, hopeless.is_within), (Plan::from_indices(&[&[QUICK.0]]), false));
     assert!(ample.latency_weight < 0.00051 && tight.latency_weight > 0.005);
+    // No greedy plan is as quick as this one, which the controller likes less.
+    let both = Plan::from_indices(&[&[QUICK.0], &[SLOW.0]]);
+    let latency = |plan: &Plan| if *plan == both { Latency::default() } else { latency(plan) };
+    let found = Budget::Tokens(1.0).choose(&policy, &weights(), odd, std::slice::from_ref(&both), latency);
+    assert_eq!((&found.plan, found.is_within), (&both, true));
     Ok(())
 }
 
