@@ -202,7 +202,7 @@ impl Fault {
 
     /// Whether the prompt, or what may be written after it, is beyond the model's context; each server says it in its own way.
     pub fn is_too_long(&self) -> bool {
-        let said = [&self.codes[..], &[self.message.clone()]].concat().join(" ").to_lowercase();
+        let said = format!("{} {}", self.codes.join(" "), self.message).to_lowercase();
         said.contains("context") && ["length", "window", "size"].iter().any(|word| said.contains(word))
     }
 
