@@ -137,7 +137,7 @@ check_litellm() {
     printf '[endpoint]\nattempts = 3\n' >"$place/settings.toml"
     expect 1 "after 3 requests" "$lamas" run "$question" --plan Generate --model-name broken --price 0 --config "$place/settings.toml"
     say "a prompt beyond the context"
-    expect 1 "400" "$lamas" run "$question" --plan Generate --model-name too-long --price 0
+    expect 1 "must fit into the model's context" "$lamas" run "$question" --plan Generate --model-name too-long --price 0
     say "three requests a minute"
     OPENAI_API_KEY=sk-slow expect 0 "answer: 42" "$lamas" run "$question" --plan "$plan" --model-name fixed --price 1
     killed fixed start_litellm

@@ -1,6 +1,7 @@
 //! Runs a plan: starts what is ready, folds the results in plan order, records a span for every choice.
 
 mod evidence;
+mod finish;
 
 use futures::stream::{FuturesUnordered, StreamExt};
 use serde::{Deserialize, Serialize};
@@ -54,7 +55,7 @@ impl ExecutionConfig {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Execution {
     pub trace: Trace,
-    /// The solutions that stand at the end, in plan order.
+    /// The solutions that stand at the end, in plan order; one alone where the finish put it in the place of all.
     pub solutions: Vec<Solution>,
 }
 
@@ -87,7 +88,7 @@ impl ExecuteError {
 /// left.
 ///
 /// A failing operator is recorded and the rest goes on without it. What follows the layer of a stop operator is not
-/// run. Everything happens inside the returned future: dropping it cancels all calls.
+/// run, but for the finish of the query, which follows every plan. Everything happens inside the returned future: dropping it cancels all calls.
 ///
 /// # Errors
 /// When the model refuses a request for good, or the plan does not fit the catalogue.
@@ -133,7 +134,7 @@ pub async fn execute(query: &Query<'_>, plan: &Plan, config: &ExecutionConfig) -
     evidence::end_early(config, &choices, &dependencies, &mut done);
     let solutions = fold(done.iter().map(Some), &choices, usize::MAX);
     let spans = choices.iter().zip(done).map(|(choice, done)| choice.span(query, done)).collect();
-    Ok(Execution { trace: Trace { spans, dependencies }, solutions })
+    finish::finish(query, plan, Execution { trace: Trace { spans, dependencies, finish: None }, solutions }).await
 }
 
 /// An operator that has ended.

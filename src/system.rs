@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::benchmarks::{Benchmark, Problem, Tests};
 use crate::executor::{ExecuteError, Execution, ExecutionConfig, execute};
 use crate::llm::{self, LanguageModel, Price, Prices, Scripted};
-use crate::operators::{Catalogue, Query, QueryTraces, Solution, Traces, vote};
+use crate::operators::{Catalogue, Finish, Query, QueryTraces, Solution, Traces, vote};
 use crate::plan::{OperatorId, Plan, Trace};
 use crate::sandbox::{Evaluator, Sandbox};
 
@@ -52,6 +52,7 @@ pub struct System {
     /// What the operators gave once, in place of the model.
     traces: Option<Arc<Traces>>,
     execution: ExecutionConfig,
+    finish: Option<Finish>,
     evaluator: Evaluator,
     sandbox: Option<Arc<Sandbox>>,
 }
@@ -60,7 +61,8 @@ impl System {
     /// Brings the parts together.
     ///
     /// # Errors
-    /// When `prices` lacks the model of an operator, or plans are to end early on a model whose time is not virtual.
+    /// When `prices` lacks the model of an operator, the catalogue lacks that of the benchmark's finish, or plans are to end
+    /// early on a model whose time is not virtual.
     pub fn new(
         catalogue: Catalogue,
         benchmark: Benchmark,
@@ -76,6 +78,7 @@ impl System {
             .collect::<Result<_>>()?;
         let execution = execution.into();
         check(&*model, &execution)?;
+        let finish = benchmark.finish.as_ref().map(|finish| Finish::new(finish, &catalogue)).transpose()?;
         Ok(System {
             catalogue,
             benchmark,
@@ -83,12 +86,14 @@ impl System {
             prices,
             traces: None,
             execution,
+            finish,
             evaluator: Evaluator::new(),
             sandbox: None,
         })
     }
 
-    /// A system without a model, whose plans run over recorded outputs.
+    /// A system without a model, whose plans run over recorded outputs. They end with the vote: what a finish would have
+    /// made of its answer is not recorded.
     ///
     /// # Errors
     /// Names the line of a query that no split of the benchmark has, or a split that cannot be read.
@@ -114,6 +119,7 @@ impl System {
             prices,
             traces,
             execution,
+            finish: None,
             evaluator: Evaluator::new(),
             sandbox: None,
         })
@@ -131,6 +137,7 @@ impl System {
             prices: self.prices.clone(),
             traces: self.traces.clone(),
             execution: self.execution,
+            finish: self.finish,
             evaluator: Evaluator::new(),
             sandbox: self.sandbox.clone(),
         })
@@ -139,6 +146,11 @@ impl System {
     /// The same system, with a sandbox for the operators and the grading that run Python.
     pub fn with_sandbox(self, sandbox: Option<Arc<Sandbox>>) -> Self {
         System { sandbox, ..self }
+    }
+
+    /// The same system, whose plans end with the vote.
+    pub fn without_finish(self) -> Self {
+        System { finish: None, ..self }
     }
 
     /// The same system, which runs plans in another way.
@@ -216,12 +228,14 @@ impl System {
         graded.map_err(|error| ExecuteError::Grading { problem: problem.id.clone(), reason: format!("{error:#}") })
     }
 
-    /// Answers a question with a plan: after the last layer a vote over the solutions, which costs nothing.
+    /// Answers a question with a plan: after the last layer a vote over the solutions, which costs nothing, and the finish of
+    /// the benchmark, if it has one. Code is tested by the examples of the question.
     ///
     /// # Errors
     /// See [`ExecuteError`].
     pub async fn answer(&self, question: &str, plan: &Plan, draw: u64) -> Result<Answer, ExecuteError> {
-        self.run(question, self.recorded(question)?, None, plan, draw).await
+        let examples = self.benchmark.examples(question);
+        self.run(question, self.recorded(question)?, examples.as_ref(), plan, draw).await
     }
 
     /// What is recorded of a query; nothing where a model is asked.
@@ -248,6 +262,7 @@ impl System {
             sandbox: self.sandbox.as_deref(),
             answer: self.benchmark.answer,
             tests,
+            finish: self.finish,
             prices: &self.prices,
             gamma: self.benchmark.reward.gamma,
             draw,

@@ -1,5 +1,15 @@
 //! The examples of a docstring, for problems whose public tests were not published with them.
 
+use super::Tests;
+
+/// The examples of the last function of a prompt, the one to write, as public tests; `None` where there are none.
+pub(super) fn tests(prompt: &str) -> Option<Tests> {
+    let head = prompt.lines().rev().find_map(|line| line.strip_prefix("def "))?;
+    let entry_point = head.split('(').next().unwrap_or(head).trim().to_owned();
+    let public = assertions(prompt, &entry_point);
+    (!public.is_empty()).then(|| Tests { entry_point, test: String::new(), public })
+}
+
 /// Examples of the form
 ///
 /// ```text
@@ -26,7 +36,7 @@ fn is_mark(line: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::assertions;
+    use super::*;
 
     #[test]
     fn plain_examples_become_assertions() {
@@ -45,5 +55,14 @@ mod tests {
         check("    >>> near([1], 2)\n    [[1],\n     [2]]", &[]);
         check("    near([1], 2) == False", &[]);
         check("    >>> near([1], 2)", &[]);
+    }
+
+    #[test]
+    fn the_last_function_is_the_one_to_write() {
+        let helper = "def helper(n):\n    \"\"\"\n    >>> helper(1)\n    2\n    \"\"\"\n    return n + 1\n\n\n";
+        let prompt = format!("{helper}def twice (n: int) -> int:\n    \"\"\"\n    >>> twice(2)\n    4\n    \"\"\"\n");
+        let found = tests(&prompt).map(|tests| (tests.entry_point, tests.public));
+        assert_eq!(found, Some(("twice".to_owned(), vec!["assert candidate(2) == 4".to_owned()])));
+        assert!(tests(&prompt.replace(">>>", "")).is_none() && tests("what is 3 and 5").is_none());
     }
 }

@@ -63,8 +63,8 @@ pub fn fetch(name: &str, folder: &Path, whole: bool) -> Result<Vec<PathBuf>> {
 
 fn by_hand(Published { repository, fields, .. }: &Published, part: &Part, folder: &Path) -> String {
     format!(
-        "cannot fetch `{}` from the data set `{repository}` of the hub; hint: without a network write `{}` by hand, one JSON \
-         object a line with the fields {}, the rows of {} in this order",
+        "cannot fetch `{}` from the data set `{repository}` of the hub; hint: HF_ENDPOINT names a mirror; without a network write \
+         `{}` by hand, one JSON object a line with the fields {}, the rows of {} in this order",
         part.name,
         folder.join(&part.name).display(),
         fields.join(", "),
@@ -73,6 +73,7 @@ fn by_hand(Published { repository, fields, .. }: &Published, part: &Part, folder
 }
 
 fn write(folder: &Path, file: &str, bytes: &[u8]) -> Result<PathBuf> {
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
     let path = folder.join(file);
     write_atomic(&path, bytes)?;
     Ok(path)

@@ -45,6 +45,21 @@ pub struct Weights {
     pub gamma: f64,
 }
 
+/// What follows every plan, whatever the controller chose: the solution that stands is tested, and improved while it fails.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Finish {
+    /// The `test` operator of the catalogue that tests, and whose prompt asks for an improvement.
+    pub operator: String,
+    /// Most improvements, one after another; each is tested.
+    #[serde(default = "once")]
+    pub improve: u32,
+}
+
+fn once() -> u32 {
+    1
+}
+
 /// A task with its data, read from a folder; the problems are read when asked for.
 #[derive(Clone, Debug)]
 pub struct Benchmark {
@@ -54,6 +69,8 @@ pub struct Benchmark {
     /// File of the operator catalogue, in the benchmark's folder.
     pub catalogue: String,
     pub reward: Weights,
+    /// None: the vote has the last word.
+    pub finish: Option<Finish>,
     folder: Folder,
     /// Where the files of problems are.
     data: Folder,
@@ -85,6 +102,8 @@ struct Description {
     splits: BTreeMap<String, Source>,
     #[serde(default)]
     public_tests: Option<PublicTests>,
+    #[serde(default)]
+    finish: Option<Finish>,
     reward: Weights,
 }
 
@@ -117,9 +136,21 @@ impl Benchmark {
     /// # Errors
     /// Names the file and the line at fault.
     pub fn load_with_data(folder: Folder, data: Folder) -> Result<Self> {
-        let Description { name, description, answer, catalogue, fields, splits, public_tests, reward } =
+        let Description { name, description, answer, catalogue, fields, splits, public_tests, finish, reward } =
             folder.read_toml(FILE)?;
-        Ok(Benchmark { name, description, answer, catalogue, reward, folder, data, fields, splits, public_tests })
+        Ok(Benchmark {
+            name,
+            description,
+            answer,
+            catalogue,
+            reward,
+            finish,
+            folder,
+            data,
+            fields,
+            splits,
+            public_tests,
+        })
     }
 
     /// Where the benchmark's files are.
@@ -153,6 +184,12 @@ impl Benchmark {
             Some(_) => anyhow!("{error:#}; hint: `lamas fetch {}` gets the problems, or says how to", self.name),
             None => error,
         })
+    }
+
+    /// What a question says itself of what its answer must pass: the examples in the docstring of a function to write.
+    pub fn examples(&self, question: &str) -> Option<Tests> {
+        let examples = || docstring::tests(question);
+        (self.answer == AnswerForm::Python).then(examples).flatten()
     }
 
     /// Whether grading runs Python.

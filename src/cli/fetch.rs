@@ -19,7 +19,6 @@ pub struct Args {
 pub fn run(args: Args) -> Result<()> {
     let is_whole = args.out.is_some();
     let folder = args.out.or_else(|| data_folder(&args.benchmark)).context("no home folder; hint: give `--out DIR`")?;
-    std::fs::create_dir_all(&folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
     for path in fetch::fetch(&args.benchmark, &folder, is_whole)? {
         eprintln!("wrote {}", path.display());
     }

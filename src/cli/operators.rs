@@ -63,8 +63,9 @@ pub fn run(args: Args) -> Result<()> {
     };
     let draws: Vec<u64> = (0..args.draws.max(1)).collect();
     let mut measured = Vec::with_capacity(named.len());
+    let alone = session.system.with_samples(&[])?.without_finish();
     let outcome = named.iter().try_for_each(|(name, plan)| {
-        measure(&session, &session.system, name, &split, &draws, |_, _| plan.clone(), &mut measured)
+        measure(&session, &alone, name, &split, &draws, |_, _| plan.clone(), &mut measured)
     });
     for (title, group) in groups(&split) {
         println!("{}\n", by_group(&session, &title, &group, &measured));

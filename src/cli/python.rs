@@ -8,7 +8,7 @@ use serde::Serialize;
 use tokio::runtime::Runtime;
 
 use super::config::Settings;
-use crate::benchmarks::Benchmark;
+use crate::benchmarks::{Benchmark, Finish};
 use crate::operators::Catalogue;
 use crate::sandbox::{OpenError, Options, Sandbox};
 
@@ -26,14 +26,14 @@ pub struct Flags {
 }
 
 /// Opens the sandbox if an operator or the grading needs it. Without Python the operators that need it are left out, and
-/// a line says so, unless the catalogue must stay as it is.
+/// with them a finish by one of them, and a line says so, unless the catalogue must stay as it is.
 ///
 /// # Errors
 /// What cannot be left out needs Python, or programs cannot be confined and that was not allowed.
 pub fn equip(
     runtime: &Runtime,
     settings: &Settings,
-    benchmark: &Benchmark,
+    benchmark: &mut Benchmark,
     catalogue: Catalogue,
     is_fixed: bool,
 ) -> Result<(Catalogue, Option<Arc<Sandbox>>)> {
@@ -49,6 +49,8 @@ pub fn equip(
         Err(OpenError::NoPython(_)) if is_recorded => Ok((catalogue, None)),
         Err(error @ OpenError::NoPython(_)) if !is_fixed && !benchmark.needs_python() => {
             eprintln!("operators left out of the catalogue: {needing} ({error})");
+            let stays = |finish: &Finish| !catalogue.needs_python().contains(&finish.operator.as_str());
+            benchmark.finish = benchmark.finish.take().filter(stays);
             let origin = format!("{}/{} without Python", benchmark.folder(), benchmark.catalogue);
             Ok((catalogue.without_python(&origin)?, None))
         }

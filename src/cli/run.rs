@@ -97,7 +97,7 @@ pub fn run(args: Args) -> Result<()> {
         println!("requests sent again: {}, waited {:.3} s in all", episode.trace.retries(), episode.trace.queued());
     }
     if let Some(predicted) = predicted.filter(|_| args.explain) {
-        let measured: Vec<Latency> = episode.trace.spans.iter().map(|span| span.latency).collect();
+        let measured: Vec<Latency> = episode.trace.all().map(|span| span.latency).collect();
         let path = measured_path(&episode);
         println!("\n{}\n", explanation::explanation(&episode.plan, &names, &predicted, &measured, path));
     }

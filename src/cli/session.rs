@@ -55,9 +55,14 @@ impl Session {
         Self::with_catalogue(settings, benchmark, catalogue, true)
     }
 
-    fn with_catalogue(settings: &Settings, benchmark: Benchmark, catalogue: Catalogue, is_fixed: bool) -> Result<Self> {
+    fn with_catalogue(
+        settings: &Settings,
+        mut benchmark: Benchmark,
+        catalogue: Catalogue,
+        is_fixed: bool,
+    ) -> Result<Self> {
         let runtime = Runtime::new().context("cannot start the asynchronous runtime")?;
-        let (catalogue, sandbox) = python::equip(&runtime, settings, &benchmark, catalogue, is_fixed)?;
+        let (catalogue, sandbox) = python::equip(&runtime, settings, &mut benchmark, catalogue, is_fixed)?;
         let (device, remark) = settings.device()?.open()?;
         if let Some(remark) = remark {
             eprintln!("{remark}");

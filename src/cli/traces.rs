@@ -62,7 +62,8 @@ pub fn run(args: Args) -> Result<()> {
     Ok(())
 }
 
-/// A plan for each operator whose outputs can be recorded, and a system in which every operator takes one sample.
+/// A plan for each operator whose outputs can be recorded, and a system in which every operator takes one sample and nothing
+/// follows it.
 fn alone(session: &Session) -> Result<(System, Vec<Plan>)> {
     let catalogue = session.system.catalogue();
     let is_wanted = |id: OperatorId, wanted: fn(&Operator) -> bool| catalogue.operator(id).is_some_and(wanted);
@@ -70,7 +71,7 @@ fn alone(session: &Session) -> Result<(System, Vec<Plan>)> {
     let plans: Vec<Plan> = each_operator(session)?.into_iter().map(|(_, plan)| plan).collect();
     let generators =
         plans.iter().filter_map(last).filter(|&id| is_wanted(id, |operator| operator.kind == Kind::Generate));
-    let system = session.system.with_samples(&generators.map(|id| (id, 1)).collect::<Vec<_>>())?;
+    let system = session.system.with_samples(&generators.map(|id| (id, 1)).collect::<Vec<_>>())?.without_finish();
     let plans = plans.into_iter().filter(|plan| last(plan).is_some_and(|id| is_wanted(id, is_recorded))).collect();
     Ok((system, plans))
 }

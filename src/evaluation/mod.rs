@@ -57,12 +57,11 @@ impl Objective {
     pub fn measure(&self, episode: &Episode) -> Measures {
         let path = episode.trace.critical_path().length;
         let cost = episode.trace.cost();
-        let ends = episode.trace.spans.iter().map(|span| span.started + span.latency.seconds);
         Measures {
             score: episode.score,
             utility: episode.score - self.latency_weight * path - self.cost_weight * cost,
             path,
-            seconds: ends.fold(0.0, f64::max),
+            seconds: episode.trace.end(),
             cost,
             completion_tokens: episode.trace.usage().completion_tokens as f64,
             saved_tokens: episode.trace.saved().completion_tokens as f64,

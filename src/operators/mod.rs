@@ -3,6 +3,7 @@
 mod board;
 mod catalogue;
 mod ensemble;
+mod finish;
 mod generate;
 mod program;
 mod recorded;
@@ -14,6 +15,7 @@ mod work;
 
 pub use board::{Ballot, Board, Effect, Solution, is_settled, vote};
 pub use catalogue::{Catalogue, Operator};
+pub use finish::Finish;
 pub use tools::{Checker, Language};
 pub use traces::{QueryTraces, Recorded, Traces, is_recorded};
 pub use work::{Spent, Work};
@@ -37,6 +39,8 @@ pub struct Query<'a> {
     pub answer: AnswerForm,
     /// What code that answers the question must pass, if that is known.
     pub tests: Option<&'a Tests>,
+    /// What follows every plan.
+    pub finish: Option<Finish>,
     /// One for each operator of the catalogue.
     pub prices: &'a [Price],
     /// (E3) tokens per second of tool time.

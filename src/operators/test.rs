@@ -6,7 +6,7 @@ use crate::benchmarks::Trial;
 use crate::llm;
 
 /// What a check says of a solution.
-enum Verdict {
+pub(super) enum Verdict {
     /// Nothing against it.
     Silent,
     /// It did what it must: evidence for it.
@@ -38,7 +38,11 @@ pub(super) async fn run(work: &mut Work<'_>, board: &Board) -> Result<Effect, ll
     Ok(added.map_or(Effect::Keep, |text| Effect::Append(vec![solution(text)])))
 }
 
-async fn check(work: &mut Work<'_>, solution: &str) -> Result<Verdict, llm::Error> {
+/// Checks a solution as the operator at work does.
+///
+/// # Errors
+/// Those of the sandbox.
+pub(super) async fn check(work: &mut Work<'_>, solution: &str) -> Result<Verdict, llm::Error> {
     match work.operator.checker {
         Some(Checker::Equations) => {
             let fault = work.evaluate(|evaluator| evaluator.wrong_equation(solution));

@@ -1,4 +1,4 @@
-//! What happened when a plan ran: one span for each chosen operator.
+//! What happened when a plan ran: one span for each chosen operator, and one for what the benchmark has follow every plan.
 
 use serde::{Deserialize, Serialize};
 
@@ -100,24 +100,34 @@ pub struct Span {
     pub outcome: Outcome,
 }
 
-/// The spans of one query, in the order of [`super::Plan::choices`].
+/// The spans of one query.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Trace {
+    /// In the order of [`super::Plan::choices`].
     pub spans: Vec<Span>,
     /// Which spans waited for which.
     pub dependencies: Dependencies,
+    /// What followed the plan, whatever it was: no choice, so that no log-probability and no utility belongs to it. It
+    /// waited for all spans. Its layer is the number of layers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finish: Option<Span>,
 }
 
 impl Trace {
+    /// The spans of the choices, then that of the finish.
+    pub fn all(&self) -> impl Iterator<Item = &Span> {
+        self.spans.iter().chain(&self.finish)
+    }
+
     /// Dollars spent on the query.
     pub fn cost(&self) -> f64 {
-        self.spans.iter().map(|span| span.cost).sum()
+        self.all().map(|span| span.cost).sum()
     }
 
     /// Tokens of all model calls.
     pub fn usage(&self) -> Usage {
         let mut total = Usage::default();
-        self.spans.iter().for_each(|span| total += span.usage);
+        self.all().for_each(|span| total += span.usage);
         total
     }
 
@@ -134,41 +144,56 @@ impl Trace {
 
     /// Requests that were sent again.
     pub fn retries(&self) -> u32 {
-        self.spans.iter().map(|span| span.retries).sum()
+        self.all().map(|span| span.retries).sum()
     }
 
     /// Seconds that calls waited to be served, added up.
     pub fn queued(&self) -> f64 {
-        self.spans.iter().map(|span| span.queued).sum()
+        self.all().map(|span| span.queued).sum()
     }
 
     /// Seconds charged for tools.
     pub fn tool_seconds(&self) -> f64 {
-        self.spans.iter().map(|span| span.tool_seconds).sum()
+        self.all().map(|span| span.tool_seconds).sum()
     }
 
     /// Why an operator failed, if one did.
     pub fn failure(&self) -> Option<&str> {
-        self.spans.iter().find_map(|span| match &span.outcome {
+        self.all().find_map(|span| match &span.outcome {
             Outcome::Failed(reason) => Some(reason.as_str()),
             _ => None,
         })
     }
 
-    /// Durations of the spans in tokens (E3).
+    /// Durations in tokens (E3), in the order of [`Trace::all`].
     pub fn tokens(&self) -> Vec<f64> {
-        self.spans.iter().map(|span| span.latency.tokens).collect()
+        self.all().map(|span| span.latency.tokens).collect()
     }
 
-    /// The longest path through the spans, whose `durations` these are; nobody waited for one that was cancelled.
+    /// Durations in seconds, in the order of [`Trace::all`].
+    pub fn seconds(&self) -> Vec<f64> {
+        self.all().map(|span| span.latency.seconds).collect()
+    }
+
+    /// Seconds from the start of the query to the end of all that ran.
+    pub fn end(&self) -> f64 {
+        self.all().map(|span| span.started + span.latency.seconds).fold(0.0, f64::max)
+    }
+
+    /// The longest path through what ran, whose `durations` these are, in the order of [`Trace::all`]; nobody waited for a
+    /// span that was cancelled. The finish follows whatever path is the longest: it makes it longer, and changes nobody's
+    /// place on it.
     pub fn path_of(&self, mut durations: Vec<f64>) -> CriticalPath {
+        let finish: f64 = durations.iter().skip(self.spans.len()).sum();
         for (span, duration) in self.spans.iter().zip(&mut durations) {
             if span.outcome == Outcome::Cancelled {
                 *duration = 0.0;
             }
         }
+        durations.truncate(self.spans.len());
         durations.resize(self.dependencies.0.len(), 0.0);
-        critical_path(&self.dependencies, &durations)
+        let path = critical_path(&self.dependencies, &durations);
+        CriticalPath { length: path.length + finish, ..path }
     }
 
     /// The critical path in tokens (E4).

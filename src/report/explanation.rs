@@ -3,11 +3,13 @@
 use super::drawing::significant_tokens;
 use super::number::{fixed, significant};
 use super::operator_name;
+use super::timeline::FINISH;
 use crate::evaluation::latency::{Accuracy, LatencyModel, Prediction};
 use crate::plan::{Latency, Plan};
 
-/// A line for each choice of the plan and one for its critical path; `names` are in catalogue order, `measured` holds
-/// one latency for each choice.
+/// A line for each choice of the plan, one for what followed it, if anything did or was to, and one for its critical path;
+/// `names` are in catalogue order, `measured` holds one latency for each choice, and then that of the finish, if there was
+/// one.
 pub fn explanation(
     plan: &Plan,
     names: &[String],
@@ -25,6 +27,10 @@ pub fn explanation(
         let name = format!("{} {}", layer + 1, operator_name(names, operator));
         let of = |latencies: &[Latency]| latencies.get(choice).copied().unwrap_or_default();
         rows.push(row(name, of(measured), of(&predicted.choices)));
+    }
+    let finish = measured.get(plan.len()).copied().unwrap_or_default();
+    if [finish, predicted.finish] != [Latency::default(); 2] {
+        rows.push(row(format!("{} {FINISH}", plan.layers.len() + 1), finish, predicted.finish));
     }
     rows.push(row("critical path".into(), path, predicted.path));
     let [tokens, seconds] = [fixed(predicted.bound.tokens, 1), significant(predicted.bound.seconds)];
@@ -92,7 +98,8 @@ mod tests {
         let latency = |tokens, seconds| Latency { tokens, seconds };
         let plan = Plan::from_indices(&[&[0, 1], &[0]]);
         let choices = vec![latency(31.26, 0.0312), latency(12.0, 0.02), latency(31.26, 0.0312)];
-        let predicted = Prediction { choices, path: latency(62.52, 0.0624), bound: latency(75.0, 0.08) };
+        let finish = Latency::default();
+        let predicted = Prediction { choices, finish, path: latency(62.52, 0.0624), bound: latency(75.0, 0.08) };
         let measured = [latency(28.0, 0.03), latency(13.5, 0.021), latency(35.0, 1.5)];
         let names = ["GenerateCoT".to_string(), "Programmer".into()];
         insta::assert_snapshot!(explanation(&plan, &names, &predicted, &measured, latency(63.0, 1.53)), @r"
@@ -103,5 +110,10 @@ mod tests {
         critical path                 63       62.5     1.53      0.062
         95 % of such plans below               75.0               0.080
         ");
+        let predicted = Prediction { finish: latency(1.5, 0.03), ..predicted };
+        let measured = [measured.as_slice(), &[latency(2.0, 0.04)]].concat();
+        let shown = explanation(&plan, &names, &predicted, &measured, latency(65.0, 1.57));
+        let finish = shown.lines().nth(4).unwrap_or_default();
+        assert_eq!(finish.split_whitespace().collect::<Vec<_>>(), ["3", "finish", "2", "1.5", "0.040", "0.030"]);
     }
 }

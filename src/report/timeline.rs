@@ -2,10 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::plan::Outcome;
+use crate::plan::{Outcome, Span};
 use crate::system::Episode;
 
 use super::operator_name;
+
+/// What the finish is called.
+pub(super) const FINISH: &str = "finish";
 
 /// What time is counted in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,11 +32,11 @@ pub struct Timeline {
     pub path: f64,
 }
 
-/// One operator of a timeline.
+/// One operator of a timeline, or the finish.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Bar {
     pub operator: String,
-    /// From 1.
+    /// From 1; the finish is in one of its own.
     pub layer: usize,
     pub start: f64,
     pub end: f64,
@@ -62,9 +65,9 @@ impl Timeline {
     /// The timeline of an episode; `names` are the operators in catalogue order.
     pub fn new(episode: &Episode, names: &[String], unit: Unit) -> Self {
         let spans = &episode.trace.spans;
-        let durations: Vec<f64> = match unit {
+        let durations = match unit {
             Unit::Tokens => episode.trace.tokens(),
-            Unit::Seconds => spans.iter().map(|span| span.latency.seconds).collect(),
+            Unit::Seconds => episode.trace.seconds(),
         };
         let path = episode.trace.path_of(durations.clone());
         let waits_for = &episode.trace.dependencies.0;
@@ -80,27 +83,50 @@ impl Timeline {
             };
             let end = start + durations.get(choice).copied().unwrap_or_default();
             ends.push(end);
-            bars.push(Bar {
+            let on_path = path.on_path.get(choice).is_some_and(|on_path| *on_path);
+            let bar = Bar {
                 operator: operator_name(names, operator),
                 layer: layer + 1,
                 start,
                 end,
-                on_path: path.on_path.get(choice).is_some_and(|on_path| *on_path),
-                calls: span.map_or(0, |span| span.calls),
-                tokens: span.map_or(0.0, |span| span.latency.tokens),
-                seconds: span.map_or(0.0, |span| span.latency.seconds),
-                cost: span.map_or(0.0, |span| span.cost),
-                fault: match span.map(|span| &span.outcome) {
-                    Some(Outcome::Done) => None,
-                    Some(Outcome::Failed(reason)) => Some(format!("failed: {reason}")),
-                    Some(Outcome::Cancelled) => Some("cancelled".into()),
-                    Some(Outcome::Skipped) => Some("skipped".into()),
-                    Some(Outcome::Repeated(first)) => Some(format!("as in layer {}", layer_of(episode, *first))),
-                    None => Some("not run".into()),
-                },
-            });
+                on_path,
+                ..Bar::default()
+            };
+            bars.push(bar.with(span, episode));
+        }
+        if let Some(finish) = &episode.trace.finish {
+            let (duration, started) = match unit {
+                Unit::Tokens => (finish.latency.tokens, path.length - finish.latency.tokens),
+                Unit::Seconds => (finish.latency.seconds, finish.started),
+            };
+            let end = started + duration;
+            ends.push(end);
+            let layer = finish.layer + 1;
+            let bar = Bar { operator: FINISH.into(), layer, start: started, end, on_path: true, ..Bar::default() };
+            bars.push(bar.with(Some(finish), episode));
         }
         Timeline { unit, bars, end: ends.into_iter().fold(0.0, f64::max), path: path.length }
+    }
+}
+
+impl Bar {
+    /// The bar with what its span took, if it ran.
+    fn with(self, span: Option<&Span>, episode: &Episode) -> Self {
+        Bar {
+            calls: span.map_or(0, |span| span.calls),
+            tokens: span.map_or(0.0, |span| span.latency.tokens),
+            seconds: span.map_or(0.0, |span| span.latency.seconds),
+            cost: span.map_or(0.0, |span| span.cost),
+            fault: match span.map(|span| &span.outcome) {
+                Some(Outcome::Done) => None,
+                Some(Outcome::Failed(reason)) => Some(format!("failed: {reason}")),
+                Some(Outcome::Cancelled) => Some("cancelled".into()),
+                Some(Outcome::Skipped) => Some("skipped".into()),
+                Some(Outcome::Repeated(first)) => Some(format!("as in layer {}", layer_of(episode, *first))),
+                None => Some("not run".into()),
+            },
+            ..self
+        }
     }
 }
 

@@ -120,7 +120,7 @@ fn value(episode: &Episode, reward: &Reward) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{Kind, Schedule, Signature};
+    use crate::plan::{Kind, Latency, Schedule, Signature, Span};
     use crate::training::testing::episode;
 
     use Charge::{Nothing, Share, Whole};
@@ -137,6 +137,13 @@ mod tests {
             _ => expected,
         };
         assert_eq!(utilities(&episode, &reward), expected, "{credit:?} {schedule:?}");
+        // A finish of 4 tokens and 0.125 dollars is nobody's choice: the path is longer, everybody's share of it is the same.
+        let latency = Latency { tokens: 4.0, seconds: 0.0 };
+        episode.trace.finish = Some(Span { latency, cost: 0.125, ..Span::default() });
+        let added = |(&latency, &charge): (&f64, &Charge)| if charge == Whole { latency - 2.0 } else { latency };
+        let latency = expected.latency.iter().zip(&charges).map(added).collect();
+        let expected = Utilities { value: expected.value - 0.25, path: expected.path - 2.0, latency, ..expected };
+        assert_eq!(utilities(&episode, &reward), expected, "{credit:?} {schedule:?} and a finish");
     }
 
     #[test]

@@ -57,7 +57,8 @@ pub fn episode(problem: usize, plan: Plan, tokens: &[f64], score: f64) -> Episod
     };
     let spans = plan.choices().zip(tokens).map(span).collect();
     let dependencies = Schedule::Layered.dependencies(&plan, &[]);
-    Episode { problem: format!("bandit-{problem}"), plan, trace: Trace { spans, dependencies }, answer: None, score }
+    let trace = Trace { spans, dependencies, finish: None };
+    Episode { problem: format!("bandit-{problem}"), plan, trace, answer: None, score }
 }
 
 pub struct Data {

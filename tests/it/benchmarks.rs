@@ -127,10 +127,17 @@ fn without_a_network_the_way_by_hand_is_named() -> Result<()> {
     let place = tempfile::tempdir()?;
     let (code, errors) = run(&["fetch", "math", "--out", "here"], place.path())?;
     assert_eq!(code, Some(1), "{errors}");
-    for part in ["test.jsonl", "EleutherAI/hendrycks_math", "by hand", "problem, level, type, solution", "precalculus"]
-    {
+    for part in [
+        "test.jsonl",
+        "EleutherAI/hendrycks_math",
+        "by hand",
+        "problem, level, type, solution",
+        "precalculus",
+        "HF_ENDPOINT",
+    ] {
         assert!(errors.contains(part), "expected `{part}` in {errors}");
     }
+    assert!(!place.path().join("here").exists(), "a folder is left behind");
     let (code, errors) = run(&["fetch", "gsm9k"], place.path())?;
     assert!(code == Some(1) && errors.contains("found `gsm9k`"), "{errors}");
     let (code, errors) = run(&["baselines", "--benchmark", "gsm8k"], place.path())?;

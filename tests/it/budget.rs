@@ -50,7 +50,7 @@ impl Rollout for QuickOrRight {
         };
         let spans = plan.choices().map(span).collect();
         let dependencies = Schedule::Layered.dependencies(&plan, &[]);
-        let trace = Trace { spans, dependencies };
+        let trace = Trace { spans, dependencies, finish: None };
         Ok(Episode { problem: problem.to_string(), plan, trace, answer: None, score: f64::from(u8::from(is_right)) })
     }
 }

@@ -25,7 +25,8 @@ const TEST: u16 = 4;
 const TASK: &str = r#"{"task_id": "Own/0", "prompt": "from math import isqrt\n\n\ndef root(n: int) -> int:\n    \"\"\"The whole part of the root.\n    \"\"\"\n", "entry_point": "root", "canonical_solution": "    return isqrt(n)\n", "test": "def check(candidate):\n    assert candidate(9) == 3\n    assert candidate(10 ** 40 - 1) == 10 ** 20 - 1\n"}"#;
 const PUBLIC: &str = r#"{"problem_id": "Own/0", "test": ["assert candidate(9) == 3", "assert candidate(8) == 2"]}"#;
 
-fn benchmark() -> Result<(tempfile::TempDir, Benchmark)> {
+/// The benchmark on that task alone.
+pub fn benchmark() -> Result<(tempfile::TempDir, Benchmark)> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/humaneval");
     let folder = tempfile::tempdir()?;
     for file in ["benchmark.toml", "catalogue.toml", "train.rows", "test.rows"] {
@@ -37,6 +38,7 @@ fn benchmark() -> Result<(tempfile::TempDir, Benchmark)> {
     Ok((folder, benchmark))
 }
 
+/// Plans end with the vote here: what follows it has tests of its own.
 fn system(
     benchmark: Benchmark,
     catalogue: Catalogue,
@@ -46,16 +48,17 @@ fn system(
     let model = Scripted::new("scripted", move |request| Ok(Reply::new(script(request), 10)));
     let prices = Prices([("scripted".to_owned(), Price::default())].into());
     let system = System::new(catalogue, benchmark, Arc::new(model), &prices, Schedule::Layered)?;
-    Ok(system.with_sandbox(Some(Arc::new(sandbox))))
+    Ok(system.with_sandbox(Some(Arc::new(sandbox))).without_finish())
 }
 
-fn block(code: &str) -> String {
+/// A reply with that code.
+pub fn block(code: &str) -> String {
     format!("Here it is.\n```python\n{code}\n```\n")
 }
 
-const RIGHT: &str = "def root(n: int) -> int:\n    return isqrt(n)";
+pub const RIGHT: &str = "def root(n: int) -> int:\n    return isqrt(n)";
 const FLOATING: &str = "def root(n):\n    return int(n ** 0.5)";
-const WRONG: &str = "def root(n):\n    return n // 3 + 1";
+pub const WRONG: &str = "def root(n):\n    return n // 3 + 1";
 
 #[tokio::test]
 async fn hidden_tests_decide() -> Result<()> {

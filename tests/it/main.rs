@@ -13,6 +13,8 @@ mod endpoint;
 mod endpoint_cli;
 mod executor;
 mod faults;
+#[cfg(target_os = "linux")]
+mod finish;
 mod gguf;
 mod grading;
 #[cfg(target_os = "linux")]

@@ -247,7 +247,7 @@ fn episode(recorded: &Recorded) -> Episode {
     Episode {
         problem: recorded.query.to_string(),
         plan,
-        trace: Trace { spans, dependencies },
+        trace: Trace { spans, dependencies, finish: None },
         answer: None,
         score: recorded.score,
     }

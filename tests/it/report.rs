@@ -47,7 +47,7 @@ fn episode(seed: u64, problem: usize, layers: &[&[u16]], skill: f64) -> Episode 
         }
     };
     let dependencies = Schedule::Layered.dependencies(&plan, &[]);
-    let trace = Trace { spans: plan.choices().map(&mut span).collect(), dependencies };
+    let trace = Trace { spans: plan.choices().map(&mut span).collect(), dependencies, finish: None };
     let score = f64::from(rng.random_bool(skill));
     Episode { problem: format!("test-{problem:04}"), plan, trace, answer: Some("42".into()), score }
 }

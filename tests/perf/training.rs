@@ -50,7 +50,8 @@ fn episode(plan: Plan) -> Episode {
     };
     let spans = plan.choices().map(span).collect();
     let dependencies = Schedule::Layered.dependencies(&plan, &[]);
-    Episode { problem: String::new(), plan, trace: Trace { spans, dependencies }, answer: None, score: 1.0 }
+    let trace = Trace { spans, dependencies, finish: None };
+    Episode { problem: String::new(), plan, trace, answer: None, score: 1.0 }
 }
 
 fn steps(bencher: Bencher, episodes: usize, controller: ControllerConfig, config: TrainingConfig) {

@@ -56,6 +56,5 @@ impl LatencyModel {
 /// The critical path of an episode in each unit.
 pub fn measured_path(episode: &Episode) -> Latency {
     let trace = &episode.trace;
-    let seconds = trace.spans.iter().map(|span| span.latency.seconds).collect();
-    Latency { tokens: trace.critical_path().length, seconds: trace.path_of(seconds).length }
+    Latency { tokens: trace.critical_path().length, seconds: trace.path_of(trace.seconds()).length }
 }

@@ -7,7 +7,7 @@ use super::{Asked, LatencyModel, OperatorLatency, measured_path};
 use crate::evaluation::statistics::{mean, quantile};
 use crate::executor::Prepared;
 use crate::operators::Operator;
-use crate::plan::{Kind, Latency, Outcome, Plan, Span};
+use crate::plan::{Kind, Latency, OperatorId, Outcome, Plan, Span};
 use crate::system::Episode;
 
 /// Share of the plans that the slack covers.
@@ -35,6 +35,13 @@ struct Run<'a> {
     written: f64,
     charge: f64,
     seconds: f64,
+}
+
+impl<'a> Run<'a> {
+    fn new(asked: Asked<'a>, span: &Span, rounds: f64, gamma: f64) -> Self {
+        let Span { latency: Latency { tokens, seconds }, tool_seconds: charge, .. } = *span;
+        Run { asked, rounds, tokens, written: (tokens - gamma * charge).max(0.0), charge, seconds }
+    }
 }
 
 impl LatencyModel {
@@ -69,15 +76,17 @@ impl LatencyModel {
             let (first_token, per_token) = timing.get(operator.model.as_str()).copied().unwrap_or_default();
             fit_operator(operator, runs, gamma, first_token, per_token)
         };
+        let finish = finish_runs(observed, gamma);
+        let finish = finish.and_then(|(id, runs)| Some(fit((operators.get(id.index())?, &runs))));
         let operators = operators.iter().zip(&runs).map(fit).collect();
-        LatencyModel { operators, gamma, slack: Latency::default() }
+        LatencyModel { operators, finish, gamma, slack: Latency::default() }
     }
 
     /// The smallest number of deviations that, allowed to each operator, explains what was measured.
     fn deviations_needed(&self, observed: &Observed<'_>, prepare: impl Fn(&Plan) -> Prepared) -> Latency {
         let Observed { asked, episode } = *observed;
         let prepared = prepare(&episode.plan);
-        let means = self.predict(&episode.plan, &prepared, asked).choices;
+        let means = self.predict(&episode.plan, &prepared, asked);
         let measured = measured_path(episode);
         let needed = |unit: fn(Latency) -> f64| {
             let explains = |tried: f64| {
@@ -100,17 +109,24 @@ fn runs<'a>(index: usize, operator: &Operator, gamma: f64, observed: &[Observed<
     let finished = |span: &&Span| span.operator.index() == index && span.outcome == Outcome::Done;
     let mut runs = Vec::new();
     for Observed { asked, episode } in observed {
-        runs.extend(episode.trace.spans.iter().filter(finished).map(|span| Run {
-            asked: *asked,
-            // Only the samples of a `generate` operator are asked for side by side.
-            rounds: f64::from(if operator.kind == Kind::Generate { span.calls.min(1) } else { span.calls }),
-            tokens: span.latency.tokens,
-            written: (span.latency.tokens - gamma * span.tool_seconds).max(0.0),
-            charge: span.tool_seconds,
-            seconds: span.latency.seconds,
-        }));
+        // Only the samples of a `generate` operator are asked for side by side.
+        let rounds = |span: &Span| if operator.kind == Kind::Generate { span.calls.min(1) } else { span.calls };
+        let run = |span: &Span| Run::new(*asked, span, f64::from(rounds(span)), gamma);
+        runs.extend(episode.trace.spans.iter().filter(finished).map(run));
     }
     runs
+}
+
+/// What followed the plans, if anything did, and the operator that did it; a plan that nothing followed says so.
+fn finish_runs<'a>(observed: &[Observed<'a>], gamma: f64) -> Option<(OperatorId, Vec<Run<'a>>)> {
+    let finish = |observed: &Observed<'a>| observed.episode.trace.finish.clone();
+    let id = observed.iter().find_map(finish)?.operator;
+    let is_whole = |(_, span): &(Asked<'a>, Span)| span.outcome == Outcome::Done;
+    let spans = observed.iter().map(|observed| (observed.asked, finish(observed).unwrap_or_default()));
+    Some((
+        id,
+        spans.filter(is_whole).map(|(asked, span)| Run::new(asked, &span, f64::from(span.calls), gamma)).collect(),
+    ))
 }
 
 /// Seconds to the first token and from token to token of each language model, from runs without tools.
@@ -191,7 +207,7 @@ mod tests {
     use crate::benchmarks::ARITHMETIC;
     use crate::executor::ExecutionConfig;
     use crate::operators::Catalogue;
-    use crate::plan::{OperatorId, Schedule, Trace, Usage};
+    use crate::plan::{Schedule, Trace, Usage};
 
     const GAMMA: f64 = 50.0;
 
@@ -227,7 +243,33 @@ mod tests {
         };
         let spans = plan.choices().map(span).collect();
         let dependencies = Schedule::Layered.dependencies(&plan, &[]);
-        Episode { problem: String::new(), plan, trace: Trace { spans, dependencies }, answer: None, score: 0.0 }
+        Episode {
+            problem: String::new(),
+            plan,
+            trace: Trace { spans, dependencies, finish: None },
+            answer: None,
+            score: 0.0,
+        }
+    }
+
+    #[test]
+    fn a_finish_is_expected_as_often_as_it_was_seen() -> anyhow::Result<()> {
+        let catalogue = Catalogue::load(&ARITHMETIC, "catalogue.toml")?;
+        let asked = Asked { question: "how many ?", embedding: &[1.0, 0.0] };
+        let latency = Latency { tokens: 20.0, seconds: 0.5 };
+        let finish = Span { operator: OperatorId(5), calls: 2, latency, ..Span::default() };
+        let mut episodes = vec![episode(3.0, 1, &[&[1]]); 40];
+        episodes.iter_mut().step_by(4).for_each(|episode| episode.trace.finish = Some(finish.clone()));
+        let observed: Vec<Observed<'_>> = episodes.iter().map(|episode| Observed { asked, episode }).collect();
+        let signatures = catalogue.signatures();
+        let prepare = |plan: &Plan| ExecutionConfig::from(Schedule::Layered).prepare(plan, &signatures);
+        let model = LatencyModel::fit(catalogue.operators(), GAMMA, &observed, prepare);
+        let predicted = model.predict(&episodes[0].plan, &prepare(&episodes[0].plan), asked);
+        assert!((predicted.finish.tokens - 5.0).abs() < 1e-9, "{predicted:?}");
+        assert!((predicted.path.tokens - 16.0).abs() < 1e-9 && predicted.bound.tokens > 20.0, "{predicted:?}");
+        assert_eq!(model.finish.map(|finish| (finish.name, finish.rounds)), Some(("Test".to_owned(), 0.5)));
+        assert_eq!(model.operators[5].spans, 0);
+        Ok(())
     }
 
     #[test]

@@ -31,6 +31,9 @@ pub const LATENCY_FILE: &str = "latency.json";
 pub struct LatencyModel {
     /// In catalogue order.
     pub operators: Vec<OperatorLatency>,
+    /// What follows every plan, if anything did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finish: Option<OperatorLatency>,
     /// (E3) tokens per second of tool time.
     pub gamma: f64,
     /// Deviations that each operator is allowed beyond its mean, so that 95 % of plans take no longer.
@@ -78,7 +81,9 @@ pub struct Asked<'a> {
 pub struct Prediction {
     /// One for each choice, in the order of [`Plan::choices`].
     pub choices: Vec<Latency>,
-    /// The critical path in each unit.
+    /// What follows the plan.
+    pub finish: Latency,
+    /// The critical path in each unit, with the finish.
     pub path: Latency,
     /// What 95 % of such plans take at most.
     pub bound: Latency,
@@ -92,23 +97,27 @@ impl LatencyModel {
             operator.map_or_else(Latency::default, |operator| operator.predict(asked, self.gamma))
         };
         let choices: Vec<Latency> = plan.choices().zip(&prepared.treatments).map(take).collect();
-        let path = longest(&prepared.dependencies, &choices);
-        let bound = self.stretched(plan, prepared, &choices, self.slack);
-        Prediction { choices, path, bound }
+        let finish = self.finish.as_ref().map_or_else(Latency::default, |finish| finish.predict(asked, self.gamma));
+        let path = longest(&prepared.dependencies, &choices).then(finish);
+        let means = Prediction { choices, finish, path, bound: path };
+        Prediction { bound: self.stretched(plan, prepared, &means, self.slack), ..means }
     }
 
-    /// The critical path where each operator that runs takes so many deviations more than its mean.
-    fn stretched(&self, plan: &Plan, prepared: &Prepared, means: &[Latency], deviations: Latency) -> Latency {
-        let runs = plan.choices().zip(&prepared.treatments).zip(means);
-        let stretch = |(((_, id), treatment), mean): (((usize, OperatorId), &Treatment), &Latency)| {
-            let operator = self.operators.get(id.index()).filter(|_| *treatment == Treatment::Run);
+    /// The critical path where each operator that runs, and the finish, take so many deviations more than their means.
+    fn stretched(&self, plan: &Plan, prepared: &Prepared, means: &Prediction, deviations: Latency) -> Latency {
+        let stretch = |operator: Option<&OperatorLatency>, mean: Latency| {
             let deviation = operator.map_or_else(Latency::default, |operator| operator.deviation);
             Latency {
                 tokens: mean.tokens + deviations.tokens * deviation.tokens,
                 seconds: mean.seconds + deviations.seconds * deviation.seconds,
             }
         };
-        longest(&prepared.dependencies, &runs.map(stretch).collect::<Vec<_>>())
+        let runs = plan.choices().zip(&prepared.treatments).zip(&means.choices);
+        let choices = runs.map(|(((_, id), treatment), &mean)| {
+            stretch(self.operators.get(id.index()).filter(|_| *treatment == Treatment::Run), mean)
+        });
+        let choices: Vec<Latency> = choices.collect();
+        longest(&prepared.dependencies, &choices).then(stretch(self.finish.as_ref(), means.finish))
     }
 }
 
@@ -169,8 +178,9 @@ mod tests {
         let program = OperatorLatency { tool_charge: 0.02, tool_seconds: 0.1, ..operator(Kind::Program, 6.0, 0.0) };
         let stop = OperatorLatency { rounds: 0.0, deviation: Latency::default(), ..operator(Kind::Stop, -2.0, 0.0) };
         let operators = vec![operator(Kind::Generate, 3.0, 2.0), program, stop, operator(Kind::Refine, -9.0, 1.0)];
-        let model = LatencyModel { operators, gamma: 50.0, slack: Latency { tokens: 2.0, seconds: 3.0 } };
-        let check = |layers: &[&[u16]], tokens: f64, seconds: f64, bound: f64| {
+        let slack = Latency { tokens: 2.0, seconds: 3.0 };
+        let model = LatencyModel { operators, finish: None, gamma: 50.0, slack };
+        let check = |model: &LatencyModel, layers: &[&[u16]], tokens: f64, seconds: f64, bound: f64| {
             let plan = Plan::from_indices(layers);
             let asked = Asked { question: "how many are three ?", embedding: &[9.0, 0.2] };
             let signatures: Vec<Signature> =
@@ -185,12 +195,16 @@ mod tests {
             );
             assert!(is_near(found.bound.seconds, bound), "{layers:?}: {found:?}");
         };
-        check(&[], 0.0, 0.0, 0.0);
-        check(&[&[0]], 15.0, 0.65, 0.95);
+        check(&model, &[], 0.0, 0.0, 0.0);
+        check(&model, &[&[0]], 15.0, 0.65, 0.95);
         // The program is shorter in tokens and longer in seconds.
-        check(&[&[0, 1]], 15.0, 0.68, 0.98);
-        check(&[&[1], &[3]], 9.0, 0.68 + 0.5, 0.98 + 0.8);
-        check(&[&[0, 2], &[1]], 15.0, 0.65, 0.95);
-        check(&[&[7]], 0.0, 0.0, 0.0);
+        check(&model, &[&[0, 1]], 15.0, 0.68, 0.98);
+        check(&model, &[&[1], &[3]], 9.0, 0.68 + 0.5, 0.98 + 0.8);
+        check(&model, &[&[0, 2], &[1]], 15.0, 0.65, 0.95);
+        check(&model, &[&[7]], 0.0, 0.0, 0.0);
+        // A finish comes after the longest path, whatever it is.
+        let model = LatencyModel { finish: Some(operator(Kind::Test, 4.0, 0.0)), ..model };
+        check(&model, &[&[0, 1]], 15.0 + 6.0, 0.68 + 0.56, 0.98 + 0.86);
+        check(&model, &[], 6.0, 0.56, 0.86);
     }
 }

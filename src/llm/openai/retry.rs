@@ -65,6 +65,11 @@ impl Failure {
                 format!("{message}; hint: set OPENAI_API_KEY (or LAMAS_API_KEY) to a key of this endpoint")
             }
             StatusCode::NOT_FOUND => format!("{message}; hint: check `--endpoint` and `--model-name`"),
+            _ if fault.is_too_long() => {
+                format!(
+                    "{message}; hint: prompt and `max_tokens` of the operator must fit into the model's context together"
+                )
+            }
             _ => message,
         })
     }
@@ -179,6 +184,16 @@ mod tests {
         check(429, r#"{"error": {"message": "no", "code": "insufficient_quota"}}"#, true);
         check(429, r#"{"error": {"message": "no", "type": "insufficient_quota", "code": null}}"#, true);
         assert!(matches!(judged(400, "unknown field: seed", &[]), Failure::Dialect { .. }));
+        for (too_long, body) in [
+            (true, r#"{"error": {"message": "shorten it", "code": "context_length_exceeded"}}"#),
+            (true, r#"{"message": "This model's maximum context length is 4096 tokens.", "code": 400}"#),
+            (true, r#"{"error": {"message": "too many tokens", "type": "exceed_context_size_error"}}"#),
+            (true, r#"{"error": {"message": "litellm.ContextWindowExceededError"}}"#),
+            (false, r#"{"error": {"message": "no such role in this context"}}"#),
+        ] {
+            let Failure::Permanent(message) = judged(400, body, &[]) else { panic!("{body} is permanent") };
+            assert_eq!(message.contains("hint: prompt and `max_tokens`"), too_long, "{message}");
+        }
         assert!(matches!(judged(429, "", &[("retry-after", "86400")]), Failure::Permanent(_)));
         let within = |code| Failure::within(&Fault { codes: vec![code], ..Fault::default() });
         assert!(matches!(within("404".into()), Failure::Permanent(_)));

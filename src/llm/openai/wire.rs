@@ -200,6 +200,12 @@ impl Fault {
         self.codes.iter().any(|code| codes.contains(&code.as_str()))
     }
 
+    /// Whether the prompt, or what may be written after it, is beyond the model's context; each server says it in its own way.
+    pub fn is_too_long(&self) -> bool {
+        let said = format!("{} {}", self.codes.join(" "), self.message).to_lowercase();
+        said.contains("context") && ["length", "window", "size"].iter().any(|word| said.contains(word))
+    }
+
     fn does_not_know(&self, parameter: &str) -> bool {
         const UNKNOWN: [&str; 6] = ["support", "recogni", "unknown", "permitted", "unexpected", "extra"];
         let message = self.message.to_lowercase();

@@ -1,0 +1,68 @@
+//! What follows every plan: the solution that stands is checked, and improved while the check fails.
+
+use anyhow::{Context, Result, ensure};
+
+use super::catalogue::Material;
+use super::test::{Verdict, check};
+use super::{Catalogue, Checker, Query, Solution, Work};
+use crate::benchmarks;
+use crate::llm;
+use crate::plan::{Kind, OperatorId};
+
+/// The finish of a benchmark. It is no choice of a controller, and comes also after a stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Finish {
+    /// The `test` operator of the catalogue whose checker and prompt it takes.
+    pub operator: OperatorId,
+    /// Most improvements, one after another.
+    pub improve: u32,
+}
+
+impl Finish {
+    /// The finish that a benchmark describes, with its operator found in the catalogue.
+    ///
+    /// # Errors
+    /// The catalogue has no `test` operator of that name, or the number of improvements is none that makes sense.
+    pub fn new(described: &benchmarks::Finish, catalogue: &Catalogue) -> Result<Self> {
+        let operator = catalogue.find(&described.operator).context("`finish` of the benchmark")?;
+        let is_test = catalogue.operator(operator).is_some_and(|operator| operator.kind == Kind::Test);
+        ensure!(is_test, "`finish` of the benchmark: expected a `test` operator, found `{}`", described.operator);
+        let improve = described.improve;
+        ensure!((1..=16).contains(&improve), "`finish` of the benchmark: expected 1 to 16 `improve`, found {improve}");
+        Ok(Finish { operator, improve })
+    }
+
+    /// Whether there is something to check solutions of `query` against.
+    pub fn applies(&self, query: &Query<'_>) -> bool {
+        match query.catalogue.operator(self.operator).and_then(|operator| operator.checker) {
+            Some(Checker::Tests) => query.tests.is_some_and(|tests| !tests.public.is_empty()),
+            Some(Checker::Equations) => true,
+            None => false,
+        }
+    }
+
+    /// Checks `standing`; while the check fails, the model improves the solution, which is checked again. The improved
+    /// solution, if one has nothing against it; what it took is counted in `work`, also when it fails.
+    ///
+    /// # Errors
+    /// Those of the model and of the sandbox.
+    pub async fn run(&self, work: &mut Work<'_>, standing: &Solution) -> Result<Option<Solution>, llm::Error> {
+        let mut improved: Option<String> = None;
+        for left in (0..=self.improve).rev() {
+            let solution = improved.as_deref().unwrap_or(&standing.text);
+            let verdict = check(work, solution).await?;
+            let executed = matches!(verdict, Verdict::Passed);
+            match verdict {
+                Verdict::Failed(_) if left == 0 => break,
+                Verdict::Failed(feedback) => {
+                    let material = Material { solution, solutions: &[solution], feedback: &feedback };
+                    improved = Some(work.ask(material).await?);
+                }
+                Verdict::Passed | Verdict::Silent => {
+                    return Ok(improved.map(|text| Solution { executed, ..work.solution(text) }));
+                }
+            }
+        }
+        Ok(None)
+    }
+}
