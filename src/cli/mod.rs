@@ -8,6 +8,7 @@ mod compare;
 mod config;
 mod controllers;
 mod data;
+mod data_set;
 mod evaluate;
 mod fetch;
 mod grade;

@@ -4,27 +4,25 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use anyhow::{Context, Result, bail, ensure};
-use async_trait::async_trait;
+use anyhow::{Context, Result, ensure};
 use indicatif::ProgressBar;
 use serde::Serialize;
 
 use super::calibrate;
 use super::config::{Common, Preset, Settings};
 use super::controllers::{RUNS, Trained};
+use super::data_set::{DataSet, Memory};
 use super::interrupt;
 use super::methods::{Chosen, Split};
 use super::progress::bar;
 use super::results::{About, Results, provenance, revision};
 use super::session::Session;
-use crate::benchmarks::Problem;
 use crate::checkpoint::{Provenance, write_atomic};
 use crate::controller::{Controller, LatencyWeights, Policy};
-use crate::plan::Plan;
 use crate::report::jsonl::Appender;
 use crate::report::{Curve, Line, Panel};
-use crate::system::{Episode, System};
-use crate::training::{self, EpochMetrics, Event, Problems, Rollout, Setup, Tried};
+use crate::system::System;
+use crate::training::{self, EpochMetrics, Event, Setup, Tried};
 
 /// The settings of a run, which `--resume` reads again.
 const SETTINGS: &str = "settings.json";
@@ -105,6 +103,7 @@ pub fn run(args: Args) -> Result<()> {
             seed,
             folder: &folder,
             episodes: args.episodes,
+            memory: None,
             bar: bar(format!("train, seed {seed}"), 0),
         };
         let outcome = job.train(&train, &validation, args.resume.is_some(), &stop)?;
@@ -143,6 +142,8 @@ pub(super) struct Job<'a> {
     pub folder: &'a Path,
     /// Whether to write every training episode.
     pub episodes: bool,
+    /// What trainings on the same splits have in common.
+    pub memory: Option<&'a Memory>,
     pub bar: ProgressBar,
 }
 
@@ -160,7 +161,7 @@ impl Job<'_> {
         let operators = session.operators()?.to_tensor(&session.device)?;
         let controller =
             Controller::new(settings.controller.clone(), session.kinds(), &operators, seed, &session.device)?;
-        let [train, validation] = [train, validation].map(|split| DataSet::new(system, split));
+        let [train, validation] = [train, validation].map(|split| DataSet::new(system, split, self.memory));
         let provenance = Provenance {
             encoder: session.encoder.id().to_owned(),
             catalogue: session.system.catalogue().text().to_owned(),
@@ -218,41 +219,6 @@ fn keep(log: &mut Appender, event: &Event<'_>) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// A split as training sees it.
-struct DataSet<'a> {
-    system: &'a System,
-    problems: &'a [Problem],
-    ids: Vec<String>,
-    queries: Vec<Vec<f32>>,
-}
-
-impl<'a> DataSet<'a> {
-    fn new(system: &'a System, split: &'a Split) -> Self {
-        DataSet {
-            system,
-            problems: &split.problems,
-            ids: split.problems.iter().map(|problem| problem.id.clone()).collect(),
-            queries: split.embeddings.rows().map(<[f32]>::to_vec).collect(),
-        }
-    }
-
-    fn problems(&self) -> Problems<'_> {
-        Problems { ids: &self.ids, queries: &self.queries, rollout: self }
-    }
-}
-
-#[async_trait]
-impl Rollout for DataSet<'_> {
-    async fn solve(&self, problem: usize, plan: Plan, draw: u64) -> Result<Episode> {
-        let problem = self.problems.get(problem).context("a problem outside the data set")?;
-        let episode = self.system.solve(problem, &plan, draw).await?;
-        match episode.trace.failure() {
-            Some(reason) => bail!("an operator failed on problem `{}`: {reason}", problem.id),
-            None => Ok(episode),
-        }
-    }
 }
 
 /// Shows training on a progress bar.

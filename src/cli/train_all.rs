@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 use indicatif::ProgressBar;
 
 use super::config::Settings;
+use super::data_set::Memory;
 use super::methods::Split;
 use super::progress::bar;
 use super::session::Session;
@@ -30,12 +31,12 @@ pub fn train_all(
     let jobs: Vec<(usize, u64)> =
         (0..variants.len()).flat_map(|at| seeds.iter().map(move |&seed| (at, seed))).collect();
     let bar = bar("train all methods", jobs.len() as u64);
-    let next = AtomicUsize::new(0);
+    let (next, memory) = (AtomicUsize::new(0), Memory::default());
     let finished: Mutex<BTreeMap<usize, Result<Outcome>>> = Mutex::default();
     let work = || {
         while let Some(&(at, seed)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
             let job = next.load(Ordering::Relaxed);
-            let outcome = train_one(session, &variants[at], seed, [train, &validation], folder, stop);
+            let outcome = train_one(session, &variants[at], seed, [train, &validation], folder, &memory, stop);
             let goes_on = outcome.as_ref().is_ok_and(|outcome| outcome.finished);
             let position = at * seeds.len() + seeds.iter().position(|&other| other == seed).unwrap_or(job);
             finished.lock().unwrap_or_else(PoisonError::into_inner).insert(position, outcome);
@@ -68,13 +69,25 @@ fn train_one(
     seed: u64,
     [train, validation]: [&Split; 2],
     folder: &Path,
+    memory: &Memory,
     stop: &Arc<AtomicBool>,
 ) -> Result<Outcome> {
     let folder = variant_folder(folder, &variant.name).join(format!("seed-{seed}"));
     let settings = Settings { seed, ..variant.settings.clone() };
     let system = session.system.with_execution(session.executable(&settings))?;
     let (settings, folder) = (&settings, folder.as_path());
-    let job = Job { session, system: &system, settings, seed, folder, episodes: false, bar: ProgressBar::hidden() };
+    // Drawn plans are seldom met again.
+    let memory = (settings.training.survey.operators > 0).then_some(memory);
+    let job = Job {
+        session,
+        system: &system,
+        settings,
+        seed,
+        folder,
+        episodes: false,
+        memory,
+        bar: ProgressBar::hidden(),
+    };
     job.train(train, validation, true, stop).with_context(|| format!("method `{}`, seed {seed}", variant.name))
 }
 

@@ -1,0 +1,90 @@
+//! A split as training sees it.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use anyhow::{Context, Result, bail};
+use async_trait::async_trait;
+
+use super::methods::Split;
+use crate::benchmarks::Problem;
+use crate::executor::ExecutionConfig;
+use crate::plan::Plan;
+use crate::system::{Episode, System};
+use crate::training::{Problems, Rollout};
+
+/// The problems of a split with the system that solves them.
+pub struct DataSet<'a> {
+    system: &'a System,
+    problems: &'a [Problem],
+    pub ids: Vec<String>,
+    queries: Vec<Vec<f32>>,
+    memory: Option<&'a Memory>,
+}
+
+/// What came of plans that trainings on the same splits have in common: their surveys, for the most part.
+///
+/// Equal arguments give equal episodes, so this saves time and changes nothing.
+#[derive(Default)]
+pub struct Memory(Mutex<Vec<(ExecutionConfig, HashMap<Key, Episode>)>>);
+
+#[derive(PartialEq, Eq, Hash)]
+struct Key {
+    /// Two splits may number their problems alike.
+    problem: (String, String),
+    plan: Plan,
+    draw: u64,
+}
+
+impl Memory {
+    fn recall(&self, execution: &ExecutionConfig, key: &Key) -> Option<Episode> {
+        let episodes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        episodes.iter().find(|(of, _)| of == execution)?.1.get(key).cloned()
+    }
+
+    fn keep(&self, execution: &ExecutionConfig, key: Key, episode: &Episode) {
+        let mut episodes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = episodes.iter().position(|(of, _)| of == execution).unwrap_or_else(|| {
+            episodes.push((*execution, HashMap::new()));
+            episodes.len() - 1
+        });
+        episodes[at].1.insert(key, episode.clone());
+    }
+}
+
+impl<'a> DataSet<'a> {
+    /// `memory` is one for trainings on the same splits with the same model.
+    pub fn new(system: &'a System, split: &'a Split, memory: Option<&'a Memory>) -> Self {
+        DataSet {
+            system,
+            problems: &split.problems,
+            ids: split.problems.iter().map(|problem| problem.id.clone()).collect(),
+            queries: split.embeddings.rows().map(<[f32]>::to_vec).collect(),
+            memory,
+        }
+    }
+
+    pub fn problems(&self) -> Problems<'_> {
+        Problems { ids: &self.ids, queries: &self.queries, rollout: self }
+    }
+}
+
+#[async_trait]
+impl Rollout for DataSet<'_> {
+    async fn solve(&self, problem: usize, plan: Plan, draw: u64) -> Result<Episode> {
+        let problem = self.problems.get(problem).context("a problem outside the data set")?;
+        let execution = self.system.execution();
+        let key = Key { problem: (problem.id.clone(), problem.question.clone()), plan, draw };
+        if let Some(episode) = self.memory.and_then(|memory| memory.recall(execution, &key)) {
+            return Ok(episode);
+        }
+        let episode = self.system.solve(problem, &key.plan, draw).await?;
+        if let Some(reason) = episode.trace.failure() {
+            bail!("an operator failed on problem `{}`: {reason}", problem.id);
+        }
+        if let Some(memory) = self.memory {
+            memory.keep(execution, key, &episode);
+        }
+        Ok(episode)
+    }
+}
