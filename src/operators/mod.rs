@@ -1,6 +1,7 @@
 //! Operators: what a plan is made of. Each reads the query and the solutions so far, and says what becomes of them.
 
 mod board;
+mod calls;
 mod catalogue;
 mod ensemble;
 mod generate;
@@ -13,6 +14,7 @@ mod traces;
 mod work;
 
 pub use board::{Ballot, Board, Effect, Solution, is_settled, vote};
+pub use calls::{Arrival, Reporter};
 pub use catalogue::{Catalogue, Operator};
 pub use tools::{Checker, Language};
 pub use traces::{QueryTraces, Recorded, Traces, is_recorded};
