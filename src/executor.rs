@@ -2,10 +2,14 @@
 
 mod evidence;
 mod finish;
+mod live;
 
 use futures::stream::{FuturesUnordered, StreamExt};
 use serde::{Deserialize, Serialize};
 
+pub use live::Cancel;
+
+use self::live::{Event, Live};
 use crate::llm;
 use crate::operators::{Board, Effect, Operator, Query, Solution, Spent, Work, run};
 use crate::plan::{
@@ -25,6 +29,9 @@ pub struct ExecutionConfig {
     /// Solutions that, agreeing with none against them, end a plan; 0 for never. Unlike the others this may change the
     /// answer.
     pub agreement: u32,
+    /// How a plan ends early. No part of what a controller is trained for: whoever answers says it.
+    #[serde(skip)]
+    pub cancel: Cancel,
 }
 
 impl From<Schedule> for ExecutionConfig {
@@ -98,40 +105,69 @@ pub async fn execute(query: &Query<'_>, plan: &Plan, config: &ExecutionConfig) -
     let choices = choices(query, plan, &signatures, &treatments)?;
     let waits_for = &dependencies.0;
     let mut done: Vec<Option<Done>> = choices.iter().map(|_| None).collect();
-    let mut is_started = vec![false; choices.len()];
+    let mut started: Vec<Option<f64>> = vec![None; choices.len()];
+    let mut live = Live::new(config, &choices);
+    // Outlive the operators, so that what a cancelled one took is known.
+    let mut works: Vec<Work> = choices.iter().map(|choice| choice.work(query)).collect();
+    let mut idle: Vec<Option<&mut Work>> = works.iter_mut().map(Some).collect();
     let mut running = FuturesUnordered::new();
     loop {
+        let mut ready = Vec::new();
         for (at, choice) in choices.iter().enumerate() {
-            if is_started[at] {
+            if idle[at].is_none() {
                 continue;
             }
-            let Some(started) = start(&waits_for[at], &done) else { continue };
-            is_started[at] = true;
+            let Some(from) = start(&waits_for[at], &done) else { continue };
             match choice.treatment {
                 Treatment::Run => {
-                    let reads = choice.signature.reads_solutions;
-                    let standing = || fold(done.iter().map(Option::as_ref), &choices, choice.layer);
-                    let board = Board { solutions: if reads { standing() } else { Vec::new() } };
-                    running.push(async move { (at, choice.run(query, &board, started).await) });
+                    ready.push((at, from));
+                    continue;
                 }
-                Treatment::Skip => done[at] = Some(choice.idle(query, started, Outcome::Skipped, Effect::Keep)),
+                Treatment::Skip => done[at] = Some(choice.idle(query, from, Outcome::Skipped, Effect::Keep)),
                 Treatment::Repeat(first) => {
                     done[at] = done[first].as_ref().map(|repeated| {
                         let outcome = match &repeated.outcome {
                             Outcome::Done => Outcome::Repeated(first),
                             outcome => outcome.clone(),
                         };
-                        choice.idle(query, started, outcome, repeated.effect.clone())
+                        choice.idle(query, from, outcome, repeated.effect.clone())
                     });
                 }
             }
+            idle[at] = None;
         }
-        let Some((at, result)) = running.next().await else { break };
-        done[at] = Some(result?);
+        if live.as_ref().is_some_and(|live| live.is_enough(config, &choices, &done)) {
+            break;
+        }
+        for (at, from) in ready {
+            let (choice, Some(work)) = (&choices[at], idle[at].take()) else { continue };
+            started[at] = Some(from);
+            let standing = || fold(done.iter().map(Option::as_ref), &choices, choice.layer);
+            let board = Board { solutions: if choice.signature.reads_solutions { standing() } else { Vec::new() } };
+            if let Some(live) = &live {
+                live.listen(at, work);
+            }
+            running.push(async move { (at, choice.run(work, &board, from).await) });
+        }
+        let event = match &mut live {
+            Some(live) => live.next(&mut running).await,
+            None => running.next().await.map(Event::Ended),
+        };
+        match event {
+            Some(Event::Ended((at, result))) => done[at] = Some(result?),
+            Some(Event::Arrived) => {}
+            None => break,
+        }
     }
     drop(running);
-    let mut done: Vec<Done> = done.into_iter().flatten().collect();
-    evidence::end_early(config, &choices, &dependencies, &mut done);
+    let mut done: Vec<Done> = match live {
+        Some(live) => live.end(query, &choices, works, &started, done),
+        None => done.into_iter().flatten().collect(),
+    };
+    match config.cancel {
+        Cancel::Virtual => evidence::end_early(config, &choices, &dependencies, &mut done),
+        Cancel::Live => evidence::skip_by_the_end(&mut done),
+    }
     let solutions = fold(done.iter().map(Some), &choices, usize::MAX);
     let spans = choices.iter().zip(done).map(|(choice, done)| choice.span(query, done)).collect();
     finish::finish(query, plan, Execution { trace: Trace { spans, dependencies, finish: None }, solutions }).await
@@ -166,22 +202,25 @@ struct Choice<'a> {
 }
 
 impl<'a> Choice<'a> {
-    async fn run(&self, query: &'a Query<'a>, board: &Board, started: f64) -> Result<Done<'a>, ExecuteError> {
-        let mut work = Work::new(query, self.operator, self.occurrence);
-        let (effect, outcome) = match run(&mut work, board).await {
+    /// Nothing done yet.
+    fn work(&self, query: &'a Query<'a>) -> Work<'a> {
+        Work::new(query, self.operator, self.occurrence)
+    }
+
+    async fn run(&self, work: &mut Work<'a>, board: &Board, started: f64) -> Result<Done<'a>, ExecuteError> {
+        let (effect, outcome) = match run(work, board).await {
             Ok(effect) => (effect, Outcome::Done),
             Err(error) if error.is_permanent() => {
                 return Err(ExecuteError::Model { operator: self.operator.name.clone(), error });
             }
             Err(error) => (Effect::Keep, Outcome::Failed(error.to_string())),
         };
-        Ok(Done { work, started, until: f64::INFINITY, outcome, effect })
+        Ok(Done { work: work.take(), started, until: f64::INFINITY, outcome, effect })
     }
 
     /// What becomes of a choice that asks nobody.
     fn idle(&self, query: &'a Query<'a>, started: f64, outcome: Outcome, effect: Effect) -> Done<'a> {
-        let work = Work::new(query, self.operator, self.occurrence);
-        Done { work, started, until: f64::INFINITY, outcome, effect }
+        Done { work: self.work(query), started, until: f64::INFINITY, outcome, effect }
     }
 
     fn span(&self, query: &Query<'_>, done: Done<'_>) -> Span {

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use crate::benchmarks::{Benchmark, Problem, Tests};
-use crate::executor::{ExecuteError, Execution, ExecutionConfig, execute};
+use crate::executor::{Cancel, ExecuteError, Execution, ExecutionConfig, execute};
 use crate::llm::{self, LanguageModel, Price, Prices, Scripted};
 use crate::operators::{Catalogue, Finish, Query, QueryTraces, Solution, Traces, vote};
 use crate::plan::{OperatorId, Plan, Trace};
@@ -274,12 +274,12 @@ impl System {
 }
 
 /// # Errors
-/// When plans are to end early and the model has no virtual time.
+/// When plans are to end early in virtual time and the model has none.
 fn check(model: &dyn LanguageModel, execution: &ExecutionConfig) -> Result<()> {
     let ends_early = execution.quorum || execution.agreement > 0;
     ensure!(
-        !ends_early || model.has_virtual_time(),
-        "expected a local model for `quorum` and `agreement`, found `{}`; hint: leave both off",
+        !ends_early || execution.cancel == Cancel::Live || model.has_virtual_time(),
+        "expected a local model for `quorum` and `agreement`, found `{}`; hint: leave both off, or cancel live",
         model.id()
     );
     Ok(())

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 
 use super::config::Settings;
 use crate::encoder;
-use crate::llm::{Completion, Error, LanguageModel, Mode, Replay, Request};
+use crate::llm::{Completion, Error, LanguageModel, Meter, Mode, Replay, Request};
 
 /// The database inside a cache folder.
 const DATABASE: &str = "completions.sqlite";
@@ -48,8 +48,8 @@ struct Counted(Replay<Arc<dyn LanguageModel>>);
 
 #[async_trait]
 impl LanguageModel for Counted {
-    async fn complete(&self, request: &Request) -> Result<Completion, Error> {
-        self.0.complete(request).await
+    async fn complete_metered(&self, request: &Request, meter: &Meter) -> Result<Completion, Error> {
+        self.0.complete_metered(request, meter).await
     }
 
     fn has_virtual_time(&self) -> bool {

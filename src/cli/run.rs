@@ -13,6 +13,7 @@ use super::session::Session;
 use crate::checkpoint::Checkpoint;
 use crate::encoder::Embeddings;
 use crate::evaluation::latency::{Asked, Budget, Choice, Prediction, measured_path};
+use crate::executor::Cancel;
 use crate::plan::{Latency, Plan};
 use crate::report::{Timeline, Unit, drawing, explanation};
 use crate::system::Episode;
@@ -32,6 +33,10 @@ pub struct Args {
     plan: Option<String>,
     #[command(flatten)]
     haste: Haste,
+    /// How a plan ends early: live (calls in flight are dropped) or virtual (all calls run; of a local model, what came
+    /// after the end is not counted) [default: live on an endpoint, else virtual]
+    #[arg(long, value_name = "WHEN", env = "LAMAS_CANCEL")]
+    cancel: Option<Cancel>,
     /// Show what the plan was predicted to take beside what it took
     #[arg(long)]
     explain: bool,
@@ -105,6 +110,16 @@ pub fn run(args: Args) -> Result<()> {
     Ok(())
 }
 
+/// The settings with what holds for answering alone.
+fn answering(args: &Args, mut settings: Settings) -> Result<Settings> {
+    let is_asked = settings.traces.is_none();
+    let usual = if is_asked && settings.endpoint.is_used() { Cancel::Live } else { Cancel::Virtual };
+    let cancel = args.cancel.unwrap_or(usual);
+    ensure!(is_asked || cancel == Cancel::Virtual, "expected a model for `--cancel live`, found recorded outputs");
+    settings.training.execution.cancel = cancel;
+    Ok(settings)
+}
+
 /// A plan, with what it was predicted to take where that is asked for.
 struct Chosen {
     settings: Settings,
@@ -115,7 +130,7 @@ struct Chosen {
 
 /// The plan on the command line.
 fn typed(args: &Args, text: &str) -> Result<Chosen> {
-    let settings = args.common.resolve(Preset::default())?;
+    let settings = answering(args, args.common.resolve(Preset::default())?)?;
     let session = Session::open(&settings)?;
     let plan = plans::parse(text, session.system.catalogue())?;
     let mut predicted = None;
@@ -136,7 +151,7 @@ fn learned(args: &Args) -> Result<Chosen> {
         Some(path) => (Checkpoint::load(path)?, path.clone()),
         None => controllers::newest(Path::new(RUNS))?,
     };
-    let settings = args.common.resolve_for(&checkpoint.provenance.configuration)?;
+    let settings = answering(args, args.common.resolve_for(&checkpoint.provenance.configuration)?)?;
     let session = Session::open_for(&settings, &checkpoint.provenance.catalogue, &origin)?;
     let trained = controllers::restore(&session, &checkpoint, &origin)?;
     eprintln!("controller: {}", origin.display());

@@ -13,8 +13,7 @@ use super::{local_model, python};
 use crate::benchmarks::{self, Benchmark, Problem};
 use crate::encoder::{self, Embeddings, Encoder};
 use crate::evaluation::Objective;
-use crate::executor::ExecutionConfig;
-use crate::executor::Prepared;
+use crate::executor::{Cancel, ExecutionConfig, Prepared};
 use crate::folder::Folder;
 use crate::llm::openai::{Account, Key, OpenAi};
 use crate::llm::{LanguageModel, Prices};
@@ -127,8 +126,9 @@ impl Session {
 
 fn executable(settings: &Settings, has_virtual_time: bool) -> ExecutionConfig {
     let execution = settings.training.execution;
-    // Only where tokens are the time is it known what was written when a plan ended.
-    ExecutionConfig { quorum: execution.quorum && has_virtual_time, ..execution }
+    // Unless calls are cancelled in fact: only where tokens are the time is it known what was written when a plan ended.
+    let ends_early = has_virtual_time || execution.cancel == Cancel::Live;
+    ExecutionConfig { quorum: execution.quorum && ends_early, ..execution }
 }
 
 impl Drop for Session {

@@ -78,16 +78,8 @@ fn train_one(
     let (settings, folder) = (&settings, folder.as_path());
     // Drawn plans are seldom met again.
     let memory = (settings.training.survey.operators > 0).then_some(memory);
-    let job = Job {
-        session,
-        system: &system,
-        settings,
-        seed,
-        folder,
-        episodes: false,
-        memory,
-        bar: ProgressBar::hidden(),
-    };
+    let job =
+        Job { session, system: &system, settings, seed, folder, episodes: false, memory, bar: ProgressBar::hidden() };
     job.train(train, validation, true, stop).with_context(|| format!("method `{}`, seed {seed}", variant.name))
 }
 

@@ -5,7 +5,7 @@
 //! the same bytes, and a replayed query ends where it did when it was recorded.
 
 use super::{Choice, Done, ExecutionConfig};
-use crate::operators::{Ballot, Effect, is_settled};
+use crate::operators::{Ballot, Effect, Solution, is_settled};
 use crate::plan::{Dependencies, Kind, Outcome, Treatment};
 
 /// Ends the plan at the first moment at which `config` lets it end, if that is before its last operator ends.
@@ -45,19 +45,37 @@ fn times(dependencies: &Dependencies, done: &[Done<'_>]) -> Vec<Time> {
     let mut times: Vec<Time> = Vec::with_capacity(done.len());
     for (waits_for, done) in dependencies.0.iter().zip(done) {
         let start = waits_for.iter().map(|&before| times[before].end).fold(0.0, f64::max);
-        let solutions = match &done.effect {
-            Effect::Append(solutions) => solutions.len(),
-            Effect::Replace(_) | Effect::Keep => 0,
-        };
+        let solutions = appended(&done.effect).len();
         let arrivals = done.work.arrivals(solutions).into_iter().take(solutions).map(|offset| start + offset).collect();
         times.push(Time { start, end: start + done.spent().latency.tokens, arrivals });
     }
     times
 }
 
+fn appended(effect: &Effect) -> &[Solution] {
+    match effect {
+        Effect::Append(solutions) => solutions,
+        Effect::Replace(_) | Effect::Keep => &[],
+    }
+}
+
+/// What is known of a choice while its plan runs.
+pub(super) struct Known<'a> {
+    /// What came of it, if it has ended.
+    pub ended: Option<&'a Effect>,
+    /// Its solutions that exist, by place.
+    pub given: Vec<Option<&'a Solution>>,
+}
+
+impl<'a> Known<'a> {
+    pub(super) fn ended(effect: &'a Effect) -> Self {
+        Known { ended: Some(effect), given: appended(effect).iter().map(Some).collect() }
+    }
+}
+
 /// The solutions that stand at a moment, and the places of those still to come, in plan order.
 #[derive(Default)]
-struct Standing<'a> {
+pub(super) struct Standing<'a> {
     ballots: Vec<Ballot<'a>>,
     is_pending: Vec<bool>,
     layers: Vec<usize>,
@@ -69,29 +87,32 @@ impl<'a> Standing<'a> {
     /// What is known at `moment`: of an operator that has not ended only what it has given so far, and how much it may
     /// still give.
     fn at(moment: f64, choices: &[Choice<'_>], times: &[Time], done: &'a [Done<'_>]) -> Self {
+        let known = times.iter().zip(done).map(|(time, done)| {
+            let solutions = appended(&done.effect).iter().zip(&time.arrivals);
+            let given = solutions.map(|(solution, &arrival)| (arrival <= moment).then_some(solution)).collect();
+            Known { ended: (time.end <= moment).then_some(&done.effect), given }
+        });
+        Standing::of(choices, known)
+    }
+
+    /// As [`Standing::at`]; `known` has one entry for each choice.
+    pub(super) fn of(choices: &[Choice<'_>], known: impl Iterator<Item = Known<'a>>) -> Self {
         let mut standing = Standing::default();
-        for ((choice, time), done) in choices.iter().zip(times).zip(done) {
+        for (choice, Known { ended, given }) in choices.iter().zip(known) {
             if choice.treatment == Treatment::Skip {
                 continue;
             }
-            let has_ended = time.end <= moment;
-            let solutions = match &done.effect {
-                Effect::Append(solutions) => solutions.as_slice(),
-                Effect::Replace(_) | Effect::Keep => &[],
-            };
-            let most = if has_ended { solutions.len() } else { choice.signature.solutions };
+            let most = if ended.is_some() { given.len() } else { choice.signature.solutions };
             let executed = choice.operator.executes();
             for place in 0..most {
-                match solutions.get(place).zip(time.arrivals.get(place)) {
-                    Some((solution, &arrival)) if arrival <= moment => {
-                        standing.push(choice.layer, Ballot::from(solution), false);
-                    }
-                    _ => standing.push(choice.layer, Ballot { answer: None, executed }, true),
+                match given.get(place).copied().flatten() {
+                    Some(solution) => standing.push(choice.layer, Ballot::from(solution), false),
+                    None => standing.push(choice.layer, Ballot { answer: None, executed }, true),
                 }
             }
-            match &done.effect {
-                Effect::Replace(solution) if has_ended => standing.replace(choice.layer, Ballot::from(solution)),
-                _ => standing.is_open |= !has_ended && choice.signature.kind == Kind::Ensemble,
+            match ended {
+                Some(Effect::Replace(solution)) => standing.replace(choice.layer, Ballot::from(solution)),
+                _ => standing.is_open |= ended.is_none() && choice.signature.kind == Kind::Ensemble,
             }
         }
         standing
@@ -111,7 +132,7 @@ impl<'a> Standing<'a> {
         self.push(layer, ballot, false);
     }
 
-    fn is_enough(&self, config: &ExecutionConfig) -> bool {
+    pub(super) fn is_enough(&self, config: &ExecutionConfig) -> bool {
         let answers: Vec<&str> = self.ballots.iter().filter_map(|ballot| ballot.answer).collect();
         let agree = answers.windows(2).all(|pair| pair[0] == pair[1]);
         let agreed = config.agreement > 0 && answers.len() >= config.agreement as usize && agree;
@@ -139,6 +160,11 @@ fn cut(end: f64, times: &[Time], done: &mut [Done<'_>]) {
             done.effect = Effect::Keep;
         }
     }
+    skip_by_the_end(done);
+}
+
+/// What was skipped would have started when the plan ended, at the latest.
+pub(super) fn skip_by_the_end(done: &mut [Done<'_>]) {
     let ended = done.iter().filter(|done| done.outcome != Outcome::Skipped);
     let seconds = ended.map(|done| done.started + done.spent().latency.seconds).fold(0.0, f64::max);
     for done in done.iter_mut().filter(|done| done.outcome == Outcome::Skipped) {

@@ -2,11 +2,13 @@
 
 mod cache;
 pub mod local;
+mod meter;
 pub mod openai;
 mod prices;
 mod scripted;
 
 pub use cache::{Holding, Mode, Record, Replay, Store};
+pub use meter::{Meter, Reading};
 pub use prices::{Price, Prices};
 pub use scripted::{Reply, Scripted};
 
@@ -133,11 +135,16 @@ impl Error {
 /// A back end that completes requests. Dropping the future of `complete` cancels the work.
 #[async_trait]
 pub trait LanguageModel: Send + Sync {
-    /// Completes one request.
-    async fn complete(&self, request: &Request) -> Result<Completion, Error>;
+    /// Completes one request. Where the returned future is dropped before its end, `meter` tells what was spent by then.
+    async fn complete_metered(&self, request: &Request, meter: &Meter) -> Result<Completion, Error>;
+
+    /// As [`LanguageModel::complete_metered`], for who waits to the end.
+    async fn complete(&self, request: &Request) -> Result<Completion, Error> {
+        self.complete_metered(request, &Meter::default()).await
+    }
 
     /// Whether tokens are this model's time, the same on every machine, so that a run may take back what it would have
-    /// cancelled. An endpoint's calls are billed for what they wrote.
+    /// cancelled. An endpoint's calls are billed for what they wrote; they can only be cancelled in fact.
     fn has_virtual_time(&self) -> bool {
         false
     }

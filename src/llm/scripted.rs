@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::time::Instant;
 
-use super::{Completion, Error, Finish, LanguageModel, Request, Timing};
+use super::{Completion, Error, Finish, LanguageModel, Meter, Request, Timing};
 use crate::plan::Usage;
 
 /// What a [`Scripted`] model answers.
@@ -47,11 +48,29 @@ impl Scripted {
     }
 }
 
+/// A reply under way, which is written at an even pace.
+struct Writing<'a> {
+    meter: &'a Meter,
+    usage: Usage,
+    delay: Duration,
+    begun: Instant,
+}
+
+impl Drop for Writing<'_> {
+    fn drop(&mut self) {
+        let share = (self.begun.elapsed().as_secs_f64() / self.delay.as_secs_f64()).min(1.0);
+        let written = (self.usage.completion_tokens as f64 * share).floor() as u64;
+        self.meter.came_to(Usage { completion_tokens: written, ..self.usage }, written);
+    }
+}
+
 #[async_trait]
 impl LanguageModel for Scripted {
-    async fn complete(&self, request: &Request) -> Result<Completion, Error> {
+    async fn complete_metered(&self, request: &Request, meter: &Meter) -> Result<Completion, Error> {
         let Reply { text, usage, delay } = (self.script)(request)?;
+        meter.sent(Usage { completion_tokens: 0, ..usage });
         if !delay.is_zero() {
+            let _writing = Writing { meter, usage, delay, begun: Instant::now() };
             tokio::time::sleep(delay).await;
         }
         let seconds = delay.as_secs_f64();

@@ -1,6 +1,7 @@
 //! Operators: what a plan is made of. Each reads the query and the solutions so far, and says what becomes of them.
 
 mod board;
+mod calls;
 mod catalogue;
 mod ensemble;
 mod finish;
@@ -14,6 +15,7 @@ mod traces;
 mod work;
 
 pub use board::{Ballot, Board, Effect, Solution, is_settled, vote};
+pub use calls::{Arrival, Reporter};
 pub use catalogue::{Catalogue, Operator};
 pub use finish::Finish;
 pub use tools::{Checker, Language};

@@ -1,13 +1,14 @@
 //! One operator at work: its calls of the model and of tools, and what they take.
 
-use futures::future::try_join_all;
+use futures::stream::{FuturesUnordered, StreamExt};
 use rand_chacha::ChaCha8Rng;
 use tokio::time::Instant;
 
+use super::calls::{Calls, Reporter, ToolRun};
 use super::catalogue::Material;
 use super::traces::Output;
 use super::{Operator, Query, Solution};
-use crate::llm::{self, Completion, Message, Request, Role, Timing};
+use crate::llm::{self, Message, Meter, Request, Role};
 use crate::plan::{Kind, Latency, Usage};
 use crate::random;
 use crate::sandbox::{Evaluator, Limits, Run};
@@ -19,23 +20,25 @@ pub struct Work<'a> {
     /// How often the plan holds this operator before this choice.
     occurrence: usize,
     /// What was done so far, in the order of its beginnings.
-    steps: Vec<Step>,
+    pub(super) steps: Vec<Step>,
+    /// Told of each of several answers as it arrives.
+    reporter: Option<Reporter>,
 }
 
 /// A call of the model or of a tool.
-#[derive(Clone, Copy, Debug)]
-struct Step {
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Step {
     /// From the start of the operator.
-    begins: Latency,
-    lasts: Latency,
+    pub begins: Latency,
+    pub lasts: Latency,
     /// Calls of the model.
-    calls: u32,
-    retries: u32,
+    pub calls: u32,
+    pub retries: u32,
     /// Seconds that the call waited to be served.
-    queued: f64,
-    usage: Usage,
-    tool_seconds: f64,
-    recorded_cost: f64,
+    pub queued: f64,
+    pub usage: Usage,
+    pub tool_seconds: f64,
+    pub recorded_cost: f64,
 }
 
 /// What an operator has taken.
@@ -57,6 +60,11 @@ pub struct Spent {
 }
 
 impl Step {
+    /// A step that took nothing but its time.
+    pub fn new(begins: Latency, lasts: Latency) -> Self {
+        Step { begins, lasts, ..Step::default() }
+    }
+
     fn ends(&self) -> Latency {
         self.begins.then(self.lasts)
     }
@@ -65,7 +73,17 @@ impl Step {
 impl<'a> Work<'a> {
     /// Nothing done yet.
     pub fn new(query: &'a Query<'a>, operator: &'a Operator, occurrence: usize) -> Self {
-        Work { query, operator, occurrence, steps: Vec::new() }
+        Work { query, operator, occurrence, steps: Vec::new(), reporter: None }
+    }
+
+    /// Has `reporter` told of each of several answers as it arrives.
+    pub fn reports(&mut self, reporter: Reporter) {
+        self.reporter = Some(reporter);
+    }
+
+    /// What was done so far, which leaves nothing done.
+    pub fn take(&mut self) -> Self {
+        Work { steps: std::mem::take(&mut self.steps), reporter: None, ..*self }
     }
 
     /// What was taken within `tokens` of virtual time (E3) from the start: of a step that was still going on then, the
@@ -100,7 +118,7 @@ impl<'a> Work<'a> {
         }
     }
 
-    fn latency(&self) -> Latency {
+    pub(super) fn latency(&self) -> Latency {
         self.steps.iter().fold(Latency::default(), |latest, step| latest.beside(step.ends()))
     }
 
@@ -110,14 +128,24 @@ impl<'a> Work<'a> {
 
     /// Asks the model once.
     pub(super) async fn ask(&mut self, material: Material<'_>) -> Result<String, llm::Error> {
-        Ok(self.ask_side_by_side(material, 1).await?.swap_remove(0))
+        Ok(self.ask_all(material, 1, None).await?.swap_remove(0))
     }
 
-    /// Asks the model `samples` times at once, with independent draws. One failed call fails all.
+    /// Asks the model `samples` times at once, with independent draws, each for a solution. One failed call fails all.
     pub(super) async fn ask_side_by_side(
         &mut self,
         material: Material<'_>,
         samples: u32,
+    ) -> Result<Vec<String>, llm::Error> {
+        let reporter = self.reporter.clone();
+        self.ask_all(material, samples, reporter).await
+    }
+
+    async fn ask_all(
+        &mut self,
+        material: Material<'_>,
+        samples: u32,
+        reporter: Option<Reporter>,
     ) -> Result<Vec<String>, llm::Error> {
         let Query { question, catalogue, model, .. } = *self.query;
         let prompt = catalogue
@@ -125,15 +153,29 @@ impl<'a> Work<'a> {
             .map_err(|error| llm::Error::Permanent(format!("prompt of `{}`: {error:#}", self.operator.name)))?;
         let made = self.calls();
         let requests: Vec<_> = (0..samples).map(|sample| self.request(prompt.clone(), made + sample)).collect();
-        let started = Instant::now();
-        let complete = async |request| match model.complete(request).await {
+        let meters: Vec<_> = requests.iter().map(|_| Meter::default()).collect();
+        // Dropped after the calls, whose meters then show what they came to.
+        let mut calls = Calls::new(self, meters.clone());
+        let complete = async |(place, (request, meter))| (place, model.complete_metered(request, meter).await);
+        let mut running: FuturesUnordered<_> = requests.iter().zip(&meters).enumerate().map(complete).collect();
+        let mut is_failed = false;
+        while let Some((place, result)) = running.next().await {
             // Nothing can come of the query any more: the other calls are dropped.
-            Err(error) if error.is_permanent() => Err(error),
-            result => Ok(result),
-        };
-        let results = try_join_all(requests.iter().map(complete)).await?;
-        let waited = started.elapsed().as_secs_f64();
-        self.count(results, waited)
+            if let Err(error) = &result
+                && error.is_permanent()
+            {
+                return Err(error.clone());
+            }
+            let reporter = reporter.as_ref().filter(|_| !is_failed);
+            let completion = reporter.and(result.as_ref().ok());
+            let solution = completion.map(|completion| calls.work().solution(completion.text.clone()));
+            calls.results[place] = Some(result);
+            if let Some(reporter) = reporter {
+                is_failed = solution.is_none();
+                reporter.tell(place, solution).await;
+            }
+        }
+        calls.texts()
     }
 
     /// Request number `call` of this operator.
@@ -147,37 +189,13 @@ impl<'a> Work<'a> {
         Request { model: model.clone(), messages: vec![Message { role: Role::User, content }], sampling, sample }
     }
 
-    fn count(&mut self, results: Vec<Result<Completion, llm::Error>>, waited: f64) -> Result<Vec<String>, llm::Error> {
-        let begins = self.latency();
-        let mut texts = Vec::with_capacity(results.len());
-        let mut failure = None;
-        for result in results {
-            let (usage, Timing { total, queued, retries, .. }) = match result {
-                Ok(completion) => {
-                    texts.push(completion.text);
-                    (completion.usage, completion.timing)
-                }
-                // The published code counts no time for calls that fail; they delay the plan all the same.
-                Err(error) => {
-                    let timing = Timing { total: waited, retries: error.retries(), ..Timing::default() };
-                    failure.get_or_insert(error);
-                    (Usage::default(), timing)
-                }
-            };
-            let lasts = Latency { tokens: usage.completion_tokens as f64, seconds: total };
-            let (calls, tool_seconds, recorded_cost) = (1, 0.0, 0.0);
-            self.steps.push(Step { begins, lasts, calls, retries, queued, usage, tool_seconds, recorded_cost });
-        }
-        failure.map_or(Ok(texts), Err)
-    }
-
     /// Counts outputs that were recorded, side by side.
     pub(super) fn count_recorded(&mut self, outputs: &[&Output]) {
-        let (begins, retries, queued) = (self.latency(), 0, 0.0);
+        let begins = self.latency();
         for &&Output { calls, usage, tool_seconds, seconds, cost: recorded_cost, .. } in outputs {
             let tokens = usage.completion_tokens as f64 + self.query.gamma * tool_seconds;
-            let lasts = Latency { tokens, seconds };
-            self.steps.push(Step { begins, lasts, calls, retries, queued, usage, tool_seconds, recorded_cost });
+            let step = Step::new(begins, Latency { tokens, seconds });
+            self.steps.push(Step { calls, usage, tool_seconds, recorded_cost, ..step });
         }
     }
 
@@ -204,19 +222,19 @@ impl<'a> Work<'a> {
             .query
             .sandbox
             .ok_or_else(|| llm::Error::Permanent(format!("expected a sandbox for operator `{name}`, found none")))?;
+        let charged = ToolRun::new(self);
         let run = sandbox.run(program, stdin, &Limits::default()).await;
+        charged.ended();
         let run = run.map_err(|error| llm::Error::Transient(format!("sandbox: {error:#}")))?;
         self.charge(run.seconds);
         Ok(run)
     }
 
     /// Counts one use of a tool that took `measured` seconds.
-    fn charge(&mut self, measured: f64) {
-        let charged = self.operator.tool_seconds.unwrap_or(measured);
-        let lasts = Latency { tokens: self.query.gamma * charged, seconds: measured };
-        let (begins, usage) = (self.latency(), Usage::default());
-        let (calls, retries, queued, recorded_cost) = (0, 0, 0.0, 0.0);
-        self.steps.push(Step { begins, lasts, calls, retries, queued, usage, tool_seconds: charged, recorded_cost });
+    pub(super) fn charge(&mut self, measured: f64) {
+        let tool_seconds = self.operator.tool_seconds.unwrap_or(measured);
+        let lasts = Latency { tokens: self.query.gamma * tool_seconds, seconds: measured };
+        self.steps.push(Step { tool_seconds, ..Step::new(self.latency(), lasts) });
     }
 
     /// What the model wrote, with the final answer found in it.

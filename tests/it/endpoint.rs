@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use lamas::llm::openai::{EndpointConfig, Key, OpenAi};
-use lamas::llm::{Completion, Error, Finish, LanguageModel, Message, Prices, Request, Role, Sampling};
+use lamas::llm::{Completion, Error, Finish, LanguageModel, Message, Meter, Prices, Reading, Request, Role, Sampling};
 use lamas::plan::Usage;
 use serde_json::{Value, json};
 
@@ -278,6 +278,17 @@ async fn a_call_that_is_no_longer_needed_is_dropped() -> Result<()> {
     assert_eq!(client.complete(&request("3 + 5", 1)).await?.text, ANSWER);
     let account = client.account();
     assert_eq!((account.requests, account.answered, account.lost.estimated_tokens), (2, 1, 2));
+
+    // Who does not stream may write on: all that it may write is counted.
+    let server = Server::start(|_, _| Reply::Silence).await;
+    let client = self::client(EndpointConfig { stream: false, ..config(&server) })?;
+    let meter = Meter::default();
+    let request = request("3 + 5", 0);
+    let call = client.complete_metered(&request, &meter);
+    assert!(tokio::time::timeout(Duration::from_millis(100), call).await.is_err());
+    let lost = Usage { prompt_tokens: 2, completion_tokens: 50, cached_tokens: 0, estimated_tokens: 52 };
+    let Reading { requests, usage, written, sent } = meter.read();
+    assert_eq!((client.account().lost, usage, requests, written, sent.is_some()), (lost, lost, 1, 0, true));
     Ok(())
 }
 

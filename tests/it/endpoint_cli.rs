@@ -10,7 +10,7 @@ use assert_cmd::Command;
 use lamas::random;
 use serde_json::Value;
 
-use crate::server::{Reply, Server, refusal, streamed};
+use crate::server::{End, Reply, Server, refusal, streamed, words};
 
 const KEY: &str = "sk-hunter2";
 
@@ -51,6 +51,7 @@ async fn a_question_is_answered() -> Result<()> {
     let place = tempfile::tempdir()?;
     let server = Server::start(|_, _| streamed("6 * 7 = 42. The answer is 42.", 40, 9)).await;
     let plan = ["run", "what is 6 times 7 ?", "--plan", "GenerateCoT,MultiGenerateCoT;ScEnsemble", "--json"];
+    let plan = [&plan[..], &["--cancel", "virtual"]].concat();
     let Output { code, out, errors } = lamas(&server, &plan, place.path()).await?;
     assert_eq!(code, Some(0), "{errors}");
     let answered: Value = serde_json::from_str(&out)?;
@@ -58,6 +59,24 @@ async fn a_question_is_answered() -> Result<()> {
     assert_eq!((&answered["retries"], &answered["critical_path_tokens"]), (&0.into(), &9.0.into()));
     assert!((answered["cost"].as_f64().unwrap_or_default() - 196e-6).abs() < 1e-12, "{out}");
     assert!(errors.contains("endpoint: 4 of 4 requests answered, 160 + 36 tokens, 0 lost, 0.000196 $"), "{errors}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_question_waits_for_no_more_than_it_needs() -> Result<()> {
+    let place = tempfile::tempdir()?;
+    let server = Server::start(|number, _| match number {
+        0 | 1 => streamed("6 * 7 = 42. The answer is 42.", 40, 9),
+        _ => Reply::Events(words("let me see"), End::Open),
+    })
+    .await;
+    let plan = ["run", "what is 6 times 7 ?", "--plan", "MultiGenerateCoT", "--json"];
+    let Output { code, out, errors } = lamas(&server, &plan, place.path()).await?;
+    assert_eq!(code, Some(0), "{errors}");
+    let answered: Value = serde_json::from_str(&out)?;
+    assert_eq!((&answered["answer"], &answered["trace"]["spans"][0]["outcome"]), (&"42".into(), &"done".into()));
+    assert!(errors.contains("endpoint: 2 of 3 requests answered"), "{errors}");
+    assert!(answered["seconds"].as_f64().is_some_and(|seconds| seconds < 30.0), "{out}");
     Ok(())
 }
 

@@ -21,6 +21,8 @@ mod grading;
 mod hostile;
 #[cfg(target_os = "linux")]
 mod humaneval;
+mod live;
+mod live_endpoint;
 mod local_files;
 mod local_model;
 mod parity;

@@ -13,12 +13,12 @@ use lamas::system::{Answer, System};
 use proptest::prelude::*;
 use tokio::time::Instant;
 
-const GENERATE: u16 = 0;
-const COT: u16 = 1;
-const MULTI: u16 = 2;
+pub const GENERATE: u16 = 0;
+pub const COT: u16 = 1;
+pub const MULTI: u16 = 2;
 const ENSEMBLE: u16 = 3;
 const PROGRAMMER: u16 = 4;
-const REFINE: u16 = 6;
+pub const REFINE: u16 = 6;
 const STOP: u16 = 7;
 /// Operators of the built-in catalogue and of [`ADDED`].
 const OPERATORS: u16 = 12;
@@ -55,7 +55,7 @@ const ADDED: &str = r#"
 "#;
 
 /// Answers, failures and times that depend on the request as a model's do; a tenth of a second a token.
-fn random_script(request: &Request) -> Result<Reply, Error> {
+pub fn random_script(request: &Request) -> Result<Reply, Error> {
     let content = &request.messages[0].content;
     let draw = lamas::random::key(&[content, &request.sample]);
     let (number, tokens) = (draw % 3, draw / 7 % 30);
@@ -75,7 +75,7 @@ fn system(execution: ExecutionConfig) -> System {
     scripted(execution, random_script)
 }
 
-fn scripted(
+pub fn scripted(
     execution: ExecutionConfig,
     script: impl Fn(&Request) -> Result<Reply, Error> + Send + Sync + 'static,
 ) -> System {
@@ -99,12 +99,13 @@ static SYSTEMS: LazyLock<[[System; 2]; 3]> = LazyLock::new(|| {
 /// The same, ending plans early where nothing can change.
 static QUORUMS: LazyLock<[[System; 2]; 3]> = LazyLock::new(|| {
     SCHEDULES.map(|schedule| {
-        [false, true].map(|optimize| system(ExecutionConfig { schedule, optimize, quorum: true, agreement: 0 }))
+        let config = ExecutionConfig { schedule, quorum: true, ..ExecutionConfig::default() };
+        [false, true].map(|optimize| system(ExecutionConfig { optimize, ..config }))
     })
 });
 
 /// What came of a plan and the seconds that it took.
-fn run(system: &System, plan: &Plan, draw: u64) -> (Answer, f64) {
+pub fn run(system: &System, plan: &Plan, draw: u64) -> (Answer, f64) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     runtime.expect("a runtime").block_on(async {
         let clock = Instant::now();
@@ -122,7 +123,7 @@ fn total(mut usage: Usage, more: Usage) -> Usage {
     usage
 }
 
-fn plans() -> impl Strategy<Value = Plan> {
+pub fn plans() -> impl Strategy<Value = Plan> {
     let layer = proptest::sample::subsequence((0..OPERATORS).collect::<Vec<u16>>(), 1..5).prop_shuffle();
     proptest::collection::vec(layer, 0..6).prop_map(|layers| {
         let layers: Vec<&[u16]> = layers.iter().map(Vec::as_slice).collect();

@@ -1,6 +1,8 @@
 //! A server on the wire, in the test's own process: reads HTTP/1.1 and answers as a script says, faults included.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -13,6 +15,8 @@ pub enum Reply {
     Whole(u16, &'static str, String),
     /// The data of each event of a stream, and how it ends.
     Events(Vec<String>, End),
+    /// The data of each event of a stream, one after each pause, counted as it is written, until the client hangs up.
+    Paced(Vec<String>, Duration, Arc<AtomicU64>),
     /// A body that is shorter than announced.
     CutBody(String),
     /// The connection stays open and silent.
@@ -93,18 +97,29 @@ async fn serve(mut stream: TcpStream, script: impl FnOnce(&Seen) -> Reply) -> st
             stream.write_all(format!("{head}connection: close\r\n{headers}\r\n{body}").as_bytes()).await?;
         }
         Reply::Events(events, end) => {
-            let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n";
-            stream.write_all(format!("{head}transfer-encoding: chunked\r\n\r\n").as_bytes()).await?;
+            stream.write_all(STREAM.as_bytes()).await?;
             for event in events {
-                let event = format!("data: {event}\n\n");
-                stream.write_all(format!("{:x}\r\n{event}\r\n", event.len()).as_bytes()).await?;
-                stream.flush().await?;
+                write(&mut stream, &event).await?;
             }
             match end {
                 End::Clean => stream.write_all(b"0\r\n\r\n").await?,
                 End::Cut => stream.write_all(b"40\r\ndata: {\"choi").await?,
                 End::Open => wait(&mut stream).await?,
             }
+        }
+        Reply::Paced(events, pause, written) => {
+            stream.write_all(STREAM.as_bytes()).await?;
+            for event in events {
+                let mut rest = [0; 64];
+                tokio::select! {
+                    biased;
+                    _ = stream.read(&mut rest) => return Ok(()),
+                    () = tokio::time::sleep(pause) => {}
+                }
+                write(&mut stream, &event).await?;
+                written.fetch_add(1, Ordering::Relaxed);
+            }
+            stream.write_all(b"0\r\n\r\n").await?;
         }
         Reply::CutBody(body) => {
             let length = body.len() + 40;
@@ -115,6 +130,16 @@ async fn serve(mut stream: TcpStream, script: impl FnOnce(&Seen) -> Reply) -> st
         Reply::Close => {}
     }
     stream.shutdown().await
+}
+
+/// The head of a stream of events.
+const STREAM: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\
+                      transfer-encoding: chunked\r\n\r\n";
+
+async fn write(stream: &mut TcpStream, event: &str) -> std::io::Result<()> {
+    let event = format!("data: {event}\n\n");
+    stream.write_all(format!("{:x}\r\n{event}\r\n", event.len()).as_bytes()).await?;
+    stream.flush().await
 }
 
 /// Until the client hangs up.

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::OnceCell;
 
 use self::record::{Address, address};
-use super::{Completion, Error, LanguageModel, Request, Timing};
+use super::{Completion, Error, LanguageModel, Meter, Request, Timing};
 
 /// What a [`Replay`] does with its store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,8 +105,14 @@ impl<M: LanguageModel> Replay<M> {
         self.store.as_ref()
     }
 
-    async fn obtain(&self, address: Address, request: &Request, waited: &mut Timing) -> Result<Completion, Error> {
-        let Some(store) = &self.store else { return self.ask(request, waited).await };
+    async fn obtain(
+        &self,
+        address: Address,
+        request: &Request,
+        meter: &Meter,
+        waited: &mut Timing,
+    ) -> Result<Completion, Error> {
+        let Some(store) = &self.store else { return self.ask(request, meter, waited).await };
         if self.mode != Mode::Record
             && let Some(recorded) = store.read(&address).map_err(refused)?
         {
@@ -116,14 +122,16 @@ impl<M: LanguageModel> Replay<M> {
             self.misses.fetch_add(1, Ordering::Relaxed);
             return Err(missing(request, self.model.id(), store.path()));
         }
-        let completion = self.ask(request, waited).await?;
+        let completion = self.ask(request, meter, waited).await?;
         let record = Record::new(self.model.id(), request, completion);
         store.write(address, record, self.mode == Mode::Record).await
     }
 
-    async fn ask(&self, request: &Request, waited: &mut Timing) -> Result<Completion, Error> {
+    async fn ask(&self, request: &Request, meter: &Meter, waited: &mut Timing) -> Result<Completion, Error> {
         self.misses.fetch_add(1, Ordering::Relaxed);
-        let mut completion = self.model.complete(request).await?;
+        let mut completion = self.model.complete_metered(request, meter).await?;
+        // Who drops the call while it is being recorded has paid for all of it.
+        meter.came_to(completion.usage, completion.usage.completion_tokens);
         // Waiting belongs to the call, not to the completion: who hears it again has not waited.
         waited.queued = std::mem::take(&mut completion.timing.queued);
         waited.retries = std::mem::take(&mut completion.timing.retries);
@@ -187,11 +195,12 @@ fn missing(request: &Request, model: &str, path: &Path) -> Error {
 
 #[async_trait]
 impl<M: LanguageModel> LanguageModel for Replay<M> {
-    async fn complete(&self, request: &Request) -> Result<Completion, Error> {
+    async fn complete_metered(&self, request: &Request, meter: &Meter) -> Result<Completion, Error> {
         self.requests.fetch_add(1, Ordering::Relaxed);
         let waiting = self.join(address(self.model.id(), request)?);
         let mut waited = Timing::default();
-        let completion = waiting.completion.get_or_try_init(|| self.obtain(waiting.address, request, &mut waited));
+        let completion =
+            waiting.completion.get_or_try_init(|| self.obtain(waiting.address, request, meter, &mut waited));
         let mut completion = completion.await?.clone();
         completion.timing = Timing { queued: waited.queued, retries: waited.retries, ..completion.timing };
         Ok(completion)
@@ -208,8 +217,8 @@ impl<M: LanguageModel> LanguageModel for Replay<M> {
 
 #[async_trait]
 impl<M: LanguageModel + ?Sized> LanguageModel for Arc<M> {
-    async fn complete(&self, request: &Request) -> Result<Completion, Error> {
-        (**self).complete(request).await
+    async fn complete_metered(&self, request: &Request, meter: &Meter) -> Result<Completion, Error> {
+        (**self).complete_metered(request, meter).await
     }
 
     fn has_virtual_time(&self) -> bool {

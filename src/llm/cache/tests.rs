@@ -59,7 +59,7 @@ struct Busy;
 
 #[async_trait]
 impl LanguageModel for Busy {
-    async fn complete(&self, _: &Request) -> Result<Completion, Error> {
+    async fn complete_metered(&self, _: &Request, _: &Meter) -> Result<Completion, Error> {
         let timing = Timing { first_token: 0.1, total: 0.2, queued: 5.0, retries: 1 };
         Ok(Completion { text: "4".into(), usage: Usage::default(), finish: Finish::Stop, timing })
     }
@@ -134,7 +134,8 @@ async fn whoever_records_first_is_believed() -> Result<()> {
     let slow = Replay::open(Scripted::new("m", |_| Ok(Reply::new("late", 1))), &path, Mode::Use)?;
     let quick = Replay::open(Scripted::new("m", |_| Ok(Reply::new("early", 1))), &path, Mode::Use)?;
     // What the slow one does once its model has answered, and another process was faster.
-    let (request, answer) = (request("?", 0), slow.ask(&request("?", 0), &mut Timing::default()).await?);
+    let (request, answer) =
+        (request("?", 0), slow.ask(&request("?", 0), &Meter::default(), &mut Timing::default()).await?);
     assert_eq!(quick.complete(&request).await?.text, "early");
     let (store, record) = (slow.store().expect("a store"), Record::new("m", &request, answer));
     assert_eq!(store.write(address("m", &request)?, record, false).await?.text, "early");

@@ -11,7 +11,8 @@ use tokio::sync::oneshot;
 use super::network::{Cache, Chunk, Network};
 use super::prompts::{Prompt, Prompts, common_beginning};
 use super::sampler::Sampler;
-use crate::llm::{Error, Timing};
+use crate::llm::{Error, Meter, Timing};
+use crate::plan::Usage;
 
 /// Prompt tokens read in one forward pass, at most: what bounds the wait of the rows that decode beside them.
 const PROMPT_TOKENS_PER_PASS: usize = 512;
@@ -24,6 +25,8 @@ pub struct Job {
     pub max_tokens: usize,
     pub stop: Vec<String>,
     pub sent: Instant,
+    /// Told of each token.
+    pub meter: Meter,
     /// Closed when nobody waits any more.
     pub reply: oneshot::Sender<Result<Answer, Error>>,
 }
@@ -186,6 +189,9 @@ impl<N: Network> Engine<N> {
             return;
         };
         slot.tokens.push(token);
+        let (prompt_tokens, written) = (slot.job.prompt.len() as u64, slot.tokens.len() as u64);
+        let usage = Usage { prompt_tokens, completion_tokens: written, ..Usage::default() };
+        slot.job.meter.came_to(usage, written);
         let elapsed = slot.job.sent.elapsed().as_secs_f64();
         if slot.tokens.len() == 1 {
             slot.first_token = elapsed;
@@ -220,7 +226,7 @@ impl<N: Network> Engine<N> {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-    use std::sync::mpsc;
+    use std::sync::{Mutex, mpsc};
 
     use tokenizers::models::wordlevel::WordLevel;
 
@@ -256,6 +262,12 @@ mod tests {
         }
     }
 
+    fn greedy() -> Request {
+        let message = Message { role: Role::User, content: String::new() };
+        let sampling = Sampling { temperature: 0.0, top_p: 1.0, max_tokens: 0, stop: Vec::new() };
+        Request { model: String::new(), messages: vec![message], sampling, sample: 0 }
+    }
+
     /// Runs all prompts at once, then ends the thread; tells how many tokens the network read.
     fn run(
         failures: usize,
@@ -269,14 +281,12 @@ mod tests {
         let tokenizer = Arc::new(Tokenizer::new(WordLevel::default()));
         let engine = Engine::new(network, END as usize + 1, vec![END], tokenizer, limits);
         let (jobs, received) = mpsc::channel();
-        let message = Message { role: Role::User, content: String::new() };
-        let sampling = Sampling { temperature: 0.0, top_p: 1.0, max_tokens: 0, stop: Vec::new() };
-        let request = Request { model: String::new(), messages: vec![message], sampling, sample: 0 };
+        let request = greedy();
         let send = |prompt: &&[u32]| {
             let (reply, answer) = oneshot::channel();
             let (prompt, sampler) = (prompt.to_vec(), Sampler::new(&request));
-            jobs.send(Job { prompt, sampler, max_tokens, stop: Vec::new(), sent: Instant::now(), reply })
-                .expect("a receiver");
+            let (stop, sent, meter) = (Vec::new(), Instant::now(), Meter::default());
+            jobs.send(Job { prompt, sampler, max_tokens, stop, sent, meter, reply }).expect("a receiver");
             answer
         };
         let answers: Vec<_> = prompts.iter().map(send).collect();
@@ -286,6 +296,57 @@ mod tests {
         drop(jobs);
         thread.join().expect("the thread ends with its channel");
         (answers, read.load(SeqCst))
+    }
+
+    /// Its caller hangs up during the third pass.
+    struct Abandoned {
+        network: Counting,
+        passes: AtomicUsize,
+        caller: Mutex<Option<oneshot::Receiver<Result<Answer, Error>>>>,
+    }
+
+    impl Network for Abandoned {
+        type Cache = usize;
+
+        fn empty(&self) -> usize {
+            0
+        }
+
+        fn forward(&self, chunks: &mut [Chunk<usize>]) -> anyhow::Result<Vec<f32>> {
+            if self.passes.fetch_add(1, SeqCst) == 2 {
+                self.caller.lock().expect("no panic").take();
+            }
+            self.network.forward(chunks)
+        }
+    }
+
+    #[test]
+    fn a_dropped_request_leaves_its_row_at_the_next_token() {
+        let (read, meter) = (Arc::new(AtomicUsize::new(0)), Meter::default());
+        let (jobs, received) = mpsc::channel();
+        let job = |prompt: &[u32], meter: &Meter| {
+            let (reply, answer) = oneshot::channel();
+            let (stop, sent, meter) = (Vec::new(), Instant::now(), meter.clone());
+            let (prompt, sampler) = (prompt.to_vec(), Sampler::new(&greedy()));
+            jobs.send(Job { prompt, sampler, max_tokens: 19, stop, sent, meter, reply }).expect("a receiver");
+            answer
+        };
+        let caller = Mutex::new(Some(job(&[0, 1], &meter)));
+        let next = job(&[17], &Meter::default());
+        let network = Counting { read: read.clone(), failures: AtomicUsize::new(0) };
+        let network = Abandoned { network, passes: AtomicUsize::new(0), caller };
+        let tokenizer = Arc::new(Tokenizer::new(WordLevel::default()));
+        let limits = Limits { rows: 1, kept_tokens: 100 };
+        let engine = Engine::new(network, END as usize + 1, vec![END], tokenizer, limits);
+        let thread = std::thread::spawn(move || engine.run(received));
+        let answer = next.blocking_recv().expect("an answer").expect("tokens");
+        drop(jobs);
+        thread.join().expect("the thread ends with its channel");
+        assert_eq!(answer.tokens, [18, 19]);
+        // The prompt gave the first token, each pass after it one more; it would have written 18.
+        let usage = Usage { prompt_tokens: 2, completion_tokens: 3, ..Usage::default() };
+        assert_eq!((meter.read().usage, meter.read().written), (usage, 3));
+        assert_eq!(read.load(SeqCst), 2 + 2 + 1 + 1);
     }
 
     #[test]

@@ -40,7 +40,7 @@ use self::engine::{Answer, Engine, Job, Limits};
 use self::files::Files;
 use self::network::{Chunk, Network};
 use self::sampler::Sampler;
-use super::{Completion, Error, Finish, LanguageModel, Request, Sampling, Timing};
+use super::{Completion, Error, Finish, LanguageModel, Meter, Request, Sampling, Timing};
 use crate::folder::Folder;
 use crate::plan::Usage;
 
@@ -205,8 +205,8 @@ impl LocalModel {
 #[async_trait]
 impl LanguageModel for LocalModel {
     /// Completes what the chat template makes of the messages; without one, their contents, one after another as they
-    /// stand, with the tokenizer's own special tokens.
-    async fn complete(&self, request: &Request) -> Result<Completion, Error> {
+    /// stand, with the tokenizer's own special tokens. A dropped call leaves its row before the next forward pass.
+    async fn complete_metered(&self, request: &Request, meter: &Meter) -> Result<Completion, Error> {
         let sent = Instant::now();
         let (prompt, max_tokens) = self.prepare(request)?;
         let prompt_tokens = prompt.len();
@@ -216,7 +216,9 @@ impl LanguageModel for LocalModel {
         }
         let (reply, answer) = oneshot::channel();
         let stop = stops(&request.sampling).map(String::from).collect();
-        let job = Job { prompt, sampler: Sampler::new(request), max_tokens, stop, sent, reply };
+        meter.sent(Usage { prompt_tokens: prompt_tokens as u64, ..Usage::default() });
+        let (sampler, meter) = (Sampler::new(request), meter.clone());
+        let job = Job { prompt, sampler, max_tokens, stop, sent, meter, reply };
         let gone = || Error::Permanent(format!("the thread of the local model `{}` has ended", self.id));
         self.engine(&job.prompt).ok_or_else(gone)?.send(job).map_err(|_| gone())?;
         let answer = answer.await.map_err(|_| gone())??;

@@ -9,11 +9,14 @@ use reqwest::header::CONTENT_TYPE;
 use serde_json::Value;
 use tokio::time::{Instant, timeout};
 
+use super::likely;
 use super::retry::Failure;
 use super::wire::{self, Fault, Piece};
 use crate::llm::Finish;
 use crate::plan::Usage;
 
+/// Longest piece of a stream, in bytes, that is taken for one token.
+const LONGEST_TOKEN: usize = 16;
 /// How long the usage, and the end of the stream, are waited for once the text is whole.
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -29,6 +32,10 @@ pub struct Answer {
     pub last_token: Option<Instant>,
     /// Whether the server has certainly done no work for the request.
     pub refused: bool,
+    /// Tokens of the answer that have come, thoughts included, by estimate.
+    pub written: u64,
+    /// Whether the answer comes in pieces.
+    pub is_streamed: bool,
     /// Whether a choice has been seen, if only an empty one.
     chosen: bool,
 }
@@ -40,6 +47,7 @@ impl Answer {
         if kind.starts_with("text/event-stream") {
             self.read_events(response, stall).await?;
         } else {
+            self.is_streamed = false;
             let body =
                 response.text().await.map_err(|error| Failure::transient(format!("cut answer: {}", told(error))))?;
             self.take(&body)?;
@@ -84,6 +92,7 @@ impl Answer {
         let Some(mut choice) = piece.choices.into_iter().next() else { return Ok(()) };
         self.chosen = true;
         let part = choice.part();
+        self.written += part.texts().map(tokens).sum::<u64>();
         if part.has_token() || choice.finish_reason.is_some() {
             let now = Instant::now();
             self.first_token.get_or_insert(now);
@@ -96,6 +105,12 @@ impl Answer {
         self.finish = self.finish.or(choice.finish_reason.as_deref().map(wire::finish));
         Ok(())
     }
+}
+
+/// Tokens of a piece. Most servers send a piece for each token; who sends several words at once is measured by length.
+fn tokens(piece: &str) -> u64 {
+    let holds_more = piece.len() > LONGEST_TOKEN || piece.trim().contains(char::is_whitespace);
+    if holds_more { likely(piece.len() as u64) } else { u64::from(!piece.is_empty()) }
 }
 
 /// What went wrong, without the URL, which the caller names, but with the causes.

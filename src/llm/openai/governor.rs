@@ -23,8 +23,6 @@ pub struct Estimate {
     pub tokens: u64,
     /// What it cannot exceed.
     pub most: Amount,
-    /// What is lost if the answer does not come to its end.
-    pub lost: (Usage, f64),
 }
 
 /// Admits the requests of one endpoint, in the order in which they ask.
@@ -78,7 +76,7 @@ impl Governor {
         loop {
             let changed = self.changed.notified();
             let wait = match self.state().admit(estimate, Instant::now()) {
-                Ok(sent) => return Ok(Turn { governor: self, estimate, sent, is_settled: false }),
+                Ok(sent) => return Ok(Turn { governor: self, estimate, sent }),
                 Err(wait) => wait?,
             };
             match wait {
@@ -120,13 +118,12 @@ impl State {
     }
 }
 
-/// One request's permission to be in flight. Dropped without a word, its answer was no longer needed.
+/// One request's permission to be in flight. What was reserved for it is given back when it goes.
 #[derive(Debug)]
 pub struct Turn<'a> {
     governor: &'a Governor,
     estimate: Estimate,
     pub sent: Instant,
-    is_settled: bool,
 }
 
 impl Turn<'_> {
@@ -152,8 +149,12 @@ impl Turn<'_> {
         });
     }
 
-    fn settle(mut self, tokens: u64, settle: impl FnOnce(&mut State)) {
-        self.is_settled = true;
+    /// The answer was no longer needed; what it came to by then is to be paid for all the same.
+    pub fn dropped(self, (usage, cost): (Usage, f64)) {
+        self.settle(usage.tokens(), |state| state.ledger.lost(usage, cost));
+    }
+
+    fn settle(self, tokens: u64, settle: impl FnOnce(&mut State)) {
         let mut state = self.governor.state();
         state.tokens.correct(self.sent, self.estimate.tokens, tokens);
         settle(&mut state);
@@ -165,10 +166,6 @@ impl Drop for Turn<'_> {
         let mut state = self.governor.state();
         state.flow.in_flight -= 1;
         state.ledger.release(self.estimate.most);
-        if !self.is_settled {
-            let (usage, cost) = self.estimate.lost;
-            state.ledger.lost(usage, cost);
-        }
         drop(state);
         self.governor.changed.notify_one();
     }
@@ -287,12 +284,15 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_dropped_turn_is_over_and_counted_as_lost() -> Result<(), Failure> {
-        let config = EndpointConfig { in_flight: 1, max_tokens: Some(10), ..Default::default() };
+        let config = EndpointConfig { in_flight: 1, max_tokens: Some(10), tokens_per_minute: 9, ..Default::default() };
         let governor = governor(config);
         let lost = Usage { prompt_tokens: 3, ..Usage::default() };
-        let estimate = Estimate { tokens: 6, most: Amount { tokens: 6, cost: 0.0 }, lost: (lost, 0.5) };
-        drop(governor.admit(estimate).await?);
+        let estimate = Estimate { tokens: 6, most: Amount { tokens: 6, cost: 0.0 } };
+        governor.admit(estimate).await?.dropped((lost, 0.5));
+        // Neither the cap nor the minute has room for the second but for what the first did not take.
+        let started = Instant::now();
         let second = governor.admit(estimate).await?;
+        assert_eq!(started.elapsed(), Duration::ZERO);
         second.answered(Usage { completion_tokens: 2, ..Usage::default() }, 0.25, Timing::default());
         let refused = governor.admit(estimate).await;
         assert!(matches!(refused, Err(Failure::Capped(ref why)) if why.contains("5 are spent")), "{refused:?}");

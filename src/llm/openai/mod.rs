@@ -9,6 +9,7 @@ mod config;
 mod governor;
 mod ledger;
 mod retry;
+mod underway;
 mod wire;
 
 use std::sync::{Mutex, PoisonError};
@@ -28,8 +29,9 @@ use self::config::duration;
 use self::governor::{Estimate, Governor};
 use self::ledger::Amount;
 use self::retry::{Attempts, Failure};
+use self::underway::{Prompts, Underway};
 use self::wire::{Body, Dialect, Fault};
-use super::{Completion, Error, Finish, LanguageModel, Price, Prices, Request, Timing};
+use super::{Completion, Error, Finish, LanguageModel, Meter, Price, Prices, Request, Timing};
 use crate::plan::Usage;
 
 /// Tokens that a chat template may add to each message.
@@ -48,6 +50,7 @@ pub struct OpenAi {
     prices: Prices,
     governor: Governor,
     dialect: Mutex<Dialect>,
+    counted: Prompts,
 }
 
 impl OpenAi {
@@ -93,6 +96,7 @@ impl OpenAi {
             client,
             governor: Governor::new(&config),
             dialect: Mutex::new(Dialect::new(config.stream)),
+            counted: Prompts::default(),
             config,
             prices,
         })
@@ -109,40 +113,46 @@ impl OpenAi {
     }
 
     /// One request, with all that waiting for its turn takes.
-    async fn attempt(&self, request: &Request, model: &str, price: Price) -> Result<Completion, Failure> {
+    async fn attempt(
+        &self,
+        request: &Request,
+        model: &str,
+        price: Price,
+        meter: &Meter,
+    ) -> Result<Completion, Failure> {
         let size: u64 = request.messages.iter().map(|message| message.content.len() as u64).sum();
         let template = TEMPLATE * request.messages.len() as u64;
         let turn = self.governor.admit(estimate(request, size, template, price)).await?;
-        let mut answer = Answer::default();
+        let sent = turn.sent;
+        let mut underway = Underway::new(turn, request, size, price, &self.counted, meter);
         let total = duration(self.config.total_seconds);
-        let outcome = match timeout(total, self.send(request, model, turn.sent, &mut answer)).await {
+        let outcome = match timeout(total, self.send(request, model, sent, &mut underway.answer)).await {
             Ok(outcome) => outcome,
             Err(_) => Err(Failure::transient(format!("no answer within {} s", total.as_secs_f64()))),
         };
-        let estimated = Usage { completion_tokens: likely(answer.text.len() as u64), ..estimated_prompt(size) };
-        let estimated = Usage { estimated_tokens: estimated.tokens(), ..estimated };
         if let Err(failure) = outcome {
-            let lost = if answer.refused { Usage::default() } else { estimated };
             let failure =
                 failure.reworded(|message| self.key.hide(&format!("`{}`, model `{model}`: {message}", self.base)));
-            turn.failed(&failure, (lost, price.cost(lost)));
+            underway.failed(&failure);
             return Err(failure);
         }
-        let usage = answer.usage.unwrap_or(estimated);
+        let usage = underway.usage();
+        let answer = &mut underway.answer;
         if answer.usage.is_none() {
             self.stop_streaming();
         }
-        let since =
-            |moment: Option<Instant>| moment.unwrap_or_else(Instant::now).duration_since(turn.sent).as_secs_f64();
+        let since = |moment: Option<Instant>| moment.unwrap_or_else(Instant::now).duration_since(sent).as_secs_f64();
         let total = since(answer.last_token);
         let first_token = answer.first_token.map_or(total, |moment| since(Some(moment)));
         let timing = Timing { first_token, total, ..Timing::default() };
-        turn.answered(usage, price.cost(usage), timing);
-        Ok(Completion { text: answer.text, usage, finish: answer.finish.unwrap_or(Finish::Stop), timing })
+        let (text, finish) = (std::mem::take(&mut answer.text), answer.finish.unwrap_or(Finish::Stop));
+        underway.answered(timing);
+        Ok(Completion { text, usage, finish, timing })
     }
 
     async fn send(&self, request: &Request, model: &str, sent: Instant, answer: &mut Answer) -> Result<(), Failure> {
         let dialect = self.dialect();
+        answer.is_streamed = dialect.stream;
         let stall = duration(self.config.stall_seconds);
         let first = if dialect.stream { stall } else { Duration::MAX };
         let body = Body::new(request, model, dialect);
@@ -183,13 +193,13 @@ impl OpenAi {
 
 #[async_trait]
 impl LanguageModel for OpenAi {
-    async fn complete(&self, request: &Request) -> Result<Completion, Error> {
+    async fn complete_metered(&self, request: &Request, meter: &Meter) -> Result<Completion, Error> {
         let called = Instant::now();
         let model = if request.model.is_empty() { &self.model } else { &request.model };
         let price = self.prices.of(model).map_err(|error| Error::Permanent(error.to_string()))?;
         let mut attempts = Attempts::new(&self.config, wire::draw_key(request));
         loop {
-            match self.attempt(request, model, price).await {
+            match self.attempt(request, model, price, meter).await {
                 Ok(mut completion) => {
                     let timing = &mut completion.timing;
                     timing.queued = (called.elapsed().as_secs_f64() - timing.total).max(0.0);
@@ -212,19 +222,12 @@ fn likely(size: u64) -> u64 {
     size.div_ceil(4)
 }
 
-fn estimated_prompt(size: u64) -> Usage {
-    let tokens = likely(size);
-    Usage { prompt_tokens: tokens, estimated_tokens: tokens, ..Usage::default() }
-}
-
 /// A token holds at least one byte of the text; what the template adds comes on top.
 fn estimate(request: &Request, size: u64, template: u64, price: Price) -> Estimate {
     let completion_tokens = request.sampling.max_tokens.into();
     let most = Usage { prompt_tokens: size + template, completion_tokens, ..Usage::default() };
-    let lost = estimated_prompt(size);
     Estimate {
         tokens: likely(size) + template + completion_tokens,
         most: Amount { tokens: most.tokens(), cost: price.cost(most) },
-        lost: (lost, price.cost(lost)),
     }
 }

@@ -128,7 +128,12 @@ impl Part {
 
     /// Whether it holds a token. What a reasoning model thinks before it answers is no part of the answer.
     pub fn has_token(&self) -> bool {
-        [&self.content, &self.reasoning, &self.reasoning_content].into_iter().flatten().any(|text| !text.is_empty())
+        self.texts().any(|text| !text.is_empty())
+    }
+
+    /// The answer and the thoughts.
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
+        [&self.content, &self.reasoning, &self.reasoning_content].into_iter().flatten().map(String::as_str)
     }
 }
 

@@ -1,0 +1,53 @@
+//! What a call has come to while it is under way, for who may drop it.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::time::Instant;
+
+use crate::plan::Usage;
+
+/// Written by a back end while it serves a call, read by who has dropped the call. One for each call.
+#[derive(Clone, Debug, Default)]
+pub struct Meter(Arc<Mutex<Reading>>);
+
+/// What a call came to that was not waited for.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Reading {
+    /// Requests sent; 0 where the call still waited for its turn.
+    pub requests: u32,
+    /// Of the last request: what is to be paid for it.
+    pub usage: Usage,
+    /// Tokens of the answer that had come.
+    pub written: u64,
+    /// When the last request was sent; none where it has come to nothing.
+    pub sent: Option<Instant>,
+}
+
+impl Meter {
+    /// A request goes out that is going to cost `usage` at least.
+    pub fn sent(&self, usage: Usage) {
+        let mut reading = self.lock();
+        *reading = Reading { requests: reading.requests + 1, usage, written: 0, sent: Some(Instant::now()) };
+    }
+
+    /// The request has come to `usage`, and `written` tokens of its answer are here.
+    pub fn came_to(&self, usage: Usage, written: u64) {
+        let mut reading = self.lock();
+        (reading.usage, reading.written) = (usage, written);
+    }
+
+    /// The request has come to nothing; another one may follow.
+    pub fn failed(&self) {
+        let mut reading = self.lock();
+        *reading = Reading { requests: reading.requests, ..Reading::default() };
+    }
+
+    /// What the call came to so far.
+    pub fn read(&self) -> Reading {
+        *self.lock()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Reading> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

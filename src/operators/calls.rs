@@ -1,0 +1,123 @@
+//! Calls side by side, counted whatever becomes of them, and who is told of each answer as it arrives.
+
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::time::Instant;
+
+use super::Solution;
+use super::work::{Step, Work};
+use crate::llm::{self, Completion, Meter, Timing};
+use crate::plan::{Latency, Usage};
+
+/// One of the answers that a generator gives side by side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Arrival {
+    /// The choice of the plan that the generator is.
+    pub choice: usize,
+    /// Among the answers of the generator.
+    pub place: usize,
+    /// None where the call failed, which takes back what the generator has given: one failed call fails all.
+    pub solution: Option<Solution>,
+}
+
+/// Tells of the answers of one generator while others are still being written.
+#[derive(Clone, Debug)]
+pub struct Reporter {
+    pub choice: usize,
+    pub arrivals: UnboundedSender<Arrival>,
+}
+
+impl Reporter {
+    /// Tells of an answer, and lets who hears it act before anything else happens.
+    pub(super) async fn tell(&self, place: usize, solution: Option<Solution>) {
+        // Nobody listens where the query has ended.
+        let _ = self.arrivals.send(Arrival { choice: self.choice, place, solution });
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Calls of the model under way. When it goes, at their end or because they are not needed any more, all are counted.
+pub(super) struct Calls<'w, 'a> {
+    work: &'w mut Work<'a>,
+    started: Instant,
+    /// One for each call.
+    meters: Vec<Meter>,
+    /// Of the calls that have ended.
+    pub results: Vec<Option<Result<Completion, llm::Error>>>,
+}
+
+impl<'w, 'a> Calls<'w, 'a> {
+    pub fn new(work: &'w mut Work<'a>, meters: Vec<Meter>) -> Self {
+        let results = meters.iter().map(|_| None).collect();
+        Calls { work, started: Instant::now(), meters, results }
+    }
+
+    pub fn work(&self) -> &Work<'a> {
+        self.work
+    }
+
+    /// What the calls answered, or the first error among them.
+    pub fn texts(self) -> Result<Vec<String>, llm::Error> {
+        let text = |result: &Result<Completion, llm::Error>| match result {
+            Ok(completion) => Ok(completion.text.clone()),
+            Err(error) => Err(error.clone()),
+        };
+        self.results.iter().flatten().map(text).collect()
+    }
+}
+
+impl Drop for Calls<'_, '_> {
+    fn drop(&mut self) {
+        let begins = self.work.latency();
+        let waited = self.started.elapsed().as_secs_f64();
+        let results = self.results.drain(..).zip(&self.meters);
+        let steps = results.filter_map(|(result, meter)| match result {
+            Some(result) => Some(ended(begins, result, waited)),
+            None => dropped(begins, meter, waited),
+        });
+        self.work.steps.extend(steps);
+    }
+}
+
+fn ended(begins: Latency, result: Result<Completion, llm::Error>, waited: f64) -> Step {
+    let (usage, Timing { total, queued, retries, .. }) = match result {
+        Ok(completion) => (completion.usage, completion.timing),
+        // The published code counts no time for calls that fail; they delay the plan all the same.
+        Err(error) => (Usage::default(), Timing { total: waited, retries: error.retries(), ..Timing::default() }),
+    };
+    let lasts = Latency { tokens: usage.completion_tokens as f64, seconds: total };
+    Step { calls: 1, retries, queued, usage, ..Step::new(begins, lasts) }
+}
+
+/// A call that was not waited for, by what its meter shows; nothing if it was still waiting for its turn.
+fn dropped(begins: Latency, meter: &Meter, waited: f64) -> Option<Step> {
+    let reading = meter.read();
+    let retries = reading.requests.checked_sub(1)?;
+    let seconds = reading.sent.map_or(0.0, |sent| sent.elapsed().as_secs_f64());
+    let lasts = Latency { tokens: reading.written as f64, seconds };
+    let queued = (waited - seconds).max(0.0);
+    Some(Step { calls: 1, retries, queued, usage: reading.usage, ..Step::new(begins, lasts) })
+}
+
+/// A run of a tool that is dropped is charged for its time, waiting included; one that ends is not charged here.
+pub(super) struct ToolRun<'w, 'a> {
+    work: &'w mut Work<'a>,
+    since: Option<Instant>,
+}
+
+impl<'w, 'a> ToolRun<'w, 'a> {
+    pub fn new(work: &'w mut Work<'a>) -> Self {
+        ToolRun { work, since: Some(Instant::now()) }
+    }
+
+    pub fn ended(mut self) {
+        self.since = None;
+    }
+}
+
+impl Drop for ToolRun<'_, '_> {
+    fn drop(&mut self) {
+        if let Some(since) = self.since {
+            self.work.charge(since.elapsed().as_secs_f64());
+        }
+    }
+}

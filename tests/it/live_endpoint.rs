@@ -1,0 +1,96 @@
+//! Calls that are cancelled stop spending: seen from a server on the wire, which counts what it writes.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use lamas::executor::{Cancel, ExecutionConfig};
+use lamas::llm::Prices;
+use lamas::llm::openai::{EndpointConfig, Key, OpenAi};
+use lamas::operators::Catalogue;
+use lamas::plan::{OperatorId, Outcome, Plan, Schedule};
+use lamas::system::System;
+use serde_json::json;
+
+use crate::endpoint::config;
+use crate::faults::benchmark;
+use crate::server::{Reply, Server, usage};
+
+const MULTI: u16 = 2;
+const PROMPT: u64 = 40;
+/// Tokens of each of five samples.
+const LENGTHS: [u64; 5] = [10, 20, 30, 400, 400];
+const PAUSE: Duration = Duration::from_millis(15);
+/// Tokens of one connection that may be on their way when it closes: one in the server's hands, one on the wire, one
+/// received and not looked at yet.
+const IN_TRANSIT: u64 = 3;
+
+/// `length` tokens that say 42 at their end, with their usage after them.
+fn tokens(length: u64) -> Vec<String> {
+    let word = |word: &str| json!({ "choices": [{ "delta": { "content": word } }] }).to_string();
+    let mut events = vec![word("so "); length as usize - 4];
+    events.extend(["the ", "answer ", "is ", "42."].map(word));
+    events
+}
+
+#[tokio::test]
+async fn a_vote_that_is_settled_closes_the_connections_of_the_others() -> Result<()> {
+    let written = Arc::new(AtomicU64::new(0));
+    let count = written.clone();
+    let server = Server::start(move |number, _| {
+        let length = LENGTHS[number % LENGTHS.len()];
+        let mut events = tokens(length);
+        // The last event is not a token: it says how the answer ended, and what was counted.
+        let end = json!({ "choices": [{ "delta": {}, "finish_reason": "stop" }], "usage": usage(PROMPT, length) });
+        events.push(end.to_string());
+        Reply::Paced(events, PAUSE, count.clone())
+    })
+    .await;
+    // The most that six calls may come to does not fit under this cap, unless dropped ones give back what they left.
+    let config = EndpointConfig { max_tokens: Some(2200), ..config(&server) };
+    let client = Arc::new(OpenAi::new(config, Key::default(), &Prices::default())?);
+    let (benchmark, prices) = (benchmark()?, client.prices().clone());
+    let catalogue = Catalogue::load(benchmark.folder(), "catalogue.toml")?;
+    let execution = ExecutionConfig { quorum: true, cancel: Cancel::Live, ..Schedule::Dataflow.into() };
+    let system = System::new(catalogue, benchmark, client.clone(), &prices, execution)?;
+    let system = system.with_samples(&[(OperatorId(MULTI), 5)])?;
+    let plan = Plan::from_indices(&[&[MULTI]]);
+
+    let clock = Instant::now();
+    let answer = system.answer("what is 6 times 7 ?", &plan, 1).await?;
+    let elapsed = clock.elapsed();
+    // Time enough for the server to write on, if it still could.
+    tokio::time::sleep(PAUSE * 20).await;
+    let span = &answer.trace.spans[0];
+    assert_eq!((answer.answer.as_deref(), answer.solutions.len()), (Some("42"), 3));
+    assert_eq!((span.calls, &span.outcome), (5, &Outcome::Done));
+
+    // The third sample's time, not that of 400 tokens.
+    let third = PAUSE * (LENGTHS[2] as u32 + 1);
+    assert!(third <= elapsed && elapsed < third * 4, "{elapsed:?}");
+    assert!((span.latency.seconds - elapsed.as_secs_f64()).abs() < 0.2, "{} {elapsed:?}", span.latency.seconds);
+
+    // The server stopped early, and all books agree.
+    let ends = 3;
+    let served = written.load(Ordering::Relaxed) - ends;
+    let finished: u64 = LENGTHS[..3].iter().sum();
+    assert!(served < finished + 2 * 100, "{served} of {} tokens", LENGTHS.iter().sum::<u64>());
+    let spent = answer.trace.usage();
+    println!("{served} tokens written, {} counted, in {elapsed:?}", spent.completion_tokens);
+    assert!(
+        spent.completion_tokens <= served && served <= spent.completion_tokens + 2 * IN_TRANSIT,
+        "{served} {spent:?}"
+    );
+    assert_eq!(spent.prompt_tokens, 5 * PROMPT);
+    assert_eq!(spent.estimated_tokens, 2 * PROMPT + spent.completion_tokens - finished);
+    let account = client.account();
+    assert_eq!((account.requests, account.answered, account.tokens()), (5, 3, spent.tokens()));
+    assert_eq!(account.lost.completion_tokens, spent.completion_tokens - finished);
+    assert!((account.cost - answer.trace.cost()).abs() < 1e-12);
+
+    // What was reserved for the dropped calls can be spent on others.
+    let again = system.answer("what is 6 times 7 ?", &plan, 2).await?;
+    assert_eq!((again.answer.as_deref(), client.account().requests), (Some("42"), 10));
+    Ok(())
+}
