@@ -1,9 +1,12 @@
 //! Runs a plan: starts what is ready, folds the results in plan order, records a span for every choice.
 
 mod evidence;
+mod halting;
 
 use futures::stream::{FuturesUnordered, StreamExt};
 use serde::{Deserialize, Serialize};
+
+pub use halting::{Forecast, HaltingHead, Look, Moment, inputs};
 
 use crate::llm;
 use crate::operators::{Board, Effect, Operator, Query, Solution, Spent, Work, run};
@@ -24,6 +27,9 @@ pub struct ExecutionConfig {
     /// Solutions that, agreeing with none against them, end a plan; 0 for never. Unlike the others this may change the
     /// answer.
     pub agreement: u32,
+    /// Whether a plan ends once its rest is expected to bring less than it takes, by a [`HaltingHead`] trained for it.
+    /// This too may change the answer.
+    pub halting: bool,
 }
 
 impl From<Schedule> for ExecutionConfig {
@@ -87,11 +93,17 @@ impl ExecuteError {
 /// left.
 ///
 /// A failing operator is recorded and the rest goes on without it. What follows the layer of a stop operator is not
-/// run. Everything happens inside the returned future: dropping it cancels all calls.
+/// run. `look` is shown the moments before the plan ends by `config`, and may end it there. Everything happens inside
+/// the returned future: dropping it cancels all calls.
 ///
 /// # Errors
 /// When the model refuses a request for good, or the plan does not fit the catalogue.
-pub async fn execute(query: &Query<'_>, plan: &Plan, config: &ExecutionConfig) -> Result<Execution, ExecuteError> {
+pub async fn execute(
+    query: &Query<'_>,
+    plan: &Plan,
+    config: &ExecutionConfig,
+    look: Option<&mut Look<'_>>,
+) -> Result<Execution, ExecuteError> {
     let signatures = query.catalogue.signatures();
     let Prepared { treatments, dependencies } = config.prepare(plan, &signatures);
     let choices = choices(query, plan, &signatures, &treatments)?;
@@ -130,7 +142,7 @@ pub async fn execute(query: &Query<'_>, plan: &Plan, config: &ExecutionConfig) -
     }
     drop(running);
     let mut done: Vec<Done> = done.into_iter().flatten().collect();
-    evidence::end_early(config, &choices, &dependencies, &mut done);
+    evidence::end_early(query, config, &choices, &dependencies, &mut done, look);
     let solutions = fold(done.iter().map(Some), &choices, usize::MAX);
     let spans = choices.iter().zip(done).map(|(choice, done)| choice.span(query, done)).collect();
     Ok(Execution { trace: Trace { spans, dependencies }, solutions })
@@ -183,10 +195,15 @@ impl<'a> Choice<'a> {
         Done { work, started, until: f64::INFINITY, outcome, effect }
     }
 
+    fn cost(&self, query: &Query<'_>, spent: &Spent) -> f64 {
+        spent.recorded_cost + query.prices.get(self.id.index()).map_or(0.0, |price| price.cost(spent.usage))
+    }
+
     fn span(&self, query: &Query<'_>, done: Done<'_>) -> Span {
-        let Spent { calls, retries, usage, tool_seconds, latency, queued, recorded_cost } = done.spent();
+        let spent = done.spent();
+        let cost = self.cost(query, &spent);
+        let Spent { calls, retries, usage, tool_seconds, latency, queued, .. } = spent;
         let Done { started, outcome, .. } = done;
-        let cost = recorded_cost + query.prices.get(self.id.index()).map_or(0.0, |price| price.cost(usage));
         let (layer, operator) = (self.layer, self.id);
         Span { layer, operator, calls, retries, usage, cost, tool_seconds, latency, queued, started, outcome }
     }

@@ -23,7 +23,7 @@ use crate::controller::{Controller, LatencyWeights, Policy};
 use crate::plan::Plan;
 use crate::report::jsonl::Appender;
 use crate::report::{Curve, Line, Panel};
-use crate::system::{Episode, System};
+use crate::system::{Course, Episode, System};
 use crate::training::{self, EpochMetrics, Event, Problems, Rollout, Setup, Tried};
 
 /// The settings of a run, which `--resume` reads again.
@@ -192,14 +192,18 @@ impl Job<'_> {
         if let Some(failure) = failure {
             return Err(failure);
         }
-        let policy = match &outcome.checkpoint {
+        let trained = match &outcome.checkpoint {
             Some(checkpoint) => {
-                Policy::new(&Controller::from_checkpoint(checkpoint, session.kinds(), &session.device)?)?
+                let controller = Controller::from_checkpoint(checkpoint, session.kinds(), &session.device)?;
+                Trained::new(&controller, checkpoint)?
             }
-            None => Policy::uniform(settings.controller.clone(), session.kinds()),
+            None => {
+                let policy = Policy::uniform(settings.controller.clone(), session.kinds());
+                Trained { policy, halting: None, seed }
+            }
         };
         let training::Trained { history, finished, capped, .. } = outcome;
-        Ok(Outcome { trained: Trained { policy, seed }, history, finished, capped })
+        Ok(Outcome { trained, history, finished, capped })
     }
 }
 
@@ -247,11 +251,21 @@ impl<'a> DataSet<'a> {
 impl Rollout for DataSet<'_> {
     async fn solve(&self, problem: usize, plan: Plan, draw: u64) -> Result<Episode> {
         let problem = self.problems.get(problem).context("a problem outside the data set")?;
-        let episode = self.system.solve(problem, &plan, draw).await?;
-        match episode.trace.failure() {
-            Some(reason) => bail!("an operator failed on problem `{}`: {reason}", problem.id),
-            None => Ok(episode),
-        }
+        complete(self.system.solve(problem, &plan, draw).await?)
+    }
+
+    async fn course(&self, problem: usize, plan: Plan, draw: u64) -> Result<Course> {
+        let problem = self.problems.get(problem).context("a problem outside the data set")?;
+        let Course { moments, episode } = self.system.course(problem, &plan, draw).await?;
+        Ok(Course { moments, episode: complete(episode)? })
+    }
+}
+
+/// An episode in which no operator failed.
+fn complete(episode: Episode) -> Result<Episode> {
+    match episode.trace.failure() {
+        Some(reason) => bail!("an operator failed on problem `{}`: {reason}", episode.problem),
+        None => Ok(episode),
     }
 }
 

@@ -12,7 +12,7 @@ mod tools;
 mod traces;
 mod work;
 
-pub use board::{Ballot, Board, Effect, Solution, is_settled, vote};
+pub use board::{Ballot, Board, Effect, Solution, is_settled, vote, winner};
 pub use catalogue::{Catalogue, Operator};
 pub use tools::{Checker, Language};
 pub use traces::{QueryTraces, Recorded, Traces, is_recorded};

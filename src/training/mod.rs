@@ -3,6 +3,7 @@
 mod adam;
 mod advantage;
 mod config;
+mod halting;
 mod learner;
 mod loss;
 mod metrics;
@@ -18,6 +19,7 @@ mod testing;
 pub use adam::Adam;
 pub use advantage::{Baseline, MovingAverages, Sample, advantages};
 pub use config::{Objective, TrainingConfig};
+pub use halting::HaltingConfig;
 pub use learner::{Experience, Learner, Update};
 pub use loss::{episode_loss, gradients, policy_loss};
 pub use metrics::{EpochMetrics, Summary};

@@ -13,6 +13,7 @@ mod executor;
 mod faults;
 mod gguf;
 mod grading;
+mod halting;
 #[cfg(target_os = "linux")]
 mod hostile;
 #[cfg(target_os = "linux")]
