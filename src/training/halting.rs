@@ -250,9 +250,13 @@ mod tests {
         (0..256).map(run).collect()
     }
 
+    fn settings() -> HaltingConfig {
+        HaltingConfig { passes: 60, batch: 16, ..HaltingConfig::default() }
+    }
+
     #[test]
     fn a_head_waits_where_waiting_pays() -> Result<()> {
-        let head = fit(&runs(), &HaltingConfig { passes: 60, ..HaltingConfig::default() }, [0.01, 1.0], 3)?;
+        let head = fit(&runs(), &settings(), [0.01, 1.0], 3)?;
         let head = head.expect("a head");
         let Forecast { score, tokens, cost } = head.forecast(&judged(1.0, 0.0, 20.0).evidence);
         assert!((score - 0.5).abs() < 0.03 && (tokens - 10.0).abs() < 0.5 && (cost - 0.01).abs() < 0.002);
@@ -268,7 +272,7 @@ mod tests {
 
     #[test]
     fn the_rest_ends_where_the_head_ends_it() -> Result<()> {
-        let head = fit(&runs(), &HaltingConfig { passes: 60, ..HaltingConfig::default() }, [0.01, 1.0], 3)?;
+        let head = fit(&runs(), &settings(), [0.01, 1.0], 3)?;
         let run = [recorded(vec![judged(1.0, 0.0, 10.0), judged(0.0, 1.0, 20.0)], 0.0, 30.0)];
         let changes = |head| {
             let rest = rows(&run, head).rest;

@@ -13,7 +13,8 @@ use lamas::executor::{ExecutionConfig, HaltingHead};
 use lamas::plan::{Kind, Latency, Plan, Schedule, Span, Trace};
 use lamas::system::{Course, Episode, Judged};
 use lamas::training::{
-    CHECKPOINT_FILE, Event, Problems, Rollout, STATE_FILE, Setup, SurveyConfig, Trained, TrainingConfig, train,
+    CHECKPOINT_FILE, Event, HaltingConfig, Problems, Reward, Rollout, STATE_FILE, Setup, SurveyConfig, Trained,
+    TrainingConfig, train,
 };
 
 const KINDS: [Kind; 2] = [Kind::Generate, Kind::Stop];
@@ -44,7 +45,9 @@ impl Rollout for Slow {
 fn run(folder: &Path, resume: bool, seed: u64, stop_at: Option<usize>) -> Trained {
     let execution = ExecutionConfig { halting: true, ..TrainingConfig::default().execution };
     let survey = SurveyConfig { passes: 2, batch: 8, ..SurveyConfig::default() };
-    let config = TrainingConfig { execution, survey, concurrency: 4, ..TrainingConfig::default() };
+    let halting = HaltingConfig { passes: 60, batch: 8, ..HaltingConfig::default() };
+    let reward = Reward { latency_weight: 0.005, ..Reward::default() };
+    let config = TrainingConfig { execution, survey, halting, reward, concurrency: 4, ..TrainingConfig::default() };
     let settings = ControllerConfig { layers: 2, hidden: 4, embedding: 2, ..ControllerConfig::default() };
     let operators = Tensor::new(&[[1f32, 0.0], [0.0, 1.0]], &Device::Cpu).expect("a matrix");
     let controller = Controller::new(settings, KINDS.to_vec(), &operators, seed, &Device::Cpu).expect("a controller");
