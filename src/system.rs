@@ -1,6 +1,7 @@
 //! One way to solve a query, for training, evaluation and answering alike.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
@@ -242,8 +243,8 @@ impl System {
         let Answer { answer, trace, .. } = run.await?;
         let mut scores = BTreeMap::new();
         for given in seen.iter().map(|moment| Some(&moment.answer)).chain([answer.as_ref()]) {
-            if !scores.contains_key(&given) {
-                scores.insert(given, self.score(problem, given.map(String::as_str)).await?);
+            if let Entry::Vacant(unknown) = scores.entry(given) {
+                unknown.insert(self.score(problem, given.map(String::as_str)).await?);
             }
         }
         let score = |answer: Option<&String>| scores.get(&answer).copied().unwrap_or_default();

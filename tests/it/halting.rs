@@ -107,7 +107,7 @@ fn a_damaged_head_is_named() {
             (name.to_string(), Tensor::full(*value, shape.as_slice(), &Device::Cpu).expect("a tensor"))
         };
         let tensors: BTreeMap<String, Tensor> = tensors.iter().map(tensor).collect();
-        format!("{:#}", HaltingHead::from_tensors(&tensors, 4).err().expect("an error"))
+        format!("{:#}", HaltingHead::from_tensors(&tensors, 4).expect_err("an error"))
     };
     let hidden = ("hidden.bias", vec![2], 0.0);
     assert!(message(&[]).contains("no tensor `hidden.weight`"));
