@@ -1,7 +1,8 @@
 //! Checkpoints: a trained controller as one safetensors file, with all that is needed to use it again.
 //!
 //! Tensors are named as in the published state dict (`layers.0.query_encoder.weight`, ...), the embeddings of the
-//! operators stand beside them as `operators` `[O, E]`, and everything else is text in the metadata.
+//! operators stand beside them as `operators` `[O, E]`, the halting head, where there is one, as `halting.*`, and
+//! everything else is text in the metadata.
 
 mod atomic;
 mod import;
@@ -22,6 +23,7 @@ pub use tensor_file::TensorFile;
 /// Raised when older versions of the program can no longer read the files.
 const FORMAT_VERSION: u32 = 1;
 const OPERATORS: &str = "operators";
+const HALTING: &str = "halting.";
 
 /// Where a controller comes from.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -44,6 +46,8 @@ pub struct Checkpoint {
     pub weights: BTreeMap<String, Tensor>,
     /// Embeddings of the operators' descriptions, `[O, E]`.
     pub operators: Tensor,
+    /// The halting head by tensor, float32; empty where there is none.
+    pub halting: BTreeMap<String, Tensor>,
     pub provenance: Provenance,
     /// Updates done when the weights were taken.
     pub step: u64,
@@ -57,6 +61,7 @@ impl Checkpoint {
     pub fn save(&self, path: &Path) -> Result<()> {
         let mut tensors = self.weights.clone();
         tensors.insert(OPERATORS.into(), self.operators.clone());
+        tensors.extend(self.halting.iter().map(|(name, tensor)| (format!("{HALTING}{name}"), tensor.clone())));
         let provenance = &self.provenance;
         let mut metadata = BTreeMap::from([
             ("format_version".to_string(), FORMAT_VERSION.to_string()),
@@ -89,6 +94,9 @@ impl Checkpoint {
         let operators = file.tensors.remove(OPERATORS).with_context(|| format!("no tensor `{OPERATORS}`"))?;
         let found = operators.dims();
         ensure!(found.len() == 2, "tensor `{OPERATORS}`: expected shape [operators, embedding], found {found:?}");
+        let (halting, weights): (Vec<_>, Vec<_>) =
+            file.tensors.into_iter().partition(|(name, _)| name.starts_with(HALTING));
+        let halting = halting.into_iter().map(|(name, tensor)| (name[HALTING.len()..].to_owned(), tensor)).collect();
         let configuration = text(&file.metadata, "configuration")?;
         let provenance = Provenance {
             encoder: text(&file.metadata, "encoder")?.into(),
@@ -97,7 +105,8 @@ impl Checkpoint {
             seed: number(&file.metadata, "seed")?,
             revision: file.metadata.get("revision").cloned(),
         };
-        Ok(Checkpoint { operators, provenance, step: number(&file.metadata, "step")?, weights: file.tensors })
+        let (step, weights) = (number(&file.metadata, "step")?, weights.into_iter().collect());
+        Ok(Checkpoint { weights, operators, halting, provenance, step })
     }
 }
 

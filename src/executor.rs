@@ -2,11 +2,13 @@
 
 mod evidence;
 mod finish;
+mod halting;
 mod live;
 
 use futures::stream::{FuturesUnordered, StreamExt};
 use serde::{Deserialize, Serialize};
 
+pub use halting::{Forecast, HaltingHead, Look, Moment, inputs};
 pub use live::Cancel;
 
 use self::live::{Event, Live};
@@ -29,6 +31,9 @@ pub struct ExecutionConfig {
     /// Solutions that, agreeing with none against them, end a plan; 0 for never. Unlike the others this may change the
     /// answer.
     pub agreement: u32,
+    /// Whether a plan ends once its rest is expected to bring less than it takes, by a [`HaltingHead`] trained for it.
+    /// This too may change the answer.
+    pub halting: bool,
     /// How a plan ends early. No part of what a controller is trained for: whoever answers says it.
     #[serde(skip)]
     pub cancel: Cancel,
@@ -95,11 +100,18 @@ impl ExecuteError {
 /// left.
 ///
 /// A failing operator is recorded and the rest goes on without it. What follows the layer of a stop operator is not
-/// run, but for the finish of the query, which follows every plan. Everything happens inside the returned future: dropping it cancels all calls.
+/// run, but for the finish of the query, which follows every plan. `look` is shown the moments before the plan ends by
+/// `config`, and may end it there; nothing shows them to it where a plan ends while it runs. Everything happens inside the
+/// returned future: dropping it cancels all calls.
 ///
 /// # Errors
 /// When the model refuses a request for good, or the plan does not fit the catalogue.
-pub async fn execute(query: &Query<'_>, plan: &Plan, config: &ExecutionConfig) -> Result<Execution, ExecuteError> {
+pub async fn execute(
+    query: &Query<'_>,
+    plan: &Plan,
+    config: &ExecutionConfig,
+    look: Option<&mut Look<'_>>,
+) -> Result<Execution, ExecuteError> {
     let signatures = query.catalogue.signatures();
     let Prepared { treatments, dependencies } = config.prepare(plan, &signatures);
     let choices = choices(query, plan, &signatures, &treatments)?;
@@ -165,7 +177,7 @@ pub async fn execute(query: &Query<'_>, plan: &Plan, config: &ExecutionConfig) -
         None => done.into_iter().flatten().collect(),
     };
     match config.cancel {
-        Cancel::Virtual => evidence::end_early(config, &choices, &dependencies, &mut done),
+        Cancel::Virtual => evidence::end_early(query, config, &choices, &dependencies, &mut done, look),
         Cancel::Live => evidence::skip_by_the_end(&mut done),
     }
     let solutions = fold(done.iter().map(Some), &choices, usize::MAX);
@@ -223,10 +235,15 @@ impl<'a> Choice<'a> {
         Done { work: self.work(query), started, until: f64::INFINITY, outcome, effect }
     }
 
+    fn cost(&self, query: &Query<'_>, spent: &Spent) -> f64 {
+        spent.recorded_cost + query.prices.get(self.id.index()).map_or(0.0, |price| price.cost(spent.usage))
+    }
+
     fn span(&self, query: &Query<'_>, done: Done<'_>) -> Span {
-        let Spent { calls, retries, usage, tool_seconds, latency, queued, recorded_cost } = done.spent();
+        let spent = done.spent();
+        let cost = self.cost(query, &spent);
+        let Spent { calls, retries, usage, tool_seconds, latency, queued, .. } = spent;
         let Done { started, outcome, .. } = done;
-        let cost = recorded_cost + query.prices.get(self.id.index()).map_or(0.0, |price| price.cost(usage));
         let (layer, operator) = (self.layer, self.id);
         Span { layer, operator, calls, retries, usage, cost, tool_seconds, latency, queued, started, outcome }
     }

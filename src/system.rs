@@ -1,13 +1,14 @@
 //! One way to solve a query, for training, evaluation and answering alike.
 
 use std::collections::BTreeSet;
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use crate::benchmarks::{Benchmark, Problem, Tests};
-use crate::executor::{Cancel, ExecuteError, Execution, ExecutionConfig, execute};
+use crate::executor::{Cancel, ExecuteError, Execution, ExecutionConfig, HaltingHead, Look, Moment, execute};
 use crate::llm::{self, LanguageModel, Price, Prices, Scripted};
 use crate::operators::{Catalogue, Finish, Query, QueryTraces, Solution, Traces, vote};
 use crate::plan::{OperatorId, Plan, Trace};
@@ -43,6 +44,26 @@ pub struct Answer {
     pub solutions: Vec<Solution>,
 }
 
+/// What would have come of a plan, had it ended at a moment of its run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Judged {
+    /// See [`Moment::evidence`].
+    pub evidence: Vec<f32>,
+    pub score: f64,
+    /// Critical path.
+    pub tokens: f64,
+    /// Dollars.
+    pub cost: f64,
+}
+
+/// A query solved by a plan that no halting head ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Course {
+    /// The moments at which a head can end the plan, in their order.
+    pub moments: Vec<Judged>,
+    pub episode: Episode,
+}
+
 /// Everything that queries are solved with. Queries share nothing that changes but the model client.
 pub struct System {
     catalogue: Catalogue,
@@ -53,6 +74,8 @@ pub struct System {
     traces: Option<Arc<Traces>>,
     execution: ExecutionConfig,
     finish: Option<Finish>,
+    /// Ends plans early where the execution lets it.
+    halting: Option<Arc<HaltingHead>>,
     evaluator: Evaluator,
     sandbox: Option<Arc<Sandbox>>,
 }
@@ -87,6 +110,7 @@ impl System {
             traces: None,
             execution,
             finish,
+            halting: None,
             evaluator: Evaluator::new(),
             sandbox: None,
         })
@@ -120,6 +144,7 @@ impl System {
             traces,
             execution,
             finish: None,
+            halting: None,
             evaluator: Evaluator::new(),
             sandbox: None,
         })
@@ -138,6 +163,7 @@ impl System {
             traces: self.traces.clone(),
             execution: self.execution,
             finish: self.finish,
+            halting: self.halting.clone(),
             evaluator: Evaluator::new(),
             sandbox: self.sandbox.clone(),
         })
@@ -161,6 +187,14 @@ impl System {
         let system = self.with_samples(&[])?;
         check(&*system.model, &execution)?;
         Ok(System { execution, ..system })
+    }
+
+    /// The same system with this halting head, by which plans end where [`ExecutionConfig::halting`] says so.
+    ///
+    /// # Errors
+    /// None is expected.
+    pub fn with_halting(&self, halting: Option<Arc<HaltingHead>>) -> Result<Self> {
+        Ok(System { halting, ..self.with_samples(&[])? })
     }
 
     /// The operators that plans are made of.
@@ -202,12 +236,50 @@ impl System {
     /// See [`ExecuteError`]; an answer that is wrong or missing is an episode.
     pub async fn solve(&self, problem: &Problem, plan: &Plan, draw: u64) -> Result<Episode, ExecuteError> {
         let Answer { answer, trace, .. } = self.attempt(problem, plan, draw).await?;
-        let verdict = self.recorded(&problem.id)?.zip(answer.as_deref());
-        let score = match verdict.and_then(|(recorded, answer)| recorded.verdict(answer)) {
-            Some(correct) => f64::from(u8::from(correct)),
-            None => self.grade(problem, answer.as_deref()).await?,
-        };
+        let score = self.score(problem, answer.as_deref()).await?;
         Ok(Episode { problem: problem.id.clone(), plan: plan.clone(), trace, answer, score })
+    }
+
+    /// As [`System::solve`] without a halting head, with what it would have come to at each moment of its run.
+    ///
+    /// # Errors
+    /// See [`ExecuteError`].
+    pub async fn course(&self, problem: &Problem, plan: &Plan, draw: u64) -> Result<Course, ExecuteError> {
+        let mut seen: Vec<Moment> = Vec::new();
+        let mut look = |moment: &Moment| {
+            seen.push(moment.clone());
+            false
+        };
+        let (recorded, tests) = (self.recorded(&problem.id)?, problem.tests.as_ref());
+        let run = self.run(&problem.question, recorded, tests, plan, draw, Some(&mut look));
+        let Answer { answer, trace, .. } = run.await?;
+        let mut scores = BTreeMap::new();
+        for given in seen.iter().map(|moment| Some(&moment.answer)).chain([answer.as_ref()]) {
+            if let Entry::Vacant(unknown) = scores.entry(given) {
+                unknown.insert(self.score(problem, given.map(String::as_str)).await?);
+            }
+        }
+        let score = |answer: Option<&String>| scores.get(&answer).copied().unwrap_or_default();
+        let judged = |moment: &Moment| Judged {
+            evidence: moment.evidence.clone(),
+            score: score(Some(&moment.answer)),
+            tokens: moment.tokens,
+            cost: moment.cost,
+        };
+        let moments = seen.iter().map(judged).collect();
+        let score = score(answer.as_ref());
+        Ok(Course {
+            moments,
+            episode: Episode { problem: problem.id.clone(), plan: plan.clone(), trace, answer, score },
+        })
+    }
+
+    async fn score(&self, problem: &Problem, answer: Option<&str>) -> Result<f64, ExecuteError> {
+        let verdict = self.recorded(&problem.id)?.zip(answer);
+        match verdict.and_then(|(recorded, answer)| recorded.verdict(answer)) {
+            Some(correct) => Ok(f64::from(u8::from(correct))),
+            None => self.grade(problem, answer).await,
+        }
     }
 
     /// As [`System::solve`], without a score.
@@ -216,7 +288,7 @@ impl System {
     /// See [`ExecuteError`].
     pub async fn attempt(&self, problem: &Problem, plan: &Plan, draw: u64) -> Result<Answer, ExecuteError> {
         let (recorded, tests) = (self.recorded(&problem.id)?, problem.tests.as_ref());
-        self.run(&problem.question, recorded, tests, plan, draw).await
+        self.run(&problem.question, recorded, tests, plan, draw, None).await
     }
 
     /// The score of an answer.
@@ -235,7 +307,7 @@ impl System {
     /// See [`ExecuteError`].
     pub async fn answer(&self, question: &str, plan: &Plan, draw: u64) -> Result<Answer, ExecuteError> {
         let examples = self.benchmark.examples(question);
-        self.run(question, self.recorded(question)?, examples.as_ref(), plan, draw).await
+        self.run(question, self.recorded(question)?, examples.as_ref(), plan, draw, None).await
     }
 
     /// What is recorded of a query; nothing where a model is asked.
@@ -252,7 +324,14 @@ impl System {
         tests: Option<&Tests>,
         plan: &Plan,
         draw: u64,
+        look: Option<&mut Look<'_>>,
     ) -> Result<Answer, ExecuteError> {
+        let head = self.halting.as_ref().filter(|_| self.execution.halting && look.is_none());
+        let mut own = head.map(|head| |moment: &Moment| head.halts(&moment.evidence));
+        let look: Option<&mut Look<'_>> = match (look, own.as_mut()) {
+            (Some(look), _) => Some(look),
+            (None, own) => own.map(|own| own as &mut Look<'_>),
+        };
         let query = Query {
             question,
             catalogue: &self.catalogue,
@@ -267,7 +346,7 @@ impl System {
             gamma: self.benchmark.reward.gamma,
             draw,
         };
-        let Execution { trace, solutions } = execute(&query, plan, &self.execution).await?;
+        let Execution { trace, solutions } = execute(&query, plan, &self.execution, look).await?;
         let answer = vote(&solutions).and_then(|solution| solution.answer.clone());
         Ok(Answer { answer, trace, solutions })
     }
@@ -280,6 +359,12 @@ fn check(model: &dyn LanguageModel, execution: &ExecutionConfig) -> Result<()> {
     ensure!(
         !ends_early || execution.cancel == Cancel::Live || model.has_virtual_time(),
         "expected a local model for `quorum` and `agreement`, found `{}`; hint: leave both off, or cancel live",
+        model.id()
+    );
+    let can_halt = execution.cancel == Cancel::Virtual && model.has_virtual_time();
+    ensure!(
+        !execution.halting || can_halt,
+        "expected a local model and virtual time for `halting`, found `{}`; hint: leave it off (`--halting false`)",
         model.id()
     );
     Ok(())

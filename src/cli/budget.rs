@@ -93,7 +93,8 @@ pub fn choose_all(
         choices.extend(chosen);
     }
     let seeds = trained.iter().map(|trained| trained.seed).collect();
-    Ok((Chosen { name: format!("within {budget}"), seeds, plans }, choices))
+    let halting = trained.iter().map(|trained| trained.halting.clone()).collect();
+    Ok((Chosen { name: format!("within {budget}"), seeds, halting, plans }, choices))
 }
 
 /// How the budget fared.

@@ -178,6 +178,10 @@ pub struct Common {
     #[arg(long, value_name = "K", env = "LAMAS_AGREEMENT")]
     #[serde(skip)]
     agreement: Option<u32>,
+    /// Whether a plan ends once a trained head expects its rest to bring less than it takes
+    #[arg(long, value_name = "BOOL", env = "LAMAS_HALTING")]
+    #[serde(skip)]
+    halting: Option<bool>,
 }
 
 /// Flags of an endpoint.
@@ -267,6 +271,7 @@ impl Common {
             ("optimize", self.optimize.map(Value::from)),
             ("quorum", self.quorum.map(Value::from)),
             ("agreement", self.agreement.map(Value::from)),
+            ("halting", self.halting.map(Value::from)),
         ];
         for (name, value) in execution {
             if let Some(value) = value {

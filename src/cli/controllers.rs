@@ -1,6 +1,7 @@
 //! Trained controllers: found, and made ready to act.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 
@@ -9,6 +10,7 @@ use super::session::Session;
 use crate::checkpoint::Checkpoint;
 use crate::controller::{Controller, LatencyWeights, Policy};
 use crate::evaluation::latency::{LATENCY_FILE, LatencyModel};
+use crate::executor::{HaltingHead, inputs};
 
 /// Where runs are written unless told otherwise.
 pub const RUNS: &str = "runs";
@@ -18,13 +20,16 @@ pub const CHECKPOINT: &str = "checkpoint.safetensors";
 /// A controller that acts.
 pub struct Trained {
     pub policy: Policy,
+    /// Ends the plans early, where the controller was trained with one.
+    pub halting: Option<Arc<HaltingHead>>,
     pub seed: u64,
 }
 
 /// Makes a checkpoint act in a session that was opened for it.
 ///
 /// # Errors
-/// The checkpoint was trained on another encoder, or is of another shape.
+/// The checkpoint was trained on another encoder, is of another shape, or has no halting head where plans are to end by
+/// one.
 pub fn restore(session: &Session, checkpoint: &Checkpoint, origin: &Path) -> Result<Trained> {
     let (expected, found) = (&checkpoint.provenance.encoder, session.encoder.id());
     ensure!(
@@ -34,7 +39,14 @@ pub fn restore(session: &Session, checkpoint: &Checkpoint, origin: &Path) -> Res
     );
     let controller = Controller::from_checkpoint(checkpoint, session.kinds(), &session.device)
         .with_context(|| format!("cannot use `{}`", origin.display()))?;
-    Ok(Trained { policy: Policy::new(&controller)?, seed: checkpoint.provenance.seed })
+    let trained =
+        Trained::new(&controller, checkpoint).with_context(|| format!("cannot use `{}`", origin.display()))?;
+    ensure!(
+        trained.halting.is_some() || !session.system.execution().halting,
+        "`{}`: expected a halting head, found none; hint: train with `--halting true`, or set `--halting false`",
+        origin.display()
+    );
+    Ok(trained)
 }
 
 /// Controllers with a session that was opened for them.
@@ -66,6 +78,22 @@ pub fn open(common: &Common, path: &Path) -> Result<Opened> {
 }
 
 impl Trained {
+    /// The two parts of a checkpoint, of which `controller` is the first.
+    ///
+    /// # Errors
+    /// The halting head is damaged.
+    pub fn new(controller: &Controller, checkpoint: &Checkpoint) -> Result<Self> {
+        let head = || HaltingHead::from_tensors(&checkpoint.halting, inputs(controller.kinds().len()));
+        let halting = (!checkpoint.halting.is_empty()).then(head).transpose()?.map(Arc::new);
+        Ok(Trained { policy: Policy::new(controller)?, halting, seed: checkpoint.provenance.seed })
+    }
+
+    /// The same for queries of this latency weight.
+    pub fn at(&self, latency_weight: f64) -> Self {
+        let halting = self.halting.as_ref().map(|head| Arc::new(head.at(latency_weight)));
+        Trained { policy: self.policy.at(latency_weight), halting, seed: self.seed }
+    }
+
     /// The latency weights that the controller serves.
     ///
     /// # Errors

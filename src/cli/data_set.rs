@@ -10,7 +10,7 @@ use super::methods::Split;
 use crate::benchmarks::Problem;
 use crate::executor::ExecutionConfig;
 use crate::plan::Plan;
-use crate::system::{Episode, System};
+use crate::system::{Course, Episode, System};
 use crate::training::{Problems, Rollout};
 
 /// The problems of a split with the system that solves them.
@@ -78,13 +78,24 @@ impl Rollout for DataSet<'_> {
         if let Some(episode) = self.memory.and_then(|memory| memory.recall(execution, &key)) {
             return Ok(episode);
         }
-        let episode = self.system.solve(problem, &key.plan, draw).await?;
-        if let Some(reason) = episode.trace.failure() {
-            bail!("an operator failed on problem `{}`: {reason}", problem.id);
-        }
+        let episode = complete(self.system.solve(problem, &key.plan, draw).await?)?;
         if let Some(memory) = self.memory {
             memory.keep(execution, key, &episode);
         }
         Ok(episode)
+    }
+
+    async fn course(&self, problem: usize, plan: Plan, draw: u64) -> Result<Course> {
+        let problem = self.problems.get(problem).context("a problem outside the data set")?;
+        let Course { moments, episode } = self.system.course(problem, &plan, draw).await?;
+        Ok(Course { moments, episode: complete(episode)? })
+    }
+}
+
+/// An episode in which no operator failed.
+fn complete(episode: Episode) -> Result<Episode> {
+    match episode.trace.failure() {
+        Some(reason) => bail!("an operator failed on problem `{}`: {reason}", episode.problem),
+        None => Ok(episode),
     }
 }

@@ -44,7 +44,7 @@ pub fn run(args: Args) -> Result<()> {
         session.objective.latency_weight = weight;
     }
     for trained in &mut trained {
-        trained.policy = trained.policy.at(session.objective.latency_weight);
+        *trained = trained.at(session.objective.latency_weight);
     }
     if let Some(Budget::Seconds(_)) = args.haste.budget {
         // Seconds are those of a query that has the machine to itself, as in answering.

@@ -1,5 +1,6 @@
 //! `lamas import`: a published PyTorch state dict becomes a checkpoint.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::Result;
@@ -27,6 +28,7 @@ pub fn run(args: Args) -> Result<()> {
     let checkpoint = Checkpoint {
         weights: state_dict(&args.state_dict)?,
         operators,
+        halting: BTreeMap::new(),
         provenance: Provenance {
             encoder: session.encoder.id().to_owned(),
             catalogue: session.system.catalogue().text().to_owned(),

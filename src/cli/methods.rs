@@ -1,5 +1,7 @@
 //! The methods of the results table: fixed plans, a random controller, trained controllers.
 
+use std::sync::Arc;
+
 use anyhow::{Context, Result};
 
 use super::controllers::Trained;
@@ -9,6 +11,7 @@ use crate::benchmarks::Problem;
 use crate::encoder::Embeddings;
 use crate::evaluation::latency::Asked;
 use crate::evaluation::{Evaluation, baselines, evaluate};
+use crate::executor::HaltingHead;
 use crate::plan::Plan;
 use crate::random;
 use crate::system::System;
@@ -32,6 +35,19 @@ pub fn measure(
     plan: impl Fn(u64, usize) -> Plan,
     methods: &mut Vec<Vec<Evaluation>>,
 ) -> Result<()> {
+    measure_by(session, |_| system, name, split, seeds, plan, methods)
+}
+
+/// As [`measure`], each pass by a system of its own.
+fn measure_by<'a>(
+    session: &Session,
+    system: impl Fn(usize) -> &'a System,
+    name: &str,
+    split: &Split,
+    seeds: &[u64],
+    plan: impl Fn(u64, usize) -> Plan,
+    methods: &mut Vec<Vec<Evaluation>>,
+) -> Result<()> {
     let bar = bar(name, (split.problems.len() * seeds.len()) as u64);
     let mut running = Running::new(&session.objective, &bar);
     let mut passes = Vec::with_capacity(seeds.len());
@@ -39,7 +55,7 @@ pub fn measure(
     for (position, &seed) in seeds.iter().enumerate() {
         let pass = evaluate(
             name,
-            system,
+            system(position),
             &split.problems,
             |index| plan(seed, index),
             FIRST_DRAW + position as u64,
@@ -96,8 +112,9 @@ const RANDOM_THRESHOLD: f64 = 0.3;
 /// What trained controllers choose for each problem of a split.
 pub struct Chosen {
     pub name: String,
-    /// One of each controller.
+    /// One of each controller, as are those below.
     pub seeds: Vec<u64>,
+    pub halting: Vec<Option<Arc<HaltingHead>>>,
     /// `[controllers][problems]`
     pub plans: Vec<Vec<Plan>>,
 }
@@ -109,6 +126,7 @@ impl Chosen {
         Chosen {
             name: name.into(),
             seeds: trained.iter().map(|trained| trained.seed).collect(),
+            halting: trained.iter().map(|trained| trained.halting.clone()).collect(),
             plans: trained.iter().map(plans).collect(),
         }
     }
@@ -126,7 +144,10 @@ pub fn measure_trained(
     let plan = |position: u64, index: usize| {
         chosen.plans.get(position as usize).and_then(|plans| plans.get(index)).cloned().unwrap_or_default()
     };
-    measure(session, system, &chosen.name, split, &seeds, plan, methods)
+    let systems =
+        chosen.halting.iter().map(|head| system.with_halting(head.clone())).collect::<Result<Vec<System>>>()?;
+    let system = |position: usize| systems.get(position).unwrap_or(system);
+    measure_by(session, system, &chosen.name, split, &seeds, plan, methods)
 }
 
 impl Split {

@@ -152,8 +152,10 @@ fn learned(args: &Args) -> Result<Chosen> {
         None => controllers::newest(Path::new(RUNS))?,
     };
     let settings = answering(args, args.common.resolve_for(&checkpoint.provenance.configuration)?)?;
-    let session = Session::open_for(&settings, &checkpoint.provenance.catalogue, &origin)?;
+    let mut session = Session::open_for(&settings, &checkpoint.provenance.catalogue, &origin)?;
     let trained = controllers::restore(&session, &checkpoint, &origin)?;
+    let halting = args.haste.latency_weight.map_or(trained.halting.clone(), |weight| trained.at(weight).halting);
+    session.system = session.system.with_halting(halting)?;
     eprintln!("controller: {}", origin.display());
     let embeddings = session.encoder.encode(&[&args.question])?;
     let asked = asked(args, &embeddings)?;

@@ -136,8 +136,7 @@ impl Swept {
 
     /// One pass over the split for each seed, by the likeliest plans at `weight`.
     fn measure(&self, session: &Session, split: &Split, weight: f64) -> Result<Vec<Evaluation>> {
-        let at = |trained: &Trained| Trained { policy: trained.policy.at(weight), seed: trained.seed };
-        let controllers: Vec<Trained> = self.trained.iter().map(at).collect();
+        let controllers: Vec<Trained> = self.trained.iter().map(|trained| trained.at(weight)).collect();
         let system = session.system.with_execution(session.executable(&self.variant.settings))?;
         let chosen = Chosen::likeliest(&format!("{} {weight}", self.kind), split, &controllers);
         let mut passes = Vec::new();

@@ -193,14 +193,18 @@ impl Job<'_> {
         if let Some(failure) = failure {
             return Err(failure);
         }
-        let policy = match &outcome.checkpoint {
+        let trained = match &outcome.checkpoint {
             Some(checkpoint) => {
-                Policy::new(&Controller::from_checkpoint(checkpoint, session.kinds(), &session.device)?)?
+                let controller = Controller::from_checkpoint(checkpoint, session.kinds(), &session.device)?;
+                Trained::new(&controller, checkpoint)?
             }
-            None => Policy::uniform(settings.controller.clone(), session.kinds()),
+            None => {
+                let policy = Policy::uniform(settings.controller.clone(), session.kinds());
+                Trained { policy, halting: None, seed }
+            }
         };
         let training::Trained { history, finished, capped, .. } = outcome;
-        Ok(Outcome { trained: Trained { policy, seed }, history, finished, capped })
+        Ok(Outcome { trained, history, finished, capped })
     }
 }
 

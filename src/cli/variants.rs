@@ -1,4 +1,5 @@
-//! The trained methods of `lamas compare`: the published ones, ours, and ours with each improvement taken away.
+//! The trained methods of `lamas compare`: the published ones, ours, ours with each improvement taken away, and ours with
+//! what did not pay.
 
 use anyhow::Result;
 
@@ -31,7 +32,7 @@ pub fn variants(passes: u32, resolve: impl Fn(Preset) -> Result<Settings>) -> Re
         change(&mut settings);
         Variant { name: name.into(), settings }
     };
-    let without = |name: &str, change: fn(&mut Settings)| {
+    let changed = |name: &str, change: fn(&mut Settings)| {
         let mut settings = ours.clone();
         change(&mut settings);
         Variant { name: name.into(), settings }
@@ -42,25 +43,27 @@ pub fn variants(passes: u32, resolve: impl Fn(Preset) -> Result<Settings>) -> Re
         published("LAMaS", &paper, |_| ()),
         published("LAMaS, lambda_t = 0", &paper, |s| s.training.reward.latency_weight = 0.0),
         published("LAMaS, uniform", &paper, |s| s.training.reward.credit = Credit::Uniform),
-        without("no survey, drawn plans", draw),
-        without("drawn plans, no leave one out", |s| {
+        changed("no survey, drawn plans", draw),
+        changed("drawn plans, no leave one out", |s| {
             draw(s);
             s.training.baseline = Baseline::MovingAverage;
         }),
-        without("and drawn plans", |s| {
+        changed("and drawn plans", |s| {
             s.training = TrainingConfig { epochs: 3, learning_rate: 0.002, anneal: true, ..s.training.clone() };
         }),
-        without("no exact probability", |s| s.controller.log_probability = LogProbability::Marginal),
-        without("no masks", |s| s.controller.masked = false),
-        without("no temperature", |s| {
+        changed("no exact probability", |s| s.controller.log_probability = LogProbability::Marginal),
+        changed("no masks", |s| s.controller.masked = false),
+        changed("no temperature", |s| {
             s.controller.temperature = Temperature::Fixed;
             s.controller.initial_temperature = 1.0;
         }),
-        without("no whole set", |s| s.controller.conditioning = Conditioning::First),
-        without("no own share (E5)", |s| s.training.reward.credit = Credit::CriticalPath),
-        without("no dataflow", |s| s.training.execution.schedule = Schedule::Layered),
-        without("no plan compiler", |s| s.training.execution.optimize = false),
-        without("no quorum", |s| s.training.execution.quorum = false),
+        changed("no whole set", |s| s.controller.conditioning = Conditioning::First),
+        changed("no own share (E5)", |s| s.training.reward.credit = Credit::CriticalPath),
+        changed("no dataflow", |s| s.training.execution.schedule = Schedule::Layered),
+        changed("no plan compiler", |s| s.training.execution.optimize = false),
+        changed("no quorum", |s| s.training.execution.quorum = false),
+        changed("agreement of 2", |s| s.training.execution.agreement = 2),
+        changed("learned halting", |s| s.training.execution.halting = true),
         Variant { name: OURS.into(), settings: ours.clone() },
     ])
 }

@@ -4,21 +4,24 @@
 //! what would have come after the end of the plan is taken back: it is neither charged nor read. So the same seed gives
 //! the same bytes, and a replayed query ends where it did when it was recorded.
 
+use super::halting::{Look, Moment};
 use super::{Choice, Done, ExecutionConfig};
-use crate::operators::{Ballot, Effect, Solution, is_settled};
+use crate::operators::{Ballot, Effect, Query, Solution, is_settled, winner};
 use crate::plan::{Dependencies, Kind, Outcome, Treatment};
 
-/// Ends the plan at the first moment at which `config` lets it end, if that is before its last operator ends.
+/// Ends the plan at the first moment at which `config` or `look` lets it end, if that is before its last operator ends.
 ///
 /// Operators that have not started by then are skipped. Of one that runs, the prompt and the tokens written by then
 /// count; it is cancelled, unless what it gave last is what ended the plan.
 pub(super) fn end_early(
+    query: &Query<'_>,
     config: &ExecutionConfig,
     choices: &[Choice<'_>],
     dependencies: &Dependencies,
     done: &mut [Done<'_>],
+    mut look: Option<&mut Look<'_>>,
 ) {
-    if !config.quorum && config.agreement == 0 {
+    if !config.quorum && config.agreement == 0 && look.is_none() {
         return;
     }
     let times = times(dependencies, done);
@@ -27,18 +30,35 @@ pub(super) fn end_early(
     moments.sort_by(f64::total_cmp);
     moments.dedup();
     moments.retain(|&moment| moment < last);
-    let is_enough = |&moment: &f64| Standing::at(moment, choices, &times, done).is_enough(config);
+    let is_enough = |&moment: &f64| {
+        let standing = Standing::at(moment, choices, &times, done);
+        let mut halts = |look: &mut &mut Look<'_>| {
+            Moment::at(moment, query, choices, &times, done, &standing).is_some_and(|moment| look(&moment))
+        };
+        standing.is_enough(config) || look.as_mut().is_some_and(&mut halts)
+    };
     if let Some(end) = moments.into_iter().find(is_enough) {
         cut(end, &times, done);
     }
 }
 
 /// When an operator ran, in tokens from the start of the query.
-struct Time {
-    start: f64,
-    end: f64,
+pub(super) struct Time {
+    pub start: f64,
+    pub end: f64,
     /// When each of its solutions existed.
-    arrivals: Vec<f64>,
+    pub arrivals: Vec<f64>,
+}
+
+impl Time {
+    /// Tokens that the operator is given of a plan that ends at `end`; it has not started below 0.
+    pub fn until(&self, end: f64) -> f64 {
+        match end {
+            _ if self.end <= end => f64::INFINITY,
+            _ if self.start >= end && !self.arrivals.contains(&end) => f64::NEG_INFINITY,
+            _ => end - self.start,
+        }
+    }
 }
 
 fn times(dependencies: &Dependencies, done: &[Done<'_>]) -> Vec<Time> {
@@ -76,11 +96,11 @@ impl<'a> Known<'a> {
 /// The solutions that stand at a moment, and the places of those still to come, in plan order.
 #[derive(Default)]
 pub(super) struct Standing<'a> {
-    ballots: Vec<Ballot<'a>>,
-    is_pending: Vec<bool>,
+    pub ballots: Vec<Ballot<'a>>,
+    pub is_pending: Vec<bool>,
     layers: Vec<usize>,
     /// Whether some may yet be replaced.
-    is_open: bool,
+    pub is_open: bool,
 }
 
 impl<'a> Standing<'a> {
@@ -132,6 +152,11 @@ impl<'a> Standing<'a> {
         self.push(layer, ballot, false);
     }
 
+    /// The winner of a vote taken now.
+    pub fn leader(&self) -> Option<Ballot<'a>> {
+        winner(&self.ballots).map(|best| self.ballots[best])
+    }
+
     pub(super) fn is_enough(&self, config: &ExecutionConfig) -> bool {
         let answers: Vec<&str> = self.ballots.iter().filter_map(|ballot| ballot.answer).collect();
         let agree = answers.windows(2).all(|pair| pair[0] == pair[1]);
@@ -144,11 +169,11 @@ impl<'a> Standing<'a> {
 fn cut(end: f64, times: &[Time], done: &mut [Done<'_>]) {
     for (time, done) in times.iter().zip(&mut *done).filter(|(time, _)| time.end > end) {
         let ended_it = time.arrivals.contains(&end);
-        if time.start >= end && !ended_it {
-            (done.until, done.outcome, done.effect) = (f64::NEG_INFINITY, Outcome::Skipped, Effect::Keep);
+        done.until = time.until(end);
+        if done.until < 0.0 {
+            (done.outcome, done.effect) = (Outcome::Skipped, Effect::Keep);
             continue;
         }
-        done.until = end - time.start;
         if !ended_it {
             done.outcome = Outcome::Cancelled;
         }

@@ -67,7 +67,8 @@ impl<'a> From<&'a Solution> for Ballot<'a> {
     }
 }
 
-fn winner(ballots: &[Ballot<'_>]) -> Option<usize> {
+/// The place of the ballot that [`vote`] would return.
+pub fn winner(ballots: &[Ballot<'_>]) -> Option<usize> {
     let mut supporters: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for (position, ballot) in ballots.iter().enumerate() {
         if let Some(answer) = ballot.answer {

@@ -14,7 +14,7 @@ mod tools;
 mod traces;
 mod work;
 
-pub use board::{Ballot, Board, Effect, Solution, is_settled, vote};
+pub use board::{Ballot, Board, Effect, Solution, is_settled, vote, winner};
 pub use calls::{Arrival, Reporter};
 pub use catalogue::{Catalogue, Operator};
 pub use finish::Finish;

@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 
-use super::{Baseline, Credit, Reward, SurveyConfig};
+use super::{Baseline, Credit, HaltingConfig, Reward, SurveyConfig};
 use crate::executor::ExecutionConfig;
 use crate::plan::Schedule;
 
@@ -35,6 +35,8 @@ pub struct TrainingConfig {
     pub anneal: bool,
     /// How the system runs the plans that are learned from.
     pub execution: ExecutionConfig,
+    /// How the halting head is trained, where `execution.halting` asks for one.
+    pub halting: HaltingConfig,
     pub reward: Reward,
     pub baseline: Baseline,
     /// Whether advantages are divided by the moving standard deviation of the utilities (E6).
@@ -73,6 +75,7 @@ impl Default for TrainingConfig {
                 quorum: true,
                 ..ExecutionConfig::default()
             },
+            halting: HaltingConfig::default(),
             reward: Reward::default(),
             baseline: Baseline::LeaveOneOut,
             scaled: true,
@@ -131,6 +134,10 @@ impl TrainingConfig {
             ("concurrency", self.concurrency as u64),
             ("survey.draws", self.survey.draws),
             ("survey.batch", self.survey.batch as u64),
+            ("halting.draws", self.halting.draws),
+            ("halting.hidden", self.halting.hidden as u64),
+            ("halting.rounds", self.halting.rounds.into()),
+            ("halting.batch", self.halting.batch as u64),
         ];
         for (name, value) in counts {
             ensure!(value > 0, "training setting `{name}`: expected at least 1, found 0");
@@ -138,6 +145,7 @@ impl TrainingConfig {
         let numbers = [
             ("learning_rate", self.learning_rate),
             ("survey.learning_rate", self.survey.learning_rate),
+            ("halting.learning_rate", self.halting.learning_rate),
             ("entropy_bonus", self.entropy_bonus),
             ("clip", self.clip),
             ("latency_weight", self.reward.latency_weight),

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::executor::ExecuteError;
 use crate::plan::Plan;
-use crate::system::Episode;
+use crate::system::{Course, Episode, Judged};
 
 /// Solves a problem of one data set by a given plan.
 #[async_trait]
@@ -18,6 +18,15 @@ pub trait Rollout: Send + Sync {
     /// # Errors
     /// The query failed (an unreachable endpoint, say); a wrong answer is an episode, not an error.
     async fn solve(&self, problem: usize, plan: Plan, draw: u64) -> Result<Episode>;
+
+    /// As [`Rollout::solve`] without a halting head, with what the plan would have come to at each moment of its run.
+    /// Without those no halting head can be trained.
+    ///
+    /// # Errors
+    /// As [`Rollout::solve`].
+    async fn course(&self, problem: usize, plan: Plan, draw: u64) -> Result<Course> {
+        Ok(Course { moments: Vec::new(), episode: self.solve(problem, plan, draw).await? })
+    }
 }
 
 /// A data set as training sees it.
@@ -31,6 +40,7 @@ pub struct Problems<'a> {
 }
 
 /// One plan to be tried.
+#[derive(Clone)]
 pub(super) struct Attempt {
     pub problem: usize,
     pub plan: Plan,
@@ -51,7 +61,21 @@ pub struct Tried {
     pub episode: Episode,
 }
 
+/// A problem, what came of a plan for it, and of the plan's moments.
+pub(super) type Followed = ((usize, Result<Tried>), Vec<Judged>);
+
 impl Problems<'_> {
+    /// Runs the attempts without a halting head, as [`Problems::solve_all`] does.
+    pub(super) async fn follow_all(&self, attempts: &[Attempt], concurrency: usize) -> Vec<Followed> {
+        let runs = attempts.iter().cloned().map(|Attempt { problem, plan, draw, latency_weight }| async move {
+            match self.rollout.course(problem, plan, draw).await {
+                Ok(Course { moments, episode }) => ((problem, Ok(Tried { problem, latency_weight, episode })), moments),
+                Err(failure) => ((problem, Err(failure)), Vec::new()),
+            }
+        });
+        futures::stream::iter(runs).buffered(concurrency).collect().await
+    }
+
     /// Runs the attempts, at most `concurrency` at once; the outcomes are in the order of the attempts. After one that
     /// would meet every query alike, the rest is not run.
     pub(super) async fn solve_all(&self, attempts: Vec<Attempt>, concurrency: usize) -> Vec<(usize, Result<Tried>)> {

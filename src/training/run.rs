@@ -135,7 +135,7 @@ impl<'a> Run<'a> {
         config.expect_passes()?;
         let identity = identity(&controller, &config, [train, validation], &provenance)?;
         let mut learner = Learner::new(controller, config.clone())?;
-        let mut state = State { position: Position::default(), best_weights: Default::default() };
+        let mut state = State::default();
         let saved = folder.map(|folder| folder.join(STATE_FILE)).filter(|path| resume && path.exists());
         if let Some(path) = saved {
             state = State::load(&path, &mut learner, &identity)?;
@@ -161,7 +161,7 @@ impl<'a> Run<'a> {
             self.save()?;
             self.publish()?;
         }
-        Ok(())
+        self.fit_halting().await
     }
 
     fn is_finished(&self) -> bool {
@@ -217,6 +217,7 @@ impl<'a> Run<'a> {
         if best {
             position.best = Some(Best { utility, step });
             self.state.best_weights = self.learner.controller.tensors()?;
+            self.state.halting.clear();
         }
         position.since_best = if best { 0 } else { position.since_best + 1 };
         let mean = |sum: f64| sum / f64::from(pass.updates.max(1));
@@ -313,6 +314,7 @@ impl<'a> Run<'a> {
         Some(Checkpoint {
             weights: self.state.best_weights.clone(),
             operators: self.learner.controller.operators().clone(),
+            halting: self.state.halting.clone(),
             provenance: self.provenance.clone(),
             step: self.state.position.best.as_ref()?.step,
         })

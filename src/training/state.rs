@@ -56,9 +56,12 @@ pub(super) struct Best {
 }
 
 /// A saved run.
+#[derive(Default)]
 pub(super) struct State {
     pub position: Position,
     pub best_weights: BTreeMap<String, Tensor>,
+    /// The halting head for the best weights, by tensor; empty until it is fitted.
+    pub halting: BTreeMap<String, Tensor>,
 }
 
 /// Text of the learner beside its tensors.
@@ -70,6 +73,7 @@ struct LearnerState {
 
 const WEIGHTS: &str = "weights.";
 const BEST: &str = "best.";
+const HALTING: &str = "halting.";
 
 impl State {
     /// Writes the file whole or not at all. `identity` names the run: a resume under another is refused.
@@ -81,7 +85,9 @@ impl State {
         tensors.extend(
             learner.controller.tensors()?.into_iter().map(|(name, tensor)| (format!("{WEIGHTS}{name}"), tensor)),
         );
-        tensors.extend(self.best_weights.iter().map(|(name, tensor)| (format!("{BEST}{name}"), tensor.clone())));
+        for (prefix, named) in [(BEST, &self.best_weights), (HALTING, &self.halting)] {
+            tensors.extend(named.iter().map(|(name, tensor)| (format!("{prefix}{name}"), tensor.clone())));
+        }
         tensors.extend(learner.adam.moments()?);
         let text = LearnerState { step: learner.adam.steps(), averages: learner.averages.clone() };
         let metadata = BTreeMap::from([
@@ -119,7 +125,12 @@ impl State {
         }
         learner.adam.restore(saved.step, &file.tensors)?;
         learner.averages = saved.averages;
-        let best = |(name, tensor): (&String, &Tensor)| Some((name.strip_prefix(BEST)?.to_string(), tensor.clone()));
-        Ok(State { position, best_weights: file.tensors.iter().filter_map(best).collect() })
+        let named = |prefix: &str| -> BTreeMap<String, Tensor> {
+            let tensors = file.tensors.iter();
+            let stripped =
+                |(name, tensor): (&String, &Tensor)| Some((name.strip_prefix(prefix)?.into(), tensor.clone()));
+            tensors.filter_map(stripped).collect()
+        };
+        Ok(State { position, best_weights: named(BEST), halting: named(HALTING) })
     }
 }

@@ -27,7 +27,8 @@ fn checkpoint() -> Checkpoint {
         revision: None,
     };
     let weights = controller.tensors().expect("tensors");
-    Checkpoint { weights, operators: controller.operators().clone(), provenance, step: 7 }
+    let halting = [("weights".to_string(), Tensor::new(&[1f32, 2.0], &Device::Cpu).expect("a vector"))].into();
+    Checkpoint { weights, operators: controller.operators().clone(), halting, provenance, step: 7 }
 }
 
 fn folder() -> tempfile::TempDir {
@@ -45,6 +46,7 @@ fn a_checkpoint_comes_back_whole() {
     saved.save(&path).expect("saved");
     let loaded = Checkpoint::load(&path).expect("loaded");
     assert_eq!((&loaded.provenance, loaded.step), (&saved.provenance, 7));
+    assert_eq!(loaded.halting.keys().collect::<Vec<_>>(), ["weights"]);
 
     let again = folder.path().join("b.safetensors");
     loaded.save(&again).expect("saved");

@@ -17,6 +17,7 @@ mod faults;
 mod finish;
 mod gguf;
 mod grading;
+mod halting;
 #[cfg(target_os = "linux")]
 mod hostile;
 #[cfg(target_os = "linux")]

@@ -4,12 +4,13 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use anyhow::Result;
-use lamas::benchmarks::{ARITHMETIC, Benchmark};
-use lamas::executor::ExecutionConfig;
+use candle_core::{Device, Tensor};
+use lamas::benchmarks::{ARITHMETIC, Benchmark, Problem};
+use lamas::executor::{ExecutionConfig, HaltingHead, inputs};
 use lamas::llm::{Error, Price, Prices, Reply, Request, Scripted};
 use lamas::operators::Catalogue;
 use lamas::plan::{Outcome, Plan, Schedule, Usage};
-use lamas::system::{Answer, System};
+use lamas::system::{Answer, Course, System};
 use proptest::prelude::*;
 use tokio::time::Instant;
 
@@ -183,6 +184,54 @@ proptest! {
             // The plan lasts as long as anything is charged.
             let starts = early.trace.path_of(early.trace.tokens()).length;
             prop_assert!(early.trace.tokens().into_iter().all(|tokens| tokens <= starts + 1e-9));
+        }
+    }
+}
+
+/// A head that ends a plan at the first moment `after` so many tokens.
+fn head(after: f64) -> Arc<HaltingHead> {
+    let inputs = inputs(usize::from(OPERATORS));
+    let mut tokens = vec![0.0; inputs];
+    // The evidence holds the tokens in units of 32; the rest is worth less than it takes behind the step.
+    tokens[0] = 32e6;
+    let numbers = [tokens, vec![-1e6 * after as f32], vec![-1.0, 0.0, 0.0], vec![0.0; 3], vec![0.0; 2]];
+    let shapes = [vec![1, inputs], vec![1], vec![3, 1], vec![3], vec![2]];
+    let tensors = numbers
+        .into_iter()
+        .zip(shapes)
+        .map(|(numbers, shape)| Tensor::from_vec(numbers, shape, &Device::Cpu).expect("a tensor"));
+    let named = HaltingHead::TENSORS.into_iter().map(str::to_owned).zip(tensors).collect();
+    Arc::new(HaltingHead::from_tensors(&named, inputs).expect("a head"))
+}
+
+/// The same, ending plans by a head also where the answer can still change.
+static HALTING: LazyLock<[System; 3]> = LazyLock::new(|| {
+    let execution = |schedule| ExecutionConfig { schedule, quorum: true, halting: true, ..ExecutionConfig::default() };
+    SCHEDULES.map(|schedule| system(execution(schedule)))
+});
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
+
+    #[test]
+    fn a_plan_that_a_head_ends_comes_to_what_was_foretold(plan in plans(), draw: u64) {
+        let question = "what is 3 and 5".to_owned();
+        let (id, answer) = ("p".to_owned(), "4".to_owned());
+        let problem = Problem { id, question, answer, kind: None, steps: None, tests: None };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+        let runtime = runtime.expect("a runtime");
+        for system in &*HALTING {
+            let Course { moments, episode } = runtime.block_on(system.course(&problem, &plan, draw)).expect("a course");
+            prop_assert_eq!(&episode, &runtime.block_on(system.solve(&problem, &plan, draw)).expect("an episode"));
+            for moment in &moments {
+                let system = system.with_halting(Some(head(moment.tokens - 0.5))).expect("a system");
+                let ended = runtime.block_on(system.solve(&problem, &plan, draw)).expect("an episode");
+                prop_assert_eq!(ended.score, moment.score);
+                prop_assert!((ended.trace.critical_path().length - moment.tokens).abs() < 1e-6);
+                prop_assert!((ended.trace.cost() - moment.cost).abs() < 1e-12);
+                prop_assert!(moment.tokens < episode.trace.critical_path().length);
+                prop_assert_eq!(moment.evidence.len(), inputs(usize::from(OPERATORS)));
+            }
         }
     }
 }
