@@ -102,7 +102,7 @@ impl Policy {
     /// Draws a plan for the query `[E]`: in each layer operators without replacement, each by its share of what is
     /// left, until the probabilities of those drawn sum to more than the threshold.
     pub fn sample(&self, query: &[f32], rng: &mut impl Rng) -> Plan {
-        self.plan(query, |probabilities, left| {
+        let next = |probabilities: &[f32], left: &[usize]| {
             let total: f32 = left.iter().map(|&operator| probabilities[operator]).sum();
             let mut point = rng.random::<f32>() * total;
             for (position, &operator) in left.iter().enumerate() {
@@ -112,17 +112,16 @@ impl Policy {
                 }
             }
             left.len() - 1
-        })
+        };
+        self.plan(query, |_, _| (), next)
     }
 
     /// The plan of the likeliest operators for the query `[E]` (E2); ties go to the lower index.
     pub fn greedy(&self, query: &[f32]) -> Plan {
-        self.plan(query, |probabilities, left| {
-            let better = |best: usize, next: usize| {
-                if probabilities[left[next]] > probabilities[left[best]] { next } else { best }
-            };
-            (0..left.len()).reduce(better).unwrap_or(0)
-        })
+        let likeliest_first = |probabilities: &[f32], left: &mut [usize]| {
+            left.sort_by(|&one, &other| probabilities[other].total_cmp(&probabilities[one]));
+        };
+        self.plan(query, likeliest_first, |_, _| 0)
     }
 
     /// Probability of each operator in each layer of `plan`, given its layers before, `[layers of the plan][O]`.
@@ -131,13 +130,20 @@ impl Policy {
         (0..layers).map(|layer| self.layer_probabilities(query, &plan.layers[..layer])).collect()
     }
 
-    /// Builds a plan layer by layer; `next` picks a position among the operators left, given all probabilities.
-    fn plan(&self, query: &[f32], mut next: impl FnMut(&[f32], &[usize]) -> usize) -> Plan {
+    /// Builds a plan layer by layer, given all probabilities: `arrange` puts the operators in order, `next` picks a position
+    /// among those left.
+    fn plan(
+        &self,
+        query: &[f32],
+        arrange: impl Fn(&[f32], &mut [usize]),
+        mut next: impl FnMut(&[f32], &[usize]) -> usize,
+    ) -> Plan {
         let Weights { config, kinds, layers } = &*self.weights;
         let mut plan = Plan::default();
         while plan.layers.len() < layers.len() {
             let probabilities = self.layer_probabilities(query, &plan.layers);
             let mut left: Vec<usize> = (0..kinds.len()).filter(|&operator| probabilities[operator] != 0.0).collect();
+            arrange(&probabilities, &mut left);
             let mut layer = Layer::default();
             let threshold = config.threshold as f32;
             let mut mass = 0.0;

@@ -1,5 +1,7 @@
 //! From utilities to advantages: what is subtracted, and by what the rest is divided.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::reward::{Charge, Utilities};
@@ -98,18 +100,28 @@ pub fn advantages(samples: &[Sample], baseline: Baseline, scaled: bool, averages
     advantages
 }
 
+/// Each part against its mean over the other samples of the query, or over all others where there are none.
 fn leave_one_out(samples: &[Sample]) -> Vec<f64> {
+    let parts: [fn(&Utilities) -> Option<f64>; 3] = [|own| Some(own.value), |own| Some(own.path), mean_share];
+    let all = parts.map(|part| sum(samples.iter().filter_map(|sample| part(&sample.utilities))));
+    let mut of_query: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for (index, sample) in samples.iter().enumerate() {
+        of_query.entry(sample.query).or_default().push(index);
+    }
     let mut advantages = Vec::new();
     for (index, sample) in samples.iter().enumerate() {
-        let others = || samples.iter().enumerate().filter(move |(other, _)| *other != index).map(|(_, other)| other);
-        let same_query = || others().filter(|other| other.query == sample.query);
-        let compare = |part: &dyn Fn(&Utilities) -> Option<f64>| {
-            let of = |other: &Sample| part(&other.utilities);
-            mean(same_query().filter_map(of)).or_else(|| mean(others().filter_map(of))).unwrap_or_default()
+        let same_query = || of_query[&sample.query].iter().filter(|other| **other != index);
+        let baseline = |number: usize| {
+            let part = parts[number];
+            let (sum_all, count_all) = all[number];
+            let (own, is_counted) = part(&sample.utilities).map_or((0.0, 0), |own| (own, 1));
+            mean(sum(same_query().filter_map(|&other| part(&samples[other].utilities))))
+                .or_else(|| mean((sum_all - own, count_all - is_counted)))
+                .unwrap_or_default()
         };
         let utilities = &sample.utilities;
-        let value = utilities.value - compare(&|other| Some(other.value));
-        let (path, share) = (compare(&|other| Some(other.path)), compare(&mean_share));
+        let value = utilities.value - baseline(0);
+        let (path, share) = (baseline(1), baseline(2));
         for (latency, charge) in utilities.latency.iter().zip(&utilities.charges) {
             advantages.push(match charge {
                 Charge::Nothing => value,
@@ -124,15 +136,15 @@ fn leave_one_out(samples: &[Sample]) -> Vec<f64> {
 /// Mean latency part over the choices that are charged their share.
 fn mean_share(utilities: &Utilities) -> Option<f64> {
     let charged = utilities.latency.iter().zip(&utilities.charges);
-    mean(charged.filter_map(|(&latency, &charge)| (charge == Charge::Share).then_some(latency)))
+    mean(sum(charged.filter_map(|(&latency, &charge)| (charge == Charge::Share).then_some(latency))))
 }
 
-fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
-    let (mut sum, mut count) = (0.0, 0);
-    for value in values {
-        sum += value;
-        count += 1;
-    }
+/// Sum and number of the values.
+fn sum(values: impl Iterator<Item = f64>) -> (f64, u32) {
+    values.fold((0.0, 0), |(sum, count), value| (sum + value, count + 1))
+}
+
+fn mean((sum, count): (f64, u32)) -> Option<f64> {
     (count > 0).then(|| sum / f64::from(count))
 }
 
