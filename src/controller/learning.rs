@@ -224,7 +224,7 @@ impl Controller {
     /// With `own + before` for what is normalised to `h_o`, products and squared norms are sums of their parts'; no
     /// tensor of shape `[L, P, O, H]` is needed.
     fn scores(&self, queries: &Tensor, positions: &Tensor, previous: &Tensor) -> Result<Tensor> {
-        let linear = |weight: &Var, bias: &Var| queries.matmul(&weight.t()?)?.broadcast_add(bias);
+        let linear = |weight: &Var, bias: &Var| product(queries, weight)?.broadcast_add(bias);
         let query = |layer: &LayerWeights| -> Result<Tensor> {
             let query = linear(&layer.query_weight, &layer.query_bias)?;
             Ok(match &layer.latency {
@@ -261,12 +261,11 @@ impl Controller {
         let mut own = Vec::with_capacity(self.layers.len());
         let mut of_previous = Vec::with_capacity(self.layers.len());
         for (index, layer) in self.layers.iter().enumerate() {
-            let weight = layer.operator_weight.t()?;
             let (side, previous) = if index == 0 {
-                let side = self.operators.matmul(&weight)?;
+                let side = product(&self.operators, &layer.operator_weight)?;
                 (side.clone(), side.zeros_like()?)
             } else {
-                let both = self.both_halves.matmul(&weight)?;
+                let both = product(&self.both_halves, &layer.operator_weight)?;
                 (both.narrow(0, 0, count)?, both.narrow(0, count, count)?)
             };
             own.push(side.broadcast_add(&layer.operator_bias)?);
@@ -274,6 +273,12 @@ impl Controller {
         }
         Ok((Tensor::stack(&own, 0)?, Tensor::stack(&of_previous, 0)?))
     }
+}
+
+/// `x W^T`, taken as the transpose of `W x^T`: so the gradient of `W` comes in the order of `W`, and is not turned over number
+/// by number.
+fn product(x: &Tensor, weight: &Var) -> candle_core::Result<Tensor> {
+    weight.matmul(&x.t()?)?.t()
 }
 
 /// Sum of squares over the last dimension, which is kept.
