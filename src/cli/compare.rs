@@ -27,9 +27,9 @@ pub struct Args {
     /// Folder for the checkpoints and the report; one that holds a comparison is gone on with; default: new, under `runs`
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Passes of the published methods; default: as many as give each problem as many plans as ours
-    #[arg(long, value_name = "N")]
-    passes: Option<u32>,
+    /// Passes of the published methods, one plan for each problem in each; default: as many as their authors made
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    passes: u32,
     /// Only these trained methods beside ours, as the table names them; repeatable; default: all
     #[arg(long = "only", value_name = "METHOD")]
     only: Vec<String>,
@@ -64,9 +64,7 @@ pub fn run(args: Args) -> Result<()> {
     session.objective.latency_weight = args.latency_weight.unwrap_or(session.objective.latency_weight);
     let survey = &ours.training.survey;
     let plans = small_plans(&session.kinds(), ours.controller.layers, survey.operators, survey.plans);
-    let runs = plans.len() as u64 * survey.draws + u64::from(ours.training.epochs * ours.training.samples);
-    let passes = args.passes.unwrap_or(u32::try_from(runs)?);
-    let mut all = variants(passes, |preset| args.resolve(preset))?;
+    let mut all = variants(args.passes, |preset| args.resolve(preset))?;
     for name in &args.only {
         let known: Vec<&str> = all.iter().map(|variant| variant.name.as_str()).collect();
         ensure!(known.contains(&name.as_str()), "expected a method ({}), found `{name}`", known.join(", "));
