@@ -124,6 +124,16 @@ fn a_controller_learns_from_traces_alone() -> Result<()> {
     assert_eq!(rows.last(), again.last());
     assert_eq!(utilities("baselines")?.last(), rows.get(rows.len() - 2));
 
+    let sweep = "sweep --weights 0.001,0.01 --seeds 1 --passes 1 --out sweep";
+    let swept = utilities(sweep)?;
+    let names: Vec<&str> = swept.iter().map(|(name, _)| name.as_str()).collect();
+    let methods = ["LAMaS", "one for all", "lamas"];
+    assert_eq!(names, ["0.001", "0.01"].map(|weight| methods.map(|method| format!("{method} {weight}"))).concat());
+    assert_eq!(utilities(sweep)?, swept, "what is trained is not trained again");
+    let compared = utilities("compare --seeds 2 --passes 1 --only LAMaS --out compare")?;
+    let names: Vec<&str> = compared.iter().map(|(name, _)| name.as_str()).collect();
+    assert!(names.ends_with(&["best in hindsight", "LAMaS", "lamas"]), "{names:?}");
+
     let text = std::fs::read_to_string(place.path().join("traces.jsonl"))?;
     let renamed = text.replacen("\"operator\":\"Programmer\"", "\"operator\":\"Coder\"", 1);
     let line = 1 + renamed.lines().position(|line| line.contains("Coder")).context("a renamed operator")?;
