@@ -64,8 +64,7 @@ for place in "$device" cpu; do
   seconds=$(python3 -c "print(f'{$(date +%s.%N) - $begun:.1f}')")
   figures=$(python3 - "$work/$place.json" <<'PY'
 import json, sys
-rows = json.load(open(sys.argv[1]))["rows"]
-ours = next(row for row in rows if row["name"] == "controller")
+ours = json.load(open(sys.argv[1]))[-1]["summary"]
 print(", ".join(f"{name} {ours[name]['mean']:.4f}" for name in ("score", "path", "utility")))
 PY
 )
