@@ -75,7 +75,11 @@ async fn a_question_waits_for_no_more_than_it_needs() -> Result<()> {
     assert_eq!(code, Some(0), "{errors}");
     let answered: Value = serde_json::from_str(&out)?;
     assert_eq!((&answered["answer"], &answered["trace"]["spans"][0]["outcome"]), (&"42".into(), &"done".into()));
-    assert!(errors.contains("endpoint: 2 of 3 requests answered"), "{errors}");
+    // The third has been sent, or had not been by then.
+    assert!(
+        ["2", "3"].iter().any(|sent| errors.contains(&format!("endpoint: 2 of {sent} requests answered"))),
+        "{errors}"
+    );
     assert!(answered["seconds"].as_f64().is_some_and(|seconds| seconds < 30.0), "{out}");
     Ok(())
 }
