@@ -6,13 +6,12 @@ use anyhow::{Context, Result, ensure};
 
 use super::config::{Common, Preset, Settings};
 use super::controllers::Trained;
-use super::interrupt;
 use super::methods::{self, Chosen, FIRST_DRAW, Split, measure};
 use super::progress::bar;
 use super::results::{About, Results, provenance};
 use super::session::Session;
-use super::train::{panels, unused};
-use super::train_all::train_all;
+use super::train::panels;
+use super::train_all::{AllTrained, train_all};
 use super::variants::{OURS, variants};
 use crate::evaluation::portfolio::{HINDSIGHT, LengthRouter, Recorded};
 use crate::evaluation::{Evaluation, evaluate, statistics};
@@ -70,18 +69,8 @@ pub fn run(args: Args) -> Result<()> {
         ensure!(known.contains(&name.as_str()), "expected a method ({}), found `{name}`", known.join(", "));
     }
     all.retain(|v| args.only.is_empty() || v.name == OURS || args.only.contains(&v.name));
-    let folder = args.out.clone().unwrap_or_else(|| unused(&format!("{}-compare", session.system.benchmark().name)));
-    std::fs::create_dir_all(&folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
-    let seeds: Vec<u64> = (ours.seed..ours.seed + args.seeds.max(1)).collect();
-    let train = Split::open(&session, "train")?;
-    let stop = {
-        let _runtime = session.runtime.enter();
-        interrupt::listen()
-    };
-    let Some(outcomes) = train_all(&session, &all, &seeds, &train, &folder, &stop)? else {
-        eprintln!("stopped; `lamas compare --out {}` goes on from here", folder.display());
-        return Ok(());
-    };
+    let trained = train_all(&session, &all, (ours.seed, args.seeds), args.out.as_deref(), "compare")?;
+    let Some(AllTrained { folder, seeds, train, outcomes }) = trained else { return Ok(()) };
 
     let test = Split::open(&session, "test")?;
     let mut others = Vec::new();

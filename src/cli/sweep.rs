@@ -9,15 +9,13 @@ use anyhow::{Context, Result, ensure};
 use super::calibrate;
 use super::config::{Common, Preset, Settings};
 use super::controllers::Trained;
-use super::interrupt;
 use super::methods::{self, Chosen, Split};
 use super::results::{About, Results, provenance};
 use super::session::Session;
-use super::train::unused;
-use super::train_all::{train_all, variant_folder};
+use super::train_all::{AllTrained, train_all, variant_folder};
 use super::variants::{OURS, Variant};
 use crate::controller::LatencyWeights;
-use crate::evaluation::{Evaluation, Objective, compare, statistics};
+use crate::evaluation::{Evaluation, Measures, Objective, compare, statistics};
 use crate::report::{Curve, Line, Panel};
 
 #[derive(Debug, clap::Args)]
@@ -66,19 +64,9 @@ pub fn run(args: Args) -> Result<()> {
     }
     methods.push(Swept::for_all(LatencyWeights::new(low, high).context("`--weights`")?, &ours));
 
-    let folder = args.out.clone().unwrap_or_else(|| unused(&format!("{}-sweep", session.system.benchmark().name)));
-    std::fs::create_dir_all(&folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
-    let seeds: Vec<u64> = (ours.seed..ours.seed + args.seeds.max(1)).collect();
-    let train = Split::open(&session, "train")?;
-    let stop = {
-        let _runtime = session.runtime.enter();
-        interrupt::listen()
-    };
     let variants: Vec<Variant> = methods.iter().map(|method| method.variant.clone()).collect();
-    let Some(outcomes) = train_all(&session, &variants, &seeds, &train, &folder, &stop)? else {
-        eprintln!("stopped; `lamas sweep --out {}` goes on from here", folder.display());
-        return Ok(());
-    };
+    let trained = train_all(&session, &variants, (ours.seed, args.seeds), args.out.as_deref(), "sweep")?;
+    let Some(AllTrained { folder, seeds, train, outcomes }) = trained else { return Ok(()) };
     for (method, outcomes) in methods.iter_mut().zip(outcomes) {
         method.trained = outcomes.into_iter().map(|outcome| outcome.trained).collect();
     }
@@ -162,9 +150,7 @@ impl Curves {
         seeds.resize_with(passes.len().max(seeds.len()), Vec::new);
         for (seed, pass) in seeds.iter_mut().zip(passes) {
             let measures: Vec<_> = pass.episodes.iter().map(|episode| objective.measure(episode)).collect();
-            let mean = |value: fn(&crate::evaluation::Measures) -> f64| {
-                statistics::mean(&measures.iter().map(value).collect::<Vec<_>>())
-            };
+            let mean = |value: fn(&Measures) -> f64| statistics::mean(&measures.iter().map(value).collect::<Vec<_>>());
             let (score, utility, path) = (mean(|m| m.score), mean(|m| m.utility), mean(|m| m.path));
             seed.push(Figures { weight, score, utility, path });
         }

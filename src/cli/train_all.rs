@@ -11,35 +11,49 @@ use indicatif::ProgressBar;
 
 use super::config::Settings;
 use super::data_set::Memory;
+use super::interrupt;
 use super::methods::Split;
 use super::progress::bar;
 use super::session::Session;
-use super::train::{Job, Outcome};
+use super::train::{Job, Outcome, unused};
 use super::variants::Variant;
 
-/// Trains every method with every seed, as many at once as there are cores; none when interrupted. What an earlier call
-/// finished is not trained again.
+/// What all trainings came to.
+pub struct AllTrained {
+    pub folder: PathBuf,
+    pub seeds: Vec<u64>,
+    pub train: Split,
+    /// `[methods][seeds]`
+    pub outcomes: Vec<Vec<Outcome>>,
+}
+
+/// Trains every method with `count` seeds from `first` on, as many at once as there are cores; none when interrupted. What an
+/// earlier call of `command` finished in the folder `out` is not trained again.
 pub fn train_all(
     session: &Session,
     variants: &[Variant],
-    seeds: &[u64],
-    train: &Split,
-    folder: &Path,
-    stop: &Arc<AtomicBool>,
-) -> Result<Option<Vec<Vec<Outcome>>>> {
-    let validation = Split::open(session, "validation")?;
+    (first, count): (u64, u64),
+    out: Option<&Path>,
+    command: &str,
+) -> Result<Option<AllTrained>> {
+    let folder = out.map_or_else(|| unused(&format!("{}-{command}", session.system.benchmark().name)), Path::to_owned);
+    std::fs::create_dir_all(&folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
+    let seeds: Vec<u64> = (first..first + count.max(1)).collect();
+    let (train, validation) = (Split::open(session, "train")?, Split::open(session, "validation")?);
+    let stop = {
+        let _runtime = session.runtime.enter();
+        interrupt::listen()
+    };
     let jobs: Vec<(usize, u64)> =
         (0..variants.len()).flat_map(|at| seeds.iter().map(move |&seed| (at, seed))).collect();
     let bar = bar("train all methods", jobs.len() as u64);
     let (next, memory) = (AtomicUsize::new(0), Memory::default());
-    let finished: Mutex<BTreeMap<usize, Result<Outcome>>> = Mutex::default();
+    let finished: Mutex<BTreeMap<(usize, u64), Result<Outcome>>> = Mutex::default();
     let work = || {
         while let Some(&(at, seed)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let job = next.load(Ordering::Relaxed);
-            let outcome = train_one(session, &variants[at], seed, [train, &validation], folder, &memory, stop);
+            let outcome = train_one(session, &variants[at], seed, [&train, &validation], &folder, &memory, &stop);
             let goes_on = outcome.as_ref().is_ok_and(|outcome| outcome.finished);
-            let position = at * seeds.len() + seeds.iter().position(|&other| other == seed).unwrap_or(job);
-            finished.lock().unwrap_or_else(PoisonError::into_inner).insert(position, outcome);
+            finished.lock().unwrap_or_else(PoisonError::into_inner).insert((at, seed), outcome);
             bar.inc(1);
             bar.set_message(format!("{}, seed {seed}", variants[at].name));
             if !goes_on {
@@ -57,10 +71,12 @@ pub fn train_all(
     let outcomes: Vec<Outcome> =
         finished.into_inner().unwrap_or_else(PoisonError::into_inner).into_values().collect::<Result<_>>()?;
     if outcomes.len() < jobs.len() || outcomes.iter().any(|outcome| !outcome.finished) {
+        eprintln!("stopped; `lamas {command} --out {}` goes on from here", folder.display());
         return Ok(None);
     }
     let mut outcomes = outcomes.into_iter();
-    Ok(Some(variants.iter().map(|_| outcomes.by_ref().take(seeds.len()).collect()).collect()))
+    let outcomes = variants.iter().map(|_| outcomes.by_ref().take(seeds.len()).collect()).collect();
+    Ok(Some(AllTrained { folder, seeds, train, outcomes }))
 }
 
 fn train_one(
