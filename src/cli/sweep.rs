@@ -42,6 +42,8 @@ pub struct Args {
 
 /// Multiples of the benchmark's latency weight that are swept unless told otherwise.
 const MULTIPLES: [f64; 5] = [0.25, 0.5, 1.0, 2.0, 4.0];
+/// How far the controller for all weights is trained beyond them: an end of its range is learned from one side only.
+const MARGIN: f64 = 2.0;
 const PUBLISHED: &str = "LAMaS";
 /// Our controller that takes the latency weight as an input.
 const ONE: &str = "one for all";
@@ -62,7 +64,8 @@ pub fn run(args: Args) -> Result<()> {
         published.training.epochs = args.passes;
         methods.extend(weights.iter().map(|&weight| Swept::trained_for(weight, PUBLISHED, &published)));
     }
-    methods.push(Swept::for_all(LatencyWeights::new(low, high).context("`--weights`")?, &ours));
+    let range = LatencyWeights::new(low / MARGIN, high * MARGIN).context("`--weights`")?;
+    methods.push(Swept::for_all(range, &ours));
 
     let variants: Vec<Variant> = methods.iter().map(|method| method.variant.clone()).collect();
     let trained = train_all(&session, &variants, (ours.seed, args.seeds), args.out.as_deref(), "sweep")?;

@@ -123,7 +123,6 @@ impl Learner {
         let weights: Vec<f64> =
             problems.iter().flat_map(|rehearsed| std::iter::repeat_n(rehearsed.latency_weight, count)).collect();
         let evaluation = self.controller.evaluate_at(&queries, &weights, &plans)?;
-        let is_weighted = self.controller.config().latency_weights.is_some();
 
         let log_probs = evaluation.log_probs.to_vec1::<f32>()?;
         let mut of_choices = log_probs.iter().map(|&log_prob| f64::from(log_prob));
@@ -132,10 +131,7 @@ impl Learner {
         for Rehearsed { problem, latency_weight, .. } in problems {
             let log_prob = |plan: &Plan| of_choices.by_ref().take(plan.len()).sum();
             let log_probs: Vec<f64> = survey.plans.iter().map(log_prob).collect();
-            // Of many weights none may outvote the others; see `MovingAverages::level`.
-            let path = if is_weighted { latency_weight * survey.path_deviation } else { 0.0 };
-            let scale = survey.value_deviation + path;
-            let of_problem = survey.advantages(*problem, &log_probs, *latency_weight, entropy, scale);
+            let of_problem = survey.advantages(*problem, &log_probs, *latency_weight, entropy);
             advantages.extend(of_problem.into_iter().map(|advantage| advantage as f32));
             let weights = survey.probabilities(*problem, &log_probs);
             let layers = survey.plans.iter().zip(weights);

@@ -70,10 +70,9 @@ pub(super) struct Survey {
     pub plans: Vec<Plan>,
     /// `[N][P]`; none where every run failed.
     outcomes: Vec<Vec<Option<Outcome>>>,
-    /// Standard deviation of the value of a plan about the mean of its problem.
-    pub value_deviation: f64,
-    /// The same of the latest finish that a choice of a plan is charged for, in tokens.
-    pub path_deviation: f64,
+    /// Standard deviation of the value of a plan about the mean of its problem: the scale of the utilities, at every latency
+    /// weight.
+    deviation: f64,
 }
 
 /// Means over the runs of one plan on one problem.
@@ -100,7 +99,7 @@ pub(super) fn attempts(problems: &[usize], plans: &[Plan], draws: u64, latency_w
 impl Survey {
     pub fn new(plans: Vec<Plan>, problems: Problems<'_>) -> Self {
         let outcomes = vec![vec![None; plans.len()]; problems.ids.len()];
-        Survey { plans, outcomes, value_deviation: 0.0, path_deviation: 0.0 }
+        Survey { plans, outcomes, deviation: 0.0 }
     }
 
     /// Takes in the runs of one plan on one problem.
@@ -121,22 +120,17 @@ impl Survey {
         });
     }
 
-    /// Settles the deviations, once all is recorded.
+    /// Settles the deviation, once all is recorded.
     pub fn finish(mut self) -> Self {
-        self.value_deviation = self.deviation_of(|outcome| outcome.value);
-        self.path_deviation = self.deviation_of(|outcome| outcome.tokens.iter().copied().fold(0.0, f64::max));
-        self
-    }
-
-    fn deviation_of(&self, figure: fn(&Outcome) -> f64) -> f64 {
         let (mut squares, mut count) = (0.0, 0.0);
         for row in &self.outcomes {
-            let values: Vec<f64> = row.iter().flatten().map(figure).collect();
+            let values: Vec<f64> = row.iter().flatten().map(|outcome| outcome.value).collect();
             let mean = values.iter().sum::<f64>() / values.len().max(1) as f64;
             squares += values.iter().map(|value| (value - mean).powi(2)).sum::<f64>();
             count += values.len() as f64;
         }
-        f64::sqrt(squares / f64::max(count, 1.0)).max(1e-8)
+        self.deviation = f64::sqrt(squares / f64::max(count, 1.0)).max(1e-8);
+        self
     }
 
     /// `w_p ((U_c - baseline) / scale + 1)` for every choice of every plan on one problem, in order, where `U_c` holds the
@@ -146,15 +140,8 @@ impl Survey {
     /// The sum of `w_p` times the gradient of `log p` over all plans is the gradient of the logarithm of their probability
     /// together, hence the 1. As among drawn samples, value and latency have baselines of their own, so that a choice that
     /// is charged no latency feels none.
-    pub fn advantages(
-        &self,
-        problem: usize,
-        log_probs: &[f64],
-        latency_weight: f64,
-        entropy: f64,
-        scale: f64,
-    ) -> Vec<f64> {
-        let row = &self.outcomes[problem];
+    pub fn advantages(&self, problem: usize, log_probs: &[f64], latency_weight: f64, entropy: f64) -> Vec<f64> {
+        let (row, scale) = (&self.outcomes[problem], self.deviation);
         let weights = self.probabilities(problem, log_probs);
         let weighted = || weights.iter().zip(row).filter_map(|(weight, outcome)| Some((weight, outcome.as_ref()?)));
         let surprise = |weight: f64| -weight.max(f64::MIN_POSITIVE).ln();
@@ -220,7 +207,7 @@ mod tests {
     fn survey() -> Survey {
         let plans = [[0, 2], [1, 2]].map(|[first, last]: [u16; 2]| Plan::from_indices(&[&[first], &[last]]));
         let outcomes = vec![vec![None; plans.len()]];
-        let mut survey = Survey { plans: plans.to_vec(), outcomes, value_deviation: 0.0, path_deviation: 0.0 };
+        let mut survey = Survey { plans: plans.to_vec(), outcomes, deviation: 0.5 };
         let reward = Reward { cost_weight: 2.0, credit: Credit::Marginal, ..Reward::default() };
         let right = |score| episode("p", &[&[0], &[2]], &[4.0, 0.0], score, 0.1);
         survey.record(0, 0, &[right(1.0), right(0.0)], &reward);
@@ -231,7 +218,7 @@ mod tests {
     #[test]
     fn the_advantages_are_those_of_the_expectation() {
         // Values .3 and .6, charges (4, 0) and (10, 0) tokens, both choices charged in both.
-        let advantages = survey().advantages(0, &[0.75f64.ln(), 0.25f64.ln()], 0.01, 0.0, 0.5);
+        let advantages = survey().advantages(0, &[0.75f64.ln(), 0.25f64.ln()], 0.01, 0.0);
         let (value, tokens) = (0.75 * 0.3 + 0.25 * 0.6, (0.75 * 4.0 + 0.25 * 10.0) / 2.0);
         let expected = [
             0.75 * ((0.3 - value + 0.01 * (tokens - 4.0)) / 0.5 + 1.0),
@@ -249,8 +236,8 @@ mod tests {
 
     #[test]
     fn entropy_favours_the_unlikely() {
-        let plain = survey().advantages(0, &[0.75f64.ln(), 0.25f64.ln()], 0.01, 0.0, 0.5);
-        let spread = survey().advantages(0, &[0.75f64.ln(), 0.25f64.ln()], 0.01, 0.2, 0.5);
+        let plain = survey().advantages(0, &[0.75f64.ln(), 0.25f64.ln()], 0.01, 0.0);
+        let spread = survey().advantages(0, &[0.75f64.ln(), 0.25f64.ln()], 0.01, 0.2);
         let gained: Vec<f64> = spread.iter().zip(&plain).map(|(spread, plain)| spread - plain).collect();
         assert!(gained[0] < 0.0 && gained[2] > 0.0 && gained.iter().sum::<f64>().abs() < 1e-12, "{gained:?}");
     }
@@ -260,10 +247,10 @@ mod tests {
         let mut survey = survey();
         let reward = Reward::default();
         survey.record(0, 1, &[], &reward);
-        assert_eq!(survey.advantages(0, &[-9.0, 0.0], 0.0, 0.1, 1.0), [1.0, 1.0, 0.0, 0.0]);
+        assert_eq!(survey.advantages(0, &[-9.0, 0.0], 0.0, 0.1), [1.0, 1.0, 0.0, 0.0]);
         survey.record(0, 0, &[], &reward);
-        assert_eq!(survey.advantages(0, &[-9.0, 0.0], 0.0, 0.1, 1.0), [0.0; 4]);
-        assert!(survey.finish().value_deviation > 0.0);
+        assert_eq!(survey.advantages(0, &[-9.0, 0.0], 0.0, 0.1), [0.0; 4]);
+        assert!(survey.finish().deviation > 0.0);
     }
 
     #[test]
