@@ -90,7 +90,7 @@ impl Preset {
     /// The settings of the method before any file or flag.
     pub fn settings(self) -> Settings {
         let (controller, training) = match self {
-            Preset::Lamas => (ControllerConfig::default(), TrainingConfig::default()),
+            Preset::Lamas => (ControllerConfig::default(), TrainingConfig::ours()),
             Preset::Paper => (ControllerConfig::published(), TrainingConfig::paper()),
             Preset::Maas => (ControllerConfig::published(), TrainingConfig::maas()),
         };
@@ -226,10 +226,14 @@ impl Common {
     pub fn resolve_for(&self, configuration: &serde_json::Value) -> Result<Settings> {
         let preset = Preset::default();
         let mut settings = preset.settings();
-        // Checkpoints that were imported know nothing of it.
-        if let Some(execution) = configuration.pointer("/training/execution") {
-            settings.training.execution = ExecutionConfig::deserialize(execution)
-                .context("configuration of the checkpoint, `training.execution`")?;
+        let execution = &mut settings.training.execution;
+        match configuration.pointer("/training/execution") {
+            Some(known) => {
+                *execution = ExecutionConfig::deserialize(known)
+                    .context("configuration of the checkpoint, `training.execution`")?;
+            }
+            // An imported checkpoint, which has no head.
+            None => execution.halting = false,
         }
         self.complete(preset, settings)
     }

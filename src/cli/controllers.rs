@@ -28,8 +28,8 @@ pub struct Trained {
 /// Makes a checkpoint act in a session that was opened for it.
 ///
 /// # Errors
-/// The checkpoint was trained on another encoder, is of another shape, or has no halting head where plans are to end by
-/// one.
+/// The checkpoint was trained on another encoder, is of another shape, or was trained without a halting head where plans are
+/// to end by one.
 pub fn restore(session: &Session, checkpoint: &Checkpoint, origin: &Path) -> Result<Trained> {
     let (expected, found) = (&checkpoint.provenance.encoder, session.encoder.id());
     ensure!(
@@ -41,8 +41,10 @@ pub fn restore(session: &Session, checkpoint: &Checkpoint, origin: &Path) -> Res
         .with_context(|| format!("cannot use `{}`", origin.display()))?;
     let trained =
         Trained::new(&controller, checkpoint).with_context(|| format!("cannot use `{}`", origin.display()))?;
+    // Where no plan could have ended early there was nothing to fit a head to.
+    let asked = checkpoint.provenance.configuration.pointer("/training/execution/halting") == Some(&true.into());
     ensure!(
-        trained.halting.is_some() || !session.system.execution().halting,
+        trained.halting.is_some() || asked || !session.system.execution().halting,
         "`{}`: expected a halting head, found none; hint: train with `--halting true`, or set `--halting false`",
         origin.display()
     );

@@ -72,14 +72,15 @@ impl Session {
         let (endpoint, system) = match &settings.traces {
             Some(path) => {
                 let traces = Traces::load(path, &catalogue, benchmark.answer)?;
-                (None, System::from_traces(catalogue, benchmark, traces, executable(settings, false))?)
+                let execution = executable(settings, &benchmark, false);
+                (None, System::from_traces(catalogue, benchmark, traces, execution)?)
             }
             None => {
                 let prices = prices(settings.prices.as_deref())?;
                 let endpoint = endpoint(settings, &prices)?;
                 let prices = endpoint.as_ref().map_or(&prices, |endpoint| endpoint.prices());
                 let model = record(settings, model(settings, endpoint.as_ref(), &device)?)?;
-                let execution = executable(settings, model.has_virtual_time());
+                let execution = executable(settings, &benchmark, model.has_virtual_time());
                 let system = System::new(catalogue, benchmark, model, prices, execution)?;
                 (endpoint, system)
             }
@@ -91,7 +92,7 @@ impl Session {
 
     /// How the plans of these settings are run with this session's model.
     pub fn executable(&self, settings: &Settings) -> ExecutionConfig {
-        executable(settings, self.endpoint.is_none() && settings.traces.is_none())
+        executable(settings, self.system.benchmark(), self.endpoint.is_none() && settings.traces.is_none())
     }
 
     /// Kinds of the operators, in catalogue order.
@@ -124,11 +125,13 @@ impl Session {
     }
 }
 
-fn executable(settings: &Settings, has_virtual_time: bool) -> ExecutionConfig {
+fn executable(settings: &Settings, benchmark: &Benchmark, has_virtual_time: bool) -> ExecutionConfig {
     let execution = settings.training.execution;
     // Unless calls are cancelled in fact: only where tokens are the time is it known what was written when a plan ended.
     let ends_early = has_virtual_time || execution.cancel == Cancel::Live;
-    ExecutionConfig { quorum: execution.quorum && ends_early, ..execution }
+    // A head foresees the answer of the vote, which a finish may still change.
+    let halts = has_virtual_time && execution.cancel == Cancel::Virtual && benchmark.finish.is_none();
+    ExecutionConfig { quorum: execution.quorum && ends_early, halting: execution.halting && halts, ..execution }
 }
 
 impl Drop for Session {

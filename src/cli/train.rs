@@ -22,7 +22,7 @@ use crate::controller::{Controller, LatencyWeights, Policy};
 use crate::report::jsonl::Appender;
 use crate::report::{Curve, Line, Panel};
 use crate::system::System;
-use crate::training::{self, EpochMetrics, Event, Setup, Tried};
+use crate::training::{self, EpochMetrics, Event, Setup, TrainingConfig, Tried};
 
 /// The settings of a run, which `--resume` reads again.
 const SETTINGS: &str = "settings.json";
@@ -171,7 +171,7 @@ impl Job<'_> {
         };
         let setup = Setup {
             controller,
-            config: settings.training.clone(),
+            config: TrainingConfig { execution: *system.execution(), ..settings.training.clone() },
             train: train.problems(),
             validation: validation.problems(),
             provenance,

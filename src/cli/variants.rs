@@ -62,8 +62,11 @@ pub fn variants(passes: u32, resolve: impl Fn(Preset) -> Result<Settings>) -> Re
         changed("no dataflow", |s| s.training.execution.schedule = Schedule::Layered),
         changed("no plan compiler", |s| s.training.execution.optimize = false),
         changed("no quorum", |s| s.training.execution.quorum = false),
-        changed("agreement of 2", |s| s.training.execution.agreement = 2),
-        changed("learned halting", |s| s.training.execution.halting = true),
+        changed("no halting head", |s| s.training.execution.halting = false),
+        changed("agreement of 2 for the head", |s| {
+            let execution = &mut s.training.execution;
+            (execution.halting, execution.agreement) = (false, 2);
+        }),
         Variant { name: OURS.into(), settings: ours.clone() },
     ])
 }

@@ -92,6 +92,13 @@ impl Default for TrainingConfig {
 }
 
 impl TrainingConfig {
+    /// Our best: the default with a halting head, which needs a model whose plans can be followed
+    /// ([`Rollout::course`](super::Rollout::course)).
+    pub fn ours() -> Self {
+        let default = Self::default();
+        TrainingConfig { execution: ExecutionConfig { halting: true, ..default.execution }, ..default }
+    }
+
     /// LAMaS as published.
     pub fn paper() -> Self {
         TrainingConfig {
