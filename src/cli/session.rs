@@ -179,3 +179,28 @@ fn file_name(path: &Path) -> Result<&str> {
         .and_then(|name| name.to_str())
         .with_context(|| format!("expected a file, found `{}`", path.display()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::config::Preset;
+
+    #[test]
+    fn plans_end_by_a_head_only_where_it_can_be_trained_and_trusted() -> Result<()> {
+        let settings = Preset::Lamas.settings();
+        let [arithmetic, code] = [None, Some(Path::new("humaneval"))].map(Benchmark::open);
+        let (arithmetic, code) = (arithmetic?, code?);
+        let halts =
+            |settings: &Settings, benchmark, virtual_time| executable(settings, benchmark, virtual_time).halting;
+        assert!(halts(&settings, &arithmetic, true));
+        assert!(!halts(&settings, &arithmetic, false), "without virtual time");
+        assert!(code.finish.is_some() && !halts(&settings, &code, true), "before a finish");
+        let mut live = settings.clone();
+        live.training.execution.cancel = Cancel::Live;
+        assert!(!halts(&live, &arithmetic, true), "live");
+        for preset in [Preset::Paper, Preset::Maas] {
+            assert!(!halts(&preset.settings(), &arithmetic, true), "{}", preset.name());
+        }
+        Ok(())
+    }
+}

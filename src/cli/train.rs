@@ -242,11 +242,8 @@ impl Watcher {
 
     fn see(&mut self, event: &Event<'_>) {
         match event {
-            Event::Surveyed { runs, of } => {
-                self.bar.set_length(*of as u64);
-                self.bar.set_position(*runs as u64);
-                self.bar.set_message("survey");
-            }
+            Event::Surveyed { runs, of } => self.count(*runs, *of, "survey"),
+            Event::Followed { runs, of } => self.count(*runs, *of, "halting head"),
             Event::Resumed { epoch, batch } => {
                 eprintln!("resumed after {epoch} passes and {batch} batches");
             }
@@ -266,6 +263,12 @@ impl Watcher {
                 self.bar.set_message(format!("after pass {}{}", metrics.pass, self.last));
             }
         }
+    }
+
+    fn count(&self, runs: usize, of: usize, what: &'static str) {
+        self.bar.set_length(of as u64);
+        self.bar.set_position(runs as u64);
+        self.bar.set_message(what);
     }
 
     fn finish(&self) {

@@ -11,7 +11,7 @@ use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
 use super::rollout::{Attempt, Tried};
-use super::run::{Halt, Run};
+use super::run::{Event, Halt, Notify, Run};
 use super::{Adam, gradients};
 use crate::controller::{Controller, Policy};
 use crate::executor::{Forecast, HaltingHead};
@@ -45,7 +45,7 @@ impl Default for HaltingConfig {
 /// Draws of the recorded runs, which never meet those by which the controller was trained.
 const FIRST_DRAW: u64 = 1 << 34;
 /// Runs between two looks at whether training was cancelled.
-const CHUNK: usize = 1024;
+const CHUNK: usize = 256;
 
 /// A run that can end at any of its moments.
 struct Recorded {
@@ -66,11 +66,11 @@ struct Rows {
 
 impl Run<'_> {
     /// Fits a head for the best weights, unless it is there already or none is asked for.
-    pub(super) async fn fit_halting(&mut self) -> Result<(), Halt> {
+    pub(super) async fn fit_halting(&mut self, notify: &mut Notify<'_>) -> Result<(), Halt> {
         if !self.config.execution.halting || !self.state.halting.is_empty() || self.state.best_weights.is_empty() {
             return Ok(());
         }
-        let recorded = self.record_courses().await?;
+        let recorded = self.record_courses(notify).await?;
         let weights = [self.config.reward.latency_weight, self.config.reward.cost_weight];
         if let Some(head) = fit(&recorded, &self.config.halting, weights, self.provenance.seed)? {
             self.state.halting = head.tensors()?;
@@ -81,7 +81,7 @@ impl Run<'_> {
     }
 
     /// Runs the likeliest plan of each training problem.
-    async fn record_courses(&self) -> Result<Vec<Recorded>, Halt> {
+    async fn record_courses(&self, notify: &mut Notify<'_>) -> Result<Vec<Recorded>, Halt> {
         let trained = &self.learner.controller;
         let (config, kinds) = (trained.config().clone(), trained.kinds().to_vec());
         let weights = &self.state.best_weights;
@@ -96,6 +96,7 @@ impl Run<'_> {
             }
         }
         let mut recorded = Vec::new();
+        let mut runs = 0;
         for chunk in attempts.chunks(CHUNK) {
             self.look()?;
             let (outcomes, moments): (Vec<_>, Vec<_>) =
@@ -107,6 +108,8 @@ impl Run<'_> {
                 let last = Forecast { score: episode.score, tokens, cost: episode.trace.cost() };
                 recorded.push(Recorded { latency_weight, moments, last });
             }
+            runs += chunk.len();
+            notify(Event::Followed { runs, of: attempts.len() });
         }
         Ok(recorded)
     }

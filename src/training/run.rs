@@ -47,6 +47,8 @@ pub struct Setup<'a> {
 pub enum Event<'a> {
     /// Some of the plans of the survey have been run.
     Surveyed { runs: usize, of: usize },
+    /// Some of the runs that the halting head is fitted to are done.
+    Followed { runs: usize, of: usize },
     /// Training went on from a saved state.
     Resumed { epoch: u32, batch: usize },
     /// A batch was learned from.
@@ -161,7 +163,7 @@ impl<'a> Run<'a> {
             self.save()?;
             self.publish()?;
         }
-        self.fit_halting().await
+        self.fit_halting(notify).await
     }
 
     fn is_finished(&self) -> bool {
