@@ -27,6 +27,8 @@ pub mod system;
 pub mod training;
 
 pub mod evaluation;
+pub mod settings;
+
 pub mod report;
 
 pub mod cli;

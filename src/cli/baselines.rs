@@ -2,11 +2,12 @@
 
 use anyhow::Result;
 
-use super::config::{Common, Preset};
+use super::config::Common;
 use super::methods::{self, Split};
 use super::session::Session;
 use crate::evaluation::{Row, Summary};
 use crate::report::table;
+use crate::settings::Preset;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {

@@ -10,10 +10,10 @@ use clap::Subcommand;
 use comfy_table::{Table, presets};
 use serde::Serialize;
 
-use super::recording::database;
-use super::session::prices;
+use crate::encoder::cache_folder;
 use crate::llm::{Holding, Prices, Store};
 use crate::report::jsonl;
+use crate::settings::{database, prices};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -74,7 +74,7 @@ struct Prune {
 }
 
 pub fn run(args: Args) -> Result<()> {
-    let path = database(args.cache.as_deref())?;
+    let path = database(args.cache.as_deref(), cache_folder().as_deref())?;
     match args.action {
         Action::List(list) => list.run(&path),
         Action::Export(export) => export.run(&path),

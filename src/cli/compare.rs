@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 
-use super::config::{Common, Preset, Settings};
+use super::config::Common;
 use super::controllers::Trained;
 use super::methods::{self, Chosen, FIRST_DRAW, Split, measure};
 use super::progress::bar;
@@ -17,6 +17,7 @@ use crate::evaluation::portfolio::{HINDSIGHT, LengthRouter, Recorded};
 use crate::evaluation::{Evaluation, evaluate, statistics};
 use crate::plan::{Plan, small_plans};
 use crate::report::differences::differences;
+use crate::settings::{Preset, Settings};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {

@@ -1,119 +1,18 @@
-//! Settings: defaults of the preset <- TOML file <- environment and flags, resolved once.
+//! Flags of all commands that solve queries; defaults of the preset <- TOML file <- environment and flags, resolved once.
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow};
 use clap::ValueEnum;
+use clap::builder::PossibleValue;
 use figment::Figment;
 use figment::providers::{Format, Serialized, Toml};
 use figment::value::Value;
 use serde::{Deserialize, Serialize};
 
-use super::{local_model, python};
-use crate::benchmarks::Benchmark;
-use crate::controller::ControllerConfig;
-use crate::device::DeviceChoice;
-use crate::encoder::EncoderChoice;
 use crate::executor::ExecutionConfig;
 use crate::llm::Mode;
-use crate::llm::local::Variables;
-use crate::llm::openai::EndpointConfig;
-use crate::training::TrainingConfig;
-
-/// Everything that a run depends on; stored in its checkpoint.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Settings {
-    pub seed: u64,
-    /// `auto`, `cpu`, `cuda`, `cuda:N` or `metal`.
-    pub device: String,
-    /// `static`, `minilm`, `static:FOLDER`, `minilm:FOLDER` or `hub:OWNER/NAME`.
-    pub encoder: String,
-    /// Folder of the benchmark, or the name of a published one; the built-in workload if absent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub benchmark: Option<PathBuf>,
-    /// The local language model: a folder, a GGUF file, or its name on the hub; the built-in one if absent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub model: Option<PathBuf>,
-    /// What the chat template of the local model is given.
-    #[serde(default, skip_serializing_if = "Variables::is_empty")]
-    pub template: Variables,
-    /// Of the weights of the local model on a CUDA or Metal device; f32 if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dtype: Option<local_model::Dtype>,
-    /// Price list; the built-in one if absent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub prices: Option<PathBuf>,
-    /// The Python that runs programs; `python3` if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub python: Option<PathBuf>,
-    /// Whether programs may run without a sandbox where the machine has none.
-    #[serde(default)]
-    pub allow_unsandboxed: bool,
-    /// The endpoint that answers in place of a local model, if it names a URL or a model.
-    pub endpoint: EndpointConfig,
-    /// Recorded outputs of operators, which stand for the model.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub traces: Option<PathBuf>,
-    /// Where completions are recorded. No result depends on it, so that no checkpoint holds it.
-    #[serde(skip_serializing)]
-    pub cache: Option<PathBuf>,
-    #[serde(skip_serializing)]
-    pub cache_mode: Option<Mode>,
-    pub controller: ControllerConfig,
-    pub training: TrainingConfig,
-}
-
-/// A published method, or ours.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
-#[serde(rename_all = "snake_case")]
-pub enum Preset {
-    /// Our best method.
-    #[default]
-    Lamas,
-    /// LAMaS as published.
-    Paper,
-    /// MaAS: one operator after another, no latency term.
-    Maas,
-}
-
-impl Preset {
-    /// Name in run folders and tables.
-    pub fn name(self) -> &'static str {
-        match self {
-            Preset::Lamas => "lamas",
-            Preset::Paper => "paper",
-            Preset::Maas => "maas",
-        }
-    }
-
-    /// The settings of the method before any file or flag.
-    pub fn settings(self) -> Settings {
-        let (controller, training) = match self {
-            Preset::Lamas => (ControllerConfig::default(), TrainingConfig::ours()),
-            Preset::Paper => (ControllerConfig::published(), TrainingConfig::paper()),
-            Preset::Maas => (ControllerConfig::published(), TrainingConfig::maas()),
-        };
-        Settings {
-            seed: 0,
-            device: "auto".into(),
-            encoder: "static".into(),
-            benchmark: None,
-            model: None,
-            template: Variables::new(),
-            dtype: None,
-            prices: None,
-            python: None,
-            allow_unsandboxed: false,
-            endpoint: EndpointConfig::default(),
-            traces: None,
-            cache: None,
-            cache_mode: None,
-            controller,
-            training,
-        }
-    }
-}
+use crate::settings::{Dtype, Preset, Settings};
 
 /// Flags shared by all commands that solve queries. What is not given stays as the file or the preset has it.
 #[derive(Debug, Default, Serialize, clap::Args)]
@@ -136,14 +35,14 @@ pub struct Common {
     benchmark: Option<PathBuf>,
     #[command(flatten)]
     #[serde(flatten)]
-    local_model: local_model::ModelFlags,
+    local_model: ModelFlags,
     /// Price list in TOML; default: the built-in one
     #[arg(long, value_name = "FILE", env = "LAMAS_PRICES")]
     #[serde(skip_serializing_if = "Option::is_none")]
     prices: Option<PathBuf>,
     #[command(flatten)]
     #[serde(flatten)]
-    python: python::Flags,
+    python: PythonFlags,
     #[command(flatten)]
     endpoint: EndpointFlags,
     /// Recorded outputs of operators (JSON lines) in place of a model
@@ -209,6 +108,37 @@ struct EndpointFlags {
     max_tokens: Option<u64>,
 }
 
+/// Flags of all commands that may ask a local model.
+#[derive(Debug, Default, Serialize, clap::Args)]
+struct ModelFlags {
+    /// Llama, Qwen2 or Qwen3: a folder, a GGUF file, or OWNER/NAME (or OWNER/NAME/FILE.gguf) on the Hugging Face hub;
+    /// default: the built-in model
+    #[arg(long, value_name = "DIR|FILE|ID", env = "LAMAS_MODEL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<PathBuf>,
+    /// A variable of the model's chat template, as `enable_thinking=true`
+    #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
+    #[serde(skip)]
+    template: Vec<(String, serde_json::Value)>,
+    /// Numbers of the model's weights on a CUDA or Metal device (the CPU computes in f32) [default: f32]
+    #[arg(long, env = "LAMAS_DTYPE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dtype: Option<Dtype>,
+}
+
+/// Flags of all commands that may run Python.
+#[derive(Debug, Default, Serialize, clap::Args)]
+pub struct PythonFlags {
+    /// Python 3 for programs that the model writes and for tests of code; default: `python3`
+    #[arg(long, value_name = "PATH", env = "LAMAS_PYTHON")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub python: Option<PathBuf>,
+    /// Run programs that the model writes with your own rights where this machine has no sandbox
+    #[arg(long)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub allow_unsandboxed: bool,
+}
+
 impl Common {
     /// The settings that `preset`, the file and the flags give together.
     ///
@@ -247,20 +177,10 @@ impl Common {
             reward.latency_weight = benchmark.reward.latency_weight;
         }
         let settings = self.merge(&settings)?;
-        settings.controller.validate()?;
-        settings.training.validate()?;
-        settings.endpoint.validate()?;
-        ensure!(
-            settings.model.is_none() || !settings.endpoint.is_used(),
-            "expected a local model (`--model`) or an endpoint (`--endpoint`, `--model-name`), found both"
-        );
-        settings.device()?;
-        settings.encoder()?;
+        settings.validate()?;
         Ok(settings)
     }
-}
 
-impl Common {
     /// `defaults`, then the file, then the flags.
     fn merge(&self, defaults: &Settings) -> Result<Settings> {
         let mut figment = Figment::from(Serialized::defaults(defaults));
@@ -292,19 +212,55 @@ impl Common {
     }
 }
 
-impl Settings {
-    /// The benchmark that the settings name.
-    pub fn benchmark(&self) -> Result<Benchmark> {
-        Benchmark::open(self.benchmark.as_deref())
+/// `NAME=VALUE`; a value that is no JSON is text.
+fn variable(text: &str) -> Result<(String, serde_json::Value), String> {
+    let (name, value) = text.split_once('=').ok_or_else(|| format!("expected NAME=VALUE, found `{text}`"))?;
+    Ok((name.to_owned(), serde_json::from_str(value).unwrap_or_else(|_| value.into())))
+}
+
+impl ValueEnum for Preset {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Preset::Lamas, Preset::Paper, Preset::Maas]
     }
 
-    /// The device as a value.
-    pub fn device(&self) -> Result<DeviceChoice> {
-        self.device.parse().map_err(|error| anyhow!("setting `device`: {error}"))
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let help = match self {
+            Preset::Lamas => "Our best method",
+            Preset::Paper => "LAMaS as published",
+            Preset::Maas => "MaAS: one operator after another, no latency term",
+        };
+        Some(PossibleValue::new(self.name()).help(help))
+    }
+}
+
+impl ValueEnum for Dtype {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Dtype::F32, Dtype::Bf16, Dtype::F16]
     }
 
-    /// The encoder as a value.
-    pub fn encoder(&self) -> Result<EncoderChoice> {
-        self.encoder.parse().map_err(|error| anyhow!("setting `encoder`: {error}"))
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(match self {
+            Dtype::F32 => "f32",
+            Dtype::Bf16 => "bf16",
+            Dtype::F16 => "f16",
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::variable;
+
+    #[test]
+    fn variables_are_json_or_text() {
+        let check = |text: &str, expected: (&str, Value)| {
+            assert_eq!(variable(text), Ok((expected.0.to_owned(), expected.1)), "{text}");
+        };
+        check("enable_thinking=true", ("enable_thinking", json!(true)));
+        check("date=26 Jul 2024", ("date", json!("26 Jul 2024")));
+        check("a=b=c", ("a", json!("b=c")));
+        assert_eq!(variable("thinking"), Err("expected NAME=VALUE, found `thinking`".into()));
     }
 }

@@ -8,9 +8,10 @@ use clap::ValueEnum;
 use serde::Serialize;
 use tokio::runtime::Runtime;
 
-use super::python;
+use super::config::PythonFlags;
 use crate::benchmarks::grading::{self, Verdict};
 use crate::benchmarks::{AnswerForm, code_grading};
+use crate::settings::open_sandbox;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -26,7 +27,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     tests: Option<PathBuf>,
     #[command(flatten)]
-    python: python::Flags,
+    python: PythonFlags,
 }
 
 /// Benchmarks whose answers can be graded by themselves.
@@ -84,7 +85,11 @@ fn grade_code(args: &Args, lines: &str, origin: &str) -> Result<Vec<code_grading
         None => Default::default(),
     };
     let runtime = Runtime::new().context("cannot start the asynchronous runtime")?;
-    let sandbox = python::open(&runtime, &args.python)?;
+    let PythonFlags { python, allow_unsandboxed } = &args.python;
+    let (sandbox, remark) = runtime.block_on(open_sandbox(python.as_deref(), *allow_unsandboxed))?;
+    if let Some(remark) = remark {
+        eprintln!("{remark}");
+    }
     runtime.block_on(code_grading::grade(lines, origin, &tasks, &sandbox))
 }
 

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use super::config::{Common, Preset};
+use super::config::Common;
 use super::session::Session;
 use crate::checkpoint::{Checkpoint, Provenance, state_dict};
 use crate::controller::Controller;
+use crate::settings::Preset;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {

@@ -7,13 +7,14 @@ use anyhow::{Result, bail};
 use comfy_table::{Table, presets};
 use serde::Serialize;
 
-use super::config::{Common, Preset};
+use super::config::Common;
 use super::methods::{Split, measure};
 use super::plans;
 use super::session::Session;
 use crate::evaluation::Evaluation;
 use crate::plan::{Kind, OperatorId, Plan};
 use crate::report::jsonl;
+use crate::settings::Preset;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {

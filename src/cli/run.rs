@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::json;
 
 use super::budget::{self, Haste};
-use super::config::{Common, Preset, Settings};
+use super::config::Common;
 use super::controllers::{self, RUNS};
 use super::plans;
 use super::session::Session;
@@ -16,6 +16,7 @@ use crate::evaluation::latency::{Asked, Budget, Choice, Prediction, measured_pat
 use crate::executor::Cancel;
 use crate::plan::{Latency, Plan};
 use crate::report::{Timeline, Unit, drawing, explanation};
+use crate::settings::{Preset, Settings};
 use crate::system::Episode;
 
 /// Columns of the timeline's time axis.

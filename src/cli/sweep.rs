@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, ensure};
 
 use super::calibrate;
-use super::config::{Common, Preset, Settings};
+use super::config::Common;
 use super::controllers::Trained;
 use super::methods::{self, Chosen, Split};
 use super::results::{About, Results, provenance};
@@ -17,6 +17,7 @@ use super::variants::{OURS, Variant};
 use crate::controller::LatencyWeights;
 use crate::evaluation::{Evaluation, Measures, Objective, compare, statistics};
 use crate::report::{Curve, Line, Panel};
+use crate::settings::{Preset, Settings};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, ensure};
 use futures::{StreamExt, TryStreamExt, stream};
 
-use super::config::{Common, Preset};
+use super::config::Common;
 use super::operators::each_operator;
 use super::progress::bar;
 use super::session::Session;
@@ -13,6 +13,7 @@ use crate::benchmarks::Problem;
 use crate::operators::{Operator, Recorded, is_recorded};
 use crate::plan::{Kind, OperatorId, Outcome, Plan};
 use crate::report::jsonl;
+use crate::settings::Preset;
 use crate::system::System;
 
 #[derive(Debug, clap::Args)]

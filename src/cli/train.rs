@@ -9,7 +9,7 @@ use indicatif::ProgressBar;
 use serde::Serialize;
 
 use super::calibrate;
-use super::config::{Common, Preset, Settings};
+use super::config::Common;
 use super::controllers::{RUNS, Trained};
 use super::data_set::{DataSet, Memory};
 use super::interrupt;
@@ -21,6 +21,7 @@ use crate::checkpoint::{Provenance, write_atomic};
 use crate::controller::{Controller, LatencyWeights, Policy};
 use crate::report::jsonl::Appender;
 use crate::report::{Curve, Line, Panel};
+use crate::settings::{Preset, Settings};
 use crate::system::System;
 use crate::training::{self, EpochMetrics, Event, Setup, TrainingConfig, Tried};
 

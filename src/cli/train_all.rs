@@ -9,7 +9,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::{Context, Result};
 use indicatif::ProgressBar;
 
-use super::config::Settings;
 use super::data_set::Memory;
 use super::interrupt;
 use super::methods::Split;
@@ -17,6 +16,7 @@ use super::progress::bar;
 use super::session::Session;
 use super::train::{Job, Outcome, unused};
 use super::variants::Variant;
+use crate::settings::Settings;
 
 /// What all trainings came to.
 pub struct AllTrained {

@@ -3,9 +3,9 @@
 
 use anyhow::Result;
 
-use super::config::{Preset, Settings};
 use crate::controller::{Conditioning, LogProbability, Temperature};
 use crate::plan::Schedule;
+use crate::settings::{Preset, Settings};
 use crate::training::{Baseline, Credit, SurveyConfig, TrainingConfig};
 
 /// Name of our method in the table.

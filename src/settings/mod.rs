@@ -1,0 +1,185 @@
+//! Settings of a run as plain data, and the parts that they name, opened.
+//!
+//! Nothing here prints or reads the environment: a [`Host`] brings what the settings do not hold, and what is worth
+//! saying comes back as text.
+
+mod model;
+mod open;
+mod preset;
+mod python;
+mod recording;
+
+pub use model::prices;
+pub use open::{Host, Parts};
+pub use preset::Preset;
+pub use python::open_sandbox;
+pub use recording::{Recording, database};
+
+use std::path::PathBuf;
+
+use anyhow::{Result, anyhow, ensure};
+use serde::{Deserialize, Serialize};
+
+use crate::benchmarks::Benchmark;
+use crate::controller::ControllerConfig;
+use crate::device::DeviceChoice;
+use crate::encoder::EncoderChoice;
+use crate::executor::{Cancel, ExecutionConfig};
+use crate::llm::Mode;
+use crate::llm::local::Variables;
+use crate::llm::openai::EndpointConfig;
+use crate::training::TrainingConfig;
+
+/// Everything that a run depends on; stored in its checkpoint.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    pub seed: u64,
+    /// `auto`, `cpu`, `cuda`, `cuda:N` or `metal`.
+    pub device: String,
+    /// `static`, `minilm`, `static:FOLDER`, `minilm:FOLDER` or `hub:OWNER/NAME`.
+    pub encoder: String,
+    /// Folder of the benchmark, or the name of a published one; the built-in workload if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub benchmark: Option<PathBuf>,
+    /// The local language model: a folder, a GGUF file, or its name on the hub; the built-in one if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<PathBuf>,
+    /// What the chat template of the local model is given.
+    #[serde(default, skip_serializing_if = "Variables::is_empty")]
+    pub template: Variables,
+    /// Of the weights of the local model on a CUDA or Metal device; f32 if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dtype: Option<Dtype>,
+    /// Price list; the built-in one if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prices: Option<PathBuf>,
+    /// The Python that runs programs; `python3` if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub python: Option<PathBuf>,
+    /// Whether programs may run without a sandbox where the machine has none.
+    #[serde(default)]
+    pub allow_unsandboxed: bool,
+    /// The endpoint that answers in place of a local model, if it names a URL or a model.
+    pub endpoint: EndpointConfig,
+    /// Recorded outputs of operators, which stand for the model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub traces: Option<PathBuf>,
+    /// Where completions are recorded. No result depends on it, so that no checkpoint holds it.
+    #[serde(skip_serializing)]
+    pub cache: Option<PathBuf>,
+    #[serde(skip_serializing)]
+    pub cache_mode: Option<Mode>,
+    pub controller: ControllerConfig,
+    pub training: TrainingConfig,
+}
+
+/// Numbers of a model's weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Dtype {
+    F32,
+    Bf16,
+    F16,
+}
+
+impl Settings {
+    /// # Errors
+    /// Names the first setting out of range, or two that exclude each other.
+    pub fn validate(&self) -> Result<()> {
+        self.controller.validate()?;
+        self.training.validate()?;
+        self.endpoint.validate()?;
+        ensure!(
+            self.model.is_none() || !self.endpoint.is_used(),
+            "expected a local model (`--model`) or an endpoint (`--endpoint`, `--model-name`), found both"
+        );
+        self.device()?;
+        self.encoder()?;
+        Ok(())
+    }
+
+    /// The benchmark that the settings name.
+    ///
+    /// # Errors
+    /// Those of [`Benchmark::open`].
+    pub fn benchmark(&self) -> Result<Benchmark> {
+        Benchmark::open(self.benchmark.as_deref())
+    }
+
+    /// The device as a value.
+    ///
+    /// # Errors
+    /// There is no such device.
+    pub fn device(&self) -> Result<DeviceChoice> {
+        self.device.parse().map_err(|error| anyhow!("setting `device`: {error}"))
+    }
+
+    /// The encoder as a value.
+    ///
+    /// # Errors
+    /// There is no such encoder.
+    pub fn encoder(&self) -> Result<EncoderChoice> {
+        self.encoder.parse().map_err(|error| anyhow!("setting `encoder`: {error}"))
+    }
+
+    /// How plans are run on a benchmark with a model that has virtual time, or one that has none.
+    pub fn executable(&self, benchmark: &Benchmark, has_virtual_time: bool) -> ExecutionConfig {
+        let execution = self.training.execution;
+        // Unless calls are cancelled in fact: only where tokens are the time is it known what was written when a plan ended.
+        let ends_early = has_virtual_time || execution.cancel == Cancel::Live;
+        // A head foresees the answer of the vote, which a finish may still change.
+        let halts = has_virtual_time && execution.cancel == Cancel::Virtual && benchmark.finish.is_none();
+        ExecutionConfig { quorum: execution.quorum && ends_early, halting: execution.halting && halts, ..execution }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn plans_end_by_a_head_only_where_it_can_be_trained_and_trusted() -> Result<()> {
+        let settings = Preset::Lamas.settings();
+        let [arithmetic, code] = [None, Some(Path::new("humaneval"))].map(Benchmark::open);
+        let (arithmetic, code) = (arithmetic?, code?);
+        let halts = |settings: &Settings, benchmark, virtual_time| settings.executable(benchmark, virtual_time).halting;
+        assert!(halts(&settings, &arithmetic, true));
+        assert!(!halts(&settings, &arithmetic, false), "without virtual time");
+        assert!(code.finish.is_some() && !halts(&settings, &code, true), "before a finish");
+        let mut live = settings.clone();
+        live.training.execution.cancel = Cancel::Live;
+        assert!(!halts(&live, &arithmetic, true), "live");
+        for preset in [Preset::Paper, Preset::Maas] {
+            assert!(!halts(&preset.settings(), &arithmetic, true), "{}", preset.name());
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn settings_at_fault_are_named() {
+        let check = |change: fn(&mut Settings), expected: Option<&str>| {
+            let mut settings = Preset::default().settings();
+            change(&mut settings);
+            let found = settings.validate().err().map(|error| error.to_string());
+            match (&found, expected) {
+                (None, None) => {}
+                (Some(found), Some(expected)) if found.contains(expected) => {}
+                _ => panic!("expected {expected:?}, found {found:?}"),
+            }
+        };
+        check(|_| {}, None);
+        check(|settings| settings.device = "abacus".into(), Some("`device`"));
+        check(|settings| settings.encoder = "bert".into(), Some("`encoder`"));
+        check(|settings| settings.endpoint.attempts = 0, Some("`attempts`"));
+        check(
+            |settings| {
+                settings.model = Some("here".into());
+                settings.endpoint.model = Some("there".into());
+            },
+            Some("found both"),
+        );
+    }
+}

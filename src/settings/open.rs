@@ -1,0 +1,97 @@
+//! Opens what the settings name: all that queries are solved with.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Result;
+use candle_core::Device;
+
+use super::Settings;
+use super::model::{endpoint, local, prices};
+use super::python::{Equipped, equip};
+use super::recording::{Recording, record};
+use crate::benchmarks::Benchmark;
+use crate::encoder::Encoder;
+use crate::llm::LanguageModel;
+use crate::llm::openai::{Key, OpenAi};
+use crate::operators::{Catalogue, Traces};
+use crate::system::System;
+
+/// What the settings do not hold, and whoever opens them brings.
+#[derive(Clone, Debug, Default)]
+pub struct Host {
+    /// Of the endpoint.
+    pub key: Key,
+    /// Where completions are recorded if the settings name no place.
+    pub cache_folder: Option<PathBuf>,
+    /// Whether downloads draw bars on a terminal.
+    pub shows_progress: bool,
+}
+
+/// The parts of a run.
+pub struct Parts {
+    pub device: Device,
+    pub encoder: Box<dyn Encoder>,
+    /// The model, where it is an endpoint.
+    pub endpoint: Option<Arc<OpenAi>>,
+    /// What stands between the system and its model; none where recorded outputs of operators stand for the model.
+    pub recording: Option<Arc<Recording>>,
+    pub system: System,
+    /// What the user should hear, one line each: the device that was found, operators left out, programs unconfined.
+    pub remarks: Vec<String>,
+}
+
+impl Parts {
+    /// Opens the device, the encoder, the benchmark and the model, on the thread that waits for it: for the start of a
+    /// program.
+    ///
+    /// # Errors
+    /// Says which part cannot be opened, and why.
+    pub async fn open(settings: &Settings, host: &Host) -> Result<Self> {
+        let benchmark = settings.benchmark()?;
+        let catalogue = Catalogue::load(benchmark.folder(), &benchmark.catalogue)?;
+        Self::with_catalogue(settings, host, benchmark, catalogue, false).await
+    }
+
+    /// As [`Parts::open`], with exactly the operators of a catalogue, such as a checkpoint was trained for.
+    ///
+    /// # Errors
+    /// Those of [`Parts::open`], and an operator that this machine cannot run.
+    pub async fn open_for(settings: &Settings, host: &Host, catalogue: Catalogue) -> Result<Self> {
+        Self::with_catalogue(settings, host, settings.benchmark()?, catalogue, true).await
+    }
+
+    async fn with_catalogue(
+        settings: &Settings,
+        host: &Host,
+        mut benchmark: Benchmark,
+        catalogue: Catalogue,
+        is_fixed: bool,
+    ) -> Result<Self> {
+        let Equipped { catalogue, sandbox, remark } = equip(settings, &mut benchmark, catalogue, is_fixed).await?;
+        let (device, found) = settings.device()?.open()?;
+        let encoder = settings.encoder()?.open(&device)?;
+        let (endpoint, recording, system) = match &settings.traces {
+            Some(path) => {
+                let traces = Traces::load(path, &catalogue, benchmark.answer)?;
+                let execution = settings.executable(&benchmark, false);
+                (None, None, System::from_traces(catalogue, benchmark, traces, execution)?)
+            }
+            None => {
+                let prices = prices(settings.prices.as_deref())?;
+                let endpoint = endpoint(settings, &host.key, &prices)?;
+                let prices = endpoint.as_ref().map_or(&prices, |endpoint| endpoint.prices());
+                let model: Arc<dyn LanguageModel> = match &endpoint {
+                    Some(endpoint) => endpoint.clone(),
+                    None => Arc::new(local(settings, &device, host.shows_progress)?),
+                };
+                let recording = Arc::new(record(settings, host.cache_folder.as_deref(), model)?);
+                let execution = settings.executable(&benchmark, recording.has_virtual_time());
+                let system = System::new(catalogue, benchmark, recording.clone(), prices, execution)?;
+                (endpoint, Some(recording), system)
+            }
+        };
+        let remarks = [remark, found].into_iter().flatten().collect();
+        Ok(Parts { device, encoder, endpoint, recording, system: system.with_sandbox(sandbox), remarks })
+    }
+}

@@ -1,0 +1,60 @@
+//! What each method sets before any file or flag.
+
+use serde::{Deserialize, Serialize};
+
+use super::Settings;
+use crate::controller::ControllerConfig;
+use crate::llm::local::Variables;
+use crate::llm::openai::EndpointConfig;
+use crate::training::TrainingConfig;
+
+/// A published method, or ours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Preset {
+    /// Our best method.
+    #[default]
+    Lamas,
+    /// LAMaS as published.
+    Paper,
+    /// MaAS: one operator after another, no latency term.
+    Maas,
+}
+
+impl Preset {
+    /// Name in run folders and tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Preset::Lamas => "lamas",
+            Preset::Paper => "paper",
+            Preset::Maas => "maas",
+        }
+    }
+
+    /// The settings of the method before any file or flag.
+    pub fn settings(self) -> Settings {
+        let (controller, training) = match self {
+            Preset::Lamas => (ControllerConfig::default(), TrainingConfig::ours()),
+            Preset::Paper => (ControllerConfig::published(), TrainingConfig::paper()),
+            Preset::Maas => (ControllerConfig::published(), TrainingConfig::maas()),
+        };
+        Settings {
+            seed: 0,
+            device: "auto".into(),
+            encoder: "static".into(),
+            benchmark: None,
+            model: None,
+            template: Variables::new(),
+            dtype: None,
+            prices: None,
+            python: None,
+            allow_unsandboxed: false,
+            endpoint: EndpointConfig::default(),
+            traces: None,
+            cache: None,
+            cache_mode: None,
+            controller,
+            training,
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! The sandbox for Python, opened where something needs it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+
+use super::Settings;
+use crate::benchmarks::{Benchmark, Finish};
+use crate::operators::Catalogue;
+use crate::sandbox::{OpenError, Options, Sandbox};
+
+/// What plans are made of on this machine.
+pub(super) struct Equipped {
+    pub catalogue: Catalogue,
+    pub sandbox: Option<Arc<Sandbox>>,
+    pub remark: Option<String>,
+}
+
+/// Opens the sandbox if an operator or the grading needs it. Without Python the operators that need it are left out, and
+/// with them a finish by one of them, and a remark says so, unless the catalogue must stay as it is.
+///
+/// # Errors
+/// What cannot be left out needs Python, or programs cannot be confined and that was not allowed.
+pub(super) async fn equip(
+    settings: &Settings,
+    benchmark: &mut Benchmark,
+    catalogue: Catalogue,
+    is_fixed: bool,
+) -> Result<Equipped> {
+    // Recorded operators run nothing, and their answers may have been graded.
+    let is_recorded = settings.traces.is_some();
+    let needing = if is_recorded { String::new() } else { catalogue.needs_python().join(", ") };
+    if needing.is_empty() && !benchmark.needs_python() {
+        return Ok(Equipped { catalogue, sandbox: None, remark: None });
+    }
+    match open_sandbox(settings.python.as_deref(), settings.allow_unsandboxed).await {
+        Ok((sandbox, remark)) => Ok(Equipped { catalogue, sandbox: Some(Arc::new(sandbox)), remark }),
+        Err(OpenError::NoPython(_)) if is_recorded => Ok(Equipped { catalogue, sandbox: None, remark: None }),
+        Err(error @ OpenError::NoPython(_)) if !is_fixed && !benchmark.needs_python() => {
+            let remark = Some(format!("operators left out of the catalogue: {needing} ({error})"));
+            let stays = |finish: &Finish| !catalogue.needs_python().contains(&finish.operator.as_str());
+            benchmark.finish = benchmark.finish.take().filter(stays);
+            let origin = format!("{}/{} without Python", benchmark.folder(), benchmark.catalogue);
+            Ok(Equipped { catalogue: catalogue.without_python(&origin)?, sandbox: None, remark })
+        }
+        Err(error) if benchmark.needs_python() => {
+            Err(error).with_context(|| format!("benchmark `{}` is graded by running Python", benchmark.name))
+        }
+        Err(error) => Err(error).with_context(|| format!("operators {needing} run Python")),
+    }
+}
+
+/// Opens a sandbox for `python` (`python3` if absent), with a warning where it confines nothing.
+///
+/// # Errors
+/// See [`OpenError`].
+pub async fn open_sandbox(
+    python: Option<&Path>,
+    allow_unsandboxed: bool,
+) -> Result<(Sandbox, Option<String>), OpenError> {
+    let options = Options { python: python.map(Path::to_owned), helper: None, allow_unsandboxed };
+    let sandbox = Sandbox::open(&options).await?;
+    let warning = "warning: programs that the model writes run without a sandbox, with your rights";
+    let remark = (!sandbox.is_confined()).then(|| warning.to_owned());
+    Ok((sandbox, remark))
+}
