@@ -10,10 +10,10 @@ pub mod random;
 
 pub mod plan;
 
+pub mod objective;
+
 pub mod checkpoint;
 pub mod encoder;
-
-pub mod controller;
 
 pub mod llm;
 pub mod sandbox;
@@ -21,13 +21,20 @@ pub mod sandbox;
 pub mod benchmarks;
 pub mod operators;
 
-pub mod executor;
-pub mod system;
+pub mod evidence;
+
+pub mod decide;
+
+pub mod execute;
+
+pub mod controller;
 
 pub mod training;
 
 pub mod evaluation;
 pub mod settings;
+
+pub mod agent;
 
 pub mod report;
 

@@ -27,6 +27,8 @@ use anyhow::{Context, Result, anyhow};
 use serde::{Deserialize, Serialize};
 
 use crate::folder::Folder;
+use crate::objective::Objective;
+use crate::plan::Unit;
 use crate::sandbox::Sandbox;
 use problems::{Fields, Reader, Source};
 
@@ -37,12 +39,23 @@ const FILE: &str = "benchmark.toml";
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Weights {
-    /// `lambda_t`: score per token of critical path.
+    /// `lambda_t`: score per token, or second, of critical path.
     pub latency_weight: f64,
     /// `lambda_c`: score per dollar.
     pub cost_weight: f64,
     /// (E3) tokens per second of tool time.
     pub gamma: f64,
+    /// What the critical path is counted in.
+    #[serde(default)]
+    pub unit: Unit,
+}
+
+impl Weights {
+    /// What queries of the benchmark are worth.
+    pub fn objective(self) -> Objective {
+        let Weights { latency_weight, cost_weight, unit, .. } = self;
+        Objective { latency_weight, cost_weight, unit }
+    }
 }
 
 /// What follows every plan, whatever the controller chose: the solution that stands is tested, and improved while it fails.

@@ -27,6 +27,13 @@ pub struct Problem {
     pub tests: Option<Tests>,
 }
 
+impl Problem {
+    /// Words of the question: its size, known before any tokenizer is.
+    pub fn words(&self) -> usize {
+        self.question.split_whitespace().count()
+    }
+}
+
 /// Which fields of a line a problem is made of.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]

@@ -4,13 +4,13 @@ use anyhow::{Result, ensure};
 use serde::Serialize;
 
 use super::calibrate::{asked, observed};
-use super::controllers::Trained;
 use super::methods::{Chosen, Split};
 use super::session::Session;
+use crate::agent::Trained;
 use crate::evaluation::Evaluation;
-use crate::evaluation::latency::{Accuracy, Asked, Budget, Choice, LatencyModel, measured_path};
+use crate::evaluation::latency::{Accuracy, Budget, Choice, LatencyModel, measured_path};
 use crate::evaluation::statistics::{mean, quantile};
-use crate::plan::small_plans;
+use crate::execute::Episode;
 
 /// What to trade accuracy for.
 #[derive(Clone, Copy, Debug, clap::Args)]
@@ -22,9 +22,6 @@ pub struct Haste {
     #[arg(long, value_name = "BUDGET")]
     pub budget: Option<Budget>,
 }
-
-/// Most operators, and most plans, among those that are looked at where the controller's own take too long.
-const OTHERS: (usize, usize) = (3, 40);
 
 /// How a budget fared.
 #[derive(Serialize)]
@@ -56,27 +53,10 @@ impl Haste {
     }
 }
 
-/// The plan of one controller for a question that may take only so long.
-///
-/// # Errors
-/// The controller was trained for one latency weight.
-pub fn choose(
-    session: &Session,
-    trained: &Trained,
-    model: &LatencyModel,
-    budget: Budget,
-    asked: Asked<'_>,
-) -> Result<Choice> {
-    let weights = trained.latency_weights()?;
-    let bound = |plan: &_| model.predict(plan, &session.prepare(plan), asked).bound;
-    let others = small_plans(trained.policy.kinds(), trained.policy.config().layers, OTHERS.0, OTHERS.1);
-    Ok(budget.choose(&trained.policy, &weights, asked.embedding, &others, bound))
-}
-
 /// The plans of the controllers for each problem, within the budget as far as can be predicted.
 ///
 /// # Errors
-/// Those of [`choose`].
+/// A controller was trained for one latency weight.
 pub fn choose_all(
     session: &Session,
     split: &Split,
@@ -85,21 +65,22 @@ pub fn choose_all(
     budget: Budget,
 ) -> Result<(Chosen, Vec<Choice>)> {
     let mut choices = Vec::with_capacity(trained.len() * split.problems.len());
-    let mut plans = Vec::with_capacity(trained.len());
+    let (mut plans, mut halting) = (Vec::with_capacity(trained.len()), Vec::with_capacity(trained.len()));
     for trained in trained {
-        let chosen = split.asked().map(|asked| choose(session, trained, model, budget, asked));
+        let (solver, schedule) = (session.solver(), session.execution.schedule);
+        let chosen = split.asked().map(|asked| trained.choose(solver, schedule, model, budget, asked));
         let chosen: Vec<Choice> = chosen.collect::<Result<_>>()?;
         plans.push(chosen.iter().map(|choice| choice.plan.clone()).collect());
+        halting.push(chosen.iter().map(|choice| trained.head(Some(choice.latency_weight))).collect());
         choices.extend(chosen);
     }
     let seeds = trained.iter().map(|trained| trained.seed).collect();
-    let halting = trained.iter().map(|trained| trained.halting.clone()).collect();
     Ok((Chosen { name: format!("within {budget}"), seeds, halting, plans }, choices))
 }
 
 /// How the budget fared.
 pub fn kept(budget: Budget, choices: &[Choice], evaluations: &[Evaluation]) -> Kept {
-    let latency = |episode| budget.of(measured_path(episode));
+    let latency = |episode: &Episode| budget.of(measured_path(&episode.trace));
     let paths: Vec<f64> = evaluations.iter().flat_map(|pass| &pass.episodes).map(latency).collect();
     Kept {
         budget: budget.amount(),

@@ -6,17 +6,20 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, ensure};
 
 use super::config::Common;
-use super::controllers::{self, Opened, Trained};
+use super::controllers::{self, Opened};
 use super::methods::Split;
 use super::progress::{Running, bar};
 use super::session::Session;
+use crate::agent::{Trained, latency_path};
 use crate::benchmarks::Problem;
 use crate::checkpoint::write_atomic;
+use crate::decide::{Decider, FixedPlan};
 use crate::evaluation::latency::{Asked, LatencyModel, Observed};
-use crate::evaluation::{baselines, evaluate};
+use crate::evaluation::{Method, baselines, evaluate};
+use crate::execute::Episode;
+use crate::plan::Plan;
 use crate::random;
 use crate::report::{explanation, jsonl};
-use crate::system::Episode;
 
 /// Queries of the calibration run.
 pub const QUERIES: usize = 200;
@@ -45,14 +48,14 @@ pub struct Args {
 }
 
 pub fn run(args: Args) -> Result<()> {
-    let Opened { session, trained, .. } = controllers::open(&args.common, &args.checkpoint)?;
+    let Opened { session, trained, .. } = controllers::open(&args.common, &args.checkpoint, None)?;
     let (splits, episodes) = if args.from.is_empty() {
         let split = Split::open(&session, SPLIT)?;
         let episodes = calibration(&session, &trained, &split, args.queries)?;
         (vec![split], episodes)
     } else {
         let episodes: Vec<Vec<Episode>> = args.from.iter().map(|path| jsonl::read(path)).collect::<Result<_>>()?;
-        let names = session.system.benchmark().splits();
+        let names = session.solver().benchmark().splits();
         (names.map(|name| Split::open(&session, name)).collect::<Result<_>>()?, episodes.concat())
     };
     let asked = asked(&splits.iter().collect::<Vec<_>>());
@@ -78,7 +81,7 @@ pub fn after_training(session: &Session, trained: &[Trained], split: &Split, fol
 
 /// Writes the model to its place for a checkpoint or run folder.
 fn keep(model: &LatencyModel, origin: &Path) -> Result<PathBuf> {
-    let path = controllers::latency_path(origin);
+    let path = latency_path(origin);
     write_atomic(&path, &serde_json::to_vec(model)?)?;
     Ok(path)
 }
@@ -90,7 +93,7 @@ fn calibration(session: &Session, trained: &[Trained], split: &Split, queries: u
     let chosen: Vec<usize> = (0..count).map(|query| query * split.problems.len() / count).collect();
     let problems: Vec<Problem> = chosen.iter().filter_map(|&index| split.problems.get(index).cloned()).collect();
     let kinds = session.kinds();
-    let plan = |query: usize| {
+    let plan = |query: usize| -> Plan {
         let mut rng = random::stream(0, &[&"calibration", &query]);
         let own = trained.get(query / 2 % trained.len().max(1)).filter(|_| query % 2 == 1);
         let embedding = chosen.get(query).and_then(|&index| split.embeddings.row(index));
@@ -104,7 +107,10 @@ fn calibration(session: &Session, trained: &[Trained], split: &Split, queries: u
     };
     let bar = bar("calibration", problems.len() as u64);
     let mut running = Running::new(&session.objective, &bar);
-    let pass = evaluate("calibration", &session.system, &problems, plan, DRAW, 1, |episode| running.see(episode));
+    let decider = |query: usize| -> Box<dyn Decider> { Box::new(FixedPlan::new(plan(query))) };
+    let options = session.options(session.execution, None);
+    let method = Method { name: "calibration", options, decider, draw: DRAW };
+    let pass = evaluate(session.solver(), &method, &problems, 1, |episode| running.see(episode));
     let (evaluation, ended) = session.runtime.block_on(pass);
     bar.finish_and_clear();
     ended?;
@@ -112,8 +118,8 @@ fn calibration(session: &Session, trained: &[Trained], split: &Split, queries: u
 }
 
 fn fit(session: &Session, observed: &[Observed<'_>]) -> LatencyModel {
-    let gamma = session.system.benchmark().reward.gamma;
-    LatencyModel::fit(session.system.catalogue().operators(), gamma, observed, |plan| session.prepare(plan))
+    let gamma = session.solver().benchmark().reward.gamma;
+    LatencyModel::fit(session.solver().catalogue().operators(), gamma, observed, |plan| session.prepare(plan))
 }
 
 /// The queries of all splits by the problem's id.

@@ -5,16 +5,18 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, ensure};
 
 use super::config::Common;
-use super::controllers::Trained;
-use super::methods::{self, Chosen, FIRST_DRAW, Split, measure};
+use super::methods::{self, Chosen, FIRST_DRAW, Measured, Split};
 use super::progress::bar;
 use super::results::{About, Results, provenance};
 use super::session::Session;
 use super::train::panels;
 use super::train_all::{AllTrained, train_all};
 use super::variants::{OURS, variants};
+use crate::agent::Trained;
+use crate::benchmarks::Problem;
+use crate::decide::{Decider, FixedPlan};
 use crate::evaluation::portfolio::{HINDSIGHT, LengthRouter, Recorded};
-use crate::evaluation::{Evaluation, evaluate, statistics};
+use crate::evaluation::{Evaluation, Method, evaluate, statistics};
 use crate::plan::{Plan, small_plans};
 use crate::report::differences::differences;
 use crate::settings::{Preset, Settings};
@@ -44,13 +46,10 @@ pub struct Args {
 }
 
 impl Args {
-    /// The settings of a preset. One that knows no latency goes on to know none.
     fn resolve(&self, preset: Preset) -> Result<Settings> {
         let mut settings = self.common.resolve(preset)?;
-        let reward = &mut settings.training.reward;
-        if let Some(weight) = self.latency_weight.filter(|_| reward.latency_weight > 0.0) {
-            reward.latency_weight = weight;
-        }
+        let objective = &mut settings.training.objective;
+        *objective = objective.at(self.latency_weight.unwrap_or(objective.latency_weight));
         Ok(settings)
     }
 }
@@ -60,8 +59,7 @@ const HINDSIGHT_DRAWS: u64 = 4;
 
 pub fn run(args: Args) -> Result<()> {
     let ours = args.resolve(Preset::Lamas)?;
-    let mut session = Session::open(&ours)?;
-    session.objective.latency_weight = args.latency_weight.unwrap_or(session.objective.latency_weight);
+    let session = Session::open(&ours)?;
     let survey = &ours.training.survey;
     let plans = small_plans(&session.kinds(), ours.controller.layers, survey.operators, survey.plans);
     let mut all = variants(args.passes, |preset| args.resolve(preset))?;
@@ -80,12 +78,12 @@ pub fn run(args: Args) -> Result<()> {
     let mut trained = Vec::new();
     let mut histories = Vec::new();
     for (variant, outcomes) in all.iter().zip(outcomes) {
-        let system = session.system.with_execution(session.executable(&variant.settings))?;
+        let execution = variant.settings.execution(session.solver().benchmark());
         let (controllers, records): (Vec<Trained>, Vec<_>) =
             outcomes.into_iter().map(|outcome| (outcome.trained, outcome.history)).unzip();
         let chosen = Chosen::likeliest(&variant.name, &test, &controllers);
         let methods = if variant.name == OURS { &mut trained } else { &mut others };
-        methods::measure_trained(&session, &system, &test, &chosen, methods)?;
+        methods::measure_trained(&session, execution, &test, &chosen, methods)?;
         if variant.name == OURS {
             histories = records;
         }
@@ -97,8 +95,8 @@ pub fn run(args: Args) -> Result<()> {
         println!("\n{}\n\n{per_seed}", differences(results.rows()));
     }
     let about = About {
-        title: format!("All methods on {}", session.system.benchmark().name),
-        provenance: provenance(seeds, &session.device),
+        title: format!("All methods on {}", session.solver().benchmark().name),
+        provenance: provenance(seeds, &session.parts.device),
         panels: panels(&histories),
         config: serde_json::to_value(&ours)?,
     };
@@ -119,14 +117,14 @@ fn measure_portfolio(
     }
     let recorded = record(session, train, plans, (0..draws.max(2)).collect(), "small plans, train")?;
     let best = plans[recorded.best()].clone();
-    measure(session, &session.system, STATIC, test, seeds, |_, _| best.clone(), methods)?;
-    let words = |split: &Split| -> Vec<usize> {
-        split.problems.iter().map(|problem| problem.question.split_whitespace().count()).collect()
-    };
+    let options = session.options(session.execution, None);
+    let named = |name, seeds| Measured { name, split: test, seeds, options: options.clone() };
+    named(STATIC, seeds).by_plans(session, |_, _| best.clone(), methods)?;
+    let words = |split: &Split| -> Vec<usize> { split.problems.iter().map(Problem::words).collect() };
     let router = LengthRouter::fit(&words(train), &recorded);
     let lengths = words(test);
     let routed = |_, index: usize| plans[router.choose(lengths[index])].clone();
-    measure(session, &session.system, "length-only router", test, seeds, routed, methods)?;
+    named("length-only router", seeds).by_plans(session, routed, methods)?;
 
     let draws = (0..HINDSIGHT_DRAWS).map(|draw| FIRST_DRAW + draw).collect();
     let seen = record(session, test, plans, draws, "small plans, test")?;
@@ -139,7 +137,7 @@ fn measure_portfolio(
     ] {
         let choices: Vec<Vec<usize>> = (0..passes.len()).map(|draw| seen.choose(&among, draw)).collect();
         let chosen = |draw: u64, index: usize| plans[choices[draw as usize][index]].clone();
-        measure(session, &session.system, name, test, &passes, chosen, methods)?;
+        named(name, &passes).by_plans(session, chosen, methods)?;
     }
     Ok(())
 }
@@ -153,15 +151,10 @@ fn record(session: &Session, split: &Split, plans: &[Plan], draws: Vec<u64>, lab
     for plan in plans {
         let mut of_plan = Vec::with_capacity(draws.len());
         for &draw in &draws {
-            let pass = evaluate(
-                label,
-                &session.system,
-                &split.problems,
-                |_| plan.clone(),
-                draw,
-                session.concurrency,
-                |_| bar.inc(1),
-            );
+            let decider = |_| -> Box<dyn Decider> { Box::new(FixedPlan::new(plan.clone())) };
+            let options = session.options(session.execution, None);
+            let method = Method { name: label, options, decider, draw };
+            let pass = evaluate(session.solver(), &method, &split.problems, session.concurrency, |_| bar.inc(1));
             let (pass, ended) = session.runtime.block_on(pass);
             ended.with_context(|| label.to_owned())?;
             ensure!(pass.failed == 0, "{} queries failed while recording the small plans", pass.failed);

@@ -10,9 +10,9 @@ use figment::providers::{Format, Serialized, Toml};
 use figment::value::Value;
 use serde::{Deserialize, Serialize};
 
-use crate::executor::ExecutionConfig;
+use crate::execute::ExecutionConfig;
 use crate::llm::Mode;
-use crate::settings::{Dtype, Preset, Settings};
+use crate::settings::{Dtype, Preset, Settings, modernise};
 
 /// Flags shared by all commands that solve queries. What is not given stays as the file or the preset has it.
 #[derive(Debug, Default, Serialize, clap::Args)]
@@ -65,18 +65,10 @@ pub struct Common {
     #[arg(long, value_name = "SCHEDULE", env = "LAMAS_SCHEDULE", value_parser = ["layered", "dataflow", "sequential"])]
     #[serde(skip)]
     schedule: Option<String>,
-    /// Whether the plan compiler leaves out what the answer does not need
-    #[arg(long, value_name = "BOOL", env = "LAMAS_OPTIMIZE")]
-    #[serde(skip)]
-    optimize: Option<bool>,
     /// Whether a plan ends once nothing that is still to come can change its answer
     #[arg(long, value_name = "BOOL", env = "LAMAS_QUORUM")]
     #[serde(skip)]
     quorum: Option<bool>,
-    /// End a plan once K solutions agree and none is against them; 0: never
-    #[arg(long, value_name = "K", env = "LAMAS_AGREEMENT")]
-    #[serde(skip)]
-    agreement: Option<u32>,
     /// Whether a plan ends once a trained head expects its rest to bring less than it takes
     #[arg(long, value_name = "BOOL", env = "LAMAS_HALTING")]
     #[serde(skip)]
@@ -145,7 +137,7 @@ impl Common {
     /// # Errors
     /// Names the file and the setting at fault.
     pub fn resolve(&self, preset: Preset) -> Result<Settings> {
-        self.complete(preset, preset.settings())
+        self.complete(preset.settings())
     }
 
     /// As [`Common::resolve`], for a controller that was trained with `configuration`: unless told otherwise, plans run
@@ -154,9 +146,10 @@ impl Common {
     /// # Errors
     /// Those of [`Common::resolve`].
     pub fn resolve_for(&self, configuration: &serde_json::Value) -> Result<Settings> {
-        let preset = Preset::default();
-        let mut settings = preset.settings();
+        let mut settings = Preset::default().settings();
         let execution = &mut settings.training.execution;
+        let mut configuration = configuration.clone();
+        modernise(&mut configuration).iter().for_each(|gone| eprintln!("{gone}"));
         match configuration.pointer("/training/execution") {
             Some(known) => {
                 *execution = ExecutionConfig::deserialize(known)
@@ -165,17 +158,13 @@ impl Common {
             // An imported checkpoint, which has no head.
             None => execution.halting = false,
         }
-        self.complete(preset, settings)
+        self.complete(settings)
     }
 
-    fn complete(&self, preset: Preset, mut settings: Settings) -> Result<Settings> {
-        // The reward's weights belong to the benchmark, which the file or a flag may name.
+    fn complete(&self, mut settings: Settings) -> Result<Settings> {
+        // The objective belongs to the benchmark, which the file or a flag may name.
         let benchmark = self.merge(&settings)?.benchmark()?;
-        let reward = &mut settings.training.reward;
-        reward.cost_weight = benchmark.reward.cost_weight;
-        if preset != Preset::Maas {
-            reward.latency_weight = benchmark.reward.latency_weight;
-        }
+        settings.training.objective = benchmark.reward.objective();
         let settings = self.merge(&settings)?;
         settings.validate()?;
         Ok(settings)
@@ -186,15 +175,21 @@ impl Common {
         let mut figment = Figment::from(Serialized::defaults(defaults));
         if let Some(path) = &self.config {
             // figment takes a missing file for an empty one.
-            std::fs::metadata(path).with_context(|| format!("cannot read `{}`", path.display()))?;
-            figment = figment.merge(Toml::file_exact(path));
+            let text = std::fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;
+            let mut written: serde_json::Value = toml::from_str(&text).unwrap_or_default();
+            let before = written.clone();
+            let gone = modernise(&mut written);
+            gone.iter().for_each(|gone| eprintln!("{}: {gone}", path.display()));
+            // As it is, its mistakes are told with their places.
+            figment = match written == before {
+                true => figment.merge(Toml::file_exact(path)),
+                false => figment.merge(Serialized::defaults(written)),
+            };
         }
         figment = figment.merge(Serialized::defaults(self));
         let execution = [
             ("schedule", self.schedule.clone().map(Value::from)),
-            ("optimize", self.optimize.map(Value::from)),
             ("quorum", self.quorum.map(Value::from)),
-            ("agreement", self.agreement.map(Value::from)),
             ("halting", self.halting.map(Value::from)),
         ];
         for (name, value) in execution {

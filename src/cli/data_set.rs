@@ -8,14 +8,16 @@ use async_trait::async_trait;
 
 use super::methods::Split;
 use crate::benchmarks::Problem;
-use crate::executor::ExecutionConfig;
-use crate::plan::Plan;
-use crate::system::{Course, Episode, System};
-use crate::training::{Problems, Rollout};
+use crate::decide::FixedPlan;
+use crate::execute::{Episode, ExecutionConfig, SolveOptions, Solver};
+use crate::plan::{Plan, Unit};
+use crate::training::{Course, Problems, Rollout};
 
-/// The problems of a split with the system that solves them.
+/// The problems of a split with what solves them.
 pub struct DataSet<'a> {
-    system: &'a System,
+    solver: &'a Solver,
+    execution: ExecutionConfig,
+    options: SolveOptions<'a>,
     problems: &'a [Problem],
     pub ids: Vec<String>,
     queries: Vec<Vec<f32>>,
@@ -54,9 +56,19 @@ impl Memory {
 
 impl<'a> DataSet<'a> {
     /// `memory` is one for trainings on the same splits with the same model.
-    pub fn new(system: &'a System, split: &'a Split, memory: Option<&'a Memory>) -> Self {
+    pub fn new(
+        solver: &'a Solver,
+        execution: ExecutionConfig,
+        unit: Unit,
+        split: &'a Split,
+        memory: Option<&'a Memory>,
+    ) -> Self {
+        // A head is trained last, and ends no plan before.
+        let execution = ExecutionConfig { halting: false, ..execution };
         DataSet {
-            system,
+            solver,
+            execution,
+            options: SolveOptions::new(execution, None, unit),
             problems: &split.problems,
             ids: split.problems.iter().map(|problem| problem.id.clone()).collect(),
             queries: split.embeddings.rows().map(<[f32]>::to_vec).collect(),
@@ -73,21 +85,21 @@ impl<'a> DataSet<'a> {
 impl Rollout for DataSet<'_> {
     async fn solve(&self, problem: usize, plan: Plan, draw: u64) -> Result<Episode> {
         let problem = self.problems.get(problem).context("a problem outside the data set")?;
-        let execution = self.system.execution();
         let key = Key { problem: (problem.id.clone(), problem.question.clone()), plan, draw };
-        if let Some(episode) = self.memory.and_then(|memory| memory.recall(execution, &key)) {
+        if let Some(episode) = self.memory.and_then(|memory| memory.recall(&self.execution, &key)) {
             return Ok(episode);
         }
-        let episode = complete(self.system.solve(problem, &key.plan, draw).await?)?;
+        let mut decider = FixedPlan::new(key.plan.clone());
+        let episode = complete(self.solver.solve(problem, &mut decider, draw, &self.options).await?)?;
         if let Some(memory) = self.memory {
-            memory.keep(execution, key, &episode);
+            memory.keep(&self.execution, key, &episode);
         }
         Ok(episode)
     }
 
     async fn course(&self, problem: usize, plan: Plan, draw: u64) -> Result<Course> {
         let problem = self.problems.get(problem).context("a problem outside the data set")?;
-        let Course { moments, episode } = self.system.course(problem, &plan, draw).await?;
+        let Course { moments, episode } = Course::follow(self.solver, problem, plan, draw, &self.options).await?;
         Ok(Course { moments, episode: complete(episode)? })
     }
 }

@@ -10,6 +10,7 @@ use super::config::Common;
 use super::controllers::{self, Opened};
 use super::methods::{Chosen, Split};
 use super::results::{About, Results, provenance};
+use crate::agent::latency_model;
 use crate::evaluation::latency::Budget;
 use crate::report::explanation;
 
@@ -37,12 +38,10 @@ pub struct Args {
 
 pub fn run(args: Args) -> Result<()> {
     args.haste.validate()?;
-    let Opened { mut session, mut trained, configuration } = controllers::open(&args.common, &args.checkpoint)?;
+    let Opened { mut session, mut trained, configuration } =
+        controllers::open(&args.common, &args.checkpoint, args.haste.latency_weight)?;
     let split = Split::open(&session, &args.split)?;
     let seeds: Vec<u64> = trained.iter().map(|trained| trained.seed).collect();
-    if let Some(weight) = args.haste.latency_weight {
-        session.objective.latency_weight = weight;
-    }
     for trained in &mut trained {
         *trained = trained.at(session.objective.latency_weight);
     }
@@ -50,7 +49,7 @@ pub fn run(args: Args) -> Result<()> {
         // Seconds are those of a query that has the machine to itself, as in answering.
         session.concurrency = 1;
     }
-    let model = controllers::latency_model(&session, &args.checkpoint)?;
+    let model = latency_model(session.solver().catalogue(), &args.checkpoint)?;
     let (chosen, choices) = match args.haste.budget {
         Some(budget) => {
             let model = controllers::expect_latency_model(&session, &args.checkpoint)?;
@@ -72,8 +71,8 @@ pub fn run(args: Args) -> Result<()> {
     }
     if let Some(folder) = &args.out {
         let about = About {
-            title: format!("Controller on {}, split {}", session.system.benchmark().name, args.split),
-            provenance: provenance(seeds, &session.device),
+            title: format!("Controller on {}, split {}", session.solver().benchmark().name, args.split),
+            provenance: provenance(seeds, &session.parts.device),
             panels: Vec::new(),
             config: configuration,
         };

@@ -25,14 +25,14 @@ pub struct Args {
 pub fn run(args: Args) -> Result<()> {
     let settings = args.common.resolve(Preset::Paper)?;
     let session = Session::open(&settings)?;
-    let operators = session.operators()?.to_tensor(&session.device)?;
+    let operators = session.operators()?.to_tensor(&session.parts.device)?;
     let checkpoint = Checkpoint {
         weights: state_dict(&args.state_dict)?,
         operators,
         halting: BTreeMap::new(),
         provenance: Provenance {
-            encoder: session.encoder.id().to_owned(),
-            catalogue: session.system.catalogue().text().to_owned(),
+            encoder: session.parts.encoder.id().to_owned(),
+            catalogue: session.solver().catalogue().text().to_owned(),
             configuration: serde_json::to_value(&settings)?,
             seed: settings.seed,
             revision: None,
@@ -40,7 +40,7 @@ pub fn run(args: Args) -> Result<()> {
         step: 0,
     };
     // A state dict of another shape is found out now, not when it is first used.
-    Controller::from_checkpoint(&checkpoint, session.kinds(), &session.device)?;
+    Controller::from_checkpoint(&checkpoint, session.kinds(), &session.parts.device)?;
     checkpoint.save(&args.out)?;
     eprintln!("wrote {}", args.out.display());
     Ok(())

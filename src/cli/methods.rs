@@ -4,17 +4,17 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 
-use super::controllers::Trained;
 use super::progress::{Running, bar};
 use super::session::Session;
+use crate::agent::Trained;
 use crate::benchmarks::Problem;
+use crate::decide::{Decider, FixedPlan, Halting, HaltingHead};
 use crate::encoder::Embeddings;
 use crate::evaluation::latency::Asked;
-use crate::evaluation::{Evaluation, baselines, evaluate};
-use crate::executor::HaltingHead;
+use crate::evaluation::{Evaluation, Method, baselines, evaluate};
+use crate::execute::{Episode, ExecutionConfig, SolveOptions};
 use crate::plan::Plan;
 use crate::random;
-use crate::system::System;
 
 /// Draws of evaluation never meet those of training, which count from 0.
 pub const FIRST_DRAW: u64 = 1 << 32;
@@ -25,54 +25,56 @@ pub struct Split {
     pub embeddings: Embeddings,
 }
 
-/// Measures one method, one pass for each seed, and adds it to `methods`; also when a pass ended early.
-pub fn measure(
-    session: &Session,
-    system: &System,
-    name: &str,
-    split: &Split,
-    seeds: &[u64],
-    plan: impl Fn(u64, usize) -> Plan,
-    methods: &mut Vec<Vec<Evaluation>>,
-) -> Result<()> {
-    measure_by(session, |_| system, name, split, seeds, plan, methods)
+/// A method to be measured, one pass for each seed.
+pub struct Measured<'a> {
+    pub name: &'a str,
+    pub split: &'a Split,
+    pub seeds: &'a [u64],
+    /// What holds for its queries.
+    pub options: SolveOptions<'a>,
 }
 
-/// As [`measure`], each pass by a system of its own.
-fn measure_by<'a>(
-    session: &Session,
-    system: impl Fn(usize) -> &'a System,
-    name: &str,
-    split: &Split,
-    seeds: &[u64],
-    plan: impl Fn(u64, usize) -> Plan,
-    methods: &mut Vec<Vec<Evaluation>>,
-) -> Result<()> {
-    let bar = bar(name, (split.problems.len() * seeds.len()) as u64);
-    let mut running = Running::new(&session.objective, &bar);
-    let mut passes = Vec::with_capacity(seeds.len());
-    let mut outcome = Ok(());
-    for (position, &seed) in seeds.iter().enumerate() {
-        let pass = evaluate(
-            name,
-            system(position),
-            &split.problems,
-            |index| plan(seed, index),
-            FIRST_DRAW + position as u64,
-            session.concurrency,
-            |episode| running.see(episode),
-        );
-        let (pass, ended) = session.runtime.block_on(pass);
-        passes.push(pass);
-        outcome = ended;
-        if outcome.is_err() {
-            break;
-        }
+impl Measured<'_> {
+    /// Measures the method by the plan of each seed for each problem, and adds it to `methods`; also when a pass ended early.
+    pub fn by_plans(
+        &self,
+        session: &Session,
+        plan: impl Fn(u64, usize) -> Plan,
+        methods: &mut Vec<Vec<Evaluation>>,
+    ) -> Result<()> {
+        self.by_deciders(session, |seed, index| Box::new(FixedPlan::new(plan(seed, index))), methods)
     }
-    bar.finish_and_clear();
-    methods.push(passes);
-    let solved: usize = methods.last().into_iter().flatten().map(|pass| pass.episodes.len()).sum();
-    outcome.with_context(|| format!("`{name}` was stopped after {solved} queries"))
+
+    /// As [`Measured::by_plans`], by a decider for each seed and problem.
+    pub fn by_deciders<'d>(
+        &self,
+        session: &Session,
+        decider: impl Fn(u64, usize) -> Box<dyn Decider + 'd>,
+        methods: &mut Vec<Vec<Evaluation>>,
+    ) -> Result<()> {
+        let Measured { name, split, seeds, .. } = *self;
+        let bar = bar(name, (split.problems.len() * seeds.len()) as u64);
+        let mut running = Running::new(&session.objective, &bar);
+        let mut passes = Vec::with_capacity(seeds.len());
+        let mut outcome = Ok(());
+        for (position, &seed) in seeds.iter().enumerate() {
+            let decider = |index| decider(seed, index);
+            let draw = FIRST_DRAW + position as u64;
+            let method = Method { name, options: self.options.clone(), decider, draw };
+            let watch = |episode: &Episode| running.see(episode);
+            let pass = evaluate(session.solver(), &method, &split.problems, session.concurrency, watch);
+            let (pass, ended) = session.runtime.block_on(pass);
+            passes.push(pass);
+            outcome = ended;
+            if outcome.is_err() {
+                break;
+            }
+        }
+        bar.finish_and_clear();
+        methods.push(passes);
+        let solved: usize = methods.last().into_iter().flatten().map(|pass| pass.episodes.len()).sum();
+        outcome.with_context(|| format!("`{name}` was stopped after {solved} queries"))
+    }
 }
 
 /// The fixed plans that the catalogue allows, and a random controller; what was finished is in `methods` also on errors.
@@ -86,9 +88,10 @@ pub fn measure_baselines(
     for baseline in baselines::fixed(&names, &kinds) {
         match baseline {
             Ok(baseline) => {
-                let system = session.system.with_samples(&baseline.samples)?;
-                let plan = |_, _| baseline.plan.clone();
-                measure(session, &system, baseline.name, split, seeds, plan, methods)?;
+                session.solver().catalogue().check_samples(&baseline.samples)?;
+                let options = SolveOptions { samples: &baseline.samples, ..session.options(session.execution, None) };
+                let measured = Measured { name: baseline.name, split, seeds, options };
+                measured.by_plans(session, |_, _| baseline.plan.clone(), methods)?;
             }
             Err(skipped) => eprintln!("baseline `{}` left out: {}", skipped.name, skipped.reason),
         }
@@ -102,7 +105,8 @@ pub fn measure_baselines(
             &mut random::stream(seed, &[&"random", &problem]),
         )
     };
-    measure(session, &session.system, "random controller", split, seeds, random, methods)
+    let options = session.options(session.execution, None);
+    Measured { name: "random controller", split, seeds, options }.by_plans(session, random, methods)
 }
 
 /// `L` and `tau` of the paper.
@@ -112,9 +116,10 @@ const RANDOM_THRESHOLD: f64 = 0.3;
 /// What trained controllers choose for each problem of a split.
 pub struct Chosen {
     pub name: String,
-    /// One of each controller, as are those below.
+    /// One of each controller.
     pub seeds: Vec<u64>,
-    pub halting: Vec<Option<Arc<HaltingHead>>>,
+    /// `[controllers][problems]`; what ends the plan early, at the latency weight that it was chosen for.
+    pub halting: Vec<Vec<Option<Arc<HaltingHead>>>>,
     /// `[controllers][problems]`
     pub plans: Vec<Vec<Plan>>,
 }
@@ -126,28 +131,38 @@ impl Chosen {
         Chosen {
             name: name.into(),
             seeds: trained.iter().map(|trained| trained.seed).collect(),
-            halting: trained.iter().map(|trained| trained.halting.clone()).collect(),
+            halting: trained.iter().map(|trained| vec![trained.halting.clone(); split.problems.len()]).collect(),
             plans: trained.iter().map(plans).collect(),
         }
     }
 }
 
-/// The trained controllers, one for each seed.
+/// The trained controllers, one for each seed, with plans that run by `execution`.
 pub fn measure_trained(
     session: &Session,
-    system: &System,
+    execution: ExecutionConfig,
     split: &Split,
     chosen: &Chosen,
     methods: &mut Vec<Vec<Evaluation>>,
 ) -> Result<()> {
     let seeds: Vec<u64> = (0..chosen.plans.len() as u64).collect();
-    let plan = |position: u64, index: usize| {
-        chosen.plans.get(position as usize).and_then(|plans| plans.get(index)).cloned().unwrap_or_default()
+    let (unit, operators) = (session.objective.unit, session.kinds().len());
+    let of = |position: u64, index: usize| {
+        let plan = chosen.plans.get(position as usize).and_then(|plans| plans.get(index)).cloned();
+        let heads = chosen.halting.get(position as usize).filter(|_| execution.halting);
+        (FixedPlan::new(plan.unwrap_or_default()), heads.and_then(|heads| heads.get(index)).cloned().flatten())
     };
-    let systems =
-        chosen.halting.iter().map(|head| system.with_halting(head.clone())).collect::<Result<Vec<System>>>()?;
-    let system = |position: usize| systems.get(position).unwrap_or(system);
-    measure_by(session, system, &chosen.name, split, &seeds, plan, methods)
+    let decider = |position: u64, index: usize| -> Box<dyn Decider> {
+        match of(position, index) {
+            (decider, None) => Box::new(decider),
+            (decider, Some(head)) => {
+                let words = split.problems.get(index).map_or(0, Problem::words);
+                Box::new(Halting { decider, head, words, operators, unit })
+            }
+        }
+    };
+    let measured = Measured { name: &chosen.name, split, seeds: &seeds, options: session.options(execution, None) };
+    measured.by_deciders(session, decider, methods)
 }
 
 impl Split {

@@ -8,10 +8,11 @@ use comfy_table::{Table, presets};
 use serde::Serialize;
 
 use super::config::Common;
-use super::methods::{Split, measure};
+use super::methods::{Measured, Split};
 use super::plans;
 use super::session::Session;
 use crate::evaluation::Evaluation;
+use crate::execute::SolveOptions;
 use crate::plan::{Kind, OperatorId, Plan};
 use crate::report::jsonl;
 use crate::settings::Preset;
@@ -59,14 +60,16 @@ pub fn run(args: Args) -> Result<()> {
     let named: Vec<(String, Plan)> = if args.plans.is_empty() {
         each_operator(&session)?
     } else {
-        let parsed = args.plans.iter().map(|text| Ok((text.clone(), plans::parse(text, session.system.catalogue())?)));
+        let parsed =
+            args.plans.iter().map(|text| Ok((text.clone(), plans::parse(text, session.solver().catalogue())?)));
         parsed.collect::<Result<_>>()?
     };
     let draws: Vec<u64> = (0..args.draws.max(1)).collect();
     let mut measured = Vec::with_capacity(named.len());
-    let alone = session.system.with_samples(&[])?.without_finish();
     let outcome = named.iter().try_for_each(|(name, plan)| {
-        measure(&session, &alone, name, &split, &draws, |_, _| plan.clone(), &mut measured)
+        let options = SolveOptions { without_finish: true, ..session.options(session.execution, None) };
+        let method = Measured { name, split: &split, seeds: &draws, options };
+        method.by_plans(&session, |_, _| plan.clone(), &mut measured)
     });
     for (title, group) in groups(&split) {
         println!("{}\n", by_group(&session, &title, &group, &measured));
@@ -81,7 +84,7 @@ pub fn run(args: Args) -> Result<()> {
 
 /// Operators that generate alone, the others after the first that reasons (or else the first that generates).
 pub fn each_operator(session: &Session) -> Result<Vec<(String, Plan)>> {
-    let catalogue = session.system.catalogue();
+    let catalogue = session.solver().catalogue();
     let generators: Vec<&str> = catalogue
         .operators()
         .iter()

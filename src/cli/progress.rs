@@ -4,8 +4,8 @@ use std::fmt::Display;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::evaluation::Objective;
-use crate::system::Episode;
+use crate::execute::Episode;
+use crate::objective::Objective;
 
 /// A bar over `total` pieces of work; drawn only on a terminal.
 pub fn bar(label: impl Display, total: u64) -> ProgressBar {

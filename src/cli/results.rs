@@ -26,7 +26,7 @@ impl Results {
     /// Measures the trained controllers and, `beside` them, the baselines; prints what was finished, also on errors.
     pub fn measure(session: &Session, split: &Split, chosen: &Chosen, beside: bool, as_json: bool) -> Result<Self> {
         let (mut ours, mut others) = (Vec::new(), Vec::new());
-        let mut outcome = methods::measure_trained(session, &session.system, split, chosen, &mut ours);
+        let mut outcome = methods::measure_trained(session, session.execution, split, chosen, &mut ours);
         if beside && outcome.is_ok() {
             outcome = methods::measure_baselines(session, split, &chosen.seeds, &mut others);
         }
@@ -81,7 +81,7 @@ impl Results {
         let results = json!({
             "provenance": about.provenance,
             "objective": session.objective,
-            "execution": session.system.execution(),
+            "execution": session.execution,
             "rows": self.rows,
         });
         write_atomic(&folder.join("results.json"), serde_json::to_string_pretty(&results)?.as_bytes())?;
@@ -89,7 +89,7 @@ impl Results {
             title: about.title,
             provenance: about.provenance,
             objective: session.objective,
-            schedule: session.system.execution().schedule,
+            schedule: session.execution.schedule,
             rows: self.rows.clone(),
             panels: about.panels,
             probabilities: Probabilities::chosen(&operators, depth, &episodes),

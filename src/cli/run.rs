@@ -5,19 +5,19 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::json;
 
-use super::budget::{self, Haste};
+use super::budget::Haste;
 use super::config::Common;
-use super::controllers::{self, RUNS};
+use super::controllers::RUNS;
 use super::plans;
-use super::session::Session;
+use super::session::{Closing, host, runtime};
+use crate::agent::{Agent, Answered, Ask, latency_model, newest};
 use crate::checkpoint::Checkpoint;
-use crate::encoder::Embeddings;
-use crate::evaluation::latency::{Asked, Budget, Choice, Prediction, measured_path};
-use crate::executor::Cancel;
-use crate::plan::{Latency, Plan};
-use crate::report::{Timeline, Unit, drawing, explanation};
-use crate::settings::{Preset, Settings};
-use crate::system::Episode;
+use crate::evaluation::latency::{Budget, measured_path};
+use crate::execute::{Clock, Observer, Transcript};
+use crate::operators::Catalogue;
+use crate::plan::{Latency, Plan, Unit};
+use crate::report::{Timeline, drawing, explanation};
+use crate::settings::{Parts, Preset, Settings};
 
 /// Columns of the timeline's time axis.
 const TIMELINE_WIDTH: usize = 32;
@@ -37,10 +37,13 @@ pub struct Args {
     /// How a plan ends early: live (calls in flight are dropped) or virtual (all calls run; of a local model, what came
     /// after the end is not counted) [default: live on an endpoint, else virtual]
     #[arg(long, value_name = "WHEN", env = "LAMAS_CANCEL")]
-    cancel: Option<Cancel>,
+    cancel: Option<Clock>,
     /// Show what the plan was predicted to take beside what it took
     #[arg(long)]
     explain: bool,
+    /// Write what happened to a file: one JSON object for each commit, start, solution and end, with the solutions' texts
+    #[arg(long, value_name = "FILE")]
+    transcript: Option<PathBuf>,
     /// One JSON object instead of text
     #[arg(long)]
     json: bool,
@@ -51,21 +54,45 @@ pub struct Args {
 pub fn run(args: Args) -> Result<()> {
     ensure!(!args.question.trim().is_empty(), "expected a question, found an empty one");
     args.haste.validate()?;
-    let Chosen { settings, session, plan, predicted } = match &args.plan {
-        Some(text) => typed(&args, text)?,
-        None => learned(&args)?,
+    let runtime = runtime()?;
+    let Opened { settings, agent, plan, _closing } = runtime.block_on(open(&args))?;
+    agent.remarks().iter().for_each(|remark| eprintln!("{remark}"));
+    let is_recorded = settings.traces.is_some();
+    ensure!(
+        !is_recorded || args.cancel != Some(Clock::Live),
+        "expected a model for `--cancel live`, found recorded outputs"
+    );
+    let transcript = Transcript::default();
+    let ask = Ask {
+        within: args.haste.budget,
+        latency_weight: args.haste.latency_weight,
+        plan: plan.as_ref(),
+        clock: args.cancel,
+        draw: settings.seed,
+        observer: args.transcript.as_ref().map(|_| &transcript as &dyn Observer),
+        ..Ask::default()
     };
-    let answered = session.runtime.block_on(session.system.answer(&args.question, &plan, settings.seed))?;
+    let answered = runtime.block_on(agent.answer(&args.question, ask))?;
+    if let Some(path) = &args.transcript {
+        let lines = transcript.lines().join("\n") + "\n";
+        std::fs::write(path, lines).with_context(|| format!("cannot write `{}`", path.display()))?;
+    }
+    if let Some(budget) = args.haste.budget {
+        eprintln!("{}", told(budget, &answered));
+    }
     if let (None, Some(reason)) = (&answered.answer, answered.trace.failure()) {
         bail!("no answer: {reason}");
     }
-    let episode =
-        Episode { problem: String::new(), plan, trace: answered.trace, answer: answered.answer.clone(), score: 0.0 };
-    let measures = session.objective.measure(&episode);
-    let names = session.names();
+    show(&args, &agent, &answered)
+}
+
+fn show(args: &Args, agent: &Agent, answered: &Answered) -> Result<()> {
+    let operators = agent.solver().catalogue().operators();
+    let names: Vec<String> = operators.iter().map(|operator| operator.name.clone()).collect();
+    let (trace, plan) = (&answered.trace, &answered.chosen.plan);
+    let path = measured_path(trace);
     if args.json {
-        let layers: Vec<Vec<&String>> = episode
-            .plan
+        let layers: Vec<Vec<&String>> = plan
             .layers
             .iter()
             .map(|layer| layer.operators.iter().filter_map(|operator| names.get(operator.index())).collect())
@@ -74,120 +101,97 @@ pub fn run(args: Args) -> Result<()> {
             "{}",
             json!({
                 "answer": answered.answer,
+                "text": answered.text,
                 "plan": layers,
-                "trace": episode.trace,
-                "critical_path_tokens": measures.path,
-                "seconds": measures.seconds,
-                "cost": measures.cost,
-                "predicted": predicted.map(|predicted| predicted.path),
-                "usage": episode.trace.usage(),
-                "tool_seconds": episode.trace.tool_seconds(),
-                "queued_seconds": episode.trace.queued(),
-                "retries": episode.trace.retries(),
+                "trace": trace,
+                "critical_path_tokens": path.tokens,
+                "seconds": trace.end(),
+                "cost": trace.cost(),
+                "predicted": answered.chosen.predicted.as_ref().map(|predicted| predicted.path),
+                "usage": trace.usage(),
+                "tool_seconds": trace.tool_seconds(),
+                "queued_seconds": trace.queued(),
+                "retries": trace.retries(),
             })
         );
         return Ok(());
     }
-    println!("{}\n", drawing::plan(&episode.plan, &names));
-    let timeline = Timeline::new(&episode, &names, Unit::Tokens);
+    println!("{}\n", drawing::plan(plan, &names));
+    let timeline = Timeline::new(plan, trace, &names, agent.objective().unit);
     println!("{}\n", drawing::timeline(&timeline, TIMELINE_WIDTH));
-    let saved = match measures.saved_tokens {
-        0.0 => String::new(),
-        saved => format!(" ({saved} more saved)"),
-    };
     println!(
-        "critical path {:.0} tokens, {:.3} s, {} completion tokens in all{saved}, {:.6} $",
-        measures.path, measures.seconds, measures.completion_tokens, measures.cost
+        "critical path {:.0} tokens, {:.3} s, {} completion tokens in all, {:.6} $",
+        trace.path(Unit::Tokens).length,
+        trace.end(),
+        trace.usage().completion_tokens,
+        trace.cost()
     );
-    if episode.trace.retries() > 0 {
-        println!("requests sent again: {}, waited {:.3} s in all", episode.trace.retries(), episode.trace.queued());
+    if trace.retries() > 0 {
+        println!("requests sent again: {}, waited {:.3} s in all", trace.retries(), trace.queued());
     }
-    if let Some(predicted) = predicted.filter(|_| args.explain) {
-        let measured: Vec<Latency> = episode.trace.all().map(|span| span.latency).collect();
-        let path = measured_path(&episode);
-        println!("\n{}\n", explanation::explanation(&episode.plan, &names, &predicted, &measured, path));
+    if let Some(predicted) = answered.chosen.predicted.as_ref().filter(|_| args.explain) {
+        let measured: Vec<Latency> = trace.all().map(|span| span.latency).collect();
+        println!("\n{}\n", explanation::explanation(plan, &names, predicted, &measured, path));
     }
     println!("answer: {}", answered.answer.as_deref().unwrap_or("none found"));
     Ok(())
 }
 
-/// The settings with what holds for answering alone.
-fn answering(args: &Args, mut settings: Settings) -> Result<Settings> {
-    let is_asked = settings.traces.is_none();
-    let usual = if is_asked && settings.endpoint.is_used() { Cancel::Live } else { Cancel::Virtual };
-    let cancel = args.cancel.unwrap_or(usual);
-    ensure!(is_asked || cancel == Cancel::Virtual, "expected a model for `--cancel live`, found recorded outputs");
-    settings.training.execution.cancel = cancel;
-    Ok(settings)
-}
-
-/// A plan, with what it was predicted to take where that is asked for.
-struct Chosen {
+/// An agent, with the plan on the command line if there is one.
+struct Opened {
     settings: Settings,
-    session: Session,
-    plan: Plan,
-    predicted: Option<Prediction>,
+    agent: Agent,
+    plan: Option<Plan>,
+    _closing: Closing,
 }
 
-/// The plan on the command line.
-fn typed(args: &Args, text: &str) -> Result<Chosen> {
-    let settings = answering(args, args.common.resolve(Preset::default())?)?;
-    let session = Session::open(&settings)?;
-    let plan = plans::parse(text, session.system.catalogue())?;
-    let mut predicted = None;
-    if args.explain {
-        let (_, origin) = controllers::newest(Path::new(RUNS))?;
-        let model = controllers::expect_latency_model(&session, &origin)?;
-        let embeddings = session.encoder.encode(&[&args.question])?;
-        let asked = asked(args, &embeddings)?;
-        predicted = Some(model.predict(&plan, &session.prepare(&plan), asked));
-    }
-    Ok(Chosen { settings, session, plan, predicted })
-}
-
-/// The plan of a trained controller.
-fn learned(args: &Args) -> Result<Chosen> {
-    let (checkpoint, origin) = match &args.checkpoint {
-        Some(path) if path.is_dir() => controllers::newest(path)?,
-        Some(path) => (Checkpoint::load(path)?, path.clone()),
-        None => controllers::newest(Path::new(RUNS))?,
+async fn open(args: &Args) -> Result<Opened> {
+    let host = host();
+    let trained = match (&args.plan, &args.checkpoint) {
+        (Some(_), _) => None,
+        (None, Some(path)) if path.is_file() => Some((Checkpoint::load(path)?, path.clone())),
+        (None, Some(path)) => Some(newest(path)?),
+        (None, None) => Some(newest(Path::new(RUNS))?),
     };
-    let settings = answering(args, args.common.resolve_for(&checkpoint.provenance.configuration)?)?;
-    let mut session = Session::open_for(&settings, &checkpoint.provenance.catalogue, &origin)?;
-    let trained = controllers::restore(&session, &checkpoint, &origin)?;
-    let halting = args.haste.latency_weight.map_or(trained.halting.clone(), |weight| trained.at(weight).halting);
-    session.system = session.system.with_halting(halting)?;
-    eprintln!("controller: {}", origin.display());
-    let embeddings = session.encoder.encode(&[&args.question])?;
-    let asked = asked(args, &embeddings)?;
-    let is_predicted = args.explain || args.haste.budget.is_some();
-    let model = is_predicted.then(|| controllers::expect_latency_model(&session, &origin)).transpose()?;
-    let plan = match (args.haste.latency_weight, args.haste.budget.zip(model.as_ref())) {
-        (Some(weight), _) => {
-            trained.latency_weights()?;
-            trained.policy.at(weight).greedy(asked.embedding)
+    let (settings, parts) = match &trained {
+        Some((checkpoint, origin)) => {
+            eprintln!("controller: {}", origin.display());
+            let settings = args.common.resolve_for(&checkpoint.provenance.configuration)?;
+            let text = checkpoint.provenance.catalogue.clone();
+            let catalogue = Catalogue::parse(text, &format!("{} (catalogue)", origin.display()))?;
+            let parts = Parts::open_for(&settings, &host, catalogue).await?;
+            (settings, parts)
         }
-        (None, Some((budget, model))) => {
-            let choice = budget::choose(&session, &trained, model, budget, asked)?;
-            eprintln!("{}", told(budget, &choice));
-            choice.plan
+        None => {
+            let settings = args.common.resolve(Preset::default())?;
+            let parts = Parts::open(&settings, &host).await?;
+            (settings, parts)
         }
-        (None, None) => trained.policy.greedy(asked.embedding),
     };
-    let predicted = model.map(|model| model.predict(&plan, &session.prepare(&plan), asked));
-    Ok(Chosen { settings, session, plan, predicted })
-}
-
-fn asked<'a>(args: &'a Args, embeddings: &'a Embeddings) -> Result<Asked<'a>> {
-    let embedding = embeddings.row(0).context("the encoder gave no embedding")?;
-    Ok(Asked { question: &args.question, embedding })
+    let closing = Closing::of(&parts);
+    let agent = match trained {
+        Some((checkpoint, origin)) => Agent::restore(parts, &settings, &checkpoint, &origin)?,
+        None => {
+            let origin = args.explain.then(|| newest(Path::new(RUNS))).transpose()?.map(|(_, origin)| origin);
+            let model = origin.map(|origin| latency_model(parts.solver.catalogue(), &origin)).transpose()?;
+            Agent::new(parts, &settings, None, model.flatten())
+        }
+    };
+    let plan = args.plan.as_deref().map(|text| plans::parse(text, agent.solver().catalogue())).transpose()?;
+    ensure!(
+        !args.explain || agent.latency_model().is_some(),
+        "expected a latency model of the run for `--explain`, found none; hint: `lamas calibrate RUN` fits one"
+    );
+    Ok(Opened { settings, agent, plan, _closing: closing })
 }
 
 /// One line on what a budget led to.
-fn told(budget: Budget, choice: &Choice) -> String {
-    let weight = choice.latency_weight;
-    match choice.is_within {
-        true => format!("budget {budget}: latency weight {weight:.5}"),
-        false => format!("budget {budget}: no plan is predicted to keep it; this one is predicted to be the quickest"),
+fn told(budget: Budget, answered: &Answered) -> String {
+    match (answered.chosen.is_within, answered.chosen.latency_weight) {
+        (true, Some(weight)) => format!("budget {budget}: latency weight {weight:.5}"),
+        (true, None) => format!("budget {budget}"),
+        (false, _) => {
+            format!("budget {budget}: no plan is predicted to keep it; this one is predicted to be the quickest")
+        }
     }
 }

@@ -4,30 +4,27 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use candle_core::Device;
 use tokio::runtime::Runtime;
 
 use crate::benchmarks::Problem;
-use crate::encoder::{self, Embeddings, Encoder};
-use crate::evaluation::Objective;
-use crate::executor::{ExecutionConfig, Prepared};
+use crate::decide::HaltingHead;
+use crate::encoder::{self, Embeddings};
+use crate::execute::{ExecutionConfig, SolveOptions, Solver};
 use crate::llm::openai::{Account, Key, OpenAi};
+use crate::objective::Objective;
 use crate::operators::Catalogue;
-use crate::plan::{Kind, Plan};
+use crate::plan::{Kind, Plan, Prepared};
 use crate::settings::{Host, Parts, Recording, Settings};
-use crate::system::System;
 
 /// The parts of a run.
 pub struct Session {
     pub runtime: Runtime,
-    pub device: Device,
-    pub encoder: Box<dyn Encoder>,
-    /// The model, where it is an endpoint.
-    pub endpoint: Option<Arc<OpenAi>>,
-    recording: Option<Arc<Recording>>,
-    pub system: System,
+    pub parts: Parts,
+    /// How plans are run.
+    pub execution: ExecutionConfig,
     pub objective: Objective,
     pub concurrency: usize,
+    _closing: Closing,
 }
 
 impl Session {
@@ -53,54 +50,66 @@ impl Session {
     }
 
     fn new(runtime: Runtime, parts: Parts, settings: &Settings) -> Self {
-        let Parts { device, encoder, endpoint, recording, system, remarks } = parts;
-        for remark in remarks {
-            eprintln!("{remark}");
-        }
-        let reward = &system.benchmark().reward;
-        let objective = Objective { latency_weight: reward.latency_weight, cost_weight: reward.cost_weight };
-        let concurrency = settings.training.concurrency;
-        Session { runtime, device, encoder, endpoint, recording, system, objective, concurrency }
+        parts.remarks.iter().for_each(|remark| eprintln!("{remark}"));
+        let execution = settings.execution(parts.solver.benchmark());
+        let (objective, concurrency) = (settings.training.objective, settings.training.concurrency);
+        let closing = Closing::of(&parts);
+        Session { runtime, parts, execution, objective, concurrency, _closing: closing }
     }
 
-    /// How the plans of these settings are run with this session's model.
-    pub fn executable(&self, settings: &Settings) -> ExecutionConfig {
-        let has_virtual_time = self.endpoint.is_none() && settings.traces.is_none();
-        settings.executable(self.system.benchmark(), has_virtual_time)
+    /// What queries are solved with.
+    pub fn solver(&self) -> &Solver {
+        &self.parts.solver
+    }
+
+    /// What holds for a query of a method that runs its plans by `execution`, and ends them by this head.
+    pub fn options(&self, execution: ExecutionConfig, head: Option<&Arc<HaltingHead>>) -> SolveOptions<'static> {
+        SolveOptions::new(execution, head, self.objective.unit)
     }
 
     /// Kinds of the operators, in catalogue order.
     pub fn kinds(&self) -> Vec<Kind> {
-        self.system.catalogue().operators().iter().map(|operator| operator.kind).collect()
+        self.solver().catalogue().operators().iter().map(|operator| operator.kind).collect()
     }
 
     /// Names of the operators, in catalogue order.
     pub fn names(&self) -> Vec<String> {
-        self.system.catalogue().operators().iter().map(|operator| operator.name.clone()).collect()
+        self.solver().catalogue().operators().iter().map(|operator| operator.name.clone()).collect()
     }
 
     /// How a plan is going to run.
     pub fn prepare(&self, plan: &Plan) -> Prepared {
-        self.system.execution().prepare(plan, &self.system.catalogue().signatures())
+        self.execution.schedule.prepare(plan, &self.solver().catalogue().signatures())
     }
 
     /// Embeddings of the operators' descriptions `[O, 384]`.
     pub fn operators(&self) -> Result<Embeddings> {
-        let operators = self.system.catalogue().operators();
-        self.encoder.encode(&operators.iter().map(|operator| operator.description.as_str()).collect::<Vec<_>>())
+        let operators = self.solver().catalogue().operators();
+        self.parts.encoder.encode(&operators.iter().map(|operator| operator.description.as_str()).collect::<Vec<_>>())
     }
 
     /// The problems of a split with the embeddings of their questions `[N, 384]`, from the cache where it has them.
     pub fn problems(&self, split: &str) -> Result<(Vec<Problem>, Embeddings)> {
-        let problems = self.system.problems(split)?;
+        let problems = self.solver().problems(split)?;
         let questions: Vec<&str> = problems.iter().map(|problem| problem.question.as_str()).collect();
-        let embeddings = encoder::encode_cached(&*self.encoder, &questions, encoder::cache_folder().as_deref())?;
+        let embeddings = encoder::encode_cached(&*self.parts.encoder, &questions, encoder::cache_folder().as_deref())?;
         Ok((problems, embeddings))
     }
 }
 
-impl Drop for Session {
-    /// However a command ends, it tells what it spent, and what it found recorded.
+/// However a command ends, it tells what it spent, and what it found recorded.
+pub struct Closing {
+    endpoint: Option<Arc<OpenAi>>,
+    recording: Option<Arc<Recording>>,
+}
+
+impl Closing {
+    pub fn of(parts: &Parts) -> Self {
+        Closing { endpoint: parts.endpoint.clone(), recording: parts.recording.clone() }
+    }
+}
+
+impl Drop for Closing {
     fn drop(&mut self) {
         if let Some(endpoint) = &self.endpoint {
             eprintln!("{}", spent(&endpoint.account()));
@@ -129,10 +138,10 @@ fn spent(account: &Account) -> String {
 }
 
 /// What this process's environment brings.
-fn host() -> Host {
+pub fn host() -> Host {
     Host { key: Key::from_environment(), cache_folder: encoder::cache_folder(), shows_progress: true }
 }
 
-fn runtime() -> Result<Runtime> {
+pub fn runtime() -> Result<Runtime> {
     Runtime::new().context("cannot start the asynchronous runtime")
 }

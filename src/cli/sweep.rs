@@ -8,14 +8,15 @@ use anyhow::{Context, Result, ensure};
 
 use super::calibrate;
 use super::config::Common;
-use super::controllers::Trained;
 use super::methods::{self, Chosen, Split};
 use super::results::{About, Results, provenance};
 use super::session::Session;
 use super::train_all::{AllTrained, train_all, variant_folder};
 use super::variants::{OURS, Variant};
+use crate::agent::Trained;
 use crate::controller::LatencyWeights;
-use crate::evaluation::{Evaluation, Measures, Objective, compare, statistics};
+use crate::evaluation::{Evaluation, Measures, compare, statistics};
+use crate::objective::Objective;
 use crate::report::{Curve, Line, Panel};
 use crate::settings::{Preset, Settings};
 
@@ -51,7 +52,7 @@ const ONE: &str = "one for all";
 
 pub fn run(args: Args) -> Result<()> {
     let ours = args.common.resolve(Preset::Lamas)?;
-    let mut session = Session::open(&ours)?;
+    let session = Session::open(&ours)?;
     let weights = match args.weights.as_slice() {
         [] => MULTIPLES.map(|multiple| multiple * session.objective.latency_weight).to_vec(),
         weights => weights.to_vec(),
@@ -82,20 +83,19 @@ pub fn run(args: Args) -> Result<()> {
     let test = Split::open(&session, "test")?;
     let (mut rows, mut curves, mut own) = (Vec::new(), Curves::default(), Vec::new());
     for &weight in &weights {
-        session.objective.latency_weight = weight;
+        let objective = session.objective.at(weight);
         let mut others = Vec::new();
         for method in methods.iter().filter(|method| method.weight.is_none_or(|its| its == weight)) {
             let passes = method.measure(&session, &test, weight)?;
-            curves.add(method.kind, weight, &passes, &session.objective);
+            curves.add(method.kind, weight, &passes, &objective);
             if method.kind == OURS { own = passes } else { others.push(passes) }
         }
-        rows.extend(compare(&others, &own, &session.objective));
+        rows.extend(compare(&others, &own, &objective));
     }
-    session.objective.latency_weight = ours.training.reward.latency_weight;
     let results = Results::of_rows(rows, own, args.json)?;
     let about = About {
-        title: format!("Latency weights on {}", session.system.benchmark().name),
-        provenance: provenance(seeds, &session.device),
+        title: format!("Latency weights on {}", session.solver().benchmark().name),
+        provenance: provenance(seeds, &session.parts.device),
         panels: curves.panels(),
         config: serde_json::to_value(&ours)?,
     };
@@ -114,7 +114,7 @@ struct Swept {
 impl Swept {
     fn trained_for(weight: f64, kind: &'static str, settings: &Settings) -> Self {
         let mut settings = settings.clone();
-        settings.training.reward.latency_weight = weight;
+        settings.training.objective.latency_weight = weight;
         let variant = Variant { name: format!("{kind} {weight}"), settings };
         Swept { kind, weight: Some(weight), variant, trained: Vec::new() }
     }
@@ -129,10 +129,10 @@ impl Swept {
     /// One pass over the split for each seed, by the likeliest plans at `weight`.
     fn measure(&self, session: &Session, split: &Split, weight: f64) -> Result<Vec<Evaluation>> {
         let controllers: Vec<Trained> = self.trained.iter().map(|trained| trained.at(weight)).collect();
-        let system = session.system.with_execution(session.executable(&self.variant.settings))?;
+        let execution = self.variant.settings.execution(session.solver().benchmark());
         let chosen = Chosen::likeliest(&format!("{} {weight}", self.kind), split, &controllers);
         let mut passes = Vec::new();
-        methods::measure_trained(session, &system, split, &chosen, &mut passes)?;
+        methods::measure_trained(session, execution, split, &chosen, &mut passes)?;
         Ok(passes.into_iter().flatten().collect())
     }
 }

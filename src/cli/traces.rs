@@ -10,11 +10,12 @@ use super::operators::each_operator;
 use super::progress::bar;
 use super::session::Session;
 use crate::benchmarks::Problem;
+use crate::decide::FixedPlan;
+use crate::execute::{ExecutionConfig, SolveOptions, Solver};
 use crate::operators::{Operator, Recorded, is_recorded};
 use crate::plan::{Kind, OperatorId, Outcome, Plan};
 use crate::report::jsonl;
 use crate::settings::Preset;
-use crate::system::System;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -38,10 +39,16 @@ pub fn run(args: Args) -> Result<()> {
     let settings = args.common.resolve(Preset::default())?;
     let session = Session::open(&settings)?;
     ensure!(settings.traces.is_none(), "expected a model whose outputs can be recorded, found `--traces`");
-    let (system, plans) = alone(&session)?;
+    let (samples, plans) = alone(&session)?;
+    let solver = session.solver();
+    let options = SolveOptions {
+        samples: &samples,
+        without_finish: true,
+        ..session.options(ExecutionConfig::from(session.execution.schedule), None)
+    };
     let mut problems = Vec::new();
     for split in &args.splits {
-        problems.extend(system.problems(split)?.into_iter().take(args.limit.unwrap_or(usize::MAX)));
+        problems.extend(solver.problems(split)?.into_iter().take(args.limit.unwrap_or(usize::MAX)));
     }
     let mut wanted = Vec::with_capacity(problems.len() * plans.len());
     for problem in &problems {
@@ -51,7 +58,7 @@ pub fn run(args: Args) -> Result<()> {
     }
     let bar = bar("traces", wanted.len() as u64);
     let record = async |(problem, plan, sample): (&Problem, &Plan, u64)| {
-        let recorded = output(&system, problem, plan, sample).await;
+        let recorded = output(solver, problem, plan, sample, &options).await;
         bar.inc(1);
         recorded.with_context(|| format!("problem `{}`", problem.id))
     };
@@ -63,32 +70,38 @@ pub fn run(args: Args) -> Result<()> {
     Ok(())
 }
 
-/// A plan for each operator whose outputs can be recorded, and a system in which every operator takes one sample and nothing
-/// follows it.
-fn alone(session: &Session) -> Result<(System, Vec<Plan>)> {
-    let catalogue = session.system.catalogue();
+/// A plan for each operator whose outputs can be recorded, and one sample for each that takes several.
+fn alone(session: &Session) -> Result<(Vec<(OperatorId, u32)>, Vec<Plan>)> {
+    let catalogue = session.solver().catalogue();
     let is_wanted = |id: OperatorId, wanted: fn(&Operator) -> bool| catalogue.operator(id).is_some_and(wanted);
     let last = |plan: &Plan| plan.choices().last().map(|(_, id)| id);
     let plans: Vec<Plan> = each_operator(session)?.into_iter().map(|(_, plan)| plan).collect();
     let generators =
         plans.iter().filter_map(last).filter(|&id| is_wanted(id, |operator| operator.kind == Kind::Generate));
-    let system = session.system.with_samples(&generators.map(|id| (id, 1)).collect::<Vec<_>>())?.without_finish();
+    let samples = generators.map(|id| (id, 1)).collect();
     let plans = plans.into_iter().filter(|plan| last(plan).is_some_and(|id| is_wanted(id, is_recorded))).collect();
-    Ok((system, plans))
+    Ok((samples, plans))
 }
 
 /// What the last operator of `plan`, which stands alone in its layer, gives for a problem.
-async fn output(system: &System, problem: &Problem, plan: &Plan, sample: u64) -> Result<Recorded> {
-    let answered = system.attempt(problem, plan, sample).await?;
+async fn output(
+    solver: &Solver,
+    problem: &Problem,
+    plan: &Plan,
+    sample: u64,
+    options: &SolveOptions<'_>,
+) -> Result<Recorded> {
+    let mut decider = FixedPlan::new(plan.clone());
+    let answered = solver.attempt(problem, &mut decider, sample, options).await?;
     let span = answered.trace.spans.last().context("the plan has no operator")?;
-    let operator = system.catalogue().operator(span.operator).context("an operator outside the catalogue")?;
+    let operator = solver.catalogue().operator(span.operator).context("an operator outside the catalogue")?;
     ensure!(span.outcome == Outcome::Done, "operator `{}` failed: {:?}", operator.name, span.outcome);
     // What the operator before it left stands first; a vote, or a test that was passed, adds nothing.
     let before = plan.layers.len() - 1;
     let added = answered.solutions.get(before).filter(|_| operator.kind != Kind::Ensemble);
     let answer = added.and_then(|solution| solution.answer.clone());
     let correct = match &answer {
-        Some(answer) => Some(system.grade(problem, Some(answer)).await? >= 1.0),
+        Some(answer) => Some(solver.grade(problem, Some(answer)).await? >= 1.0),
         None => None,
     };
     Ok(Recorded {

@@ -10,19 +10,20 @@ use serde::Serialize;
 
 use super::calibrate;
 use super::config::Common;
-use super::controllers::{RUNS, Trained};
+use super::controllers::RUNS;
 use super::data_set::{DataSet, Memory};
 use super::interrupt;
 use super::methods::{Chosen, Split};
 use super::progress::bar;
 use super::results::{About, Results, provenance, revision};
 use super::session::Session;
+use crate::agent::Trained;
 use crate::checkpoint::{Provenance, write_atomic};
 use crate::controller::{Controller, LatencyWeights, Policy};
+use crate::execute::ExecutionConfig;
 use crate::report::jsonl::Appender;
 use crate::report::{Curve, Line, Panel};
 use crate::settings::{Preset, Settings};
-use crate::system::System;
 use crate::training::{self, EpochMetrics, Event, Setup, TrainingConfig, Tried};
 
 /// The settings of a run, which `--resume` reads again.
@@ -68,7 +69,7 @@ pub fn run(args: Args) -> Result<()> {
     }
     settings.controller.latency_weights = args.latency_weights.or(settings.controller.latency_weights);
     let session = Session::open(&settings)?;
-    let benchmark = session.system.benchmark().name.clone();
+    let benchmark = session.solver().benchmark().name.clone();
     let folder = match (&args.resume, &args.out) {
         (Some(folder), _) => {
             ensure!(folder.join(SETTINGS).is_file(), "expected a run in `{}`, found none", folder.display());
@@ -99,7 +100,7 @@ pub fn run(args: Args) -> Result<()> {
         let folder = folder.join(format!("seed-{seed}"));
         let job = Job {
             session: &session,
-            system: &session.system,
+            execution: session.execution,
             settings: &settings,
             seed,
             folder: &folder,
@@ -126,7 +127,7 @@ pub fn run(args: Args) -> Result<()> {
     let results = Results::measure(&session, &test, &chosen, true, args.json)?;
     let about = About {
         title: format!("{} controller on {benchmark}", args.preset.name()),
-        provenance: provenance(seeds, &session.device),
+        provenance: provenance(seeds, &session.parts.device),
         panels: panels(&histories),
         config,
     };
@@ -136,8 +137,8 @@ pub fn run(args: Args) -> Result<()> {
 /// The training of one seed.
 pub(super) struct Job<'a> {
     pub session: &'a Session,
-    /// Runs the plans.
-    pub system: &'a System,
+    /// How plans are run.
+    pub execution: ExecutionConfig,
     pub settings: &'a Settings,
     pub seed: u64,
     pub folder: &'a Path,
@@ -157,22 +158,24 @@ pub(super) struct Outcome {
 
 impl Job<'_> {
     pub fn train(&self, train: &Split, validation: &Split, resume: bool, stop: &Arc<AtomicBool>) -> Result<Outcome> {
-        let Job { session, system, settings, seed, folder, .. } = *self;
+        let Job { session, execution, settings, seed, folder, .. } = *self;
         std::fs::create_dir_all(folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
-        let operators = session.operators()?.to_tensor(&session.device)?;
+        let operators = session.operators()?.to_tensor(&session.parts.device)?;
         let controller =
-            Controller::new(settings.controller.clone(), session.kinds(), &operators, seed, &session.device)?;
-        let [train, validation] = [train, validation].map(|split| DataSet::new(system, split, self.memory));
+            Controller::new(settings.controller.clone(), session.kinds(), &operators, seed, &session.parts.device)?;
+        let (solver, unit) = (session.solver(), settings.training.objective.unit);
+        let data_set = |split| DataSet::new(solver, execution, unit, split, self.memory);
+        let [train, validation] = [train, validation].map(data_set);
         let provenance = Provenance {
-            encoder: session.encoder.id().to_owned(),
-            catalogue: session.system.catalogue().text().to_owned(),
+            encoder: session.parts.encoder.id().to_owned(),
+            catalogue: session.solver().catalogue().text().to_owned(),
             configuration: serde_json::to_value(settings)?,
             seed,
             revision: revision(),
         };
         let setup = Setup {
             controller,
-            config: TrainingConfig { execution: *system.execution(), ..settings.training.clone() },
+            config: TrainingConfig { execution, ..settings.training.clone() },
             train: train.problems(),
             validation: validation.problems(),
             provenance,
@@ -196,7 +199,7 @@ impl Job<'_> {
         }
         let trained = match &outcome.checkpoint {
             Some(checkpoint) => {
-                let controller = Controller::from_checkpoint(checkpoint, session.kinds(), &session.device)?;
+                let controller = Controller::from_checkpoint(checkpoint, session.kinds(), &session.parts.device)?;
                 Trained::new(&controller, checkpoint)?
             }
             None => {

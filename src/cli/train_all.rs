@@ -36,7 +36,8 @@ pub fn train_all(
     out: Option<&Path>,
     command: &str,
 ) -> Result<Option<AllTrained>> {
-    let folder = out.map_or_else(|| unused(&format!("{}-{command}", session.system.benchmark().name)), Path::to_owned);
+    let folder =
+        out.map_or_else(|| unused(&format!("{}-{command}", session.solver().benchmark().name)), Path::to_owned);
     std::fs::create_dir_all(&folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
     let seeds: Vec<u64> = (first..first + count.max(1)).collect();
     let (train, validation) = (Split::open(session, "train")?, Split::open(session, "validation")?);
@@ -90,12 +91,11 @@ fn train_one(
 ) -> Result<Outcome> {
     let folder = variant_folder(folder, &variant.name).join(format!("seed-{seed}"));
     let settings = Settings { seed, ..variant.settings.clone() };
-    let system = session.system.with_execution(session.executable(&settings))?;
+    let execution = settings.execution(session.solver().benchmark());
     let (settings, folder) = (&settings, folder.as_path());
     // Drawn plans are seldom met again.
     let memory = (settings.training.survey.operators > 0).then_some(memory);
-    let job =
-        Job { session, system: &system, settings, seed, folder, episodes: false, memory, bar: ProgressBar::hidden() };
+    let job = Job { session, execution, settings, seed, folder, episodes: false, memory, bar: ProgressBar::hidden() };
     job.train(train, validation, true, stop).with_context(|| format!("method `{}`, seed {seed}", variant.name))
 }
 

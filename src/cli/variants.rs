@@ -41,8 +41,8 @@ pub fn variants(passes: u32, resolve: impl Fn(Preset) -> Result<Settings>) -> Re
         published("MaAS", &maas, |_| ()),
         published("MaAS, in parallel", &maas, |s| s.training.execution = Schedule::Layered.into()),
         published("LAMaS", &paper, |_| ()),
-        published("LAMaS, lambda_t = 0", &paper, |s| s.training.reward.latency_weight = 0.0),
-        published("LAMaS, uniform", &paper, |s| s.training.reward.credit = Credit::Uniform),
+        published("LAMaS, lambda_t = 0", &paper, |s| s.training.credit = Credit::None),
+        published("LAMaS, uniform", &paper, |s| s.training.credit = Credit::Uniform),
         changed("no survey, drawn plans", draw),
         changed("drawn plans, no leave one out", |s| {
             draw(s);
@@ -58,15 +58,10 @@ pub fn variants(passes: u32, resolve: impl Fn(Preset) -> Result<Settings>) -> Re
             s.controller.initial_temperature = 1.0;
         }),
         changed("no whole set", |s| s.controller.conditioning = Conditioning::First),
-        changed("no own share (E5)", |s| s.training.reward.credit = Credit::CriticalPath),
+        changed("no own share (E5)", |s| s.training.credit = Credit::CriticalPath),
         changed("no dataflow", |s| s.training.execution.schedule = Schedule::Layered),
-        changed("no plan compiler", |s| s.training.execution.optimize = false),
         changed("no quorum", |s| s.training.execution.quorum = false),
         changed("no halting head", |s| s.training.execution.halting = false),
-        changed("agreement of 2 for the head", |s| {
-            let execution = &mut s.training.execution;
-            (execution.halting, execution.agreement) = (false, 2);
-        }),
         Variant { name: OURS.into(), settings: ours.clone() },
     ])
 }

@@ -6,10 +6,12 @@ mod batch;
 mod config;
 mod layer;
 mod learning;
+mod open_loop;
 mod policy;
 mod weights;
 
 pub use config::{Conditioning, ControllerConfig, LogProbability, Temperature};
 pub use learning::{Controller, Evaluation};
+pub use open_loop::OpenLoop;
 pub use policy::Policy;
 pub use weights::LatencyWeights;

@@ -7,13 +7,14 @@ mod rollout;
 pub mod statistics;
 mod summary;
 
-pub use rollout::evaluate;
+pub use rollout::{Method, evaluate};
 pub use statistics::{Difference, Estimate};
 pub use summary::{Comparison, Row, Spread, Summary, compare};
 
 use serde::{Deserialize, Serialize};
 
-use crate::system::Episode;
+use crate::execute::Episode;
+use crate::objective::Objective;
 
 /// One method on one pass over a split.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -25,29 +26,18 @@ pub struct Evaluation {
     pub failed: usize,
 }
 
-/// What utility is made of: `score - latency_weight * critical path - cost_weight * cost`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Objective {
-    /// Score per token of critical path (lambda_t).
-    pub latency_weight: f64,
-    /// Score per dollar (lambda_c).
-    pub cost_weight: f64,
-}
-
 /// The figures of one episode.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Measures {
     pub score: f64,
     pub utility: f64,
-    /// Critical path in tokens (E4).
+    /// Critical path (E4), in the objective's unit.
     pub path: f64,
     /// Wall-clock seconds from the start of the query to the end of its last operator.
     pub seconds: f64,
     /// Dollars.
     pub cost: f64,
     pub completion_tokens: f64,
-    /// Completion tokens that equal calls would have taken again.
-    pub saved_tokens: f64,
     pub operators: f64,
     pub layers: f64,
 }
@@ -55,16 +45,15 @@ pub struct Measures {
 impl Objective {
     /// All figures of an episode.
     pub fn measure(&self, episode: &Episode) -> Measures {
-        let path = episode.trace.critical_path().length;
+        let path = self.path(&episode.trace);
         let cost = episode.trace.cost();
         Measures {
             score: episode.score,
-            utility: episode.score - self.latency_weight * path - self.cost_weight * cost,
+            utility: self.value(episode.score, &episode.trace) - self.latency_weight * path,
             path,
             seconds: episode.trace.end(),
             cost,
             completion_tokens: episode.trace.usage().completion_tokens as f64,
-            saved_tokens: episode.trace.saved().completion_tokens as f64,
             operators: episode.plan.len() as f64,
             layers: episode.plan.layers.len() as f64,
         }

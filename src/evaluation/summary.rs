@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::statistics::{Difference, Estimate, interval, mean, paired, quantile, standard_deviation};
-use super::{Evaluation, Measures, Objective};
+use super::{Evaluation, Measures};
+use crate::objective::Objective;
 
 // The resampling is part of the estimate, not of the experiment: one seed for all.
 const SEED: u64 = 0;
@@ -41,8 +42,6 @@ pub struct Summary {
     pub cost: f64,
     /// Per query, over all operators.
     pub completion_tokens: f64,
-    /// Per query, what the plan compiler saved of them.
-    pub saved_tokens: f64,
     /// Operators per query.
     pub operators: f64,
     /// Layers per query.
@@ -73,7 +72,6 @@ impl Summary {
             seconds: mean(&pooled(|episode| episode.seconds)),
             cost: pooled(|episode| episode.cost).iter().sum::<f64>() / runs.len().max(1) as f64,
             completion_tokens: mean(&pooled(|episode| episode.completion_tokens)),
-            saved_tokens: mean(&pooled(|episode| episode.saved_tokens)),
             operators: mean(&pooled(|episode| episode.operators)),
             layers: mean(&pooled(|episode| episode.layers)),
         }
@@ -151,10 +149,10 @@ fn by_problem<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{Latency, OperatorId, Outcome, Plan, Schedule, Span, Trace, Usage};
-    use crate::system::Episode;
+    use crate::execute::Episode;
+    use crate::plan::{Latency, OperatorId, Outcome, Plan, Schedule, Span, Trace, Unit, Usage};
 
-    const OBJECTIVE: Objective = Objective { latency_weight: 0.01, cost_weight: 2.0 };
+    const OBJECTIVE: Objective = Objective { latency_weight: 0.01, cost_weight: 2.0, unit: Unit::Tokens };
 
     /// Two operators side by side of 10 and `tokens` tokens.
     fn episode(problem: &str, score: f64, tokens: u64) -> Episode {

@@ -4,12 +4,12 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 
 use super::Solution;
-use super::work::{Step, Work};
+use super::steps::{Step, Steps, Tariff};
 use crate::llm::{self, Completion, Meter, Timing};
 use crate::plan::{Latency, Usage};
 
 /// One of the answers that a generator gives side by side.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Arrival {
     /// The choice of the plan that the generator is.
     pub choice: usize,
@@ -17,6 +17,8 @@ pub struct Arrival {
     pub place: usize,
     /// None where the call failed, which takes back what the generator has given: one failed call fails all.
     pub solution: Option<Solution>,
+    /// From the start of the generator.
+    pub after: Latency,
 }
 
 /// Tells of the answers of one generator while others are still being written.
@@ -28,16 +30,18 @@ pub struct Reporter {
 
 impl Reporter {
     /// Tells of an answer, and lets who hears it act before anything else happens.
-    pub(super) async fn tell(&self, place: usize, solution: Option<Solution>) {
+    pub(super) async fn tell(&self, place: usize, solution: Option<Solution>, after: Latency) {
         // Nobody listens where the query has ended.
-        let _ = self.arrivals.send(Arrival { choice: self.choice, place, solution });
+        let _ = self.arrivals.send(Arrival { choice: self.choice, place, solution, after });
         tokio::task::yield_now().await;
     }
 }
 
 /// Calls of the model under way. When it goes, at their end or because they are not needed any more, all are counted.
-pub(super) struct Calls<'w, 'a> {
-    work: &'w mut Work<'a>,
+pub(super) struct Calls {
+    steps: Steps,
+    /// From the start of the operator.
+    begins: Latency,
     started: Instant,
     /// One for each call.
     meters: Vec<Meter>,
@@ -45,14 +49,18 @@ pub(super) struct Calls<'w, 'a> {
     pub results: Vec<Option<Result<Completion, llm::Error>>>,
 }
 
-impl<'w, 'a> Calls<'w, 'a> {
-    pub fn new(work: &'w mut Work<'a>, meters: Vec<Meter>) -> Self {
+impl Calls {
+    pub fn new(steps: Steps, meters: Vec<Meter>) -> Self {
         let results = meters.iter().map(|_| None).collect();
-        Calls { work, started: Instant::now(), meters, results }
+        let begins = steps.latency();
+        Calls { steps, begins, started: Instant::now(), meters, results }
     }
 
-    pub fn work(&self) -> &Work<'a> {
-        self.work
+    /// When a call that gave `result` ended, from the start of the operator.
+    pub fn ends(&self, result: &Result<Completion, llm::Error>) -> Latency {
+        let waited = self.started.elapsed().as_secs_f64();
+        let Step { begins, lasts, .. } = ended(self.begins, result, waited);
+        begins.then(lasts)
     }
 
     /// What the calls answered, or the first error among them.
@@ -65,20 +73,20 @@ impl<'w, 'a> Calls<'w, 'a> {
     }
 }
 
-impl Drop for Calls<'_, '_> {
+impl Drop for Calls {
     fn drop(&mut self) {
-        let begins = self.work.latency();
+        let begins = self.begins;
         let waited = self.started.elapsed().as_secs_f64();
         let results = self.results.drain(..).zip(&self.meters);
         let steps = results.filter_map(|(result, meter)| match result {
-            Some(result) => Some(ended(begins, result, waited)),
+            Some(result) => Some(ended(begins, &result, waited)),
             None => dropped(begins, meter, waited),
         });
-        self.work.steps.extend(steps);
+        self.steps.extend(steps);
     }
 }
 
-fn ended(begins: Latency, result: Result<Completion, llm::Error>, waited: f64) -> Step {
+fn ended(begins: Latency, result: &Result<Completion, llm::Error>, waited: f64) -> Step {
     let (usage, Timing { total, queued, retries, .. }) = match result {
         Ok(completion) => (completion.usage, completion.timing),
         // The published code counts no time for calls that fail; they delay the plan all the same.
@@ -99,14 +107,15 @@ fn dropped(begins: Latency, meter: &Meter, waited: f64) -> Option<Step> {
 }
 
 /// A run of a tool that is dropped is charged for its time, waiting included; one that ends is not charged here.
-pub(super) struct ToolRun<'w, 'a> {
-    work: &'w mut Work<'a>,
+pub(super) struct ToolRun {
+    steps: Steps,
+    tariff: Tariff,
     since: Option<Instant>,
 }
 
-impl<'w, 'a> ToolRun<'w, 'a> {
-    pub fn new(work: &'w mut Work<'a>) -> Self {
-        ToolRun { work, since: Some(Instant::now()) }
+impl ToolRun {
+    pub fn new(steps: Steps, tariff: Tariff) -> Self {
+        ToolRun { steps, tariff, since: Some(Instant::now()) }
     }
 
     pub fn ended(mut self) {
@@ -114,10 +123,10 @@ impl<'w, 'a> ToolRun<'w, 'a> {
     }
 }
 
-impl Drop for ToolRun<'_, '_> {
+impl Drop for ToolRun {
     fn drop(&mut self) {
         if let Some(since) = self.since {
-            self.work.charge(since.elapsed().as_secs_f64());
+            self.tariff.charge(&self.steps, since.elapsed().as_secs_f64());
         }
     }
 }

@@ -120,19 +120,18 @@ impl Catalogue {
         Ok(Catalogue { operators, prompts, prompts_read, text })
     }
 
-    /// The same catalogue, with operators that take another number of samples.
+    /// Checks that these operators can take another number of samples.
     ///
     /// # Errors
     /// Names an operator that is not in the catalogue or takes no samples.
-    pub fn with_samples(&self, samples: &[(OperatorId, u32)]) -> Result<Self> {
-        let mut changed = self.clone();
+    pub fn check_samples(&self, samples: &[(OperatorId, u32)]) -> Result<()> {
         for &(id, samples) in samples {
-            let operator = changed.operators.get_mut(id.index());
-            let operator = operator.filter(|operator| operator.kind == Kind::Generate);
-            operator.with_context(|| format!("expected a `generate` operator, found number {}", id.0))?.samples =
-                samples;
+            let operator = self.operator(id).filter(|operator| operator.kind == Kind::Generate);
+            let operator =
+                operator.with_context(|| format!("expected a `generate` operator, found number {}", id.0))?;
+            ensure!((1..=64).contains(&samples), "`{}`: expected 1 to 64 samples, found {samples}", operator.name);
         }
-        Ok(changed)
+        Ok(())
     }
 
     /// The operators, in the order of the file.
@@ -162,7 +161,7 @@ impl Catalogue {
         self.operators.iter().map(|operator| operator.kind).collect()
     }
 
-    /// What schedules and the plan compiler must know of each operator.
+    /// What schedules must know of each operator.
     pub fn signatures(&self) -> Vec<Signature> {
         let signature = |(operator, &prompt_reads): (&Operator, &bool)| {
             let of_kind = Signature::of(operator.kind);

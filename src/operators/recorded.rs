@@ -26,5 +26,5 @@ pub(super) fn run(recorded: &QueryTraces, work: &mut Work<'_>, board: &Board) ->
 fn draw<'a>(recorded: &'a QueryTraces, work: &Work<'_>) -> Vec<&'a Output> {
     let mut outputs = recorded.outputs(&work.operator.name);
     outputs.shuffle(&mut work.stream());
-    outputs.into_iter().cycle().take(work.operator.samples as usize).collect()
+    outputs.into_iter().cycle().take(work.samples() as usize).collect()
 }

@@ -2,19 +2,17 @@
 
 mod critical_path;
 mod feasibility;
-mod optimize;
 mod schedule;
 mod signature;
 mod small;
 mod trace;
 
-pub use critical_path::{CriticalPath, critical_path};
+pub use critical_path::{Cause, CriticalPath, critical_path};
 pub use feasibility::feasible;
-pub use optimize::{Treatment, as_drawn, optimize};
-pub use schedule::{Dependencies, Schedule};
+pub use schedule::{Dependencies, Prepared, Schedule};
 pub use signature::Signature;
 pub use small::small_plans;
-pub use trace::{Latency, Outcome, Span, Trace, Usage};
+pub use trace::{Latency, Outcome, Span, Trace, Unit, Usage};
 
 use serde::{Deserialize, Serialize};
 

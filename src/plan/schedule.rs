@@ -1,8 +1,8 @@
-//! When an operator may start: the dependencies between the choices of a plan.
+//! When an operator may start: the dependencies between the choices of a plan, and which of them run at all.
 
 use serde::{Deserialize, Serialize};
 
-use super::{OperatorId, Plan, Signature};
+use super::{Kind, OperatorId, Plan, Signature};
 
 /// Which operators wait for which. What an operator reads is the same under all: what earlier layers left.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,7 +22,25 @@ pub enum Schedule {
 #[serde(transparent)]
 pub struct Dependencies(pub Vec<Vec<usize>>);
 
+/// How a plan is going to run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Prepared {
+    /// Whether each choice runs: what follows the layer of a stop does not.
+    pub runs: Vec<bool>,
+    pub dependencies: Dependencies,
+}
+
 impl Schedule {
+    /// What is known of a run of `plan` before it; `signatures` are those of the operators.
+    pub fn prepare(self, plan: &Plan, signatures: &[Signature]) -> Prepared {
+        let is_stop = |id: &OperatorId| signatures.get(id.index()).is_some_and(|operator| operator.kind == Kind::Stop);
+        let last = plan.layers.iter().position(|layer| layer.operators.iter().any(is_stop)).unwrap_or(usize::MAX);
+        Prepared {
+            runs: plan.choices().map(|(layer, _)| layer <= last).collect(),
+            dependencies: self.dependencies(plan, signatures),
+        }
+    }
+
     /// Dependencies of `plan` under this schedule; every edge points to an earlier choice. `signatures` are those of
     /// the operators.
     ///
@@ -62,6 +80,14 @@ mod tests {
         let kinds = [Kind::Generate, Kind::Program, Kind::Ensemble, Kind::Refine];
         let found = schedule.dependencies(&Plan::from_indices(layers), &kinds.map(Signature::of));
         assert_eq!(found.0, expected, "{layers:?} {schedule:?}");
+    }
+
+    #[test]
+    fn nothing_runs_behind_the_layer_of_a_stop() {
+        let kinds = [Kind::Generate, Kind::Stop].map(Signature::of);
+        let runs = |layers: &[&[u16]]| Schedule::Layered.prepare(&Plan::from_indices(layers), &kinds).runs;
+        assert_eq!(runs(&[&[0], &[0]]), [true; 2]);
+        assert_eq!(runs(&[&[1, 0], &[0, 1], &[0]]), [true, true, false, false, false]);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What schedules and the plan compiler must know of an operator.
+//! What schedules must know of an operator.
 
 use super::Kind;
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{CriticalPath, Dependencies, OperatorId, critical_path};
+use super::{Cause, CriticalPath, Dependencies, OperatorId, critical_path};
 
 /// Tokens read and written by model calls.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,6 +58,35 @@ impl Latency {
     }
 }
 
+/// What latency is counted in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unit {
+    /// The paper's unit (E3), the same on every machine.
+    #[default]
+    Tokens,
+    /// Of the wall clock; where plans run over recorded outputs, as recorded.
+    Seconds,
+}
+
+impl Unit {
+    /// The latency in this unit.
+    pub fn of(self, latency: Latency) -> f64 {
+        match self {
+            Unit::Tokens => latency.tokens,
+            Unit::Seconds => latency.seconds,
+        }
+    }
+
+    /// The unit's name after a number.
+    pub fn name(self) -> &'static str {
+        match self {
+            Unit::Tokens => "tokens",
+            Unit::Seconds => "s",
+        }
+    }
+}
+
 /// How an operator ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -70,8 +99,6 @@ pub enum Outcome {
     Cancelled,
     /// It never started: its result could not reach the answer.
     Skipped,
-    /// It gave the solutions of an equal call once more, that of the choice of this number, and took nothing.
-    Repeated(usize),
 }
 
 /// One operator's run.
@@ -97,6 +124,12 @@ pub struct Span {
     pub queued: f64,
     /// Seconds from the start of the query to the start of the operator, had no call waited.
     pub started: f64,
+    /// The same in the unit of the clock that the plan ran by.
+    #[serde(default)]
+    pub start: f64,
+    /// What had arrived when the choice was committed; nothing where that was at the start.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub causes: Vec<Cause>,
     pub outcome: Outcome,
 }
 
@@ -131,17 +164,6 @@ impl Trace {
         total
     }
 
-    /// Tokens that equal calls would have taken again.
-    pub fn saved(&self) -> Usage {
-        let mut saved = Usage::default();
-        for span in &self.spans {
-            if let Outcome::Repeated(first) = span.outcome {
-                saved += self.spans.get(first).map_or(Usage::default(), |first| first.usage);
-            }
-        }
-        saved
-    }
-
     /// Requests that were sent again.
     pub fn retries(&self) -> u32 {
         self.all().map(|span| span.retries).sum()
@@ -165,14 +187,9 @@ impl Trace {
         })
     }
 
-    /// Durations in tokens (E3), in the order of [`Trace::all`].
-    pub fn tokens(&self) -> Vec<f64> {
-        self.all().map(|span| span.latency.tokens).collect()
-    }
-
-    /// Durations in seconds, in the order of [`Trace::all`].
-    pub fn seconds(&self) -> Vec<f64> {
-        self.all().map(|span| span.latency.seconds).collect()
+    /// What each took, in the order of [`Trace::all`].
+    pub fn durations(&self, unit: Unit) -> Vec<f64> {
+        self.all().map(|span| unit.of(span.latency)).collect()
     }
 
     /// Seconds from the start of the query to the end of all that ran.
@@ -180,24 +197,30 @@ impl Trace {
         self.all().map(|span| span.started + span.latency.seconds).fold(0.0, f64::max)
     }
 
-    /// The longest path through what ran, whose `durations` these are, in the order of [`Trace::all`]; nobody waited for a
-    /// span that was cancelled. The finish follows whatever path is the longest: it makes it longer, and changes nobody's
-    /// place on it.
-    pub fn path_of(&self, mut durations: Vec<f64>) -> CriticalPath {
-        let finish: f64 = durations.iter().skip(self.spans.len()).sum();
-        for (span, duration) in self.spans.iter().zip(&mut durations) {
-            if span.outcome == Outcome::Cancelled {
-                *duration = 0.0;
-            }
-        }
-        durations.truncate(self.spans.len());
-        durations.resize(self.dependencies.0.len(), 0.0);
-        let path = critical_path(&self.dependencies, &durations);
-        CriticalPath { length: path.length + finish, ..path }
+    /// The critical path (E4): the longest through what ran, over dependencies and over what caused a choice; nobody waited
+    /// for the end of a span that was cancelled. The finish follows whatever path is the longest: it makes it longer, and changes
+    /// nobody's place on it.
+    pub fn path(&self, unit: Unit) -> CriticalPath {
+        self.path_of(unit, self.durations(unit))
     }
 
-    /// The critical path in tokens (E4).
-    pub fn critical_path(&self) -> CriticalPath {
-        self.path_of(self.tokens())
+    /// The length of the critical path had `choice` taken no time. What was decided is held fixed: what a choice caused comes
+    /// as soon as the other causes had arrived.
+    pub fn path_without(&self, unit: Unit, choice: usize) -> f64 {
+        let mut durations = self.durations(unit);
+        if let Some(duration) = durations.get_mut(choice) {
+            *duration = 0.0;
+        }
+        self.path_of(unit, durations).length
+    }
+
+    fn path_of(&self, unit: Unit, mut durations: Vec<f64>) -> CriticalPath {
+        let finish: f64 = durations.iter().skip(self.spans.len()).sum();
+        durations.truncate(self.spans.len());
+        durations.resize(self.dependencies.0.len(), 0.0);
+        let causes = |choice: usize| self.spans.get(choice).map_or(&[][..], |span| &span.causes);
+        let is_dropped = |choice: usize| self.spans.get(choice).is_some_and(|span| span.outcome == Outcome::Cancelled);
+        let path = critical_path(&self.dependencies, causes, is_dropped, unit, &durations);
+        CriticalPath { length: path.length + finish, ..path }
     }
 }

@@ -1,9 +1,9 @@
 //! A plan and its timeline drawn with characters.
 
-use crate::plan::Plan;
+use crate::plan::{Plan, Unit};
 
 use super::number::{counted, significant};
-use super::{Timeline, Unit, operator_name};
+use super::{Timeline, operator_name};
 
 /// The plan from left to right, the operators of a layer below each other; `names` are in catalogue order.
 pub fn plan(plan: &Plan, names: &[String]) -> String {

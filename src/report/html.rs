@@ -7,7 +7,7 @@ use crate::evaluation::portfolio::HINDSIGHT;
 use crate::evaluation::{Estimate, Row};
 
 use super::number::{fixed, significant};
-use super::{Example, Report, Timeline, Unit, drawing, plot};
+use super::{Example, Report, Timeline, drawing, plot};
 
 const TEMPLATE: &str = include_str!("templates/report.html");
 
@@ -80,7 +80,7 @@ fn estimate(estimate: &Estimate, signed: bool) -> Value {
 }
 
 fn example(report: &Report, shown: &Example) -> Result<Value> {
-    let timeline = Timeline::new(&shown.episode, &report.operators, Unit::Tokens);
+    let timeline = Timeline::new(&shown.episode.plan, &shown.episode.trace, &report.operators, report.objective.unit);
     let layer = |layer: usize| {
         let operators = timeline.bars.iter().filter(move |bar| bar.layer == layer);
         operators.map(|bar| context! { name => bar.operator, on_path => bar.on_path }).collect::<Vec<_>>()

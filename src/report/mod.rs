@@ -10,13 +10,14 @@ pub mod plot;
 pub mod table;
 mod timeline;
 
-pub use timeline::{Bar, Timeline, Unit};
+pub use timeline::{Bar, Timeline};
 
 use serde::{Deserialize, Serialize};
 
-use crate::evaluation::{Objective, Row};
+use crate::evaluation::Row;
+use crate::execute::Episode;
+use crate::objective::Objective;
 use crate::plan::Schedule;
-use crate::system::Episode;
 
 /// Everything that `report.html` shows.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

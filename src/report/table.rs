@@ -60,24 +60,17 @@ pub fn table(rows: &[Row], styled: bool) -> String {
     table.lines().map(|line| line.trim_end().to_string()).collect::<Vec<_>>().join("\n")
 }
 
-/// How to read the table, and what the plan compiler saved.
+/// How to read the table.
 pub fn legend(rows: &[Row]) -> String {
     let Summary { problems, seeds, .. } = rows.last().map(|row| row.summary.clone()).unwrap_or_default();
     let failed: usize = rows.iter().map(|row| row.summary.failed).sum();
     let failures = if failed == 0 { String::new() } else { format!("; {failed} queries failed and are left out") };
     let gains = if is_compared(rows) { "gains: in utility, paired by problem; " } else { "" };
-    let legend = format!(
+    format!(
         "{problems} problems, {}; \u{b1} 95 % interval over problems\n\
          {gains}cost: one pass over the split{failures}",
         counted(seeds as u64, "seed"),
-    );
-    let saved = rows.iter().map(|row| &row.summary).filter(|summary| summary.saved_tokens > 0.0);
-    let saved: Vec<String> =
-        saved.map(|summary| format!("{} {}", summary.name, significant(summary.saved_tokens))).collect();
-    if saved.is_empty() {
-        return legend;
-    }
-    format!("{legend}\nsaved by the plan compiler, tokens per query: {}", saved.join(", "))
+    )
 }
 
 fn is_compared(rows: &[Row]) -> bool {
@@ -163,9 +156,6 @@ mod tests {
         400 problems, 3 seeds; ± 95 % interval over problems
         gains: in utility, paired by problem; cost: one pass over the split
         ");
-        let mut saving = rows.clone();
-        saving[0].summary.saved_tokens = 1.25;
-        assert!(legend(&saving).ends_with("\nsaved by the plan compiler, tokens per query: Generate 1.25"));
         assert!(table(&rows, true).contains("\u{1b}[1m"));
         assert!(!text.contains('\u{1b}'));
         assert!(!table(&rows[2..], true).contains("gains") && !legend(&rows[2..]).contains("gains"));

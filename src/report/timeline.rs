@@ -1,25 +1,13 @@
 //! When each operator of a query ran, and which of them made it last as long as it did.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use crate::plan::{Outcome, Span};
-use crate::system::Episode;
+use crate::plan::{Outcome, Plan, Span, Trace, Unit};
 
 use super::operator_name;
 
 /// What the finish is called.
 pub(super) const FINISH: &str = "finish";
-
-/// What time is counted in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Unit {
-    /// The paper's unit (E3): each operator starts when those it waits for have ended.
-    #[default]
-    Tokens,
-    /// As measured by the wall clock.
-    Seconds,
-}
 
 /// One query over time.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -51,29 +39,16 @@ pub struct Bar {
     pub fault: Option<String>,
 }
 
-impl Unit {
-    /// The unit's name after a number.
-    pub fn name(self) -> &'static str {
-        match self {
-            Unit::Tokens => "tokens",
-            Unit::Seconds => "s",
-        }
-    }
-}
-
 impl Timeline {
-    /// The timeline of an episode; `names` are the operators in catalogue order.
-    pub fn new(episode: &Episode, names: &[String], unit: Unit) -> Self {
-        let spans = &episode.trace.spans;
-        let durations = match unit {
-            Unit::Tokens => episode.trace.tokens(),
-            Unit::Seconds => episode.trace.seconds(),
-        };
-        let path = episode.trace.path_of(durations.clone());
-        let waits_for = &episode.trace.dependencies.0;
+    /// The timeline of a plan that ran; `names` are the operators in catalogue order.
+    pub fn new(plan: &Plan, trace: &Trace, names: &[String], unit: Unit) -> Self {
+        let spans = &trace.spans;
+        let durations = trace.durations(unit);
+        let path = trace.path(unit);
+        let waits_for = &trace.dependencies.0;
         let mut ends: Vec<f64> = Vec::with_capacity(durations.len());
         let mut bars = Vec::with_capacity(durations.len());
-        for (choice, (layer, operator)) in episode.plan.choices().enumerate() {
+        for (choice, (layer, operator)) in plan.choices().enumerate() {
             let span = spans.get(choice);
             let earlier = waits_for.get(choice).into_iter().flatten();
             let ready = earlier.filter_map(|&earlier| ends.get(earlier).copied()).fold(0.0, f64::max);
@@ -92,9 +67,9 @@ impl Timeline {
                 on_path,
                 ..Bar::default()
             };
-            bars.push(bar.with(span, episode));
+            bars.push(bar.with(span));
         }
-        if let Some(finish) = &episode.trace.finish {
+        if let Some(finish) = &trace.finish {
             let (duration, started) = match unit {
                 Unit::Tokens => (finish.latency.tokens, path.length - finish.latency.tokens),
                 Unit::Seconds => (finish.latency.seconds, finish.started),
@@ -103,7 +78,7 @@ impl Timeline {
             ends.push(end);
             let layer = finish.layer + 1;
             let bar = Bar { operator: FINISH.into(), layer, start: started, end, on_path: true, ..Bar::default() };
-            bars.push(bar.with(Some(finish), episode));
+            bars.push(bar.with(Some(finish)));
         }
         Timeline { unit, bars, end: ends.into_iter().fold(0.0, f64::max), path: path.length }
     }
@@ -111,7 +86,7 @@ impl Timeline {
 
 impl Bar {
     /// The bar with what its span took, if it ran.
-    fn with(self, span: Option<&Span>, episode: &Episode) -> Self {
+    fn with(self, span: Option<&Span>) -> Self {
         Bar {
             calls: span.map_or(0, |span| span.calls),
             tokens: span.map_or(0.0, |span| span.latency.tokens),
@@ -122,15 +97,9 @@ impl Bar {
                 Some(Outcome::Failed(reason)) => Some(format!("failed: {reason}")),
                 Some(Outcome::Cancelled) => Some("cancelled".into()),
                 Some(Outcome::Skipped) => Some("skipped".into()),
-                Some(Outcome::Repeated(first)) => Some(format!("as in layer {}", layer_of(episode, *first))),
                 None => Some("not run".into()),
             },
             ..self
         }
     }
-}
-
-/// From 1.
-fn layer_of(episode: &Episode, choice: usize) -> usize {
-    episode.plan.choices().nth(choice).map_or(0, |(layer, _)| layer + 1)
 }

@@ -5,12 +5,14 @@
 
 mod model;
 mod open;
+mod past;
 mod preset;
 mod python;
 mod recording;
 
 pub use model::prices;
 pub use open::{Host, Parts};
+pub use past::modernise;
 pub use preset::Preset;
 pub use python::open_sandbox;
 pub use recording::{Recording, database};
@@ -21,10 +23,11 @@ use anyhow::{Result, anyhow, ensure};
 use serde::{Deserialize, Serialize};
 
 use crate::benchmarks::Benchmark;
+use crate::checkpoint::Checkpoint;
 use crate::controller::ControllerConfig;
 use crate::device::DeviceChoice;
 use crate::encoder::EncoderChoice;
-use crate::executor::{Cancel, ExecutionConfig};
+use crate::execute::ExecutionConfig;
 use crate::llm::Mode;
 use crate::llm::local::Variables;
 use crate::llm::openai::EndpointConfig;
@@ -99,6 +102,24 @@ impl Settings {
         Ok(())
     }
 
+    /// The settings that a checkpoint was trained with, with a line on each that has no effect any more. One that tells none,
+    /// such as an imported one, has those of our method, without a halting head.
+    ///
+    /// # Errors
+    /// Names the setting at fault.
+    pub fn of_checkpoint(checkpoint: &Checkpoint) -> Result<(Self, Vec<String>)> {
+        let mut configuration = checkpoint.provenance.configuration.clone();
+        let gone = modernise(&mut configuration);
+        if configuration.get("training").is_none() {
+            let mut settings = Preset::default().settings();
+            settings.training.execution.halting = false;
+            return Ok((settings, gone));
+        }
+        let settings: Settings = serde_json::from_value(configuration)?;
+        settings.validate()?;
+        Ok((settings, gone))
+    }
+
     /// The benchmark that the settings name.
     ///
     /// # Errors
@@ -123,14 +144,10 @@ impl Settings {
         self.encoder.parse().map_err(|error| anyhow!("setting `encoder`: {error}"))
     }
 
-    /// How plans are run on a benchmark with a model that has virtual time, or one that has none.
-    pub fn executable(&self, benchmark: &Benchmark, has_virtual_time: bool) -> ExecutionConfig {
+    /// How plans are run on a benchmark. A halting head foresees the answer of the vote, which a finish may still change.
+    pub fn execution(&self, benchmark: &Benchmark) -> ExecutionConfig {
         let execution = self.training.execution;
-        // Unless calls are cancelled in fact: only where tokens are the time is it known what was written when a plan ended.
-        let ends_early = has_virtual_time || execution.cancel == Cancel::Live;
-        // A head foresees the answer of the vote, which a finish may still change.
-        let halts = has_virtual_time && execution.cancel == Cancel::Virtual && benchmark.finish.is_none();
-        ExecutionConfig { quorum: execution.quorum && ends_early, halting: execution.halting && halts, ..execution }
+        ExecutionConfig { halting: execution.halting && benchmark.finish.is_none(), ..execution }
     }
 }
 
@@ -141,19 +158,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn plans_end_by_a_head_only_where_it_can_be_trained_and_trusted() -> Result<()> {
-        let settings = Preset::Lamas.settings();
+    fn plans_end_by_a_head_only_where_its_answer_is_the_last() -> Result<()> {
         let [arithmetic, code] = [None, Some(Path::new("humaneval"))].map(Benchmark::open);
         let (arithmetic, code) = (arithmetic?, code?);
-        let halts = |settings: &Settings, benchmark, virtual_time| settings.executable(benchmark, virtual_time).halting;
-        assert!(halts(&settings, &arithmetic, true));
-        assert!(!halts(&settings, &arithmetic, false), "without virtual time");
-        assert!(code.finish.is_some() && !halts(&settings, &code, true), "before a finish");
-        let mut live = settings.clone();
-        live.training.execution.cancel = Cancel::Live;
-        assert!(!halts(&live, &arithmetic, true), "live");
+        let settings = Preset::Lamas.settings();
+        assert!(settings.execution(&arithmetic).halting);
+        assert!(code.finish.is_some() && !settings.execution(&code).halting, "before a finish");
         for preset in [Preset::Paper, Preset::Maas] {
-            assert!(!halts(&preset.settings(), &arithmetic, true), "{}", preset.name());
+            assert!(!preset.settings().execution(&arithmetic).halting, "{}", preset.name());
         }
         Ok(())
     }

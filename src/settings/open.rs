@@ -12,10 +12,10 @@ use super::python::{Equipped, equip};
 use super::recording::{Recording, record};
 use crate::benchmarks::Benchmark;
 use crate::encoder::Encoder;
+use crate::execute::Solver;
 use crate::llm::LanguageModel;
 use crate::llm::openai::{Key, OpenAi};
 use crate::operators::{Catalogue, Traces};
-use crate::system::System;
 
 /// What the settings do not hold, and whoever opens them brings.
 #[derive(Clone, Debug, Default)]
@@ -34,9 +34,9 @@ pub struct Parts {
     pub encoder: Box<dyn Encoder>,
     /// The model, where it is an endpoint.
     pub endpoint: Option<Arc<OpenAi>>,
-    /// What stands between the system and its model; none where recorded outputs of operators stand for the model.
+    /// What stands between the solver and its model; none where recorded outputs of operators stand for the model.
     pub recording: Option<Arc<Recording>>,
-    pub system: System,
+    pub solver: Solver,
     /// What the user should hear, one line each: the device that was found, operators left out, programs unconfined.
     pub remarks: Vec<String>,
 }
@@ -71,11 +71,10 @@ impl Parts {
         let Equipped { catalogue, sandbox, remark } = equip(settings, &mut benchmark, catalogue, is_fixed).await?;
         let (device, found) = settings.device()?.open()?;
         let encoder = settings.encoder()?.open(&device)?;
-        let (endpoint, recording, system) = match &settings.traces {
+        let (endpoint, recording, solver) = match &settings.traces {
             Some(path) => {
                 let traces = Traces::load(path, &catalogue, benchmark.answer)?;
-                let execution = settings.executable(&benchmark, false);
-                (None, None, System::from_traces(catalogue, benchmark, traces, execution)?)
+                (None, None, Solver::from_traces(catalogue, benchmark, traces)?)
             }
             None => {
                 let prices = prices(settings.prices.as_deref())?;
@@ -86,12 +85,11 @@ impl Parts {
                     None => Arc::new(local(settings, &device, host.shows_progress)?),
                 };
                 let recording = Arc::new(record(settings, host.cache_folder.as_deref(), model)?);
-                let execution = settings.executable(&benchmark, recording.has_virtual_time());
-                let system = System::new(catalogue, benchmark, recording.clone(), prices, execution)?;
-                (endpoint, Some(recording), system)
+                let solver = Solver::new(catalogue, benchmark, recording.clone(), prices)?;
+                (endpoint, Some(recording), solver)
             }
         };
         let remarks = [remark, found].into_iter().flatten().collect();
-        Ok(Parts { device, encoder, endpoint, recording, system: system.with_sandbox(sandbox), remarks })
+        Ok(Parts { device, encoder, endpoint, recording, solver: solver.with_sandbox(sandbox), remarks })
     }
 }

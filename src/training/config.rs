@@ -3,14 +3,15 @@
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 
-use super::{Baseline, Credit, HaltingConfig, Reward, SurveyConfig};
-use crate::executor::ExecutionConfig;
+use super::{Baseline, Credit, HaltingConfig, SurveyConfig};
+use crate::execute::ExecutionConfig;
+use crate::objective::Objective;
 use crate::plan::Schedule;
 
 /// What the loss averages over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Objective {
+pub enum Loss {
     /// The mean over all choices of a batch (E7).
     ChoiceMean,
     /// The sum over an episode's choices, averaged over episodes: the gradient of the expected utility.
@@ -37,11 +38,12 @@ pub struct TrainingConfig {
     pub execution: ExecutionConfig,
     /// How the halting head is trained, where `execution.halting` asks for one.
     pub halting: HaltingConfig,
-    pub reward: Reward,
+    pub objective: Objective,
+    pub credit: Credit,
     pub baseline: Baseline,
     /// Whether advantages are divided by the moving standard deviation of the utilities (E6).
     pub scaled: bool,
-    pub objective: Objective,
+    pub loss: Loss,
     /// Utility that one nat of mean entropy per layer is worth.
     pub entropy_bonus: f64,
     /// Largest Euclidean norm of a gradient; 0 for no limit.
@@ -69,17 +71,13 @@ impl Default for TrainingConfig {
             samples: 4,
             learning_rate: 0.01,
             anneal: false,
-            execution: ExecutionConfig {
-                schedule: Schedule::Dataflow,
-                optimize: true,
-                quorum: true,
-                ..ExecutionConfig::default()
-            },
+            execution: ExecutionConfig { schedule: Schedule::Dataflow, quorum: true, ..ExecutionConfig::default() },
             halting: HaltingConfig::default(),
-            reward: Reward::default(),
+            objective: Objective::default(),
+            credit: Credit::Marginal,
             baseline: Baseline::LeaveOneOut,
             scaled: true,
-            objective: Objective::EpisodeSum,
+            loss: Loss::EpisodeSum,
             entropy_bonus: 0.02,
             clip: 1.0,
             patience: 0,
@@ -109,10 +107,10 @@ impl TrainingConfig {
             learning_rate: 0.01,
             anneal: false,
             execution: Schedule::Layered.into(),
-            reward: Reward { credit: Credit::CriticalPath, ..Reward::default() },
+            credit: Credit::CriticalPath,
             baseline: Baseline::MovingAverage,
             scaled: true,
-            objective: Objective::ChoiceMean,
+            loss: Loss::ChoiceMean,
             entropy_bonus: 0.0,
             clip: 0.0,
             ..Self::default()
@@ -124,11 +122,16 @@ impl TrainingConfig {
         let paper = Self::paper();
         TrainingConfig {
             execution: Schedule::Sequential.into(),
-            reward: Reward { latency_weight: 0.0, credit: Credit::Uniform, ..paper.reward },
+            credit: Credit::None,
             baseline: Baseline::None,
             scaled: false,
             ..paper
         }
+    }
+
+    /// The objective as training has it: MaAS knows no latency.
+    pub fn felt(&self) -> Objective {
+        self.credit.felt(self.objective)
     }
 
     /// # Errors
@@ -155,8 +158,8 @@ impl TrainingConfig {
             ("halting.learning_rate", self.halting.learning_rate),
             ("entropy_bonus", self.entropy_bonus),
             ("clip", self.clip),
-            ("latency_weight", self.reward.latency_weight),
-            ("cost_weight", self.reward.cost_weight),
+            ("objective.latency_weight", self.objective.latency_weight),
+            ("objective.cost_weight", self.objective.cost_weight),
         ];
         for (name, value) in numbers {
             let usable = value.is_finite() && value >= 0.0;

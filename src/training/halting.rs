@@ -10,13 +10,12 @@ use rand::Rng;
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
-use super::rollout::{Attempt, Tried};
+use super::rollout::{Attempt, Judged, Tried};
 use super::run::{Event, Halt, Notify, Run};
 use super::{Adam, gradients};
 use crate::controller::{Controller, Policy};
-use crate::executor::{Forecast, HaltingHead};
+use crate::decide::{Forecast, HaltingHead};
 use crate::random;
-use crate::system::Judged;
 
 /// How the halting head is trained.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -49,7 +48,7 @@ const CHUNK: usize = 256;
 
 /// A run that can end at any of its moments.
 struct Recorded {
-    /// Score per token and per dollar.
+    /// Score per unit of latency.
     latency_weight: f64,
     moments: Vec<Judged>,
     /// What it came to at its end.
@@ -71,7 +70,8 @@ impl Run<'_> {
             return Ok(());
         }
         let recorded = self.record_courses(notify).await?;
-        let weights = [self.config.reward.latency_weight, self.config.reward.cost_weight];
+        let objective = self.config.felt();
+        let weights = [objective.latency_weight, objective.cost_weight];
         if let Some(head) = fit(&recorded, &self.config.halting, weights, self.provenance.seed)? {
             self.state.halting = head.tensors()?;
             self.save()?;
@@ -104,8 +104,8 @@ impl Run<'_> {
             let episodes = self.settle(outcomes, &mut Default::default())?;
             for ((_, tried), moments) in episodes.into_iter().zip(moments) {
                 let Some(Tried { latency_weight, episode, .. }) = tried else { continue };
-                let tokens = episode.trace.critical_path().length;
-                let last = Forecast { score: episode.score, tokens, cost: episode.trace.cost() };
+                let latency = self.config.objective.path(&episode.trace);
+                let last = Forecast { score: episode.score, latency, cost: episode.trace.cost() };
                 recorded.push(Recorded { latency_weight, moments, last });
             }
             runs += chunk.len();
@@ -136,11 +136,11 @@ fn rows(recorded: &[Recorded], head: Option<&HaltingHead>) -> Rows {
     for Recorded { latency_weight, moments, last } in recorded {
         let head = head.map(|head| head.at(*latency_weight));
         let mut end = *last;
-        for Judged { evidence, score, tokens, cost } in moments.iter().rev() {
-            let rest = Forecast { score: end.score - score, tokens: end.tokens - tokens, cost: end.cost - cost };
+        for Judged { evidence, score, latency, cost } in moments.iter().rev() {
+            let rest = Forecast { score: end.score - score, latency: end.latency - latency, cost: end.cost - cost };
             rows.rest.push(rest);
             if head.as_ref().is_some_and(|head| head.halts(evidence)) {
-                end = Forecast { score: *score, tokens: *tokens, cost: *cost };
+                end = Forecast { score: *score, latency: *latency, cost: *cost };
             }
             rows.evidence.push(evidence.clone());
         }
@@ -179,8 +179,8 @@ impl Network {
         let named = self.vars.iter().enumerate().map(|(at, var)| (at.to_string(), var.clone()));
         let mut adam = Adam::new(named.collect::<Vec<_>>());
         let [latency_weight, cost_weight] = self.weights;
-        let target = |&Forecast { score, tokens, cost }: &Forecast| {
-            [score, latency_weight * tokens, cost_weight * cost].map(|value| value as f32)
+        let target = |&Forecast { score, latency, cost }: &Forecast| {
+            [score, latency_weight * latency, cost_weight * cost].map(|value| value as f32)
         };
         let mut order: Vec<usize> = (0..rows.rest.len()).collect();
         let mut rng = random::stream(self.seed, &[&"halting order", &self.round]);
@@ -213,7 +213,7 @@ impl Network {
         Ok(values)
     }
 
-    /// What was learned, in tokens and dollars.
+    /// What was learned, in the unit of latency and in dollars.
     fn head(&self) -> Result<HaltingHead> {
         let [latency_weight, cost_weight] = self.weights;
         // What weighs nothing was learned as nothing.
@@ -235,12 +235,12 @@ const OUTPUTS: usize = 3;
 mod tests {
     use super::*;
 
-    fn judged(evidence: f32, score: f64, tokens: f64) -> Judged {
-        Judged { evidence: vec![evidence, tokens as f32 / 32.0], score, tokens, cost: tokens / 1000.0 }
+    fn judged(evidence: f32, score: f64, latency: f64) -> Judged {
+        Judged { evidence: vec![evidence, latency as f32 / 32.0], score, latency, cost: latency / 1000.0 }
     }
 
-    fn recorded(moments: Vec<Judged>, score: f64, tokens: f64) -> Recorded {
-        Recorded { latency_weight: 0.01, moments, last: Forecast { score, tokens, cost: tokens / 1000.0 } }
+    fn recorded(moments: Vec<Judged>, score: f64, latency: f64) -> Recorded {
+        Recorded { latency_weight: 0.01, moments, last: Forecast { score, latency, cost: latency / 1000.0 } }
     }
 
     /// A tenth of a point for ten tokens; waiting brings half a point where the evidence is 1, and nothing where it is 0.
@@ -261,8 +261,8 @@ mod tests {
     fn a_head_waits_where_waiting_pays() -> Result<()> {
         let head = fit(&runs(), &settings(), [0.01, 1.0], 3)?;
         let head = head.expect("a head");
-        let Forecast { score, tokens, cost } = head.forecast(&judged(1.0, 0.0, 20.0).evidence);
-        assert!((score - 0.5).abs() < 0.03 && (tokens - 10.0).abs() < 0.5 && (cost - 0.01).abs() < 0.002);
+        let Forecast { score, latency, cost } = head.forecast(&judged(1.0, 0.0, 20.0).evidence);
+        assert!((score - 0.5).abs() < 0.03 && (latency - 10.0).abs() < 0.5 && (cost - 0.01).abs() < 0.002);
         assert!(head.halts(&judged(0.0, 1.0, 20.0).evidence));
         assert!(!head.halts(&judged(1.0, 0.0, 20.0).evidence));
         // Half a point for ten tokens is too dear where a token weighs a tenth of a point.
@@ -279,7 +279,7 @@ mod tests {
         let run = [recorded(vec![judged(1.0, 0.0, 10.0), judged(0.0, 1.0, 20.0)], 0.0, 30.0)];
         let changes = |head| {
             let rest = rows(&run, head).rest;
-            rest.iter().map(|rest| (rest.score, rest.tokens)).collect::<Vec<_>>()
+            rest.iter().map(|rest| (rest.score, rest.latency)).collect::<Vec<_>>()
         };
         assert_eq!(changes(None), [(-1.0, 10.0), (0.0, 20.0)]);
         assert_eq!(changes(head.as_ref()), [(-1.0, 10.0), (1.0, 10.0)]);

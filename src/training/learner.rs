@@ -5,12 +5,11 @@ use candle_core::{Tensor, Var};
 
 use super::survey::Survey;
 use super::{
-    Adam, MovingAverages, Objective, Sample, TrainingConfig, advantages, episode_loss, gradients, policy_loss,
-    utilities,
+    Adam, Loss, MovingAverages, Sample, TrainingConfig, advantages, episode_loss, gradients, policy_loss, utilities,
 };
 use crate::controller::Controller;
+use crate::execute::Episode;
 use crate::plan::Plan;
-use crate::system::Episode;
 
 /// A controller in training.
 pub struct Learner {
@@ -73,7 +72,7 @@ impl Learner {
         let config = &self.config;
         let sample = |experience: &Experience<'_>| Sample {
             query: experience.problem,
-            utilities: utilities(experience.episode, &config.reward.at(experience.latency_weight)),
+            utilities: utilities(experience.episode, &config.objective.at(experience.latency_weight), config.credit),
         };
         let mut samples: Vec<Sample> = batch.iter().map(sample).collect();
         let weights: Vec<f64> = batch.iter().map(|experience| experience.latency_weight).collect();
@@ -91,9 +90,9 @@ impl Learner {
         let plans: Vec<_> = batch.iter().map(|experience| experience.episode.plan.clone()).collect();
 
         let evaluation = self.controller.evaluate_at(&queries, &weights, &plans)?;
-        let loss = match config.objective {
-            Objective::ChoiceMean => policy_loss(&evaluation.log_probs, &advantages)?,
-            Objective::EpisodeSum => episode_loss(&evaluation.log_probs, &advantages, batch.len())?,
+        let loss = match config.loss {
+            Loss::ChoiceMean => policy_loss(&evaluation.log_probs, &advantages)?,
+            Loss::EpisodeSum => episode_loss(&evaluation.log_probs, &advantages, batch.len())?,
         };
         let entropy = evaluation.entropy.mean_all()?;
         let left = if self.config.anneal { left } else { 1.0 };

@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Reward, utility};
 use crate::controller::Policy;
-use crate::system::Episode;
+use crate::execute::Episode;
+use crate::objective::Objective;
 
 /// Means over episodes; zeros where there was none.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -13,7 +13,7 @@ pub struct Summary {
     /// Queries that came to no episode; they are in no mean.
     pub failures: u64,
     pub score: f64,
-    /// Tokens along the critical path (E4).
+    /// Along the critical path (E4), in the objective's unit.
     pub critical_path: f64,
     /// Dollars per query.
     pub cost: f64,
@@ -53,13 +53,13 @@ pub struct EpochMetrics {
 pub(super) struct Tally(Summary);
 
 impl Tally {
-    pub fn add(&mut self, episode: &Episode, reward: &Reward) {
+    pub fn add(&mut self, episode: &Episode, objective: &Objective) {
         let Tally(sums) = self;
         sums.episodes += 1;
         sums.score += episode.score;
-        sums.critical_path += episode.trace.critical_path().length;
+        sums.critical_path += objective.path(&episode.trace);
         sums.cost += episode.trace.cost();
-        sums.utility += utility(episode, reward);
+        sums.utility += objective.utility(episode.score, &episode.trace);
         sums.operators += episode.plan.len() as f64;
         sums.layers += episode.plan.layers.len() as f64;
     }

@@ -19,13 +19,13 @@ mod testing;
 
 pub use adam::Adam;
 pub use advantage::{Baseline, MovingAverages, Sample, advantages};
-pub use config::{Objective, TrainingConfig};
+pub use config::{Loss, TrainingConfig};
 pub use halting::HaltingConfig;
 pub use learner::{Experience, Learner, Update};
 pub use loss::{episode_loss, gradients, policy_loss};
 pub use metrics::{EpochMetrics, Summary};
 pub use rehearsal::SURVEY_FILE;
-pub use reward::{Charge, Credit, Reward, Utilities, utilities, utility};
-pub use rollout::{Problems, Rollout, Tried};
+pub use reward::{Charge, Credit, Utilities, utilities};
+pub use rollout::{Course, Judged, Problems, Rollout, Tried};
 pub use run::{CHECKPOINT_FILE, Event, METRICS_FILE, STATE_FILE, Setup, Trained, train};
 pub use survey::SurveyConfig;

@@ -110,12 +110,12 @@ impl Run<'_> {
         for (number, chunk) in (1..).zip(problems.chunks(CHUNK)) {
             self.look()?;
             let plans = &recording.survey.plans;
-            let attempts = attempts(chunk, plans, draws, self.config.reward.latency_weight);
+            let attempts = attempts(chunk, plans, draws, self.config.felt().latency_weight);
             let outcomes = self.train.solve_all(attempts, self.config.concurrency).await;
             let mut tally = recording.tally.clone();
             let episodes = self.settle(outcomes, &mut tally)?;
             for (problem, plan, episodes) in grouped(episodes, plans.len(), draws) {
-                recording.survey.record(problem, plan, &episodes, &self.config.reward);
+                recording.survey.record(problem, plan, &episodes, (self.config.objective, self.config.credit));
             }
             recording.tally = tally;
             recording.problems += chunk.len();

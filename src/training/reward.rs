@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::system::Episode;
+use crate::execute::Episode;
+use crate::objective::Objective;
 
 /// How the latency of a query is shared among its operators.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,29 +17,14 @@ pub enum Credit {
     /// no more than its lead over the runner-up.
     #[default]
     Marginal,
+    /// No operator feels the latency (MaAS).
+    None,
 }
 
-/// The weights of the reward `S - cost_weight C - latency_weight T`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Reward {
-    /// `lambda_t`, score per token of critical path.
-    pub latency_weight: f64,
-    /// `lambda_c`, score per dollar.
-    pub cost_weight: f64,
-    pub credit: Credit,
-}
-
-impl Default for Reward {
-    fn default() -> Self {
-        Reward { latency_weight: 0.005 / 50.0, cost_weight: 3.0, credit: Credit::default() }
-    }
-}
-
-impl Reward {
-    /// The same reward at another latency weight.
-    pub fn at(&self, latency_weight: f64) -> Self {
-        Reward { latency_weight, ..self.clone() }
+impl Credit {
+    /// The objective as the operators feel it.
+    pub fn felt(self, objective: Objective) -> Objective {
+        if self == Credit::None { objective.at(0.0) } else { objective }
     }
 }
 
@@ -79,42 +65,29 @@ impl Utilities {
     }
 }
 
-/// The utility of an episode as a whole: `S - lambda_c C - lambda_t T`.
-pub fn utility(episode: &Episode, reward: &Reward) -> f64 {
-    let path = episode.trace.critical_path();
-    value(episode, reward) - reward.latency_weight * path.length
-}
-
 /// Credits every choice of an episode (E5).
-pub fn utilities(episode: &Episode, reward: &Reward) -> Utilities {
-    let durations = episode.trace.tokens();
-    let path = episode.trace.critical_path();
+pub fn utilities(episode: &Episode, objective: &Objective, credit: Credit) -> Utilities {
+    let Objective { latency_weight, unit, .. } = credit.felt(*objective);
+    let path = episode.trace.path(unit);
     let mut charges = Vec::with_capacity(episode.plan.len());
     let mut latency = Vec::with_capacity(episode.plan.len());
     for choice in 0..episode.plan.len() {
-        let charge = match reward.credit {
-            Credit::Uniform => Charge::Whole,
+        let charge = match credit {
+            Credit::Uniform | Credit::None => Charge::Whole,
             _ if !path.on_path.get(choice).is_some_and(|on_path| *on_path) => Charge::Nothing,
             Credit::CriticalPath => Charge::Whole,
             Credit::Marginal => Charge::Share,
         };
-        let tokens = match charge {
+        let charged = match charge {
             Charge::Nothing => 0.0,
             Charge::Whole => path.length,
-            Charge::Share => {
-                let others = |(at, &tokens)| if at == choice { 0.0 } else { tokens };
-                let without = durations.iter().enumerate().map(others).collect();
-                path.length - episode.trace.path_of(without).length
-            }
+            Charge::Share => path.length - episode.trace.path_without(unit, choice),
         };
         charges.push(charge);
-        latency.push(-reward.latency_weight * tokens);
+        latency.push(-latency_weight * charged);
     }
-    Utilities { value: value(episode, reward), path: -reward.latency_weight * path.length, latency, charges }
-}
-
-fn value(episode: &Episode, reward: &Reward) -> f64 {
-    episode.score - reward.cost_weight * episode.trace.cost()
+    let value = objective.value(episode.score, &episode.trace);
+    Utilities { value, path: -latency_weight * path.length, latency, charges }
 }
 
 #[cfg(test)]
@@ -128,7 +101,7 @@ mod tests {
     const KINDS: [Kind; 4] = [Kind::Generate, Kind::Generate, Kind::Refine, Kind::Stop];
 
     fn check(credit: Credit, schedule: Schedule, latency: [f64; 4], charges: [Charge; 4]) {
-        let reward = Reward { latency_weight: 0.5, cost_weight: 2.0, credit };
+        let objective = Objective { latency_weight: 0.5, cost_weight: 2.0, ..Objective::default() };
         let mut episode = episode("p", &[&[0, 1], &[2, 3]], &[3.0, 5.0, 2.0, 0.0], 1.0, 0.25);
         episode.trace.dependencies = schedule.dependencies(&episode.plan, &KINDS.map(Signature::of));
         let expected = Utilities { value: 0.5, path: -3.5, latency: latency.to_vec(), charges: charges.to_vec() };
@@ -136,14 +109,14 @@ mod tests {
             Schedule::Sequential => Utilities { path: -5.0, ..expected },
             _ => expected,
         };
-        assert_eq!(utilities(&episode, &reward), expected, "{credit:?} {schedule:?}");
+        assert_eq!(utilities(&episode, &objective, credit), expected, "{credit:?} {schedule:?}");
         // A finish of 4 tokens and 0.125 dollars is nobody's choice: the path is longer, everybody's share of it is the same.
         let latency = Latency { tokens: 4.0, seconds: 0.0 };
         episode.trace.finish = Some(Span { latency, cost: 0.125, ..Span::default() });
         let added = |(&latency, &charge): (&f64, &Charge)| if charge == Whole { latency - 2.0 } else { latency };
         let latency = expected.latency.iter().zip(&charges).map(added).collect();
         let expected = Utilities { value: expected.value - 0.25, path: expected.path - 2.0, latency, ..expected };
-        assert_eq!(utilities(&episode, &reward), expected, "{credit:?} {schedule:?} and a finish");
+        assert_eq!(utilities(&episode, &objective, credit), expected, "{credit:?} {schedule:?} and a finish");
     }
 
     #[test]

@@ -1,13 +1,77 @@
 //! Solving many problems at once, in an order that no timing changes.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
 use anyhow::Result;
 use async_trait::async_trait;
 use futures::StreamExt;
 use serde::Serialize;
 
-use crate::executor::ExecuteError;
+use crate::benchmarks::Problem;
+use crate::decide::{FixedPlan, Moment, Moments};
+use crate::execute::ExecuteError;
+use crate::execute::{Episode, SolveOptions, Solver};
 use crate::plan::Plan;
-use crate::system::{Course, Episode, Judged};
+
+/// What would have come of a plan, had it ended at a moment of its run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Judged {
+    /// See [`Moment::evidence`].
+    pub evidence: Vec<f32>,
+    pub score: f64,
+    /// Critical path, in the objective's unit.
+    pub latency: f64,
+    /// Dollars.
+    pub cost: f64,
+}
+
+/// A query solved by a plan that no halting head ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Course {
+    /// The moments at which a head can end the plan, in their order.
+    pub moments: Vec<Judged>,
+    pub episode: Episode,
+}
+
+impl Course {
+    /// Solves a problem by a plan, and judges what it would have come to at each moment of its run.
+    ///
+    /// # Errors
+    /// See [`ExecuteError`].
+    pub async fn follow(
+        solver: &Solver,
+        problem: &Problem,
+        plan: Plan,
+        draw: u64,
+        options: &SolveOptions<'_>,
+    ) -> Result<Self, ExecuteError> {
+        let options = SolveOptions { halting: None, ..options.clone() };
+        let mut recorder = Moments {
+            decider: FixedPlan::new(plan),
+            seen: Vec::new(),
+            words: problem.words(),
+            operators: solver.catalogue().operators().len(),
+            unit: options.unit,
+        };
+        let episode = solver.solve(problem, &mut recorder, draw, &options).await?;
+        let mut scores: BTreeMap<&str, f64> = BTreeMap::new();
+        scores.extend(episode.answer.as_deref().map(|answer| (answer, episode.score)));
+        for Moment { answer, .. } in &recorder.seen {
+            if let Entry::Vacant(unknown) = scores.entry(answer) {
+                unknown.insert(solver.score(problem, Some(answer)).await?);
+            }
+        }
+        let judged = |Moment { evidence, answer, latency, cost }: &Moment| Judged {
+            evidence: evidence.clone(),
+            score: scores.get(answer.as_str()).copied().unwrap_or_default(),
+            latency: *latency,
+            cost: *cost,
+        };
+        let moments = recorder.seen.iter().map(judged).collect();
+        Ok(Course { moments, episode })
+    }
+}
 
 /// Solves a problem of one data set by a given plan.
 #[async_trait]
@@ -45,7 +109,7 @@ pub(super) struct Attempt {
     pub problem: usize,
     pub plan: Plan,
     pub draw: u64,
-    /// What the plan was chosen for, in score per token of critical path.
+    /// What the plan was chosen for, in score per unit of critical path.
     pub latency_weight: f64,
 }
 
@@ -55,7 +119,7 @@ pub struct Tried {
     /// Position of the problem in its data set.
     #[serde(skip)]
     pub problem: usize,
-    /// What the plan was chosen for, and is rewarded by, in score per token of critical path.
+    /// What the plan was chosen for, and is rewarded by, in score per unit of critical path.
     pub latency_weight: f64,
     #[serde(flatten)]
     pub episode: Episode,

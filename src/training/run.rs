@@ -13,7 +13,7 @@ use super::state::{Best, Position, State};
 use super::{Learner, TrainingConfig};
 use crate::checkpoint::{Checkpoint, Provenance, write_atomic};
 use crate::controller::{Controller, Policy};
-use crate::executor::ExecuteError;
+use crate::execute::ExecuteError;
 use crate::random;
 
 /// The best weights so far, a [`Checkpoint`].
@@ -188,7 +188,7 @@ impl<'a> Run<'a> {
         let id = &self.train.ids[problem];
         match self.learner.controller.config().latency_weights {
             Some(weights) => weights.draw(&mut random::stream(self.provenance.seed, &[&purpose, &pass, id])),
-            None => self.config.reward.latency_weight,
+            None => self.config.felt().latency_weight,
         }
     }
 
@@ -244,7 +244,7 @@ impl<'a> Run<'a> {
     fn validation_weights(&self) -> Vec<f64> {
         match self.learner.controller.config().latency_weights {
             Some(weights) => weights.grid(VALIDATION_WEIGHTS).collect(),
-            None => vec![self.config.reward.latency_weight],
+            None => vec![self.config.felt().latency_weight],
         }
     }
 
@@ -260,7 +260,7 @@ impl<'a> Run<'a> {
         for (problem, outcome) in outcomes {
             match outcome {
                 Ok(tried) => {
-                    tally.add(&tried.episode, &self.config.reward.at(tried.latency_weight));
+                    tally.add(&tried.episode, &self.config.felt().at(tried.latency_weight));
                     episodes.push((problem, Some(tried)));
                 }
                 Err(failure) => {

@@ -111,7 +111,7 @@ impl State {
         let text = |key: &str| file.metadata.get(key).with_context(|| format!("no metadata `{key}`"));
         ensure!(
             text("identity")? == identity,
-            "the run was started with another seed, controller, reward or data set; \
+            "the run was started with another seed, controller, objective or data set; \
              hint: give the same settings, or train into another folder"
         );
         let saved: LearnerState = serde_json::from_str(text("learner")?).context("metadata `learner`")?;

@@ -16,9 +16,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::rollout::{Attempt, Problems, Tried};
-use super::{Charge, Reward, Utilities, utilities};
+use super::{Charge, Credit, Utilities, utilities};
+use crate::execute::Episode;
+use crate::objective::Objective;
 use crate::plan::Plan;
-use crate::system::Episode;
 
 /// What is surveyed, and how it is learned from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -103,10 +104,11 @@ impl Survey {
     }
 
     /// Takes in the runs of one plan on one problem.
-    pub fn record(&mut self, problem: usize, plan: usize, episodes: &[Episode], reward: &Reward) {
+    pub fn record(&mut self, problem: usize, plan: usize, episodes: &[Episode], reward: (Objective, Credit)) {
+        let (objective, credit) = reward;
         // Charged in tokens, so that the outcome serves every latency weight.
-        let reward = Reward { latency_weight: 1.0, ..reward.clone() };
-        let runs: Vec<Utilities> = episodes.iter().map(|episode| utilities(episode, &reward)).collect();
+        let objective = objective.at(1.0);
+        let runs: Vec<Utilities> = episodes.iter().map(|episode| utilities(episode, &objective, credit)).collect();
         let Some(cell) = self.outcomes.get_mut(problem).and_then(|row| row.get_mut(plan)) else { return };
         let count = runs.len() as f64;
         let mean = |of: &dyn Fn(&Utilities) -> f64| runs.iter().map(of).sum::<f64>() / count;
@@ -201,17 +203,16 @@ pub(super) fn grouped(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::training::Credit;
     use crate::training::testing::episode;
 
     fn survey() -> Survey {
         let plans = [[0, 2], [1, 2]].map(|[first, last]: [u16; 2]| Plan::from_indices(&[&[first], &[last]]));
         let outcomes = vec![vec![None; plans.len()]];
         let mut survey = Survey { plans: plans.to_vec(), outcomes, deviation: 0.5 };
-        let reward = Reward { cost_weight: 2.0, credit: Credit::Marginal, ..Reward::default() };
+        let reward = (Objective { cost_weight: 2.0, ..Objective::default() }, Credit::Marginal);
         let right = |score| episode("p", &[&[0], &[2]], &[4.0, 0.0], score, 0.1);
-        survey.record(0, 0, &[right(1.0), right(0.0)], &reward);
-        survey.record(0, 1, &[episode("p", &[&[1], &[2]], &[10.0, 0.0], 1.0, 0.2)], &reward);
+        survey.record(0, 0, &[right(1.0), right(0.0)], reward);
+        survey.record(0, 1, &[episode("p", &[&[1], &[2]], &[10.0, 0.0], 1.0, 0.2)], reward);
         survey
     }
 
@@ -245,10 +246,10 @@ mod tests {
     #[test]
     fn what_failed_weighs_nothing() {
         let mut survey = survey();
-        let reward = Reward::default();
-        survey.record(0, 1, &[], &reward);
+        let reward = (Objective::default(), Credit::default());
+        survey.record(0, 1, &[], reward);
         assert_eq!(survey.advantages(0, &[-9.0, 0.0], 0.0, 0.1), [1.0, 1.0, 0.0, 0.0]);
-        survey.record(0, 0, &[], &reward);
+        survey.record(0, 0, &[], reward);
         assert_eq!(survey.advantages(0, &[-9.0, 0.0], 0.0, 0.1), [0.0; 4]);
         assert!(survey.finish().deviation > 0.0);
     }

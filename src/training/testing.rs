@@ -1,7 +1,7 @@
 //! Made-up episodes for the unit tests of this folder.
 
+use crate::execute::Episode;
 use crate::plan::{Latency, Outcome, Plan, Schedule, Span, Trace, Usage};
-use crate::system::Episode;
 
 /// An episode, layer after layer, whose choices took `tokens` each and cost `cost` dollars together.
 pub fn episode(problem: &str, layers: &[&[u16]], tokens: &[f64], score: f64, cost: f64) -> Episode {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use anyhow::Result;
 use async_trait::async_trait;
+use lamas::execute::Episode;
 use lamas::plan::Plan;
-use lamas::system::Episode;
 use lamas::training::{CHECKPOINT_FILE, METRICS_FILE, Rollout, STATE_FILE, SurveyConfig, TrainingConfig};
 
 use super::bandit::{BANDIT, Runner};

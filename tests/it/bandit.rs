@@ -10,10 +10,11 @@ use async_trait::async_trait;
 use candle_core::{Device, Tensor};
 use lamas::checkpoint::Provenance;
 use lamas::controller::{Controller, ControllerConfig};
+use lamas::execute::Episode;
+use lamas::objective::Objective;
 use lamas::plan::{Kind, Latency, OperatorId, Outcome, Plan, Schedule, Span, Trace, Usage};
 use lamas::random;
-use lamas::system::Episode;
-use lamas::training::{Event, Problems, Reward, Rollout, Setup, Trained, TrainingConfig, train};
+use lamas::training::{Event, Problems, Rollout, Setup, Trained, TrainingConfig, train};
 use rand::Rng;
 
 pub const KINDS: [Kind; 4] = [Kind::Generate, Kind::Generate, Kind::Refine, Kind::Stop];
@@ -102,8 +103,8 @@ pub struct Runner<'a> {
 
 impl Default for Runner<'_> {
     fn default() -> Self {
-        let reward = Reward { latency_weight: 0.005, cost_weight: 20.0, ..Reward::default() };
-        let preset = TrainingConfig { epochs: 4, batch: 4, save_every: 3, reward, ..TrainingConfig::default() };
+        let objective = Objective { latency_weight: 0.005, cost_weight: 20.0, ..Objective::default() };
+        let preset = TrainingConfig { epochs: 4, batch: 4, save_every: 3, objective, ..TrainingConfig::default() };
         let controller = ControllerConfig::default();
         Runner {
             preset,

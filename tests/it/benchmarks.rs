@@ -8,15 +8,15 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use assert_cmd::Command;
 use lamas::benchmarks::{Benchmark, Problem, built_in};
-use lamas::evaluation::evaluate;
 use lamas::folder::Folder;
 use lamas::llm::{Price, Prices, Reply, Scripted};
 use lamas::operators::Catalogue;
 use lamas::plan::{Plan, Schedule};
 use lamas::random;
-use lamas::system::System;
 
 use crate::shared::shared;
+
+use crate::planned::Planned;
 
 /// A model that answers seven questions in ten as `right` says and the others as `wrong` says is scored at exactly its
 /// share of right answers, by a single call and by a vote over several.
@@ -36,10 +36,10 @@ async fn check(benchmark: Benchmark, right: fn(&Problem) -> String, wrong: fn(&P
     });
     let prices = Prices([("scripted".to_owned(), Price { prompt: 1.0, completion: 10.0, ..Price::default() })].into());
     let catalogue = Catalogue::load(benchmark.folder(), &benchmark.catalogue)?;
-    let system = System::new(catalogue, benchmark, Arc::new(model), &prices, Schedule::Layered)?;
+    let system = Planned::new(catalogue, benchmark, Arc::new(model), &prices, Schedule::Layered)?;
     for layers in [&[&[0_u16][..]][..], &[&[0, 2]]] {
         let plan = Plan::from_indices(layers);
-        let (evaluation, ended) = evaluate("known", &system, &problems, |_| plan.clone(), 0, 8, |_| {}).await;
+        let (evaluation, ended) = system.evaluate("known", &problems, |_| plan.clone(), 0, 8).await;
         ended?;
         let score: f64 = evaluation.episodes.iter().map(|episode| episode.score).sum();
         assert_eq!((evaluation.episodes.len(), score), (problems.len(), expected as f64));

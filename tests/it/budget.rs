@@ -10,12 +10,13 @@ use candle_core::{Device, Tensor};
 use lamas::checkpoint::{Checkpoint, Provenance};
 use lamas::controller::{Controller, ControllerConfig, LatencyWeights, Policy};
 use lamas::evaluation::latency::Budget;
+use lamas::execute::Episode;
+use lamas::objective::Objective;
 use lamas::plan::{Kind, Latency, OperatorId, Outcome, Plan, Schedule, Span, Trace, Usage};
 use lamas::random;
-use lamas::system::Episode;
 use lamas::training::{
-    CHECKPOINT_FILE, Event, METRICS_FILE, Problems, Reward, Rollout, STATE_FILE, Setup, SurveyConfig, Trained,
-    TrainingConfig, Tried, train, utility,
+    CHECKPOINT_FILE, Event, METRICS_FILE, Problems, Rollout, STATE_FILE, Setup, SurveyConfig, Trained, TrainingConfig,
+    Tried, train,
 };
 use rand::Rng;
 
@@ -92,11 +93,11 @@ fn run(
     let queries = queries();
     let problems = Problems { ids: &ids, queries: &queries, rollout: &QuickOrRight };
     let cancelled = AtomicBool::new(false);
-    let reward = Reward { cost_weight: 1.0, ..Reward::default() };
+    let objective = Objective { cost_weight: 1.0, ..Objective::default() };
     let survey = if epochs == 0 { SurveyConfig { batch: 4, ..SurveyConfig::default() } } else { SurveyConfig::none() };
     let setup = Setup {
         controller: Controller::new(config, KINDS.to_vec(), &operators, 1, &Device::Cpu)?,
-        config: TrainingConfig { epochs, batch: 4, save_every: 2, reward, survey, ..TrainingConfig::default() },
+        config: TrainingConfig { epochs, batch: 4, save_every: 2, objective, survey, ..TrainingConfig::default() },
         train: problems,
         validation: problems,
         provenance: Provenance { configuration, seed: 1, ..Provenance::default() },
@@ -167,8 +168,8 @@ fn samples_of_a_problem_share_a_weight_that_rewards_them() -> Result<()> {
     let trained = run(2, None, false, None, |epoch, episodes| {
         for Tried { problem, latency_weight, episode } in episodes {
             drawn.entry((epoch, *problem)).or_default().push(*latency_weight);
-            let reward = Reward { latency_weight: *latency_weight, cost_weight: 1.0, ..Reward::default() };
-            utilities[epoch as usize] += utility(episode, &reward) / (4 * PROBLEMS) as f64;
+            let objective = Objective { cost_weight: 1.0, ..Objective::default() }.at(*latency_weight);
+            utilities[epoch as usize] += objective.utility(episode.score, &episode.trace) / (4 * PROBLEMS) as f64;
         }
     })?;
     let distinct: std::collections::BTreeSet<u64> = drawn.values().map(|weights| weights[0].to_bits()).collect();

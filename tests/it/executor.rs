@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use anyhow::Result;
 use lamas::benchmarks::{ARITHMETIC, Benchmark, PRICES, Problem};
-use lamas::executor::ExecuteError;
+use lamas::execute::Episode;
+use lamas::execute::ExecuteError;
 use lamas::llm::{Error, Price, Prices, Reply, Request, Scripted};
 use lamas::operators::Catalogue;
-use lamas::plan::{Outcome, Plan, Schedule};
-use lamas::system::{Episode, System};
+use lamas::plan::{Outcome, Plan, Schedule, Unit};
 use proptest::prelude::*;
 use tokio::time::Instant;
+
+use crate::planned::Planned;
 
 const GENERATE: u16 = 0;
 const COT: u16 = 1;
@@ -26,14 +28,14 @@ const STOP: u16 = 7;
 type Script = fn(&Request) -> Result<Reply, Error>;
 
 /// A system of the built-in catalogue whose model takes a tenth of a second a token.
-fn system(script: impl Fn(&Request) -> Result<Reply, Error> + Send + Sync + 'static) -> Result<System> {
+fn system(script: impl Fn(&Request) -> Result<Reply, Error> + Send + Sync + 'static) -> Result<Planned> {
     scheduled(Schedule::Layered, script)
 }
 
 fn scheduled(
     schedule: Schedule,
     script: impl Fn(&Request) -> Result<Reply, Error> + Send + Sync + 'static,
-) -> Result<System> {
+) -> Result<Planned> {
     let model = Scripted::new("scripted", move |request| {
         let reply = script(request)?;
         let delay = Duration::from_millis(100) * u32::try_from(reply.usage.completion_tokens).unwrap_or(u32::MAX);
@@ -41,7 +43,7 @@ fn scheduled(
     });
     let prices = Prices([("scripted".to_owned(), Price { prompt: 1.0, completion: 10.0, ..Price::default() })].into());
     let catalogue = Catalogue::load(&ARITHMETIC, "catalogue.toml")?;
-    System::new(catalogue, Benchmark::load(ARITHMETIC)?, Arc::new(model), &prices, schedule)
+    Planned::new(catalogue, Benchmark::load(ARITHMETIC)?, Arc::new(model), &prices, schedule)
 }
 
 fn mode(request: &Request) -> &str {
@@ -63,7 +65,7 @@ fn problem() -> Problem {
     Problem { id, question, answer, kind: None, steps: None, tests: None }
 }
 
-async fn solve(system: &System, layers: &[&[u16]]) -> Result<Episode> {
+async fn solve(system: &Planned, layers: &[&[u16]]) -> Result<Episode> {
     Ok(system.solve(&problem(), &Plan::from_indices(layers), 1).await?)
 }
 
@@ -82,7 +84,7 @@ async fn a_layer_starts_when_the_one_before_has_ended() -> Result<()> {
     assert_eq!(clock.elapsed().as_millis(), 2200);
     assert_eq!(times(&episode), [(0, 2), (0, 10), (10, 19), (10, 22), (22, 22)]);
     // The evaluator's nominal 0.02 seconds are one token.
-    assert_eq!(episode.trace.tokens(), [2.0, 10.0, 10.0, 12.0, 0.0]);
+    assert_eq!(episode.trace.durations(Unit::Tokens), [2.0, 10.0, 10.0, 12.0, 0.0]);
     assert_eq!((episode.answer.as_deref(), episode.score), (Some("8"), 1.0));
     assert_eq!(episode.trace.usage().completion_tokens, 33);
     assert!((episode.trace.cost() - 33.0 * 1e-5).abs() < 1e-12);
@@ -232,7 +234,7 @@ async fn an_operator_is_added_in_the_catalogue_alone() -> Result<()> {
     let prices = Prices([("scripted".to_owned(), Price::default())].into());
     let catalogue = Catalogue::parse(catalogue, "catalogue.toml")?;
     let plan = Plan::from_indices(&[&[GENERATE, COT], &[catalogue.find("Judge")?.0]]);
-    let system = System::new(catalogue, Benchmark::load(ARITHMETIC)?, Arc::new(model), &prices, Schedule::Layered)?;
+    let system = Planned::new(catalogue, Benchmark::load(ARITHMETIC)?, Arc::new(model), &prices, Schedule::Layered)?;
     assert_eq!(system.answer("what is 3 and 5", &plan, 1).await?.answer.as_deref(), Some("7"));
     Ok(())
 }
@@ -242,7 +244,7 @@ fn a_model_without_a_price_is_refused() -> Result<()> {
     let model = Arc::new(Scripted::new("unpriced@1", script));
     let catalogue = Catalogue::load(&ARITHMETIC, "catalogue.toml")?;
     let prices = Prices::load(&PRICES, "prices.toml")?;
-    let system = System::new(catalogue, Benchmark::load(ARITHMETIC)?, model, &prices, Schedule::Layered);
+    let system = Planned::new(catalogue, Benchmark::load(ARITHMETIC)?, model, &prices, Schedule::Layered);
     assert!(system.is_err_and(|error| format!("{error:#}").contains("found `unpriced`")));
     assert_eq!(prices.of("arithmetic-llama@0")?.completion, 10.0);
     Ok(())
@@ -294,8 +296,8 @@ proptest! {
         let chosen: Vec<_> = plan.choices().collect();
         let recorded: Vec<_> = episode.trace.spans.iter().map(|span| (span.layer, span.operator)).collect();
         prop_assert_eq!(chosen, recorded);
-        for durations in [episode.trace.tokens(), episode.trace.spans.iter().map(|span| span.latency.seconds).collect()] {
-            let path = episode.trace.path_of(durations.clone()).length;
+        for unit in [Unit::Tokens, Unit::Seconds] {
+            let (durations, path) = (episode.trace.durations(unit), episode.trace.path(unit).length);
             let slowest = durations.iter().copied().fold(0.0, f64::max);
             prop_assert!(slowest <= path + 1e-9 && path <= durations.iter().sum::<f64>() + 1e-9);
         }

@@ -7,17 +7,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use anyhow::Result;
 use futures::StreamExt;
 use lamas::benchmarks::Benchmark;
-use lamas::evaluation::evaluate;
+use lamas::execute::Episode;
 use lamas::folder::Folder;
 use lamas::llm::openai::{EndpointConfig, Key, OpenAi};
 use lamas::llm::{LanguageModel, Prices};
 use lamas::operators::Catalogue;
 use lamas::plan::{Plan, Schedule};
 use lamas::random;
-use lamas::system::{Episode, System};
 
 use crate::endpoint::config;
 use crate::server::{End, Reply, Server, refusal, streamed, words};
+
+use crate::planned::Planned;
 
 const ATTEMPTS: u32 = 3;
 
@@ -55,11 +56,11 @@ pub fn benchmark() -> Result<Benchmark> {
     Benchmark::load(Folder::Disk(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/benchmarks/tiny")))
 }
 
-fn system(client: Arc<OpenAi>) -> Result<System> {
+fn system(client: Arc<OpenAi>) -> Result<Planned> {
     let benchmark = benchmark()?;
     let catalogue = Catalogue::load(benchmark.folder(), "catalogue.toml")?;
     let prices = client.prices().clone();
-    System::new(catalogue, benchmark, client, &prices, Schedule::Layered)
+    Planned::new(catalogue, benchmark, client, &prices, Schedule::Layered)
 }
 
 #[tokio::test]
@@ -112,7 +113,7 @@ async fn failures_are_never_scored() -> Result<()> {
     let system = system(Arc::new(OpenAi::new(config, Key::default(), &Prices::default())?))?;
     let problems = system.benchmark().problems("train")?;
     let plan = |_| Plan::from_indices(&[&[1], &[4]]);
-    let (evaluation, outcome) = evaluate("chain", &system, &problems, plan, 0, 8, |_| {}).await;
+    let (evaluation, outcome) = system.evaluate("chain", &problems, plan, 0, 8).await;
     outcome?;
     assert!(evaluation.failed > 0 && evaluation.episodes.iter().all(Episode::is_complete));
     assert_eq!(evaluation.failed + evaluation.episodes.len(), problems.len());
@@ -130,8 +131,7 @@ async fn an_evaluation_that_is_stopped_keeps_what_was_finished() -> Result<()> {
     assert!(client.id().starts_with("m@http://127.0.0.1:"));
     let system = system(Arc::new(client))?;
     let problems = system.benchmark().problems("train")?;
-    let (evaluation, outcome) =
-        evaluate("direct", &system, &problems, |_| Plan::from_indices(&[&[0]]), 0, 1, |_| {}).await;
+    let (evaluation, outcome) = system.evaluate("direct", &problems, |_| Plan::from_indices(&[&[0]]), 0, 1).await;
     let error = outcome.expect_err("no quota is left").to_string();
     assert!(error.contains("operator `Generate`") && error.contains("nothing left to spend"), "{error}");
     assert_eq!((evaluation.episodes.len(), evaluation.failed, server.seen().len()), (6, 0, 7));

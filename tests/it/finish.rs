@@ -5,17 +5,20 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use lamas::benchmarks::{Benchmark, Problem};
-use lamas::executor::ExecuteError;
+use lamas::execute::Episode;
+use lamas::execute::ExecuteError;
 use lamas::folder::Folder;
 use lamas::llm::{Error, LanguageModel, Mode, Price, Prices, Replay, Reply, Request, Scripted};
+use lamas::objective::Objective;
 use lamas::operators::Catalogue;
-use lamas::plan::{Outcome, Plan, Schedule, Span};
-use lamas::report::{Timeline, Unit, drawing};
-use lamas::system::{Episode, System};
-use lamas::training::{Credit, Reward, utilities};
+use lamas::plan::{Outcome, Plan, Schedule, Span, Unit};
+use lamas::report::{Timeline, drawing};
+use lamas::training::{Credit, utilities};
 
 use super::humaneval::{RIGHT, WRONG, benchmark, block};
 use super::sandbox::open;
+
+use crate::planned::Planned;
 
 /// The operators of `data/humaneval`, in its order.
 const GENERATE: u16 = 0;
@@ -28,14 +31,14 @@ const WORSE: &str = "def root(n):\n    return 1 / 0";
 type Answer = Result<Reply, Error>;
 
 /// The system of a benchmark folder, in which a run of tests is charged half a second, that is 25 tokens.
-async fn system(folder: &Path, model: Arc<dyn LanguageModel>) -> Result<Option<System>> {
+async fn system(folder: &Path, model: Arc<dyn LanguageModel>) -> Result<Option<Planned>> {
     let Some(sandbox) = open().await? else { return Ok(None) };
     let benchmark = Benchmark::load(Folder::Disk(folder.to_owned()))?;
     let text = benchmark.folder().read_text("catalogue.toml")?.replace("rounds = 3", "rounds = 3\ntool_seconds = 0.5");
     let catalogue = Catalogue::parse(text, "catalogue.toml")?;
     let price = Price { prompt: 0.0, completion: 10.0, ..Price::default() };
     let prices = Prices([("scripted".to_owned(), price)].into());
-    let system = System::new(catalogue, benchmark, model, &prices, Schedule::Layered)?;
+    let system = Planned::new(catalogue, benchmark, model, &prices, Schedule::Layered)?;
     Ok(Some(system.with_sandbox(Some(Arc::new(sandbox)))))
 }
 
@@ -65,7 +68,7 @@ async fn solve(
     Ok(Some(system.solve(&problem, &Plan::from_indices(layers), 1).await?))
 }
 
-fn first(system: &System) -> Result<Problem> {
+fn first(system: &Planned) -> Result<Problem> {
     system.problems("all")?.into_iter().next().context("a problem")
 }
 
@@ -88,7 +91,7 @@ async fn a_failing_answer_is_told_and_mended() -> Result<()> {
     // Two runs of the tests, and what was written between them.
     assert_eq!((span.tool_seconds, span.latency.tokens, span.usage.completion_tokens), (1.0, 57.0, 7));
     assert_eq!((trace.tool_seconds(), trace.usage().completion_tokens), (1.0, 27));
-    assert_eq!((trace.tokens(), trace.critical_path().length), (vec![10.0, 10.0, 57.0], 67.0));
+    assert_eq!((trace.durations(Unit::Tokens), trace.path(Unit::Tokens).length), (vec![10.0, 10.0, 57.0], 67.0));
     assert!((trace.cost() - 27.0 * 1e-5).abs() < 1e-12 && (span.cost - 7.0 * 1e-5).abs() < 1e-12);
     let last = trace.spans.iter().map(|span| span.started + span.latency.seconds).fold(0.0, f64::max);
     assert_eq!((span.started, trace.end()), (last, last + span.latency.seconds));
@@ -96,7 +99,7 @@ async fn a_failing_answer_is_told_and_mended() -> Result<()> {
     let again: Episode = serde_json::from_str(&serde_json::to_string(&episode)?)?;
     assert_eq!(again, episode);
     let names = ["Generate", "GenerateCoT"].map(String::from);
-    let timeline = Timeline::new(&episode, &names, Unit::Tokens);
+    let timeline = Timeline::new(&episode.plan, &episode.trace, &names, Unit::Tokens);
     let bar = timeline.bars.last().context("a bar")?;
     assert_eq!((bar.layer, bar.start, bar.end, bar.on_path, timeline.path), (2, 10.0, 67.0, true, 67.0));
     let drawn = drawing::timeline(&timeline, 32);
@@ -108,7 +111,7 @@ async fn a_failing_answer_is_told_and_mended() -> Result<()> {
 async fn it_follows_a_stop() -> Result<()> {
     let Some(episode) = solve(&[&[GENERATE], &[STOP], &[COT]], AS_IT_IS, with(RIGHT)).await? else { return Ok(()) };
     assert_eq!((episode.score, episode.trace.spans[2].outcome.clone()), (1.0, Outcome::Skipped));
-    assert_eq!((finish(&episode)?.calls, episode.trace.critical_path().length), (1, 67.0));
+    assert_eq!((finish(&episode)?.calls, episode.trace.path(Unit::Tokens).length), (1, 67.0));
     Ok(())
 }
 
@@ -179,8 +182,8 @@ async fn no_choice_is_credited_with_it() -> Result<()> {
     let mut bare = episode.clone();
     let cost = bare.trace.finish.take().context("a finish")?.cost;
     for credit in [Credit::Marginal, Credit::CriticalPath] {
-        let reward = Reward { latency_weight: 0.01, cost_weight: 100.0, credit };
-        let (with, without) = (utilities(&episode, &reward), utilities(&bare, &reward));
+        let objective = Objective { latency_weight: 0.01, cost_weight: 100.0, unit: Unit::Tokens };
+        let (with, without) = (utilities(&episode, &objective, credit), utilities(&bare, &objective, credit));
         assert_eq!((with.latency.len(), &with.charges), (3, &without.charges));
         assert!((with.value - (without.value - 100.0 * cost)).abs() < 1e-12 && cost > 0.0);
         assert!((with.path - (without.path - 0.01 * 57.0)).abs() < 1e-12);
@@ -203,7 +206,7 @@ async fn its_calls_are_recorded_and_replayed() -> Result<()> {
         let Some(system) = system(folder.path(), Arc::new(model)).await? else { return Ok(()) };
         let (problem, plan) = (first(&system)?, Plan::from_indices(&[&[GENERATE], &[TEST], &[GENERATE]]));
         let episode = system.solve(&problem, &plan, 1).await?;
-        found.push((episode.trace.tokens(), episode.trace.cost(), episode.answer, episode.score));
+        found.push((episode.trace.durations(Unit::Tokens), episode.trace.cost(), episode.answer, episode.score));
     }
     assert_eq!(found[0], found[1]);
     Ok(())

@@ -9,11 +9,12 @@ use async_trait::async_trait;
 use candle_core::{Device, Tensor};
 use lamas::checkpoint::{Checkpoint, Provenance};
 use lamas::controller::{Controller, ControllerConfig};
-use lamas::executor::{ExecutionConfig, HaltingHead};
+use lamas::decide::HaltingHead;
+use lamas::execute::{Episode, ExecutionConfig};
+use lamas::objective::Objective;
 use lamas::plan::{Kind, Latency, Plan, Schedule, Span, Trace};
-use lamas::system::{Course, Episode, Judged};
 use lamas::training::{
-    CHECKPOINT_FILE, Event, HaltingConfig, Problems, Reward, Rollout, STATE_FILE, Setup, SurveyConfig, Trained,
+    CHECKPOINT_FILE, Course, Event, HaltingConfig, Judged, Problems, Rollout, STATE_FILE, Setup, SurveyConfig, Trained,
     TrainingConfig, train,
 };
 
@@ -36,7 +37,7 @@ impl Rollout for Slow {
     async fn course(&self, problem: usize, plan: Plan, draw: u64) -> Result<Course> {
         let is_odd = problem % 2;
         let evidence = vec![is_odd as f32];
-        let moments = vec![Judged { evidence, score: 1.0 - is_odd as f64, tokens: 10.0, cost: 0.0 }];
+        let moments = vec![Judged { evidence, score: 1.0 - is_odd as f64, latency: 10.0, cost: 0.0 }];
         Ok(Course { moments, episode: self.solve(problem, plan, draw).await? })
     }
 }
@@ -46,8 +47,8 @@ fn run(folder: &Path, resume: bool, seed: u64, stop_at: Option<usize>) -> Traine
     let execution = ExecutionConfig { halting: true, ..TrainingConfig::default().execution };
     let survey = SurveyConfig { passes: 2, batch: 8, ..SurveyConfig::default() };
     let halting = HaltingConfig { passes: 60, batch: 8, ..HaltingConfig::default() };
-    let reward = Reward { latency_weight: 0.005, ..Reward::default() };
-    let config = TrainingConfig { execution, survey, halting, reward, concurrency: 4, ..TrainingConfig::default() };
+    let objective = Objective::default().at(0.005);
+    let config = TrainingConfig { execution, survey, halting, objective, concurrency: 4, ..TrainingConfig::default() };
     let settings = ControllerConfig { layers: 2, hidden: 4, embedding: 2, ..ControllerConfig::default() };
     let operators = Tensor::new(&[[1f32, 0.0], [0.0, 1.0]], &Device::Cpu).expect("a matrix");
     let controller = Controller::new(settings, KINDS.to_vec(), &operators, seed, &Device::Cpu).expect("a controller");

@@ -11,10 +11,11 @@ use lamas::llm::{Price, Prices, Reply, Request, Scripted};
 use lamas::operators::Catalogue;
 use lamas::plan::{Plan, Schedule};
 use lamas::sandbox::{Limits, Sandbox};
-use lamas::system::System;
 
 use super::sandbox::open;
 use super::shared::shared;
+
+use crate::planned::Planned;
 
 /// The operators of `data/humaneval`, in its order.
 const GENERATE: u16 = 0;
@@ -44,10 +45,10 @@ fn system(
     catalogue: Catalogue,
     sandbox: Sandbox,
     script: impl Fn(&Request) -> String + Send + Sync + 'static,
-) -> Result<System> {
+) -> Result<Planned> {
     let model = Scripted::new("scripted", move |request| Ok(Reply::new(script(request), 10)));
     let prices = Prices([("scripted".to_owned(), Price::default())].into());
-    let system = System::new(catalogue, benchmark, Arc::new(model), &prices, Schedule::Layered)?;
+    let system = Planned::new(catalogue, benchmark, Arc::new(model), &prices, Schedule::Layered)?;
     Ok(system.with_sandbox(Some(Arc::new(sandbox))).without_finish())
 }
 

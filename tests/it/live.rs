@@ -4,14 +4,15 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use lamas::executor::{Cancel, ExecutionConfig};
+use lamas::execute::{Answer, Clock, ExecutionConfig, SolveOptions};
 use lamas::llm::{Error, Reply, Request};
 use lamas::plan::{Outcome, Plan, Schedule, Usage};
 use lamas::random;
-use lamas::system::{Answer, System};
 use proptest::prelude::*;
 
-use crate::schedule::{GENERATE, MULTI, REFINE, plans, random_script, run, scripted};
+use crate::schedule::{MULTI, plans, random_script, run, scripted};
+
+use crate::planned::Planned;
 
 const SCHEDULES: [Schedule; 3] = [Schedule::Sequential, Schedule::Layered, Schedule::Dataflow];
 
@@ -23,16 +24,22 @@ fn unsteady(request: &Request) -> Result<Reply, Error> {
     Ok(reply.after(Duration::from_millis(delay)))
 }
 
-/// For each schedule and with and without the plan compiler: the system that runs plans to their end, and the one that
-/// ends them live once a vote is settled.
-fn systems() -> Vec<[System; 2]> {
-    let config = |schedule, optimize| ExecutionConfig { schedule, optimize, ..ExecutionConfig::default() };
-    let configs = SCHEDULES.iter().flat_map(|&schedule| [config(schedule, false), config(schedule, true)]);
-    let both = |whole| [whole, ExecutionConfig { quorum: true, cancel: Cancel::Live, ..whole }];
-    configs.map(|whole| both(whole).map(|config| scripted(config, unsteady))).collect()
+fn living(
+    execution: ExecutionConfig,
+    script: impl Fn(&Request) -> Result<Reply, Error> + Send + Sync + 'static,
+) -> Planned {
+    let system = scripted(execution, script);
+    let options = SolveOptions { clock: Clock::Live, ..system.options };
+    Planned { options, ..system }
 }
 
-static SYSTEMS: LazyLock<Vec<[System; 2]>> = LazyLock::new(systems);
+/// For each schedule: what runs plans to their end, and what ends them live once a vote is settled.
+fn systems() -> Vec<[Planned; 2]> {
+    let both = |whole| [scripted(whole, unsteady), living(ExecutionConfig { quorum: true, ..whole }, unsteady)];
+    SCHEDULES.map(|schedule| both(schedule.into())).into()
+}
+
+static SYSTEMS: LazyLock<Vec<[Planned; 2]>> = LazyLock::new(systems);
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(3_000))]
@@ -70,8 +77,8 @@ fn chains(answers: [Result<&'static str, ()>; 3], seconds: [u64; 3]) -> impl Fn(
     }
 }
 
-fn live(quorum: bool, agreement: u32) -> ExecutionConfig {
-    ExecutionConfig { quorum, agreement, cancel: Cancel::Live, ..Schedule::Layered.into() }
+fn live(quorum: bool) -> ExecutionConfig {
+    ExecutionConfig { quorum, ..Schedule::Layered.into() }
 }
 
 /// The calls, tokens read and written, seconds and end of each span.
@@ -87,23 +94,20 @@ fn figures(answer: &Answer) -> Vec<(u32, u64, u64, u64, Outcome)> {
 fn calls_that_are_no_longer_needed_are_dropped_and_count_for_what_they_wrote() {
     let eight = Ok("the answer is 8");
     let check = |config, layers: &[&[u16]], seconds, expected: &[(u32, u64, u64, u64, Outcome)]| {
-        let system = scripted(config, chains([eight, Ok("the answer is 9"), eight], [4, 9, 6]));
+        let system = living(config, chains([eight, Ok("the answer is 9"), eight], [4, 9, 6]));
         let (answer, elapsed) = run(&system, &Plan::from_indices(layers), 1);
         assert_eq!((answer.answer.as_deref(), elapsed), (Some("8"), seconds));
         assert_eq!(figures(&answer), expected);
     };
-    let (done, cancelled, skipped) = (Outcome::Done, Outcome::Cancelled, Outcome::Skipped);
+    let done = Outcome::Done;
     // Two of three agree after 6 seconds; the third has written 60 of its 90 tokens.
-    check(live(true, 0), &[&[MULTI]], 6.0, &[(3, 15, 240, 6, done.clone())]);
-    check(ExecutionConfig { quorum: false, ..live(true, 0) }, &[&[MULTI]], 9.0, &[(3, 15, 270, 9, done.clone())]);
-    // A direct answer and a refinement could still turn the vote; by agreement they need not be heard.
-    let rest = [(3, 15, 240, 6, done), (1, 0, 60, 6, cancelled), (0, 0, 0, 0, skipped)];
-    check(live(false, 2), &[&[MULTI, GENERATE], &[REFINE]], 6.0, &rest);
+    check(live(true), &[&[MULTI]], 6.0, &[(3, 15, 240, 6, done.clone())]);
+    check(live(false), &[&[MULTI]], 9.0, &[(3, 15, 270, 9, done)]);
 }
 
 #[test]
 fn a_failed_call_takes_back_what_was_given_beside_it() {
-    let system = scripted(live(true, 2), chains([Ok("the answer is 8"), Err(()), Ok("the answer is 8")], [4, 9, 6]));
+    let system = living(live(true), chains([Ok("the answer is 8"), Err(()), Ok("the answer is 8")], [4, 9, 6]));
     let (answer, elapsed) = run(&system, &Plan::from_indices(&[&[MULTI]]), 1);
     assert_eq!((answer.answer, elapsed), (None, 6.0));
     assert!(matches!(answer.trace.spans[0].outcome, Outcome::Failed(_)), "{:?}", answer.trace);

@@ -5,17 +5,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use lamas::executor::{Cancel, ExecutionConfig};
+use lamas::execute::{Clock, ExecutionConfig, SolveOptions};
 use lamas::llm::Prices;
 use lamas::llm::openai::{EndpointConfig, Key, OpenAi};
 use lamas::operators::Catalogue;
 use lamas::plan::{OperatorId, Outcome, Plan, Schedule};
-use lamas::system::System;
 use serde_json::json;
 
 use crate::endpoint::config;
 use crate::faults::benchmark;
 use crate::server::{Reply, Server, usage};
+
+use crate::planned::Planned;
 
 const MULTI: u16 = 2;
 const PROMPT: u64 = 40;
@@ -52,9 +53,9 @@ async fn a_vote_that_is_settled_closes_the_connections_of_the_others() -> Result
     let client = Arc::new(OpenAi::new(config, Key::default(), &Prices::default())?);
     let (benchmark, prices) = (benchmark()?, client.prices().clone());
     let catalogue = Catalogue::load(benchmark.folder(), "catalogue.toml")?;
-    let execution = ExecutionConfig { quorum: true, cancel: Cancel::Live, ..Schedule::Dataflow.into() };
-    let system = System::new(catalogue, benchmark, client.clone(), &prices, execution)?;
-    let system = system.with_samples(&[(OperatorId(MULTI), 5)])?;
+    let execution = ExecutionConfig { quorum: true, ..Schedule::Dataflow.into() };
+    let mut system = Planned::new(catalogue, benchmark, client.clone(), &prices, execution)?;
+    system.options = SolveOptions { clock: Clock::Live, samples: &[(OperatorId(MULTI), 5)], ..system.options };
     let plan = Plan::from_indices(&[&[MULTI]]);
 
     let clock = Instant::now();

@@ -7,6 +7,7 @@ mod budget;
 mod checkpoint;
 mod cli;
 mod controller;
+mod deciders;
 mod devices;
 mod encoder;
 mod endpoint;
@@ -27,6 +28,7 @@ mod live_endpoint;
 mod local_files;
 mod local_model;
 mod parity;
+mod planned;
 mod recording;
 mod report;
 #[cfg(target_os = "linux")]

@@ -7,11 +7,10 @@ use std::path::PathBuf;
 
 use candle_core::{Device, Tensor};
 use lamas::controller::{Controller, ControllerConfig, Policy};
-use lamas::plan::{Kind, Latency, Layer, OperatorId, Outcome, Plan, Schedule, Span, Trace, Usage};
-use lamas::system::Episode;
-use lamas::training::{
-    Adam, Baseline, Credit, MovingAverages, Reward, Sample, advantages, gradients, policy_loss, utilities,
-};
+use lamas::execute::Episode;
+use lamas::objective::Objective;
+use lamas::plan::{Kind, Latency, Layer, OperatorId, Outcome, Plan, Schedule, Span, Trace, Unit, Usage};
+use lamas::training::{Adam, Baseline, Credit, MovingAverages, Sample, advantages, gradients, policy_loss, utilities};
 use serde::Deserialize;
 
 /// Gradients no larger than this are rounding noise.
@@ -157,8 +156,7 @@ fn check_training(parity: &Parity, training: &Training, prefix: &str, baseline: 
     let vars: Vec<_> = named.iter().map(|(_, var)| var.clone()).collect();
     let mut adam = Adam::new(named.clone());
     let mut averages = MovingAverages::default();
-    let reward =
-        Reward { latency_weight: training.token_weight / 50.0, cost_weight: 3.0, credit: Credit::CriticalPath };
+    let objective = Objective { latency_weight: training.token_weight / 50.0, cost_weight: 3.0, unit: Unit::Tokens };
     // Adam's first steps turn a gradient of rounding noise into a full-sized update of either sign. Where the recorded
     // gradient is that small it replaces ours, so that noise does not spread, and the weight is not compared.
     let mut felt: BTreeMap<&str, Vec<bool>> = BTreeMap::new();
@@ -169,7 +167,7 @@ fn check_training(parity: &Parity, training: &Training, prefix: &str, baseline: 
             .zip(&step.episodes)
             .map(|(episode, recorded)| Sample {
                 query: recorded.query as usize,
-                utilities: utilities(episode, &reward),
+                utilities: utilities(episode, &objective, Credit::CriticalPath),
             })
             .collect();
         let totals: Vec<f64> = samples.iter().flat_map(|sample| sample.utilities.totals()).collect();

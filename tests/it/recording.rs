@@ -11,7 +11,8 @@ use lamas::benchmarks::{ARITHMETIC, Benchmark};
 use lamas::llm::{Mode, Price, Prices, Replay, Reply, Request, Scripted, Store};
 use lamas::operators::Catalogue;
 use lamas::plan::{Plan, Schedule};
-use lamas::system::System;
+
+use crate::planned::Planned;
 
 /// A folder with a small benchmark, in which commands are run.
 struct Place(tempfile::TempDir);
@@ -197,7 +198,7 @@ fn what_cannot_be_replayed_is_named() -> Result<()> {
 }
 
 /// Chains of ten tokens, programs of nine, half a second before the first token.
-fn system(path: &Path, mode: Mode) -> Result<System> {
+fn system(path: &Path, mode: Mode) -> Result<Planned> {
     let script = |request: &Request| {
         let prompt = request.messages.first().map_or("", |message| &message.content);
         let (text, tokens) = if prompt.ends_with("<|program|>") { ("return 8", 9) } else { ("the answer is 8", 10) };
@@ -207,7 +208,7 @@ fn system(path: &Path, mode: Mode) -> Result<System> {
     let model = Replay::open(Scripted::new("scripted", script), path, mode)?;
     let prices = Prices([("scripted".to_owned(), Price { prompt: 1.0, completion: 10.0, ..Price::default() })].into());
     let catalogue = Catalogue::load(&ARITHMETIC, "catalogue.toml")?;
-    System::new(catalogue, Benchmark::load(ARITHMETIC)?, Arc::new(model), &prices, Schedule::Layered)
+    Planned::new(catalogue, Benchmark::load(ARITHMETIC)?, Arc::new(model), &prices, Schedule::Layered)
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,20 +2,21 @@
 
 use std::path::Path;
 
-use lamas::evaluation::{Evaluation, Objective, compare};
-use lamas::plan::{Latency, OperatorId, Outcome, Plan, Schedule, Span, Trace, Usage};
+use lamas::evaluation::{Evaluation, compare};
+use lamas::execute::Episode;
+use lamas::objective::Objective;
+use lamas::plan::{Latency, OperatorId, Outcome, Plan, Schedule, Span, Trace, Unit, Usage};
 use lamas::random;
 use lamas::report::{
-    Curve, Example, Line, Panel, Probabilities, Provenance, Report, Timeline, Unit, drawing, html, plot, table,
+    Curve, Example, Line, Panel, Probabilities, Provenance, Report, Timeline, drawing, html, plot, table,
 };
-use lamas::system::Episode;
 use rand::Rng;
 
 const OPERATORS: [&str; 7] =
     ["Generate", "GenerateCoT", "MultiGenerateCoT", "ScEnsemble", "Programmer", "SelfRefine", "EarlyStop"];
 const TYPICAL_TOKENS: [f64; 7] = [3.0, 34.0, 48.0, 0.0, 18.0, 30.0, 0.0];
 const HOSTILE: &str = "<script>alert('1')</script> & \"2\" \u{1f600} {{ 7 * 7 }}";
-const OBJECTIVE: Objective = Objective { latency_weight: 0.0025, cost_weight: 20.0 };
+const OBJECTIVE: Objective = Objective { latency_weight: 0.0025, cost_weight: 20.0, unit: Unit::Tokens };
 
 fn names() -> Vec<String> {
     OPERATORS.map(String::from).to_vec()
@@ -207,7 +208,7 @@ fn plans_and_timelines_are_drawn_in_characters() {
     let timeline = |unit| {
         let mut shown = episode(3, 2, &[&[1, 2, 4], &[5], &[3]], 0.9);
         shown.trace.spans[2].outcome = Outcome::Cancelled;
-        drawing::timeline(&Timeline::new(&shown, &names(), unit), 30)
+        drawing::timeline(&Timeline::new(&shown.plan, &shown.trace, &names(), unit), 30)
     };
     insta::assert_snapshot!(timeline(Unit::Tokens), @r"
     1 * GenerateCoT       █████████████████                  53 tokens   0.114 s   0.00053 $  1 call

@@ -1,4 +1,4 @@
-//! Schedules and the plan compiler: the same answers, sooner and for less, whatever the plan.
+//! Schedules, quorum and halting head: the same answers sooner, or what was foretold, whatever the plan.
 
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -6,13 +6,16 @@ use std::time::Duration;
 use anyhow::Result;
 use candle_core::{Device, Tensor};
 use lamas::benchmarks::{ARITHMETIC, Benchmark, Problem};
-use lamas::executor::{ExecutionConfig, HaltingHead, inputs};
+use lamas::decide::{HaltingHead, inputs};
+use lamas::execute::{Answer, ExecutionConfig};
 use lamas::llm::{Error, Price, Prices, Reply, Request, Scripted};
 use lamas::operators::Catalogue;
-use lamas::plan::{Outcome, Plan, Schedule, Usage};
-use lamas::system::{Answer, Course, System};
+use lamas::plan::{Outcome, Plan, Schedule, Unit};
+use lamas::training::Course;
 use proptest::prelude::*;
 use tokio::time::Instant;
+
+use crate::planned::Planned;
 
 pub const GENERATE: u16 = 0;
 pub const COT: u16 = 1;
@@ -20,7 +23,6 @@ pub const MULTI: u16 = 2;
 const ENSEMBLE: u16 = 3;
 const PROGRAMMER: u16 = 4;
 pub const REFINE: u16 = 6;
-const STOP: u16 = 7;
 /// Operators of the built-in catalogue and of [`ADDED`].
 const OPERATORS: u16 = 12;
 
@@ -72,41 +74,33 @@ pub fn random_script(request: &Request) -> Result<Reply, Error> {
     Ok(reply.after(Duration::from_millis(100) * u32::try_from(tokens).unwrap_or_default()))
 }
 
-fn system(execution: ExecutionConfig) -> System {
+fn system(execution: ExecutionConfig) -> Planned {
     scripted(execution, random_script)
 }
 
 pub fn scripted(
     execution: ExecutionConfig,
     script: impl Fn(&Request) -> Result<Reply, Error> + Send + Sync + 'static,
-) -> System {
+) -> Planned {
     let catalogue = ARITHMETIC.read_text("catalogue.toml").expect("the built-in catalogue") + ADDED;
     let catalogue = Catalogue::parse(catalogue, "catalogue.toml").expect("a catalogue");
     let prices = Prices([("scripted".to_owned(), Price { prompt: 1.0, completion: 10.0, ..Price::default() })].into());
     let benchmark = Benchmark::load(ARITHMETIC).expect("the built-in benchmark");
     let model = Arc::new(Scripted::new("scripted", script));
-    System::new(catalogue, benchmark, model, &prices, execution).expect("a priced model")
+    Planned::new(catalogue, benchmark, model, &prices, execution).expect("a priced model")
 }
 
-const SCHEDULES: [Schedule; 3] = [Schedule::Sequential, Schedule::Layered, Schedule::Dataflow];
+pub const SCHEDULES: [Schedule; 3] = [Schedule::Sequential, Schedule::Layered, Schedule::Dataflow];
 
-/// For each schedule, as drawn and by the plan compiler.
-static SYSTEMS: LazyLock<[[System; 2]; 3]> = LazyLock::new(|| {
-    SCHEDULES.map(|schedule| {
-        [false, true].map(|optimize| system(ExecutionConfig { schedule, optimize, ..ExecutionConfig::default() }))
-    })
-});
+/// One for each schedule.
+static SYSTEMS: LazyLock<[Planned; 3]> = LazyLock::new(|| SCHEDULES.map(|schedule| system(schedule.into())));
 
 /// The same, ending plans early where nothing can change.
-static QUORUMS: LazyLock<[[System; 2]; 3]> = LazyLock::new(|| {
-    SCHEDULES.map(|schedule| {
-        let config = ExecutionConfig { schedule, quorum: true, ..ExecutionConfig::default() };
-        [false, true].map(|optimize| system(ExecutionConfig { optimize, ..config }))
-    })
-});
+static QUORUMS: LazyLock<[Planned; 3]> =
+    LazyLock::new(|| SCHEDULES.map(|schedule| system(ExecutionConfig { quorum: true, ..schedule.into() })));
 
 /// What came of a plan and the seconds that it took.
-pub fn run(system: &System, plan: &Plan, draw: u64) -> (Answer, f64) {
+pub fn run(system: &Planned, plan: &Plan, draw: u64) -> (Answer, f64) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     runtime.expect("a runtime").block_on(async {
         let clock = Instant::now();
@@ -116,12 +110,7 @@ pub fn run(system: &System, plan: &Plan, draw: u64) -> (Answer, f64) {
 }
 
 fn path(answer: &Answer) -> f64 {
-    answer.trace.critical_path().length
-}
-
-fn total(mut usage: Usage, more: Usage) -> Usage {
-    usage += more;
-    usage
+    answer.trace.path(Unit::Tokens).length
 }
 
 pub fn plans() -> impl Strategy<Value = Plan> {
@@ -138,7 +127,7 @@ proptest! {
     #[test]
     fn schedules_differ_in_time_alone(plan in plans(), draw: u64) {
         let [sequential, layered, dataflow] = &*SYSTEMS;
-        let [sequential, layered, dataflow] = [sequential, layered, dataflow].map(|[drawn, _]| run(drawn, &plan, draw));
+        let [sequential, layered, dataflow] = [sequential, layered, dataflow].map(|system| run(system, &plan, draw));
         for (other, elapsed) in [&sequential, &dataflow] {
             prop_assert_eq!(&other.answer, &layered.0.answer);
             prop_assert_eq!(&other.solutions, &layered.0.solutions);
@@ -152,18 +141,6 @@ proptest! {
         prop_assert!(path(&dataflow.0) <= path(&layered.0) + 1e-9);
         prop_assert!(path(&layered.0) <= path(&sequential.0) + 1e-9);
     }
-
-    #[test]
-    fn the_compiler_changes_no_answer_and_saves_what_it_says(plan in plans(), draw: u64) {
-        for [drawn, optimized] in &*SYSTEMS {
-            let [(drawn, _), (optimized, _)] = [drawn, optimized].map(|system| run(system, &plan, draw));
-            prop_assert_eq!(&optimized.answer, &drawn.answer);
-            prop_assert_eq!(optimized.trace.spans.len(), plan.len());
-            prop_assert_eq!(total(optimized.trace.usage(), optimized.trace.saved()), drawn.trace.usage());
-            prop_assert!(path(&optimized) <= path(&drawn) + 1e-9);
-            prop_assert!(optimized.trace.cost() <= drawn.trace.cost() + 1e-12);
-        }
-    }
 }
 
 proptest! {
@@ -171,7 +148,7 @@ proptest! {
 
     #[test]
     fn a_quorum_changes_no_answer(plan in plans(), draw: u64) {
-        for (whole, early) in SYSTEMS.iter().flatten().zip(QUORUMS.iter().flatten()) {
+        for (whole, early) in SYSTEMS.iter().zip(QUORUMS.iter()) {
             let [(whole, _), (early, _)] = [whole, early].map(|system| run(system, &plan, draw));
             prop_assert_eq!(&early.answer, &whole.answer);
             prop_assert_eq!(early.trace.spans.len(), plan.len());
@@ -182,8 +159,7 @@ proptest! {
             }
             prop_assert!(path(&early) <= path(&whole) + 1e-9);
             // The plan lasts as long as anything is charged.
-            let starts = early.trace.path_of(early.trace.tokens()).length;
-            prop_assert!(early.trace.tokens().into_iter().all(|tokens| tokens <= starts + 1e-9));
+            prop_assert!(early.trace.durations(Unit::Tokens).into_iter().all(|tokens| tokens <= path(&early) + 1e-9));
         }
     }
 }
@@ -205,10 +181,8 @@ fn head(after: f64) -> Arc<HaltingHead> {
 }
 
 /// The same, ending plans by a head also where the answer can still change.
-static HALTING: LazyLock<[System; 3]> = LazyLock::new(|| {
-    let execution = |schedule| ExecutionConfig { schedule, quorum: true, halting: true, ..ExecutionConfig::default() };
-    SCHEDULES.map(|schedule| system(execution(schedule)))
-});
+static HALTING: LazyLock<[Planned; 3]> =
+    LazyLock::new(|| SCHEDULES.map(|schedule| system(ExecutionConfig { schedule, quorum: true, halting: true })));
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1_000))]
@@ -224,12 +198,12 @@ proptest! {
             let Course { moments, episode } = runtime.block_on(system.course(&problem, &plan, draw)).expect("a course");
             prop_assert_eq!(&episode, &runtime.block_on(system.solve(&problem, &plan, draw)).expect("an episode"));
             for moment in &moments {
-                let system = system.with_halting(Some(head(moment.tokens - 0.5))).expect("a system");
-                let ended = runtime.block_on(system.solve(&problem, &plan, draw)).expect("an episode");
+                let head = head(moment.latency - 0.5);
+                let ended = runtime.block_on(system.halted(&problem, &plan, draw, head)).expect("an episode");
                 prop_assert_eq!(ended.score, moment.score);
-                prop_assert!((ended.trace.critical_path().length - moment.tokens).abs() < 1e-6);
+                prop_assert!((ended.trace.path(Unit::Tokens).length - moment.latency).abs() < 1e-6);
                 prop_assert!((ended.trace.cost() - moment.cost).abs() < 1e-12);
-                prop_assert!(moment.tokens < episode.trace.critical_path().length);
+                prop_assert!(moment.latency < episode.trace.path(Unit::Tokens).length);
                 prop_assert_eq!(moment.evidence.len(), inputs(usize::from(OPERATORS)));
             }
         }
@@ -247,25 +221,22 @@ fn chains(request: &Request, calls: &std::sync::atomic::AtomicUsize) -> Reply {
 
 #[test]
 fn a_settled_vote_ends_the_plan_and_is_charged_until_then() {
-    let early = |quorum, agreement, layers: &[&[u16]]| {
+    let early = |quorum, layers: &[&[u16]]| {
         let calls = std::sync::atomic::AtomicUsize::new(0);
-        let config = ExecutionConfig { quorum, agreement, ..Schedule::Layered.into() };
+        let config = ExecutionConfig { quorum, ..Schedule::Layered.into() };
         let system = scripted(config, move |request| Ok(chains(request, &calls)));
         let answer = run(&system, &Plan::from_indices(layers), 1).0;
         let spans = &answer.trace.spans;
         let figures: Vec<_> = spans.iter().map(|span| (span.usage.completion_tokens, span.outcome.clone())).collect();
         (answer.answer.clone().unwrap_or_default(), path(&answer), figures)
     };
-    let (done, cancelled, skipped) = (Outcome::Done, Outcome::Cancelled, Outcome::Skipped);
-    let whole = early(false, 0, &[&[MULTI]]);
+    let done = Outcome::Done;
+    let whole = early(false, &[&[MULTI]]);
     assert_eq!(whole, ("8".into(), 9.0, vec![(19, done.clone())]));
     // Two of three agree after 6 tokens; the third has written 6 of its 9.
-    assert_eq!(early(true, 0, &[&[MULTI]]), ("8".into(), 6.0, vec![(16, done.clone())]));
+    assert_eq!(early(true, &[&[MULTI]]), ("8".into(), 6.0, vec![(16, done)]));
     // A direct answer and a refinement could still turn the vote.
-    assert_eq!(early(true, 0, &[&[MULTI, GENERATE], &[REFINE]]).1, 40.0);
-    // By agreement they need not be heard.
-    let agreed = early(false, 2, &[&[MULTI, GENERATE], &[REFINE]]);
-    assert_eq!(agreed, ("8".into(), 6.0, vec![(16, done), (6, cancelled), (0, skipped)]));
+    assert_eq!(early(true, &[&[MULTI, GENERATE], &[REFINE]]).1, 40.0);
 }
 
 /// `started` and `ended` of each span, in tokens.
@@ -278,7 +249,7 @@ fn times(answer: &Answer) -> Vec<(i64, i64)> {
 #[test]
 fn an_operator_starts_when_what_it_reads_exists() {
     let plan = Plan::from_indices(&[&[COT], &[PROGRAMMER, REFINE], &[GENERATE, ENSEMBLE]]);
-    let [_, [layered, _], [dataflow, _]] = &*SYSTEMS;
+    let [_, layered, dataflow] = &*SYSTEMS;
     let [layered, dataflow] = [layered, dataflow].map(|system| times(&run(system, &plan, 3).0));
     let [cot, program, refine, generate, vote] = dataflow[..] else { panic!("five spans") };
     assert_eq!([cot.0, program.0, generate.0], [0, 0, 0]);
@@ -287,20 +258,4 @@ fn an_operator_starts_when_what_it_reads_exists() {
     let length = |times: &[(i64, i64)]| times.iter().map(|&(start, end)| end - start).collect::<Vec<_>>();
     assert_eq!(length(&layered), length(&dataflow));
     assert_eq!(layered[3].0, layered[1].1.max(layered[2].1));
-}
-
-#[test]
-fn the_controller_sees_its_own_choices() {
-    let plan = Plan::from_indices(&[&[GENERATE, MULTI], &[GENERATE, STOP], &[REFINE]]);
-    let [_, _, [drawn, optimized]] = &*SYSTEMS;
-    let draw = (0..).find(|&draw| run(drawn, &plan, draw).0.trace.spans[0].outcome == Outcome::Done);
-    let (answer, _) = run(optimized, &plan, draw.expect("a draw in which nothing fails"));
-    let outcomes: Vec<_> = answer.trace.spans.iter().map(|span| span.outcome.clone()).collect();
-    let (done, skipped) = (Outcome::Done, Outcome::Skipped);
-    assert_eq!(outcomes, [done.clone(), done, Outcome::Repeated(0), skipped.clone(), skipped]);
-    assert_eq!(answer.trace.saved(), answer.trace.spans[0].usage);
-    assert_eq!(answer.trace.spans[2].usage, Usage::default());
-    // One call, two ballots.
-    assert_eq!(answer.solutions.len(), 5);
-    assert_eq!(answer.solutions[0], answer.solutions[4]);
 }

@@ -4,10 +4,12 @@ use std::process::{Command, Output};
 
 use anyhow::{Context, Result, ensure};
 use lamas::benchmarks::{ARITHMETIC, AnswerForm, Benchmark, Problem};
-use lamas::executor::ExecuteError;
+use lamas::execute::Episode;
+use lamas::execute::ExecuteError;
 use lamas::operators::{Catalogue, Traces};
-use lamas::plan::{Plan, Schedule};
-use lamas::system::{Episode, System};
+use lamas::plan::{OperatorId, Plan, Schedule, Unit};
+
+use crate::planned::Planned;
 
 const GENERATE: u16 = 0;
 const MULTI: u16 = 2;
@@ -29,7 +31,7 @@ const OUTPUTS: [(&str, u64, &str, u64, f64); 8] = [
     ("SelfRefine", 0, "\"rather 4\"", 25, 0.0),
 ];
 
-fn system(query: &str) -> Result<System> {
+fn system(query: &str) -> Result<Planned> {
     let line = |(operator, sample, output, tokens, tool): (&str, u64, &str, u64, f64)| {
         let seconds = tokens as f64 / 100.0;
         let correct = output.contains('3');
@@ -41,7 +43,7 @@ fn system(query: &str) -> Result<System> {
     };
     let catalogue = Catalogue::load(&ARITHMETIC, "catalogue.toml")?;
     let traces = Traces::parse(&OUTPUTS.map(line).join("\n"), "t.jsonl", &catalogue, AnswerForm::Integer)?;
-    System::from_traces(catalogue, Benchmark::load(ARITHMETIC)?, traces, Schedule::Layered)
+    Planned::from_traces(catalogue, Benchmark::load(ARITHMETIC)?, traces, Schedule::Layered)
 }
 
 fn first() -> Result<Problem> {
@@ -57,7 +59,7 @@ async fn solve(layers: &[&[u16]], draw: u64) -> Result<Episode> {
 async fn a_plan_takes_what_its_recorded_outputs_took() -> Result<()> {
     let episode = solve(&[&[GENERATE, MULTI], &[PROGRAMMER, TEST, REFINE], &[ENSEMBLE], &[STOP]], 1).await?;
     // Tools are charged by gamma: 0.02 seconds are one token. The three chains run side by side.
-    assert_eq!(episode.trace.tokens(), [2.0, 50.0, 11.0, 1.0, 25.0, 0.0, 0.0]);
+    assert_eq!(episode.trace.durations(Unit::Tokens), [2.0, 50.0, 11.0, 1.0, 25.0, 0.0, 0.0]);
     let started: Vec<f64> = episode.trace.spans.iter().map(|span| span.started).collect();
     assert_eq!(started, [0.0, 0.0, 0.5, 0.5, 0.5, 0.75, 0.75]);
     assert_eq!(episode.trace.spans[1].usage.completion_tokens, 120);
@@ -71,7 +73,8 @@ async fn a_plan_takes_what_its_recorded_outputs_took() -> Result<()> {
 #[tokio::test]
 async fn samples_are_drawn_by_the_run() -> Result<()> {
     let (mut answers, problem) = (std::collections::BTreeSet::new(), first()?);
-    let system = system(&problem.id)?.with_samples(&[(lamas::plan::OperatorId(MULTI), 1)])?;
+    let mut system = system(&problem.id)?;
+    system.options.samples = &[(OperatorId(MULTI), 1)];
     let plan = Plan::from_indices(&[&[MULTI]]);
     for draw in 0..20 {
         let episode = system.solve(&problem, &plan, draw).await?;

@@ -7,10 +7,11 @@ use anyhow::Result;
 use candle_core::{Device, Tensor, Var};
 use lamas::checkpoint::Checkpoint;
 use lamas::controller::{Controller, ControllerConfig, Policy};
-use lamas::plan::{OperatorId, Plan, Schedule, Signature};
-use lamas::system::Episode;
+use lamas::execute::Episode;
+use lamas::objective::Objective;
+use lamas::plan::{OperatorId, Plan, Schedule, Signature, Unit};
 use lamas::training::{
-    Baseline, CHECKPOINT_FILE, Credit, Event, METRICS_FILE, MovingAverages, Reward, STATE_FILE, SURVEY_FILE, Sample,
+    Baseline, CHECKPOINT_FILE, Credit, Event, METRICS_FILE, MovingAverages, STATE_FILE, SURVEY_FILE, Sample,
     SurveyConfig, Trained, TrainingConfig, advantages, episode_loss, utilities,
 };
 use proptest::prelude::*;
@@ -44,9 +45,9 @@ fn best_step(trained: &Trained) -> u64 {
 #[test]
 fn the_presets_learn_too() {
     for preset in [TrainingConfig::paper(), TrainingConfig::maas()] {
-        let reward = Reward { cost_weight: 20.0, ..preset.reward.clone() };
+        let objective = Objective { cost_weight: 20.0, ..preset.objective };
         let runner = Runner {
-            preset: TrainingConfig { epochs: 12, reward, ..preset },
+            preset: TrainingConfig { epochs: 12, objective, ..preset },
             controller: ControllerConfig::published(),
             ..Runner::default()
         };
@@ -213,14 +214,14 @@ proptest! {
         let schedule = if sequential { Schedule::Sequential } else { Schedule::Layered };
         let mut episode = episode;
         episode.trace.dependencies = schedule.dependencies(&episode.plan, &KINDS.map(Signature::of));
-        let found = utilities(&episode, &Reward { credit, ..Reward::default() });
+        let found = utilities(&episode, &Objective::default(), credit);
         prop_assert_eq!(found.totals().count(), episode.plan.choices().count());
         prop_assert!(found.latency.iter().all(|latency| *latency <= 0.0));
     }
 
     #[test]
     fn a_marginal_share_is_never_more_than_the_path(episode in any_episode()) {
-        let of = |credit| utilities(&episode, &Reward { credit, latency_weight: 1.0, ..Reward::default() });
+        let of = |credit| utilities(&episode, &Objective::default().at(1.0), credit);
         let (marginal, whole) = (of(Credit::Marginal), of(Credit::CriticalPath));
         prop_assert!(marginal.latency.iter().zip(&whole.latency).all(|(share, path)| share >= path));
         let path = whole.latency.iter().copied().fold(0.0, f64::min);
@@ -233,14 +234,14 @@ proptest! {
         scaled: bool,
     ) {
         for credit in [Credit::CriticalPath, Credit::Marginal] {
-            let reward = Reward { latency_weight: 0.01, cost_weight: 0.0, credit };
+            let objective = Objective { latency_weight: 0.01, cost_weight: 0.0, unit: Unit::Tokens };
             let alone = |episode: &Episode| {
                 // Without score and cost, what is left of the utilities is the latency part.
-                let utilities = utilities(&Episode { score: 0.0, ..episode.clone() }, &reward);
+                let utilities = utilities(&Episode { score: 0.0, ..episode.clone() }, &objective, credit);
                 Sample { query: 0, utilities }
             };
             let samples: Vec<Sample> = episodes.iter().map(alone).collect();
-            let on_path: Vec<bool> = episodes.iter().flat_map(|episode| episode.trace.critical_path().on_path).collect();
+            let on_path: Vec<bool> = episodes.iter().flat_map(|episode| episode.trace.path(Unit::Tokens).on_path).collect();
             for baseline in [Baseline::None, Baseline::LeaveOneOut] {
                 let gradient = latency_gradient(&samples, baseline, scaled);
                 prop_assert_eq!(gradient.len(), on_path.len());

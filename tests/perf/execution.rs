@@ -11,20 +11,25 @@ use lamas::llm::{Price, Prices, Reply, Scripted};
 use lamas::operators::Catalogue;
 use lamas::plan::{Plan, Schedule};
 use lamas::sandbox::Evaluator;
-use lamas::system::System;
 use tokio::runtime::{Builder, Runtime};
+
+#[path = "../it/planned.rs"]
+#[allow(dead_code, reason = "tests need more of it")]
+mod planned;
+
+use planned::Planned;
 
 fn main() {
     divan::main();
 }
 
 /// A system whose model answers at once.
-fn system() -> System {
+fn system() -> Planned {
     let model = Scripted::new("scripted", |_| Ok(Reply::new("13 + 7 = 20 . 20 / 2 = 10 . the answer is 10", 14)));
     let prices = Prices([("scripted".to_owned(), Price { prompt: 1.0, completion: 10.0, ..Price::default() })].into());
     let catalogue = Catalogue::load(&ARITHMETIC, "catalogue.toml").expect("the built-in catalogue");
     let benchmark = Benchmark::load(ARITHMETIC).expect("the built-in benchmark");
-    System::new(catalogue, benchmark, Arc::new(model), &prices, Schedule::Layered).expect("a priced model")
+    Planned::new(catalogue, benchmark, Arc::new(model), &prices, Schedule::Layered).expect("a priced model")
 }
 
 fn problem() -> Problem {

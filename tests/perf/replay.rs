@@ -15,15 +15,21 @@ use futures::{StreamExt, TryStreamExt, stream};
 use lamas::benchmarks::{ARITHMETIC, Benchmark, Problem};
 use lamas::checkpoint::Provenance;
 use lamas::controller::{Controller, ControllerConfig};
+use lamas::execute::Episode;
 use lamas::llm::{
     Error, LanguageModel, Message, Mode, Price, Prices, Replay, Reply, Request, Role, Sampling, Scripted, Store,
 };
 use lamas::operators::Catalogue;
 use lamas::plan::{Plan, Schedule};
 use lamas::random;
-use lamas::system::{Episode, System};
 use lamas::training::{EpochMetrics, Problems, Rollout, Setup, TrainingConfig, train};
 use rand::Rng;
+
+#[path = "../it/planned.rs"]
+#[allow(dead_code, reason = "tests need more of it")]
+mod planned;
+
+use planned::Planned;
 
 /// Before the first token, and for each token.
 const FIRST: Duration = Duration::from_millis(200);
@@ -89,7 +95,7 @@ fn pass(path: &Path, mode: Mode, problems: usize, hurry: u32) -> Result<(Vec<Epo
     let prices = Prices([("scripted".to_owned(), Price { prompt: 1.0, completion: 10.0, ..Price::default() })].into());
     let catalogue = Catalogue::load(&ARITHMETIC, "catalogue.toml")?;
     let kinds = catalogue.kinds();
-    let system = System::new(catalogue, Benchmark::load(ARITHMETIC)?, Arc::new(model), &prices, Schedule::Layered)?;
+    let system = Planned::new(catalogue, Benchmark::load(ARITHMETIC)?, Arc::new(model), &prices, Schedule::Layered)?;
     let data = Data::new(system, problems)?;
     let operators = vectors(kinds.len()).concat();
     let operators = Tensor::from_vec(operators, (kinds.len(), 384), &Device::Cpu)?;
@@ -114,14 +120,14 @@ fn vectors(count: usize) -> Vec<Vec<f32>> {
 }
 
 struct Data {
-    system: System,
+    system: Planned,
     problems: Vec<Problem>,
     ids: Vec<String>,
     queries: Vec<Vec<f32>>,
 }
 
 impl Data {
-    fn new(system: System, count: usize) -> Result<Self> {
+    fn new(system: Planned, count: usize) -> Result<Self> {
         let problems: Vec<Problem> = system.problems("train")?.into_iter().take(count).collect();
         let ids = problems.iter().map(|problem| problem.id.clone()).collect();
         Ok(Data { system, queries: vectors(problems.len()), problems, ids })

@@ -11,13 +11,19 @@ use divan::{AllocProfiler, Bencher};
 use futures::future::join_all;
 use lamas::benchmarks::{ARITHMETIC, Benchmark, Problem};
 use lamas::controller::{Controller, ControllerConfig, Policy};
+use lamas::execute::Episode;
 use lamas::llm::{Price, Prices, Reply, Scripted};
 use lamas::operators::Catalogue;
 use lamas::plan::{Kind, Latency, Outcome, Plan, Schedule, Span, Trace};
 use lamas::random;
-use lamas::system::{Episode, System};
 use lamas::training::{Experience, Learner, TrainingConfig};
 use rand::Rng;
+
+#[path = "../it/planned.rs"]
+#[allow(dead_code, reason = "tests need more of it")]
+mod planned;
+
+use planned::Planned;
 
 #[cfg(target_os = "linux")]
 #[global_allocator]
@@ -118,7 +124,7 @@ fn plans_in_flight(bencher: Bencher, plans: usize) {
     let catalogue = Catalogue::load(&ARITHMETIC, "catalogue.toml").expect("the built-in catalogue");
     let benchmark = Benchmark::load(ARITHMETIC).expect("the built-in benchmark");
     let system =
-        System::new(catalogue, benchmark, Arc::new(model), &prices, Schedule::Layered).expect("a priced model");
+        Planned::new(catalogue, benchmark, Arc::new(model), &prices, Schedule::Layered).expect("a priced model");
     let system = Arc::new(system);
     let question = "sam has 13 apples and buys 7 more . he gives half of them to ana . how many has sam ?".to_owned();
     let problem =

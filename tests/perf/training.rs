@@ -6,9 +6,9 @@ use candle_core::Tensor;
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use lamas::controller::{Controller, ControllerConfig, Policy};
+use lamas::execute::Episode;
 use lamas::plan::{Kind, Latency, Outcome, Plan, Schedule, Span, Trace, Usage};
 use lamas::random;
-use lamas::system::Episode;
 use lamas::training::{Experience, Learner, TrainingConfig};
 use rand::Rng;
 

@@ -4,9 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{LatencyModel, Observed, Prediction};
 use crate::evaluation::statistics::{mean, quantile};
-use crate::executor::Prepared;
-use crate::plan::{Latency, Plan};
-use crate::system::Episode;
+use crate::plan::{Latency, Plan, Prepared, Trace, Unit};
 
 /// Predicted against measured critical paths.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -29,7 +27,7 @@ impl LatencyModel {
         let compared: Vec<(Latency, Prediction)> = observed
             .iter()
             .map(|Observed { asked, episode }| {
-                (measured_path(episode), self.predict(&episode.plan, &prepare(&episode.plan), *asked))
+                (measured_path(&episode.trace), self.predict(&episode.plan, &prepare(&episode.plan), *asked))
             })
             .collect();
         let over = |value: fn(f64, f64, f64) -> f64, sum: fn(&[f64]) -> f64| {
@@ -53,8 +51,7 @@ impl LatencyModel {
     }
 }
 
-/// The critical path of an episode in each unit.
-pub fn measured_path(episode: &Episode) -> Latency {
-    let trace = &episode.trace;
-    Latency { tokens: trace.critical_path().length, seconds: trace.path_of(trace.seconds()).length }
+/// The critical path of a trace in each unit.
+pub fn measured_path(trace: &Trace) -> Latency {
+    Latency { tokens: trace.path(Unit::Tokens).length, seconds: trace.path(Unit::Seconds).length }
 }

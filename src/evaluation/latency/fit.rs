@@ -5,10 +5,9 @@ use std::collections::BTreeMap;
 use super::ridge::{Linear, ridge};
 use super::{Asked, LatencyModel, OperatorLatency, measured_path};
 use crate::evaluation::statistics::{mean, quantile};
-use crate::executor::Prepared;
+use crate::execute::Episode;
 use crate::operators::Operator;
-use crate::plan::{Kind, Latency, OperatorId, Outcome, Plan, Span};
-use crate::system::Episode;
+use crate::plan::{Kind, Latency, OperatorId, Outcome, Plan, Prepared, Span};
 
 /// Share of the plans that the slack covers.
 const COVERED: f64 = 0.95;
@@ -87,7 +86,7 @@ impl LatencyModel {
         let Observed { asked, episode } = *observed;
         let prepared = prepare(&episode.plan);
         let means = self.predict(&episode.plan, &prepared, asked);
-        let measured = measured_path(episode);
+        let measured = measured_path(&episode.trace);
         let needed = |unit: fn(Latency) -> f64| {
             let explains = |tried: f64| {
                 let deviations = Latency { tokens: tried, seconds: tried };
@@ -205,7 +204,6 @@ fn not_negative(rows: &[[f64; 3]]) -> (f64, f64) {
 mod tests {
     use super::*;
     use crate::benchmarks::ARITHMETIC;
-    use crate::executor::ExecutionConfig;
     use crate::operators::Catalogue;
     use crate::plan::{Schedule, Trace, Usage};
 
@@ -262,7 +260,7 @@ mod tests {
         episodes.iter_mut().step_by(4).for_each(|episode| episode.trace.finish = Some(finish.clone()));
         let observed: Vec<Observed<'_>> = episodes.iter().map(|episode| Observed { asked, episode }).collect();
         let signatures = catalogue.signatures();
-        let prepare = |plan: &Plan| ExecutionConfig::from(Schedule::Layered).prepare(plan, &signatures);
+        let prepare = |plan: &Plan| Schedule::Layered.prepare(plan, &signatures);
         let model = LatencyModel::fit(catalogue.operators(), GAMMA, &observed, prepare);
         let predicted = model.predict(&episodes[0].plan, &prepare(&episodes[0].plan), asked);
         assert!((predicted.finish.tokens - 5.0).abs() < 1e-9, "{predicted:?}");
@@ -285,7 +283,7 @@ mod tests {
         let observed: Vec<Observed<'_>> =
             asked.zip(&episodes).map(|(asked, episode)| Observed { asked, episode }).collect();
         let signatures = catalogue.signatures();
-        let prepare = |plan: &Plan| ExecutionConfig::from(Schedule::Layered).prepare(plan, &signatures);
+        let prepare = |plan: &Plan| Schedule::Layered.prepare(plan, &signatures);
         let model = LatencyModel::fit(catalogue.operators(), GAMMA, &observed, prepare);
         let check =
             |found: f64, expected: f64| assert!((found - expected).abs() < 1e-3, "{found}, not {expected}: {model:#?}");

@@ -19,8 +19,7 @@ pub use fit::Observed;
 
 use serde::{Deserialize, Serialize};
 
-use crate::executor::Prepared;
-use crate::plan::{Dependencies, Kind, Latency, OperatorId, Plan, Treatment, critical_path};
+use crate::plan::{Dependencies, Kind, Latency, OperatorId, Plan, Prepared, Unit, critical_path};
 
 /// File of a latency model, in the folder of a run or beside a checkpoint.
 pub const LATENCY_FILE: &str = "latency.json";
@@ -92,11 +91,11 @@ pub struct Prediction {
 impl LatencyModel {
     /// What `plan` takes for a query; operators that the model does not know, and those that will not run, take nothing.
     pub fn predict(&self, plan: &Plan, prepared: &Prepared, asked: Asked<'_>) -> Prediction {
-        let take = |((_, id), treatment): ((usize, OperatorId), &Treatment)| {
-            let operator = self.operators.get(id.index()).filter(|_| *treatment == Treatment::Run);
+        let take = |((_, id), runs): ((usize, OperatorId), &bool)| {
+            let operator = self.operators.get(id.index()).filter(|_| *runs);
             operator.map_or_else(Latency::default, |operator| operator.predict(asked, self.gamma))
         };
-        let choices: Vec<Latency> = plan.choices().zip(&prepared.treatments).map(take).collect();
+        let choices: Vec<Latency> = plan.choices().zip(&prepared.runs).map(take).collect();
         let finish = self.finish.as_ref().map_or_else(Latency::default, |finish| finish.predict(asked, self.gamma));
         let path = longest(&prepared.dependencies, &choices).then(finish);
         let means = Prediction { choices, finish, path, bound: path };
@@ -112,10 +111,9 @@ impl LatencyModel {
                 seconds: mean.seconds + deviations.seconds * deviation.seconds,
             }
         };
-        let runs = plan.choices().zip(&prepared.treatments).zip(&means.choices);
-        let choices = runs.map(|(((_, id), treatment), &mean)| {
-            stretch(self.operators.get(id.index()).filter(|_| *treatment == Treatment::Run), mean)
-        });
+        let choices = plan.choices().zip(&prepared.runs).zip(&means.choices);
+        let choices =
+            choices.map(|(((_, id), runs), &mean)| stretch(self.operators.get(id.index()).filter(|_| *runs), mean));
         let choices: Vec<Latency> = choices.collect();
         longest(&prepared.dependencies, &choices).then(stretch(self.finish.as_ref(), means.finish))
     }
@@ -137,7 +135,7 @@ impl OperatorLatency {
 fn longest(dependencies: &Dependencies, choices: &[Latency]) -> Latency {
     let length = |unit: fn(&Latency) -> f64| {
         let durations: Vec<f64> = choices.iter().map(unit).collect();
-        critical_path(dependencies, &durations).length
+        critical_path(dependencies, |_| &[], |_| false, Unit::Tokens, &durations).length
     };
     Latency { tokens: length(|latency| latency.tokens), seconds: length(|latency| latency.seconds) }
 }
@@ -152,7 +150,6 @@ impl Asked<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::executor::ExecutionConfig;
     use crate::plan::{Schedule, Signature};
 
     fn operator(kind: Kind, base: f64, per_word: f64) -> OperatorLatency {
@@ -185,7 +182,7 @@ mod tests {
             let asked = Asked { question: "how many are three ?", embedding: &[9.0, 0.2] };
             let signatures: Vec<Signature> =
                 model.operators.iter().map(|operator| Signature::of(operator.kind)).collect();
-            let prepared = ExecutionConfig::from(Schedule::Layered).prepare(&plan, &signatures);
+            let prepared = Schedule::Layered.prepare(&plan, &signatures);
             let found = model.predict(&plan, &prepared, asked);
             assert_eq!(found.choices.len(), plan.len());
             let is_near = |found: f64, expected: f64| (found - expected).abs() < 1e-9;

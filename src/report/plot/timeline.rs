@@ -3,9 +3,10 @@
 use anyhow::Result;
 use minijinja::context;
 
+use crate::plan::Unit;
 use crate::report::drawing::significant_tokens;
 use crate::report::number::{counted, significant};
-use crate::report::{Bar, Timeline, Unit};
+use crate::report::{Bar, Timeline};
 
 use super::axis::Axis;
 use super::{pixel, render, text_width};

@@ -1,10 +1,11 @@
 //! What follows a plan, however it ended: the finish of the query, on the solution that the vote takes.
 
-use super::{Choice, Done, ExecuteError, Execution};
-use crate::operators::{Effect, Query, Work, vote};
-use crate::plan::{Outcome, Plan, Signature, Treatment};
+use super::choice::{Choice, Phase};
+use super::{ExecuteError, Execution, Options};
+use crate::operators::{Effect, Query, Steps, vote};
+use crate::plan::{Latency, Outcome, Signature, Unit};
 
-/// Lets the query's finish act on what `plan` came to. A solution that it improved stands alone afterwards; where it fails
+/// Lets the query's finish act on what the plan came to. A solution that it improved stands alone afterwards; where it fails
 /// the solutions stay as they are, and the failure is recorded.
 ///
 /// Nothing happens where there is no finish, no solution, or nothing to check one against.
@@ -13,22 +14,29 @@ use crate::plan::{Outcome, Plan, Signature, Treatment};
 /// When the model refuses a request for good.
 pub(super) async fn finish(
     query: &Query<'_>,
-    plan: &Plan,
     mut execution: Execution,
+    options: Options<'_>,
 ) -> Result<Execution, ExecuteError> {
     let Some(finish) = query.finish.filter(|finish| finish.applies(query)) else { return Ok(execution) };
     let Some(operator) = query.catalogue.operator(finish.operator) else { return Ok(execution) };
     let Some(standing) = vote(&execution.solutions).or(execution.solutions.last()) else { return Ok(execution) };
-    let choice = Choice {
+    let plan = &execution.plan;
+    let start = Latency { tokens: execution.trace.path(Unit::Tokens).length, seconds: execution.trace.end() };
+    let mut choice = Choice {
         layer: plan.layers.len(),
         id: finish.operator,
         operator,
         signature: Signature::of(operator.kind),
         // Its draws are others than those of the plan.
         occurrence: plan.choices().filter(|&(_, id)| id == finish.operator).count(),
-        treatment: Treatment::Run,
+        runs: true,
+        waits_for: Vec::new(),
+        committed: start,
+        causes: Vec::new(),
+        steps: Steps::default(),
+        phase: Phase::Running { start, given: Vec::new() },
     };
-    let mut work = Work::new(query, operator, choice.occurrence);
+    let mut work = choice.work(query);
     let (improved, outcome) = match finish.run(&mut work, standing).await {
         Ok(improved) => (improved, Outcome::Done),
         Err(error) if error.is_permanent() => {
@@ -36,9 +44,8 @@ pub(super) async fn finish(
         }
         Err(error) => (None, Outcome::Failed(error.to_string())),
     };
-    let started = execution.trace.end();
-    let done = Done { work, started, until: f64::INFINITY, outcome, effect: Effect::Keep };
-    execution.trace.finish = Some(choice.span(query, done));
+    choice.end(Effect::Keep, outcome);
+    execution.trace.finish = Some(choice.span(query, options.unit));
     if let Some(improved) = improved {
         execution.solutions = vec![improved];
     }

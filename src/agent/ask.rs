@@ -1,0 +1,50 @@
+//! What is asked of an agent, and what it answers.
+
+use crate::evaluation::latency::{Budget, Prediction};
+use crate::execute::{Clock, Observer};
+use crate::operators::Solution;
+use crate::plan::{OperatorId, Plan, Trace};
+
+/// All that holds for one question.
+#[derive(Clone, Copy, Default)]
+pub struct Ask<'a> {
+    /// How long the answer may take; needs a controller that serves many latency weights.
+    pub within: Option<Budget>,
+    /// What a token (or second) weighs against the score, in place of a budget.
+    pub latency_weight: Option<f64>,
+    /// The plan, in place of the controller's.
+    pub plan: Option<&'a Plan>,
+    /// Operators that take another number of samples than the catalogue says.
+    pub samples: &'a [(OperatorId, u32)],
+    /// Whether calls that are not needed any more are dropped in fact; by default where an endpoint answers.
+    pub clock: Option<Clock>,
+    /// Tells independent answers apart.
+    pub draw: u64,
+    /// Is told what happens.
+    pub observer: Option<&'a dyn Observer>,
+}
+
+/// A plan for a question.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Chosen {
+    pub plan: Plan,
+    /// The latency weight that the plan was chosen for, where the controller serves several.
+    pub latency_weight: Option<f64>,
+    /// Whether the plan is predicted to keep the budget; true without one.
+    pub is_within: bool,
+    /// What the plan is expected to take, where a latency model is at hand.
+    pub predicted: Option<Prediction>,
+}
+
+/// What an agent answers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answered {
+    /// The final answer, if any solution has one.
+    pub answer: Option<String>,
+    /// The text of the solution that the vote takes.
+    pub text: Option<String>,
+    pub trace: Trace,
+    /// The solutions that stood at the end, in plan order.
+    pub solutions: Vec<Solution>,
+    pub chosen: Chosen,
+}

@@ -1,0 +1,200 @@
+//! The agent: a trained controller with all that it takes to answer questions, for a program that embeds it.
+//!
+//! ```no_run
+//! # async fn example() -> anyhow::Result<()> {
+//! use lamas::agent::{Agent, Ask};
+//!
+//! let agent = Agent::open("runs/arithmetic-lamas").await?;
+//! let ask = Ask { within: Some("40tokens".parse()?), ..Ask::default() };
+//! let answer = agent.answer("a hall has 432 rows of 6 seats . how many seats are in the hall ?", ask).await?;
+//! println!("{}", answer.answer.unwrap_or_default());
+//! # Ok(())
+//! # }
+//! ```
+
+mod ask;
+mod run_folder;
+mod trained;
+
+pub use ask::{Answered, Ask, Chosen};
+pub use run_folder::{CHECKPOINT, checkpoints, latency_model, latency_path, newest};
+pub use trained::Trained;
+
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::checkpoint::Checkpoint;
+use crate::controller::Policy;
+use crate::decide::FixedPlan;
+use crate::encoder::{Embeddings, Encoder};
+use crate::evaluation::latency::{Asked, LatencyModel, Prediction};
+use crate::execute::{Clock, ExecutionConfig, SolveOptions, Solver};
+use crate::objective::Objective;
+use crate::operators::{Catalogue, vote};
+use crate::plan::Plan;
+use crate::settings::{Host, Parts, Settings};
+
+/// Answers questions. Immutable: any number of questions can be asked at once, and nothing that one asks changes another.
+///
+/// It owns no runtime, prints nothing and reads no environment.
+pub struct Agent {
+    solver: Solver,
+    encoder: Box<dyn Encoder>,
+    trained: Option<Trained>,
+    latency: Option<LatencyModel>,
+    execution: ExecutionConfig,
+    objective: Objective,
+    /// The clock of an answer that names none.
+    clock: Clock,
+    remarks: Vec<String>,
+}
+
+impl Agent {
+    /// Opens a checkpoint, or the newest of a run folder, with the benchmark, operators and model of its run.
+    ///
+    /// # Errors
+    /// There is none, or a part of it cannot be opened; says which, and why.
+    pub async fn open(path: impl AsRef<Path>) -> Result<Self> {
+        Self::open_with(path, &Host::default()).await
+    }
+
+    /// As [`Agent::open`], with the key of an endpoint and the place of recorded calls.
+    ///
+    /// # Errors
+    /// Those of [`Agent::open`].
+    pub async fn open_with(path: impl AsRef<Path>, host: &Host) -> Result<Self> {
+        let path = path.as_ref();
+        let (checkpoint, origin) =
+            if path.is_dir() { newest(path)? } else { (Checkpoint::load(path)?, path.to_owned()) };
+        let (settings, gone) =
+            Settings::of_checkpoint(&checkpoint).with_context(|| format!("settings of `{}`", origin.display()))?;
+        let text = checkpoint.provenance.catalogue.clone();
+        let catalogue = Catalogue::parse(text, &format!("{} (catalogue)", origin.display()))?;
+        let parts = Parts::open_for(&settings, host, catalogue).await?;
+        let mut agent = Self::restore(parts, &settings, &checkpoint, &origin)?;
+        agent.remarks.extend(gone);
+        Ok(agent)
+    }
+
+    /// A checkpoint that acts with parts that were opened for its catalogue, by settings that may be others than those of its
+    /// run.
+    ///
+    /// # Errors
+    /// Those of [`Trained::restore`], and a latency model that cannot be used.
+    pub fn restore(parts: Parts, settings: &Settings, checkpoint: &Checkpoint, origin: &Path) -> Result<Self> {
+        let execution = settings.execution(parts.solver.benchmark());
+        let trained = Trained::restore(checkpoint, origin, &parts, execution)?;
+        let latency = latency_model(parts.solver.catalogue(), origin)?;
+        Ok(Self::new(parts, settings, Some(trained), latency))
+    }
+
+    /// An agent of these parts; without a controller it answers by plans that are given to it.
+    pub fn new(parts: Parts, settings: &Settings, trained: Option<Trained>, latency: Option<LatencyModel>) -> Self {
+        let Parts { encoder, endpoint, solver, remarks, .. } = parts;
+        Agent {
+            execution: settings.execution(solver.benchmark()),
+            objective: settings.training.objective,
+            clock: if endpoint.is_some() { Clock::Live } else { Clock::Virtual },
+            solver,
+            encoder,
+            trained,
+            latency,
+            remarks,
+        }
+    }
+
+    /// What queries are solved with.
+    pub fn solver(&self) -> &Solver {
+        &self.solver
+    }
+
+    /// What an answer is worth.
+    pub fn objective(&self) -> Objective {
+        self.objective
+    }
+
+    /// What the user should hear, one line each.
+    pub fn remarks(&self) -> &[String] {
+        &self.remarks
+    }
+
+    /// The latency model of the run, if there is one.
+    pub fn latency_model(&self) -> Option<&LatencyModel> {
+        self.latency.as_ref()
+    }
+
+    /// Answers a question.
+    ///
+    /// # Errors
+    /// The question is empty, there is no controller that could choose a plan, or the query cannot be run to its end
+    /// ([`crate::execute::ExecuteError`]). A missing answer is none.
+    pub async fn answer(&self, question: &str, ask: Ask<'_>) -> Result<Answered> {
+        let chosen = self.plan(question, &ask)?;
+        let head = self.trained.as_ref().and_then(|trained| trained.head(chosen.latency_weight));
+        let options = SolveOptions {
+            clock: ask.clock.unwrap_or(self.clock),
+            samples: ask.samples,
+            observer: ask.observer,
+            ..SolveOptions::new(self.execution, head.as_ref().filter(|_| ask.plan.is_none()), self.objective.unit)
+        };
+        self.solver.catalogue().check_samples(ask.samples)?;
+        let mut decider = FixedPlan::new(chosen.plan.clone());
+        let answer = self.solver.answer(question, &mut decider, ask.draw, &options).await?;
+        let text = vote(&answer.solutions).map(|solution| solution.text.clone());
+        Ok(Answered { answer: answer.answer, text, trace: answer.trace, solutions: answer.solutions, chosen })
+    }
+
+    /// The plan by which [`Agent::answer`] would answer.
+    ///
+    /// # Errors
+    /// As [`Agent::answer`], before anything runs.
+    pub fn plan(&self, question: &str, ask: &Ask<'_>) -> Result<Chosen> {
+        ensure!(!question.trim().is_empty(), "expected a question, found an empty one");
+        let embeddings = self.embed(question)?;
+        let embedding = embeddings.row(0).context("the encoder gave no embedding")?;
+        let asked = Asked { question, embedding };
+        let chosen = self.choose(asked, ask)?;
+        Ok(Chosen { predicted: self.predict(asked, &chosen.plan), ..chosen })
+    }
+
+    fn choose(&self, asked: Asked<'_>, ask: &Ask<'_>) -> Result<Chosen> {
+        let of_plan = |plan| Chosen { plan, latency_weight: None, is_within: true, predicted: None };
+        if let Some(plan) = ask.plan {
+            return Ok(of_plan(plan.clone()));
+        }
+        let trained = self.trained.as_ref().context("expected a trained controller or a plan, found neither")?;
+        match (ask.latency_weight, ask.within) {
+            (Some(weight), _) => {
+                trained.latency_weights()?;
+                let plan = trained.policy.at(weight).greedy(asked.embedding);
+                Ok(Chosen { latency_weight: Some(weight), ..of_plan(plan) })
+            }
+            (None, Some(budget)) => {
+                let model = self
+                    .latency
+                    .as_ref()
+                    .context("expected a latency model of the run, found none; hint: `lamas calibrate RUN` fits one")?;
+                let choice = trained.choose(&self.solver, self.execution.schedule, model, budget, asked)?;
+                let (latency_weight, is_within) = (Some(choice.latency_weight), choice.is_within);
+                Ok(Chosen { latency_weight, is_within, ..of_plan(choice.plan) })
+            }
+            (None, None) => Ok(of_plan(trained.policy.greedy(asked.embedding))),
+        }
+    }
+
+    /// What a plan is expected to take; none without a latency model.
+    fn predict(&self, asked: Asked<'_>, plan: &Plan) -> Option<Prediction> {
+        let prepared = self.execution.schedule.prepare(plan, &self.solver.catalogue().signatures());
+        Some(self.latency.as_ref()?.predict(plan, &prepared, asked))
+    }
+
+    fn embed(&self, question: &str) -> Result<Embeddings> {
+        self.encoder.encode(&[question])
+    }
+
+    /// The controller, if there is one.
+    pub fn policy(&self) -> Option<&Policy> {
+        self.trained.as_ref().map(|trained| &trained.policy)
+    }
+}

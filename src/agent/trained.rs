@@ -1,0 +1,106 @@
+//! A trained controller that acts: its policy, and the head that ends its plans early.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::checkpoint::Checkpoint;
+use crate::controller::{Controller, LatencyWeights, Policy};
+use crate::decide::{HaltingHead, inputs};
+use crate::evaluation::latency::{Asked, Budget, Choice, LatencyModel};
+use crate::execute::{ExecutionConfig, Solver};
+use crate::plan::{Schedule, small_plans};
+use crate::settings::Parts;
+
+/// A controller that acts.
+#[derive(Clone)]
+pub struct Trained {
+    pub policy: Policy,
+    /// Ends the plans early, where the controller was trained with one.
+    pub halting: Option<Arc<HaltingHead>>,
+    pub seed: u64,
+}
+
+/// Most operators, and most plans, among those that are looked at where the controller's own take too long.
+const OTHERS: (usize, usize) = (3, 40);
+
+impl Trained {
+    /// The two parts of a checkpoint, of which `controller` is the first.
+    ///
+    /// # Errors
+    /// The halting head is damaged.
+    pub fn new(controller: &Controller, checkpoint: &Checkpoint) -> Result<Self> {
+        let head = || HaltingHead::from_tensors(&checkpoint.halting, inputs(controller.kinds().len()));
+        let halting = (!checkpoint.halting.is_empty()).then(head).transpose()?.map(Arc::new);
+        Ok(Trained { policy: Policy::new(controller)?, halting, seed: checkpoint.provenance.seed })
+    }
+
+    /// Makes a checkpoint act with parts that were opened for it.
+    ///
+    /// # Errors
+    /// The checkpoint was trained on another encoder, is of another shape, or was trained without a halting head where plans
+    /// are to end by one.
+    pub fn restore(checkpoint: &Checkpoint, origin: &Path, parts: &Parts, execution: ExecutionConfig) -> Result<Self> {
+        let (expected, found) = (&checkpoint.provenance.encoder, parts.encoder.id());
+        ensure!(
+            expected == found,
+            "`{}` was trained on encoder `{expected}`, found `{found}`; hint: set `--encoder`",
+            origin.display()
+        );
+        let cannot = || format!("cannot use `{}`", origin.display());
+        let kinds = parts.solver.catalogue().kinds();
+        let controller = Controller::from_checkpoint(checkpoint, kinds, &parts.device).with_context(cannot)?;
+        let trained = Trained::new(&controller, checkpoint).with_context(cannot)?;
+        // Where no plan could have ended early there was nothing to fit a head to.
+        let asked = checkpoint.provenance.configuration.pointer("/training/execution/halting") == Some(&true.into());
+        ensure!(
+            trained.halting.is_some() || asked || !execution.halting,
+            "`{}`: expected a halting head, found none; hint: train with `--halting true`, or set `--halting false`",
+            origin.display()
+        );
+        Ok(trained)
+    }
+
+    /// The same for queries of this latency weight.
+    pub fn at(&self, latency_weight: f64) -> Self {
+        let halting = self.head(Some(latency_weight));
+        Trained { policy: self.policy.at(latency_weight), halting, seed: self.seed }
+    }
+
+    /// The head, at the latency weight that the plan was chosen for, if it was chosen for one.
+    pub fn head(&self, latency_weight: Option<f64>) -> Option<Arc<HaltingHead>> {
+        let head = self.halting.as_ref()?;
+        Some(latency_weight.map_or_else(|| head.clone(), |weight| Arc::new(head.at(weight))))
+    }
+
+    /// The latency weights that the controller serves.
+    ///
+    /// # Errors
+    /// It was trained for one only.
+    pub fn latency_weights(&self) -> Result<LatencyWeights> {
+        self.policy.config().latency_weights.context(
+            "the controller was trained for one latency weight; hint: `lamas train --latency-weights LOW..HIGH` \
+             trains one for all of a range",
+        )
+    }
+
+    /// The plan for a question that may take only so long.
+    ///
+    /// # Errors
+    /// The controller was trained for one latency weight.
+    pub fn choose(
+        &self,
+        solver: &Solver,
+        schedule: Schedule,
+        model: &LatencyModel,
+        budget: Budget,
+        asked: Asked<'_>,
+    ) -> Result<Choice> {
+        let weights = self.latency_weights()?;
+        let signatures = solver.catalogue().signatures();
+        let bound = |plan: &_| model.predict(plan, &schedule.prepare(plan, &signatures), asked).bound;
+        let others = small_plans(self.policy.kinds(), self.policy.config().layers, OTHERS.0, OTHERS.1);
+        Ok(budget.choose(&self.policy, &weights, asked.embedding, &others, bound))
+    }
+}

@@ -1,0 +1,253 @@
+//! A committed operator, from its commit to its span.
+
+use crate::evidence::{Charge, Chosen, Stage};
+use crate::operators::{Board, Effect, Operator, Query, Solution, Spent, Steps, Work, run};
+use crate::plan::{Cause, Kind, Latency, OperatorId, Outcome, Signature, Span, Unit};
+
+use super::ExecuteError;
+
+/// An operator of the plan.
+pub(super) struct Choice<'a> {
+    pub layer: usize,
+    pub id: OperatorId,
+    pub operator: &'a Operator,
+    pub signature: Signature,
+    /// How often the plan holds the operator before this choice.
+    pub occurrence: usize,
+    /// Not behind a stop.
+    pub runs: bool,
+    pub waits_for: Vec<usize>,
+    /// When it was committed, and what had arrived by then.
+    pub committed: Latency,
+    pub causes: Vec<Cause>,
+    pub steps: Steps,
+    pub phase: Phase,
+}
+
+/// How far a choice is in fact. In virtual time a choice has often ended in fact before the decider hears of its start.
+pub(super) enum Phase {
+    Waiting,
+    Running {
+        start: Latency,
+        /// What has arrived, by place; only a live clock hears of it.
+        given: Vec<Option<Given>>,
+    },
+    Ended(Ended),
+}
+
+/// A solution of an operator that goes on.
+pub(super) struct Given {
+    pub solution: Solution,
+    /// From the start of the operator.
+    pub after: Latency,
+}
+
+/// What came of an operator. Times are from the start of the query.
+pub(super) struct Ended {
+    pub start: Latency,
+    pub end: Latency,
+    /// When each of the solutions that it added existed.
+    pub arrivals: Vec<Latency>,
+    /// What it was given of virtual time, from its start; what lies behind that is not counted.
+    pub until: f64,
+    pub outcome: Outcome,
+    pub effect: Effect,
+    /// Whether the decider has not been asked since.
+    pub is_fresh: bool,
+}
+
+impl<'a> Choice<'a> {
+    /// Nothing done yet.
+    pub fn work(&mut self, query: &'a Query<'a>) -> Work<'a> {
+        let work = Work::new(query, self.operator, self.occurrence);
+        self.steps = work.steps();
+        work
+    }
+
+    pub fn ended(&self) -> Option<&Ended> {
+        match &self.phase {
+            Phase::Ended(ended) => Some(ended),
+            Phase::Waiting | Phase::Running { .. } => None,
+        }
+    }
+
+    pub fn is_waiting(&self) -> bool {
+        matches!(self.phase, Phase::Waiting)
+    }
+
+    /// Records what came of the operator, which was running.
+    pub fn end(&mut self, effect: Effect, outcome: Outcome) {
+        let Phase::Running { start, .. } = self.phase else { return };
+        let solutions = appended(&effect).len();
+        let arrivals = self.steps.arrivals(solutions, self.operator.kind == Kind::Generate);
+        let arrivals = arrivals.into_iter().take(solutions).map(|after| start.then(after)).collect();
+        let end = start.then(self.steps.latency());
+        let ended = Ended { start, end, arrivals, until: f64::INFINITY, outcome, effect, is_fresh: true };
+        self.phase = Phase::Ended(ended);
+    }
+
+    /// It never runs; `start` is when it would have started.
+    pub fn skip(&mut self, start: Latency) {
+        self.steps = Steps::default();
+        self.phase = Phase::Ended(Ended {
+            start,
+            end: start,
+            arrivals: Vec::new(),
+            until: f64::INFINITY,
+            outcome: Outcome::Skipped,
+            effect: Effect::Keep,
+            is_fresh: true,
+        });
+    }
+
+    /// What a decider knows of it at `now`.
+    pub fn known(&self, unit: Unit, now: Latency) -> Chosen<'_> {
+        let Choice { layer, id, signature, operator, .. } = *self;
+        let stage = if self.runs { Stage::Waiting } else { Stage::Skipped };
+        let chosen = Chosen {
+            layer,
+            operator: id,
+            signature,
+            executes: operator.executes(),
+            stage,
+            started: None,
+            added: Vec::new(),
+            replaced: None,
+        };
+        let is_past = |time: Latency| unit.of(time) <= unit.of(now);
+        match &self.phase {
+            Phase::Waiting => chosen,
+            Phase::Running { start, given } => {
+                let added = given.iter().map(|given| given.as_ref().map(|given| &given.solution)).collect();
+                Chosen { stage: Stage::Running, started: Some(*start), added, ..chosen }
+            }
+            Phase::Ended(Ended { outcome: Outcome::Skipped, .. }) => Chosen { stage: Stage::Skipped, ..chosen },
+            Phase::Ended(Ended { start, .. }) if !is_past(*start) => chosen,
+            Phase::Ended(Ended { start, end, effect, .. }) if is_past(*end) => {
+                Chosen { started: Some(*start), ..chosen }.ended(effect)
+            }
+            Phase::Ended(Ended { start, effect, arrivals, .. }) => {
+                let given = appended(effect).iter().zip(arrivals);
+                let added = given.map(|(solution, arrival)| is_past(*arrival).then_some(solution)).collect();
+                Chosen { stage: Stage::Running, started: Some(*start), added, ..chosen }
+            }
+        }
+    }
+
+    /// The last of what is known of it at `now`, from its start; none where nothing is.
+    pub fn last_known(&self, unit: Unit, now: Latency) -> Option<Latency> {
+        let is_past = |time: &Latency| unit.of(*time) <= unit.of(now);
+        let later = |a: Latency, b: Latency| if unit.of(b) > unit.of(a) { b } else { a };
+        match &self.phase {
+            Phase::Waiting => None,
+            Phase::Running { given, .. } => given.iter().flatten().map(|given| given.after).reduce(later),
+            Phase::Ended(Ended { outcome: Outcome::Skipped, .. }) => None,
+            Phase::Ended(Ended { start, end, arrivals, .. }) => {
+                let last = arrivals.iter().chain([end]).copied().filter(is_past).reduce(later)?;
+                let after = |last: f64, start: f64| (last - start).max(0.0);
+                Some(Latency { tokens: after(last.tokens, start.tokens), seconds: after(last.seconds, start.seconds) })
+            }
+        }
+    }
+
+    /// What it has taken by `now`.
+    pub fn charge(&self, query: &Query<'_>, unit: Unit, now: Latency) -> Charge {
+        let until = match &self.phase {
+            Phase::Waiting => f64::NEG_INFINITY,
+            Phase::Running { .. } => f64::INFINITY,
+            Phase::Ended(ended) => ended.until(unit, unit.of(now)).min(ended.until),
+        };
+        let spent = self.steps.spent(unit, until);
+        Charge { usage: spent.usage, cost: self.cost(query, &spent) }
+    }
+
+    fn cost(&self, query: &Query<'_>, spent: &Spent) -> f64 {
+        spent.recorded_cost + query.prices.get(self.id.index()).map_or(0.0, |price| price.cost(spent.usage))
+    }
+
+    /// What the finished choice leaves in the trace.
+    pub fn span(&self, query: &Query<'_>, unit: Unit) -> Span {
+        let (start, until, outcome) = match &self.phase {
+            Phase::Ended(Ended { start, until, outcome, .. }) => (*start, *until, outcome.clone()),
+            Phase::Waiting | Phase::Running { .. } => (Latency::default(), f64::NEG_INFINITY, Outcome::Skipped),
+        };
+        let spent = self.steps.spent(unit, until);
+        let cost = self.cost(query, &spent);
+        let Spent { calls, retries, usage, tool_seconds, latency, queued, .. } = spent;
+        Span {
+            layer: self.layer,
+            operator: self.id,
+            calls,
+            retries,
+            usage,
+            cost,
+            tool_seconds,
+            latency,
+            queued,
+            started: start.seconds,
+            start: unit.of(start),
+            causes: self.causes.clone(),
+            outcome,
+        }
+    }
+}
+
+impl Ended {
+    /// What it is given of virtual time where the plan ends at `end`; it has not started below 0.
+    pub fn until(&self, unit: Unit, end: f64) -> f64 {
+        let start = unit.of(self.start);
+        match end {
+            _ if unit.of(self.end) <= end => f64::INFINITY,
+            _ if start >= end && !self.arrivals.iter().any(|arrival| unit.of(*arrival) == end) => f64::NEG_INFINITY,
+            _ => end - start,
+        }
+    }
+
+    /// Takes back what came after `end`; `steps` are its own.
+    pub fn cut(&mut self, unit: Unit, now: Latency, steps: &Steps) {
+        let end = unit.of(now);
+        if unit.of(self.end) <= end || self.outcome == Outcome::Skipped {
+            return;
+        }
+        self.until = self.until(unit, end);
+        if self.until < 0.0 {
+            (self.outcome, self.effect) = (Outcome::Skipped, Effect::Keep);
+            (self.end, self.arrivals) = (self.start, Vec::new());
+            return;
+        }
+        if !self.arrivals.iter().any(|arrival| unit.of(*arrival) == end) {
+            self.outcome = Outcome::Cancelled;
+        }
+        if let Effect::Append(solutions) = &mut self.effect {
+            let mut given = self.arrivals.iter().map(|arrival| unit.of(*arrival) <= end);
+            solutions.retain(|_| given.next() == Some(true));
+        } else {
+            self.effect = Effect::Keep;
+        }
+        self.arrivals.retain(|arrival| unit.of(*arrival) <= end);
+        let lasted = steps.spent(unit, self.until).latency;
+        self.end = match unit {
+            Unit::Tokens => Latency { tokens: end, seconds: self.start.seconds + lasted.seconds },
+            Unit::Seconds => Latency { tokens: self.start.tokens + lasted.tokens, seconds: end },
+        };
+    }
+}
+
+pub(super) fn appended(effect: &Effect) -> &[Solution] {
+    match effect {
+        Effect::Append(solutions) => solutions,
+        Effect::Replace(_) | Effect::Keep => &[],
+    }
+}
+
+/// Lets an operator act.
+///
+/// # Errors
+/// When the model refuses a request for good.
+pub(super) async fn act(work: &mut Work<'_>, board: &Board, name: &str) -> Result<(Effect, Outcome), ExecuteError> {
+    match run(work, board).await {
+        Ok(effect) => Ok((effect, Outcome::Done)),
+        Err(error) if error.is_permanent() => Err(ExecuteError::Model { operator: name.to_owned(), error }),
+        Err(error) => Ok((Effect::Keep, Outcome::Failed(error.to_string()))),
+    }
+}

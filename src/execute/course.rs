@@ -1,0 +1,256 @@
+//! A query on its way: what was committed, and what came of it so far. Both clocks work on it.
+
+use futures::future::{AbortHandle, Abortable, BoxFuture, FutureExt};
+use futures::stream::FuturesUnordered;
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::choice::{Choice, Phase, act};
+use super::observe::Telling;
+use super::{ExecuteError, Execution, Options};
+use crate::decide::{Decider, Next};
+use crate::evidence::{Charge, Chosen, Known};
+use crate::operators::{Arrival, Board, Effect, Query, Reporter, Solution, Steps, is_free};
+use crate::plan::{Cause, Dependencies, Latency, Layer, Outcome, Plan, Prepared, Signature, Trace};
+
+/// A decider that goes on committing must end somewhere.
+const MOST_LAYERS: usize = 64;
+
+/// An operator that runs: its number and, unless it was aborted, what it did.
+pub(super) type Running<'a> = BoxFuture<'a, (usize, Option<Result<(Effect, Outcome), ExecuteError>>)>;
+
+pub(super) struct Course<'a> {
+    pub query: &'a Query<'a>,
+    pub options: Options<'a>,
+    pub plan: Plan,
+    pub choices: Vec<Choice<'a>>,
+    /// From the start of the query to what the decider heard last.
+    pub now: Latency,
+    signatures: Vec<Signature>,
+    telling: Telling,
+}
+
+/// What follows a decision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// The decider is asked again at once.
+    Asks,
+    GoesOn,
+    Ends,
+}
+
+/// Which of the operators that are ready start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ready {
+    All,
+    /// Those that take nothing: plain votes, stops, and what has nothing to act on.
+    Free,
+}
+
+impl<'a> Course<'a> {
+    pub fn new(query: &'a Query<'a>, options: Options<'a>) -> Self {
+        Course {
+            query,
+            options,
+            plan: Plan::default(),
+            choices: Vec::new(),
+            now: Latency::default(),
+            signatures: query.signatures(),
+            telling: Telling::default(),
+        }
+    }
+
+    /// Asks the decider until it waits or ends. `drop` ends some choices, by number, and says whether that is known at once.
+    ///
+    /// # Errors
+    /// When a committed layer does not fit the catalogue, or too many are committed.
+    pub fn ask(
+        &mut self,
+        decider: &mut dyn Decider,
+        mut drop: impl FnMut(&mut Self, &[usize]) -> Verdict,
+    ) -> Result<Verdict, ExecuteError> {
+        self.tell();
+        loop {
+            match self.next(decider) {
+                Next::Commit(layers) if layers.iter().all(|layer| layer.operators.is_empty()) => break,
+                Next::Commit(layers) => self.commit(layers)?,
+                Next::Wait => break,
+                Next::Drop(choices) => {
+                    let under_way = |&choice: &usize| self.choices.get(choice).is_some_and(|c| self.is_under_way(c));
+                    let dropped: Vec<usize> = choices.into_iter().filter(under_way).collect();
+                    if dropped.is_empty() || drop(self, &dropped) != Verdict::Asks {
+                        break;
+                    }
+                }
+                Next::End => return Ok(Verdict::Ends),
+            }
+        }
+        Ok(Verdict::GoesOn)
+    }
+
+    fn next(&self, decider: &mut dyn Decider) -> Next {
+        let unit = self.options.unit;
+        let chosen: Vec<Chosen<'_>> = self.choices.iter().map(|choice| choice.known(unit, self.now)).collect();
+        let charges = |choice: usize| {
+            self.choices.get(choice).map_or(Charge::default(), |c| c.charge(self.query, unit, self.now))
+        };
+        decider.next(&Known { now: self.now, layers: self.plan.layers.len(), choices: &chosen, charges: &charges })
+    }
+
+    /// Whether the choice has not ended, as far as the decider knows.
+    pub fn is_under_way(&self, choice: &Choice<'_>) -> bool {
+        let unit = self.options.unit;
+        choice.ended().is_none_or(|ended| unit.of(ended.end) > unit.of(self.now) && ended.outcome != Outcome::Skipped)
+    }
+
+    fn commit(&mut self, layers: Vec<Layer>) -> Result<(), ExecuteError> {
+        self.plan.layers.extend(layers.into_iter().filter(|layer| !layer.operators.is_empty()));
+        if self.plan.layers.len() > MOST_LAYERS {
+            return Err(ExecuteError::TooManyLayers { most: MOST_LAYERS });
+        }
+        let causes = self.causes();
+        let Prepared { runs, dependencies } = self.options.schedule.prepare(&self.plan, &self.signatures);
+        let operators = self.query.catalogue.operators();
+        let committed = self.plan.choices().zip(runs).zip(dependencies.0).skip(self.choices.len());
+        for (((layer, id), runs), waits_for) in committed {
+            let (Some(operator), Some(&signature)) = (operators.get(id.index()), self.signatures.get(id.index()))
+            else {
+                return Err(ExecuteError::UnknownOperator {
+                    found: id.index(),
+                    last: operators.len().saturating_sub(1),
+                });
+            };
+            let occurrence = self.choices.iter().filter(|choice| choice.id == id).count();
+            self.choices.push(Choice {
+                layer,
+                id,
+                operator,
+                signature,
+                occurrence,
+                runs,
+                waits_for,
+                committed: self.now,
+                causes: causes.clone(),
+                steps: Steps::default(),
+                phase: Phase::Waiting,
+            });
+        }
+        Ok(())
+    }
+
+    /// What is known now of the choices so far, which is what a decision of now follows.
+    pub fn causes(&self) -> Vec<Cause> {
+        let last = |choice: &Choice<'_>| choice.last_known(self.options.unit, self.now);
+        let known = self.choices.iter().enumerate().filter_map(|(choice, c)| Some(Cause { choice, after: last(c)? }));
+        known.collect()
+    }
+
+    /// Choices are dropped: what waits for them follows what is known now.
+    pub fn note_drop(&mut self, dropped: &[usize]) {
+        let causes = self.causes();
+        let waits = |choice: &&mut Choice<'_>| choice.waits_for.iter().any(|before| dropped.contains(before));
+        self.choices.iter_mut().filter(waits).for_each(|choice| choice.causes.clone_from(&causes));
+    }
+
+    /// Starts what is ready, and settles what never runs. `reports` hears of each solution as it arrives.
+    pub fn start_ready(
+        &mut self,
+        running: &FuturesUnordered<Running<'a>>,
+        reports: Option<&UnboundedSender<Arrival>>,
+        ready: Ready,
+    ) -> Vec<(usize, AbortHandle)> {
+        let mut handles = Vec::new();
+        for at in 0..self.choices.len() {
+            if !self.choices[at].is_waiting() {
+                continue;
+            }
+            let Some(start) = self.start(&self.choices[at]) else { continue };
+            if !self.choices[at].runs {
+                self.choices[at].skip(start);
+                continue;
+            }
+            let board = Board { solutions: self.read_by(&self.choices[at]) };
+            let choice = &mut self.choices[at];
+            if ready == Ready::Free && !is_free(choice.operator, &board) {
+                continue;
+            }
+            let mut work = choice.work(self.query);
+            if let Some(arrivals) = reports {
+                work.reports(Reporter { choice: at, arrivals: arrivals.clone() });
+            }
+            let name = choice.operator.name.as_str();
+            choice.phase = Phase::Running { start, given: Vec::new() };
+            let (handle, registration) = AbortHandle::new_pair();
+            handles.push((at, handle));
+            let run = async move { act(&mut work, &board, name).await };
+            let abortable = Abortable::new(run, registration);
+            running.push(async move { (at, abortable.await.ok()) }.boxed());
+        }
+        handles
+    }
+
+    /// When a choice starts, once all that it waits for have ended in fact.
+    ///
+    /// Taken from what they took, not from the clock on the wall, so that a replayed query shows the times of its recording.
+    fn start(&self, choice: &Choice<'_>) -> Option<Latency> {
+        choice
+            .waits_for
+            .iter()
+            .try_fold(choice.committed, |latest, &before| Some(latest.beside(self.choices[before].ended()?.end)))
+    }
+
+    fn read_by(&self, choice: &Choice<'_>) -> Vec<Solution> {
+        if choice.signature.reads_solutions { self.standing_before(choice.layer) } else { Vec::new() }
+    }
+
+    /// The solutions that the layers before `layer` leave, in plan order.
+    ///
+    /// A replacement takes away only what its operator read: solutions found beside it stand, whatever the order within the
+    /// layer.
+    fn standing_before(&self, layer: usize) -> Vec<Solution> {
+        let mut standing: Vec<(usize, &Solution)> = Vec::new();
+        for choice in self.choices.iter().filter(|choice| choice.layer < layer) {
+            match choice.ended().map(|ended| &ended.effect) {
+                Some(Effect::Append(solutions)) => {
+                    standing.extend(solutions.iter().map(|solution| (choice.layer, solution)));
+                }
+                Some(Effect::Replace(solution)) => {
+                    standing.retain(|&(from, _)| from >= choice.layer);
+                    standing.push((choice.layer, solution));
+                }
+                Some(Effect::Keep) | None => {}
+            }
+        }
+        standing.into_iter().map(|(_, solution)| solution.clone()).collect()
+    }
+
+    /// Tells the observer what has become certain.
+    pub fn tell(&mut self) {
+        if let Some(observer) = self.options.observer {
+            self.telling.tell(observer, &self.choices, self.options.unit, self.now);
+        }
+    }
+
+    /// What came of the query once it has ended.
+    pub fn execution(mut self) -> Execution {
+        self.tell();
+        self.settle_skipped();
+        let solutions = self.standing_before(usize::MAX);
+        let dependencies = Dependencies(self.choices.iter().map(|choice| choice.waits_for.clone()).collect());
+        let spans = self.choices.iter().map(|choice| choice.span(self.query, self.options.unit)).collect();
+        Execution { plan: self.plan, trace: Trace { spans, dependencies, finish: None }, solutions }
+    }
+
+    /// What was skipped would have started when the plan ended, at the latest.
+    fn settle_skipped(&mut self) {
+        let is_skipped = |choice: &Choice<'_>| choice.ended().is_none_or(|ended| ended.outcome == Outcome::Skipped);
+        let ran = self.choices.iter().filter(|choice| !is_skipped(choice)).filter_map(Choice::ended);
+        let end = ran.fold(Latency::default(), |latest, ended| latest.beside(ended.end));
+        for choice in self.choices.iter_mut().filter(|choice| is_skipped(choice)) {
+            let start = choice.ended().map_or(end, |ended| Latency {
+                tokens: ended.start.tokens.min(end.tokens),
+                seconds: ended.start.seconds.min(end.seconds),
+            });
+            choice.skip(start);
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! The clock on the wall: the decider hears of each solution as it arrives, and what it drops is cancelled in fact.
+//!
+//! Which answers come first is up to the machines, so that two runs may differ in what they hear; training, evaluation and
+//! replay therefore run in virtual time.
+
+use std::collections::BTreeMap;
+
+use futures::future::{AbortHandle, FutureExt};
+use futures::stream::{FuturesUnordered, StreamExt};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use super::ExecuteError;
+use super::choice::{Choice, Ended, Given, Phase};
+use super::course::{Course, Ready, Running, Verdict};
+use crate::decide::Decider;
+use crate::operators::{Arrival, Effect, Solution};
+use crate::plan::{Latency, Outcome};
+
+/// What runs, and how it is heard of and dropped.
+struct Calls<'a> {
+    running: FuturesUnordered<Running<'a>>,
+    handles: BTreeMap<usize, AbortHandle>,
+    reports: UnboundedSender<Arrival>,
+    arrivals: UnboundedReceiver<Arrival>,
+    /// The choices that were last heard of, all at one moment.
+    last: Vec<usize>,
+}
+
+/// Something that happened.
+enum Heard {
+    Arrived(Arrival),
+    Ended(usize, Option<Result<(Effect, Outcome), ExecuteError>>),
+}
+
+/// Runs a course to its end.
+///
+/// # Errors
+/// When the model refuses a request for good, or a committed layer does not fit the catalogue.
+pub(super) async fn run<'a>(course: &mut Course<'a>, decider: &mut dyn Decider) -> Result<(), ExecuteError> {
+    let (reports, arrivals) = unbounded_channel();
+    let (running, handles) = (FuturesUnordered::new(), BTreeMap::new());
+    let mut calls = Calls { running, handles, reports, arrivals, last: Vec::new() };
+    while course.ask(decider, |course, dropped| calls.drop(course, dropped))? != Verdict::Ends {
+        calls.start(course, Ready::All);
+        if !calls.hear_all(course).await? {
+            return Ok(());
+        }
+    }
+    let Calls { running, last, .. } = calls;
+    drop(running);
+    for (at, choice) in course.choices.iter_mut().enumerate() {
+        let had_ended = choice.ended().is_some();
+        interrupt(choice);
+        if let Phase::Ended(ended) = &mut choice.phase
+            && !had_ended
+            && ended.outcome == Outcome::Cancelled
+            && last.contains(&at)
+        {
+            // A generator whose answer ended the plan is done; its other calls were dropped like all others.
+            ended.outcome = Outcome::Done;
+        }
+    }
+    Ok(())
+}
+
+impl<'a> Calls<'a> {
+    fn start(&mut self, course: &mut Course<'a>, ready: Ready) {
+        self.handles.extend(course.start_ready(&self.running, Some(&self.reports), ready));
+    }
+
+    /// Waits for what happens next, and takes in all that happens at that moment; false when nothing runs any more.
+    async fn hear_all(&mut self, course: &mut Course<'a>) -> Result<bool, ExecuteError> {
+        self.last.clear();
+        let Some(first) = self.next().await else { return Ok(false) };
+        self.apply(course, first)?;
+        // Who has just told of an answer may have more to tell, and one look does not poll everybody.
+        let mut quiet = 0;
+        while quiet <= self.running.len() {
+            quiet += 1;
+            tokio::task::yield_now().await;
+            self.start(course, Ready::Free);
+            while let Some(Some(heard)) = self.next().now_or_never() {
+                self.apply(course, heard)?;
+                quiet = 0;
+            }
+        }
+        Ok(true)
+    }
+
+    async fn next(&mut self) -> Option<Heard> {
+        tokio::select! {
+            biased;
+            Some(arrival) = self.arrivals.recv() => Some(Heard::Arrived(arrival)),
+            ended = self.running.next() => ended.map(|(at, result)| Heard::Ended(at, result)),
+        }
+    }
+
+    fn apply(&mut self, course: &mut Course<'a>, heard: Heard) -> Result<(), ExecuteError> {
+        match heard {
+            Heard::Arrived(arrival) => {
+                self.last.push(arrival.choice);
+                arrived(course, arrival);
+            }
+            Heard::Ended(at, result) => {
+                let choice = &mut course.choices[at];
+                match result {
+                    Some(result) => {
+                        self.last.push(at);
+                        let (effect, outcome) = result?;
+                        choice.end(effect, outcome);
+                    }
+                    None => interrupt(choice),
+                }
+                if let Some(ended) = choice.ended() {
+                    course.now = course.now.beside(ended.end);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What runs is aborted, and ends when it is next heard of; what waits will never run.
+    fn drop(&mut self, course: &mut Course<'a>, dropped: &[usize]) -> Verdict {
+        course.note_drop(dropped);
+        for at in dropped {
+            match self.handles.get(at) {
+                Some(handle) => handle.abort(),
+                None => course.choices[*at].skip(course.now),
+            }
+        }
+        Verdict::GoesOn
+    }
+}
+
+fn arrived(course: &mut Course<'_>, Arrival { choice, place, solution, after }: Arrival) {
+    let Some(Phase::Running { start, given }) = course.choices.get_mut(choice).map(|choice| &mut choice.phase) else {
+        return;
+    };
+    match solution {
+        None => given.clear(),
+        Some(solution) => {
+            if given.len() <= place {
+                given.resize_with(place + 1, || None);
+            }
+            given[place] = Some(Given { solution, after });
+        }
+    }
+    course.now = course.now.beside(start.then(after));
+}
+
+/// Ends a choice whose calls were dropped with what it had given by then.
+fn interrupt(choice: &mut Choice<'_>) {
+    let lasted = choice.steps.latency();
+    match &mut choice.phase {
+        Phase::Running { start, given } => {
+            let (start, given) = (*start, std::mem::take(given));
+            let (solutions, arrivals): (Vec<Solution>, Vec<Latency>) =
+                given.into_iter().flatten().map(|given| (given.solution, start.then(given.after))).unzip();
+            choice.phase = Phase::Ended(Ended {
+                start,
+                end: start.then(lasted),
+                arrivals,
+                until: f64::INFINITY,
+                outcome: Outcome::Cancelled,
+                effect: if solutions.is_empty() { Effect::Keep } else { Effect::Append(solutions) },
+                is_fresh: true,
+            });
+        }
+        Phase::Waiting => choice.skip(Latency { tokens: f64::INFINITY, seconds: f64::INFINITY }),
+        Phase::Ended(_) => {}
+    }
+}

@@ -1,0 +1,128 @@
+//! Observers: who is told what happens in a query, in the order in which it was decided, once it is certain.
+
+use std::sync::{Mutex, PoisonError};
+
+use serde::Serialize;
+
+use super::choice::{Choice, Ended, Phase, appended};
+use crate::plan::{Latency, Outcome, Unit};
+
+/// Is told what happens in a query. It is called from within the query: what takes long belongs elsewhere.
+pub trait Observer: Send + Sync {
+    /// Something has happened.
+    fn hear(&self, event: &Event<'_>);
+}
+
+/// What happened. Times are from the start of the query.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event<'a> {
+    /// An operator was committed to the plan as choice number `choice`.
+    Committed { choice: usize, layer: usize, operator: &'a str, at: Latency },
+    /// It runs.
+    Started { choice: usize, operator: &'a str, at: Latency },
+    /// It has given a solution.
+    Arrived { choice: usize, operator: &'a str, text: &'a str, answer: Option<&'a str>, at: Latency },
+    /// It has ended, by itself or otherwise.
+    Ended { choice: usize, operator: &'a str, outcome: &'a Outcome, at: Latency },
+}
+
+impl Event<'_> {
+    fn at(&self) -> Latency {
+        match self {
+            Event::Committed { at, .. }
+            | Event::Started { at, .. }
+            | Event::Arrived { at, .. }
+            | Event::Ended { at, .. } => *at,
+        }
+    }
+}
+
+/// What the observer of a query has been told of each choice.
+#[derive(Default)]
+pub(super) struct Telling(Vec<Told>);
+
+#[derive(Clone, Copy, Default)]
+struct Told {
+    committed: bool,
+    started: bool,
+    solutions: usize,
+    ended: bool,
+}
+
+impl Telling {
+    /// Tells what has come to be known by `now` and was not told before.
+    pub fn tell(&mut self, observer: &dyn Observer, choices: &[Choice<'_>], unit: Unit, now: Latency) {
+        self.0.resize(choices.len(), Told::default());
+        let mut events = Vec::new();
+        for (number, (choice, told)) in choices.iter().zip(&mut self.0).enumerate() {
+            told.take_in(number, choice, unit, now, &mut events);
+        }
+        // In plan order where they come at one moment: what causes a commit stands before it.
+        events.sort_by(|a, b| unit.of(a.at()).total_cmp(&unit.of(b.at())));
+        events.iter().for_each(|event| observer.hear(event));
+    }
+}
+
+impl Told {
+    fn take_in<'a>(
+        &mut self,
+        choice: usize,
+        known: &'a Choice<'_>,
+        unit: Unit,
+        now: Latency,
+        events: &mut Vec<Event<'a>>,
+    ) {
+        let operator = known.operator.name.as_str();
+        let is_past = |time: Latency| unit.of(time) <= unit.of(now);
+        if !self.committed {
+            self.committed = true;
+            events.push(Event::Committed { choice, layer: known.layer, operator, at: known.committed });
+        }
+        let (start, given): (Latency, Vec<_>) = match &known.phase {
+            Phase::Waiting => return,
+            Phase::Running { start, given } => {
+                let given = given.iter().flatten();
+                (*start, given.map(|given| (&given.solution, start.then(given.after))).collect())
+            }
+            Phase::Ended(Ended { start, effect, arrivals, .. }) => {
+                (*start, appended(effect).iter().zip(arrivals.iter().copied()).collect())
+            }
+        };
+        let is_skipped = known.ended().is_some_and(|ended| ended.outcome == Outcome::Skipped);
+        if !self.started && !is_skipped && is_past(start) {
+            self.started = true;
+            events.push(Event::Started { choice, operator, at: start });
+        }
+        let mut given: Vec<_> = given.into_iter().filter(|(_, at)| is_past(*at)).collect();
+        given.sort_by(|a, b| unit.of(a.1).total_cmp(&unit.of(b.1)));
+        for (solution, at) in given.into_iter().skip(self.solutions) {
+            self.solutions += 1;
+            let (text, answer) = (solution.text.as_str(), solution.answer.as_deref());
+            events.push(Event::Arrived { choice, operator, text, answer, at });
+        }
+        if let Some(Ended { end, outcome, .. }) = known.ended().filter(|ended| !self.ended && is_past(ended.end)) {
+            self.ended = true;
+            events.push(Event::Ended { choice, operator, outcome, at: *end });
+        }
+    }
+}
+
+/// Keeps what it hears, one JSON object an event.
+#[derive(Debug, Default)]
+pub struct Transcript(Mutex<Vec<String>>);
+
+impl Transcript {
+    /// The lines so far.
+    pub fn lines(&self) -> Vec<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Observer for Transcript {
+    fn hear(&self, event: &Event<'_>) {
+        if let Ok(line) = serde_json::to_string(event) {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+        }
+    }
+}

@@ -1,0 +1,311 @@
+//! Everything that queries are solved with, and the one way to solve one: for training, evaluation and answering alike.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, ensure};
+use serde::{Deserialize, Serialize};
+
+use super::{Clock, ExecuteError, Execution, Observer, Options, execute};
+use crate::benchmarks::{Benchmark, Problem, Tests};
+use crate::decide::{Decider, Halting, HaltingHead, Quorum};
+use crate::llm::{self, LanguageModel, Price, Prices, Scripted};
+use crate::operators::{Catalogue, Finish, Query, QueryTraces, Solution, Traces, vote};
+use crate::plan::{OperatorId, Plan, Schedule, Trace, Unit};
+use crate::sandbox::{Evaluator, Sandbox};
+
+/// One query, solved. Serialises: no tensor, no handle.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Episode {
+    /// Id of the problem.
+    pub problem: String,
+    /// All that was committed.
+    pub plan: Plan,
+    pub trace: Trace,
+    /// The extracted final answer, if any.
+    pub answer: Option<String>,
+    /// 1 for a right answer, 0 for a wrong one, or a share of credit between.
+    pub score: f64,
+}
+
+impl Episode {
+    /// Whether no operator failed. A score that failed requests had a part in says nothing about the plan.
+    pub fn is_complete(&self) -> bool {
+        self.trace.failure().is_none()
+    }
+}
+
+/// What came of a question, without a score.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    /// The final answer, if any solution has one.
+    pub answer: Option<String>,
+    /// All that was committed.
+    pub plan: Plan,
+    pub trace: Trace,
+    /// The solutions that stood when the plan ended, in plan order.
+    pub solutions: Vec<Solution>,
+}
+
+/// How plans are run; a property of the method, which a controller is trained for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ExecutionConfig {
+    /// When operators start; decides what the critical path is.
+    pub schedule: Schedule,
+    /// Whether a plan ends once nothing that is still to come can change its answer.
+    pub quorum: bool,
+    /// Whether a plan ends once its rest is expected to bring less than it takes, by a [`HaltingHead`] trained for it.
+    /// Unlike the quorum this may change the answer.
+    pub halting: bool,
+}
+
+impl From<Schedule> for ExecutionConfig {
+    /// Plans run to their end.
+    fn from(schedule: Schedule) -> Self {
+        ExecutionConfig { schedule, ..ExecutionConfig::default() }
+    }
+}
+
+/// All that holds for one query.
+#[derive(Clone, Default)]
+pub struct SolveOptions<'a> {
+    pub schedule: Schedule,
+    /// Whether the plan ends once its vote is settled and the decider adds nothing.
+    pub quorum: bool,
+    /// Ends the plan early.
+    pub halting: Option<Arc<HaltingHead>>,
+    pub clock: Clock,
+    /// What the clock counts in: the unit of the objective.
+    pub unit: Unit,
+    /// Operators that take another number of samples than the catalogue says.
+    pub samples: &'a [(OperatorId, u32)],
+    /// Whether the query ends with the vote, also where the benchmark has a finish.
+    pub without_finish: bool,
+    /// Is told what happens.
+    pub observer: Option<&'a dyn Observer>,
+}
+
+impl SolveOptions<'_> {
+    /// Plans that run as `execution` says, by this head where it asks for one.
+    pub fn new(execution: ExecutionConfig, head: Option<&Arc<HaltingHead>>, unit: Unit) -> Self {
+        let ExecutionConfig { schedule, quorum, halting } = execution;
+        SolveOptions { schedule, quorum, halting: head.filter(|_| halting).cloned(), unit, ..Self::default() }
+    }
+}
+
+/// The parts that all queries share. They share nothing that changes but the model client.
+pub struct Solver {
+    catalogue: Catalogue,
+    benchmark: Benchmark,
+    model: Arc<dyn LanguageModel>,
+    prices: Vec<Price>,
+    /// What the operators gave once, in place of the model.
+    traces: Option<Arc<Traces>>,
+    finish: Option<Finish>,
+    evaluator: Evaluator,
+    sandbox: Option<Arc<Sandbox>>,
+}
+
+impl Solver {
+    /// Brings the parts together.
+    ///
+    /// # Errors
+    /// When `prices` lacks the model of an operator, or the catalogue lacks the operator of the benchmark's finish.
+    pub fn new(
+        catalogue: Catalogue,
+        benchmark: Benchmark,
+        model: Arc<dyn LanguageModel>,
+        prices: &Prices,
+    ) -> Result<Self> {
+        let price = |name: &str| prices.of(if name.is_empty() { model.id() } else { name });
+        let prices = catalogue
+            .operators()
+            .iter()
+            .map(|operator| price(&operator.model).with_context(|| format!("price of operator `{}`", operator.name)))
+            .collect::<Result<_>>()?;
+        let finish = benchmark.finish.as_ref().map(|finish| Finish::new(finish, &catalogue)).transpose()?;
+        let evaluator = Evaluator::new();
+        Ok(Solver { catalogue, benchmark, model, prices, traces: None, finish, evaluator, sandbox: None })
+    }
+
+    /// A solver without a model, whose plans run over recorded outputs. They end with the vote: what a finish would have
+    /// made of its answer is not recorded.
+    ///
+    /// # Errors
+    /// Names the line of a query that no split of the benchmark has, or a split that cannot be read.
+    pub fn from_traces(catalogue: Catalogue, benchmark: Benchmark, traces: Traces) -> Result<Self> {
+        let mut known = BTreeSet::new();
+        for split in benchmark.splits() {
+            known.extend(benchmark.problems(split)?.into_iter().map(|problem| problem.id));
+        }
+        traces.check_queries(|id| known.contains(id))?;
+        let refusal =
+            || Err(llm::Error::Permanent("expected recorded outputs only, found a request to a model".into()));
+        let model = Arc::new(Scripted::new("none", move |_| refusal()));
+        let (traces, evaluator) = (Some(Arc::new(traces)), Evaluator::new());
+        Ok(Solver { catalogue, benchmark, model, prices: Vec::new(), traces, finish: None, evaluator, sandbox: None })
+    }
+
+    /// The same with a sandbox for the operators and the grading that run Python.
+    pub fn with_sandbox(self, sandbox: Option<Arc<Sandbox>>) -> Self {
+        Solver { sandbox, ..self }
+    }
+
+    /// The operators that plans are made of.
+    pub fn catalogue(&self) -> &Catalogue {
+        &self.catalogue
+    }
+
+    /// The task.
+    pub fn benchmark(&self) -> &Benchmark {
+        &self.benchmark
+    }
+
+    /// The problems of a split; where plans run over recorded outputs, those that have some.
+    ///
+    /// # Errors
+    /// Those of [`Benchmark::problems`], and no recorded problem.
+    pub fn problems(&self, split: &str) -> Result<Vec<Problem>> {
+        let mut problems = self.benchmark.problems(split)?;
+        if let Some(traces) = &self.traces {
+            problems.retain(|problem| traces.query(&problem.id).is_some());
+            ensure!(
+                !problems.is_empty(),
+                "{}: expected recorded outputs for problems of split `{split}`, found none",
+                traces.origin()
+            );
+        }
+        Ok(problems)
+    }
+
+    /// Solves a problem as `decider` decides. `draw` tells independent runs apart; in virtual time equal arguments give equal
+    /// episodes, whatever runs beside it (measured seconds apart).
+    ///
+    /// # Errors
+    /// See [`ExecuteError`]; an answer that is wrong or missing is an episode.
+    pub async fn solve(
+        &self,
+        problem: &Problem,
+        decider: &mut dyn Decider,
+        draw: u64,
+        options: &SolveOptions<'_>,
+    ) -> Result<Episode, ExecuteError> {
+        let Answer { answer, plan, trace, .. } = self.attempt(problem, decider, draw, options).await?;
+        let score = self.score(problem, answer.as_deref()).await?;
+        Ok(Episode { problem: problem.id.clone(), plan, trace, answer, score })
+    }
+
+    /// As [`Solver::solve`], without a score.
+    ///
+    /// # Errors
+    /// See [`ExecuteError`].
+    pub async fn attempt(
+        &self,
+        problem: &Problem,
+        decider: &mut dyn Decider,
+        draw: u64,
+        options: &SolveOptions<'_>,
+    ) -> Result<Answer, ExecuteError> {
+        let (recorded, tests) = (self.recorded(&problem.id)?, problem.tests.as_ref());
+        self.run(&problem.question, recorded, tests, decider, draw, options).await
+    }
+
+    /// Answers a question as `decider` decides; code is tested by the examples of the question. Where plans run over recorded
+    /// outputs, the question must be that of a recorded problem.
+    ///
+    /// # Errors
+    /// See [`ExecuteError`].
+    pub async fn answer(
+        &self,
+        question: &str,
+        decider: &mut dyn Decider,
+        draw: u64,
+        options: &SolveOptions<'_>,
+    ) -> Result<Answer, ExecuteError> {
+        let recorded = match &self.traces {
+            Some(_) => self.recorded(&self.problem_of(question)?)?,
+            None => None,
+        };
+        let examples = self.benchmark.examples(question);
+        self.run(question, recorded, examples.as_ref(), decider, draw, options).await
+    }
+
+    /// The id of the problem that asks this question.
+    fn problem_of(&self, question: &str) -> Result<String, ExecuteError> {
+        let splits = self.benchmark.splits().filter_map(|split| self.benchmark.problems(split).ok());
+        let found = splits.flatten().find(|problem| problem.question.trim() == question.trim());
+        found.map(|problem| problem.id).ok_or_else(|| self.not_recorded(question))
+    }
+
+    /// The score of an answer: what was recorded of it, or the benchmark's grade.
+    ///
+    /// # Errors
+    /// See [`Benchmark::grade`].
+    pub async fn score(&self, problem: &Problem, answer: Option<&str>) -> Result<f64, ExecuteError> {
+        let verdict = self.recorded(&problem.id)?.zip(answer);
+        match verdict.and_then(|(recorded, answer)| recorded.verdict(answer)) {
+            Some(correct) => Ok(f64::from(u8::from(correct))),
+            None => self.grade(problem, answer).await,
+        }
+    }
+
+    /// The grade that the benchmark gives an answer.
+    ///
+    /// # Errors
+    /// See [`Benchmark::grade`].
+    pub async fn grade(&self, problem: &Problem, answer: Option<&str>) -> Result<f64, ExecuteError> {
+        let graded = self.benchmark.grade(problem, answer, self.sandbox.as_deref()).await;
+        graded.map_err(|error| ExecuteError::Grading { problem: problem.id.clone(), reason: format!("{error:#}") })
+    }
+
+    /// What is recorded of a query; nothing where a model is asked.
+    fn recorded(&self, query: &str) -> Result<Option<&QueryTraces>, ExecuteError> {
+        let Some(traces) = &self.traces else { return Ok(None) };
+        traces.query(query).map(Some).ok_or_else(|| self.not_recorded(query))
+    }
+
+    fn not_recorded(&self, query: &str) -> ExecuteError {
+        let origin = self.traces.as_ref().map_or("", |traces| traces.origin());
+        ExecuteError::NotRecorded { query: query.to_owned(), origin: origin.to_owned() }
+    }
+
+    async fn run(
+        &self,
+        question: &str,
+        recorded: Option<&QueryTraces>,
+        tests: Option<&Tests>,
+        decider: &mut dyn Decider,
+        draw: u64,
+        options: &SolveOptions<'_>,
+    ) -> Result<Answer, ExecuteError> {
+        let query = Query {
+            question,
+            catalogue: &self.catalogue,
+            samples: options.samples,
+            model: &*self.model,
+            recorded,
+            evaluator: &self.evaluator,
+            sandbox: self.sandbox.as_deref(),
+            answer: self.benchmark.answer,
+            tests,
+            finish: self.finish.filter(|_| !options.without_finish),
+            prices: &self.prices,
+            gamma: self.benchmark.reward.gamma,
+            draw,
+        };
+        let &SolveOptions { schedule, quorum, clock, unit, observer, .. } = options;
+        let mut decider: Box<dyn Decider + '_> = Box::new(decider);
+        if let Some(head) = options.halting.clone() {
+            let (words, operators) = (question.split_whitespace().count(), self.catalogue.operators().len());
+            decider = Box::new(Halting { decider, head, words, operators, unit });
+        }
+        if quorum {
+            decider = Box::new(Quorum(decider));
+        }
+        let execution = execute(&query, &mut *decider, Options { schedule, clock, unit, observer }).await?;
+        let Execution { plan, trace, solutions } = execution;
+        let answer = vote(&solutions).and_then(|solution| solution.answer.clone());
+        Ok(Answer { answer, plan, trace, solutions })
+    }
+}

@@ -1,0 +1,106 @@
+//! The virtual clock: what is committed runs to its end at once, then the decider hears of it moment by moment.
+//!
+//! A decision can only be heard when all that was committed before it has ended in fact: one barrier for each decision and
+//! query, which other queries in flight hide.
+
+use futures::stream::{FuturesUnordered, StreamExt};
+
+use super::ExecuteError;
+use super::choice::{Choice, Phase};
+use super::course::{Course, Ready, Verdict};
+use crate::decide::Decider;
+use crate::operators::Steps;
+use crate::plan::{Latency, Outcome, Unit};
+
+/// Runs a course to its end.
+///
+/// # Errors
+/// When the model refuses a request for good, or a committed layer does not fit the catalogue.
+pub(super) async fn run(course: &mut Course<'_>, decider: &mut dyn Decider) -> Result<(), ExecuteError> {
+    loop {
+        if course.ask(decider, drop_choices)? == Verdict::Ends {
+            take_back(course);
+            return Ok(());
+        }
+        finish_running(course).await?;
+        let is_unheard = decider.is_idle() && course.options.observer.is_none();
+        match next_instant(course) {
+            Some(instant) if !is_unheard => course.now = instant,
+            _ => return Ok(()),
+        }
+    }
+}
+
+/// Runs all that can run, to its end.
+async fn finish_running(course: &mut Course<'_>) -> Result<(), ExecuteError> {
+    let mut running = FuturesUnordered::new();
+    course.start_ready(&running, None, Ready::All);
+    while let Some((at, result)) = running.next().await {
+        let Some(result) = result else { continue };
+        let (effect, outcome) = result?;
+        course.choices[at].end(effect, outcome);
+        course.start_ready(&running, None, Ready::All);
+    }
+    Ok(())
+}
+
+/// The next moment at which something arrives or ends; in the other unit the latest of what came by then.
+fn next_instant(course: &mut Course<'_>) -> Option<Latency> {
+    let (unit, now) = (course.options.unit, course.now);
+    let mut next: Option<Latency> = None;
+    for choice in &mut course.choices {
+        let Phase::Ended(ended) = &mut choice.phase else { continue };
+        let is_fresh = std::mem::take(&mut ended.is_fresh);
+        if ended.outcome == Outcome::Skipped {
+            continue;
+        }
+        for time in ended.arrivals.iter().copied().chain([ended.end]) {
+            let is_heard = unit.of(time) <= unit.of(now) && !is_fresh;
+            next = match next {
+                _ if is_heard => next,
+                Some(first) if unit.of(first) < unit.of(time) => Some(first),
+                Some(first) if unit.of(first) == unit.of(time) => Some(first.beside(time)),
+                _ => Some(time),
+            };
+        }
+    }
+    next.map(|next| next.beside(now))
+}
+
+/// Takes back what came after the end of the plan, which is now.
+fn take_back(course: &mut Course<'_>) {
+    let (unit, now) = (course.options.unit, course.now);
+    for choice in &mut course.choices {
+        let Choice { phase, steps, .. } = choice;
+        if let Phase::Ended(ended) = phase {
+            ended.cut(unit, now, steps);
+        }
+    }
+}
+
+/// Ends choices now; what waited for them begins anew, with what they have given by now.
+fn drop_choices(course: &mut Course<'_>, dropped: &[usize]) -> Verdict {
+    let (unit, now) = (course.options.unit, course.now);
+    let mut is_undone = vec![false; course.choices.len()];
+    course.note_drop(dropped);
+    for at in 0..course.choices.len() {
+        let choice = &mut course.choices[at];
+        if dropped.contains(&at) {
+            drop_choice(choice, unit, now);
+        } else if choice.waits_for.iter().any(|before| dropped.contains(before) || is_undone[*before]) {
+            is_undone[at] = true;
+            (choice.phase, choice.steps) = (Phase::Waiting, Steps::default());
+        }
+    }
+    Verdict::Asks
+}
+
+fn drop_choice(choice: &mut Choice<'_>, unit: Unit, now: Latency) {
+    let Choice { phase, steps, .. } = choice;
+    if let Phase::Ended(ended) = phase {
+        ended.cut(unit, now, steps);
+    }
+    if choice.ended().is_none_or(|ended| ended.outcome == Outcome::Skipped) {
+        choice.skip(now);
+    }
+}

@@ -1,0 +1,129 @@
+//! What an operator has done so far: its calls of the model and of tools, and what they take.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::plan::{Latency, Unit, Usage};
+
+/// A call of the model or of a tool.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Step {
+    /// From the start of the operator.
+    pub begins: Latency,
+    pub lasts: Latency,
+    /// Calls of the model.
+    pub calls: u32,
+    pub retries: u32,
+    /// Seconds that the call waited to be served.
+    pub queued: f64,
+    pub usage: Usage,
+    pub tool_seconds: f64,
+    pub recorded_cost: f64,
+}
+
+/// What an operator has taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Spent {
+    /// Model calls begun.
+    pub calls: u32,
+    /// Requests that were sent again, beyond one for each call.
+    pub retries: u32,
+    pub usage: Usage,
+    /// Seconds charged for tools.
+    pub tool_seconds: f64,
+    /// (E3) Calls side by side count once, calls one after another add up.
+    pub latency: Latency,
+    /// Seconds that the calls waited to be served, added up.
+    pub queued: f64,
+    /// Dollars that recorded outputs name; nothing where the usage is priced.
+    pub recorded_cost: f64,
+}
+
+impl Step {
+    /// A step that took nothing but its time.
+    pub fn new(begins: Latency, lasts: Latency) -> Self {
+        Step { begins, lasts, ..Step::default() }
+    }
+
+    fn ends(&self) -> Latency {
+        self.begins.then(self.lasts)
+    }
+}
+
+/// The steps of one operator, in the order of their beginnings. Whoever holds a copy sees them also after the operator was
+/// dropped.
+#[derive(Clone, Debug, Default)]
+pub struct Steps(Arc<Mutex<Vec<Step>>>);
+
+impl Steps {
+    pub(super) fn extend(&self, steps: impl IntoIterator<Item = Step>) {
+        self.lock().extend(steps);
+    }
+
+    /// What was taken in the first `until` of virtual time, counted in `unit` from the start: of a step that was still going
+    /// on then, the prompt and the tokens written by then.
+    pub fn spent(&self, unit: Unit, until: f64) -> Spent {
+        let mut spent = Spent::default();
+        for step in self.lock().iter() {
+            let (begins, ends) = (unit.of(step.begins), unit.of(step.ends()));
+            if begins >= until && ends > until {
+                continue;
+            }
+            let share = if ends <= until { 1.0 } else { (until - begins) / unit.of(step.lasts) };
+            let written = (step.usage.completion_tokens as f64 * share).floor() as u64;
+            spent.calls += step.calls;
+            spent.retries += step.retries;
+            spent.queued += step.queued;
+            spent.usage += Usage { completion_tokens: written, ..step.usage };
+            spent.tool_seconds += step.tool_seconds * share;
+            spent.recorded_cost += step.recorded_cost * share;
+            let lasts = Latency { tokens: step.lasts.tokens * share, seconds: step.lasts.seconds * share };
+            spent.latency = spent.latency.beside(step.begins.then(lasts));
+        }
+        spent
+    }
+
+    /// When each of `solutions` existed, from the start: where they are `side_by_side` as each call ended, else at the end.
+    pub fn arrivals(&self, solutions: usize, side_by_side: bool) -> Vec<Latency> {
+        let steps = self.lock();
+        match side_by_side && steps.len() == solutions {
+            true => steps.iter().map(Step::ends).collect(),
+            false => vec![latency(&steps); solutions],
+        }
+    }
+
+    /// From the start of the operator to the end of its last step.
+    pub fn latency(&self) -> Latency {
+        latency(&self.lock())
+    }
+
+    /// Model calls made.
+    pub(super) fn calls(&self) -> u32 {
+        self.lock().iter().map(|step| step.calls).sum()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Step>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn latency(steps: &[Step]) -> Latency {
+    steps.iter().fold(Latency::default(), |latest, step| latest.beside(step.ends()))
+}
+
+/// What a tool is charged.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tariff {
+    /// (E3) tokens per second of tool time.
+    pub gamma: f64,
+    /// Seconds of one run; as measured if absent.
+    pub tool_seconds: Option<f64>,
+}
+
+impl Tariff {
+    /// One use of a tool that took `measured` seconds, after all that was done before.
+    pub fn charge(self, steps: &Steps, measured: f64) {
+        let tool_seconds = self.tool_seconds.unwrap_or(measured);
+        let lasts = Latency { tokens: self.gamma * tool_seconds, seconds: measured };
+        steps.extend([Step { tool_seconds, ..Step::new(steps.latency(), lasts) }]);
+    }
+}

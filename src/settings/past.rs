@@ -1,0 +1,50 @@
+//! Settings as earlier versions wrote them: what moved is moved, what is gone is left out, and both are said.
+
+use serde_json::{Map, Value};
+
+/// Settings that have no effect any more.
+const GONE: [&str; 2] = ["optimize", "agreement"];
+
+/// Makes the settings of an earlier version those of this one. One line for each setting that is gone.
+pub fn modernise(settings: &mut Value) -> Vec<String> {
+    let Some(training) = settings.get_mut("training").and_then(Value::as_object_mut) else { return Vec::new() };
+    if training.get("objective").is_some_and(Value::is_string)
+        && let Some(loss) = training.remove("objective")
+    {
+        training.insert("loss".into(), loss);
+    }
+    if let Some(Value::Object(mut reward)) = training.remove("reward") {
+        let credit = reward.remove("credit");
+        training.extend(credit.map(|credit| ("credit".to_owned(), credit)));
+        let objective = training.entry("objective").or_insert_with(|| Map::new().into());
+        if let Some(objective) = objective.as_object_mut() {
+            objective.extend(reward);
+        }
+    }
+    let Some(execution) = training.get_mut("execution").and_then(Value::as_object_mut) else { return Vec::new() };
+    let gone = GONE.into_iter().filter(|name| execution.remove(*name).is_some());
+    gone.map(|name| format!("setting `training.execution.{name}` is gone and has no effect")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn settings_of_earlier_versions_are_read() {
+        let reward = json!({ "latency_weight": 0.1, "cost_weight": 3.0, "credit": "critical_path" });
+        let execution = json!({ "schedule": "dataflow", "optimize": true, "quorum": true, "agreement": 0 });
+        let training = json!({ "objective": "choice_mean", "reward": reward, "execution": execution });
+        let mut settings = json!({ "seed": 3, "training": training });
+        assert_eq!(modernise(&mut settings).len(), 2);
+        let objective = json!({ "latency_weight": 0.1, "cost_weight": 3.0 });
+        let execution = json!({ "schedule": "dataflow", "quorum": true });
+        let training = json!({
+            "objective": objective, "loss": "choice_mean", "credit": "critical_path", "execution": execution,
+        });
+        assert_eq!(settings, json!({ "seed": 3, "training": training }));
+        assert!(modernise(&mut settings).is_empty());
+    }
+}
