@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::ridge::{Linear, ridge};
-use super::{Asked, LatencyModel, OperatorLatency, measured_path};
+use super::{Asked, LatencyModel, Observed, OperatorLatency, measured_path};
 use crate::evaluation::statistics::{mean, quantile};
 use crate::executor::Prepared;
 use crate::operators::Operator;
 use crate::plan::{Kind, Latency, OperatorId, Outcome, Plan, Span};
-use crate::system::Episode;
 
 /// Share of the plans that the slack covers.
 const COVERED: f64 = 0.95;
@@ -19,13 +18,6 @@ const STEPS: u32 = 24;
 
 /// Keeps the components of few embeddings from explaining what is chance; embeddings have length 1.
 const PENALTY: f64 = 1.0;
-
-/// What was measured for one query.
-#[derive(Clone, Copy)]
-pub struct Observed<'a> {
-    pub asked: Asked<'a>,
-    pub episode: &'a Episode,
-}
 
 /// What a span tells of its operator.
 struct Run<'a> {
@@ -208,6 +200,7 @@ mod tests {
     use crate::executor::ExecutionConfig;
     use crate::operators::Catalogue;
     use crate::plan::{Schedule, Trace, Usage};
+    use crate::system::Episode;
 
     const GAMMA: f64 = 50.0;
 
