@@ -7,6 +7,7 @@ mod ensemble;
 mod finish;
 mod generate;
 mod program;
+mod python;
 mod recorded;
 mod refine;
 mod steps;

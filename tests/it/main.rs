@@ -23,6 +23,7 @@ mod halting;
 mod hostile;
 #[cfg(target_os = "linux")]
 mod humaneval;
+mod layers;
 mod live;
 mod live_endpoint;
 mod local_files;

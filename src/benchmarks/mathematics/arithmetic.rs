@@ -4,7 +4,6 @@ use num_bigint::BigInt;
 use num_rational::BigRational;
 use num_traits::{One, Pow, Zero};
 
-use super::equal::split;
 use super::expression::Expression::{self, *};
 use super::parse::Parser;
 use super::token::{SET, Token};
@@ -36,7 +35,7 @@ impl Parser {
             });
         }
         // In `3 + \pi \text{ cm}` the unit is that of the sum.
-        let is_plain = |terms: &[Expression]| !terms.iter().any(|term| split(term).1.is_some());
+        let is_plain = |terms: &[Expression]| !terms.iter().any(|term| term.split().1.is_some());
         match terms.pop()? {
             Quantity(last, unit) if !terms.is_empty() && is_plain(&terms) => {
                 terms.push(*last);

@@ -109,7 +109,7 @@ fn in_any_order(left: &[Expression], right: &[Expression], budget: &Budget) -> b
 
 /// Values with units: `5 feet` is not `5 inches`, but either is `5`; `20%` is `20` and `1/5`.
 fn quantities(left: &Expression, right: &Expression, budget: &Budget) -> bool {
-    let ((left, left_unit), (right, right_unit)) = (split(left), split(right));
+    let ((left, left_unit), (right, right_unit)) = (left.split(), right.split());
     let units = (left_unit.and_then(measure), right_unit.and_then(measure));
     if let (Some(left), Some(right)) = &units
         && left != right
@@ -121,18 +121,6 @@ fn quantities(left: &Expression, right: &Expression, budget: &Budget) -> bool {
     values(&left, &right, budget)
         || (units.0 == percent && right_unit.is_none() && values(&hundredth(&left), &right, budget))
         || (units.1 == percent && left_unit.is_none() && values(&left, &hundredth(&right), budget))
-}
-
-/// A quantity's value and unit.
-pub(super) fn split(quantity: &Expression) -> (Expression, Option<&str>) {
-    match quantity {
-        Quantity(inner, unit) => ((**inner).clone(), Some(unit)),
-        Negative(inner) => match split(inner) {
-            (inner, Some(unit)) => (Negative(Box::new(inner)), Some(unit)),
-            _ => (quantity.clone(), None),
-        },
-        _ => (quantity.clone(), None),
-    }
 }
 
 fn values(left: &Expression, right: &Expression, budget: &Budget) -> bool {

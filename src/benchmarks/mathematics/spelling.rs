@@ -3,7 +3,7 @@
 use num_rational::BigRational;
 use num_traits::{One, Signed};
 
-use super::equal::{has_several_names, named_value, split};
+use super::equal::{has_several_names, named_value};
 use super::evaluate::{Budget, value};
 use super::exact::{Atom, Polynomial, Value};
 use super::expression::Expression::{self, *};
@@ -28,7 +28,7 @@ fn spell_part(expression: &Expression, keeps_names: bool, budget: &Budget) -> Op
         List(parts) => Some(sorted(parts)?.join(", ")),
         Union(parts) => Some(sorted(parts)?.join(" ∪ ")),
         Bracketed(open, parts, close) => Some(format!("{open}{}{close}", all(parts)?.join(", "))),
-        Ratio(parts) if parts.iter().any(|part| split(part).1.is_some()) => None,
+        Ratio(parts) if parts.iter().any(|part| part.split().1.is_some()) => None,
         Ratio(parts) => Some(all(parts)?.join(":")),
         Matrix(rows) => {
             let rows: Vec<_> = rows.iter().map(|row| Some(all(row)?.join(" & "))).collect::<Option<_>>()?;
@@ -61,7 +61,7 @@ fn spell_part(expression: &Expression, keeps_names: bool, budget: &Budget) -> Op
                     return Some(letters);
                 }
             }
-            let (number, unit) = split(expression);
+            let (number, unit) = expression.split();
             let number = spell_value(&value(&number, budget)?);
             Some(match unit.and_then(measure).as_deref() {
                 Some("percent") if number.contains(['/', ' ', '*']) => format!("({number})%"),
@@ -77,7 +77,7 @@ fn is_constant(expression: &Expression, budget: &Budget) -> bool {
     match expression {
         List(parts) | Union(parts) | Bracketed(_, parts, _) => parts.iter().all(|part| is_constant(part, budget)),
         _ => {
-            let value = value(&split(expression).0, budget);
+            let value = value(&expression.split().0, budget);
             value.is_some_and(|value| !value.numerator.atoms().chain(value.denominator.atoms()).any(is_variable))
         }
     }

@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::ridge::{Linear, ridge};
-use super::{Asked, LatencyModel, OperatorLatency, measured_path};
+use super::{Asked, LatencyModel, Observed, OperatorLatency, measured_path};
 use crate::evaluation::statistics::{mean, quantile};
-use crate::execute::Episode;
 use crate::operators::Operator;
 use crate::plan::{Kind, Latency, OperatorId, Outcome, Plan, Prepared, Span};
 
@@ -18,13 +17,6 @@ const STEPS: u32 = 24;
 
 /// Keeps the components of few embeddings from explaining what is chance; embeddings have length 1.
 const PENALTY: f64 = 1.0;
-
-/// What was measured for one query.
-#[derive(Clone, Copy)]
-pub struct Observed<'a> {
-    pub asked: Asked<'a>,
-    pub episode: &'a Episode,
-}
 
 /// What a span tells of its operator.
 struct Run<'a> {
@@ -204,6 +196,7 @@ fn not_negative(rows: &[[f64; 3]]) -> (f64, f64) {
 mod tests {
     use super::*;
     use crate::benchmarks::ARITHMETIC;
+    use crate::execute::Episode;
     use crate::operators::Catalogue;
     use crate::plan::{Schedule, Trace, Usage};
 

@@ -11,11 +11,12 @@
 mod accuracy;
 mod budget;
 mod fit;
+mod observed;
 mod ridge;
 
 pub use accuracy::{Accuracy, measured_path};
 pub use budget::{Budget, Choice};
-pub use fit::Observed;
+pub use observed::Observed;
 
 use serde::{Deserialize, Serialize};
 

@@ -1,6 +1,7 @@
 //! Replay: a model that remembers, so that an equal request is never paid for twice.
 
 mod record;
+mod rows;
 mod store;
 mod writer;
 

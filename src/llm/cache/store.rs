@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use backon::{BlockingRetryable, ConstantBuilder};
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row, TransactionBehavior, params};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Row, TransactionBehavior, params};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use super::super::{Completion, Error};
 use super::record::{Address, Record, address, now};
-use super::writer::{Writer, insert};
+use super::rows::{find, insert, record};
+use super::writer::Writer;
 use crate::plan::Usage;
 
 /// `lama` in ASCII: tells our databases from those of other programs.
@@ -240,22 +240,6 @@ fn check(connection: &Connection, path: &Path) -> Result<()> {
         path.display()
     );
     Ok(())
-}
-
-pub(super) fn find(connection: &Connection, address: &Address) -> rusqlite::Result<Option<Completion>> {
-    let mut select = connection.prepare_cached("SELECT completion FROM completions WHERE address = ?1")?;
-    select.query_row([address], |row| parsed(row, 0)).optional()
-}
-
-fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
-    Ok(Record { model: row.get(0)?, recorded: row.get(1)?, request: parsed(row, 2)?, completion: parsed(row, 3)? })
-}
-
-fn parsed<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlite::Result<T> {
-    let text = row.get_ref(column)?.as_str()?;
-    serde_json::from_str(text).map_err(|error| {
-        rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, Box::new(error))
-    })
 }
 
 /// What the database says, and what to do about it.

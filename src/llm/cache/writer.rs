@@ -4,11 +4,12 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 
 use anyhow::{Context, Result};
-use rusqlite::{Connection, TransactionBehavior, params};
+use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::oneshot;
 
 use super::super::{Completion, Error};
 use super::record::{Address, Record};
+use super::rows::{find, insert};
 
 /// Records that are committed together at most.
 const BATCH: usize = 512;
@@ -91,27 +92,9 @@ fn commit(connection: &mut Connection, batch: &[Entry]) -> rusqlite::Result<Vec<
     for Entry { address, record, replaces, .. } in batch {
         let is_new = insert(&transaction, address, record, *replaces)?;
         // Another process was faster: everyone goes on with its completion.
-        let earlier = if is_new { None } else { super::store::find(&transaction, address)? };
+        let earlier = if is_new { None } else { find(&transaction, address)? };
         standing.push(earlier.unwrap_or_else(|| record.completion.clone()));
     }
     transaction.commit()?;
     Ok(standing)
-}
-
-/// Whether the record was written; it is not where an earlier one stands that it does not replace.
-pub(super) fn insert(
-    connection: &Connection,
-    address: &Address,
-    record: &Record,
-    replaces: bool,
-) -> rusqlite::Result<bool> {
-    const INSERT: &str = "INTO completions (address, model, recorded, request, completion) VALUES (?1, ?2, ?3, ?4, ?5)";
-    let conflict = if replaces { "REPLACE" } else { "IGNORE" };
-    let mut insert = connection.prepare_cached(&format!("INSERT OR {conflict} {INSERT}"))?;
-    let Record { model, request, completion, recorded } = record;
-    Ok(insert.execute(params![address, model, recorded, json(request)?, json(completion)?])? > 0)
-}
-
-fn json(value: &impl serde::Serialize) -> rusqlite::Result<String> {
-    serde_json::to_string(value).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
 }

@@ -3,6 +3,7 @@
 //! The helper is `lamas sandbox-child`: a process that restricts itself and then executes Python in its own place needs
 //! no unsafe code, which a restriction between fork and exec would.
 
+mod enter;
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "linux")]
@@ -11,7 +12,7 @@ mod syscalls;
 use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::{Error, Result};
+use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use super::process::Limits;
@@ -47,26 +48,6 @@ impl Confinement {
     /// It was not written by this version of `lamas`.
     pub fn parse(argument: &str) -> Result<Self> {
         Ok(serde_json::from_str(argument)?)
-    }
-
-    /// Restricts this process for good and turns it into the interpreter. Returns only when that fails, with what to say
-    /// on standard error.
-    pub fn enter(&self) -> String {
-        let Err(error) = self.try_enter();
-        format!("{}{error:#}", self.nonce)
-    }
-
-    #[cfg(target_os = "linux")]
-    fn try_enter(&self) -> Result<std::convert::Infallible> {
-        let mut command = self.command();
-        linux::confine(self)?;
-        let error = std::os::unix::process::CommandExt::exec(&mut command);
-        Err(Error::new(error).context(format!("cannot execute `{}`", self.executable.display())))
-    }
-
-    #[cfg(not(target_os = "linux"))]
-    fn try_enter(&self) -> Result<std::convert::Infallible> {
-        Err(Error::msg(format!("expected Linux, found {}", std::env::consts::OS)))
     }
 
     /// Python on the program, with an environment that holds nothing of the user's. The hash seed is fixed, so that the

@@ -1,0 +1,11 @@
+//! What a latency model is fitted to and compared with.
+
+use super::Asked;
+use crate::execute::Episode;
+
+/// What was measured for one query.
+#[derive(Clone, Copy)]
+pub struct Observed<'a> {
+    pub asked: Asked<'a>,
+    pub episode: &'a Episode,
+}
