@@ -33,7 +33,7 @@ use crate::execute::{Clock, ExecutionConfig, SolveOptions, Solver};
 use crate::objective::Objective;
 use crate::operators::{Catalogue, vote};
 use crate::plan::Plan;
-use crate::settings::{Host, Parts, Settings};
+use crate::settings::{Host, Parts, Settings, of_checkpoint};
 
 /// Answers questions. Immutable: any number of questions can be asked at once, and nothing that one asks changes another.
 ///
@@ -68,7 +68,7 @@ impl Agent {
         let (checkpoint, origin) =
             if path.is_dir() { newest(path)? } else { (Checkpoint::load(path)?, path.to_owned()) };
         let (settings, gone) =
-            Settings::of_checkpoint(&checkpoint).with_context(|| format!("settings of `{}`", origin.display()))?;
+            of_checkpoint(&checkpoint).with_context(|| format!("settings of `{}`", origin.display()))?;
         let text = checkpoint.provenance.catalogue.clone();
         let catalogue = Catalogue::parse(text, &format!("{} (catalogue)", origin.display()))?;
         let parts = Parts::open_for(&settings, host, catalogue).await?;

@@ -1,8 +1,9 @@
 //! What a decider is told: which choices were committed, what they have given by now, and what that took.
 
-use super::Standing;
-use crate::operators::{Effect, Solution};
-use crate::plan::{Latency, OperatorId, Signature, Usage};
+use super::chosen::{Charge, Chosen, Stage};
+use super::standing::Standing;
+use crate::operators::Solution;
+use crate::plan::Latency;
 
 /// A query at one moment.
 pub struct Known<'a> {
@@ -14,60 +15,6 @@ pub struct Known<'a> {
     pub choices: &'a [Chosen<'a>],
     /// Says what the choice of that number has taken by now.
     pub charges: &'a dyn Fn(usize) -> Charge,
-}
-
-/// An operator that was committed.
-#[derive(Clone, Debug)]
-pub struct Chosen<'a> {
-    pub layer: usize,
-    pub operator: OperatorId,
-    pub signature: Signature,
-    /// Whether a program computes its answers.
-    pub executes: bool,
-    pub stage: Stage,
-    /// From the start of the query; none while it waits.
-    pub started: Option<Latency>,
-    /// The solutions that it has added so far, by place.
-    pub added: Vec<Option<&'a Solution>>,
-    /// What it put in the place of all that it read.
-    pub replaced: Option<&'a Solution>,
-}
-
-/// How far a choice is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
-    /// For what it reads, or for its turn.
-    Waiting,
-    Running,
-    /// By itself, or because it was dropped.
-    Ended,
-    /// It never runs: it follows a stop, or was dropped before it started.
-    Skipped,
-}
-
-/// What a choice has taken.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Charge {
-    pub usage: Usage,
-    /// Dollars.
-    pub cost: f64,
-}
-
-impl<'a> Chosen<'a> {
-    /// The solutions that are there.
-    pub fn solutions(&self) -> impl Iterator<Item = &'a Solution> + '_ {
-        self.added.iter().flatten().copied().chain(self.replaced)
-    }
-
-    /// The choice with what its operator did once it has ended.
-    pub fn ended(self, effect: &'a Effect) -> Self {
-        let (added, replaced) = match effect {
-            Effect::Append(solutions) => (solutions.iter().map(Some).collect(), None),
-            Effect::Replace(solution) => (Vec::new(), Some(solution)),
-            Effect::Keep => (Vec::new(), None),
-        };
-        Chosen { stage: Stage::Ended, added, replaced, ..self }
-    }
 }
 
 impl<'a> Known<'a> {
@@ -98,7 +45,7 @@ impl<'a> Known<'a> {
 
     /// The answers that are there, in plan order; none for a solution without one.
     pub fn answers(&self) -> Vec<Option<&'a str>> {
-        self.choices.iter().flat_map(Chosen::solutions).map(|solution| solution.answer.as_deref()).collect()
+        self.choices.iter().flat_map(Chosen::solutions).map(|solution: &Solution| solution.answer.as_deref()).collect()
     }
 
     /// What all choices have taken by now.

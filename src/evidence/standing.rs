@@ -1,6 +1,6 @@
 //! The vote at one moment: the solutions that stand, and the places of those still to come.
 
-use super::known::{Chosen, Stage};
+use super::chosen::{Chosen, Stage};
 use crate::operators::{Ballot, is_settled, winner};
 use crate::plan::Kind;
 

@@ -4,7 +4,7 @@ use crate::evidence::{Charge, Chosen, Stage};
 use crate::operators::{Board, Effect, Operator, Query, Solution, Spent, Steps, Work, run};
 use crate::plan::{Cause, Kind, Latency, OperatorId, Outcome, Signature, Span, Unit};
 
-use super::ExecuteError;
+use super::error::ExecuteError;
 
 /// An operator of the plan.
 pub(super) struct Choice<'a> {

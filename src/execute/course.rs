@@ -5,12 +5,23 @@ use futures::stream::FuturesUnordered;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::choice::{Choice, Phase, act};
+use super::error::ExecuteError;
 use super::observe::Telling;
-use super::{ExecuteError, Execution, Options};
+use super::options::Options;
 use crate::decide::{Decider, Next};
 use crate::evidence::{Charge, Chosen, Known};
 use crate::operators::{Arrival, Board, Effect, Query, Reporter, Solution, Steps, is_free};
 use crate::plan::{Cause, Dependencies, Latency, Layer, Outcome, Plan, Prepared, Signature, Trace};
+
+/// What came of a query.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Execution {
+    /// All that was committed.
+    pub plan: Plan,
+    pub trace: Trace,
+    /// The solutions that stand at the end, in plan order; one alone where the finish put it in the place of all.
+    pub solutions: Vec<Solution>,
+}
 
 /// A decider that goes on committing must end somewhere.
 const MOST_LAYERS: usize = 64;

@@ -1,7 +1,9 @@
 //! What follows a plan, however it ended: the finish of the query, on the solution that the vote takes.
 
 use super::choice::{Choice, Phase};
-use super::{ExecuteError, Execution, Options};
+use super::course::Execution;
+use super::error::ExecuteError;
+use super::options::Options;
 use crate::operators::{Effect, Query, Steps, vote};
 use crate::plan::{Latency, Outcome, Signature, Unit};
 
@@ -17,7 +19,7 @@ pub(super) async fn finish(
     mut execution: Execution,
     options: Options<'_>,
 ) -> Result<Execution, ExecuteError> {
-    let Some(finish) = query.finish.filter(|finish| finish.applies(query)) else { return Ok(execution) };
+    let Some(finish) = options.finish.filter(|finish| finish.applies(query)) else { return Ok(execution) };
     let Some(operator) = query.catalogue.operator(finish.operator) else { return Ok(execution) };
     let Some(standing) = vote(&execution.solutions).or(execution.solutions.last()) else { return Ok(execution) };
     let plan = &execution.plan;

@@ -9,9 +9,9 @@ use futures::future::{AbortHandle, FutureExt};
 use futures::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use super::ExecuteError;
 use super::choice::{Choice, Ended, Given, Phase};
 use super::course::{Course, Ready, Running, Verdict};
+use super::error::ExecuteError;
 use crate::decide::Decider;
 use crate::operators::{Arrival, Effect, Solution};
 use crate::plan::{Latency, Outcome};

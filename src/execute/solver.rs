@@ -6,7 +6,11 @@ use std::sync::Arc;
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
-use super::{Clock, ExecuteError, Execution, Observer, Options, execute};
+use super::course::Execution;
+use super::error::ExecuteError;
+use super::execute;
+use super::observe::Observer;
+use super::options::{Clock, Options};
 use crate::benchmarks::{Benchmark, Problem, Tests};
 use crate::decide::{Decider, Halting, HaltingHead, Quorum};
 use crate::llm::{self, LanguageModel, Price, Prices, Scripted};
@@ -289,12 +293,12 @@ impl Solver {
             sandbox: self.sandbox.as_deref(),
             answer: self.benchmark.answer,
             tests,
-            finish: self.finish.filter(|_| !options.without_finish),
             prices: &self.prices,
             gamma: self.benchmark.reward.gamma,
             draw,
         };
         let &SolveOptions { schedule, quorum, clock, unit, observer, .. } = options;
+        let finish = self.finish.filter(|_| !options.without_finish);
         let mut decider: Box<dyn Decider + '_> = Box::new(decider);
         if let Some(head) = options.halting.clone() {
             let (words, operators) = (question.split_whitespace().count(), self.catalogue.operators().len());
@@ -303,7 +307,7 @@ impl Solver {
         if quorum {
             decider = Box::new(Quorum(decider));
         }
-        let execution = execute(&query, &mut *decider, Options { schedule, clock, unit, observer }).await?;
+        let execution = execute(&query, &mut *decider, Options { schedule, clock, unit, finish, observer }).await?;
         let Execution { plan, trace, solutions } = execution;
         let answer = vote(&solutions).and_then(|solution| solution.answer.clone());
         Ok(Answer { answer, plan, trace, solutions })

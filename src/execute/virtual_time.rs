@@ -5,9 +5,9 @@
 
 use futures::stream::{FuturesUnordered, StreamExt};
 
-use super::ExecuteError;
 use super::choice::{Choice, Phase};
 use super::course::{Course, Ready, Verdict};
+use super::error::ExecuteError;
 use crate::decide::Decider;
 use crate::operators::Steps;
 use crate::plan::{Latency, Outcome, Unit};

@@ -12,7 +12,7 @@ mod recording;
 
 pub use model::prices;
 pub use open::{Host, Parts};
-pub use past::modernise;
+pub use past::{modernise, of_checkpoint};
 pub use preset::Preset;
 pub use python::open_sandbox;
 pub use recording::{Recording, database};
@@ -23,7 +23,6 @@ use anyhow::{Result, anyhow, ensure};
 use serde::{Deserialize, Serialize};
 
 use crate::benchmarks::Benchmark;
-use crate::checkpoint::Checkpoint;
 use crate::controller::ControllerConfig;
 use crate::device::DeviceChoice;
 use crate::encoder::EncoderChoice;
@@ -100,24 +99,6 @@ impl Settings {
         self.device()?;
         self.encoder()?;
         Ok(())
-    }
-
-    /// The settings that a checkpoint was trained with, with a line on each that has no effect any more. One that tells none,
-    /// such as an imported one, has those of our method, without a halting head.
-    ///
-    /// # Errors
-    /// Names the setting at fault.
-    pub fn of_checkpoint(checkpoint: &Checkpoint) -> Result<(Self, Vec<String>)> {
-        let mut configuration = checkpoint.provenance.configuration.clone();
-        let gone = modernise(&mut configuration);
-        if configuration.get("training").is_none() {
-            let mut settings = Preset::default().settings();
-            settings.training.execution.halting = false;
-            return Ok((settings, gone));
-        }
-        let settings: Settings = serde_json::from_value(configuration)?;
-        settings.validate()?;
-        Ok((settings, gone))
     }
 
     /// The benchmark that the settings name.

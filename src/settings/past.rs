@@ -1,6 +1,10 @@
 //! Settings as earlier versions wrote them: what moved is moved, what is gone is left out, and both are said.
 
+use anyhow::Result;
 use serde_json::{Map, Value};
+
+use super::{Preset, Settings};
+use crate::checkpoint::Checkpoint;
 
 /// Settings that have no effect any more.
 const GONE: [&str; 2] = ["optimize", "agreement"];
@@ -24,6 +28,24 @@ pub fn modernise(settings: &mut Value) -> Vec<String> {
     let Some(execution) = training.get_mut("execution").and_then(Value::as_object_mut) else { return Vec::new() };
     let gone = GONE.into_iter().filter(|name| execution.remove(*name).is_some());
     gone.map(|name| format!("setting `training.execution.{name}` is gone and has no effect")).collect()
+}
+
+/// The settings that a checkpoint was trained with, with a line on each that has no effect any more. One that tells none,
+/// such as an imported one, has those of our method, without a halting head.
+///
+/// # Errors
+/// Names the setting at fault.
+pub fn of_checkpoint(checkpoint: &Checkpoint) -> Result<(Settings, Vec<String>)> {
+    let mut configuration = checkpoint.provenance.configuration.clone();
+    let gone = modernise(&mut configuration);
+    if configuration.get("training").is_none() {
+        let mut settings = Preset::default().settings();
+        settings.training.execution.halting = false;
+        return Ok((settings, gone));
+    }
+    let settings: Settings = serde_json::from_value(configuration)?;
+    settings.validate()?;
+    Ok((settings, gone))
 }
 
 #[cfg(test)]

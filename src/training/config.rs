@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 
-use super::{Baseline, Credit, HaltingConfig, SurveyConfig};
+use super::{Baseline, Credit, SurveyConfig};
 use crate::execute::ExecutionConfig;
 use crate::objective::Objective;
 use crate::plan::Schedule;
@@ -17,6 +17,30 @@ pub enum Loss {
     /// The sum over an episode's choices, averaged over episodes: the gradient of the expected utility.
     #[default]
     EpisodeSum,
+}
+
+/// How the halting head is trained.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HaltingConfig {
+    /// Times that the controller's plan is run on each training problem.
+    pub draws: u64,
+    /// Units of the hidden layer.
+    pub hidden: usize,
+    /// Times that the head is fitted, each time to the rest as the last head would end it.
+    pub rounds: u32,
+    /// Passes over all moments in each round.
+    pub passes: u32,
+    /// Moments per update.
+    pub batch: usize,
+    /// Falls in a straight line to nothing.
+    pub learning_rate: f64,
+}
+
+impl Default for HaltingConfig {
+    fn default() -> Self {
+        HaltingConfig { draws: 4, hidden: 16, rounds: 3, passes: 20, batch: 256, learning_rate: 0.01 }
+    }
 }
 
 /// Settings of a training run.

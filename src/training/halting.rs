@@ -8,38 +8,14 @@ use anyhow::{Result, ensure};
 use candle_core::{Device, Tensor, Var};
 use rand::Rng;
 use rand::seq::SliceRandom;
-use serde::{Deserialize, Serialize};
 
+use super::config::HaltingConfig;
 use super::rollout::{Attempt, Judged, Tried};
 use super::run::{Event, Halt, Notify, Run};
 use super::{Adam, gradients};
 use crate::controller::{Controller, Policy};
 use crate::decide::{Forecast, HaltingHead};
 use crate::random;
-
-/// How the halting head is trained.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct HaltingConfig {
-    /// Times that the controller's plan is run on each training problem.
-    pub draws: u64,
-    /// Units of the hidden layer.
-    pub hidden: usize,
-    /// Times that the head is fitted, each time to the rest as the last head would end it.
-    pub rounds: u32,
-    /// Passes over all moments in each round.
-    pub passes: u32,
-    /// Moments per update.
-    pub batch: usize,
-    /// Falls in a straight line to nothing.
-    pub learning_rate: f64,
-}
-
-impl Default for HaltingConfig {
-    fn default() -> Self {
-        HaltingConfig { draws: 4, hidden: 16, rounds: 3, passes: 20, batch: 256, learning_rate: 0.01 }
-    }
-}
 
 /// Draws of the recorded runs, which never meet those by which the controller was trained.
 const FIRST_DRAW: u64 = 1 << 34;

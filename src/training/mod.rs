@@ -19,8 +19,7 @@ mod testing;
 
 pub use adam::Adam;
 pub use advantage::{Baseline, MovingAverages, Sample, advantages};
-pub use config::{Loss, TrainingConfig};
-pub use halting::HaltingConfig;
+pub use config::{HaltingConfig, Loss, TrainingConfig};
 pub use learner::{Experience, Learner, Update};
 pub use loss::{episode_loss, gradients, policy_loss};
 pub use metrics::{EpochMetrics, Summary};

@@ -1,0 +1,58 @@
+//! A committed operator, as a decider knows it.
+
+use crate::operators::{Effect, Solution};
+use crate::plan::{Latency, OperatorId, Signature, Usage};
+
+/// An operator that was committed.
+#[derive(Clone, Debug)]
+pub struct Chosen<'a> {
+    pub layer: usize,
+    pub operator: OperatorId,
+    pub signature: Signature,
+    /// Whether a program computes its answers.
+    pub executes: bool,
+    pub stage: Stage,
+    /// From the start of the query; none while it waits.
+    pub started: Option<Latency>,
+    /// The solutions that it has added so far, by place.
+    pub added: Vec<Option<&'a Solution>>,
+    /// What it put in the place of all that it read.
+    pub replaced: Option<&'a Solution>,
+}
+
+/// How far a choice is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// For what it reads, or for its turn.
+    Waiting,
+    Running,
+    /// By itself, or because it was dropped.
+    Ended,
+    /// It never runs: it follows a stop, or was dropped before it started.
+    Skipped,
+}
+
+/// What a choice has taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Charge {
+    pub usage: Usage,
+    /// Dollars.
+    pub cost: f64,
+}
+
+impl<'a> Chosen<'a> {
+    /// The solutions that are there.
+    pub fn solutions(&self) -> impl Iterator<Item = &'a Solution> + '_ {
+        self.added.iter().flatten().copied().chain(self.replaced)
+    }
+
+    /// The choice with what its operator did once it has ended.
+    pub fn ended(self, effect: &'a Effect) -> Self {
+        let (added, replaced) = match effect {
+            Effect::Append(solutions) => (solutions.iter().map(Some).collect(), None),
+            Effect::Replace(solution) => (Vec::new(), Some(solution)),
+            Effect::Keep => (Vec::new(), None),
+        };
+        Chosen { stage: Stage::Ended, added, replaced, ..self }
+    }
+}

@@ -1,0 +1,30 @@
+//! Why a query could not be run.
+
+use crate::llm;
+
+/// Why a query could not be run to its end; callers stop rather than skip it.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ExecuteError {
+    /// The model can never answer such a request.
+    #[error("operator `{operator}`: {error}")]
+    Model { operator: String, error: llm::Error },
+    /// The answer is there, but cannot be judged.
+    #[error("grading `{problem}`: {reason}")]
+    Grading { problem: String, reason: String },
+    #[error("expected operators of the catalogue, 0 to {last}, found {found} in the plan")]
+    UnknownOperator { found: usize, last: usize },
+    #[error("expected at most {most} layers, found more; hint: the decider goes on committing")]
+    TooManyLayers { most: usize },
+    #[error("query `{query}`: expected recorded outputs in `{origin}`, found none")]
+    NotRecorded { query: String, origin: String },
+}
+
+impl ExecuteError {
+    /// The cap that was met, if the query was given up only because there is no more to spend.
+    pub fn cap(&self) -> Option<&str> {
+        match self {
+            ExecuteError::Model { error: llm::Error::Capped(cap), .. } => Some(cap),
+            _ => None,
+        }
+    }
+}

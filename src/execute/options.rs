@@ -1,0 +1,44 @@
+//! How one query is run.
+
+use std::str::FromStr;
+
+use super::observe::Observer;
+use crate::operators::Finish;
+use crate::plan::{Schedule, Unit};
+
+/// How one query is run.
+#[derive(Clone, Copy, Default)]
+pub struct Options<'a> {
+    /// When operators start; decides what the critical path is.
+    pub schedule: Schedule,
+    pub clock: Clock,
+    /// What the clock counts in: the unit of the objective.
+    pub unit: Unit,
+    /// What follows the plan, however it ends.
+    pub finish: Option<Finish>,
+    /// Is told what happens.
+    pub observer: Option<&'a dyn Observer>,
+}
+
+/// Which order of events a decider hears.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Clock {
+    /// That of virtual time: tokens (E3) of a model, recorded seconds where outputs were recorded. What is committed runs to
+    /// its end, and what came after the end of the plan is taken back. The same seed gives the same trace on every machine.
+    #[default]
+    Virtual,
+    /// That of the wall clock. Calls that are dropped are cancelled in fact, and count for what they came to.
+    Live,
+}
+
+impl FromStr for Clock {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "virtual" => Ok(Clock::Virtual),
+            "live" => Ok(Clock::Live),
+            _ => Err(format!("expected live or virtual, found `{text}`")),
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! What the operators of one query have in common.
+
+use super::catalogue::{Catalogue, Operator};
+use super::traces::QueryTraces;
+use crate::benchmarks::{AnswerForm, Tests};
+use crate::llm::{LanguageModel, Price};
+use crate::plan::{OperatorId, Signature};
+use crate::sandbox::{Evaluator, Sandbox};
+
+/// What the operators of one query have in common.
+#[derive(Clone, Copy)]
+pub struct Query<'a> {
+    pub question: &'a str,
+    pub catalogue: &'a Catalogue,
+    /// Operators that take another number of samples than the catalogue says.
+    pub samples: &'a [(OperatorId, u32)],
+    pub model: &'a dyn LanguageModel,
+    /// What the operators gave once, in place of the model.
+    pub recorded: Option<&'a QueryTraces>,
+    pub evaluator: &'a Evaluator,
+    /// Where Python runs, if anything needs it.
+    pub sandbox: Option<&'a Sandbox>,
+    pub answer: AnswerForm,
+    /// What code that answers the question must pass, if that is known.
+    pub tests: Option<&'a Tests>,
+    /// One for each operator of the catalogue.
+    pub prices: &'a [Price],
+    /// (E3) tokens per second of tool time.
+    pub gamma: f64,
+    /// Which of the independent runs of the query this is.
+    pub draw: u64,
+}
+
+impl Query<'_> {
+    /// Answers that an operator gives side by side.
+    pub fn samples(&self, operator: &Operator) -> u32 {
+        let is_it = |id: &OperatorId| self.catalogue.operator(*id).is_some_and(|other| other.name == operator.name);
+        self.samples.iter().find(|(id, _)| is_it(id)).map_or(operator.samples, |&(_, samples)| samples)
+    }
+
+    /// What schedules must know of each operator.
+    pub fn signatures(&self) -> Vec<Signature> {
+        let mut signatures = self.catalogue.signatures();
+        for (id, samples) in self.samples {
+            if let Some(signature) = signatures.get_mut(id.index()) {
+                signature.solutions = *samples as usize;
+            }
+        }
+        signatures
+    }
+}
