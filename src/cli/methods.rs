@@ -12,6 +12,7 @@ use crate::encoder::Embeddings;
 use crate::evaluation::latency::Asked;
 use crate::evaluation::{Evaluation, baselines, evaluate};
 use crate::executor::HaltingHead;
+use crate::llm;
 use crate::plan::Plan;
 use crate::random;
 use crate::system::System;
@@ -26,6 +27,9 @@ pub struct Split {
 }
 
 /// Measures one method, one pass for each seed, and adds it to `methods`; also when a pass ended early.
+///
+/// # Errors
+/// A pass ended early, or every query failed.
 pub fn measure(
     session: &Session,
     system: &System,
@@ -52,6 +56,7 @@ fn measure_by<'a>(
     let mut running = Running::new(&session.objective, &bar);
     let mut passes = Vec::with_capacity(seeds.len());
     let mut outcome = Ok(());
+    let mut failure = None;
     for (position, &seed) in seeds.iter().enumerate() {
         let pass = evaluate(
             name,
@@ -60,7 +65,10 @@ fn measure_by<'a>(
             |index| plan(seed, index),
             FIRST_DRAW + position as u64,
             session.concurrency,
-            |episode| running.see(episode),
+            |episode| {
+                running.see(episode);
+                failure = episode.trace.failure().map(str::to_owned).or(failure.take());
+            },
         );
         let (pass, ended) = session.runtime.block_on(pass);
         passes.push(pass);
@@ -72,7 +80,13 @@ fn measure_by<'a>(
     bar.finish_and_clear();
     methods.push(passes);
     let solved: usize = methods.last().into_iter().flatten().map(|pass| pass.episodes.len()).sum();
-    outcome.with_context(|| format!("`{name}` was stopped after {solved} queries"))
+    outcome.with_context(|| format!("`{name}` was stopped after {solved} queries"))?;
+    match failure {
+        Some(reason) if solved == 0 => {
+            Err(anyhow::Error::new(llm::Error::Transient(reason)).context(format!("every query of `{name}` failed")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The fixed plans that the catalogue allows, and a random controller; what was finished is in `methods` also on errors.

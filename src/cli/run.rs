@@ -2,18 +2,20 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use serde_json::json;
 
 use super::budget::{self, Haste};
 use super::config::Common;
 use super::controllers::{self, RUNS};
+use super::output::say;
 use super::plans;
 use super::session::Session;
 use crate::checkpoint::Checkpoint;
 use crate::encoder::Embeddings;
 use crate::evaluation::latency::{Asked, Budget, Choice, Prediction, measured_path};
 use crate::executor::Cancel;
+use crate::llm;
 use crate::plan::{Latency, Plan};
 use crate::report::{Timeline, Unit, drawing, explanation};
 use crate::settings::{Preset, Settings};
@@ -57,7 +59,7 @@ pub fn run(args: Args) -> Result<()> {
     };
     let answered = session.runtime.block_on(session.system.answer(&args.question, &plan, settings.seed))?;
     if let (None, Some(reason)) = (&answered.answer, answered.trace.failure()) {
-        bail!("no answer: {reason}");
+        return Err(anyhow::Error::new(llm::Error::Transient(reason.to_owned())).context("no answer"));
     }
     let episode =
         Episode { problem: String::new(), plan, trace: answered.trace, answer: answered.answer.clone(), score: 0.0 };
@@ -70,44 +72,45 @@ pub fn run(args: Args) -> Result<()> {
             .iter()
             .map(|layer| layer.operators.iter().filter_map(|operator| names.get(operator.index())).collect())
             .collect();
-        println!(
-            "{}",
-            json!({
-                "answer": answered.answer,
-                "plan": layers,
-                "trace": episode.trace,
-                "critical_path_tokens": measures.path,
-                "seconds": measures.seconds,
-                "cost": measures.cost,
-                "predicted": predicted.map(|predicted| predicted.path),
-                "usage": episode.trace.usage(),
-                "tool_seconds": episode.trace.tool_seconds(),
-                "queued_seconds": episode.trace.queued(),
-                "retries": episode.trace.retries(),
-            })
-        );
+        say(json!({
+            "answer": answered.answer,
+            "plan": layers,
+            "trace": episode.trace,
+            "critical_path_tokens": measures.path,
+            "seconds": measures.seconds,
+            "cost": measures.cost,
+            "predicted": predicted.map(|predicted| predicted.path),
+            "usage": episode.trace.usage(),
+            "tool_seconds": episode.trace.tool_seconds(),
+            "queued_seconds": episode.trace.queued(),
+            "retries": episode.trace.retries(),
+        }))?;
         return Ok(());
     }
-    println!("{}\n", drawing::plan(&episode.plan, &names));
+    say(format_args!("{}\n", drawing::plan(&episode.plan, &names)))?;
     let timeline = Timeline::new(&episode, &names, Unit::Tokens);
-    println!("{}\n", drawing::timeline(&timeline, TIMELINE_WIDTH));
+    say(format_args!("{}\n", drawing::timeline(&timeline, TIMELINE_WIDTH)))?;
     let saved = match measures.saved_tokens {
         0.0 => String::new(),
         saved => format!(" ({saved} more saved)"),
     };
-    println!(
+    say(format_args!(
         "critical path {:.0} tokens, {:.3} s, {} completion tokens in all{saved}, {:.6} $",
         measures.path, measures.seconds, measures.completion_tokens, measures.cost
-    );
+    ))?;
     if episode.trace.retries() > 0 {
-        println!("requests sent again: {}, waited {:.3} s in all", episode.trace.retries(), episode.trace.queued());
+        say(format_args!(
+            "requests sent again: {}, waited {:.3} s in all",
+            episode.trace.retries(),
+            episode.trace.queued()
+        ))?;
     }
     if let Some(predicted) = predicted.filter(|_| args.explain) {
         let measured: Vec<Latency> = episode.trace.all().map(|span| span.latency).collect();
         let path = measured_path(&episode);
-        println!("\n{}\n", explanation::explanation(&episode.plan, &names, &predicted, &measured, path));
+        say(format_args!("\n{}\n", explanation::explanation(&episode.plan, &names, &predicted, &measured, path)))?;
     }
-    println!("answer: {}", answered.answer.as_deref().unwrap_or("none found"));
+    say(format_args!("answer: {}", answered.answer.as_deref().unwrap_or("none found")))?;
     Ok(())
 }
 

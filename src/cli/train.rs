@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use indicatif::ProgressBar;
 use serde::Serialize;
 
@@ -19,6 +19,7 @@ use super::results::{About, Results, provenance, revision};
 use super::session::Session;
 use crate::checkpoint::{Provenance, write_atomic};
 use crate::controller::{Controller, LatencyWeights, Policy};
+use crate::disk::create_folder;
 use crate::report::jsonl::Appender;
 use crate::report::{Curve, Line, Panel};
 use crate::settings::{Preset, Settings};
@@ -77,7 +78,7 @@ pub fn run(args: Args) -> Result<()> {
         (None, Some(folder)) => folder.clone(),
         (None, None) => unused(&format!("{benchmark}-{}", args.preset.name())),
     };
-    std::fs::create_dir_all(&folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
+    create_folder(&folder)?;
     ensure!(
         args.resume.is_some() || !folder.join(SETTINGS).exists(),
         "`{0}` already holds a run; hint: `--resume {0}` goes on with it, `--out` names another folder",
@@ -158,7 +159,7 @@ pub(super) struct Outcome {
 impl Job<'_> {
     pub fn train(&self, train: &Split, validation: &Split, resume: bool, stop: &Arc<AtomicBool>) -> Result<Outcome> {
         let Job { session, system, settings, seed, folder, .. } = *self;
-        std::fs::create_dir_all(folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
+        create_folder(folder)?;
         let operators = session.operators()?.to_tensor(&session.device)?;
         let controller =
             Controller::new(settings.controller.clone(), session.kinds(), &operators, seed, &session.device)?;
