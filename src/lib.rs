@@ -4,7 +4,9 @@
 //! Folders are layers; each imports only from those above it in this list.
 
 pub mod device;
+pub mod disk;
 pub mod folder;
+pub mod hub;
 mod kernels;
 pub mod random;
 

@@ -13,7 +13,9 @@ use serde_json::{Map, Value};
 
 use super::built_in::built_in;
 use crate::checkpoint::write_atomic;
+use crate::disk::create_folder;
 use crate::folder::Folder;
+use crate::hub::HubError;
 
 /// The contents of `fetch.toml`.
 #[derive(Debug, Deserialize)]
@@ -73,7 +75,7 @@ fn by_hand(Published { repository, fields, .. }: &Published, part: &Part, folder
 }
 
 fn write(folder: &Path, file: &str, bytes: &[u8]) -> Result<PathBuf> {
-    std::fs::create_dir_all(folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
+    create_folder(folder)?;
     let path = folder.join(file);
     write_atomic(&path, bytes)?;
     Ok(path)
@@ -83,7 +85,7 @@ impl Part {
     fn download(&self, repository: &ApiRepo) -> Result<Vec<u8>> {
         let mut lines = Vec::new();
         for file in &self.from {
-            let path = repository.get(file).with_context(|| format!("`{file}`"))?;
+            let path = repository.get(file).map_err(HubError::from).with_context(|| format!("`{file}`"))?;
             lines.append(&mut json_lines(&path).with_context(|| format!("cannot read `{}`", path.display()))?);
         }
         Ok(lines)

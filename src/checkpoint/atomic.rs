@@ -1,12 +1,14 @@
 //! Files that appear whole or not at all.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
-/// Writes `path` through a temporary file in the same folder.
+use crate::disk::WriteError;
+
+/// Writes `path` through a temporary file in the same folder. A device or a pipe is written to as it stands.
 ///
 /// # Errors
 /// Names the file when the folder is missing or unwritable, or the disk full; an earlier file is left as it was.
@@ -15,15 +17,18 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    replace(folder, path, bytes).with_context(|| {
-        format!(
-            "cannot write `{}`; hint: is the folder there and writable, and is there room on the disk?",
-            path.display()
-        )
-    })
+    let is_special = path.metadata().is_ok_and(|found| !found.is_file() && !found.is_dir());
+    let written = if is_special {
+        File::create(path).and_then(|mut file| file.write_all(bytes))
+    } else {
+        replace(folder, path, bytes)
+    };
+    let action =
+        format!("write `{}`; hint: is the folder there and writable, and is there room on the disk?", path.display());
+    Ok(written.map_err(WriteError::of(action))?)
 }
 
-fn replace(folder: &Path, path: &Path, bytes: &[u8]) -> Result<()> {
+fn replace(folder: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut builder = tempfile::Builder::new();
     // Temporary files are private to their owner by default, which a result should not be.
     #[cfg(unix)]

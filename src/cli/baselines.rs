@@ -4,6 +4,7 @@ use anyhow::Result;
 
 use super::config::Common;
 use super::methods::{self, Split};
+use super::output::say;
 use super::session::Session;
 use crate::evaluation::{Row, Summary};
 use crate::report::table;
@@ -34,9 +35,9 @@ pub fn run(args: Args) -> Result<()> {
     let rows: Vec<Row> =
         methods.iter().map(|passes| Row { summary: Summary::new(passes, &session.objective), gain: None }).collect();
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&rows)?);
+        say(serde_json::to_string_pretty(&rows)?)?;
     } else {
-        println!("{}\n{}", table::table(&rows, false), table::legend(&rows));
+        say(format_args!("{}\n{}", table::table(&rows, false), table::legend(&rows)))?;
     }
     outcome
 }

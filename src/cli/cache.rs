@@ -1,6 +1,5 @@
 //! `lamas cache`: what is recorded of model calls; export, import and prune.
 
-use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,6 +9,8 @@ use clap::Subcommand;
 use comfy_table::{Table, presets};
 use serde::Serialize;
 
+use super::output::say;
+use crate::disk::create_file;
 use crate::encoder::cache_folder;
 use crate::llm::{Holding, Prices, Store};
 use crate::report::jsonl;
@@ -89,10 +90,10 @@ impl List {
         let holdings = Store::open_existing(path)?.holdings()?;
         let lines: Vec<Line<'_>> = holdings.iter().map(|holding| Line::new(holding, &prices)).collect();
         if self.json {
-            println!("{}", serde_json::to_string_pretty(&lines)?);
+            say(serde_json::to_string_pretty(&lines)?)?;
         } else {
             eprintln!("{}", path.display());
-            println!("{}", table(&lines));
+            say(table(&lines))?;
         }
         Ok(())
     }
@@ -146,7 +147,7 @@ impl Export {
         let store = Store::open_existing(path)?;
         let count = match &self.out {
             Some(out) => {
-                let file = File::create(out).with_context(|| format!("cannot create `{}`", out.display()))?;
+                let file = create_file(out)?;
                 self.write(&store, file).with_context(|| format!("cannot write `{}`", out.display()))?
             }
             None => match self.write(&store, io::stdout().lock()) {

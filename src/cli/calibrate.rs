@@ -8,6 +8,7 @@ use anyhow::{Result, ensure};
 use super::config::Common;
 use super::controllers::{self, Opened};
 use super::methods::Split;
+use super::output::say;
 use super::progress::{Running, bar};
 use super::session::Session;
 use crate::agent::{Trained, latency_path};
@@ -64,10 +65,10 @@ pub fn run(args: Args) -> Result<()> {
     let model = fit(&session, &observed);
     let path = keep(&model, &args.checkpoint)?;
     if args.json {
-        println!("{}", serde_json::to_string(&model)?);
+        say(serde_json::to_string(&model)?)?;
     } else {
         let accuracy = model.accuracy(&observed, |plan| session.prepare(plan));
-        println!("{}\n\n{}", explanation::model(&model), explanation::accuracy(&accuracy));
+        say(format_args!("{}\n\n{}", explanation::model(&model), explanation::accuracy(&accuracy)))?;
     }
     eprintln!("wrote {}", path.display());
     Ok(())

@@ -6,6 +6,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::config::Common;
 use super::methods::{self, Chosen, FIRST_DRAW, Measured, Split};
+use super::output::say;
 use super::progress::bar;
 use super::results::{About, Results, provenance};
 use super::session::Session;
@@ -92,7 +93,7 @@ pub fn run(args: Args) -> Result<()> {
     let per_seed = beats_static(&session, &trained, &others);
     let results = Results::of(&session, &others, trained, args.json)?;
     if !args.json {
-        println!("\n{}\n\n{per_seed}", differences(results.rows()));
+        say(format_args!("\n{}\n\n{per_seed}", differences(results.rows())))?;
     }
     let about = About {
         title: format!("All methods on {}", session.solver().benchmark().name),

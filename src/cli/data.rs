@@ -1,6 +1,5 @@
 //! `lamas data`: writes the examples of a generated benchmark as JSON lines.
 
-use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 
@@ -8,6 +7,7 @@ use anyhow::{Context, Result};
 use clap::Subcommand;
 
 use crate::benchmarks::arithmetic::{Split, generate};
+use crate::disk::create_file;
 
 /// What to generate.
 #[derive(Debug, clap::Args)]
@@ -49,7 +49,7 @@ impl Arithmetic {
     fn run(&self) -> Result<()> {
         match &self.out {
             Some(path) => {
-                let file = File::create(path).with_context(|| format!("cannot create `{}`", path.display()))?;
+                let file = create_file(path)?;
                 self.write(file).with_context(|| format!("cannot write `{}`", path.display()))
             }
             None => match self.write(io::stdout().lock()) {

@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use async_trait::async_trait;
 
 use super::methods::Split;
 use crate::benchmarks::Problem;
 use crate::decide::FixedPlan;
 use crate::execute::{Episode, ExecutionConfig, SolveOptions, Solver};
+use crate::llm;
 use crate::plan::{Plan, Unit};
 use crate::training::{Course, Problems, Rollout};
 
@@ -107,7 +108,8 @@ impl Rollout for DataSet<'_> {
 /// An episode in which no operator failed.
 fn complete(episode: Episode) -> Result<Episode> {
     match episode.trace.failure() {
-        Some(reason) => bail!("an operator failed on problem `{}`: {reason}", episode.problem),
+        Some(reason) => Err(anyhow::Error::new(llm::Error::Transient(reason.to_owned()))
+            .context(format!("an operator failed on problem `{}`", episode.problem))),
         None => Ok(episode),
     }
 }

@@ -9,6 +9,7 @@ use super::budget::{self, Haste};
 use super::config::Common;
 use super::controllers::{self, Opened};
 use super::methods::{Chosen, Split};
+use super::output::say;
 use super::results::{About, Results, provenance};
 use crate::agent::latency_model;
 use crate::evaluation::latency::Budget;
@@ -62,11 +63,15 @@ pub fn run(args: Args) -> Result<()> {
     let accuracy = model.map(|model| budget::accuracy(&session, &split, &model, results.trained()));
     match (args.json, kept) {
         // A document of its own behind that of the methods.
-        (true, Some(kept)) => println!("{}", json!({ "budget": kept, "prediction": accuracy })),
+        (true, Some(kept)) => say(json!({ "budget": kept, "prediction": accuracy }))?,
         (true, None) => {}
         (false, kept) => {
-            kept.iter().for_each(|kept| println!("\n{kept}"));
-            accuracy.iter().for_each(|accuracy| println!("\n{}", explanation::accuracy(accuracy)));
+            if let Some(kept) = kept {
+                say(format_args!("\n{kept}"))?;
+            }
+            if let Some(accuracy) = accuracy {
+                say(format_args!("\n{}", explanation::accuracy(&accuracy)))?;
+            }
         }
     }
     if let Some(folder) = &args.out {

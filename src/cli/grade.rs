@@ -9,6 +9,7 @@ use serde::Serialize;
 use tokio::runtime::Runtime;
 
 use super::config::PythonFlags;
+use super::output::say;
 use crate::benchmarks::grading::{self, Verdict};
 use crate::benchmarks::{AnswerForm, code_grading};
 use crate::settings::open_sandbox;
@@ -64,7 +65,7 @@ pub fn run(args: Args) -> Result<()> {
     if args.json {
         eprintln!("{accuracy}");
     } else {
-        println!("{accuracy}");
+        say(accuracy)?;
     }
     Ok(())
 }

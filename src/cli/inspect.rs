@@ -6,6 +6,7 @@ use anyhow::Result;
 use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::json;
 
+use super::output::say;
 use crate::checkpoint::Checkpoint;
 use crate::operators::Catalogue;
 
@@ -28,27 +29,24 @@ pub fn run(args: Args) -> Result<()> {
     if args.json {
         let tensors: serde_json::Map<_, _> =
             checkpoint.weights.iter().map(|(name, tensor)| (name.clone(), json!(tensor.dims()))).collect();
-        println!(
-            "{}",
-            json!({
-                "encoder": provenance.encoder,
-                "operators": operators,
-                "seed": provenance.seed,
-                "step": checkpoint.step,
-                "revision": provenance.revision,
-                "parameters": parameters,
-                "tensors": tensors,
-                "configuration": provenance.configuration,
-            })
-        );
+        say(json!({
+            "encoder": provenance.encoder,
+            "operators": operators,
+            "seed": provenance.seed,
+            "step": checkpoint.step,
+            "revision": provenance.revision,
+            "parameters": parameters,
+            "tensors": tensors,
+            "configuration": provenance.configuration,
+        }))?;
         return Ok(());
     }
-    println!("encoder     {}", provenance.encoder);
-    println!("operators   {}", operators.join(", "));
-    println!("seed        {}", provenance.seed);
-    println!("step        {}", checkpoint.step);
-    println!("revision    {}", provenance.revision.as_deref().unwrap_or("unknown"));
-    println!("parameters  {parameters}");
+    say(format_args!("encoder     {}", provenance.encoder))?;
+    say(format_args!("operators   {}", operators.join(", ")))?;
+    say(format_args!("seed        {}", provenance.seed))?;
+    say(format_args!("step        {}", checkpoint.step))?;
+    say(format_args!("revision    {}", provenance.revision.as_deref().unwrap_or("unknown")))?;
+    say(format_args!("parameters  {parameters}"))?;
     let mut table = Table::new();
     table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(["tensor", "shape", "norm"]);
@@ -56,6 +54,6 @@ pub fn run(args: Args) -> Result<()> {
         let norm = tensor.sqr()?.sum_all()?.sqrt()?.to_scalar::<f32>()?;
         table.add_row([name.clone(), format!("{:?}", tensor.dims()), format!("{norm:.4}")]);
     }
-    println!("\n{table}\n\nconfiguration\n{}", serde_json::to_string_pretty(&provenance.configuration)?);
+    say(format_args!("\n{table}\n\nconfiguration\n{}", serde_json::to_string_pretty(&provenance.configuration)?))?;
     Ok(())
 }

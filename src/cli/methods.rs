@@ -13,6 +13,7 @@ use crate::encoder::Embeddings;
 use crate::evaluation::latency::Asked;
 use crate::evaluation::{Evaluation, Method, baselines, evaluate};
 use crate::execute::{Episode, ExecutionConfig, SolveOptions};
+use crate::llm;
 use crate::plan::Plan;
 use crate::random;
 
@@ -36,6 +37,9 @@ pub struct Measured<'a> {
 
 impl Measured<'_> {
     /// Measures the method by the plan of each seed for each problem, and adds it to `methods`; also when a pass ended early.
+    ///
+    /// # Errors
+    /// A pass ended early, or every query failed.
     pub fn by_plans(
         &self,
         session: &Session,
@@ -56,12 +60,15 @@ impl Measured<'_> {
         let bar = bar(name, (split.problems.len() * seeds.len()) as u64);
         let mut running = Running::new(&session.objective, &bar);
         let mut passes = Vec::with_capacity(seeds.len());
-        let mut outcome = Ok(());
+        let (mut outcome, mut failure) = (Ok(()), None);
         for (position, &seed) in seeds.iter().enumerate() {
             let decider = |index| decider(seed, index);
             let draw = FIRST_DRAW + position as u64;
             let method = Method { name, options: self.options.clone(), decider, draw };
-            let watch = |episode: &Episode| running.see(episode);
+            let watch = |episode: &Episode| {
+                running.see(episode);
+                failure = episode.trace.failure().map(str::to_owned).or(failure.take());
+            };
             let pass = evaluate(session.solver(), &method, &split.problems, session.concurrency, watch);
             let (pass, ended) = session.runtime.block_on(pass);
             passes.push(pass);
@@ -73,7 +80,14 @@ impl Measured<'_> {
         bar.finish_and_clear();
         methods.push(passes);
         let solved: usize = methods.last().into_iter().flatten().map(|pass| pass.episodes.len()).sum();
-        outcome.with_context(|| format!("`{name}` was stopped after {solved} queries"))
+        outcome.with_context(|| format!("`{name}` was stopped after {solved} queries"))?;
+        match failure {
+            Some(reason) if solved == 0 => {
+                Err(anyhow::Error::new(llm::Error::Transient(reason))
+                    .context(format!("every query of `{name}` failed")))
+            }
+            _ => Ok(()),
+        }
     }
 }
 

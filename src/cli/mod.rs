@@ -1,5 +1,12 @@
 //! The command line: settings in, tables on standard output, everything else on standard error.
 
+/// As the standard library's, but a full or closed standard error ends no command: it shadows that one in all of `cli`.
+macro_rules! eprintln {
+    ($($text:tt)*) => {{
+        let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("{}\n", format_args!($($text)*)));
+    }};
+}
+
 mod baselines;
 mod budget;
 mod cache;
@@ -36,6 +43,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{CommandFactory, Parser, Subcommand};
 
+use crate::disk::WriteError;
 use crate::sandbox::CHILD_COMMAND;
 
 /// Learns which language-model operators to run, side by side, for each question: right answers on a short critical path.
@@ -92,7 +100,8 @@ enum Command {
 
 /// Runs the command line of this process.
 ///
-/// Exit codes: 0 done; 1 the input or the settings are at fault; 2 anything else; 130 interrupted twice.
+/// Exit codes: 0 done; 1 the input or the settings are at fault; 2 anything else, such as a network or a disk; 130
+/// interrupted twice.
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -135,7 +144,7 @@ fn dispatch(cli: Cli) -> Result<()> {
             match std::io::stdout().write_all(&script) {
                 // A reader that has seen enough.
                 Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-                written => Ok(written?),
+                written => Ok(written.map_err(WriteError::of("write to standard output"))?),
             }
         }
     }

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::config::Common;
 use super::methods::{Measured, Split};
+use super::output::say;
 use super::plans;
 use super::session::Session;
 use crate::evaluation::Evaluation;
@@ -72,9 +73,9 @@ pub fn run(args: Args) -> Result<()> {
         method.by_plans(&session, |_, _| plan.clone(), &mut measured)
     });
     for (title, group) in groups(&split) {
-        println!("{}\n", by_group(&session, &title, &group, &measured));
+        say(format_args!("{}\n", by_group(&session, &title, &group, &measured)))?;
     }
-    println!("{}", repairs(&named, &measured));
+    say(repairs(&named, &measured))?;
     if let Some(path) = &args.out {
         jsonl::write(path, &outcomes(&session, &split, &measured))?;
         eprintln!("wrote {}", path.display());

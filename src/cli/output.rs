@@ -1,6 +1,27 @@
-//! How errors look and which exit code they give.
+//! Standard output, how errors look, and which exit code they give.
+
+use std::fmt::Display;
+use std::io::{self, ErrorKind, Write};
 
 use anyhow::Error;
+use rusqlite::ErrorCode;
+
+use crate::disk::WriteError;
+use crate::execute::ExecuteError;
+use crate::hub::HubError;
+use crate::llm;
+
+/// Writes text and a line end to standard output. A reader that has seen enough, as `head` does, is no error.
+///
+/// # Errors
+/// Standard output cannot be written.
+pub fn say(text: impl Display) -> Result<(), WriteError> {
+    let mut out = io::stdout().lock();
+    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => written.map_err(WriteError::of("write to standard output")),
+    }
+}
 
 /// The causes of an error on one line, outermost first. Backtraces that libraries put into their texts are cut off.
 pub fn message(error: &Error) -> String {
@@ -16,10 +37,48 @@ pub fn message(error: &Error) -> String {
     causes.join(": ")
 }
 
-/// 1 when the input or the settings are at fault, 2 for a fault inside.
+/// 1 when the input or the settings are at fault; 2 for anything else: a network, an endpoint, a disk, a fault inside.
 pub fn exit_code(error: &Error) -> u8 {
-    let internal = error.chain().any(|cause| cause.is::<candle_core::Error>() || cause.is::<tokio::task::JoinError>());
-    if internal { 2 } else { 1 }
+    if error.chain().any(is_outside) { 2 } else { 1 }
+}
+
+/// Whether a cause lies outside what the user gave.
+fn is_outside(cause: &(dyn std::error::Error + 'static)) -> bool {
+    if let Some(error) = cause.downcast_ref::<llm::Error>() {
+        return error.is_outside();
+    }
+    if let Some(error) = cause.downcast_ref::<ExecuteError>() {
+        return match error {
+            ExecuteError::Model { error, .. } => error.is_outside(),
+            ExecuteError::Grading { .. } => true,
+            ExecuteError::UnknownOperator { .. } | ExecuteError::TooManyLayers { .. } | ExecuteError::TooManyLayers { .. } | ExecuteError::NotRecorded { .. } => false,
+        };
+    }
+    if let Some(error) = cause.downcast_ref::<HubError>() {
+        return !error.is_refusal();
+    }
+    if let Some(error) = cause.downcast_ref::<io::Error>() {
+        return !is_of_input(error.kind());
+    }
+    if let Some(error) = cause.downcast_ref::<rusqlite::Error>() {
+        let damaged = [ErrorCode::NotADatabase, ErrorCode::DatabaseCorrupt];
+        return error.sqlite_error_code().is_some_and(|code| !damaged.contains(&code));
+    }
+    cause.is::<WriteError>() || cause.is::<candle_core::Error>() || cause.is::<tokio::task::JoinError>()
+}
+
+/// Whether reading fails in this way where a file is not the one that was meant.
+fn is_of_input(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::NotFound
+            | ErrorKind::InvalidData
+            | ErrorKind::InvalidFilename
+            | ErrorKind::InvalidInput
+            | ErrorKind::IsADirectory
+            | ErrorKind::NotADirectory
+            | ErrorKind::UnexpectedEof
+    )
 }
 
 #[cfg(test)]
@@ -33,7 +92,31 @@ mod tests {
         assert_eq!(message(&cut), "cannot load `a.safetensors`: shape mismatch");
         let repeated = Error::msg("no such file").context("reading failed: no such file");
         assert_eq!(message(&repeated), "reading failed: no such file");
-        assert_eq!(exit_code(&repeated), 1);
-        assert_eq!(exit_code(&Error::new(candle_core::Error::Msg("x".into()))), 2);
+    }
+
+    #[test]
+    fn exit_codes_say_who_is_at_fault() {
+        #[track_caller]
+        fn check(error: impl Into<Error>, expected: u8) {
+            let error = error.into().context("outermost");
+            assert_eq!(exit_code(&error), expected, "{error:#}");
+        }
+        let model = |error| ExecuteError::Model { operator: "Generate".into(), error };
+        check(Error::msg("expected a number, found `x`"), 1);
+        check(candle_core::Error::Msg("x".into()), 2);
+        check(llm::Error::Permanent("401".into()), 1);
+        check(llm::Error::Capped("--max-cost".into()), 1);
+        check(llm::Error::Broken("cannot record".into()), 2);
+        check(model(llm::Error::Permanent("404".into())), 1);
+        check(model(llm::Error::Exhausted { message: "503".into(), requests: 8 }), 2);
+        check(ExecuteError::Grading { problem: "1".into(), reason: "no process".into() }, 2);
+        check(ExecuteError::UnknownOperator { found: 9, last: 6 }, 1);
+        for kind in [ErrorKind::NotFound, ErrorKind::InvalidData, ErrorKind::IsADirectory, ErrorKind::NotADirectory] {
+            check(io::Error::from(kind), 1);
+            check(WriteError::of("write `x`")(kind.into()), 2);
+        }
+        for kind in [ErrorKind::PermissionDenied, ErrorKind::StorageFull, ErrorKind::ConnectionRefused] {
+            check(io::Error::from(kind), 2);
+        }
     }
 }

@@ -4,12 +4,14 @@ use std::collections::BTreeSet;
 use std::io::IsTerminal;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde_json::json;
 
 use super::methods::{self, Chosen, Split};
+use super::output::say;
 use super::session::Session;
 use crate::checkpoint::write_atomic;
+use crate::disk::create_folder;
 use crate::evaluation::{Evaluation, Row, compare};
 use crate::report::{Example, Panel, Probabilities, Provenance, Report, html, jsonl, table};
 
@@ -63,17 +65,17 @@ impl Results {
     /// The table, or the same figures as JSON, on standard output.
     fn print(&self, as_json: bool) -> Result<()> {
         if as_json {
-            println!("{}", serde_json::to_string_pretty(&self.rows)?);
+            say(serde_json::to_string_pretty(&self.rows)?)?;
         } else {
             let styled = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-            println!("{}\n\n{}", table::table(&self.rows, styled), table::legend(&self.rows));
+            say(format_args!("{}\n\n{}", table::table(&self.rows, styled), table::legend(&self.rows)))?;
         }
         Ok(())
     }
 
     /// Writes `report.html`, `results.json` and `test-episodes.jsonl` to `folder`.
     pub fn write(&self, session: &Session, split: &Split, about: About, folder: &Path) -> Result<()> {
-        std::fs::create_dir_all(folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
+        create_folder(folder)?;
         let operators = session.names();
         let episodes: Vec<_> = self.trained.iter().flat_map(|pass| pass.episodes.clone()).collect();
         let depth = episodes.iter().map(|episode| episode.plan.layers.len()).max().unwrap_or(1);

@@ -2,20 +2,22 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use serde_json::json;
 
 use super::budget::Haste;
 use super::config::Common;
 use super::controllers::RUNS;
+use super::output::say;
 use super::plans;
 use super::session::{Closing, host, runtime};
 use crate::agent::{Agent, Answered, Ask, latency_model, newest};
 use crate::checkpoint::Checkpoint;
 use crate::evaluation::latency::{Budget, measured_path};
 use crate::execute::{Clock, Observer, Transcript};
+use crate::llm;
 use crate::operators::Catalogue;
-use crate::plan::{Latency, Plan, Unit};
+use crate::plan::{Latency, Plan};
 use crate::report::{Timeline, drawing, explanation};
 use crate::settings::{Parts, Preset, Settings};
 
@@ -81,7 +83,7 @@ pub fn run(args: Args) -> Result<()> {
         eprintln!("{}", told(budget, &answered));
     }
     if let (None, Some(reason)) = (&answered.answer, answered.trace.failure()) {
-        bail!("no answer: {reason}");
+        return Err(anyhow::Error::new(llm::Error::Transient(reason.to_owned())).context("no answer"));
     }
     show(&args, &agent, &answered)
 }
@@ -97,43 +99,41 @@ fn show(args: &Args, agent: &Agent, answered: &Answered) -> Result<()> {
             .iter()
             .map(|layer| layer.operators.iter().filter_map(|operator| names.get(operator.index())).collect())
             .collect();
-        println!(
-            "{}",
-            json!({
-                "answer": answered.answer,
-                "text": answered.text,
-                "plan": layers,
-                "trace": trace,
-                "critical_path_tokens": path.tokens,
-                "seconds": trace.end(),
-                "cost": trace.cost(),
-                "predicted": answered.chosen.predicted.as_ref().map(|predicted| predicted.path),
-                "usage": trace.usage(),
-                "tool_seconds": trace.tool_seconds(),
-                "queued_seconds": trace.queued(),
-                "retries": trace.retries(),
-            })
-        );
+        say(json!({
+            "answer": answered.answer,
+            "text": answered.text,
+            "plan": layers,
+            "trace": trace,
+            "critical_path_tokens": path.tokens,
+            "seconds": trace.end(),
+            "cost": trace.cost(),
+            "predicted": answered.chosen.predicted.as_ref().map(|predicted| predicted.path),
+            "usage": trace.usage(),
+            "tool_seconds": trace.tool_seconds(),
+            "queued_seconds": trace.queued(),
+            "retries": trace.retries(),
+        }))?;
         return Ok(());
     }
-    println!("{}\n", drawing::plan(plan, &names));
+    say(format_args!("{}\n", drawing::plan(plan, &names)))?;
     let timeline = Timeline::new(plan, trace, &names, agent.objective().unit);
-    println!("{}\n", drawing::timeline(&timeline, TIMELINE_WIDTH));
-    println!(
+    say(format_args!("{}\n", drawing::timeline(&timeline, TIMELINE_WIDTH)))?;
+    say(format_args!(
         "critical path {:.0} tokens, {:.3} s, {} completion tokens in all, {:.6} $",
-        trace.path(Unit::Tokens).length,
+        path.tokens,
         trace.end(),
         trace.usage().completion_tokens,
         trace.cost()
-    );
+    ))?;
     if trace.retries() > 0 {
-        println!("requests sent again: {}, waited {:.3} s in all", trace.retries(), trace.queued());
+        say(format_args!("requests sent again: {}, waited {:.3} s in all", trace.retries(), trace.queued()))?;
     }
     if let Some(predicted) = answered.chosen.predicted.as_ref().filter(|_| args.explain) {
         let measured: Vec<Latency> = trace.all().map(|span| span.latency).collect();
-        println!("\n{}\n", explanation::explanation(plan, &names, predicted, &measured, path));
+        let text = explanation::explanation(plan, &names, predicted, &measured, path);
+        say(format_args!("\n{text}\n"))?;
     }
-    println!("answer: {}", answered.answer.as_deref().unwrap_or("none found"));
+    say(format_args!("answer: {}", answered.answer.as_deref().unwrap_or("none found")))?;
     Ok(())
 }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use indicatif::ProgressBar;
 use serde::Serialize;
 
@@ -20,6 +20,7 @@ use super::session::Session;
 use crate::agent::Trained;
 use crate::checkpoint::{Provenance, write_atomic};
 use crate::controller::{Controller, LatencyWeights, Policy};
+use crate::disk::create_folder;
 use crate::execute::ExecutionConfig;
 use crate::report::jsonl::Appender;
 use crate::report::{Curve, Line, Panel};
@@ -78,7 +79,7 @@ pub fn run(args: Args) -> Result<()> {
         (None, Some(folder)) => folder.clone(),
         (None, None) => unused(&format!("{benchmark}-{}", args.preset.name())),
     };
-    std::fs::create_dir_all(&folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
+    create_folder(&folder)?;
     ensure!(
         args.resume.is_some() || !folder.join(SETTINGS).exists(),
         "`{0}` already holds a run; hint: `--resume {0}` goes on with it, `--out` names another folder",
@@ -159,7 +160,7 @@ pub(super) struct Outcome {
 impl Job<'_> {
     pub fn train(&self, train: &Split, validation: &Split, resume: bool, stop: &Arc<AtomicBool>) -> Result<Outcome> {
         let Job { session, execution, settings, seed, folder, .. } = *self;
-        std::fs::create_dir_all(folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
+        create_folder(folder)?;
         let operators = session.operators()?.to_tensor(&session.parts.device)?;
         let controller =
             Controller::new(settings.controller.clone(), session.kinds(), &operators, seed, &session.parts.device)?;

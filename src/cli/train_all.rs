@@ -16,6 +16,7 @@ use super::progress::bar;
 use super::session::Session;
 use super::train::{Job, Outcome, unused};
 use super::variants::Variant;
+use crate::disk::create_folder;
 use crate::settings::Settings;
 
 /// What all trainings came to.
@@ -38,7 +39,7 @@ pub fn train_all(
 ) -> Result<Option<AllTrained>> {
     let folder =
         out.map_or_else(|| unused(&format!("{}-{command}", session.solver().benchmark().name)), Path::to_owned);
-    std::fs::create_dir_all(&folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
+    create_folder(&folder)?;
     let seeds: Vec<u64> = (first..first + count.max(1)).collect();
     let (train, validation) = (Split::open(session, "train")?, Split::open(session, "validation")?);
     let stop = {

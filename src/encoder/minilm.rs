@@ -14,6 +14,7 @@ use tokenizers::{Tokenizer, TruncationParams};
 use super::bert::CpuBert;
 use super::{DIMENSION, Embeddings, Encoder, normalize};
 use crate::folder::Folder;
+use crate::hub::HubError;
 
 /// Where the weights are published.
 pub const HUB_ID: &str = "sentence-transformers/all-MiniLM-L6-v2";
@@ -52,7 +53,10 @@ impl MiniLm {
         let repository = api.model(id.to_owned());
         let mut folder = None;
         for file in FILES {
-            let path = repository.get(file).with_context(|| format!("cannot fetch `{file}` of `{id}`; {hint}"))?;
+            let path = repository
+                .get(file)
+                .map_err(HubError::from)
+                .with_context(|| format!("cannot fetch `{file}` of `{id}`; {hint}"))?;
             folder = path.parent().map(|parent| Folder::Disk(parent.to_owned()));
         }
         MiniLm::load(&folder.context("the downloaded files lie in no folder")?, device)

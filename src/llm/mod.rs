@@ -112,6 +112,9 @@ pub enum Error {
     /// As [`Error::Transient`], after as many requests as are allowed.
     #[error("{message} (after {requests} requests)")]
     Exhausted { message: String, requests: u32 },
+    /// This machine is at fault (its disk, a thread that ended), and trying again cannot help.
+    #[error("{0}")]
+    Broken(String),
     /// The call might cost more than what is left to spend. Nothing is wrong: the work stops and can be resumed.
     #[error("{0}")]
     Capped(String),
@@ -120,7 +123,12 @@ pub enum Error {
 impl Error {
     /// Whether the same request would fail again.
     pub fn is_permanent(&self) -> bool {
-        matches!(self, Error::Permanent(_) | Error::Capped(_))
+        matches!(self, Error::Permanent(_) | Error::Broken(_) | Error::Capped(_))
+    }
+
+    /// Whether neither the request nor the settings are at fault.
+    pub fn is_outside(&self) -> bool {
+        matches!(self, Error::Transient(_) | Error::Exhausted { .. } | Error::Broken(_))
     }
 
     /// Requests that were sent again before the call was given up.

@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::checkpoint::write_atomic;
+use crate::disk::WriteError;
 
 /// Reads all records of a file; blank lines are skipped.
 ///
@@ -74,7 +75,7 @@ impl Appender {
             file.seek(SeekFrom::End(0))?;
             Ok(file)
         };
-        let file = attempt().with_context(|| format!("cannot open `{}` for writing", path.display()))?;
+        let file = attempt().map_err(WriteError::of(format!("open `{}` for writing", path.display())))?;
         Ok(Appender { file, path: path.to_path_buf() })
     }
 
@@ -85,7 +86,8 @@ impl Appender {
     pub fn append<T: Serialize>(&mut self, record: &T) -> Result<()> {
         let mut line = serde_json::to_vec(record)?;
         line.push(b'\n');
-        self.file.write_all(&line).with_context(|| format!("cannot append to `{}`", self.path.display()))
+        let written = self.file.write_all(&line);
+        Ok(written.map_err(WriteError::of(format!("append to `{}`", self.path.display())))?)
     }
 }
 

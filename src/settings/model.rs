@@ -3,15 +3,16 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use candle_core::{DType, Device};
 
 use super::{Dtype, Settings};
 use crate::benchmarks;
 use crate::folder::Folder;
-use crate::llm::Prices;
 use crate::llm::local::{ARITHMETIC_LLAMA, HubId, LocalModel, Options};
 use crate::llm::openai::{Key, OpenAi};
+use crate::llm::{LanguageModel, Prices};
+use crate::operators::Catalogue;
 
 /// The price list in a file, or the built-in one.
 ///
@@ -34,11 +35,17 @@ pub(super) fn endpoint(settings: &Settings, key: &Key, prices: &Prices) -> Resul
     config.is_used().then(open).transpose()
 }
 
-/// Opens the local model that the settings name; `shows_progress` draws a bar where it has to be fetched.
+/// Opens the local model that the settings name, for all operators of the catalogue; `shows_progress` draws a bar where
+/// it has to be fetched.
 ///
 /// # Errors
-/// It cannot be found, fetched or read.
-pub(super) fn local(settings: &Settings, device: &Device, shows_progress: bool) -> Result<LocalModel> {
+/// It cannot be found, fetched or read, or an operator names another model.
+pub(super) fn local(
+    settings: &Settings,
+    catalogue: &Catalogue,
+    device: &Device,
+    shows_progress: bool,
+) -> Result<LocalModel> {
     let mut options = Options { device: device.clone(), ..Options::default() };
     options.dtype = match settings.dtype {
         None | Some(Dtype::F32) => DType::F32,
@@ -46,7 +53,18 @@ pub(super) fn local(settings: &Settings, device: &Device, shows_progress: bool) 
         Some(Dtype::F16) => DType::F16,
     };
     options.template.extend(settings.template.clone());
-    LocalModel::load(&folder(settings, shows_progress)?, &options)
+    let model = LocalModel::load(&folder(settings, shows_progress)?, &options)?;
+    for operator in catalogue.operators() {
+        ensure!(
+            operator.model.is_empty() || operator.model == model.id(),
+            "operator `{}`: expected no model of its own, found `{}`, where the local model `{}` answers for all; hint: \
+             take its `model` out of the catalogue, or ask an endpoint (`--model-name`)",
+            operator.name,
+            operator.model,
+            model.id()
+        );
+    }
+    Ok(model)
 }
 
 /// A path that exists is a path; what looks like an id of the hub is fetched from there.

@@ -82,7 +82,7 @@ impl Parts {
                 let prices = endpoint.as_ref().map_or(&prices, |endpoint| endpoint.prices());
                 let model: Arc<dyn LanguageModel> = match &endpoint {
                     Some(endpoint) => endpoint.clone(),
-                    None => Arc::new(local(settings, &device, host.shows_progress)?),
+                    None => Arc::new(local(settings, &catalogue, &device, host.shows_progress)?),
                 };
                 let recording = Arc::new(record(settings, host.cache_folder.as_deref(), model)?);
                 let solver = Solver::new(catalogue, benchmark, recording.clone(), prices)?;

@@ -126,7 +126,7 @@ fn run(arguments: &[&str], folder: &Path) -> Result<(Option<i32>, String)> {
 fn without_a_network_the_way_by_hand_is_named() -> Result<()> {
     let place = tempfile::tempdir()?;
     let (code, errors) = run(&["fetch", "math", "--out", "here"], place.path())?;
-    assert_eq!(code, Some(1), "{errors}");
+    assert_eq!(code, Some(2), "{errors}");
     for part in [
         "test.jsonl",
         "EleutherAI/hendrycks_math",

@@ -19,10 +19,16 @@ fn run(arguments: &[&str], folder: &Path) -> Result<(Option<i32>, String)> {
     Ok((output.status.code(), String::from_utf8(output.stderr)?))
 }
 
+/// Runs `lamas`, which names what the user did wrong.
 #[track_caller]
 fn check(arguments: &[&str], folder: &Path, expected: &[&str]) -> Result<()> {
-    let (code, errors) = run(arguments, folder)?;
-    assert_eq!(code, Some(1), "{arguments:?}: {errors}");
+    check_code(1, arguments, folder, expected)
+}
+
+#[track_caller]
+fn check_code(code: i32, arguments: &[&str], folder: &Path, expected: &[&str]) -> Result<()> {
+    let (found, errors) = run(arguments, folder)?;
+    assert_eq!(found, Some(code), "{arguments:?}: {errors}");
     assert!(!errors.contains("panicked"), "{errors}");
     for part in expected {
         assert!(errors.contains(part), "{arguments:?}: expected `{part}` in: {errors}");
@@ -63,11 +69,12 @@ fn faults_of_the_user_are_named() -> Result<()> {
 #[test]
 fn a_model_that_is_not_there_is_named() -> Result<()> {
     let place = tempfile::tempdir()?;
-    let with = |flags: &[&str], expected: &[&str]| {
-        check(&[&["run", "1 + 1 ?", "--plan", "Generate"], flags].concat(), place.path(), expected)
-    };
-    with(&["--model", "some/model"], &["no folder `some/model` here", "hint: "])?;
-    with(&["--model", "some/model/q8.gguf"], &["no folder `some/model` here", "hint: "])?;
+    let asked = ["run", "1 + 1 ?", "--plan", "Generate"];
+    let with = |flags: &[&str], expected: &[&str]| check(&[&asked, flags].concat(), place.path(), expected);
+    for name in ["some/model", "some/model/q8.gguf"] {
+        let flags = [&asked[..], &["--model", name]].concat();
+        check_code(2, &flags, place.path(), &["no folder `some/model` here", "hint: "])?;
+    }
     with(&["--model", "missing"], &["missing/config.json"])?;
     with(&["--model", "missing.gguf"], &["cannot read `missing.gguf`"])?;
     with(&["--dtype", "f8"], &["f8"])?;
@@ -91,8 +98,13 @@ fn broken_benchmarks_name_file_and_line() -> Result<()> {
 }
 
 #[test]
-fn an_unwritable_run_folder_is_named() -> Result<()> {
+fn an_operator_that_names_a_model_is_not_answered_by_another_one() -> Result<()> {
     let place = tempfile::tempdir()?;
-    fs::write(place.path().join("file"), "")?;
-    check(&["train", "--out", "file/run"], place.path(), &["file/run"])
+    let here = place.path();
+    benchmark(&here.join("named"))?;
+    let catalogue = fs::read_to_string(here.join("named/catalogue.toml"))?;
+    let named = catalogue.replacen("kind = \"generate\"", "kind = \"generate\"\nmodel = \"gpt-4o\"", 1);
+    fs::write(here.join("named/catalogue.toml"), named)?;
+    let asked = ["run", "1 + 1 ?", "--plan", "Generate", "--benchmark", "named"];
+    check(&asked, here, &["operator `Generate`", "`gpt-4o`", "the local model `", "hint: "])
 }

@@ -13,6 +13,7 @@ mod encoder;
 mod endpoint;
 mod endpoint_cli;
 mod executor;
+mod exit_codes;
 mod faults;
 #[cfg(target_os = "linux")]
 mod finish;

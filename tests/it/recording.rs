@@ -138,7 +138,7 @@ fn a_full_disk_ends_the_run_and_loses_nothing() -> Result<()> {
     limited.args(full.get_args()).current_dir(place.0.path()).env("LAMAS_DEVICE", "cpu");
     let output = limited.env("LAMAS_CACHE", place.path("embeddings")).output()?;
     let errors = String::from_utf8(output.stderr)?;
-    assert_eq!(output.status.code(), Some(1), "{errors}");
+    assert_eq!(output.status.code(), Some(2), "{errors}");
     assert!(errors.contains("is there room on the disk?") && errors.contains("completions.sqlite"), "{errors}");
     let recorded = place.recorded("full")?;
     assert!(recorded > 0 && recorded < whole.1, "{recorded} of {}", whole.1);

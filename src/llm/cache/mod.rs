@@ -177,7 +177,7 @@ impl<M> Drop for Waiting<'_, M> {
 }
 
 fn refused(error: anyhow::Error) -> Error {
-    Error::Permanent(format!("{error:#}"))
+    Error::Broken(error.to_string())
 }
 
 fn missing(request: &Request, model: &str, path: &Path) -> Error {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Result, ensure};
 use backon::{BlockingRetryable, ConstantBuilder};
 use rusqlite::{Connection, ErrorCode, OpenFlags, Row, TransactionBehavior, params};
 use serde::Serialize;
@@ -16,6 +16,7 @@ use super::super::{Completion, Error};
 use super::record::{Address, Record, address, now};
 use super::rows::{find, insert, record};
 use super::writer::Writer;
+use crate::disk::create_folder;
 use crate::plan::Usage;
 
 /// `lama` in ASCII: tells our databases from those of other programs.
@@ -63,7 +64,7 @@ impl Store {
     /// Names a file that cannot be opened or written, is damaged or holds something else.
     pub fn open(path: &Path) -> Result<Self> {
         if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
+            create_folder(folder)?;
         }
         Self::connect(path)
     }
@@ -247,7 +248,8 @@ fn explain(error: rusqlite::Error, path: &Path) -> anyhow::Error {
     let path = path.display();
     let hint = match error.sqlite_error_code() {
         Some(ErrorCode::NotADatabase) => {
-            return anyhow!("expected recorded completions in `{path}`, found another kind of file ({error})");
+            let told = format!("expected recorded completions in `{path}`, found another kind of file ({error})");
+            return anyhow::Error::new(error).context(told);
         }
         Some(ErrorCode::DatabaseCorrupt) => {
             "the database is damaged: move it away, or save what `lamas cache export` can still read"
@@ -262,7 +264,11 @@ fn explain(error: rusqlite::Error, path: &Path) -> anyhow::Error {
         _ if matches!(error, rusqlite::Error::FromSqlConversionFailure(..)) => {
             "the record is damaged: `lamas cache prune` takes records away"
         }
-        _ => return anyhow::Error::new(error).context(format!("database `{path}`")),
+        _ => {
+            let told = format!("database `{path}`: {error}");
+            return anyhow::Error::new(error).context(told);
+        }
     };
-    anyhow!("database `{path}`: {error}; hint: {hint}")
+    let told = format!("database `{path}`: {error}; hint: {hint}");
+    anyhow::Error::new(error).context(told)
 }

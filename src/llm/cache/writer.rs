@@ -46,7 +46,7 @@ impl Writer {
     /// Commits a record and returns the completion that stands in the database from now on. The record is committed even
     /// if the caller no longer waits.
     pub async fn write(&self, address: Address, record: Record, replaces: bool) -> Result<Completion, Error> {
-        let gone = || Error::Permanent("the thread that records completions has ended".into());
+        let gone = || Error::Broken("the thread that records completions has ended".into());
         let (reply, committed) = oneshot::channel();
         let entries = self.entries.as_ref().ok_or_else(gone)?;
         entries.send(Entry { address, record, replaces, reply }).map_err(|_| gone())?;
@@ -72,7 +72,7 @@ fn run(
     while let Ok(first) = entries.recv() {
         let batch: Vec<Entry> = std::iter::once(first).chain(entries.try_iter().take(BATCH - 1)).collect();
         let outcome = commit(&mut connection, &batch)
-            .map_err(|error| Error::Permanent(format!("cannot record a completion: {:#}", explain(error))));
+            .map_err(|error| Error::Broken(format!("cannot record a completion: {}", explain(error))));
         match outcome {
             Ok(standing) => batch.into_iter().zip(standing).for_each(|(entry, completion)| {
                 // Whoever no longer waits finds it in the database.

@@ -1,6 +1,7 @@
 //! Checkpoints of the Hugging Face hub, kept in its cache on disk (`HF_HOME`).
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use hf_hub::Cache;
@@ -8,6 +9,7 @@ use hf_hub::api::sync::{ApiBuilder, ApiRepo};
 
 use super::safetensors::{INDEX, WHOLE, shards};
 use crate::folder::Folder;
+use crate::hub::HubError;
 
 const CONFIG: &str = "config.json";
 /// What comes besides the weights, as far as a repository has it.
@@ -77,7 +79,7 @@ impl HubId {
         let HubId { repository: id, file } = self;
         let repository = api.build().context("cannot set up the download")?.model(id.clone());
         let fetched = match file {
-            Some(file) => repository.get(file).map(Folder::Disk).map_err(Into::into),
+            Some(file) => get(&repository, file).map(Folder::Disk),
             None => download_all(&repository),
         };
         fetched.with_context(|| {
@@ -90,12 +92,17 @@ impl HubId {
     }
 }
 
+fn get(repository: &ApiRepo, file: &str) -> Result<PathBuf> {
+    Ok(repository.get(file).map_err(HubError::from)?)
+}
+
 /// Weights last, so that a cache with weights holds all that describes them.
 fn download_all(repository: &ApiRepo) -> Result<Folder> {
-    let files: BTreeSet<String> = repository.info()?.siblings.into_iter().map(|file| file.rfilename).collect();
+    let files: BTreeSet<String> =
+        repository.info().map_err(HubError::from)?.siblings.into_iter().map(|file| file.rfilename).collect();
     let weights: BTreeSet<String> = match (files.contains(WHOLE), files.contains(INDEX)) {
         (true, _) => [WHOLE.to_owned()].into(),
-        (false, true) => shards(&std::fs::read_to_string(repository.get(INDEX)?)?)?,
+        (false, true) => shards(&std::fs::read_to_string(get(repository, INDEX)?)?)?,
         (false, false) => {
             let quantised: Vec<_> = files.iter().filter(|file| file.ends_with(".gguf")).map(String::as_str).collect();
             match quantised.as_slice() {
@@ -105,12 +112,12 @@ fn download_all(repository: &ApiRepo) -> Result<Folder> {
         }
     };
     for file in DESCRIPTION.iter().filter(|file| files.contains(**file)) {
-        repository.get(file)?;
+        get(repository, file)?;
     }
     for file in &weights {
-        repository.get(file)?;
+        get(repository, file)?;
     }
-    let config = repository.get(CONFIG)?;
+    let config = get(repository, CONFIG)?;
     config.parent().map(|folder| Folder::Disk(folder.to_owned())).context("the files lie in no folder")
 }
 

@@ -219,7 +219,7 @@ impl LanguageModel for LocalModel {
         meter.sent(Usage { prompt_tokens: prompt_tokens as u64, ..Usage::default() });
         let (sampler, meter) = (Sampler::new(request), meter.clone());
         let job = Job { prompt, sampler, max_tokens, stop, sent, meter, reply };
-        let gone = || Error::Permanent(format!("the thread of the local model `{}` has ended", self.id));
+        let gone = || Error::Broken(format!("the thread of the local model `{}` has ended", self.id));
         self.engine(&job.prompt).ok_or_else(gone)?.send(job).map_err(|_| gone())?;
         let answer = answer.await.map_err(|_| gone())??;
         self.completion(request, prompt_tokens, &answer)
