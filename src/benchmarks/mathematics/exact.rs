@@ -49,7 +49,7 @@ fn is_small(number: &BigRational) -> bool {
 }
 
 impl Polynomial {
-    fn term(coefficient: BigRational, monomial: Monomial) -> Self {
+    pub(super) fn term(coefficient: BigRational, monomial: Monomial) -> Self {
         let is_zero = coefficient.is_zero();
         Polynomial((!is_zero).then_some((monomial, coefficient)).into_iter().collect())
     }
@@ -102,7 +102,7 @@ impl Polynomial {
         Some(product)
     }
 
-    fn negated(&self) -> Self {
+    pub(super) fn negated(&self) -> Self {
         Polynomial(self.0.iter().map(|(monomial, coefficient)| (monomial.clone(), -coefficient)).collect())
     }
 
@@ -181,13 +181,17 @@ impl Value {
         Value::atom(Atom::Symbol(name.to_owned()))
     }
 
-    fn polynomial(numerator: Polynomial) -> Self {
+    pub(super) fn polynomial(numerator: Polynomial) -> Self {
         Value { numerator, denominator: Polynomial::constant(BigRational::one()) }
     }
 
     /// The number, if the value is one.
     pub(super) fn as_number(&self) -> Option<BigRational> {
         Some(self.numerator.number()? / self.denominator.number()?)
+    }
+
+    pub(super) fn is_zero(&self) -> bool {
+        self.numerator.is_zero()
     }
 
     pub(super) fn plus(&self, other: &Value) -> Option<Value> {

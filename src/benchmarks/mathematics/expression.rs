@@ -46,6 +46,18 @@ pub(super) enum Expression {
 use Expression::*;
 
 impl Expression {
+    /// A quantity's value and unit.
+    pub(super) fn split(&self) -> (Expression, Option<&str>) {
+        match self {
+            Quantity(inner, unit) => ((**inner).clone(), Some(unit)),
+            Negative(inner) => match inner.split() {
+                (inner, Some(unit)) => (Negative(Box::new(inner)), Some(unit)),
+                _ => (self.clone(), None),
+            },
+            _ => (self.clone(), None),
+        }
+    }
+
     /// `parts` put together by `whole`, or the only one.
     pub(super) fn one_or(mut parts: Vec<Expression>, whole: impl FnOnce(Vec<Expression>) -> Expression) -> Expression {
         if parts.len() == 1 { parts.swap_remove(0) } else { whole(parts) }
