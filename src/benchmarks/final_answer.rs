@@ -43,11 +43,14 @@ static WITHDRAWN: LazyLock<Regex> = LazyLock::new(|| {
 /// Where a model goes on with a question of its own, or with the next turn of a conversation.
 static NEXT_QUESTION: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
-        r"(?mx) ^[\s\#*>]*(?:(?i:next|new|another)\s+)?(?:Q|Question|Problem|Exercise|Human|User)\b[\s\#*]*[0-9]*[\s*]*(?::|[0-9][.)])
+        r"(?mx) ^[\s\#*>]*(?:(?i:next|new|another)\s+(?i:question|problem)|Q|Question|Problem|Exercise|Human|User)\b[\s\#*]*[0-9]*[\s*]*(?::|[0-9][.)])
         | \b(?:Question|QUESTION)(?:\s[0-9]+)?: | <\|(?:im_start|im_end|endoftext|eot_id|start_header_id|user|end)\|> | </s>
         | ^[\s\#*]*\#\#\#\s(?:Instruction|Input|Question|Problem)\b",
     )
 });
+
+/// A number that is not that of a step.
+static CONCLUSION: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?i)(?:^|[^p\s0-9]\s*|[^e]p\s*|\d\s+)[0-9]"));
 
 /// A text up to the question that it goes on with after its answer.
 ///
@@ -55,7 +58,7 @@ static NEXT_QUESTION: LazyLock<Regex> = LazyLock::new(|| {
 pub(super) fn before_next_question(text: &str) -> &str {
     let answers = |text: &str| {
         let last = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
-        let concludes = last.contains(|letter: char| letter.is_ascii_digit()) && !last.trim_end().ends_with('?');
+        let concludes = CONCLUSION.is_match(last) && !last.trim_end().ends_with('?');
         concludes || marked(text) != Mark::None || announced(text).is_some()
     };
     let next = NEXT_QUESTION.find_iter(text).find(|found| answers(after_question(&text[..found.start()])));

@@ -96,9 +96,9 @@ fn in_words(text: &str) -> Option<BigRational> {
     ];
     const TENS: [&str; 8] = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"];
     /// After a number in words these make it another.
-    const PARTS: [&str; 16] = [
-        "half", "halves", "third", "thirds", "quarter", "fourth", "fourths", "fifth", "fifths", "tenth", "tenths",
-        "point", "to", "or", "plus", "minus",
+    const PARTS: [&str; 17] = [
+        "quarters", "half", "halves", "third", "thirds", "quarter", "fourth", "fourths", "fifth", "fifths", "tenth",
+        "tenths", "point", "to", "or", "plus", "minus",
     ];
     let lower = text.to_lowercase();
     let (mut total, mut group, mut found, mut is_negative) = (0_u64, 0_u64, false, false);

@@ -46,7 +46,7 @@ static BEFORE: LazyLock<Regex> = LazyLock::new(|| {
 /// What right after a number makes it another: more digits, a time, a range, a unit that is a part.
 static AFTER: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
-        r"(?x)^(?: [0-9\^] | [,.:_'’][0-9] | \s:\s[0-9] | \s?(?:π|√|\\pi|\\sqrt|pi\b|sqrt|±|\+/-) | [xyznie]\b
+        r"(?x)^(?: !?[0-9\^(] | (?:[,:_'’]|\.+)[0-9] | \s:\s[0-9] | \s?(?:π|√|\\pi|\\sqrt|pi\b|sqrt|±|\+/-) | [xyznie]\b
         | \s?(?:and|&|to|through)\s?[$€£]?[0-9] | ,\s?[0-9][0-9.,]*\s*$ | \s?-\s?[0-9]
         | \s(?:plus|minus|times|divided\sby|multiplied\sby)\s
         | [\s-]?(?:tenth|hundredth|thousandth|millionth|third|fifth|sixth|seventh|eighth|ninth|twelfth)s\b
@@ -157,8 +157,9 @@ fn is_negative(before: &str, may_be_listed: bool) -> bool {
     let is_glued = dash.len() == before.len();
     let rest = if is_glued { rest } else { rest.trim_end() };
     if is_glued {
-        !(may_be_listed && rest.trim().is_empty())
-            && !rest.ends_with(|letter: char| letter.is_alphanumeric() || letter == ')')
+        let is_joined = rest.ends_with(|letter: char| letter.is_alphanumeric() || letter == ')');
+        let is_item = may_be_listed && rest.trim().is_empty();
+        !is_joined && !is_item
     } else {
         (rest.is_empty() && !may_be_listed) || rest.ends_with(['=', ':', '('])
     }

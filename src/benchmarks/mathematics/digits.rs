@@ -201,9 +201,9 @@ impl Lexer {
         let base = words::base(base).unwrap_or(base).parse().unwrap_or(0);
         let is_digit = |letter: char| letter.to_digit(36).is_some_and(|digit| digit < base);
         let has_letters = run.contains(|letter: char| letter.is_ascii_alphabetic());
-        // `x_{16}` and `AB_{16}` may be variables; `ab_{16}` are.
-        let is_plain =
-            run.contains(|letter: char| letter.is_ascii_digit()) || (run.len() > 1 && run.to_uppercase() == run);
+        // `x_{16}` and `ab_{12}` may be variables.
+        let has_digits = run.contains(|letter: char| letter.is_ascii_digit());
+        let is_plain = has_digits || (run.len() > 1 && run.to_uppercase() == run) || (run.len() > 2 && base == 16);
         let is_numeral = (11..=36).contains(&base) && has_letters && is_plain && run.chars().all(is_digit);
         if is_numeral {
             self.at += run.len();

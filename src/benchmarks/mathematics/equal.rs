@@ -3,7 +3,6 @@
 //! By convention a unit, a base, a percent sign or the name of a value (`x = 5`) may be left out on one side.
 
 use num_integer::Integer;
-use num_rational::BigRational;
 use num_traits::{One, Signed};
 
 use super::approximate;
@@ -136,7 +135,7 @@ fn in_any_order(left: &[Expression], right: &[Expression], budget: &Budget) -> b
     })
 }
 
-/// Values with units: `5 feet` is not `5 inches`, but either is `5`; `20%` is `20` and `1/5`.
+/// Values with units: `5 feet` is not `5 inches`, but either is `5`; `20%` is `20` and `1/5`, `90^\circ` is `90` and `\pi/2`.
 fn quantities(left: &Expression, right: &Expression, budget: &Budget) -> bool {
     let ((left, left_unit), (right, right_unit)) = (left.split(), right.split());
     let units = (left_unit.and_then(measure), right_unit.and_then(measure));
@@ -145,11 +144,14 @@ fn quantities(left: &Expression, right: &Expression, budget: &Budget) -> bool {
     {
         return false;
     }
-    let percent = Some("percent".to_owned());
-    let hundredth = |part: &Expression| Quantity(Box::new(part.clone()), "percent".into());
+    let scaled = |part: &Expression, unit: &Option<String>| match unit.as_deref() {
+        Some(unit @ ("percent" | "degrees")) => Some(Quantity(Box::new(part.clone()), unit.into())),
+        _ => None,
+    };
+    let (left_scaled, right_scaled) = (scaled(&left, &units.0), scaled(&right, &units.1));
     values(&left, &right, budget)
-        || (units.0 == percent && right_unit.is_none() && values(&hundredth(&left), &right, budget))
-        || (units.1 == percent && left_unit.is_none() && values(&left, &hundredth(&right), budget))
+        || left_scaled.is_some_and(|left| right_unit.is_none() && values(&left, &right, budget))
+        || right_scaled.is_some_and(|right| left_unit.is_none() && values(&left, &right, budget))
 }
 
 fn values(left: &Expression, right: &Expression, budget: &Budget) -> bool {

@@ -1,12 +1,14 @@
 //! Values of functions: logarithms, factorials, parts of numbers.
 
 use num_bigint::BigInt;
+use num_integer::Integer;
 use num_rational::BigRational;
 use num_traits::{One, Signed, ToPrimitive, Zero};
 
 use super::approximate;
 use super::budget::Budget;
-use super::exact::{Atom, Polynomial, Value, factors};
+use super::exact::{Atom, Polynomial, Value};
+use super::integers::factors;
 use super::power::{FACTORING, content, power};
 use super::trigonometry;
 
@@ -37,10 +39,28 @@ pub(super) fn call(name: &str, arguments: Vec<Value>, budget: &Budget) -> Option
             }
             None => None,
         },
+        ("gcd" | "lcm" | "max" | "min", [first, rest @ ..]) => chosen(name, first, rest),
         ("binomial", [of, taken]) => return binomial(of, taken, budget),
         _ => None,
     };
     Some(known.unwrap_or_else(|| Value::atom(Atom::Call(name.to_owned(), arguments))))
+}
+
+/// The greatest or least of numbers, or of their common divisors or multiples.
+fn chosen(name: &str, first: &Value, rest: &[Value]) -> Option<Value> {
+    let first = first.as_number()?;
+    let chosen = rest.iter().try_fold(first, |chosen, value| {
+        let number = value.as_number()?;
+        let are_whole = chosen.is_integer() && number.is_integer();
+        Some(match name {
+            "max" => chosen.max(number),
+            "min" => chosen.min(number),
+            "gcd" if are_whole => chosen.numer().gcd(number.numer()).into(),
+            "lcm" if are_whole => chosen.numer().lcm(number.numer()).into(),
+            _ => return None,
+        })
+    });
+    chosen.map(Value::rational)
 }
 
 fn small(number: &BigRational) -> Option<u32> {
@@ -55,11 +75,25 @@ fn absolute(argument: &Value, budget: &Budget) -> Option<Value> {
     if let Some(number) = approximate::real(argument).filter(|number| number.abs() > CLOSE) {
         return Some(if number < 0.0 { argument.negated() } else { argument.clone() });
     }
+    if let Some(square) = square_of_absolute(argument) {
+        return power(&square, &Value::rational(BigRational::new(1.into(), 2.into())), budget);
+    }
     let outside = content(argument);
     let first = argument.numerator.0.values().next_back()?;
     let scale = if first.is_negative() { -outside.recip() } else { outside.recip() };
     let inside = budget.multiply(argument, &Value::rational(scale))?;
     budget.multiply(&Value::atom(Atom::Call("abs".into(), vec![inside])), &Value::rational(outside))
+}
+
+/// `a^2 + b^2` for a constant `a + b i`.
+fn square_of_absolute(argument: &Value) -> Option<Value> {
+    let is_whole = argument.denominator.number()?.is_one();
+    let is_constant = approximate::variables(argument).is_empty();
+    let is_complex = argument.numerator.atoms().any(|(atom, _)| *atom == Atom::Imaginary);
+    if !(is_whole && is_constant && is_complex) {
+        return None;
+    }
+    argument.times(&Value::polynomial(argument.numerator.conjugate(&Atom::Imaginary)))
 }
 
 fn rounded(argument: &Value, exactly: fn(&BigRational) -> BigRational, nearly: fn(f64) -> f64) -> Option<Value> {

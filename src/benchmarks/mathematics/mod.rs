@@ -14,6 +14,7 @@ mod exact;
 mod expression;
 mod extract;
 mod functions;
+mod integers;
 mod numeral;
 mod parse;
 mod power;
@@ -59,8 +60,8 @@ pub(super) fn equal(reference: &str, answer: &str) -> bool {
 
 /// Whether one answer has a natural logarithm and the other one whose base may be meant to be e.
 fn has_log_and_ln(reference: &str, answer: &str) -> bool {
-    let holds = |text: &str, name: &str| text.contains(name);
-    (holds(reference, "log") && holds(answer, "ln")) || (holds(reference, "ln") && holds(answer, "log"))
+    let is_natural = |text: &str| ["ln", "log_e", "log_{e}"].iter().any(|name| text.contains(name));
+    (reference.contains("log") && is_natural(answer)) || (is_natural(reference) && answer.contains("log"))
 }
 
 /// Whether the answer `225,227` to the reference `225, 227` is that list, in its order, by the convention that a space
@@ -95,7 +96,7 @@ pub(super) fn spelling(answer: &str) -> String {
         parse::parse(answer, Reading::USUAL).and_then(|expression| spelling::spell(&expression, &Budget::new()));
     spelled
         .filter(|spelled| spelled.len() <= LONGEST_SPELLING)
-        .unwrap_or_else(|| answer.split_whitespace().collect::<Vec<_>>().join(" "))
+        .unwrap_or_else(|| answer.trim_matches('$').split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
 fn tidy(text: &str) -> &str {

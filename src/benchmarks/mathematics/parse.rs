@@ -33,6 +33,9 @@ pub(super) fn parse(text: &str, reading: Reading) -> Option<Expression> {
     }
     let mut parser = Parser { tokens, at: 0, depth: 0, bars: 0 };
     parser.skip_announcement();
+    while parser.sees('{') && parser.ahead(1) == Some(&Token::Sign('}')) {
+        parser.at += 2;
+    }
     parser.skip('=');
     let expression = parser.list()?;
     let meant = match expression.flattened() {

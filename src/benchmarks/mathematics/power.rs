@@ -6,7 +6,8 @@ use num_traits::{One, Signed, ToPrimitive, Zero};
 
 use super::approximate;
 use super::budget::Budget;
-use super::exact::{Atom, IntoRational, Monomial, Polynomial, Value, factors};
+use super::exact::{Atom, Monomial, Polynomial, Value};
+use super::integers::{IntoRational, factors};
 
 /// Working out a root or a logarithm factors numbers.
 pub(super) const FACTORING: u64 = 20_000;
@@ -33,6 +34,13 @@ fn root(base: &Value, index: u32, budget: &Budget) -> Option<Value> {
     if let Some(root) = known.or_else(|| if index == 2 { denested(base) } else { None }) {
         return Some(root);
     }
+    // `\sqrt{1/(n + 1)}` is `1/\sqrt{n + 1}`.
+    if let Some(above) = base.numerator.number().filter(Signed::is_positive)
+        && base.denominator.number().is_none()
+    {
+        let below = root(&Value::polynomial(base.denominator.clone()), index, budget)?;
+        return budget.multiply(&Value::rational(above).root(index)?, &budget.invert(&below)?);
+    }
     // What stands before the bracket comes out of a root, so that nested radicals look alike.
     let content = content(base);
     let rest = budget.multiply(base, &Value::rational(content.recip()))?;
@@ -51,31 +59,35 @@ pub(super) fn content(value: &Value) -> BigRational {
     BigRational::new(above, below)
 }
 
-/// The root of a number times powers of variables: `\sqrt[3]{x^2}` is `x^{2/3}`, but `\sqrt{x^2}` is not `x`.
+/// The root of a number times powers of variables: `\sqrt[3]{x^2}` is `x^{2/3}`, `\sqrt{x^2}` is `|x|`.
 ///
 /// An even root of an odd power exists for positive variables only, an odd root for all.
 fn root_of_term(base: &Value, index: u32) -> Option<Value> {
     let (monomial, coefficient) = base.single_term()?;
-    let is_free = |atom: &Atom| !matches!(atom, Atom::Prime(_) | Atom::Imaginary);
-    let is_constant = |atom: &Atom| matches!(atom, Atom::Symbol(name) if name == "pi" || name == "e");
-    let (free, known): (Monomial, Monomial) =
-        monomial.clone().into_iter().partition(|(atom, _)| is_free(atom) && !is_constant(atom));
-    let is_even = index.is_multiple_of(2);
-    let divided: Monomial =
-        free.iter().map(|(atom, exponent)| (atom.clone(), exponent / index.into_rational())).collect();
-    let is_plain = |(atom, exponent): (&Atom, &BigRational)| {
-        let becomes = &divided[atom];
-        let stays_positive = becomes.is_integer() && becomes.numer().is_even();
-        exponent.is_integer() && (!is_even || exponent.numer().is_odd() || stays_positive)
+    let is_free = |atom: &Atom| match atom {
+        Atom::Prime(_) | Atom::Imaginary => false,
+        Atom::Symbol(name) => name != "pi" && name != "e",
+        _ => true,
     };
-    if free.is_empty() || (is_even && free.len() > 1) || !free.iter().all(is_plain) {
+    let (free, known): (Monomial, Monomial) = monomial.clone().into_iter().partition(|(atom, _)| is_free(atom));
+    let is_even = index.is_multiple_of(2);
+    let is_whole = free.values().all(BigRational::is_integer);
+    if free.is_empty() || !is_whole || (is_even && (free.len() > 1 || coefficient.is_negative())) {
         return None;
     }
-    if is_even && coefficient.is_negative() {
-        return None;
-    }
+    let divided = free.into_iter().map(|(atom, exponent)| {
+        let becomes = &exponent / index.into_rational();
+        let stays_positive = becomes.is_integer() && becomes.numer().is_even();
+        if is_even && exponent.numer().is_even() && !stays_positive {
+            let inside = Value::atom(atom);
+            (Atom::Call("abs".into(), vec![inside]), becomes)
+        } else {
+            (atom, becomes)
+        }
+    });
+    let divided = Value::polynomial(Polynomial::term(BigRational::one(), divided.collect()));
     let number = Value::polynomial(Polynomial::term(coefficient.clone(), known)).root(index)?;
-    number.times(&Value::polynomial(Polynomial::term(BigRational::one(), divided)))
+    number.times(&divided)
 }
 
 /// `\sqrt{a + b\sqrt{c}}` as a sum of roots, where it is one.

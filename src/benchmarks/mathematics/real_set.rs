@@ -251,10 +251,12 @@ impl Ends {
             None => Some(Some((self.end(end, budget)?, is_held))),
         };
         let (low, high) = (end(low, false)?, end(high, true)?);
-        if let (Some((low, _)), Some((high, _))) = (low, high)
-            && self.0[low].1 > self.0[high].1
-        {
-            return None;
+        if let (Some((low, holds_low)), Some((high, holds_high))) = (low, high) {
+            let is_point = low == high && holds_low && holds_high;
+            // No one writes an interval that holds nothing.
+            if !is_point && self.0[low].1 >= self.0[high].1 {
+                return None;
+            }
         }
         Some(Set::Interval(low, high))
     }

@@ -6,7 +6,8 @@ use num_rational::BigRational;
 use num_traits::{One, Signed, ToPrimitive, Zero};
 
 use super::budget::Budget;
-use super::exact::{Atom, IntoRational, Monomial, Polynomial, Value};
+use super::exact::{Atom, Monomial, Polynomial, Value};
+use super::integers::IntoRational;
 
 /// Squares of cosines that are replaced in one polynomial.
 const MOST_SQUARES: usize = 64;
@@ -75,7 +76,23 @@ fn in_lowest_terms(value: &Value, budget: &Budget) -> Option<Value> {
     let back = scale.recip();
     let above = scaled(&quotient(&above, &common, budget)?, &back);
     let below = scaled(&quotient(&below, &common, budget)?, &back);
-    Value::polynomial(above).times(&Value::polynomial(below).inverse()?)
+    let unit = Value::polynomial(leading_number(&below)?).inverse()?;
+    let above = Value::polynomial(above).times(&unit)?;
+    let below = Value::polynomial(below).times(&unit)?;
+    above.times(&below.inverse()?)
+}
+
+/// What the last product of variables is multiplied with.
+fn leading_number(of: &Polynomial) -> Option<Polynomial> {
+    let halves = |monomial: &Monomial| -> (Monomial, Monomial) {
+        monomial.clone().into_iter().partition(|(atom, _)| is_free(atom))
+    };
+    let last = of.0.keys().map(|monomial| halves(monomial).0).max()?;
+    let numbers = of.0.iter().filter_map(|(monomial, coefficient)| {
+        let (free, number) = halves(monomial);
+        (free == last).then(|| Polynomial::term(coefficient.clone(), number))
+    });
+    numbers.into_iter().try_fold(Polynomial::default(), |sum, number| sum.plus(&number))
 }
 
 /// The polynomial with the exponents of what is no number times `scale`.

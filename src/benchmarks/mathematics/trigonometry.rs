@@ -6,11 +6,12 @@ use num_traits::{One, Signed, ToPrimitive, Zero};
 
 use super::approximate;
 use super::budget::Budget;
-use super::exact::{Atom, Polynomial, Value};
+use super::exact::{Atom, Monomial, Polynomial, Value};
 use super::power::power;
 
-/// Larger multiples of an angle are not written out.
-const LARGEST_MULTIPLE: i64 = 8;
+/// Sums of more angles are not written out, nor such of larger multiples: their product counts.
+const MOST_TERMS: usize = 3;
+const MOST_WORK: u32 = 4;
 
 /// The sine and the cosine of one angle.
 type Pair = (Value, Value);
@@ -30,6 +31,14 @@ pub(super) fn value(name: &str, angle: &Value, budget: &Budget) -> Option<Value>
 }
 
 fn pair(angle: &Value, budget: &Budget) -> Option<Pair> {
+    let times = |(monomial, coefficient): (&Monomial, &BigRational)| {
+        let is_constant = monomial.iter().all(|(atom, _)| matches!(atom, Atom::Symbol(name) if name == "pi"));
+        if is_constant { Some(1) } else { coefficient.numer().abs().to_u32() }
+    };
+    let work = angle.numerator.0.iter().try_fold(1_u32, |work, term| work.checked_mul(times(term)?));
+    if work.is_none_or(|work| work > MOST_WORK) || angle.numerator.0.len() > MOST_TERMS {
+        return Some(opaque(angle));
+    }
     if !angle.denominator.number().is_some_and(|below| below.is_one()) {
         return Some(opaque(angle));
     }
@@ -42,10 +51,7 @@ fn pair(angle: &Value, budget: &Budget) -> Option<Pair> {
         } else {
             let unit = BigRational::new(1.into(), coefficient.denom().clone());
             let base = Value::polynomial(Polynomial::term(unit, monomial.clone()));
-            match coefficient.numer().to_i64() {
-                Some(times) if times.abs() <= LARGEST_MULTIPLE => multiple(&opaque(&base), times, budget)?,
-                _ => return Some(opaque(angle)),
-            }
+            multiple(&opaque(&base), coefficient.numer().to_i64()?, budget)?
         };
         sum = added(&sum, &next, budget)?;
     }
