@@ -194,6 +194,14 @@ impl Lexer {
     /// Reads a numeral with digits beyond nine, where one stands here with its base.
     pub(super) fn numeral(&mut self) -> bool {
         let rest: String = self.source[self.at..].iter().take(LONGEST_NUMERAL).collect();
+        if let Some(digits) = rest.strip_prefix("0x") {
+            let digits: String = digits.chars().take_while(char::is_ascii_alphanumeric).collect();
+            if !digits.is_empty() && digits.chars().all(|digit| digit.is_ascii_hexdigit()) {
+                self.at += 2 + digits.len();
+                self.found.extend([number(digits.to_uppercase()), Token::Sign('_'), number("16".into())]);
+                return true;
+            }
+        }
         let Some((run, base)) = NUMERAL.captures(&rest).and_then(|found| Some((found.get(1)?, found.get(2)?))) else {
             return false;
         };

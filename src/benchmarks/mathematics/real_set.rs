@@ -90,7 +90,10 @@ pub(super) struct Interval {
 fn must_be_set(expression: &Expression) -> bool {
     match expression {
         Symbol(name) => name == "ℝ",
-        Bracketed(open, parts, close) => parts.len() == 2 && (*open == '(') != (*close == ')'),
+        Bracketed(open, parts, close) => {
+            let has_one_end = (*open == '(') != (*close == ')') || parts.iter().any(|end| infinity(end).is_some());
+            parts.len() == 2 && has_one_end
+        }
         Union(_) => true,
         Call(name, _) => matches!(name.as_str(), "intersection" | "difference" | "such that"),
         Relation { signs, .. } => signs.iter().all(|sign| "<>≤≥≠∈".contains(*sign)),

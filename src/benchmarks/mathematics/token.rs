@@ -285,6 +285,29 @@ impl Lexer {
         if self.peek(0) == Some('}') {
             self.at += 1;
         }
+        self.half_line();
+    }
+
+    /// The positive or the negative numbers: `\mathbb{R}^+`.
+    fn half_line(&mut self) {
+        const POSITIVE: [&str; 4] = ["^+", "^{+}", "_+", "_{+}"];
+        const NEGATIVE: [&str; 4] = ["^-", "^{-}", "_-", "_{-}"];
+        if self.found.last() != Some(&Symbol("ℝ".into())) {
+            return;
+        }
+        let find = |signs: [&'static str; 4]| signs.into_iter().find(|text| self.starts_with(self.at, text));
+        let (positive, negative) = (find(POSITIVE), find(NEGATIVE));
+        let Some(written) = positive.or(negative) else { return };
+        self.at += written.len();
+        let zero = Number { digits: "0".into(), repeating: String::new() };
+        let infinity = Symbol("infinity".into());
+        self.found.pop();
+        self.push(Sign('('));
+        match positive {
+            Some(_) => self.found.extend([zero, Sign(','), infinity]),
+            None => self.found.extend([Sign('-'), infinity, Sign(','), zero]),
+        }
+        self.push(Sign(')'));
     }
 
     fn named(&mut self, name: &str, in_text: bool) {
