@@ -77,7 +77,7 @@ mod tests {
         check("The answer is (A) or (B).", None);
         check("Answer: B and C", None);
         check("\\boxed{A \\text{ or } C}", None);
-        check("I am torn between B and C", None);
+        check("Torn between B and C", None);
         check("The answer is C, as A and B are too small.", Some("C"));
         check("The answer is not B.", None);
     }
