@@ -16,7 +16,7 @@ use super::power::content;
 use super::real_set::{self, Interval};
 use super::reduce::reduced;
 use super::relation::{difference, excess};
-use super::words::measure;
+use super::words::{Run, classify, measure};
 
 /// None for an answer with a part that has no value.
 pub(super) fn spell(expression: &Expression, budget: &Budget) -> Option<String> {
@@ -35,7 +35,7 @@ fn spell_part(expression: &Expression, keeps_names: bool, budget: &Budget) -> Op
         return Some(set(&intervals, budget));
     }
     match expression {
-        Words(words) => Some(if *words == words.to_uppercase() { words.clone() } else { words.to_lowercase() }),
+        Words(words) => Some(spell_words(words)),
         List(parts) if parts.is_empty() => Some("\\{\\}".into()),
         List(parts) => Some(sorted(parts)?.join(", ")),
         Union(parts) => Some(sorted(parts)?.join(" ∪ ")),
@@ -96,6 +96,15 @@ fn spell_part(expression: &Expression, keeps_names: bool, budget: &Budget) -> Op
             })
         }
     }
+}
+
+/// Words in small letters, as a text where they would be read as variables; initials such as `ACF` stay.
+fn spell_words(words: &str) -> String {
+    if !words.contains(' ') && *words == words.to_uppercase() {
+        return words.to_owned();
+    }
+    let lower = words.to_lowercase();
+    if lower.split(' ').all(|word| classify(word, false) == Run::Word) { lower } else { format!("\\text{{{lower}}}") }
 }
 
 /// Intervals from left to right; one of a single number is a set.
