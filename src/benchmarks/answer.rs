@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 use serde::{Deserialize, Serialize};
 
+use super::final_answer::before_next_question;
 use super::{choice, code, mathematics, number, verbatim};
 
 /// A minus that no operand precedes, digits with or without group commas, and decimals.
@@ -42,7 +43,10 @@ impl AnswerForm {
     }
 
     /// The final answer of `text` as it is written there, as far as spelling matters for comparing it.
+    ///
+    /// What a model asks itself after its answer, and answers, is not looked at.
     pub fn find(self, text: &str) -> Option<String> {
+        let text = if self == AnswerForm::Python { text } else { before_next_question(text) };
         match self {
             AnswerForm::Integer => announced_integer(text),
             AnswerForm::Number => number::extract(text),

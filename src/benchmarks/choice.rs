@@ -15,15 +15,24 @@ static FIRST: LazyLock<Regex> = LazyLock::new(|| {
 static ANYWHERE: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"\(([A-Ja-j])\)|\b([B-HJ])\b").expect("a valid pattern"));
 
+/// Two letters of which none is chosen.
+static SEVERAL: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"\b[A-J]\b(?:\\text|\W){0,6}(?:or|and|/|&)\W{0,4}[A-J]\b\)?").expect("a valid pattern")
+});
+
 /// The capital letter that a text chooses.
 pub(super) fn extract(text: &str) -> Option<String> {
     let text = text.trim();
     let found = match marked(text) {
+        Mark::Answer(answer) if SEVERAL.is_match(answer) => None,
         Mark::Answer(answer) => first(answer),
         Mark::Withdrawn => None,
         Mark::None => match announced(text) {
             Some(found) => {
                 let clause = sentence(found?.clause);
+                if SEVERAL.find(clause).is_some_and(|several| clause[..several.start()].len() <= 4) {
+                    return None;
+                }
                 FIRST.captures(clause).and_then(|found| Some(found.get(1)?.as_str())).or_else(|| last(clause))
             }
             None => first(text).or_else(|| last(text)),
@@ -42,6 +51,10 @@ fn first(text: &str) -> Option<&str> {
 
 fn last(text: &str) -> Option<&str> {
     let found = ANYWHERE.captures_iter(text).last()?;
+    let end = found.get(0)?.end();
+    if SEVERAL.find_iter(text).any(|several| several.end() == end) {
+        return None;
+    }
     found.get(1).or(found.get(2)).map(|found| found.as_str())
 }
 
@@ -61,6 +74,11 @@ mod tests {
         check("After a while I would choose (E).", Some("E"));
         check("A long story", Some("A"));
         check("no idea", None);
+        check("The answer is (A) or (B).", None);
+        check("Answer: B and C", None);
+        check("\\boxed{A \\text{ or } C}", None);
+        check("Torn between B and C", None);
+        check("The answer is C, as A and B are too small.", Some("C"));
         check("The answer is not B.", None);
     }
 }

@@ -40,6 +40,41 @@ static WITHDRAWN: LazyLock<Regex> = LazyLock::new(|| {
     )
 });
 
+/// Where a model goes on with a question of its own, or with the next turn of a conversation.
+static NEXT_QUESTION: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        r"(?mx) ^[\s\#*>]*(?:(?i:next|new|another)\s+(?i:question|problem)|Q|Question|Problem|Exercise|Human|User)\b[\s\#*]*[0-9]*[\s*]*(?::|[0-9][.)])
+        | \b(?:Question|QUESTION)(?:\s[0-9]+)?: | <\|(?:im_start|im_end|endoftext|eot_id|start_header_id|user|end)\|> | </s>
+        | ^[\s\#*]*\#\#\#\s(?:Instruction|Input|Question|Problem)\b",
+    )
+});
+
+/// A number that is not that of a step.
+static CONCLUSION: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?i)(?:^|[^p\s0-9]\s*|[^e]p\s*|\d\s+)[0-9]"));
+
+/// A text up to the question that it goes on with after its answer.
+///
+/// A question before any answer is the one that is answered, repeated.
+pub(super) fn before_next_question(text: &str) -> &str {
+    let answers = |text: &str| {
+        let last = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
+        let concludes = CONCLUSION.is_match(last) && !last.trim_end().ends_with('?');
+        concludes || marked(text) != Mark::None || announced(text).is_some()
+    };
+    let next = NEXT_QUESTION.find_iter(text).find(|found| answers(after_question(&text[..found.start()])));
+    next.map_or(text, |found| &text[..found.start()])
+}
+
+/// What follows the question that a text begins by repeating.
+fn after_question(text: &str) -> &str {
+    match NEXT_QUESTION.find(text) {
+        Some(found) if text[..found.start()].trim().is_empty() => {
+            text[found.end()..].trim_start().split_once('\n').map_or("", |(_, after)| after)
+        }
+        _ => text,
+    }
+}
+
 /// How a text marks its final answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mark<'a> {
@@ -105,7 +140,11 @@ pub(super) fn sentence(text: &str) -> &str {
     let mut letters = text.char_indices().peekable();
     while let Some((at, letter)) = letters.next() {
         let ends = letters.peek().is_none_or(|(_, next)| next.is_whitespace());
-        if letter == '\n' || (matches!(letter, '.' | '!' | '?') && ends) {
+        if letter == '.' && text[..at].ends_with("..") {
+            return &text[..=at];
+        }
+        let begins_ellipsis = text[at..].starts_with("..");
+        if letter == '\n' || (!begins_ellipsis && matches!(letter, '.' | '!' | '?') && ends) {
             return &text[..at];
         }
     }

@@ -1,11 +1,14 @@
 //! Files of predictions and references, graded line by line.
 
+use std::sync::LazyLock;
+
 use anyhow::{Context, Result, anyhow};
+use regex::{Captures, Regex};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::AnswerForm;
-use super::final_answer::{Mark, marked};
+use super::final_answer::{Mark, before_next_question, marked};
 
 /// One line of a file to grade.
 #[derive(Debug, Deserialize)]
@@ -27,6 +30,20 @@ pub struct Verdict {
     /// The answer found; none where there is none.
     pub extracted: Option<String>,
     pub reference: String,
+}
+
+/// The text of a file of JSON lines. Bytes that are no UTF-8, and halves of surrogate pairs that stand alone, become
+/// replacement characters, so that what one model wrote wrong spoils its own line only.
+pub fn decoded(bytes: &[u8]) -> String {
+    static ESCAPE: LazyLock<Regex> = LazyLock::new(|| {
+        let pair = r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}";
+        Regex::new(&format!(r"\\\\|{pair}|(\\u[dD][89a-fA-F][0-9a-fA-F]{{2}})")).expect("a valid pattern")
+    });
+    let text = String::from_utf8_lossy(bytes);
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    let repaired =
+        |found: &Captures<'_>| if found.get(1).is_some() { r"\ufffd".to_owned() } else { found[0].to_owned() };
+    ESCAPE.replace_all(text, repaired).into_owned()
 }
 
 /// Grades JSON lines with `pred` or `text` against `ref` or `gold`; `origin` names the file in errors.
@@ -57,6 +74,7 @@ fn verdict(form: AnswerForm, number: usize, line: &str) -> Result<Verdict> {
 
 /// The answer in `pred`, which is the answer unless it is marked inside.
 fn given(form: AnswerForm, pred: &str) -> Option<String> {
+    let pred = before_next_question(pred);
     match (form, marked(pred)) {
         (AnswerForm::Mathematics, Mark::None) => Some(pred.trim().to_owned()).filter(|answer| !answer.is_empty()),
         _ => form.find(pred),
@@ -86,6 +104,23 @@ mod tests {
         let seen: Vec<_> = verdicts.iter().map(|verdict| (verdict.line, verdict.correct)).collect();
         assert_eq!(seen, [(1, true), (3, false), (4, false), (5, true)]);
         assert_eq!(verdicts[1].extracted.as_deref(), Some("\\frac{1}{3}"));
+        Ok(())
+    }
+
+    #[test]
+    fn what_is_no_text_spoils_its_own_line_only() -> Result<()> {
+        let lines: &[&[u8]] = &[
+            b"\xef\xbb\xbf{\"text\": \"#### 5\", \"gold\": \"5\"}",
+            br#"{"text": "\ud83d is cut, #### 6", "gold": "6"}"#,
+            br#"{"text": "\ude00\ud83d #### 7", "gold": "7"}"#,
+            br#"{"text": "\ud83d\ude00 \\ud83d\n#### 8", "gold": "8"}"#,
+            b"{\"text\": \"caf\xe9 \xff\\n#### 9\", \"gold\": \"9\"}",
+        ];
+        let text = decoded(&lines.join(&b'\n'));
+        assert!(text.contains(r"\ud83d\ude00 \\ud83d"), "{text}");
+        let verdicts = grade(AnswerForm::Number, &text, "x.jsonl")?;
+        assert_eq!(verdicts.iter().map(|verdict| verdict.line).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
+        assert!(verdicts.iter().all(|verdict| verdict.correct), "{verdicts:?}");
         Ok(())
     }
 

@@ -12,6 +12,7 @@ mod final_answer;
 pub mod grading;
 mod mathematics;
 mod number;
+mod numeral;
 mod problems;
 mod verbatim;
 

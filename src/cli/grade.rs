@@ -73,8 +73,8 @@ pub fn run(args: Args) -> Result<()> {
 /// The text of a file with its name.
 fn read(path: &Path) -> Result<(String, String)> {
     let origin = path.display().to_string();
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read `{origin}`"))?;
-    Ok((text, origin))
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read `{origin}`"))?;
+    Ok((grading::decoded(&bytes), origin))
 }
 
 fn grade_code(args: &Args, lines: &str, origin: &str) -> Result<Vec<code_grading::Verdict>> {

@@ -51,7 +51,7 @@ fn is_outside(cause: &(dyn std::error::Error + 'static)) -> bool {
         return match error {
             ExecuteError::Model { error, .. } => error.is_outside(),
             ExecuteError::Grading { .. } => true,
-            ExecuteError::UnknownOperator { .. } | ExecuteError::TooManyLayers { .. } | ExecuteError::TooManyLayers { .. } | ExecuteError::NotRecorded { .. } => false,
+            ExecuteError::UnknownOperator { .. } | ExecuteError::TooManyLayers { .. } | ExecuteError::NotRecorded { .. } => false,
         };
     }
     if let Some(error) = cause.downcast_ref::<HubError>() {

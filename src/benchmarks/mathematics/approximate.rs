@@ -1,6 +1,9 @@
 //! Values at points: the last resort for functions and nested roots, which the exact form does not work out.
 
+use std::collections::BTreeSet;
+
 use num_complex::Complex64;
+use num_integer::Integer;
 use num_rational::BigRational;
 use num_traits::{Signed, ToPrimitive};
 
@@ -8,6 +11,8 @@ use super::exact::{Atom, Polynomial, Value};
 use crate::random;
 
 const POINTS: u32 = 6;
+/// Points that are tried until both values exist at that many.
+const MOST_POINTS: u32 = 40;
 /// Of the sum of the terms' magnitudes.
 const TOLERANCE: f64 = 1e-11;
 /// Whether larger numbers agree to a tolerance says little: `cos(1/1000000)` is not 1.
@@ -15,14 +20,62 @@ const LARGEST_INSIDE: i64 = 10_000;
 const LARGEST_OUTSIDE: i64 = 1_000_000;
 
 /// Whether the values agree at several points where both have one, and are simple enough for that to count.
+///
+/// With one variable both must exist at the same points: `\ln x^2` is not `2 \ln x`. With several, roots and logarithms
+/// may be split: `\sqrt{a/b}` is `\sqrt{a}/\sqrt{b}`.
 pub(super) fn agree(left: &Value, right: &Value) -> bool {
     let is_simple = [left, right].into_iter().all(|value| holds_small_numbers(value, LARGEST_OUTSIDE));
     let is_opaque = [left, right].into_iter().any(is_opaque);
+    if !is_simple || !is_opaque {
+        return false;
+    }
     let (Some(a), Some(b)) = (left.numerator.times(&right.denominator), right.numerator.times(&left.denominator))
     else {
         return false;
     };
-    is_simple && is_opaque && (0..POINTS).all(|point| differ_by_little(&a, &b, point))
+    let names: BTreeSet<String> = variables(left).into_iter().chain(variables(right)).collect();
+    let has_several = names.iter().filter(|name| !is_constant(name)).count() > 1;
+    let mut agreeing = 0;
+    for point in 0..MOST_POINTS {
+        let exists = |of: &Value| value(of, point).is_finite();
+        match (exists(left), exists(right)) {
+            (true, true) if differ_by_little(&a, &b, point) => agreeing += 1,
+            (true, true) => return false,
+            (false, false) => {}
+            _ if has_several => {}
+            _ => return false,
+        }
+        if agreeing == POINTS {
+            return true;
+        }
+    }
+    false
+}
+
+fn is_constant(name: &str) -> bool {
+    matches!(name, "pi" | "e")
+}
+
+/// The number that a value without variables is about; none where it is not real.
+pub(super) fn real(of: &Value) -> Option<f64> {
+    let number = if variables(of).iter().all(|name| is_constant(name)) { value(of, 0) } else { return None };
+    (number.re.is_finite() && number.im.abs() <= TOLERANCE * number.re.abs().max(1.0)).then_some(number.re)
+}
+
+/// The names in a value, those of constants, too.
+pub(super) fn variables(of: &Value) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for (atom, _) in of.numerator.atoms().chain(of.denominator.atoms()) {
+        match atom {
+            Atom::Prime(_) | Atom::Imaginary => {}
+            Atom::Symbol(name) => {
+                found.insert(name.clone());
+            }
+            Atom::Power(base, exponent) => found.extend(variables(base).into_iter().chain(variables(exponent))),
+            Atom::Call(_, arguments) => found.extend(arguments.iter().flat_map(variables)),
+        }
+    }
+    found
 }
 
 fn differ_by_little(left: &Polynomial, right: &Polynomial, point: u32) -> bool {
@@ -40,12 +93,30 @@ fn term<'a>(
     coefficient: &BigRational,
     point: u32,
 ) -> Complex64 {
-    let powers = monomial.into_iter().map(|(base, exponent)| powered(atom(base, point), number(exponent).into()));
+    let powers = monomial
+        .into_iter()
+        .map(|(base, exponent)| raised(atom(base, point), exponent, !matches!(base, Atom::Prime(_) | Atom::Imaginary)));
     powers.fold(number(coefficient).into(), |product, power| product * power)
 }
 
 fn number(number: &BigRational) -> f64 {
     number.to_f64().unwrap_or(f64::NAN)
+}
+
+/// A power as it is among real numbers: odd roots of negative ones are real, even roots do not exist where the base
+/// varies.
+fn raised(base: Complex64, exponent: &BigRational, varies: bool) -> Complex64 {
+    let power = number(exponent);
+    if exponent.is_integer() || base.im != 0.0 || base.re >= 0.0 {
+        powered(base, power.into())
+    } else if exponent.denom().is_odd() {
+        let size = (-base.re).powf(power);
+        if exponent.numer().is_odd() { (-size).into() } else { size.into() }
+    } else if varies {
+        f64::NAN.into()
+    } else {
+        powered(base, power.into())
+    }
 }
 
 fn powered(base: Complex64, exponent: Complex64) -> Complex64 {
@@ -75,7 +146,16 @@ fn atom(atom: &Atom, point: u32) -> Complex64 {
             "infinity" => f64::NAN.into(),
             _ => sampled(name, point).into(),
         },
-        Atom::Power(base, exponent) => powered(value(base, point), value(exponent, point)),
+        Atom::Power(base, exponent) => match exponent.as_number() {
+            Some(exponent) => raised(value(base, point), &exponent, !variables(base).is_empty()),
+            None => powered(value(base, point), value(exponent, point)),
+        },
+        Atom::Call(name, arguments)
+            if name == "ln" && arguments.iter().any(|argument| !variables(argument).is_empty()) =>
+        {
+            let inside = arguments.first().map_or(f64::NAN.into(), |argument| value(argument, point));
+            if inside.im == 0.0 && inside.re < 0.0 { f64::NAN.into() } else { inside.ln() }
+        }
         Atom::Call(name, arguments) => {
             let arguments: Vec<_> = arguments.iter().map(|argument| value(argument, point)).collect();
             call(name, &arguments)
@@ -86,7 +166,9 @@ fn atom(atom: &Atom, point: u32) -> Complex64 {
 /// Where a variable is tried: positive at even points, of either sign at odd ones.
 fn sampled(name: &str, point: u32) -> f64 {
     let key = random::key(&[&"mathematics", &name, &point]);
-    let size = 0.3 + (key >> 12) as f64 / (1_u64 << 52) as f64 * 2.5;
+    // The first points are near one, later ones further away, where roots such as that of `x - 9` exist.
+    let reach = if point < 2 * POINTS { 2.5 } else { 25.0 };
+    let size = 0.3 + (key >> 12) as f64 / (1_u64 << 52) as f64 * reach;
     if point % 2 == 1 && key % 2 == 1 { -size } else { size }
 }
 
@@ -104,6 +186,9 @@ fn call(name: &str, arguments: &[Complex64]) -> Complex64 {
         ("arcsin", [x]) => x.asin(),
         ("arccos", [x]) => x.acos(),
         ("arctan", [x]) => x.atan(),
+        ("arccot", [x]) => x.inv().atan(),
+        ("arcsec", [x]) => x.inv().acos(),
+        ("arccsc", [x]) => x.inv().asin(),
         ("sinh", [x]) => x.sinh(),
         ("cosh", [x]) => x.cosh(),
         ("tanh", [x]) => x.tanh(),

@@ -4,9 +4,10 @@ use num_bigint::BigInt;
 use num_rational::BigRational;
 use num_traits::{One, Pow, Zero};
 
+use super::commands::SET;
 use super::expression::Expression::{self, *};
 use super::parse::Parser;
-use super::token::{SET, Token};
+use super::token::Token;
 use super::words;
 
 /// More marks after one factor (`!`, `%`, `°`) are not read.
@@ -66,9 +67,15 @@ impl Parser {
                         factors.push(Words(words));
                     } else {
                         let value = Expression::one_or(std::mem::take(&mut factors), Product);
-                        factors.push(Quantity(Box::new(value), words));
+                        let is_value = matches!(words::measure(&words).as_deref(), Some("percent" | "degrees"));
+                        let unit = if is_value { words::measure(&words)? } else { words };
+                        factors.push(Quantity(Box::new(value), unit));
                     }
                     continue;
+                }
+                // In `3! 7!` nothing but a factor can follow.
+                Some(Token::Number { .. }) if matches!(factors.last(), Some(Call(name, _)) if name == "factorial") => {
+                    false
                 }
                 _ if factors.is_empty() || self.begins_factor() => false,
                 _ => break,
@@ -138,6 +145,10 @@ impl Parser {
         let mut factor = self.nested(Parser::primary)?;
         for _ in 0..MARKS {
             factor = match self.peek() {
+                Some(Token::Sign('!')) if self.ahead(1) == Some(&Token::Sign('!')) => {
+                    self.at += 1;
+                    Call("double factorial".into(), vec![factor])
+                }
                 Some(Token::Sign('!')) => Call("factorial".into(), vec![factor]),
                 Some(Token::Sign('%')) => Quantity(Box::new(factor), "percent".into()),
                 Some(Token::Sign('°')) => Quantity(Box::new(factor), "degrees".into()),
@@ -162,11 +173,14 @@ impl Parser {
         Some(if is_negative { Negative(Box::new(exponent)) } else { exponent })
     }
 
-    fn primary(&mut self) -> Option<Expression> {
+    pub(super) fn primary(&mut self) -> Option<Expression> {
         let token = self.peek()?.clone();
         self.at += 1;
         match token {
             Token::Number { digits, repeating } => self.numeral(&digits, &repeating),
+            Token::Symbol(name) if name == "C" && self.sees('(') => {
+                self.combination_in_brackets().or_else(|| self.symbol(name))
+            }
             Token::Symbol(name) => self.symbol(name),
             Token::Function(name) => self.call(name),
             Token::Command("frac") => {
@@ -177,7 +191,9 @@ impl Parser {
             Token::Command("binom") => Some(Call("binomial".into(), vec![self.argument(true)?, self.argument(true)?])),
             Token::Command("sqrt") => self.root(),
             Token::Begin => self.matrix(),
+            Token::Sign('{') if self.skip('}') => self.primary(),
             Token::Sign('{') => self.group(),
+            Token::Sign('_' | '^') => self.combination(),
             Token::Sign(open @ ('(' | '[' | SET_OPEN)) => self.brackets(open),
             Token::Sign('$') => Some(Quantity(Box::new(self.factor()?), "dollars".into())),
             Token::Sign('|') if self.bars == 0 => {
@@ -267,7 +283,7 @@ impl Parser {
     }
 
     /// The argument of a command: a group or one token, of a number only the first digit where `by_digit`.
-    fn argument(&mut self, by_digit: bool) -> Option<Expression> {
+    pub(super) fn argument(&mut self, by_digit: bool) -> Option<Expression> {
         match self.peek()?.clone() {
             Token::Number { digits, repeating } if by_digit && digits.len() > 1 && repeating.is_empty() => {
                 let (first, rest) = digits.split_at(1);
@@ -331,6 +347,14 @@ impl Parser {
                 base = Some(self.argument(false)?);
             }
         }
+        let is_inverse = power == Some(Negative(Box::new(Number(BigRational::one()))));
+        let name = match words::inverse(&name) {
+            Some(inverse) if is_inverse => {
+                power = None;
+                inverse.to_owned()
+            }
+            _ => name,
+        };
         let mut arguments: Vec<Expression> = base.into_iter().collect();
         match self.peek()? {
             // In `\sin(x)^2` the power is that of the sine, in `\sin(30)^\circ` the unit that of the angle.

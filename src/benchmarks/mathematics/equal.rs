@@ -2,10 +2,16 @@
 //!
 //! By convention a unit, a base, a percent sign or the name of a value (`x = 5`) may be left out on one side.
 
+use num_integer::Integer;
+use num_traits::{One, Signed};
+
 use super::approximate;
-use super::evaluate::{Budget, value};
+use super::budget::Budget;
+use super::evaluate::value;
 use super::exact::Value;
 use super::expression::Expression::{self, *};
+use super::real_set;
+use super::relation::{difference, excess, proportion, turned};
 use super::words::measure;
 
 /// Longer lists are not compared in any order.
@@ -18,6 +24,9 @@ pub(super) fn equal(left: &Expression, right: &Expression, budget: &Budget) -> b
     };
     if budget.spend(1).is_none() {
         return false;
+    }
+    if let Some(same) = real_set::same(left, right, budget) {
+        return same;
     }
     match (left, right) {
         (Relation { .. }, Relation { .. }) => relations(left, right, budget),
@@ -59,6 +68,10 @@ pub(super) fn equal(left: &Expression, right: &Expression, budget: &Budget) -> b
             let column: Vec<_> = rows.iter().filter(|row| row.len() == 1).flatten().cloned().collect();
             column.len() == rows.len() && pairwise(&column, parts)
         }
+        (Call(name, _), other) | (other, Call(name, _)) if name == "clock" && !is_clock(other) => {
+            let time = if is_clock(left) { left } else { right };
+            reduced_ratio(time).is_some_and(|ratio| same(&ratio, other))
+        }
         (Ratio(left), Ratio(right)) => ratios(left, right, budget).unwrap_or(false),
         (Ratio(parts), other) | (other, Ratio(parts)) => match parts.as_slice() {
             [above, below] => same(&Product(vec![above.clone(), Inverse(Box::new(below.clone()))]), other),
@@ -70,6 +83,21 @@ pub(super) fn equal(left: &Expression, right: &Expression, budget: &Budget) -> b
         }
         _ => quantities(left, right, budget),
     }
+}
+
+fn is_clock(expression: &Expression) -> bool {
+    match expression.split().0 {
+        Call(name, _) => name == "clock",
+        _ => false,
+    }
+}
+
+/// `2:15` as a ratio: one in its lowest terms may be meant, but none is written `2:05` or `6:30`.
+fn reduced_ratio(time: &Expression) -> Option<Expression> {
+    let Call(_, parts) = time else { return None };
+    let [Number(first), Number(second)] = parts.as_slice() else { return None };
+    let is_reduced = first.numer().gcd(second.numer()).is_one() && second.numer() > &9.into();
+    is_reduced.then(|| Ratio(parts.clone()))
 }
 
 /// `(x, y) = (2, 3)` as `x = 2` and `y = 3`.
@@ -107,7 +135,7 @@ fn in_any_order(left: &[Expression], right: &[Expression], budget: &Budget) -> b
     })
 }
 
-/// Values with units: `5 feet` is not `5 inches`, but either is `5`; `20%` is `20` and `1/5`.
+/// Values with units: `5 feet` is not `5 inches`, but either is `5`; `20%` is `20` and `1/5`, `90^\circ` is `90` and `\pi/2`.
 fn quantities(left: &Expression, right: &Expression, budget: &Budget) -> bool {
     let ((left, left_unit), (right, right_unit)) = (left.split(), right.split());
     let units = (left_unit.and_then(measure), right_unit.and_then(measure));
@@ -116,11 +144,14 @@ fn quantities(left: &Expression, right: &Expression, budget: &Budget) -> bool {
     {
         return false;
     }
-    let percent = Some("percent".to_owned());
-    let hundredth = |part: &Expression| Quantity(Box::new(part.clone()), "percent".into());
+    let scaled = |part: &Expression, unit: &Option<String>| match unit.as_deref() {
+        Some(unit @ ("percent" | "degrees")) => Some(Quantity(Box::new(part.clone()), unit.into())),
+        _ => None,
+    };
+    let (left_scaled, right_scaled) = (scaled(&left, &units.0), scaled(&right, &units.1));
     values(&left, &right, budget)
-        || (units.0 == percent && right_unit.is_none() && values(&hundredth(&left), &right, budget))
-        || (units.1 == percent && left_unit.is_none() && values(&left, &hundredth(&right), budget))
+        || left_scaled.is_some_and(|left| right_unit.is_none() && values(&left, &right, budget))
+        || right_scaled.is_some_and(|right| left_unit.is_none() && values(&left, &right, budget))
 }
 
 fn values(left: &Expression, right: &Expression, budget: &Budget) -> bool {
@@ -153,12 +184,17 @@ fn same_value(left: &Value, right: &Value, budget: &Budget) -> Option<bool> {
 
 fn ratios(left: &[Expression], right: &[Expression], budget: &Budget) -> Option<bool> {
     let all = |parts: &[Expression]| parts.iter().map(|part| value(part, budget)).collect::<Option<Vec<_>>>();
+    // `1:0` is no proportion.
     let (left, right) = (all(left)?, all(right)?);
     let (first, other_first) = (left.first()?, right.first()?);
     let crossed = |(left, right): (&Value, &Value)| {
         budget.spend(left.size() * right.size())?;
         same_value(&left.times(other_first)?, &right.times(first)?, budget)
     };
+    let is_zero = |value: &Value| value.numerator.is_zero();
+    if left.iter().chain(&right).any(is_zero) {
+        return Some(left == right);
+    }
     Some(left.len() == right.len() && left.iter().zip(&right).all(|pair| crossed(pair) == Some(true)))
 }
 
@@ -216,17 +252,16 @@ fn relations(left: &Expression, right: &Expression, budget: &Budget) -> bool {
     let (Relation { sides, signs }, Relation { sides: other_sides, signs: other_signs }) = (left, right) else {
         return false;
     };
+    let named = |relation: &Expression, interval: &Expression| {
+        named_value(relation, budget).is_some_and(|named| equal(&named, interval, budget))
+    };
     match (interval(left), interval(right)) {
-        (Some((name, interval)), Some((other_name, other))) => {
-            return name == other_name && equal(&interval, &other, budget);
+        (Some((name, interval)), Some((other_name, other))) if name == other_name => {
+            return equal(&interval, &other, budget);
         }
-        (Some((_, interval)), None) => {
-            return named_value(right, budget).is_some_and(|named| equal(&interval, &named, budget));
-        }
-        (None, Some((_, interval))) => {
-            return named_value(left, budget).is_some_and(|named| equal(&named, &interval, budget));
-        }
-        (None, None) => {}
+        (Some((_, interval)), None) if named(right, &interval) => return true,
+        (None, Some((_, interval))) if named(left, &interval) => return true,
+        _ => {}
     }
     let turned: Vec<char> = other_signs.iter().rev().map(|sign| turned(*sign)).collect();
     let mut pairs = sides.iter().zip(other_sides);
@@ -235,29 +270,19 @@ fn relations(left: &Expression, right: &Expression, budget: &Budget) -> bool {
     (has_same_length && signs == other_signs && pairs.all(|(left, right)| equal(left, right, budget)))
         || (has_same_length && *signs == turned && turned_pairs.all(|(left, right)| equal(left, right, budget)))
         || (signs == &['='] && other_signs == &['='] && equations(sides, other_sides, budget) == Some(true))
+        || inequalities((sides, signs), (other_sides, other_signs), budget) == Some(true)
 }
 
-fn turned(sign: char) -> char {
-    match sign {
-        '<' => '>',
-        '>' => '<',
-        '≤' => '≥',
-        '≥' => '≤',
-        other => other,
-    }
+/// Whether one inequality is the other times a positive number.
+fn inequalities(left: (&[Expression], &[char]), right: (&[Expression], &[char]), budget: &Budget) -> Option<bool> {
+    let (left, is_open) = excess(left.0, left.1, budget)?;
+    let (right, other_is_open) = excess(right.0, right.1, budget)?;
+    Some(is_open == other_is_open && proportion(&left, &right, budget)?.is_positive())
 }
 
 /// Whether one equation is the other times a number.
 fn equations(left: &[Expression], right: &[Expression], budget: &Budget) -> Option<bool> {
-    let difference = |sides: &[Expression]| {
-        let [left, right] = sides else { return None };
-        value(&Sum(vec![left.clone(), Negative(Box::new(right.clone()))]), budget)
-    };
-    let (left, right) = (difference(left)?, difference(right)?);
-    let (monomial, coefficient) = left.numerator.0.first_key_value()?;
-    let factor = coefficient / right.numerator.0.get(monomial)?;
-    let has_variables = !monomial.is_empty() || left.numerator.0.len() > 1;
-    budget.spend(left.size() * right.size())?;
-    let scaled = right.times(&Value::rational(factor))?;
-    Some(has_variables && left.is_same(&scaled)?)
+    let ([left, equal_left], [right, equal_right]) = (left, right) else { return None };
+    let (left, right) = (difference(left, equal_left, budget)?, difference(right, equal_right, budget)?);
+    Some(proportion(&left, &right, budget).is_some())
 }

@@ -8,14 +8,15 @@ use std::collections::BTreeMap;
 use num_bigint::{BigInt, BigUint};
 use num_integer::Integer;
 use num_rational::BigRational;
-use num_traits::{One, Pow, Signed, ToPrimitive, Zero};
+use num_traits::{One, Signed, ToPrimitive, Zero};
 
-/// Larger numbers and longer polynomials are not computed.
-const MOST_BITS: u64 = 1 << 14;
+use super::integers::{IntoRational, factors, is_small, power_of, solved};
+
+/// Longer polynomials are not computed.
 const MOST_TERMS: usize = 64;
 const LARGEST_POWER: u32 = 10_000;
-/// Prime factors up to here are found, so that every radicand below its square is factored completely.
-const LARGEST_DIVISOR: u64 = 100_000;
+/// Denominators with roots that span more numbers are left as they are.
+const MOST_ROOTS: usize = 24;
 
 /// What a term is a product of powers of.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,12 +45,8 @@ pub(super) struct Value {
     pub(super) denominator: Polynomial,
 }
 
-fn is_small(number: &BigRational) -> bool {
-    number.numer().bits().max(number.denom().bits()) <= MOST_BITS
-}
-
 impl Polynomial {
-    fn term(coefficient: BigRational, monomial: Monomial) -> Self {
+    pub(super) fn term(coefficient: BigRational, monomial: Monomial) -> Self {
         let is_zero = coefficient.is_zero();
         Polynomial((!is_zero).then_some((monomial, coefficient)).into_iter().collect())
     }
@@ -102,7 +99,7 @@ impl Polynomial {
         Some(product)
     }
 
-    fn negated(&self) -> Self {
+    pub(super) fn negated(&self) -> Self {
         Polynomial(self.0.iter().map(|(monomial, coefficient)| (monomial.clone(), -coefficient)).collect())
     }
 
@@ -111,7 +108,7 @@ impl Polynomial {
     }
 
     /// The polynomial with the sign of the terms that hold an odd power of `atom` changed.
-    fn conjugate(&self, atom: &Atom) -> Self {
+    pub(super) fn conjugate(&self, atom: &Atom) -> Self {
         let flip = |(monomial, coefficient): (&Monomial, &BigRational)| {
             let sign = if monomial.contains_key(atom) { -coefficient } else { coefficient.clone() };
             (monomial.clone(), sign)
@@ -145,25 +142,6 @@ fn reduced(monomial: Monomial) -> Option<(Monomial, BigRational)> {
     is_small(&factor).then_some((kept, factor))
 }
 
-/// Whole numbers as rationals.
-pub(super) trait IntoRational {
-    fn into_rational(self) -> BigRational;
-}
-
-impl<T: Into<BigInt>> IntoRational for T {
-    fn into_rational(self) -> BigRational {
-        BigRational::from_integer(self.into())
-    }
-}
-
-fn power_of(base: &BigRational, exponent: i32) -> Option<BigRational> {
-    let bits = base.numer().bits().max(base.denom().bits());
-    if base.is_zero() && exponent < 0 || bits.checked_mul(u64::from(exponent.unsigned_abs()))? > MOST_BITS {
-        return None;
-    }
-    Some(Pow::pow(base, exponent))
-}
-
 impl Value {
     pub(super) fn number(number: impl IntoRational) -> Self {
         Value::polynomial(Polynomial::constant(number.into_rational()))
@@ -181,13 +159,17 @@ impl Value {
         Value::atom(Atom::Symbol(name.to_owned()))
     }
 
-    fn polynomial(numerator: Polynomial) -> Self {
+    pub(super) fn polynomial(numerator: Polynomial) -> Self {
         Value { numerator, denominator: Polynomial::constant(BigRational::one()) }
     }
 
     /// The number, if the value is one.
     pub(super) fn as_number(&self) -> Option<BigRational> {
         Some(self.numerator.number()? / self.denominator.number()?)
+    }
+
+    pub(super) fn is_zero(&self) -> bool {
+        self.numerator.is_zero()
     }
 
     pub(super) fn plus(&self, other: &Value) -> Option<Value> {
@@ -283,26 +265,58 @@ impl Value {
         if is_whole { self.numerator.0.first_key_value() } else { None }
     }
 
-    /// Brings the denominator to 1 where it is a term or a sum of square roots, else its first coefficient.
+    /// One over a number made of roots of primes and i, which is a combination of their products.
+    fn inverse_of_roots(number: &Polynomial) -> Option<Polynomial> {
+        let mut basis = vec![Monomial::new()];
+        let mut orders: BTreeMap<Atom, BigInt> = BTreeMap::new();
+        for (atom, exponent) in number.atoms() {
+            let order = match atom {
+                Atom::Prime(_) => exponent.denom().clone(),
+                Atom::Imaginary => 2.into(),
+                _ => return None,
+            };
+            orders.entry(atom.clone()).and_modify(|known| *known = known.lcm(&order)).or_insert(order);
+        }
+        for (atom, order) in orders {
+            let step =
+                if atom == Atom::Imaginary { BigRational::one() } else { BigRational::new(1.into(), order.clone()) };
+            let order = order.to_usize().filter(|order| order * basis.len() <= MOST_ROOTS)?;
+            let raised = |times: usize| -> Monomial {
+                let exponent = &step * (times as u64).into_rational();
+                (times > 0).then(|| (atom.clone(), exponent)).into_iter().collect()
+            };
+            let extended = (0..order).flat_map(|times| {
+                let raised = raised(times);
+                basis.iter().map(move |product| product.clone().into_iter().chain(raised.clone()).collect())
+            });
+            basis = extended.collect();
+        }
+        let columns = basis
+            .iter()
+            .map(|product| number.times(&Polynomial::term(BigRational::one(), product.clone())))
+            .collect::<Option<Vec<_>>>()?;
+        let row = |product: &Monomial| -> Vec<BigRational> {
+            let coefficient = |column: &Polynomial| column.0.get(product).cloned().unwrap_or_else(BigRational::zero);
+            columns.iter().map(coefficient).chain([i64::from(product.is_empty()).into_rational()]).collect()
+        };
+        let solution = solved(basis.iter().map(row).collect())?;
+        Some(Polynomial(basis.into_iter().zip(solution).filter(|(_, number)| !number.is_zero()).collect()))
+    }
+
+    /// Brings the denominator to 1 where it is a term or a number, else its first coefficient.
     fn normalised(self) -> Option<Value> {
         let Value { mut numerator, mut denominator } = self;
         if denominator.is_zero() {
             return None;
         }
-        while denominator.0.len() > 1 {
-            let half = BigRational::new(1.into(), 2.into());
-            let is_root = |(atom, power): &(&Atom, &BigRational)| match atom {
-                Atom::Prime(_) => **power == half,
-                Atom::Imaginary => true,
-                _ => false,
-            };
-            if !denominator.atoms().all(|part| is_root(&part)) {
-                break;
-            }
-            let atom = denominator.atoms().next()?.0.clone();
-            let conjugate = denominator.conjugate(&atom);
-            numerator = numerator.times(&conjugate)?;
-            denominator = denominator.times(&conjugate)?;
+        if numerator.is_zero() {
+            return Some(Value::number(0));
+        }
+        if denominator.0.len() > 1
+            && let Some(inverse) = Value::inverse_of_roots(&denominator)
+        {
+            numerator = numerator.times(&inverse)?;
+            denominator = Polynomial::constant(BigRational::one());
         }
         let (first, coefficient) = denominator.0.first_key_value()?;
         let scale = if denominator.0.len() == 1 {
@@ -319,33 +333,4 @@ impl Value {
     pub(super) fn is_same(&self, other: &Value) -> Option<bool> {
         Some(self.numerator.times(&other.denominator)? == other.numerator.times(&self.denominator)?)
     }
-}
-
-/// The prime factors of a number with their counts; a large cofactor without small divisors counts as a prime.
-pub(super) fn factors(number: &BigUint) -> Option<BTreeMap<BigUint, i64>> {
-    let mut found = BTreeMap::new();
-    let mut rest = number.clone();
-    let mut divisor = 2_u64;
-    while !rest.is_zero() {
-        // Large numbers are divided by few candidates: each division is slow.
-        let limit = if rest.bits() <= 64 { LARGEST_DIVISOR } else { 1000 };
-        let square = BigUint::from(divisor) * divisor;
-        if divisor > limit || square > rest {
-            break;
-        }
-        while (&rest % divisor).is_zero() {
-            rest /= divisor;
-            *found.entry(BigUint::from(divisor)).or_insert(0) += 1;
-        }
-        divisor += if divisor == 2 { 1 } else { 2 };
-    }
-    if rest.bits() > MOST_BITS / 4 {
-        return None;
-    }
-    if !rest.is_one() && !rest.is_zero() {
-        let root = rest.sqrt();
-        let (base, count) = if &root * &root == rest { (root, 2) } else { (rest, 1) };
-        *found.entry(base).or_insert(0) += count;
-    }
-    Some(found)
 }

@@ -5,18 +5,30 @@
 
 mod approximate;
 mod arithmetic;
+mod budget;
+mod commands;
 mod digits;
 mod equal;
 mod evaluate;
 mod exact;
 mod expression;
 mod extract;
+mod functions;
+mod integers;
+mod numeral;
 mod parse;
+mod power;
+mod real_set;
+mod reduce;
+mod relation;
 mod spelling;
 mod token;
+mod trigonometry;
 mod words;
 
-use evaluate::Budget;
+use budget::Budget;
+use expression::Expression;
+use parse::Reading;
 
 /// Answers that would be longer than this, such as `1000!`, are spelled as they were written.
 const LONGEST_SPELLING: usize = 300;
@@ -35,12 +47,41 @@ pub(super) fn equal(reference: &str, answer: &str) -> bool {
         return true;
     }
     let budget = Budget::new();
-    let is_equal = |joins_commas| {
-        let read = |text| parse::parse(text, joins_commas);
+    let is_equal = |reading| {
+        let read = |text| parse::parse(text, reading);
         read(reference).zip(read(answer)).is_some_and(|(left, right)| equal::equal(&left, &right, &budget))
     };
-    // `225,227` may be a number or a list.
-    is_equal(true) || is_equal(false)
+    is_equal(Reading::USUAL)
+        || is_listed(reference, answer, &budget)
+        || is_numeral(reference, answer)
+        || is_numeral(answer, reference)
+        || (has_log_and_ln(reference, answer) && is_equal(Reading { natural_logs: true, ..Reading::USUAL }))
+}
+
+/// Whether one answer has a natural logarithm and the other one whose base may be meant to be e.
+fn has_log_and_ln(reference: &str, answer: &str) -> bool {
+    let is_natural = |text: &str| ["ln", "log_e", "log_{e}"].iter().any(|name| text.contains(name));
+    (reference.contains("log") && is_natural(answer)) || (is_natural(reference) && answer.contains("log"))
+}
+
+/// Whether the answer `225,227` to the reference `225, 227` is that list, in its order, by the convention that a space
+/// may be left out.
+fn is_listed(reference: &str, answer: &str, budget: &Budget) -> bool {
+    let lexed = |text, joins_commas| token::tokens(text, joins_commas);
+    if lexed(reference, true) != lexed(reference, false) || lexed(answer, true) == lexed(answer, false) {
+        return false;
+    }
+    let read = |text| parse::parse(text, Reading { joins_commas: false, ..Reading::USUAL });
+    let Some((left, right)) = read(reference).zip(read(answer)) else { return false };
+    let (left, right) = (left.parts(), right.parts());
+    left.len() == right.len() && left.iter().zip(right).all(|(left, right)| equal::equal(left, right, budget))
+}
+
+/// Whether the answer is the numeral of the reference, such as `A3F_{16}`, without its base.
+fn is_numeral(reference: &str, answer: &str) -> bool {
+    let Some(Expression::Based { digits, .. }) = parse::parse(reference, Reading::USUAL) else { return false };
+    let bare = answer.trim_start_matches("\\text{").trim_end_matches('}').trim();
+    digits.parse::<u64>().is_err() && bare.eq_ignore_ascii_case(&digits)
 }
 
 /// The final answer in a text, as it is written there.
@@ -51,13 +92,17 @@ pub(super) fn find(text: &str) -> Option<String> {
 /// The one spelling of an answer.
 pub(super) fn spelling(answer: &str) -> String {
     let answer = tidy(answer);
-    let spelled = parse::parse(answer, true).and_then(|expression| spelling::spell(&expression, &Budget::new()));
+    let spelled =
+        parse::parse(answer, Reading::USUAL).and_then(|expression| spelling::spell(&expression, &Budget::new()));
     spelled
         .filter(|spelled| spelled.len() <= LONGEST_SPELLING)
-        .unwrap_or_else(|| answer.split_whitespace().collect::<Vec<_>>().join(" "))
+        .unwrap_or_else(|| answer.trim_matches('$').split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
 fn tidy(text: &str) -> &str {
+    if text.trim_end().ends_with("...") {
+        return text.trim();
+    }
     text.trim_start().trim_end_matches(|letter: char| letter.is_whitespace() || ".,;:".contains(letter))
 }
 

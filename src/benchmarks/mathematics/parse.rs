@@ -1,17 +1,48 @@
 //! Tokens to an expression: the outer forms of answers. Lists hold relations, relations unions, unions sums.
 
+use super::commands::SET;
 use super::expression::Expression::{self, *};
-use super::token::{self, SET, Token};
+use super::token::{self, Token};
+use super::words;
 
 /// Deeper nesting is not read.
 const DEEPEST: usize = 40;
 
+/// What a text leaves open.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reading {
+    /// Whether `225,227` is a number, not a list.
+    pub joins_commas: bool,
+    /// Whether the base of `\log` is e, not 10.
+    pub natural_logs: bool,
+}
+
+impl Reading {
+    pub(super) const USUAL: Reading = Reading { joins_commas: true, natural_logs: false };
+}
+
 /// The expression that a text writes; none for what is not understood.
-pub(super) fn parse(text: &str, joins_commas: bool) -> Option<Expression> {
-    let mut parser = Parser { tokens: token::tokens(text, joins_commas)?, at: 0, depth: 0, bars: 0 };
+pub(super) fn parse(text: &str, reading: Reading) -> Option<Expression> {
+    let mut tokens = token::tokens(text, reading.joins_commas)?;
+    if reading.natural_logs {
+        for at in 0..tokens.len() {
+            if tokens[at] == Token::Function("log".into()) && tokens.get(at + 1) != Some(&Token::Sign('_')) {
+                tokens[at] = Token::Function("ln".into());
+            }
+        }
+    }
+    let mut parser = Parser { tokens, at: 0, depth: 0, bars: 0 };
     parser.skip_announcement();
+    while parser.sees('{') && parser.ahead(1) == Some(&Token::Sign('}')) {
+        parser.at += 2;
+    }
+    parser.skip('=');
     let expression = parser.list()?;
-    (parser.at == parser.tokens.len()).then(|| expression.flattened())
+    let meant = match expression.flattened() {
+        Words(words) => words::meaning(&words).unwrap_or(Words(words)),
+        other => other,
+    };
+    (parser.at == parser.tokens.len()).then_some(meant)
 }
 
 pub(super) struct Parser {
@@ -81,13 +112,20 @@ impl Parser {
         self.at > start
     }
 
-    /// Relations with separators between them.
+    /// Relations with separators between them; inequalities of which one holds are a union.
     pub(super) fn list(&mut self) -> Option<Expression> {
         let mut parts = vec![self.relation()?];
-        while self.skip_separators() && self.peek().is_some() {
+        let mut are_choices = true;
+        loop {
+            are_choices &= self.peek().is_none() || self.sees_word(&["or"]);
+            if !self.skip_separators() || self.peek().is_none() {
+                break;
+            }
             parts.push(self.relation()?);
         }
-        Some(Expression::one_or(parts, List))
+        let is_bound = |part: &Expression| matches!(part, Relation { signs, .. } if signs.iter().all(|sign| "<>≤≥".contains(*sign)));
+        let whole = if are_choices && parts.iter().all(is_bound) { Union } else { List };
+        Some(Expression::one_or(parts, whole))
     }
 
     fn relation(&mut self) -> Option<Expression> {
@@ -102,14 +140,27 @@ impl Parser {
     }
 
     fn union(&mut self) -> Option<Expression> {
-        let mut parts = vec![self.ratio()?];
+        let mut parts = vec![self.intersection()?];
         while self.skip('∪') {
-            parts.push(self.ratio()?);
+            parts.push(self.intersection()?);
         }
         Some(Expression::one_or(parts, Union))
     }
 
+    fn intersection(&mut self) -> Option<Expression> {
+        let mut whole = self.ratio()?;
+        while let Some(&Token::Sign(sign @ ('∩' | '∖'))) = self.peek() {
+            self.at += 1;
+            let name = if sign == '∩' { "intersection" } else { "difference" };
+            whole = Call(name.into(), vec![whole, self.ratio()?]);
+        }
+        Some(whole)
+    }
+
     fn ratio(&mut self) -> Option<Expression> {
+        if let Some(time) = self.clock() {
+            return Some(time);
+        }
         let mut parts = vec![self.sum()?];
         while self.skip(':') {
             parts.push(self.sum()?);
@@ -119,6 +170,9 @@ impl Parser {
 
     /// What stands between brackets: the opening one has been passed over.
     pub(super) fn bracketed(&mut self, open: char) -> Option<Expression> {
+        if open == SET.0 && self.begins_condition() {
+            return self.such_that();
+        }
         let mut parts = Vec::new();
         let close = loop {
             if let Some(&Token::Sign(sign @ (')' | ']' | '⦄'))) = self.peek() {
@@ -136,6 +190,28 @@ impl Parser {
             ('(', ')') | ('[', ']') => Some(Expression::one_or(parts, |parts| Bracketed(open, parts, close))),
             _ => Some(Bracketed(open, parts, close)),
         }
+    }
+
+    /// Whether `x |`, `x :` or `x \in \mathbb{R} |` stands here.
+    fn begins_condition(&self) -> bool {
+        let divides = |at: usize| matches!(self.ahead(at), Some(Token::Sign('|' | ':')));
+        matches!(self.peek(), Some(Token::Symbol(_)))
+            && (divides(1) || (self.ahead(1) == Some(&Token::Sign('∈')) && divides(3)))
+    }
+
+    /// `x \mid x < 3` in the braces of a set.
+    fn such_that(&mut self) -> Option<Expression> {
+        let mut parts = vec![self.nested(Parser::primary)?];
+        if self.skip('∈') {
+            let domain = self.nested(Parser::primary)?;
+            if domain != Symbol("ℝ".into()) {
+                parts.push(domain);
+            }
+        }
+        self.at += 1;
+        parts.push(self.nested(Parser::list)?);
+        self.expect(SET.1)?;
+        Some(Call("such that".into(), parts))
     }
 
     /// What stands between TeX braces, with `a \over b` and `n \choose k`: the opening brace has been passed over.

@@ -1,13 +1,22 @@
 //! The one spelling of an answer, in which equal answers meet when votes are counted. It reads back as an equal answer.
 
-use num_rational::BigRational;
-use num_traits::{One, Signed};
+use std::collections::BTreeSet;
 
+use num_integer::Integer;
+use num_rational::BigRational;
+use num_traits::{One, Signed, Zero};
+
+use super::approximate;
+use super::budget::Budget;
 use super::equal::{has_several_names, named_value};
-use super::evaluate::{Budget, value};
-use super::exact::{Atom, Polynomial, Value};
+use super::evaluate::value;
+use super::exact::{Atom, Monomial, Polynomial, Value};
 use super::expression::Expression::{self, *};
-use super::words::measure;
+use super::power::content;
+use super::real_set::{self, Interval};
+use super::reduce::reduced;
+use super::relation::{difference, excess};
+use super::words::{Run, classify, measure};
 
 /// None for an answer with a part that has no value.
 pub(super) fn spell(expression: &Expression, budget: &Budget) -> Option<String> {
@@ -22,14 +31,22 @@ fn spell_part(expression: &Expression, keeps_names: bool, budget: &Budget) -> Op
         parts.sort();
         Some(parts)
     };
+    if let Some(intervals) = real_set::intervals(expression, budget) {
+        return Some(set(&intervals, budget));
+    }
     match expression {
-        Words(words) => Some(if *words == words.to_uppercase() { words.clone() } else { words.to_lowercase() }),
+        Words(words) => Some(spell_words(words)),
         List(parts) if parts.is_empty() => Some("\\{\\}".into()),
         List(parts) => Some(sorted(parts)?.join(", ")),
         Union(parts) => Some(sorted(parts)?.join(" ∪ ")),
         Bracketed(open, parts, close) => Some(format!("{open}{}{close}", all(parts)?.join(", "))),
         Ratio(parts) if parts.iter().any(|part| part.split().1.is_some()) => None,
-        Ratio(parts) => Some(all(parts)?.join(":")),
+        Ratio(parts) => Some(all(&in_lowest_terms(parts, budget))?.join(":")),
+        Call(name, parts) if name == "clock" => time(parts),
+        Call(name, _) if matches!(name.as_str(), "intersection" | "difference" | "such that") => None,
+        Quantity(time, half) if matches!(&**time, Call(name, _) if name == "clock") => {
+            Some(format!("{} {}", inner(time)?, measure(half)?))
+        }
         Matrix(rows) => {
             let rows: Vec<_> = rows.iter().map(|row| Some(all(row)?.join(" & "))).collect::<Option<_>>()?;
             Some(format!("\\begin{{pmatrix}} {} \\end{{pmatrix}}", rows.join(" \\\\ ")))
@@ -41,6 +58,14 @@ fn spell_part(expression: &Expression, keeps_names: bool, budget: &Budget) -> Op
                 && is_constant(&named, budget)
             {
                 return inner(&named.flattened());
+            }
+            if let Some(text) = solved(sides, signs, budget).or_else(|| positive(sides, signs, budget)) {
+                return Some(text);
+            }
+            if signs.iter().all(|sign| ">≥".contains(*sign)) {
+                let (sides, signs) = (sides.iter().rev().cloned(), signs.iter().rev());
+                let signs = signs.map(|sign| if *sign == '>' { '<' } else { '≤' });
+                return inner(&Relation { sides: sides.collect(), signs: signs.collect() });
             }
             let is_turned = signs == &['='] && sides.last()?.is_label() && !sides.first()?.is_label();
             let mut sides = all(sides)?;
@@ -62,7 +87,7 @@ fn spell_part(expression: &Expression, keeps_names: bool, budget: &Budget) -> Op
                 }
             }
             let (number, unit) = expression.split();
-            let number = spell_value(&value(&number, budget)?);
+            let number = spell_value(&reduced(&value(&number, budget)?, budget));
             Some(match unit.and_then(measure).as_deref() {
                 Some("percent") if number.contains(['/', ' ', '*']) => format!("({number})%"),
                 Some("percent") => format!("{number}%"),
@@ -71,6 +96,91 @@ fn spell_part(expression: &Expression, keeps_names: bool, budget: &Budget) -> Op
             })
         }
     }
+}
+
+/// Words in small letters, as a text where they would be read as variables; initials such as `ACF` stay.
+fn spell_words(words: &str) -> String {
+    if !words.contains(' ') && *words == words.to_uppercase() {
+        return words.to_owned();
+    }
+    let lower = words.to_lowercase();
+    if lower.split(' ').all(|word| classify(word, false) == Run::Word) { lower } else { format!("\\text{{{lower}}}") }
+}
+
+/// Intervals from left to right; one of a single number is a set.
+fn set(intervals: &[Interval], budget: &Budget) -> String {
+    let number = |value: &Value| spell_value(&reduced(value, budget));
+    let each = intervals.iter().map(|Interval { low, high }| match (low, high) {
+        (Some((low, true)), Some((high, true))) if low == high => format!("\\{{{}\\}}", number(low)),
+        _ => {
+            let low = low.as_ref().map_or("(-infinity".into(), |(low, is_held)| {
+                format!("{}{}", if *is_held { '[' } else { '(' }, number(low))
+            });
+            let high = high.as_ref().map_or("infinity)".into(), |(high, is_held)| {
+                format!("{}{}", number(high), if *is_held { ']' } else { ')' })
+            });
+            format!("{low}, {high}")
+        }
+    });
+    if intervals.is_empty() { "\\{\\}".into() } else { each.collect::<Vec<_>>().join(" ∪ ") }
+}
+
+/// `6:8` as `3:4`
+fn in_lowest_terms(parts: &[Expression], budget: &Budget) -> Vec<Expression> {
+    let number = |part: &Expression| value(part, budget)?.as_number().filter(Signed::is_positive);
+    let Some(numbers) = parts.iter().map(number).collect::<Option<Vec<_>>>() else { return parts.to_vec() };
+    let common = numbers.iter().fold(BigRational::zero(), |common, number| {
+        BigRational::new(common.numer().gcd(number.numer()), common.denom().lcm(number.denom()))
+    });
+    // A ratio that would look like a time of day stays as it is.
+    let reduced: Vec<_> = numbers.iter().map(|number| Number(number / &common)).collect();
+    let whole = |part: &Expression| matches!(part, Number(number) if number.is_integer());
+    if reduced.iter().all(whole) { reduced } else { parts.to_vec() }
+}
+
+fn time(parts: &[Expression]) -> Option<String> {
+    let number = |part: &Expression| if let Number(number) = part { Some(number.to_integer()) } else { None };
+    let numbers = parts.iter().map(number).collect::<Option<Vec<_>>>()?;
+    let (hour, rest) = numbers.split_first()?;
+    Some(rest.iter().fold(hour.to_string(), |text, part| format!("{text}:{part:0>2}")))
+}
+
+/// An equation as `y = ...` for the last variable that one term alone holds.
+fn solved(sides: &[Expression], signs: &[char], budget: &Budget) -> Option<String> {
+    let ([left, right], ['=']) = (sides, signs) else { return None };
+    let difference = difference(left, right, budget)?;
+    if !difference.denominator.number()?.is_one() {
+        return None;
+    }
+    let terms = &difference.numerator.0;
+    let holds = |monomial: &Monomial, atom: &Atom| variables_of(monomial).any(|name| Atom::Symbol(name) == *atom);
+    let alone = terms.iter().rev().find(|(monomial, _)| {
+        let Some((atom, exponent)) = monomial.first_key_value() else { return false };
+        let is_term = monomial.len() == 1 && exponent.is_one() && is_variable((atom, exponent));
+        is_term && terms.keys().filter(|other| holds(other, atom)).count() == 1
+    })?;
+    if terms.keys().flat_map(variables_of).collect::<BTreeSet<_>>().len() < 2 {
+        return None;
+    }
+    let name = Value::polynomial(Polynomial::term(BigRational::one(), alone.0.clone()));
+    let scaled = difference.times(&Value::rational(-alone.1.recip()))?;
+    Some(format!("{} = {}", spell_value(&name), spell_value(&scaled.plus(&name)?)))
+}
+
+/// The names of the variables in a term, those inside functions, too.
+fn variables_of(monomial: &Monomial) -> impl Iterator<Item = String> {
+    let term = Value::polynomial(Polynomial::term(BigRational::one(), monomial.clone()));
+    approximate::variables(&term).into_iter().filter(|name| !matches!(name.as_str(), "pi" | "e" | "infinity"))
+}
+
+/// An inequality as `0 < ...`, its coefficients whole and without a common divisor.
+fn positive(sides: &[Expression], signs: &[char], budget: &Budget) -> Option<String> {
+    let (excess, is_open) = excess(sides, signs, budget)?;
+    if excess.as_number().is_some() {
+        return None;
+    }
+    let scaled = excess.times(&Value::rational(-content(&excess).recip()))?;
+    Some(format!("0 {} {}", if is_open { '<' } else { '≤' }, spell_value(&scaled)))
 }
 
 fn is_constant(expression: &Expression, budget: &Budget) -> bool {
@@ -141,9 +251,13 @@ fn power(atom: &Atom, exponent: &BigRational) -> String {
 fn symbol(name: &str) -> String {
     match name.split_once('_') {
         Some((base, subscript)) => format!("{}_{{{subscript}}}", symbol(base)),
-        None if name.chars().count() == 1 || name.chars().all(|letter| letter.is_ascii_digit() || letter == '.') => {
+        None if name.chars().count() == 1
+            || name.starts_with(|letter: char| letter.is_ascii_digit() || letter == '.') =>
+        {
             name.into()
         }
+        // Numerals with digits beyond nine.
+        None if name.chars().all(|letter| letter.is_ascii_uppercase() || letter.is_ascii_digit()) => name.into(),
         None if name == "pi" || name == "infinity" => name.into(),
         None => format!("{{\\{name}}}"),
     }
@@ -152,6 +266,7 @@ fn symbol(name: &str) -> String {
 fn call(name: &str, arguments: &[String]) -> String {
     match (name, arguments) {
         ("factorial", [argument]) => format!("({argument})!"),
+        ("double factorial", [argument]) => format!("({argument})!!"),
         ("binomial", [of, taken]) => format!("\\binom{{{of}}}{{{taken}}}"),
         ("overline", [argument]) => format!("\\overline{{{argument}}}"),
         _ => format!("{name}({})", arguments.join(", ")),

@@ -1,12 +1,10 @@
 //! LaTeX, Unicode or plain text to tokens: spacing, sizes and styles go, digit groups are joined.
 
+use super::commands::{SET, SIGNS, SKIPPED};
 use super::words::{self, Run};
 
 /// Longer texts are compared as they stand.
 const LONGEST: usize = 1000;
-
-/// The brackets of sets, which TeX writes `\{` and `\}`, so that `{` and `}` only group.
-pub(super) const SET: (char, char) = ('⦃', '⦄');
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Token {
@@ -29,93 +27,6 @@ pub(super) enum Token {
 
 use Token::*;
 
-const SKIPPED: &[&str] = &[
-    "left",
-    "right",
-    "big",
-    "Big",
-    "bigg",
-    "Bigg",
-    "bigl",
-    "bigr",
-    "Bigl",
-    "Bigr",
-    "quad",
-    "qquad",
-    "displaystyle",
-    "textstyle",
-    "limits",
-    "mathbf",
-    "mathbb",
-    "mathcal",
-    "mathit",
-    "boldsymbol",
-    "bf",
-    "it",
-    "rm",
-    "vec",
-    "hat",
-    "hline",
-    "triangle",
-    "angle",
-    "boxed",
-    "fbox",
-    "mathop",
-    "phantom",
-    "ensuremath",
-    "underline",
-    "tiny",
-    "small",
-    "large",
-];
-
-const SIGNS: &[(&str, char)] = &[
-    ("cdot", '*'),
-    ("times", '*'),
-    ("ast", '*'),
-    ("bullet", '*'),
-    ("div", '/'),
-    ("slash", '/'),
-    ("pm", '±'),
-    ("mp", '∓'),
-    ("le", '≤'),
-    ("leq", '≤'),
-    ("leqslant", '≤'),
-    ("ge", '≥'),
-    ("geq", '≥'),
-    ("geqslant", '≥'),
-    ("ne", '≠'),
-    ("neq", '≠'),
-    ("lt", '<'),
-    ("gt", '>'),
-    ("in", '∈'),
-    ("cup", '∪'),
-    ("cap", '∩'),
-    ("circ", '°'),
-    ("degree", '°'),
-    ("lbrace", SET.0),
-    ("rbrace", SET.1),
-    ("langle", '('),
-    ("rangle", ')'),
-    ("lbrack", '['),
-    ("rbrack", ']'),
-    ("lvert", '|'),
-    ("rvert", '|'),
-    ("vert", '|'),
-    ("lfloor", '⌊'),
-    ("rfloor", '⌋'),
-    ("lceil", '⌈'),
-    ("rceil", '⌉'),
-    ("colon", ':'),
-    ("equiv", '≡'),
-    ("approx", '≈'),
-    ("setminus", '∖'),
-    ("to", '→'),
-    ("mid", '|'),
-    ("mathbin", ' '),
-    ("percent", '%'),
-];
-
 /// The tokens of a text; none for one that is too long or does not close its braces.
 ///
 /// `1,234` is a number where `joins_commas`, two numbers else; `1,\!234`, `1{,}234` and `1 234` are always numbers.
@@ -124,7 +35,7 @@ pub(super) fn tokens(text: &str, joins_commas: bool) -> Option<Vec<Token>> {
     if source.len() > LONGEST {
         return None;
     }
-    let mut lexer = Lexer { source, at: 0, joins_commas, brackets: 0, found: Vec::new() };
+    let mut lexer = Lexer { source, at: 0, joins_commas, brackets: 0, found: Vec::new(), side: None };
     lexer.read(false, usize::MAX)?;
     Some(lexer.found)
 }
@@ -136,6 +47,8 @@ pub(super) struct Lexer {
     /// Open brackets, inside which a plain comma divides.
     pub(super) brackets: usize,
     pub(super) found: Vec<Token>,
+    /// Whether `\left` stands before the next bracket, or `\right`.
+    side: Option<bool>,
 }
 
 impl Lexer {
@@ -156,8 +69,9 @@ impl Lexer {
         while self.at < end.min(self.source.len()) {
             let letter = self.source[self.at];
             match letter {
-                '0'..='9' => self.number(),
-                '.' if self.peek(1).is_some_and(|next| next.is_ascii_digit()) => self.number(),
+                letter if letter.is_ascii_alphanumeric() && !self.follows_letter() && self.numeral() => {}
+                '0'..='9' => self.number()?,
+                '.' if self.begins_decimals() => self.number()?,
                 '\\' => self.command(in_text)?,
                 letter if letter.is_ascii_alphabetic() => self.letters(in_text, end),
                 _ => {
@@ -171,7 +85,7 @@ impl Lexer {
 
     fn sign(&mut self, letter: char) {
         match letter {
-            '−' | '–' | '—' | '-' => self.push(Sign('-')),
+            '−' | '–' | '—' | '‐' | '‑' | '－' | '-' => self.push(Sign('-')),
             '*' if self.peek(0) == Some('*') => {
                 self.at += 1;
                 self.push(Sign('^'));
@@ -181,11 +95,10 @@ impl Lexer {
             'π' => self.push(Symbol("pi".into())),
             '∞' => self.push(Symbol("infinity".into())),
             '√' => self.push(Command("sqrt")),
-            '²' | '³' => {
-                let digits = if letter == '²' { "2" } else { "3" };
-                self.push(Sign('^'));
-                self.push(Number { digits: digits.into(), repeating: String::new() });
-            }
+            '∅' => self.found.extend([Sign(SET.0), Sign(SET.1)]),
+            '∣' => self.push(Sign('|')),
+            '⩽' => self.push(Sign('≤')),
+            '⩾' => self.push(Sign('≥')),
             '<' | '>' | '!' | '=' if self.peek(0) == Some('=') => {
                 self.at += 1;
                 self.push(Sign(match letter {
@@ -196,11 +109,12 @@ impl Lexer {
                 }));
             }
             '^' if self.skip_degree() => self.push(Sign('°')),
-            '(' | '[' | '⟨' => self.open(if letter == '⟨' { '(' } else { letter }),
-            ')' | ']' | '⟩' => self.close(if letter == '⟩' { ')' } else { letter }),
+            '(' | '⟨' => self.open('('),
+            ')' | '⟩' => self.close(')'),
+            '[' | ']' => self.square(letter),
             '$' | '.' | '~' | '"' | '`' | '“' | '”' | '\u{200b}' => {}
             '\n' => {}
-            letter if letter.is_whitespace() => {}
+            letter if letter.is_whitespace() || self.small_digits(letter) => {}
             letter if letter.is_alphabetic() => self.push(Symbol(letter.to_string())),
             letter => self.push(Sign(letter)),
         }
@@ -222,6 +136,42 @@ impl Lexer {
         self.push(Sign(bracket));
     }
 
+    /// A square bracket. One turned outwards leaves out the end of the interval: `]2, 5[` is `(2, 5)`.
+    fn square(&mut self, bracket: char) {
+        let side = self.side.take();
+        let opens = if bracket == ']' {
+            side.unwrap_or_else(|| self.brackets == 0 || self.awaits_part())
+        } else {
+            side.unwrap_or_else(|| self.brackets == 0 || self.awaits_part() || !self.ends_interval())
+        };
+        match (bracket, opens) {
+            ('[', true) => self.open('['),
+            ('[', false) => self.close(')'),
+            (_, true) => self.open('('),
+            (_, false) => self.close(']'),
+        }
+    }
+
+    /// Whether what is read so far must go on.
+    fn awaits_part(&self) -> bool {
+        match self.found.last() {
+            None | Some(Word(_) | Command(_) | Begin | Function(_)) => true,
+            Some(Sign(sign)) => !")]}⦄!%°|".contains(*sign),
+            _ => false,
+        }
+    }
+
+    /// Whether nothing follows here that a bracket could hold.
+    fn ends_interval(&self) -> bool {
+        const AFTER: [&str; 7] = ["\\cup", "\\cap", "\\setminus", "\\text", "\\mbox", "\\)", "\\]"];
+        let at = self.at + self.source[self.at..].iter().take_while(|letter| letter.is_whitespace()).count();
+        match self.source.get(at) {
+            Some('\\') => AFTER.iter().any(|text| self.starts_with(at, text)),
+            Some(letter) => ",;)}$.∪∩∖U".contains(*letter),
+            None => true,
+        }
+    }
+
     /// Passes over the rest of `^\circ`, `^{\circ}` or `^°`.
     fn skip_degree(&mut self) -> bool {
         let mut at = self.at;
@@ -239,6 +189,18 @@ impl Lexer {
             self.at = at;
         }
         found
+    }
+
+    fn follows_letter(&self) -> bool {
+        let before = self.at.checked_sub(1).and_then(|at| self.source.get(at));
+        before.is_some_and(|letter| letter.is_ascii_alphanumeric() || *letter == '\\')
+    }
+
+    /// Whether digits follow the point that stands here.
+    fn begins_decimals(&self) -> bool {
+        const MARKS: [&str; 4] = ["\\overline", "\\bar", "\\dot{", "\\dot "];
+        self.peek(1).is_some_and(|next| next.is_ascii_digit())
+            || MARKS.iter().any(|mark| self.starts_with(self.at + 1, mark))
     }
 
     fn letters(&mut self, in_text: bool, end: usize) {
@@ -297,6 +259,9 @@ impl Lexer {
             | "textnormal" | "hbox" => self.text(&name)?,
             "begin" | "end" => self.environment(name == "begin")?,
             "left" | "right" if self.peek(0) == Some('.') => self.at += 1,
+            "left" | "right" => self.side = matches!(self.peek(0), Some('[' | ']')).then_some(name == "left"),
+            "mathbb" | "Bbb" => self.blackboard(),
+            "R" | "Reals" | "reals" => self.push(Symbol("ℝ".into())),
             _ if SKIPPED.contains(&name.as_str()) => {}
             _ => match SIGNS.iter().find(|(known, _)| *known == name) {
                 Some((_, sign)) if "(⦃[".contains(*sign) => self.open(*sign),
@@ -306,6 +271,43 @@ impl Lexer {
             },
         }
         Some(())
+    }
+
+    /// The sets of numbers have letters of their own.
+    fn blackboard(&mut self) {
+        while matches!(self.peek(0), Some(' ' | '{')) {
+            self.at += 1;
+        }
+        let Some(letter) = self.peek(0).filter(char::is_ascii_alphabetic) else { return };
+        self.at += 1;
+        let set = "CℂNℕQℚRℝZℤ".split_once(letter).and_then(|(_, after)| after.chars().next());
+        self.push(Symbol(set.unwrap_or(letter).into()));
+        if self.peek(0) == Some('}') {
+            self.at += 1;
+        }
+        self.half_line();
+    }
+
+    /// The positive or the negative numbers: `\mathbb{R}^+`.
+    fn half_line(&mut self) {
+        const POSITIVE: [&str; 4] = ["^+", "^{+}", "_+", "_{+}"];
+        const NEGATIVE: [&str; 4] = ["^-", "^{-}", "_-", "_{-}"];
+        if self.found.last() != Some(&Symbol("ℝ".into())) {
+            return;
+        }
+        let find = |signs: [&'static str; 4]| signs.into_iter().find(|text| self.starts_with(self.at, text));
+        let (positive, negative) = (find(POSITIVE), find(NEGATIVE));
+        let Some(written) = positive.or(negative) else { return };
+        self.at += written.len();
+        let zero = Number { digits: "0".into(), repeating: String::new() };
+        let infinity = Symbol("infinity".into());
+        self.found.pop();
+        self.push(Sign('('));
+        match positive {
+            Some(_) => self.found.extend([zero, Sign(','), infinity]),
+            None => self.found.extend([Sign('-'), infinity, Sign(','), zero]),
+        }
+        self.push(Sign(')'));
     }
 
     fn named(&mut self, name: &str, in_text: bool) {

@@ -1,9 +1,11 @@
 //! What runs of letters mean: words, units, functions, Greek letters or variables side by side.
 
+use super::expression::Expression;
+
 /// Functions of one argument.
-pub(super) const FUNCTIONS: [&str; 24] = [
-    "sin", "cos", "tan", "cot", "sec", "csc", "arcsin", "arccos", "arctan", "sinh", "cosh", "tanh", "log", "ln", "lg",
-    "exp", "abs", "floor", "ceil", "gcd", "lcm", "max", "min", "overline",
+pub(super) const FUNCTIONS: [&str; 27] = [
+    "sin", "cos", "tan", "cot", "sec", "csc", "arcsin", "arccos", "arctan", "arccot", "arcsec", "arccsc", "sinh",
+    "cosh", "tanh", "log", "ln", "lg", "exp", "abs", "floor", "ceil", "gcd", "lcm", "max", "min", "overline",
 ];
 
 const GREEK: [&str; 24] = [
@@ -12,8 +14,8 @@ const GREEK: [&str; 24] = [
 ];
 
 /// Units of measure, each with its other spellings.
-const MEASURES: [&[&str]; 38] = [
-    &["percent", "percents", "%", "percentage"],
+const MEASURES: [&[&str]; 40] = [
+    &["percent", "percents", "%", "percentage", "pct", "per cent"],
     &["degrees", "degree", "deg", "°"],
     &["radians", "radian", "rad"],
     &["dollars", "dollar", "usd", "$", "bucks"],
@@ -50,6 +52,8 @@ const MEASURES: [&[&str]; 38] = [
     &["years", "year", "yr", "yrs"],
     &["miles per hour", "mph", "miles/hour", "mi/h"],
     &["kilometers per hour", "kph", "km/h", "km/hr", "kmh"],
+    &["am", "a m"],
+    &["pm", "p m"],
     &["units", "unit"],
 ];
 
@@ -122,19 +126,48 @@ pub(super) fn measure(unit: &str) -> Option<String> {
 /// The digits of a base written as a word.
 pub(super) fn base(word: &str) -> Option<&'static str> {
     Some(match word.to_lowercase().as_str() {
-        "two" => "2",
+        "two" | "bin" | "binary" => "2",
         "three" => "3",
         "four" => "4",
         "five" => "5",
         "six" => "6",
         "seven" => "7",
-        "eight" => "8",
+        "eight" | "oct" | "octal" => "8",
         "nine" => "9",
-        "ten" => "10",
+        "ten" | "dec" | "decimal" => "10",
+        "eleven" => "11",
         "twelve" => "12",
-        "sixteen" => "16",
+        "sixteen" | "hex" | "hexadecimal" => "16",
         _ => return None,
     })
+}
+
+/// The function that undoes another, written as its power of minus one.
+pub(super) fn inverse(function: &str) -> Option<&'static str> {
+    Some(match function {
+        "sin" => "arcsin",
+        "cos" => "arccos",
+        "tan" => "arctan",
+        "cot" => "arccot",
+        "sec" => "arcsec",
+        "csc" => "arccsc",
+        _ => return None,
+    })
+}
+
+/// The set that a whole answer in words names.
+pub(super) fn meaning(words: &str) -> Option<Expression> {
+    let lower = words.to_lowercase();
+    let bare = lower.strip_prefix("the ").unwrap_or(&lower);
+    match bare {
+        "empty set" | "no solution" | "no solutions" | "no real solution" | "no real solutions" | "none" => {
+            Some(Expression::List(Vec::new()))
+        }
+        "all real numbers" | "all reals" | "real numbers" | "reals" | "any real number" | "all real number" => {
+            Some(Expression::Symbol("ℝ".into()))
+        }
+        _ => None,
+    }
 }
 
 #[cfg(test)]
