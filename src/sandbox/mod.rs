@@ -12,4 +12,4 @@ mod python;
 pub use confinement::{CHILD_COMMAND, Confinement};
 pub use expression::{Evaluator, Executed, ProgramError};
 pub use process::{Ended, Limits, Run};
-pub use python::{OpenError, Options, Sandbox};
+pub use python::{OpenError, Options, Sandbox, Script};

@@ -6,7 +6,7 @@ use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use futures::future::try_join3;
+use futures::future::{try_join, try_join3};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::process::{Child, Command};
@@ -55,6 +55,8 @@ pub enum Ended {
     Disk,
     /// By this signal: it crashed, or killed itself.
     Killed(i32),
+    /// Nobody needed it any more.
+    Stopped,
 }
 
 /// What came of a program.
@@ -68,10 +70,10 @@ pub struct Run {
 }
 
 impl Run {
-    /// What to tell the author of a program that failed; `None` for one that exited with code 0.
+    /// What to tell the author of a program that failed; `None` for one that exited with code 0 or was stopped.
     pub fn fault(&self) -> Option<String> {
         Some(match self.ended {
-            Ended::Exited(0) => return None,
+            Ended::Exited(0) | Ended::Stopped => return None,
             Ended::Exited(_) if !self.stderr.trim().is_empty() => tail(self.stderr.trim(), LONGEST_FAULT).to_owned(),
             Ended::Exited(code) => format!("the program exited with code {code}"),
             Ended::TimedOut => format!("the program did not end within {:.1} seconds", self.seconds),
@@ -83,37 +85,63 @@ impl Run {
     }
 }
 
-/// Starts `command` in a process group of its own and lets it run until it ends or meets a limit.
+/// How long a program runs, and on what.
+pub(super) struct Terms<'a, S> {
+    /// Its standard input; absent where the command names one.
+    pub stdin: Option<&'a str>,
+    pub scratch: &'a Path,
+    pub limits: &'a Limits,
+    /// When its wall-clock seconds began.
+    pub started: Instant,
+    /// It is ended when this is.
+    pub until: S,
+}
+
+/// Starts `command` in a process group of its own and lets it run until it ends or meets a limit. What it wrote before it
+/// was stopped counts.
 ///
 /// Afterwards, and when the future is dropped, nothing of the group is left.
 ///
 /// # Errors
 /// The process cannot be started or waited for.
-pub(super) async fn run(mut command: Command, stdin: &str, scratch: &Path, limits: &Limits) -> Result<Run> {
-    let started = Instant::now();
+pub(super) async fn run(mut command: Command, terms: Terms<'_, impl Future<Output = ()>>) -> Result<Run> {
+    let Terms { stdin, scratch, limits, started, until } = terms;
     let mut group = Group::new(command.spawn().context("cannot start a process")?);
+    // With it goes this process's copy of what the child talks on, which otherwise would never end.
+    drop(command);
     let child = &mut group.child;
-    let (Some(input), Some(mut output), Some(mut errors)) =
-        (child.stdin.take(), child.stdout.take(), child.stderr.take())
-    else {
+    let input = child.stdin.take();
+    let (Some(mut output), Some(mut errors)) = (child.stdout.take(), child.stderr.take()) else {
         anyhow::bail!("expected pipes to the process, found none");
     };
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
     let exchange = async {
         let reading = (fill(&mut output, &mut stdout, limits.output), fill(&mut errors, &mut stderr, limits.output));
-        match try_join3(feed(input, stdin), reading.0, reading.1).await {
+        match try_join3(feed(input, stdin.unwrap_or_default()), reading.0, reading.1).await {
             Ok(_) => Ok(Err(child.wait().await?)),
             Err(ended) => Ok::<_, io::Error>(Ok(ended)),
         }
     };
-    let ended = tokio::select! {
+    let deadline = started + Duration::from_secs_f64(limits.seconds);
+    let mut ended = tokio::select! {
         result = exchange => result.context("cannot wait for a process")?,
         () = outgrown(scratch, limits) => Ok(Ended::Disk),
-        () = tokio::time::sleep(Duration::from_secs_f64(limits.seconds)) => Ok(Ended::TimedOut),
+        () = tokio::time::sleep_until(deadline.into()) => Ok(Ended::TimedOut),
+        () = until => Ok(Ended::Stopped),
     };
     let seconds = started.elapsed().as_secs_f64();
     group.kill();
     group.child.wait().await.context("cannot wait for a process")?;
+    if ended == Ok(Ended::Stopped) {
+        let rest = async {
+            let rest = (fill(&mut output, &mut stdout, limits.output), fill(&mut errors, &mut stderr, limits.output));
+            try_join(rest.0, rest.1).await
+        };
+        // Without confinement another process may hold the pipes.
+        if let Ok(Err(limit)) = tokio::time::timeout(WATCH, rest).await {
+            ended = Ok(limit);
+        }
+    }
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     let (stdout, stderr) = (text(stdout), text(stderr));
     let ended = ended.unwrap_or_else(|status| classify(status, &stderr));
@@ -160,14 +188,16 @@ impl Drop for Group {
 }
 
 /// Writes all of `text`; a program need not read its input.
-async fn feed(mut input: impl AsyncWrite + Unpin, text: &str) -> Result<(), Ended> {
-    let _ = input.write_all(text.as_bytes()).await;
+async fn feed(input: Option<impl AsyncWrite + Unpin>, text: &str) -> Result<(), Ended> {
+    if let Some(mut input) = input {
+        let _ = input.write_all(text.as_bytes()).await;
+    }
     Ok(())
 }
 
-/// Reads to the end, or until there are more than `limit` bytes.
+/// Reads on to the end, or until there are more than `limit` bytes in all.
 async fn fill(source: &mut (impl AsyncRead + Unpin), bytes: &mut Vec<u8>, limit: usize) -> Result<(), Ended> {
-    let mut bounded = source.take(limit as u64 + 1);
+    let mut bounded = source.take((limit + 1).saturating_sub(bytes.len()) as u64);
     // A broken pipe is the end of the output.
     let _ = bounded.read_to_end(bytes).await;
     if bytes.len() > limit {

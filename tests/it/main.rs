@@ -6,6 +6,8 @@ mod benchmarks;
 mod budget;
 mod checkpoint;
 mod cli;
+#[cfg(target_os = "linux")]
+mod code_grading;
 mod controller;
 mod devices;
 mod encoder;
@@ -38,3 +40,5 @@ mod tidy;
 mod tiny_model;
 mod traces;
 mod training;
+#[cfg(target_os = "linux")]
+mod tricks;
