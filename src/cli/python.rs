@@ -10,7 +10,7 @@ use tokio::runtime::Runtime;
 use super::config::Settings;
 use crate::benchmarks::{Benchmark, Finish};
 use crate::operators::Catalogue;
-use crate::sandbox::{OpenError, Options, Sandbox};
+use crate::sandbox::{OpenError, Options, Sandbox, end_cleanly};
 
 /// Flags of all commands that may run Python.
 #[derive(Clone, Debug, Default, Serialize, clap::Args)]
@@ -67,6 +67,9 @@ pub fn equip(
 /// See [`OpenError`].
 pub fn open(runtime: &Runtime, flags: &Flags) -> Result<Sandbox, OpenError> {
     let Flags { python, allow_unsandboxed } = flags.clone();
+    if let Err(error) = end_cleanly() {
+        eprintln!("warning: SIGTERM would leave scratch folders behind: {error:#}");
+    }
     let sandbox = runtime.block_on(Sandbox::open(&Options { python, helper: None, allow_unsandboxed }))?;
     if !sandbox.is_confined() {
         eprintln!("warning: programs that the model writes run without a sandbox, with your rights");

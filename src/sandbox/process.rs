@@ -1,7 +1,6 @@
 //! One child process: fed, read with a bound, watched, and killed with its whole group.
 
 use std::io;
-use std::path::Path;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
@@ -11,8 +10,11 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::process::{Child, Command};
 
-/// How often the scratch folder is measured; between two looks a program can write what the disk takes in that time.
-const WATCH: Duration = Duration::from_millis(20);
+use super::scratch::Scratch;
+use super::watch::outgrown;
+
+/// How long to wait for the last words of a program that was stopped.
+const LAST_WORDS: Duration = Duration::from_millis(20);
 /// Longest tail of an error text that is worth telling a model.
 const LONGEST_FAULT: usize = 2000;
 
@@ -25,7 +27,8 @@ pub struct Limits {
     pub memory: u64,
     /// Bytes of one file.
     pub file_size: u64,
-    /// Bytes of the scratch folder in all.
+    /// Bytes of the scratch folder in all. Exact where the folder is a file system of its own; elsewhere files are
+    /// measured every few milliseconds, and a program may have written twice as much before it is ended.
     pub disk: u64,
     /// Files in the scratch folder.
     pub files: usize,
@@ -51,7 +54,7 @@ pub enum Ended {
     Memory,
     /// It wrote more output than it may.
     Output,
-    /// It wrote more files, or larger ones, than it may.
+    /// It wrote more files, or larger ones, than it may. A file system of its own refuses that instead.
     Disk,
     /// By this signal: it crashed, or killed itself.
     Killed(i32),
@@ -89,7 +92,9 @@ impl Run {
 pub(super) struct Terms<'a, S> {
     /// Its standard input; absent where the command names one.
     pub stdin: Option<&'a str>,
-    pub scratch: &'a Path,
+    pub scratch: &'a Scratch,
+    /// Whether nothing but this process bounds what it writes.
+    pub is_watched: bool,
     pub limits: &'a Limits,
     /// When its wall-clock seconds began.
     pub started: Instant,
@@ -105,8 +110,10 @@ pub(super) struct Terms<'a, S> {
 /// # Errors
 /// The process cannot be started or waited for.
 pub(super) async fn run(mut command: Command, terms: Terms<'_, impl Future<Output = ()>>) -> Result<Run> {
-    let Terms { stdin, scratch, limits, started, until } = terms;
+    let Terms { stdin, scratch, is_watched, limits, started, until } = terms;
     let mut group = Group::new(command.spawn().context("cannot start a process")?);
+    let leader = group.child.id();
+    scratch.is_used_by(leader);
     // With it goes this process's copy of what the child talks on, which otherwise would never end.
     drop(command);
     let child = &mut group.child;
@@ -125,12 +132,13 @@ pub(super) async fn run(mut command: Command, terms: Terms<'_, impl Future<Outpu
     let deadline = started + Duration::from_secs_f64(limits.seconds);
     let mut ended = tokio::select! {
         result = exchange => result.context("cannot wait for a process")?,
-        () = outgrown(scratch, limits) => Ok(Ended::Disk),
+        () = outgrown(scratch.work.clone(), leader, *limits), if is_watched => Ok(Ended::Disk),
         () = tokio::time::sleep_until(deadline.into()) => Ok(Ended::TimedOut),
         () = until => Ok(Ended::Stopped),
     };
     let seconds = started.elapsed().as_secs_f64();
     group.kill();
+    scratch.is_used_by(None);
     group.child.wait().await.context("cannot wait for a process")?;
     if ended == Ok(Ended::Stopped) {
         let rest = async {
@@ -138,7 +146,7 @@ pub(super) async fn run(mut command: Command, terms: Terms<'_, impl Future<Outpu
             try_join(rest.0, rest.1).await
         };
         // Without confinement another process may hold the pipes.
-        if let Ok(Err(limit)) = tokio::time::timeout(WATCH, rest).await {
+        if let Ok(Err(limit)) = tokio::time::timeout(LAST_WORDS, rest).await {
             ended = Ok(limit);
         }
     }
@@ -152,25 +160,17 @@ pub(super) async fn run(mut command: Command, terms: Terms<'_, impl Future<Outpu
 struct Group {
     child: Child,
     /// Until they are killed.
-    #[cfg(unix)]
-    leader: Option<nix::unistd::Pid>,
+    leader: Option<u32>,
 }
 
 impl Group {
     fn new(child: Child) -> Self {
-        Group {
-            #[cfg(unix)]
-            leader: child.id().and_then(|pid| i32::try_from(pid).ok()).map(nix::unistd::Pid::from_raw),
-            child,
-        }
+        Group { leader: child.id(), child }
     }
 
     /// Kills all of them; those that have ended already are no error.
     fn kill(&mut self) {
-        #[cfg(unix)]
-        if let Some(leader) = self.leader.take() {
-            let _ = nix::sys::signal::killpg(leader, nix::sys::signal::Signal::SIGKILL);
-        }
+        kill(self.leader.take());
         let _ = self.child.start_kill();
     }
 }
@@ -179,12 +179,29 @@ impl Drop for Group {
     fn drop(&mut self) {
         self.kill();
         // The scratch folder is removed next: what still runs could put a file into it.
-        #[cfg(target_os = "linux")]
-        if let Some(pid) = self.child.id().and_then(|pid| i32::try_from(pid).ok()) {
-            use nix::sys::wait::{Id, WaitPidFlag, waitid};
-            let _ = waitid(Id::Pid(nix::unistd::Pid::from_raw(pid)), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT);
-        }
+        wait(self.child.id());
     }
+}
+
+/// Kills all processes of a group.
+pub(super) fn kill(leader: Option<u32>) {
+    #[cfg(unix)]
+    if let Some(leader) = leader.and_then(|pid| i32::try_from(pid).ok()) {
+        let _ = nix::sys::signal::killpg(nix::unistd::Pid::from_raw(leader), nix::sys::signal::Signal::SIGKILL);
+    }
+    #[cfg(not(unix))]
+    let _ = leader;
+}
+
+/// Waits until a child has ended.
+pub(super) fn wait(child: Option<u32>) {
+    #[cfg(target_os = "linux")]
+    if let Some(pid) = child.and_then(|pid| i32::try_from(pid).ok()) {
+        use nix::sys::wait::{Id, WaitPidFlag, waitid};
+        let _ = waitid(Id::Pid(nix::unistd::Pid::from_raw(pid)), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT);
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = child;
 }
 
 /// Writes all of `text`; a program need not read its input.
@@ -205,24 +222,6 @@ async fn fill(source: &mut (impl AsyncRead + Unpin), bytes: &mut Vec<u8>, limit:
         return Err(Ended::Output);
     }
     Ok(())
-}
-
-/// Returns when the scratch folder holds more than it may. It has no folders in it: the confined program can make none.
-async fn outgrown(scratch: &Path, limits: &Limits) {
-    let is_over = || {
-        let sizes = std::fs::read_dir(scratch).into_iter().flatten().flatten().map(|entry| {
-            // The entry may be gone by now.
-            entry.metadata().map_or(0, |metadata| metadata.len())
-        });
-        let mut total = 0u64;
-        sizes.enumerate().any(|(index, size)| {
-            total += size;
-            index >= limits.files || total > limits.disk
-        })
-    };
-    while !is_over() {
-        tokio::time::sleep(WATCH).await;
-    }
 }
 
 fn classify(status: ExitStatus, stderr: &str) -> Ended {

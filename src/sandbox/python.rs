@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 use super::confinement::{CHILD_COMMAND, Confinement, JOB, PROGRAM};
 use super::interpreter::Interpreter;
 use super::process::{self, Ended, Limits, Run, Terms};
+use super::scratch::{Scratch, sweep};
 
 /// Set in the process that confines itself: a helper that is not `lamas` must not start helpers in its turn.
 const INSIDE: &str = "LAMAS_SANDBOX_CHILD";
@@ -52,6 +53,8 @@ pub struct Sandbox {
     interpreter: Interpreter,
     /// Absent where programs run unconfined.
     helper: Option<PathBuf>,
+    /// Whether each scratch folder is a file system of its own.
+    mounts: bool,
     permits: Semaphore,
 }
 
@@ -67,15 +70,24 @@ impl Sandbox {
         let python = options.python.as_deref().unwrap_or(Path::new("python3"));
         let interpreter = Interpreter::find(python).map_err(OpenError::NoPython)?;
         let permits = std::thread::available_parallelism().map_or(1, usize::from);
-        let open = |helper| Sandbox { interpreter: interpreter.clone(), helper, permits: Semaphore::new(permits) };
-        match Self::confined(options, &open).await {
+        let open = |helper, mounts| Sandbox {
+            interpreter: interpreter.clone(),
+            helper,
+            mounts,
+            permits: Semaphore::new(permits),
+        };
+        sweep();
+        if let Ok(sandbox) = Self::confined(options, |helper| open(helper, true)).await {
+            return Ok(sandbox);
+        }
+        match Self::confined(options, |helper| open(helper, false)).await {
             Ok(sandbox) => Ok(sandbox),
-            Err(_) if options.allow_unsandboxed => Ok(open(None)),
+            Err(_) if options.allow_unsandboxed => Ok(open(None, false)),
             Err(error) => Err(OpenError::Unconfined(format!("{error:#}"))),
         }
     }
 
-    async fn confined(options: &Options, open: &impl Fn(Option<PathBuf>) -> Self) -> Result<Self> {
+    async fn confined(options: &Options, open: impl Fn(Option<PathBuf>) -> Self) -> Result<Self> {
         ensure!(cfg!(target_os = "linux"), "expected Linux, found {}", std::env::consts::OS);
         let helper = match &options.helper {
             Some(helper) => helper.clone(),
@@ -94,6 +106,16 @@ impl Sandbox {
     /// Whether programs are confined; otherwise they have the rights of this process.
     pub fn is_confined(&self) -> bool {
         self.helper.is_some()
+    }
+
+    /// Whether a file system of its own bounds what a program writes; otherwise this process watches its files.
+    pub fn mounts(&self) -> bool {
+        self.mounts
+    }
+
+    /// As on a machine where nothing can be mounted.
+    pub fn without_mounts(self) -> Self {
+        Sandbox { mounts: false, ..self }
     }
 
     /// Runs a program with `stdin` as its input. What the program does, however wrong, is no error. Dropping the future
@@ -159,25 +181,20 @@ pub struct Script<'a> {
 /// Where a program is to run, and how.
 struct Place<'a> {
     helper: Option<&'a Path>,
-    scratch: tempfile::TempDir,
+    scratch: Scratch,
     confinement: Confinement,
 }
 
 impl<'a> Place<'a> {
     fn new(sandbox: &'a Sandbox, script: Script<'_>, limits: &Limits) -> Result<Self> {
-        let scratch = tempfile::Builder::new().prefix("lamas-").tempdir().context("cannot make a scratch folder")?;
-        let files = [(PROGRAM, Some(script.program)), (JOB, script.job)];
-        for (name, text) in files.into_iter().filter_map(|(name, text)| Some((name, text?))) {
-            std::fs::write(scratch.path().join(name), text).context("cannot write to the scratch folder")?;
-        }
-        // The kernel compares files, not names.
-        let folder = scratch.path().canonicalize().context("cannot find the scratch folder")?;
+        let scratch = Scratch::new(&[(PROGRAM, Some(script.program)), (JOB, script.job)])?;
         let confinement = Confinement {
-            nonce: nonce(&folder),
+            nonce: nonce(&scratch.work),
             parent: std::process::id(),
             executable: sandbox.interpreter.executable.clone(),
             readable: sandbox.interpreter.readable.clone(),
-            scratch: folder,
+            scratch: scratch.work.clone(),
+            mounts: sandbox.mounts,
             limits: *limits,
         };
         Ok(Place { helper: sandbox.helper.as_deref(), scratch, confinement })
@@ -200,7 +217,8 @@ impl<'a> Place<'a> {
     }
 
     fn terms<'b, S>(&'b self, stdin: Option<&'b str>, started: Instant, until: S) -> Terms<'b, S> {
-        Terms { stdin, scratch: self.scratch.path(), limits: &self.confinement.limits, started, until }
+        let Confinement { mounts, limits, .. } = &self.confinement;
+        Terms { stdin, scratch: &self.scratch, is_watched: !mounts, limits, started, until }
     }
 
     /// The run, unless it is the helper that failed.

@@ -39,6 +39,8 @@ pub struct Confinement {
     pub(super) readable: Vec<PathBuf>,
     /// The only folder that is written to.
     pub(super) scratch: PathBuf,
+    /// Whether that folder becomes a file system of its own, as large as the limits say.
+    pub(super) mounts: bool,
     pub(super) limits: Limits,
 }
 
