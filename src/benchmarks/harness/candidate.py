@@ -18,7 +18,8 @@ class Answer(Writer):
             truth = bool(value)
         except Exception:
             truth = None
-        return ["opaque", number, type(value).__name__, truth]
+        series = self.iterator(value) if hasattr(type(value), "__iter__") else []
+        return ["opaque", number, type(value).__name__, truth] + series
 
 
 class Call(Reader):

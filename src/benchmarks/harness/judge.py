@@ -9,8 +9,6 @@ class Unsupported(BaseException):
 class Opaque:
     """Stands for an object that stays with the solution: it is itself, it is true or not, and that is all."""
 
-    __slots__ = ("__name", "__truth")
-
     def __init__(self, name, truth):
         self.__name, self.__truth = name, truth
 
@@ -21,6 +19,17 @@ class Opaque:
 
     def __repr__(self):
         return "<%s>" % self.__name
+
+
+class Series(Opaque):
+    """One that can be gone through."""
+
+    def __init__(self, name, truth, *items):
+        super().__init__(name, truth)
+        self.__items = items
+
+    def __iter__(self):
+        return replay(*self.__items)
 
 
 class Question(Writer):
@@ -36,7 +45,7 @@ class Question(Writer):
         return super().iterator(value)
 
     def other(self, value):
-        if type(value) is not Opaque:
+        if not isinstance(value, Opaque):
             raise Uncrossable(type(value).__name__)
         return ["opaque", self.numbers[value]]
 
@@ -48,11 +57,17 @@ class Result(Reader):
         super().__init__(rows, objects)
         self.judge = judge
 
-    def opaque(self, number, name, truth):
+    def opaque(self, number, name, truth, *series):
         expect(type(number) is int and type(name) is str, "a number and a name")
         expect(truth is None or type(truth) is bool, "a truth")
-        self.judge.foreign_results.add(name[:99])
-        return self.judge.opaques.setdefault(number, Opaque(name[:99], truth))
+        name = name[:99]
+        self.judge.foreign_results.add(name)
+        opaque = Series(name, truth, *self.series(*series)) if series else Opaque(name, truth)
+        # What crosses again is what it was, as it is now.
+        known = self.judge.opaques.setdefault(number, opaque)
+        expect(type(known) is type(opaque), "an object that can still be gone through, or still not")
+        vars(known).update(vars(opaque))
+        return known
 
 
 class StandIn:
@@ -81,7 +96,7 @@ class Judge:
         self.has_left = False
         # Types of what crossed as something simpler, or did not cross: that may be why a test fails.
         self.simple_arguments, self.simple_results, self.foreign_results = set(), set(), set()
-        self.streams = sys.stdin, sys.stdout, sys.stderr
+        self.surroundings = surroundings()
 
     def unsupported(self, what):
         self.end = self.end or Unsupported(what + " cannot cross to the solution's process")
@@ -108,8 +123,10 @@ class Judge:
     def call(self, arguments, keywords):
         if self.end:
             raise self.end
-        if self.streams != (sys.stdin, sys.stdout, sys.stderr):
-            raise self.unsupported("a replaced standard stream")
+        now = surroundings()
+        for name, before in self.surroundings.items():
+            if now[name] != before:
+                raise self.unsupported(name)
         self.calls += 1
         numbers = {opaque: number for number, opaque in self.opaques.items()}
         question = Question(numbers)
@@ -161,6 +178,8 @@ class Judge:
         sys.modules["solution"] = tests
         try:
             load("prompt", job["prompt"], tests.__dict__)
+            # The prompt runs on both sides.
+            self.surroundings = surroundings()
             trace = self.receive().get("trace")
             if trace is not None:
                 return {"is_right": False, "fault": head() + shown(trace)}
@@ -189,12 +208,24 @@ class Judge:
             return "the tests fail before they call the solution: " + last_line(self.end).strip()
         if isinstance(self.end, NameError) and self.end is not self.raised:
             return "the tests lack a name: " + str(self.end)
+        if isinstance(self.end, FileNotFoundError) and self.end is not self.raised:
+            return "the tests lack a file: " + str(self.end)
         for place, names in (("an argument", self.simple_arguments), ("a result", self.foreign_results)):
             if names:
                 return "%s of type `%s` cannot cross as it is" % (place, "`, `".join(sorted(names)))
         if self.simple_results and self.end is not self.raised and not isinstance(self.end, AssertionError):
             return "a result of type `%s` cannot cross as it is" % "`, `".join(sorted(self.simple_results))
         return None
+
+
+def surroundings():
+    """What tests may change for a function to see, by what it is."""
+    return {
+        "a replaced standard stream": (sys.stdin, sys.stdout, sys.stderr),
+        "a replaced builtin": dict(vars(builtins)),
+        "a file of the tests": sorted(os.listdir()),
+        "a variable of the environment": dict(os.environ),
+    }
 
 
 def shown(text):
@@ -208,7 +239,7 @@ def head():
 def main():
     channel, out = Channel(take(0)), take(1)
     verdict = Judge(channel).run(read_job())
-    os.write(out, json.dumps(verdict).encode("ascii"))
+    os.write(out, json.dumps(verdict, ensure_ascii=False).encode("utf-8", "replace"))
     os._exit(0)
 
 

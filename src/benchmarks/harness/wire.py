@@ -4,6 +4,8 @@
 # for an object. New objects come as rows, which name a type and what it holds: `["list", 1, [4]]`. Both sides number
 # objects alike, so an object that crossed before, an alias or a cycle is again what it was.
 import builtins
+import collections
+import collections.abc
 import importlib
 import json
 import linecache
@@ -112,7 +114,7 @@ class Writer:
         return index
 
     def row(self, value):
-        value = number(value)
+        value = self.plain(value)
         for base in type(value).__mro__:
             if base in WRITE:
                 if base is not type(value):
@@ -123,6 +125,25 @@ class Writer:
         if hasattr(type(value), "__next__"):
             return ["iterator"] + self.iterator(value)
         return self.other(value)
+
+    def plain(self, value):
+        """What an object is equal to, where that is plainer than the object."""
+        kind = type(value)
+        scalar = getattr(sys.modules.get("numpy"), "generic", None)
+        if kind in WRITE:
+            return value
+        if isinstance(scalar, type) and issubclass(kind, scalar):
+            plain = value.item()
+        elif issubclass(kind, (collections.UserList, collections.UserString)):
+            plain = value.data
+        elif issubclass(kind, collections.abc.Mapping) and not issubclass(kind, dict):
+            plain = dict(value.items())
+        elif issubclass(kind, collections.abc.Set) and not issubclass(kind, (set, frozenset) + VIEWS):
+            plain = set(value)
+        else:
+            return value
+        self.simplified.add(kind.__name__)
+        return plain
 
     def iterator(self, value):
         """How it goes on after its items, then the items."""
@@ -153,18 +174,8 @@ class Writer:
         return {"class": kind.__name__, "text": text, "arguments": arguments}
 
 
-def number(value):
-    """What numpy calls a scalar as the plain number that it is equal to."""
-    scalar = getattr(sys.modules.get("numpy"), "generic", None)
-    plain = value.item() if isinstance(scalar, type) and isinstance(value, scalar) else value
-    return plain if type(plain) in WRITE or type(plain) is bool else value
-
-
-def view(name):
-    """The types of what `dict` gives of its keys, values and items."""
-    return type(getattr({}, name)())
-
-
+# The types of what `dict` gives of its keys, values and items.
+VIEWS = KEYS, VALUES, ITEMS = type({}.keys()), type({}.values()), type({}.items())
 # Methods are those of the builtin type, whatever a subclass makes of them.
 WRITE = {
     int: lambda writer, value: [format(int.__index__(value), "x")],
@@ -178,10 +189,11 @@ WRITE = {
     set: lambda writer, value: writer.items(set.__iter__(value)),
     frozenset: lambda writer, value: writer.items(frozenset.__iter__(value)),
     dict: lambda writer, value: writer.items(part for pair in list(dict.items(value)) for part in pair),
+    collections.deque: lambda writer, value: writer.items(collections.deque.__iter__(value)),
     range: lambda writer, value: writer.items((value.start, value.stop, value.step)),
-    view("keys"): lambda writer, value: writer.items(value),
-    view("values"): lambda writer, value: writer.items(value),
-    view("items"): lambda writer, value: writer.items(part for pair in list(value) for part in pair),
+    KEYS: lambda writer, value: writer.items(value),
+    VALUES: lambda writer, value: writer.items(value),
+    ITEMS: lambda writer, value: writer.items(part for pair in list(value) for part in pair),
 }
 
 # Those that a program has only if it imported them.
@@ -202,8 +214,11 @@ class Reader:
         self.depth = 0
 
     def value(self, item):
-        if item is None or type(item) in (bool, int, float, str):
+        if item is None or type(item) in (bool, int, float):
             return item
+        if type(item) is str:
+            # As the constants of a program are.
+            return sys.intern(item)
         expect(type(item) is list and len(item) == 1 and type(item[0]) is int, "an item")
         index = item[0]
         expect(0 <= index < len(self.objects), "the index of an object")
@@ -236,16 +251,17 @@ class Reader:
         self.depth -= 1
 
     def fill(self, target, name, items):
-        """Gives a list, dict, set or bytearray that content."""
+        """Gives an object that can be changed that content."""
         kind = MUTABLE.get(name)
         expect(kind is not None and isinstance(target, kind), "the type that an object has")
         FILL[kind](self, target, items)
 
-    def iterator(self, end, *items):
+    def series(self, end, *items):
+        """What there is to go through, the exception at its end, and whether it goes on."""
         values = self.values(items)
         error = self.error(end) if type(end) is dict else None
         expect(end is None or error or end == "longer", "the end of an iterator")
-        return replay(values, error, end == "longer")
+        return values, error, end == "longer"
 
     def error(self, raised):
         name, text = raised.get("class"), raised.get("text")
@@ -291,6 +307,12 @@ def fill_dict(reader, target, items):
     dict.update(target, pairs)
 
 
+def fill_deque(reader, target, items):
+    values = reader.values(items)
+    collections.deque.clear(target)
+    collections.deque.extend(target, values)
+
+
 def fill_set(reader, target, items):
     values = reader.values(items)
     set.clear(target)
@@ -302,7 +324,7 @@ def fill_bytearray(reader, target, items):
 
 
 MISSING, OPEN = object(), object()
-FILL = {list: fill_list, dict: fill_dict, set: fill_set, bytearray: fill_bytearray}
+FILL = {list: fill_list, dict: fill_dict, set: fill_set, bytearray: fill_bytearray, collections.deque: fill_deque}
 MUTABLE = {kind.__name__: kind for kind in FILL}
 READ = {
     "int": lambda reader, digits: int(digits, 16),
@@ -318,7 +340,7 @@ READ = {
     "dict_items": lambda reader, *items: dict(reader.pairs(items)).items(),
     "Decimal": lambda reader, text: imported("decimal", "Decimal", text),
     "Fraction": lambda reader, *items: imported("fractions", "Fraction", *reader.values(items)),
-    "iterator": lambda reader, *items: reader.iterator(*items),
+    "iterator": lambda reader, *items: replay(*reader.series(*items)),
     "opaque": lambda reader, *items: reader.opaque(*items),
 }
 
