@@ -64,8 +64,11 @@ impl Scratch {
     }
 
     fn fill(folder: &Path, files: &[(&str, Option<&str>)]) -> io::Result<File> {
-        let lock = File::create(folder.join(LOCK))?;
-        lock.lock()?;
+        // Nobody must find it before it is locked. Where there are no locks, nobody can take it for free either.
+        let unlocked = folder.join("unlocked");
+        let lock = File::create(&unlocked)?;
+        let _ = lock.lock();
+        fs::rename(unlocked, folder.join(LOCK))?;
         fs::create_dir(folder.join(WORK))?;
         for (name, text) in files {
             if let Some(text) = text {
