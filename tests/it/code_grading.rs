@@ -9,7 +9,7 @@ use lamas::sandbox::Sandbox;
 
 use super::sandbox::open;
 use super::shared::shared;
-use super::tricks::{MANY, RIGHT, ROOT, Task, UNSUPPORTED, WRONG, WRONG_OF_MANY};
+use super::tricks::{MANY, RIGHT, ROOT, SHARING, Task, UNSUPPORTED, WRONG, WRONG_OF_MANY};
 
 /// What the tests of a task say of code, with the published solution at hand.
 async fn grade(task: &Task, code: &str, sandbox: &Sandbox) -> Result<Outcome> {
@@ -49,6 +49,10 @@ async fn no_wrong_solution_passes() -> Result<()> {
             Outcome::Failed(fault) if !fault.trim().is_empty() => {}
             other => faults.push(format!("{what}: {other:?}")),
         }
+    }
+    for (what, test, code) in SHARING {
+        let outcome = judge(test, code, "", sandbox).await?;
+        assert!(matches!(&outcome, Outcome::Failed(fault) if fault.contains("AssertionError")), "{what}: {outcome:?}");
     }
     assert_eq!(faults, [""; 0]);
     Ok(())

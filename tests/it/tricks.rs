@@ -181,6 +181,17 @@ pub const RIGHT: &[(&str, &str, &str)] = &[
     ("arguments that are gone through", "d = {1: 2, 3: 4}\nassert [candidate(d, k) for k in d] == [2, 4]", "def f(d, k): return d[k]"),
     ("equal but not the same", "x = [True]\ncandidate(x)\nassert x[0] is not True", "def f(x): x[0] = 1"),
     ("what crossed before", "a = candidate(0)\nassert candidate(a) == 'again'", "class C: pass\nc = C()\ndef f(x): return 'again' if x is c else c"),
+    // One call after another.
+    ("the same list again", "a = candidate(1)\nassert candidate(2) is a and a == [1, 2]", "kept = []\ndef f(x):\n  kept.append(x)\n  return kept"),
+    ("an argument that is kept", "x = [1]\ncandidate(x)\nx.append(2)\nassert candidate([]) == [1, 2]", "kept = []\ndef f(x):\n  kept.append(x)\n  return kept[0]"),
+    ("an argument that is changed later", "x = [[1]]\ncandidate(x)\ncandidate([])\nassert x == [[1, 9]]", "kept = []\ndef f(x):\n  kept.append(x)\n  if not x: kept[0][0].append(9)"),
+    ("an argument of long ago", "x = [0] * 3000\ncandidate(x)\nfor i in range(300): candidate([i])\ny = candidate(x)\nassert y is x and x[0] == 300", "kept = []\ndef f(x):\n  if not kept: kept.append(x)\n  elif x is not kept[0]: kept[0][0] += 1\n  return x if x is kept[0] else None"),
+    ("a list that was taken out", "i = [1]\ncandidate([i])\nassert i == [1, 2]", "def f(x): x.pop().append(2)"),
+    ("a result that is given back", "a = candidate(0)\na['k'] = [1]\nassert candidate(a) is a and a == {'k': [1, 2]}", "def f(x):\n  if x: x['k'].append(2)\n  return x or {}"),
+    ("an exception after a change", "x = [1]\ntry: candidate(x)\nexcept ValueError: pass\nassert x == [1, 2]", "def f(x):\n  x.append(2)\n  raise ValueError"),
+    ("an iterator that fails inside a result", "x = [1]\ntry: candidate(x)\nexcept KeyboardInterrupt: assert x == [1, 2]\nelse: assert False", "def f(x):\n  def g():\n    x.append(2)\n    raise KeyboardInterrupt\n    yield\n  return [[3], g()]"),
+    ("many calls", "for i in range(2000): assert candidate([i]) == [i, i]", "def f(x): return x + x"),
+    ("much data", "x = list(range(50000))\nfor i in range(32):\n  x[0] = i\n  assert candidate(x) == x[::-1]", "def f(x): return x[::-1]"),
     // Exceptions.
     ("an exception with its text", "try: candidate({})\nexcept KeyError as e: assert str(e) == \"'k'\" and e.args == ('k',)\nelse: assert False", "def f(x): return x['k']"),
     ("an exception of its own class", "try: candidate(1)\nexcept ValueError as e: assert str(e) == 'too 1'\nelse: assert False", "class Own(ValueError):\n  def __str__(s): return 'too %d' % s.args[0]\ndef f(x): raise Own(x)"),
@@ -201,6 +212,16 @@ pub const RIGHT: &[(&str, &str, &str)] = &[
     ("an event loop inside", "assert candidate(1) == 1", "import asyncio\nasync def g(x): return x\ndef f(x): return asyncio.run(g(x))"),
     ("called by its name", "assert f(1) == 1", "def f(x): return x"),
     ("main program", "assert candidate(1) == 1", "def f(x): return x\nif __name__ == '__main__':\n  f(int(input()))"),
+];
+
+/// Wrong solutions that share what they should not: what, the tests, the code.
+#[rustfmt::skip]
+pub const SHARING: &[(&str, &str, &str)] = &[
+    ("one list for all", "a, b = candidate(1), candidate(2)\nassert a == [1] and b == [2]", "kept = []\ndef f(x):\n  kept[:] = [x]\n  return kept"),
+    ("a list that is kept", "a = candidate(1)\na.append(5)\nassert candidate(1) == [1]", "from functools import lru_cache\n@lru_cache(None)\ndef f(x): return [x]"),
+    ("a default that is kept", "assert candidate(1) == [1] and candidate(2) == [2]", "def f(x, r=[]):\n  r.append(x)\n  return r"),
+    ("an argument that is kept", "x = [1]\ncandidate(x)\ncandidate([2])\nassert x == [1]", "kept = []\ndef f(x):\n  kept.append(x)\n  kept[0][0] = 2"),
+    ("the argument for a copy", "x = [[1]]\ny = candidate(x)\ny[0].append(2)\nassert x == [[1]]", "def f(x): return list(x)"),
 ];
 
 /// Tasks whose tests need what does not cross: what, the tests, a right solution.

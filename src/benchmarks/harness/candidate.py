@@ -2,68 +2,39 @@
 # is trusted; a solution that turns this file against itself only spoils its own answers.
 
 
-class Answer(Writer):
-    """Writes results; what cannot cross stays here, under a number."""
-
-    def __init__(self, objects, kept):
-        super().__init__(objects)
-        self.kept = kept
+class Answers(Heap):
+    """What cannot cross stays here; its row says what the tests may know of it."""
 
     def other(self, value):
-        number = next((number for number, other in enumerate(self.kept) if other is value), None)
-        if number is None:
-            number = len(self.kept)
-            self.kept.append(value)
         try:
             truth = bool(value)
         except Exception:
             truth = None
         series = self.iterator(value) if hasattr(type(value), "__iter__") else []
-        return ["opaque", number, type(value).__name__, truth] + series
-
-
-class Call(Reader):
-    """Reads arguments."""
-
-    def __init__(self, rows, kept):
-        super().__init__(rows)
-        self.kept = kept
-
-    def opaque(self, number):
-        return self.kept[number]
+        return ["opaque", type(value).__name__, truth] + series
 
 
 def trace(error):
     return (frames(error) + last_line(error))[-LONGEST_TEXT:]
 
 
-def rows(writer, indices):
-    return {index: writer.row(writer.objects[index]) for index in indices}
-
-
-def differ(one, other):
-    # As text: 1 and True are equal.
-    return json.dumps(one) != json.dumps(other)
-
-
-def answer(function, frame, kept):
-    """Calls the function; the frame that says what came of it, and which arguments it changed."""
-    call = Call(frame["heap"], kept)
-    arguments, keywords = call.values(frame["arguments"]), dict(call.pairs(frame["keywords"]))
-    mutable = [index for index, value in enumerate(call.objects) if type(value) in FILL]
-    before = rows(Answer(call.objects, kept), mutable)
+def answer(function, frame, heap):
+    """Calls the function; the frame that says what came of it, and what it changed."""
+    heap.read(frame)
+    arguments, keywords = heap.values(frame["arguments"]), dict(heap.pairs(frame["keywords"]))
+    reachable = heap.look(frame["arguments"] + frame["keywords"])
+    count = len(heap.objects)
     reply = {"call": frame["call"]}
     try:
-        writer = Answer(call.objects, kept)
-        reply["result"] = writer.item(function(*arguments, **keywords))
+        reply["result"] = heap.item(function(*arguments, **keywords))
     except (Breach, Uncrossable):
         raise
     except BaseException as error:
-        writer = Answer(call.objects, kept)
-        reply["raised"], reply["trace"] = writer.error(error), trace(error)
-    after = rows(writer, mutable)
-    reply["changed"] = [[index, after[index]] for index in mutable if differ(after[index], before[index])]
-    reply["heap"], reply["simplified"] = writer.rows, sorted(writer.simplified)
+        heap.undo(count)
+        reply["raised"], reply["trace"] = heap.raised(error), trace(error)
+    for index in reachable:
+        heap.touch(index)
+    reply.update(heap.written(), simplified=sorted(heap.simplified))
     return reply
 
 
@@ -86,7 +57,7 @@ def main():
         channel.send({"trace": trace(error)})
         return
     channel.send({"trace": None})
-    kept = []
+    heap = Answers()
     while True:
         try:
             frame = channel.receive()
@@ -94,9 +65,11 @@ def main():
             # The tests have ended.
             os._exit(0)
         try:
-            channel.send(answer(function, frame, kept))
+            channel.send(answer(function, frame, heap))
         except (Breach, Uncrossable) as error:
             channel.send({"call": frame["call"], "breach": str(error)})
+        if channel.bytes > MOST_BYTES:
+            heap, channel.bytes = Answers(), 0
 
 
 main()

@@ -32,42 +32,32 @@ class Series(Opaque):
         return replay(*self.__items)
 
 
-class Question(Writer):
-    """Writes arguments."""
+class Questions(Heap):
+    """Writes arguments and reads results; nothing but what the rows of `Heap` can say comes out."""
 
-    def __init__(self, numbers):
+    def __init__(self):
         super().__init__()
-        self.numbers = numbers
+        # Names of types that did not cross.
+        self.foreign = set()
 
     def iterator(self, value):
         # The test may look how far it was read.
         self.simplified.add(type(value).__name__)
         return super().iterator(value)
 
+    def touch(self, index):
+        # What an object is that stays with the solution is said by the solution.
+        if self.names[index] != "opaque":
+            super().touch(index)
+
     def other(self, value):
-        if not isinstance(value, Opaque):
-            raise Uncrossable(type(value).__name__)
-        return ["opaque", self.numbers[value]]
+        raise Uncrossable(type(value).__name__)
 
-
-class Result(Reader):
-    """Reads what came of a call."""
-
-    def __init__(self, rows, objects, judge):
-        super().__init__(rows, objects)
-        self.judge = judge
-
-    def opaque(self, number, name, truth, *series):
-        expect(type(number) is int and type(name) is str, "a number and a name")
+    def opaque(self, name, truth, *series):
+        expect(type(name) is str, "a name")
         expect(truth is None or type(truth) is bool, "a truth")
-        name = name[:99]
-        self.judge.foreign_results.add(name)
-        opaque = Series(name, truth, *self.series(*series)) if series else Opaque(name, truth)
-        # What crosses again is what it was, as it is now.
-        known = self.judge.opaques.setdefault(number, opaque)
-        expect(type(known) is type(opaque), "an object that can still be gone through, or still not")
-        vars(known).update(vars(opaque))
-        return known
+        self.foreign.add(name[:99])
+        return Series(name[:99], truth, *self.series(*series)) if series else Opaque(name[:99], truth)
 
 
 class StandIn:
@@ -86,9 +76,8 @@ class StandIn:
 class Judge:
     def __init__(self, channel):
         self.channel = channel
+        self.heap = Questions()
         self.calls = 0
-        # The objects that stay with the solution, by number, and back.
-        self.opaques = {}
         # What was said of the last exception of the solution.
         self.raised = self.trace = None
         # Ends the tests for good, whatever they catch.
@@ -128,13 +117,11 @@ class Judge:
             if now[name] != before:
                 raise self.unsupported(name)
         self.calls += 1
-        numbers = {opaque: number for number, opaque in self.opaques.items()}
-        question = Question(numbers)
-        frame = {"call": self.calls}
+        heap, frame = self.heap, {"call": self.calls}
         try:
-            frame["arguments"] = question.items(arguments)
-            frame["keywords"] = question.items(part for pair in keywords.items() for part in pair)
-            frame["heap"] = question.rows
+            frame["arguments"] = heap.items(arguments)
+            frame["keywords"] = heap.items(part for pair in keywords.items() for part in pair)
+            frame.update(heap.written())
             self.channel.send(frame)
         except Uncrossable as error:
             raise self.unsupported("an argument of type `%s`" % error) from None
@@ -143,34 +130,31 @@ class Judge:
         except OSError:
             # It has left; what it said before may still be there.
             pass
-        self.simple_arguments |= question.simplified
         reply = self.receive()
         try:
-            error, result = self.result(reply, question.objects)
+            error, result = self.result(reply)
         except (Exception, Breach) as fault:
             raise self.broken("the result cannot be read: %s" % fault) from None
+        self.simple_arguments |= heap.simplified
+        self.foreign_results |= heap.foreign
+        if self.channel.bytes > MOST_BYTES:
+            self.heap, self.channel.bytes = Questions(), 0
         if error is not None:
             self.raised, self.trace = error, shown(reply.get("trace"))
             raise error
         return result
 
-    def result(self, reply, objects):
-        """The exception, or else what was returned, after the arguments are what the call made of them."""
+    def result(self, reply):
+        """The exception, or else what was returned, after all is what the call made of it."""
         expect(reply.get("call") == self.calls, "the result of this call")
-        names, changed = reply.get("simplified"), reply.get("changed")
-        expect(type(names) is list and type(changed) is list, "a whole frame")
+        names = reply.get("simplified")
+        expect(type(names) is list, "names of types")
         self.simple_results.update(shown(name)[:99] for name in names)
-        reader = Result(reply.get("heap"), objects, self)
-        for change in changed:
-            expect(type(change) is list and len(change) == 2, "a change")
-            index, row = change
-            expect(type(index) is int and 0 <= index < len(objects), "the index of an argument")
-            expect(type(row) is list and row and type(row[0]) is str, "a row")
-            reader.fill(objects[index], row[0], row[1:])
+        self.heap.read(reply)
         if "raised" in reply:
             expect(type(reply["raised"]) is dict, "an exception")
-            return reader.error(reply["raised"]), None
-        return None, reader.value(reply.get("result"))
+            return self.heap.exception(reply["raised"]), None
+        return None, self.heap.value(reply.get("result"))
 
     def run(self, job):
         """Runs the tests; the verdict."""

@@ -2,13 +2,16 @@
 #
 # A value is an item: None, a bool, a short int, a finite float or a string as JSON has them, or `[index]`, which stands
 # for an object. New objects come as rows, which name a type and what it holds: `["list", 1, [4]]`. Both sides number
-# objects alike, so an object that crossed before, an alias or a cycle is again what it was.
+# objects alike, so an object that crossed before, an alias or a cycle is again what it was; if it has changed, its row
+# comes again.
 import builtins
 import collections
 import collections.abc
 import importlib
+import itertools
 import json
 import linecache
+import marshal
 import math
 import os
 import sys
@@ -18,6 +21,8 @@ import types
 LONGEST_FRAME = 8 << 20  # bytes
 DEEPEST = 100  # objects inside each other
 MOST_ITEMS = 100000  # of an iterator
+MOST_BYTES = 16 << 20  # of all frames until both sides forget what crossed
+MOST_SEEN = 2048  # bytes of rows that are looked at again though no call named them
 LONGEST_TEXT = 2000  # characters of what is only shown
 SHORT = 1 << 53  # ints from here on are written in base 16, which has no limit of digits
 
@@ -40,10 +45,12 @@ class Channel:
 
     def __init__(self, descriptor):
         self.descriptor = descriptor
+        self.bytes = 0
 
     def send(self, frame):
         data = json.dumps(frame, separators=(",", ":"), allow_nan=False).encode("ascii")
         expect(len(data) <= LONGEST_FRAME, "at most %d bytes to cross at once" % LONGEST_FRAME)
+        self.bytes += len(data)
         rest = memoryview(len(data).to_bytes(4, "big") + data)
         while rest:
             rest = rest[os.write(self.descriptor, rest):]
@@ -51,7 +58,8 @@ class Channel:
     def receive(self):
         size = int.from_bytes(self.read(4), "big")
         expect(size <= LONGEST_FRAME, "at most %d bytes to cross at once" % LONGEST_FRAME)
-        return json.loads(self.read(size).decode("ascii"), parse_int=short, parse_constant=no_number)
+        self.bytes += size
+        return json.loads(self.read(size).decode("ascii"), parse_constant=no_number)
 
     def read(self, size):
         data = bytearray()
@@ -63,27 +71,32 @@ class Channel:
         return bytes(data)
 
 
-def short(digits):
-    expect(len(digits) <= 17, "long ints in base 16")
-    return int(digits)
-
-
 def no_number(name):
     raise Breach("expected a number, found " + name)
 
 
-class Writer:
-    """Turns values into items, with rows for the objects that `objects` lacks."""
+class Heap:
+    """The objects that have crossed, as one side has them."""
 
-    def __init__(self, objects=()):
-        self.objects = list(objects)
-        self.indices = {id(value): index for index, value in enumerate(self.objects)}
-        self.rows = []
+    def __init__(self):
+        self.objects = []
+        self.indices = {}
+        # The type that a row gives each.
+        self.names = []
+        # What the other side knows of those that can change, as bytes: 1 and True are equal.
+        self.seen = {}
+        # Names of types that cross as something simpler.
+        self.simplified = set()
+        self.clear()
+
+    def clear(self):
+        """Begins a frame."""
+        self.rows, self.changed, self.touched = [], {}, set()
         self.depth = 0
         # Tuples and the like that are not complete.
         self.open = set()
-        # Names of types that cross as something simpler.
-        self.simplified = set()
+
+    # Writing.
 
     def item(self, value):
         kind = type(value)
@@ -92,26 +105,87 @@ class Writer:
         if (kind is int and -SHORT < value < SHORT) or (kind is float and math.isfinite(value)):
             return value
         index = self.indices.get(id(value))
+        if index is None:
+            return [self.add(value)]
         if index in self.open:
             raise Uncrossable("cyclic " + kind.__name__)
-        return [self.add(value) if index is None else index]
+        self.touch(index)
+        return [index]
 
     def items(self, values):
-        return [self.item(value) for value in list(values)]
+        # Long lists of ints should be quick.
+        return [
+            value if type(value) is int and -SHORT < value < SHORT else self.item(value)
+            for value in list(values)
+        ]
 
     def add(self, value):
-        expect(self.depth < DEEPEST, "at most %d objects inside each other" % DEEPEST)
         index, place = len(self.objects), len(self.rows)
         self.objects.append(value)
+        self.names.append(None)
         self.indices[id(value)] = index
         self.rows.append(None)
+        self.touched.add(index)
         if type(value) not in FILL:
             self.open.add(index)
-        self.depth += 1
-        self.rows[place] = self.row(value)
-        self.depth -= 1
+        row = self.deeper(value)
         self.open.discard(index)
+        self.rows[place], self.names[index] = row, row[0]
+        if row[0] in CHANGEABLE:
+            self.seen[index] = marshal.dumps(row, 2)
         return index
+
+    def touch(self, index):
+        """Writes an object that crossed before, if it has changed, and those in it."""
+        if index not in self.touched and self.names[index] in CONTAINERS:
+            self.touched.add(index)
+            row = self.deeper(self.objects[index])
+            if row[0] in CHANGEABLE:
+                before, now = self.seen.pop(index, None), marshal.dumps(row, 2)
+                self.seen[index] = now
+                if now != before:
+                    self.changed[index] = row, before
+
+    def deeper(self, value):
+        expect(self.depth < DEEPEST, "at most %d objects inside each other" % DEEPEST)
+        self.depth += 1
+        row = self.row(value)
+        self.depth -= 1
+        return row
+
+    def written(self):
+        """The frame's rows. Some of what crossed earlier is looked at again: a side may have kept it, and changed it."""
+        rest = MOST_SEEN
+        for index in list(itertools.islice(reversed(self.seen), MOST_SEEN >> 3)):
+            if index not in self.touched:
+                rest -= len(self.seen[index])
+                if rest < 0:
+                    break
+                self.touch(index)
+        frame = {"heap": self.rows, "changed": [[index, row] for index, (row, _) in self.changed.items()]}
+        self.clear()
+        return frame
+
+    def undo(self, count):
+        """Forgets a frame that was not sent; there were `count` objects before it."""
+        for value in self.objects[count:]:
+            self.indices.pop(id(value), None)
+        del self.objects[count:], self.names[count:]
+        for index in [index for index in self.seen if index >= count]:
+            del self.seen[index]
+        self.look(())
+
+    def look(self, items):
+        """Takes objects that have just been read for what the other side knows; all that are in them."""
+        for item in items:
+            if type(item) is list:
+                self.touch(item[0])
+        for index, (_, before) in self.changed.items():
+            if before is not None:
+                self.seen[index] = before
+        touched = self.touched
+        self.clear()
+        return touched
 
     def row(self, value):
         value = self.plain(value)
@@ -155,10 +229,10 @@ class Writer:
                     break
                 items.append(item)
         except Exception as error:
-            end = self.error(error)
+            end = self.raised(error)
         return [end] + self.items(items)
 
-    def error(self, error):
+    def raised(self, error):
         """The nearest builtin class of an exception, and what it says."""
         kind = next(base for base in type(error).__mro__ if base.__module__ == "builtins")
         if kind is not type(error):
@@ -173,45 +247,29 @@ class Writer:
             arguments = None
         return {"class": kind.__name__, "text": text, "arguments": arguments}
 
+    # Reading.
 
-# The types of what `dict` gives of its keys, values and items.
-VIEWS = KEYS, VALUES, ITEMS = type({}.keys()), type({}.values()), type({}.items())
-# Methods are those of the builtin type, whatever a subclass makes of them.
-WRITE = {
-    int: lambda writer, value: [format(int.__index__(value), "x")],
-    float: lambda writer, value: ["math.nan" if value is math.nan else float.hex(value)],
-    complex: lambda writer, value: [writer.item(value.real), writer.item(value.imag)],
-    str: lambda writer, value: [str.__str__(value)],
-    bytes: lambda writer, value: [bytes.hex(value)],
-    bytearray: lambda writer, value: [bytearray.hex(value)],
-    list: lambda writer, value: writer.items(list.__iter__(value)),
-    tuple: lambda writer, value: writer.items(tuple.__iter__(value)),
-    set: lambda writer, value: writer.items(set.__iter__(value)),
-    frozenset: lambda writer, value: writer.items(frozenset.__iter__(value)),
-    dict: lambda writer, value: writer.items(part for pair in list(dict.items(value)) for part in pair),
-    collections.deque: lambda writer, value: writer.items(collections.deque.__iter__(value)),
-    range: lambda writer, value: writer.items((value.start, value.stop, value.step)),
-    KEYS: lambda writer, value: writer.items(value),
-    VALUES: lambda writer, value: writer.items(value),
-    ITEMS: lambda writer, value: writer.items(part for pair in list(value) for part in pair),
-}
-
-# Those that a program has only if it imported them.
-IMPORTED = {
-    ("decimal", "Decimal"): lambda writer, value: [str(value)],
-    ("fractions", "Fraction"): lambda writer, value: writer.items((value.numerator, value.denominator)),
-}
-
-
-class Reader:
-    """Turns items back into values; nothing but what the rows of this file can say comes out."""
-
-    def __init__(self, rows, objects=()):
-        expect(type(rows) is list, "a list of rows")
-        self.known = len(objects)
-        self.rows = rows
-        self.objects = list(objects) + [MISSING] * len(rows)
-        self.depth = 0
+    def read(self, frame):
+        """Takes in the rows of a frame, before its items are read."""
+        rows, changed = frame.get("heap"), frame.get("changed")
+        expect(type(rows) is list and type(changed) is list, "rows")
+        self.received, self.known = rows, len(self.objects)
+        self.objects += [MISSING] * len(rows)
+        self.names += [None] * len(rows)
+        for index in range(self.known, len(self.objects)):
+            if self.objects[index] is MISSING:
+                self.build(index)
+        for change in changed:
+            expect(type(change) is list and len(change) == 2 and type(change[0]) is int, "a change")
+            index, row = change
+            expect(0 <= index < self.known, "the index of an object")
+            expect(type(row) is list and row and row[0] == self.names[index], "the type that an object has")
+            self.fill(self.objects[index], *row)
+        # Long ones are written again when they are named again.
+        news = [(self.known + place, row) for place, row in enumerate(rows)] + changed
+        for index, row in news:
+            self.seen.pop(index, None)
+        self.look([[index] for index, row in news if row[0] in CHANGEABLE and len(row) < MOST_SEEN])
 
     def value(self, item):
         if item is None or type(item) in (bool, int, float):
@@ -228,7 +286,7 @@ class Reader:
         return self.objects[index]
 
     def values(self, items):
-        return [self.value(item) for item in items]
+        return [item if type(item) is int else self.value(item) for item in items]
 
     def pairs(self, items):
         values = self.values(items)
@@ -236,34 +294,37 @@ class Reader:
         return list(zip(values[::2], values[1::2]))
 
     def build(self, index):
-        row = self.rows[index - self.known]
+        row = self.received[index - self.known]
         expect(type(row) is list and row and type(row[0]) is str, "a row")
         name, items = row[0], row[1:]
         expect(self.depth < DEEPEST, "at most %d objects inside each other" % DEEPEST)
         self.depth += 1
         if name in MUTABLE:
             self.objects[index] = MUTABLE[name]()
-            self.fill(self.objects[index], name, items)
+            self.fill(self.objects[index], name, *items)
         else:
             self.objects[index] = OPEN
             expect(name in READ, "a type that can cross")
             self.objects[index] = READ[name](self, *items)
+        self.names[index] = name
+        self.indices[id(self.objects[index])] = index
         self.depth -= 1
 
-    def fill(self, target, name, items):
+    def fill(self, target, name, *items):
         """Gives an object that can be changed that content."""
-        kind = MUTABLE.get(name)
-        expect(kind is not None and isinstance(target, kind), "the type that an object has")
-        FILL[kind](self, target, items)
+        if name == "opaque":
+            vars(target).update(vars(self.opaque(*items)))
+        else:
+            FILL[MUTABLE.get(name)](self, target, items)
 
     def series(self, end, *items):
         """What there is to go through, the exception at its end, and whether it goes on."""
         values = self.values(items)
-        error = self.error(end) if type(end) is dict else None
+        error = self.exception(end) if type(end) is dict else None
         expect(end is None or error or end == "longer", "the end of an iterator")
         return values, error, end == "longer"
 
-    def error(self, raised):
+    def exception(self, raised):
         name, text = raised.get("class"), raised.get("text")
         expect(type(name) is str and type(text) is str, "an exception")
         kind = getattr(builtins, name, None)
@@ -281,9 +342,34 @@ class Reader:
                     return error
         return Exception(text)
 
-    def opaque(self, *items):
-        """What stands here for an object that stays on its side."""
-        raise NotImplementedError
+
+# The types of what `dict` gives of its keys, values and items.
+VIEWS = KEYS, VALUES, ITEMS = type({}.keys()), type({}.values()), type({}.items())
+# Methods are those of the builtin type, whatever a subclass makes of them.
+WRITE = {
+    int: lambda heap, value: [format(int.__index__(value), "x")],
+    float: lambda heap, value: ["math.nan" if value is math.nan else float.hex(value)],
+    complex: lambda heap, value: [heap.item(value.real), heap.item(value.imag)],
+    str: lambda heap, value: [str.__str__(value)],
+    bytes: lambda heap, value: [bytes.hex(value)],
+    bytearray: lambda heap, value: [bytearray.hex(value)],
+    list: lambda heap, value: heap.items(list.__iter__(value)),
+    tuple: lambda heap, value: heap.items(tuple.__iter__(value)),
+    set: lambda heap, value: heap.items(set.__iter__(value)),
+    frozenset: lambda heap, value: heap.items(frozenset.__iter__(value)),
+    dict: lambda heap, value: heap.items(part for pair in list(dict.items(value)) for part in pair),
+    collections.deque: lambda heap, value: heap.items(collections.deque.__iter__(value)),
+    range: lambda heap, value: heap.items((value.start, value.stop, value.step)),
+    KEYS: lambda heap, value: heap.items(value),
+    VALUES: lambda heap, value: heap.items(value),
+    ITEMS: lambda heap, value: heap.items(part for pair in list(value) for part in pair),
+}
+
+# Those that a program has only if it imported them.
+IMPORTED = {
+    ("decimal", "Decimal"): lambda heap, value: [str(value)],
+    ("fractions", "Fraction"): lambda heap, value: heap.items((value.numerator, value.denominator)),
+}
 
 
 def replay(values, error, is_longer):
@@ -297,29 +383,29 @@ def imported(module, name, *arguments):
     return getattr(importlib.import_module(module), name)(*arguments)
 
 
-def fill_list(reader, target, items):
-    list.__setitem__(target, slice(None), reader.values(items))
+def fill_list(heap, target, items):
+    list.__setitem__(target, slice(None), heap.values(items))
 
 
-def fill_dict(reader, target, items):
-    pairs = reader.pairs(items)
+def fill_dict(heap, target, items):
+    pairs = heap.pairs(items)
     dict.clear(target)
     dict.update(target, pairs)
 
 
-def fill_deque(reader, target, items):
-    values = reader.values(items)
+def fill_deque(heap, target, items):
+    values = heap.values(items)
     collections.deque.clear(target)
     collections.deque.extend(target, values)
 
 
-def fill_set(reader, target, items):
-    values = reader.values(items)
+def fill_set(heap, target, items):
+    values = heap.values(items)
     set.clear(target)
     set.update(target, values)
 
 
-def fill_bytearray(reader, target, items):
+def fill_bytearray(heap, target, items):
     bytearray.__setitem__(target, slice(None), bytes.fromhex(*items))
 
 
@@ -327,22 +413,24 @@ MISSING, OPEN = object(), object()
 FILL = {list: fill_list, dict: fill_dict, set: fill_set, bytearray: fill_bytearray, collections.deque: fill_deque}
 MUTABLE = {kind.__name__: kind for kind in FILL}
 READ = {
-    "int": lambda reader, digits: int(digits, 16),
-    "float": lambda reader, text: math.nan if text == "math.nan" else float.fromhex(text),
-    "complex": lambda reader, real, imaginary: complex(float(reader.value(real)), float(reader.value(imaginary))),
-    "str": lambda reader, text: str.__str__(text),
-    "bytes": lambda reader, text: bytes.fromhex(text),
-    "tuple": lambda reader, *items: tuple(reader.values(items)),
-    "frozenset": lambda reader, *items: frozenset(reader.values(items)),
-    "range": lambda reader, *items: range(*reader.values(items)),
-    "dict_keys": lambda reader, *items: dict.fromkeys(reader.values(items)).keys(),
-    "dict_values": lambda reader, *items: dict(enumerate(reader.values(items))).values(),
-    "dict_items": lambda reader, *items: dict(reader.pairs(items)).items(),
-    "Decimal": lambda reader, text: imported("decimal", "Decimal", text),
-    "Fraction": lambda reader, *items: imported("fractions", "Fraction", *reader.values(items)),
-    "iterator": lambda reader, *items: replay(*reader.series(*items)),
-    "opaque": lambda reader, *items: reader.opaque(*items),
+    "int": lambda heap, digits: int(digits, 16),
+    "float": lambda heap, text: math.nan if text == "math.nan" else float.fromhex(text),
+    "complex": lambda heap, real, imaginary: complex(float(heap.value(real)), float(heap.value(imaginary))),
+    "str": lambda heap, text: str.__str__(text),
+    "bytes": lambda heap, text: bytes.fromhex(text),
+    "tuple": lambda heap, *items: tuple(heap.values(items)),
+    "frozenset": lambda heap, *items: frozenset(heap.values(items)),
+    "range": lambda heap, *items: range(*heap.values(items)),
+    "dict_keys": lambda heap, *items: dict.fromkeys(heap.values(items)).keys(),
+    "dict_values": lambda heap, *items: dict(enumerate(heap.values(items))).values(),
+    "dict_items": lambda heap, *items: dict(heap.pairs(items)).items(),
+    "Decimal": lambda heap, text: imported("decimal", "Decimal", text),
+    "Fraction": lambda heap, *items: imported("fractions", "Fraction", *heap.values(items)),
+    "iterator": lambda heap, *items: replay(*heap.series(*items)),
+    "opaque": lambda heap, *items: heap.opaque(*items),
 }
+CHANGEABLE = set(MUTABLE) | {"opaque"}
+CONTAINERS = CHANGEABLE | {"tuple", "frozenset"} | {kind.__name__ for kind in VIEWS}
 
 
 def read_job():
