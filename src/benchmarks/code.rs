@@ -112,16 +112,19 @@ struct Verdict {
 }
 
 impl Trial {
-    const JUDGE: &str = concat!(include_str!("harness/wire.py"), "\n\n", include_str!("harness/judge.py"));
-    const CANDIDATE: &str = concat!(include_str!("harness/wire.py"), "\n\n", include_str!("harness/candidate.py"));
+    /// The program of one side, after what both need.
+    fn program(side: &str) -> String {
+        [include_str!("harness/wire.py"), include_str!("harness/values.py"), side].join("\n\n")
+    }
 
     /// Runs the tests.
     ///
     /// # Errors
     /// The sandbox broke. What the code does is no error.
     pub async fn run(&self, sandbox: &Sandbox) -> Result<Tried> {
-        let judge = Script { program: Self::JUDGE, job: Some(&self.judge) };
-        let candidate = Script { program: Self::CANDIDATE, job: Some(&self.candidate) };
+        let programs = [include_str!("harness/judge.py"), include_str!("harness/candidate.py")].map(Self::program);
+        let judge = Script { program: &programs[0], job: Some(&self.judge) };
+        let candidate = Script { program: &programs[1], job: Some(&self.candidate) };
         let [judge, candidate] = sandbox.run_pair(judge, candidate, &Limits::default()).await?;
         Ok(Tried { outcome: outcome(&judge, &candidate), seconds: judge.seconds.max(candidate.seconds) })
     }
