@@ -4,8 +4,10 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::random;
-use crate::sandbox::{Limits, Run, Sandbox};
+use crate::sandbox::{Ended, Limits, Run, Sandbox, Script};
+
+/// Some editors begin a file with it.
+const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// What code that answers a question must pass.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,14 +30,26 @@ impl Tests {
         has_tests.then(tests).transpose()
     }
 
-    /// What the tests that decide the score have against `code` as an answer to `question`; `None` if they pass.
+    /// What the tests that decide the score say of `code` as an answer to `question`. Where a failure may be due to the
+    /// task, the published solution, `reference`, is tried as well: if it passes, the code is wrong.
     ///
     /// # Errors
     /// The sandbox broke. Code that breaks is wrong.
-    pub async fn fault(&self, question: &str, code: &str, sandbox: &Sandbox) -> Result<Option<String>> {
-        let trial = self.trial(question, code, &format!("{}\n\ncheck({})\n", self.test, self.entry_point));
-        let run = sandbox.run(Trial::PROGRAM, &trial.input, &Limits::default()).await?;
-        Ok(trial.fault(&run))
+    pub async fn grade(
+        &self,
+        question: &str,
+        code: &str,
+        reference: Option<&str>,
+        sandbox: &Sandbox,
+    ) -> Result<Outcome> {
+        let outcome = self.trial(question, code, &self.hidden()).run(sandbox).await?.outcome;
+        let (Outcome::Doubtful { fault, .. }, Some(reference)) = (&outcome, reference) else { return Ok(outcome) };
+        let published = self.trial(question, reference, &self.hidden()).run(sandbox).await?.outcome;
+        Ok(if published == Outcome::Passed { Outcome::Failed(fault.clone()) } else { outcome })
+    }
+
+    fn hidden(&self) -> String {
+        format!("{}\n\ncheck({})\n", self.test, self.entry_point)
     }
 
     /// A trial of `code` by the public tests; `None` where there are none.
@@ -47,30 +61,85 @@ impl Tests {
     /// The question stands first: it is code itself, with imports and helpers that the answer may lean on. Code that does
     /// not define the function is taken for its body.
     fn trial(&self, question: &str, code: &str, tests: &str) -> Trial {
-        let token = format!("{:016x}", random::key(&[&"tests", &self.entry_point, &code]));
+        let (code, entry_point) = (code.trim_start_matches(BYTE_ORDER_MARK), &self.entry_point);
         let (prompt, solution) =
-            if defines(code, &self.entry_point) { (question, code) } else { ("", &*format!("{question}{code}\n")) };
-        let input = json!({ "prompt": prompt, "solution": solution, "tests": tests, "token": token }).to_string();
-        Trial { input, token }
+            if defines(code, entry_point) { (question, code) } else { ("", &*format!("{question}{code}\n")) };
+        Trial {
+            judge: json!({ "prompt": question, "tests": tests, "entry_point": entry_point }).to_string(),
+            candidate: json!({ "prompt": prompt, "solution": solution, "entry_point": entry_point }).to_string(),
+        }
     }
 }
 
-/// One run of tests.
+/// What tests say of code.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Passed,
+    /// What went wrong, in words for the author of the code.
+    Failed(String),
+    /// It failed, but what the tests need may be out of their reach; `doubt` says what.
+    Doubtful {
+        fault: String,
+        doubt: String,
+    },
+}
+
+/// One run of tests, by two programs: one has the tests and calls, the other has the code and answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trial {
-    /// What [`Trial::PROGRAM`] reads on its standard input.
-    pub input: String,
-    token: String,
+    judge: String,
+    candidate: String,
+}
+
+/// What came of a [`Trial`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tried {
+    pub outcome: Outcome,
+    /// Wall-clock seconds.
+    pub seconds: f64,
+}
+
+/// What the judge writes when the tests have ended.
+#[derive(Deserialize)]
+struct Verdict {
+    is_right: bool,
+    /// Whether the other program ended before the tests.
+    #[serde(default)]
+    has_left: bool,
+    #[serde(default)]
+    fault: String,
+    doubt: Option<String>,
 }
 
 impl Trial {
-    /// The Python program that runs tests.
-    pub const PROGRAM: &str = include_str!("harness.py");
+    /// The program of one side, after what both need.
+    fn program(side: &str) -> String {
+        [include_str!("harness/wire.py"), include_str!("harness/values.py"), side].join("\n\n")
+    }
 
-    /// What went wrong, in words for the author of the code; `None` if all tests passed.
-    pub fn fault(&self, run: &Run) -> Option<String> {
-        let is_through = run.stdout.trim_end().ends_with(&self.token);
-        run.fault().or_else(|| (!is_through).then(|| "the program exited before its tests ended".to_owned()))
+    /// Runs the tests.
+    ///
+    /// # Errors
+    /// The sandbox broke. What the code does is no error.
+    pub async fn run(&self, sandbox: &Sandbox) -> Result<Tried> {
+        let programs = [include_str!("harness/judge.py"), include_str!("harness/candidate.py")].map(Self::program);
+        let judge = Script { program: &programs[0], job: Some(&self.judge) };
+        let candidate = Script { program: &programs[1], job: Some(&self.candidate) };
+        let [judge, candidate] = sandbox.run_pair(judge, candidate, &Limits::default()).await?;
+        Ok(Tried { outcome: outcome(&judge, &candidate), seconds: judge.seconds.max(candidate.seconds) })
+    }
+}
+
+/// The word of the judge, unless the code broke a limit. Nothing that the code says counts for it.
+fn outcome(judge: &Run, candidate: &Run) -> Outcome {
+    let is_over = matches!(candidate.ended, Ended::Output | Ended::Disk | Ended::TimedOut);
+    let verdict = serde_json::from_str(&judge.stdout).ok().filter(|_| !is_over && judge.ended == Ended::Exited(0));
+    let ended = || candidate.fault().or_else(|| judge.fault());
+    match verdict {
+        Some(Verdict { is_right: true, .. }) => Outcome::Passed,
+        Some(Verdict { fault, doubt: Some(doubt), .. }) => Outcome::Doubtful { fault, doubt },
+        Some(Verdict { fault, has_left, .. }) => Outcome::Failed(ended().filter(|_| has_left).unwrap_or(fault)),
+        None => Outcome::Failed(ended().unwrap_or_else(|| "the program ended its tests".to_owned())),
     }
 }
 
@@ -85,6 +154,7 @@ fn defines(code: &str, name: &str) -> bool {
 /// The Python code of a reply, without spaces at the ends of lines: the fenced blocks that define or import something, or
 /// else the last block, or else what looks like code from its first line on.
 pub(super) fn extract(text: &str) -> Option<String> {
+    let text = text.trim_start_matches(BYTE_ORDER_MARK);
     let blocks = blocks(text);
     if blocks.is_empty() {
         return bare(text);
@@ -104,7 +174,7 @@ fn blocks(text: &str) -> Vec<&str> {
         let (language, body) = after.split_once('\n').unwrap_or((after, ""));
         let (block, next) = body.split_once("```").unwrap_or((body, ""));
         if matches!(language.trim().to_ascii_lowercase().as_str(), "" | "python" | "python3" | "py") {
-            blocks.push(block);
+            blocks.push(block.trim_start_matches(BYTE_ORDER_MARK));
         }
         rest = next;
     }
@@ -162,6 +232,8 @@ mod tests {
         check("I cannot return anything.", None);
         check("from what I see, there is none.", None);
         check("```python\n```", None);
+        check("\u{feff}def f(): pass", Some("def f(): pass"));
+        check("```python\n\u{feff}import re\n```", Some("import re"));
         check("```", None);
         check("", None);
     }

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, anyhow};
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
 
-use super::code::{Tests, extract};
+use super::code::{Outcome, Tests, extract};
 use crate::sandbox::Sandbox;
 
 /// A task with its tests, as HumanEval publishes it.
@@ -14,6 +14,8 @@ use crate::sandbox::Sandbox;
 pub struct Task {
     task_id: String,
     prompt: String,
+    /// Tells a wrong solution from a task that cannot be judged.
+    canonical_solution: Option<String>,
     #[serde(flatten)]
     tests: Tests,
 }
@@ -31,6 +33,7 @@ struct Prediction {
 #[derive(Deserialize)]
 struct OwnTask {
     prompt: String,
+    canonical_solution: Option<String>,
     #[serde(flatten)]
     tests: Tests,
 }
@@ -42,6 +45,9 @@ pub struct Verdict {
     pub line: usize,
     pub task_id: String,
     pub correct: bool,
+    /// Why nobody can say whether the solution is right: a fault of the task, not of the solution.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unsupported: Option<String>,
     /// The code that was run.
     pub extracted: String,
     /// What went wrong.
@@ -76,16 +82,23 @@ pub async fn grade(
     let judge = |(line, text): (usize, String)| async move {
         let Prediction { task_id, completion, task } = serde_json::from_str(&text)
             .with_context(|| format!("{origin}:{line}: expected an object with task_id and completion"))?;
-        let (prompt, tests) = match (&task, tasks.get(&task_id)) {
-            (Some(OwnTask { prompt, tests }), _) | (None, Some(Task { prompt, tests, .. })) => (prompt, tests),
+        let (prompt, reference, tests) = match (&task, tasks.get(&task_id)) {
+            (Some(OwnTask { prompt, canonical_solution, tests }), _)
+            | (None, Some(Task { prompt, canonical_solution, tests, .. })) => (prompt, canonical_solution, tests),
             (None, None) => {
                 return Err(anyhow!("{origin}:{line}: no task `{task_id}`; hint: name HumanEval.jsonl with `--tests`"));
             }
         };
         let fenced = completion.contains("```").then(|| extract(&completion)).flatten();
         let extracted = fenced.unwrap_or(completion);
-        let fault = tests.fault(prompt, &extracted, sandbox).await?;
-        Ok(Verdict { line, task_id, correct: fault.is_none(), extracted, fault })
+        let outcome = tests.grade(prompt, &extracted, reference.as_deref(), sandbox).await?;
+        let correct = outcome == Outcome::Passed;
+        let (fault, unsupported) = match outcome {
+            Outcome::Passed => (None, None),
+            Outcome::Failed(fault) => (Some(fault), None),
+            Outcome::Doubtful { fault, doubt } => (Some(fault), Some(doubt)),
+        };
+        Ok(Verdict { line, task_id, correct, unsupported, extracted, fault })
     };
     let lines: Vec<(usize, String)> = numbered(text).map(|(number, line)| (number, line.to_owned())).collect();
     let at_once = std::thread::available_parallelism().map_or(1, usize::from);

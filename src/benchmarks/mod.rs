@@ -18,13 +18,13 @@ mod verbatim;
 
 pub use answer::AnswerForm;
 pub use built_in::{ARITHMETIC, PRICES, built_in, data_folder};
-pub use code::{Tests, Trial};
+pub use code::{Outcome, Tests, Trial, Tried};
 pub use problems::Problem;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use serde::{Deserialize, Serialize};
 
 use crate::folder::Folder;
@@ -214,13 +214,17 @@ impl Benchmark {
     /// The score of `answer`: 1 for a right one, 0 for a wrong one or none.
     ///
     /// # Errors
-    /// The answer is code, and there is no sandbox to test it in or the sandbox broke.
+    /// The answer is code, and there is no sandbox to test it in, the sandbox broke, or the tests cannot be run there.
     pub async fn grade(&self, problem: &Problem, answer: Option<&str>, sandbox: Option<&Sandbox>) -> Result<f64> {
         let Some(answer) = answer else { return Ok(0.0) };
         let is_right = match &problem.tests {
             Some(tests) => {
                 let sandbox = sandbox.context("expected a sandbox to run tests in, found none")?;
-                tests.fault(&problem.question, answer, sandbox).await?.is_none()
+                match tests.grade(&problem.question, answer, Some(&problem.answer), sandbox).await? {
+                    Outcome::Passed => true,
+                    Outcome::Failed(_) => false,
+                    Outcome::Doubtful { doubt, .. } => bail!("{doubt}; hint: leave this problem out"),
+                }
             }
             None => self.answer.equal(&problem.answer, answer),
         };

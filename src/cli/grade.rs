@@ -41,7 +41,8 @@ enum Graded {
 
 /// What became of a line, in both forms of output.
 struct Row {
-    correct: bool,
+    /// None: nobody can say.
+    correct: Option<bool>,
     text: String,
     json: String,
 }
@@ -59,9 +60,11 @@ pub fn run(args: Args) -> Result<()> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
         written => written.context("cannot write to standard output")?,
     }
-    let right = rows.iter().filter(|row| row.correct).count();
-    let share = 100.0 * right as f64 / rows.len() as f64;
-    let accuracy = format!("accuracy {share:.1} %: {right} of {} right", rows.len());
+    let judged: Vec<bool> = rows.iter().filter_map(|row| row.correct).collect();
+    let (right, unsupported) = (judged.iter().filter(|&&correct| correct).count(), rows.len() - judged.len());
+    let share = 100.0 * right as f64 / judged.len().max(1) as f64;
+    let others = if unsupported > 0 { format!(", {unsupported} unsupported") } else { String::new() };
+    let accuracy = format!("accuracy {share:.1} %: {right} of {} right{others}", judged.len());
     if args.json {
         eprintln!("{accuracy}");
     } else {
@@ -94,7 +97,7 @@ fn grade_code(args: &Args, lines: &str, origin: &str) -> Result<Vec<code_grading
     runtime.block_on(code_grading::grade(lines, origin, &tasks, &sandbox))
 }
 
-fn rows<T: Serialize>(verdicts: Vec<T>, row: fn(&T) -> (bool, String)) -> Result<Vec<Row>> {
+fn rows<T: Serialize>(verdicts: Vec<T>, row: fn(&T) -> (Option<bool>, String)) -> Result<Vec<Row>> {
     let row = |verdict: T| {
         let (correct, text) = row(&verdict);
         Ok(Row { correct, text, json: serde_json::to_string(&verdict)? })
@@ -102,18 +105,20 @@ fn rows<T: Serialize>(verdicts: Vec<T>, row: fn(&T) -> (bool, String)) -> Result
     verdicts.into_iter().map(row).collect()
 }
 
-fn answer(verdict: &Verdict) -> (bool, String) {
+fn answer(verdict: &Verdict) -> (Option<bool>, String) {
     let Verdict { line, correct, extracted, reference } = verdict;
     let word = if *correct { "right" } else { "wrong" };
     let found = extracted.as_deref().unwrap_or("no answer").replace('\n', " ");
-    (*correct, format!("{line}: {word}: {found} (expected {reference})"))
+    (Some(*correct), format!("{line}: {word}: {found} (expected {reference})"))
 }
 
-fn code(verdict: &code_grading::Verdict) -> (bool, String) {
-    let code_grading::Verdict { line, task_id, fault, .. } = verdict;
-    match fault.as_deref().map(|fault| fault.lines().last().unwrap_or_default()) {
-        Some(fault) => (false, format!("{line}: wrong: {task_id}: {fault}")),
-        None => (true, format!("{line}: right: {task_id}")),
+fn code(verdict: &code_grading::Verdict) -> (Option<bool>, String) {
+    let code_grading::Verdict { line, task_id, correct, unsupported, fault, .. } = verdict;
+    let fault = fault.as_deref().and_then(|fault| fault.lines().last()).unwrap_or_default();
+    match unsupported {
+        Some(doubt) => (None, format!("{line}: unsupported: {task_id}: {doubt}")),
+        None if *correct => (Some(true), format!("{line}: right: {task_id}")),
+        None => (Some(false), format!("{line}: wrong: {task_id}: {fault}")),
     }
 }
 

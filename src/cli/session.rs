@@ -14,6 +14,7 @@ use crate::llm::openai::{Account, Key, OpenAi};
 use crate::objective::Objective;
 use crate::operators::Catalogue;
 use crate::plan::{Kind, Plan, Prepared};
+use crate::sandbox;
 use crate::settings::{Host, Parts, Recording, Settings};
 
 /// The parts of a run.
@@ -142,6 +143,10 @@ pub fn host() -> Host {
     Host { key: Key::from_environment(), cache_folder: encoder::cache_folder(), shows_progress: true }
 }
 
+/// The runtime of a command. SIGTERM ends the programs that run in a sandbox before it ends the command.
 pub fn runtime() -> Result<Runtime> {
+    if let Err(error) = sandbox::end_cleanly() {
+        eprintln!("warning: SIGTERM would leave scratch folders behind: {error:#}");
+    }
     Runtime::new().context("cannot start the asynchronous runtime")
 }

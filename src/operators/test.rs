@@ -1,8 +1,9 @@
 //! Test: checks the current solution and repairs it while a check fails.
 
+use super::calls::ToolRun;
 use super::catalogue::Material;
 use super::{Board, Checker, Effect, Solution, Work};
-use crate::benchmarks::Trial;
+use crate::benchmarks::{Outcome, Tried};
 use crate::llm;
 
 /// What a check says of a solution.
@@ -59,6 +60,18 @@ async fn run_tests(work: &mut Work<'_>, solution: &str) -> Result<Verdict, llm::
         return Ok(Verdict::Failed("expected Python code in a code block, found none".to_owned()));
     };
     let Some(trial) = tests.public_trial(work.query.question, &code) else { return Ok(Verdict::Silent) };
-    let run = work.run_python(Trial::PROGRAM, &trial.input).await?;
-    Ok(trial.fault(&run).map_or(Verdict::Passed, Verdict::Failed))
+    let name = &work.operator.name;
+    let missing = || llm::Error::Permanent(format!("expected a sandbox for operator `{name}`, found none"));
+    let sandbox = work.query.sandbox.ok_or_else(missing)?;
+    let charged = ToolRun::new(work);
+    let tried = trial.run(sandbox).await;
+    charged.ended();
+    let Tried { outcome, seconds } = tried.map_err(|error| llm::Error::Transient(format!("sandbox: {error:#}")))?;
+    work.charge(seconds);
+    Ok(match outcome {
+        Outcome::Passed => Verdict::Passed,
+        Outcome::Failed(fault) => Verdict::Failed(fault),
+        // Nothing is known against it.
+        Outcome::Doubtful { .. } => Verdict::Silent,
+    })
 }

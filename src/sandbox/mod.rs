@@ -8,8 +8,11 @@ mod expression;
 mod interpreter;
 mod process;
 mod python;
+mod scratch;
+mod watch;
 
 pub use confinement::{CHILD_COMMAND, Confinement};
 pub use expression::{Evaluator, Executed, ProgramError};
 pub use process::{Ended, Limits, Run};
-pub use python::{OpenError, Options, Sandbox};
+pub use python::{OpenError, Options, Sandbox, Script};
+pub use scratch::end_cleanly;

@@ -1,18 +1,20 @@
 //! One child process: fed, read with a bound, watched, and killed with its whole group.
 
 use std::io;
-use std::path::Path;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use futures::future::try_join3;
+use futures::future::{try_join, try_join3};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::process::{Child, Command};
 
-/// How often the scratch folder is measured; between two looks a program can write what the disk takes in that time.
-const WATCH: Duration = Duration::from_millis(20);
+use super::scratch::Scratch;
+use super::watch::outgrown;
+
+/// How long to wait for the last words of a program that was stopped.
+const LAST_WORDS: Duration = Duration::from_millis(20);
 /// Longest tail of an error text that is worth telling a model.
 const LONGEST_FAULT: usize = 2000;
 
@@ -25,7 +27,8 @@ pub struct Limits {
     pub memory: u64,
     /// Bytes of one file.
     pub file_size: u64,
-    /// Bytes of the scratch folder in all.
+    /// Bytes of the scratch folder in all. Exact where the folder is a file system of its own; elsewhere files are
+    /// measured every few milliseconds, and a program may have written twice as much before it is ended.
     pub disk: u64,
     /// Files in the scratch folder.
     pub files: usize,
@@ -51,10 +54,12 @@ pub enum Ended {
     Memory,
     /// It wrote more output than it may.
     Output,
-    /// It wrote more files, or larger ones, than it may.
+    /// It wrote more files, or larger ones, than it may. A file system of its own refuses that instead.
     Disk,
     /// By this signal: it crashed, or killed itself.
     Killed(i32),
+    /// Nobody needed it any more.
+    Stopped,
 }
 
 /// What came of a program.
@@ -68,10 +73,10 @@ pub struct Run {
 }
 
 impl Run {
-    /// What to tell the author of a program that failed; `None` for one that exited with code 0.
+    /// What to tell the author of a program that failed; `None` for one that exited with code 0 or was stopped.
     pub fn fault(&self) -> Option<String> {
         Some(match self.ended {
-            Ended::Exited(0) => return None,
+            Ended::Exited(0) | Ended::Stopped => return None,
             Ended::Exited(_) if !self.stderr.trim().is_empty() => tail(self.stderr.trim(), LONGEST_FAULT).to_owned(),
             Ended::Exited(code) => format!("the program exited with code {code}"),
             Ended::TimedOut => format!("the program did not end within {:.1} seconds", self.seconds),
@@ -83,37 +88,68 @@ impl Run {
     }
 }
 
-/// Starts `command` in a process group of its own and lets it run until it ends or meets a limit.
+/// How long a program runs, and on what.
+pub(super) struct Terms<'a, S> {
+    /// Its standard input; absent where the command names one.
+    pub stdin: Option<&'a str>,
+    pub scratch: &'a Scratch,
+    /// Whether nothing but this process bounds what it writes.
+    pub is_watched: bool,
+    pub limits: &'a Limits,
+    /// When its wall-clock seconds began.
+    pub started: Instant,
+    /// It is ended when this is.
+    pub until: S,
+}
+
+/// Starts `command` in a process group of its own and lets it run until it ends or meets a limit. What it wrote before it
+/// was stopped counts.
 ///
 /// Afterwards, and when the future is dropped, nothing of the group is left.
 ///
 /// # Errors
 /// The process cannot be started or waited for.
-pub(super) async fn run(mut command: Command, stdin: &str, scratch: &Path, limits: &Limits) -> Result<Run> {
-    let started = Instant::now();
+pub(super) async fn run(mut command: Command, terms: Terms<'_, impl Future<Output = ()>>) -> Result<Run> {
+    let Terms { stdin, scratch, is_watched, limits, started, until } = terms;
     let mut group = Group::new(command.spawn().context("cannot start a process")?);
+    let leader = group.child.id();
+    scratch.is_used_by(leader);
+    // With it goes this process's copy of what the child talks on, which otherwise would never end.
+    drop(command);
     let child = &mut group.child;
-    let (Some(input), Some(mut output), Some(mut errors)) =
-        (child.stdin.take(), child.stdout.take(), child.stderr.take())
-    else {
+    let input = child.stdin.take();
+    let (Some(mut output), Some(mut errors)) = (child.stdout.take(), child.stderr.take()) else {
         anyhow::bail!("expected pipes to the process, found none");
     };
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
     let exchange = async {
         let reading = (fill(&mut output, &mut stdout, limits.output), fill(&mut errors, &mut stderr, limits.output));
-        match try_join3(feed(input, stdin), reading.0, reading.1).await {
+        match try_join3(feed(input, stdin.unwrap_or_default()), reading.0, reading.1).await {
             Ok(_) => Ok(Err(child.wait().await?)),
             Err(ended) => Ok::<_, io::Error>(Ok(ended)),
         }
     };
-    let ended = tokio::select! {
+    let deadline = started + Duration::from_secs_f64(limits.seconds);
+    let mut ended = tokio::select! {
         result = exchange => result.context("cannot wait for a process")?,
-        () = outgrown(scratch, limits) => Ok(Ended::Disk),
-        () = tokio::time::sleep(Duration::from_secs_f64(limits.seconds)) => Ok(Ended::TimedOut),
+        () = outgrown(scratch.work.clone(), leader, *limits), if is_watched => Ok(Ended::Disk),
+        () = tokio::time::sleep_until(deadline.into()) => Ok(Ended::TimedOut),
+        () = until => Ok(Ended::Stopped),
     };
     let seconds = started.elapsed().as_secs_f64();
     group.kill();
+    scratch.is_used_by(None);
     group.child.wait().await.context("cannot wait for a process")?;
+    if ended == Ok(Ended::Stopped) {
+        let rest = async {
+            let rest = (fill(&mut output, &mut stdout, limits.output), fill(&mut errors, &mut stderr, limits.output));
+            try_join(rest.0, rest.1).await
+        };
+        // Without confinement another process may hold the pipes.
+        if let Ok(Err(limit)) = tokio::time::timeout(LAST_WORDS, rest).await {
+            ended = Ok(limit);
+        }
+    }
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     let (stdout, stderr) = (text(stdout), text(stderr));
     let ended = ended.unwrap_or_else(|status| classify(status, &stderr));
@@ -124,25 +160,17 @@ pub(super) async fn run(mut command: Command, stdin: &str, scratch: &Path, limit
 struct Group {
     child: Child,
     /// Until they are killed.
-    #[cfg(unix)]
-    leader: Option<nix::unistd::Pid>,
+    leader: Option<u32>,
 }
 
 impl Group {
     fn new(child: Child) -> Self {
-        Group {
-            #[cfg(unix)]
-            leader: child.id().and_then(|pid| i32::try_from(pid).ok()).map(nix::unistd::Pid::from_raw),
-            child,
-        }
+        Group { leader: child.id(), child }
     }
 
     /// Kills all of them; those that have ended already are no error.
     fn kill(&mut self) {
-        #[cfg(unix)]
-        if let Some(leader) = self.leader.take() {
-            let _ = nix::sys::signal::killpg(leader, nix::sys::signal::Signal::SIGKILL);
-        }
+        kill(self.leader.take());
         let _ = self.child.start_kill();
     }
 }
@@ -151,23 +179,42 @@ impl Drop for Group {
     fn drop(&mut self) {
         self.kill();
         // The scratch folder is removed next: what still runs could put a file into it.
-        #[cfg(target_os = "linux")]
-        if let Some(pid) = self.child.id().and_then(|pid| i32::try_from(pid).ok()) {
-            use nix::sys::wait::{Id, WaitPidFlag, waitid};
-            let _ = waitid(Id::Pid(nix::unistd::Pid::from_raw(pid)), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT);
-        }
+        wait(self.child.id());
     }
 }
 
+/// Kills all processes of a group.
+pub(super) fn kill(leader: Option<u32>) {
+    #[cfg(unix)]
+    if let Some(leader) = leader.and_then(|pid| i32::try_from(pid).ok()) {
+        let _ = nix::sys::signal::killpg(nix::unistd::Pid::from_raw(leader), nix::sys::signal::Signal::SIGKILL);
+    }
+    #[cfg(not(unix))]
+    let _ = leader;
+}
+
+/// Waits until a child has ended.
+pub(super) fn wait(child: Option<u32>) {
+    #[cfg(target_os = "linux")]
+    if let Some(pid) = child.and_then(|pid| i32::try_from(pid).ok()) {
+        use nix::sys::wait::{Id, WaitPidFlag, waitid};
+        let _ = waitid(Id::Pid(nix::unistd::Pid::from_raw(pid)), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT);
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = child;
+}
+
 /// Writes all of `text`; a program need not read its input.
-async fn feed(mut input: impl AsyncWrite + Unpin, text: &str) -> Result<(), Ended> {
-    let _ = input.write_all(text.as_bytes()).await;
+async fn feed(input: Option<impl AsyncWrite + Unpin>, text: &str) -> Result<(), Ended> {
+    if let Some(mut input) = input {
+        let _ = input.write_all(text.as_bytes()).await;
+    }
     Ok(())
 }
 
-/// Reads to the end, or until there are more than `limit` bytes.
+/// Reads on to the end, or until there are more than `limit` bytes in all.
 async fn fill(source: &mut (impl AsyncRead + Unpin), bytes: &mut Vec<u8>, limit: usize) -> Result<(), Ended> {
-    let mut bounded = source.take(limit as u64 + 1);
+    let mut bounded = source.take((limit + 1).saturating_sub(bytes.len()) as u64);
     // A broken pipe is the end of the output.
     let _ = bounded.read_to_end(bytes).await;
     if bytes.len() > limit {
@@ -175,24 +222,6 @@ async fn fill(source: &mut (impl AsyncRead + Unpin), bytes: &mut Vec<u8>, limit:
         return Err(Ended::Output);
     }
     Ok(())
-}
-
-/// Returns when the scratch folder holds more than it may. It has no folders in it: the confined program can make none.
-async fn outgrown(scratch: &Path, limits: &Limits) {
-    let is_over = || {
-        let sizes = std::fs::read_dir(scratch).into_iter().flatten().flatten().map(|entry| {
-            // The entry may be gone by now.
-            entry.metadata().map_or(0, |metadata| metadata.len())
-        });
-        let mut total = 0u64;
-        sizes.enumerate().any(|(index, size)| {
-            total += size;
-            index >= limits.files || total > limits.disk
-        })
-    };
-    while !is_over() {
-        tokio::time::sleep(WATCH).await;
-    }
 }
 
 fn classify(status: ExitStatus, stderr: &str) -> Ended {

@@ -3,14 +3,16 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
 use tokio::process::Command;
 use tokio::sync::Semaphore;
 
-use super::confinement::{CHILD_COMMAND, Confinement, PROGRAM};
+use super::confinement::{CHILD_COMMAND, Confinement, JOB, PROGRAM};
 use super::interpreter::Interpreter;
-use super::process::{self, Ended, Limits, Run};
+use super::process::{self, Ended, Limits, Run, Terms};
+use super::scratch::{Scratch, sweep};
 
 /// Set in the process that confines itself: a helper that is not `lamas` must not start helpers in its turn.
 const INSIDE: &str = "LAMAS_SANDBOX_CHILD";
@@ -51,6 +53,8 @@ pub struct Sandbox {
     interpreter: Interpreter,
     /// Absent where programs run unconfined.
     helper: Option<PathBuf>,
+    /// Whether each scratch folder is a file system of its own.
+    mounts: bool,
     permits: Semaphore,
 }
 
@@ -66,15 +70,24 @@ impl Sandbox {
         let python = options.python.as_deref().unwrap_or(Path::new("python3"));
         let interpreter = Interpreter::find(python).map_err(OpenError::NoPython)?;
         let permits = std::thread::available_parallelism().map_or(1, usize::from);
-        let open = |helper| Sandbox { interpreter: interpreter.clone(), helper, permits: Semaphore::new(permits) };
-        match Self::confined(options, &open).await {
+        let open = |helper, mounts| Sandbox {
+            interpreter: interpreter.clone(),
+            helper,
+            mounts,
+            permits: Semaphore::new(permits),
+        };
+        sweep();
+        if let Ok(sandbox) = Self::confined(options, |helper| open(helper, true)).await {
+            return Ok(sandbox);
+        }
+        match Self::confined(options, |helper| open(helper, false)).await {
             Ok(sandbox) => Ok(sandbox),
-            Err(_) if options.allow_unsandboxed => Ok(open(None)),
+            Err(_) if options.allow_unsandboxed => Ok(open(None, false)),
             Err(error) => Err(OpenError::Unconfined(format!("{error:#}"))),
         }
     }
 
-    async fn confined(options: &Options, open: &impl Fn(Option<PathBuf>) -> Self) -> Result<Self> {
+    async fn confined(options: &Options, open: impl Fn(Option<PathBuf>) -> Self) -> Result<Self> {
         ensure!(cfg!(target_os = "linux"), "expected Linux, found {}", std::env::consts::OS);
         let helper = match &options.helper {
             Some(helper) => helper.clone(),
@@ -95,6 +108,16 @@ impl Sandbox {
         self.helper.is_some()
     }
 
+    /// Whether a file system of its own bounds what a program writes; otherwise this process watches its files.
+    pub fn mounts(&self) -> bool {
+        self.mounts
+    }
+
+    /// As on a machine where nothing can be mounted.
+    pub fn without_mounts(self) -> Self {
+        Sandbox { mounts: false, ..self }
+    }
+
     /// Runs a program with `stdin` as its input. What the program does, however wrong, is no error. Dropping the future
     /// ends the program.
     ///
@@ -102,32 +125,105 @@ impl Sandbox {
     /// The program could not be run: no process or scratch folder can be made, or the helper failed.
     pub async fn run(&self, program: &str, stdin: &str, limits: &Limits) -> Result<Run> {
         let _permit = self.permits.acquire().await.context("the sandbox is closed")?;
-        let scratch = tempfile::Builder::new().prefix("lamas-").tempdir().context("cannot make a scratch folder")?;
-        std::fs::write(scratch.path().join(PROGRAM), program).context("cannot write to the scratch folder")?;
-        // The kernel compares files, not names.
-        let folder = scratch.path().canonicalize().context("cannot find the scratch folder")?;
+        let place = Place::new(self, Script { program, job: None }, limits)?;
+        let terms = place.terms(Some(stdin), Instant::now(), std::future::pending());
+        place.outcome(process::run(place.command(Stdio::piped())?, terms).await?)
+    }
+
+    /// Runs two programs that talk to each other by their standard inputs, which are the two ends of a stream. The second
+    /// is stopped when the first ends. They share nothing else, and their time is one; each may use the other `limits`.
+    ///
+    /// # Errors
+    /// Those of [`Sandbox::run`].
+    #[cfg(unix)]
+    pub async fn run_pair(&self, first: Script<'_>, second: Script<'_>, limits: &Limits) -> Result<[Run; 2]> {
+        // One for both: a pair that waited for its second permit could wait for another pair in the same state.
+        let _permit = self.permits.acquire().await.context("the sandbox is closed")?;
+        let ends = std::os::unix::net::UnixStream::pair().context("cannot make a stream between two programs")?;
+        let ends = [ends.0, ends.1].map(|end| Stdio::from(std::os::fd::OwnedFd::from(end)));
+        let places = (Place::new(self, first, limits)?, Place::new(self, second, limits)?);
+        let [first_end, second_end] = ends;
+        let (first_command, second_command) = (places.0.command(first_end)?, places.1.command(second_end)?);
+        let started = Instant::now();
+        let (over, is_over) = tokio::sync::oneshot::channel::<()>();
+        let first = async {
+            let terms = places.0.terms(None, started, std::future::pending());
+            let run = places.0.outcome(process::run(first_command, terms).await?);
+            drop(over);
+            run
+        };
+        let second = async {
+            let terms = places.1.terms(None, started, async move { is_over.await.unwrap_or_default() });
+            places.1.outcome(process::run(second_command, terms).await?)
+        };
+        let (first, second) = futures::future::try_join(first, second).await?;
+        Ok([first, second])
+    }
+
+    /// As on systems that have such streams, which this one lacks.
+    ///
+    /// # Errors
+    /// Always.
+    #[cfg(not(unix))]
+    pub async fn run_pair(&self, _: Script<'_>, _: Script<'_>, _: &Limits) -> Result<[Run; 2]> {
+        bail!("expected Linux or another Unix to run tests of code on, found {}", std::env::consts::OS)
+    }
+}
+
+/// A program, and what it finds in its scratch folder.
+#[derive(Clone, Copy, Debug)]
+pub struct Script<'a> {
+    pub program: &'a str,
+    /// The contents of a file `job.json`.
+    pub job: Option<&'a str>,
+}
+
+/// Where a program is to run, and how.
+struct Place<'a> {
+    helper: Option<&'a Path>,
+    scratch: Scratch,
+    confinement: Confinement,
+}
+
+impl<'a> Place<'a> {
+    fn new(sandbox: &'a Sandbox, script: Script<'_>, limits: &Limits) -> Result<Self> {
+        let scratch = Scratch::new(&[(PROGRAM, Some(script.program)), (JOB, script.job)])?;
         let confinement = Confinement {
-            nonce: nonce(&folder),
+            nonce: nonce(&scratch.work),
             parent: std::process::id(),
-            executable: self.interpreter.executable.clone(),
-            readable: self.interpreter.readable.clone(),
-            scratch: folder.clone(),
+            executable: sandbox.interpreter.executable.clone(),
+            readable: sandbox.interpreter.readable.clone(),
+            scratch: scratch.work.clone(),
+            mounts: sandbox.mounts,
             limits: *limits,
         };
-        let mut command = match &self.helper {
+        Ok(Place { helper: sandbox.helper.as_deref(), scratch, confinement })
+    }
+
+    fn command(&self, stdin: Stdio) -> Result<Command> {
+        let mut command = match self.helper {
             Some(helper) => {
                 let mut command = Command::new(helper);
-                let argument = serde_json::to_string(&confinement).context("expected paths in UTF-8")?;
+                let argument = serde_json::to_string(&self.confinement).context("expected paths in UTF-8")?;
                 command.arg(CHILD_COMMAND).arg(argument).env_clear().env(INSIDE, "1");
                 command
             }
-            None => Command::from(confinement.command()),
+            None => Command::from(self.confinement.command()),
         };
-        command.current_dir(&folder).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.current_dir(&self.confinement.scratch).stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
         #[cfg(unix)]
         command.process_group(0);
-        let run = process::run(command, stdin, &folder, limits).await?;
-        match run.stderr.split_once(&confinement.nonce) {
+        Ok(command)
+    }
+
+    fn terms<'b, S>(&'b self, stdin: Option<&'b str>, started: Instant, until: S) -> Terms<'b, S> {
+        let Confinement { mounts, limits, .. } = &self.confinement;
+        Terms { stdin, scratch: &self.scratch, is_watched: !mounts, limits, started, until }
+    }
+
+    /// The run, unless it is the helper that failed.
+    fn outcome(&self, run: Run) -> Result<Run> {
+        match run.stderr.split_once(&self.confinement.nonce) {
             Some((_, error)) => bail!("{}", error.trim()),
             None => Ok(run),
         }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use futures::{StreamExt, stream};
-use lamas::benchmarks::{ARITHMETIC, Benchmark, Problem, Trial};
+use lamas::benchmarks::{ARITHMETIC, Benchmark, Outcome, Problem};
 use lamas::folder::Folder;
 use lamas::llm::{Price, Prices, Reply, Request, Scripted};
 use lamas::operators::Catalogue;
 use lamas::plan::{Plan, Schedule};
-use lamas::sandbox::{Limits, Sandbox};
+use lamas::sandbox::Sandbox;
 
 use super::sandbox::open;
 use super::shared::shared;
@@ -259,8 +259,7 @@ async fn published_solutions_pass_and_broken_ones_fail() -> Result<()> {
 async fn passes_public_tests(problem: &Problem, sandbox: &Sandbox) -> Result<bool> {
     let tests = problem.tests.as_ref().context("no tests")?;
     let Some(trial) = tests.public_trial(&problem.question, &problem.answer) else { return Ok(true) };
-    let run = sandbox.run(Trial::PROGRAM, &trial.input, &Limits::default()).await?;
-    Ok(trial.fault(&run).is_none())
+    Ok(trial.run(sandbox).await?.outcome == Outcome::Passed)
 }
 
 /// Ids of the problems that `judge` does not accept.

@@ -6,6 +6,8 @@ mod benchmarks;
 mod budget;
 mod checkpoint;
 mod cli;
+#[cfg(target_os = "linux")]
+mod code_grading;
 mod controller;
 mod deciders;
 mod devices;
@@ -45,3 +47,5 @@ mod tidy;
 mod tiny_model;
 mod traces;
 mod training;
+#[cfg(target_os = "linux")]
+mod tricks;

@@ -5,13 +5,14 @@ use std::net::{TcpListener, UdpSocket};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener};
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use futures::{StreamExt, stream};
 use lamas::sandbox::{Ended, Limits, OpenError, Options, Run, Sandbox};
 
-use super::hostile::{End, PRELUDE, PROGRAMS};
+use super::hostile::{End, HOARD, HOARDERS, PRELUDE, PROGRAMS};
 
 /// The sandbox that the `lamas` binary gives; `None`, said aloud, where there is no Python.
 pub async fn open() -> Result<Option<Sandbox>> {
@@ -45,6 +46,10 @@ async fn programs_compute() -> Result<()> {
     check("import tempfile\nwith tempfile.TemporaryFile() as f: print(f.write(b'abc'))", "", "3\n", done).await?;
     let modules = "import asyncio, collections, ctypes, dataclasses, datetime, decimal, fractions, functools, hashlib, \
                    heapq, itertools, json, math, random, re, statistics, string, zoneinfo";
+    let folders = "import os, tempfile\nwith tempfile.TemporaryDirectory() as d:\n open(d + '/a', 'w').write('b')\n \
+                   os.makedirs(d + '/x/y')\n os.rename(d + '/a', d + '/x/y/a')\n print(os.path.dirname(d) == os.getcwd())\n\
+                   print(os.listdir())";
+    check(folders, "", "True\n['program.py']\n", done).await?;
     let event_loop = format!("{modules}\nasync def main():\n await asyncio.sleep(0)\n print(1)\nasyncio.run(main())");
     check(&event_loop, "", "1\n", done).await?;
     check("import sys; print('early', flush=True); sys.exit(3)", "", "early\n", Ended::Exited(3)).await?;
@@ -117,6 +122,12 @@ fn place(run: &Run) -> Option<(u32, PathBuf)> {
     Some((words.next()?.parse().ok()?, words.next()?.into()))
 }
 
+/// Whether the disk was full for a program.
+fn is_full(run: &Run) -> bool {
+    let is_told = |text: &str| text.contains("No space left on device");
+    run.ended == Ended::Disk || is_told(&run.stdout) || is_told(&run.stderr)
+}
+
 /// Processes that are in the folder or were started in it.
 fn processes_in(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten().map(|entry| entry.path());
@@ -146,6 +157,7 @@ async fn hostile_programs_are_contained() -> Result<()> {
             End::Refused => run.ended == Ended::Exited(0) && run.stdout.contains("refused"),
             End::So(ended) => run.ended == ended,
             End::Broken => run.ended != Ended::Exited(0),
+            End::Full => is_full(&run),
         };
         if !is_expected || run.stdout.contains("ESCAPED") {
             let output: String = run.stdout.chars().take(2000).collect();
@@ -170,16 +182,88 @@ async fn hostile_programs_are_contained() -> Result<()> {
     Ok(())
 }
 
+/// Where nothing can be mounted, the overshoot that is allowed for is the limit once more.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_disk_is_bounded_with_a_mount_and_without() -> Result<()> {
+    let (Some(sandbox), Some(watched)) = (open().await?, open().await?) else { return Ok(()) };
+    if !sandbox.mounts() {
+        println!("skipped: no mount namespace here");
+    }
+    let limits = Limits::default();
+    for sandbox in [sandbox, watched.without_mounts()] {
+        println!("bounded by {}", if sandbox.mounts() { "a file system of its own" } else { "a watcher" });
+        let most = if sandbox.mounts() { limits.disk } else { 2 * limits.disk };
+        for (name, program) in HOARDERS {
+            let run = sandbox.run(&format!("{HOARD}\n{program}"), "", &limits).await?;
+            let kept: u64 = run.stdout.lines().last().unwrap_or("0").parse()?;
+            println!("{name}: {kept} bytes, {:?}", run.ended);
+            assert!(kept <= most, "{name}: {kept} bytes");
+            // Without a mount some of them are refused at once; with one a mapping of what is not there is a crash.
+            let is_refused = !sandbox.mounts() && run.stderr.contains("Function not implemented");
+            let is_crashed = sandbox.mounts() && run.ended == Ended::Killed(7);
+            assert!(is_full(&run) || is_refused || is_crashed, "{name}: {run:?}");
+        }
+    }
+    Ok(())
+}
+
+/// A process of `lamas` that grades a solution without an end, with scratch folders in `place`.
+fn grading(place: &Path) -> Result<std::process::Child> {
+    let task = serde_json::json!({
+        "task_id": "a", "prompt": "", "entry_point": "f", "test": "def check(f): f()",
+        "completion": "def f():\n  while True: pass",
+    });
+    let file = place.with_extension("jsonl");
+    fs::write(&file, task.to_string())?;
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_lamas"));
+    command.args(["grade", "humaneval"]).arg(&file).env("TMPDIR", place);
+    Ok(command.stdout(Stdio::null()).spawn()?)
+}
+
+#[tokio::test]
+async fn a_process_that_is_ended_leaves_nothing_for_long() -> Result<()> {
+    use nix::sys::signal::{Signal, kill};
+    if open().await?.is_none() {
+        return Ok(());
+    }
+    let folder = tempfile::tempdir()?;
+    let place = folder.path().join("scratch");
+    fs::create_dir(&place)?;
+    let is_clean = || Ok::<_, anyhow::Error>(fs::read_dir(&place)?.next().is_none());
+    let folders = || -> Vec<PathBuf> {
+        let folders = fs::read_dir(&place).into_iter().flatten().flatten().map(|entry| entry.path());
+        folders.filter(|folder| folder.join("work/program.py").exists()).collect()
+    };
+    for (signal, is_swept) in [(Signal::SIGTERM, true), (Signal::SIGKILL, false), (Signal::SIGHUP, true)] {
+        let left = folders();
+        let mut process = grading(&place)?;
+        let mut interval = tokio::time::interval(Duration::from_millis(5));
+        // The two programs of a trial.
+        while folders().iter().filter(|folder| !left.contains(folder)).count() < 2 {
+            interval.tick().await;
+            assert!(process.try_wait()?.is_none());
+        }
+        kill(nix::unistd::Pid::from_raw(i32::try_from(process.id())?), signal)?;
+        let status = process.wait()?;
+        assert!(!status.success());
+        // What a killed process left was swept by the one after it, before that was ended in its turn.
+        assert_eq!(is_clean()?, is_swept, "{signal}");
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_dropped_run_leaves_nothing() -> Result<()> {
-    let Some(sandbox) = open().await? else { return Ok(()) };
+    // The files of a program are seen from outside where nothing is mounted.
+    let Some(sandbox) = open().await?.map(Sandbox::without_mounts) else { return Ok(()) };
     let marker = format!("# dropped by {}", std::process::id());
     let program = format!("{marker}\nopen('started', 'w').close()\nwhile True: pass");
     let is_ours = |folder: &PathBuf| {
         fs::read_to_string(folder.join("program.py")).is_ok_and(|program| program.starts_with(&marker))
             && folder.join("started").exists()
     };
-    let scratch = || fs::read_dir(std::env::temp_dir()).ok()?.flatten().map(|entry| entry.path()).find(is_ours);
+    let scratch =
+        || fs::read_dir(std::env::temp_dir()).ok()?.flatten().map(|entry| entry.path().join("work")).find(is_ours);
     let mut interval = tokio::time::interval(Duration::from_millis(10));
     let running = run(&sandbox, &program, "");
     let mut running = Box::pin(running);
@@ -194,7 +278,7 @@ async fn a_dropped_run_leaves_nothing() -> Result<()> {
     };
     assert_eq!(processes_in(&folder).len(), 1);
     drop(running);
-    assert!(processes_in(&folder).is_empty() && !folder.exists());
+    assert!(processes_in(&folder).is_empty() && folder.parent().is_some_and(|folder| !folder.exists()));
     Ok(())
 }
 

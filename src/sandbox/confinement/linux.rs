@@ -1,16 +1,19 @@
 //! Confinement by the Linux kernel: namespaces, Landlock, resource limits, seccomp. Each holds for an ordinary user and
 //! for root, and none can be undone.
 
+use std::fs;
+
 use anyhow::{Context, Result, ensure};
 use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetStatus, Scope,
     make_bitflags, path_beneath_rules,
 };
+use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::Signal;
-use nix::unistd::getppid;
+use nix::unistd::{Gid, Uid, getegid, geteuid, getppid};
 
 use super::{Confinement, syscalls};
 
@@ -18,6 +21,8 @@ use super::{Confinement, syscalls};
 const LIBRARIES: [&str; 6] = ["/lib", "/lib64", "/usr/lib", "/usr/lib64", "/nix/store", "/gnu/store"];
 /// What else programs read.
 const SYSTEM: [&str; 5] = ["/etc/ld.so.cache", "/usr/share/zoneinfo", "/dev/zero", "/dev/random", "/dev/urandom"];
+/// A user, and a group, without rights.
+const NOBODY: u32 = 65534;
 /// Files open at once.
 const OPEN_FILES: u64 = 64;
 
@@ -25,9 +30,16 @@ const OPEN_FILES: u64 = 64;
 pub(super) fn confine(confinement: &Confinement) -> Result<()> {
     end_with_parent(confinement.parent)?;
     // Takes root's powers away and the network; many machines do not allow it. What must hold holds without it.
-    let _ = unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWIPC);
+    let (user, group) = (geteuid(), getegid());
+    let is_nobody = unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWIPC).is_ok();
+    if confinement.mounts {
+        if is_nobody {
+            name_user(user, group).context("user namespace")?;
+        }
+        mount_scratch(confinement).context("mount namespace")?;
+    }
     restrict_files(confinement).context("Landlock")?;
-    let filter = syscalls::filter().context("seccomp")?;
+    let filter = syscalls::filter(confinement.mounts).context("seccomp")?;
     limit_resources(confinement).context("resource limits")?;
     seccompiler::apply_filter(&filter).context("seccomp")
 }
@@ -39,11 +51,43 @@ fn end_with_parent(parent: u32) -> Result<()> {
     Ok(())
 }
 
-/// Reads of the Python installation and the system's libraries, files in the scratch folder, nothing else. Making folders,
-/// links, devices and sockets is not among it.
+/// Gives the user a name in the new namespace, without which no file can be made there. It is not root's, so that what is
+/// executed has no powers in the namespace.
+fn name_user(user: Uid, group: Gid) -> Result<()> {
+    fs::write("/proc/self/setgroups", "deny")?;
+    fs::write("/proc/self/uid_map", format!("{NOBODY} {user} 1"))?;
+    fs::write("/proc/self/gid_map", format!("{NOBODY} {group} 1"))?;
+    Ok(())
+}
+
+/// Mounts a file system of the size of the limits on the scratch folder, for this process alone, and moves the files of the
+/// folder there.
+fn mount_scratch(confinement: &Confinement) -> Result<()> {
+    let Confinement { scratch, limits, .. } = confinement;
+    let mut files = Vec::new();
+    for entry in fs::read_dir(scratch)? {
+        let path = entry?.path();
+        files.push((fs::read(&path)?, path));
+    }
+    unshare(CloneFlags::CLONE_NEWNS)?;
+    let none = None::<&str>;
+    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)?;
+    // One more for the folder itself.
+    let options = format!("size={},nr_inodes={},mode=700", limits.disk, limits.files + 1);
+    mount(Some("tmpfs"), scratch.as_path(), Some("tmpfs"), MsFlags::MS_NOSUID | MsFlags::MS_NODEV, Some(&*options))?;
+    for (text, path) in files {
+        fs::write(path, text)?;
+    }
+    // The old one lies under it.
+    std::env::set_current_dir(scratch)?;
+    Ok(())
+}
+
+/// Reads of the Python installation and the system's libraries, files and folders in the scratch folder, nothing else.
+/// Making links, devices and sockets is not among it.
 fn restrict_files(confinement: &Confinement) -> Result<()> {
     let read: BitFlags<AccessFs> = AccessFs::ReadFile | AccessFs::ReadDir;
-    let write = make_bitflags!(AccessFs::{ReadFile | ReadDir | WriteFile | Truncate | MakeReg | RemoveFile});
+    let write = make_bitflags!(AccessFs::{ReadFile | ReadDir | WriteFile | Truncate | MakeReg | RemoveFile | MakeDir | RemoveDir | Refer});
     let status = Ruleset::default()
         .handle_access(AccessFs::from_all(ABI::V5))?
         .handle_access(AccessNet::from_all(ABI::V5))?

@@ -21,6 +21,8 @@ use super::process::Limits;
 pub const CHILD_COMMAND: &str = "sandbox-child";
 /// Name of the program in its scratch folder.
 pub(super) const PROGRAM: &str = "program.py";
+/// Name of what else it is given.
+pub(super) const JOB: &str = "job.json";
 
 /// Closes what this process may have inherited open without knowing, then runs the program as the main module.
 const START: &str = "import os; os.closerange(3, 1 << 16); del os; \
@@ -38,6 +40,8 @@ pub struct Confinement {
     pub(super) readable: Vec<PathBuf>,
     /// The only folder that is written to.
     pub(super) scratch: PathBuf,
+    /// Whether that folder becomes a file system of its own, as large as the limits say.
+    pub(super) mounts: bool,
     pub(super) limits: Limits,
 }
 

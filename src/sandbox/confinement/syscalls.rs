@@ -19,13 +19,13 @@ const ALLOWED: &[i64] = &[
     libc::SYS_pwrite64, libc::SYS_pwritev, libc::SYS_lseek, libc::SYS_close, libc::SYS_close_range, libc::SYS_dup,
     libc::SYS_dup3, libc::SYS_pipe2, libc::SYS_fstat, libc::SYS_newfstatat, libc::SYS_statx, libc::SYS_fstatfs,
     libc::SYS_faccessat, libc::SYS_faccessat2, libc::SYS_readlinkat, libc::SYS_getcwd, libc::SYS_chdir,
-    libc::SYS_fchdir, libc::SYS_getdents64, libc::SYS_unlinkat, libc::SYS_renameat2, libc::SYS_ftruncate,
-    libc::SYS_fsync, libc::SYS_fdatasync, libc::SYS_flock, libc::SYS_fadvise64, libc::SYS_sendfile,
+    libc::SYS_fchdir, libc::SYS_getdents64, libc::SYS_mkdirat, libc::SYS_unlinkat, libc::SYS_renameat2,
+    libc::SYS_ftruncate, libc::SYS_fsync, libc::SYS_fdatasync, libc::SYS_flock, libc::SYS_fadvise64, libc::SYS_sendfile,
     // Waiting.
     libc::SYS_ppoll, libc::SYS_pselect6, libc::SYS_epoll_create1, libc::SYS_epoll_ctl, libc::SYS_epoll_pwait,
     libc::SYS_eventfd2, libc::SYS_nanosleep, libc::SYS_clock_nanosleep, libc::SYS_getitimer, libc::SYS_setitimer,
     // Memory.
-    libc::SYS_mmap, libc::SYS_munmap, libc::SYS_mremap, libc::SYS_mprotect, libc::SYS_madvise, libc::SYS_brk,
+    libc::SYS_munmap, libc::SYS_mremap, libc::SYS_mprotect, libc::SYS_madvise, libc::SYS_brk,
     // Signals to itself.
     libc::SYS_rt_sigaction, libc::SYS_rt_sigprocmask, libc::SYS_rt_sigreturn, libc::SYS_rt_sigpending,
     libc::SYS_rt_sigsuspend, libc::SYS_rt_sigtimedwait, libc::SYS_sigaltstack, libc::SYS_restart_syscall,
@@ -47,7 +47,7 @@ const ALLOWED: &[i64] = &[
 #[rustfmt::skip]
 const LEGACY: &[i64] = &[
     libc::SYS_stat, libc::SYS_lstat, libc::SYS_access, libc::SYS_readlink, libc::SYS_dup2, libc::SYS_pipe,
-    libc::SYS_getdents, libc::SYS_unlink, libc::SYS_rename, libc::SYS_renameat, libc::SYS_poll, libc::SYS_select,
+    libc::SYS_getdents, libc::SYS_mkdir, libc::SYS_rmdir, libc::SYS_unlink, libc::SYS_rename, libc::SYS_renameat, libc::SYS_poll, libc::SYS_select,
     libc::SYS_epoll_create, libc::SYS_epoll_wait, libc::SYS_alarm, libc::SYS_pause, libc::SYS_time,
     libc::SYS_getpgrp, libc::SYS_arch_prctl,
 ];
@@ -67,8 +67,9 @@ const FILE_COMMANDS: &[i32] = &[
 const DEVICE_REQUESTS: &[libc::Ioctl] =
     &[libc::TCGETS, libc::TIOCGWINSZ, libc::FIOCLEX, libc::FIONCLEX, libc::FIONBIO, libc::FIONREAD];
 
-/// The list as a program for the kernel.
-pub(super) fn filter() -> Result<BpfProgram> {
+/// The list as a program for the kernel. Where the scratch folder is no file system of its own, no file is mapped so that
+/// writes to memory reach it: nobody would see them grow.
+pub(super) fn filter(is_mounted: bool) -> Result<BpfProgram> {
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> =
         ALLOWED.iter().chain(LEGACY).map(|&number| (number, Vec::new())).collect();
     let own = u64::from(std::process::id());
@@ -81,6 +82,11 @@ pub(super) fn filter() -> Result<BpfProgram> {
     #[allow(clippy::unnecessary_cast)]
     let requests: Result<_> = any_of(&mut DEVICE_REQUESTS.iter().map(|&request| request as u64));
     rules.insert(libc::SYS_ioctl, requests?);
+    let kind = |value: i32| when(3, SeccompCmpOp::MaskedEq(libc::MAP_TYPE as u64), value as u64);
+    let anonymous = when(3, SeccompCmpOp::MaskedEq(libc::MAP_ANONYMOUS as u64), libc::MAP_ANONYMOUS as u64);
+    // A mapping that is read can be made one that is written later.
+    let mappings = if is_mounted { Vec::new() } else { vec![kind(libc::MAP_PRIVATE)?, anonymous?] };
+    rules.insert(libc::SYS_mmap, mappings);
     // Reading a limit, not setting one.
     rules.insert(libc::SYS_prlimit64, vec![null(2)?]);
     // Older Landlock does not see that this empties a file.
