@@ -6,6 +6,7 @@
 pub mod device;
 pub mod folder;
 mod kernels;
+pub mod printable;
 pub mod random;
 
 pub mod plan;

@@ -2,7 +2,10 @@
 
 use anyhow::Error;
 
-/// The causes of an error on one line, outermost first. Backtraces that libraries put into their texts are cut off.
+use crate::printable::printable;
+
+/// The causes of an error on one line, outermost first. Backtraces that libraries put into their texts are cut off, and
+/// what files and programs put in for the terminal is written out.
 pub fn message(error: &Error) -> String {
     let mut causes: Vec<String> = Vec::new();
     for cause in error.chain() {
@@ -13,7 +16,7 @@ pub fn message(error: &Error) -> String {
             causes.push(text);
         }
     }
-    causes.join(": ")
+    printable(&causes.join(": ")).into_owned()
 }
 
 /// 1 when the input or the settings are at fault, 2 for a fault inside.
@@ -33,6 +36,7 @@ mod tests {
         assert_eq!(message(&cut), "cannot load `a.safetensors`: shape mismatch");
         let repeated = Error::msg("no such file").context("reading failed: no such file");
         assert_eq!(message(&repeated), "reading failed: no such file");
+        assert_eq!(message(&Error::msg("found `\u{1b}[2J`")), "found `\\u{1b}[2J`");
         assert_eq!(exit_code(&repeated), 1);
         assert_eq!(exit_code(&Error::new(candle_core::Error::Msg("x".into()))), 2);
     }

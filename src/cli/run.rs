@@ -15,6 +15,7 @@ use crate::encoder::Embeddings;
 use crate::evaluation::latency::{Asked, Budget, Choice, Prediction, measured_path};
 use crate::executor::Cancel;
 use crate::plan::{Latency, Plan};
+use crate::printable::printable;
 use crate::report::{Timeline, Unit, drawing, explanation};
 use crate::system::Episode;
 
@@ -106,7 +107,7 @@ pub fn run(args: Args) -> Result<()> {
         let path = measured_path(&episode);
         println!("\n{}\n", explanation::explanation(&episode.plan, &names, &predicted, &measured, path));
     }
-    println!("answer: {}", answered.answer.as_deref().unwrap_or("none found"));
+    println!("answer: {}", printable(answered.answer.as_deref().unwrap_or("none found")));
     Ok(())
 }
 

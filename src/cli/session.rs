@@ -1,7 +1,8 @@
 //! What every command that solves queries needs, opened once from the settings.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use candle_core::Device;
@@ -15,7 +16,7 @@ use crate::encoder::{self, Embeddings, Encoder};
 use crate::evaluation::Objective;
 use crate::executor::{Cancel, ExecutionConfig, Prepared};
 use crate::folder::Folder;
-use crate::llm::openai::{Account, Key, OpenAi};
+use crate::llm::openai::{Account, Key, Listener, Notice, OpenAi};
 use crate::llm::{LanguageModel, Prices};
 use crate::operators::{Catalogue, Traces};
 use crate::plan::{Kind, Plan};
@@ -159,11 +160,31 @@ pub fn prices(path: Option<&Path>) -> Result<Prices> {
     Prices::load(&Folder::Disk(folder), file_name(path)?)
 }
 
-/// The client of the endpoint, if the settings name one.
+/// The client of the endpoint, if the settings name one. It tells on standard error what it waits for.
 fn endpoint(settings: &Settings, prices: &Prices) -> Result<Option<Arc<OpenAi>>> {
     let config = &settings.endpoint;
-    let open = || OpenAi::new(config.clone(), Key::from_environment(), prices).map(Arc::new);
+    let open = || -> Result<_> {
+        let client = OpenAi::new(config.clone(), Key::from_environment(), prices)?;
+        Ok(Arc::new(client.telling(listener())))
+    };
     config.is_used().then(open).transpose()
+}
+
+/// Prints what a client tells: of waits those that are worth a line, and a line every few seconds at most.
+fn listener() -> Listener {
+    const WORTH: Duration = Duration::from_secs(1);
+    const EVERY: Duration = Duration::from_secs(2);
+    let last: Mutex<Option<Instant>> = Mutex::default();
+    Box::new(move |notice| {
+        if let Notice::Waiting { pause, .. } = notice {
+            let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+            if *pause < WORTH || last.is_some_and(|last| last.elapsed() < EVERY) {
+                return;
+            }
+            *last = Some(Instant::now());
+        }
+        eprintln!("endpoint: {notice}");
+    })
 }
 
 /// What answers the prompts: the endpoint, or else a local checkpoint.

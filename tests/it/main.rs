@@ -15,6 +15,8 @@ mod executor;
 mod faults;
 #[cfg(target_os = "linux")]
 mod finish;
+mod first_contact;
+mod fuzz;
 mod gguf;
 mod grading;
 mod halting;
@@ -38,3 +40,4 @@ mod tidy;
 mod tiny_model;
 mod traces;
 mod training;
+mod wire;
