@@ -8,6 +8,7 @@ pub mod disk;
 pub mod folder;
 pub mod hub;
 mod kernels;
+pub mod printable;
 pub mod random;
 
 pub mod plan;

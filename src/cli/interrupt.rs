@@ -3,14 +3,20 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Listens for Ctrl-C on the current tokio runtime; the flag turns true at the first one.
-pub fn listen() -> Arc<AtomicBool> {
+use crate::llm::openai::OpenAi;
+
+/// Listens for Ctrl-C on the current tokio runtime; the flag turns true at the first one, and nobody waits any longer for
+/// an endpoint that is down or busy.
+pub fn listen(endpoint: Option<Arc<OpenAi>>) -> Arc<AtomicBool> {
     let stop = Arc::new(AtomicBool::new(false));
     let flag = stop.clone();
     tokio::spawn(async move {
         while tokio::signal::ctrl_c().await.is_ok() {
             if flag.swap(true, Ordering::Relaxed) {
                 std::process::exit(130);
+            }
+            if let Some(endpoint) = &endpoint {
+                endpoint.stop_waiting("Ctrl-C");
             }
             eprintln!("\nstopping at the next safe point; press Ctrl-C again to stop at once");
         }

@@ -10,6 +10,7 @@ use crate::disk::WriteError;
 use crate::execute::ExecuteError;
 use crate::hub::HubError;
 use crate::llm;
+use crate::printable::printable;
 
 /// Writes text and a line end to standard output. A reader that has seen enough, as `head` does, is no error.
 ///
@@ -23,7 +24,8 @@ pub fn say(text: impl Display) -> Result<(), WriteError> {
     }
 }
 
-/// The causes of an error on one line, outermost first. Backtraces that libraries put into their texts are cut off.
+/// The causes of an error on one line, outermost first. Backtraces that libraries put into their texts are cut off, and
+/// what files and programs put in for the terminal is written out.
 pub fn message(error: &Error) -> String {
     let mut causes: Vec<String> = Vec::new();
     for cause in error.chain() {
@@ -34,7 +36,7 @@ pub fn message(error: &Error) -> String {
             causes.push(text);
         }
     }
-    causes.join(": ")
+    printable(&causes.join(": ")).into_owned()
 }
 
 /// 1 when the input or the settings are at fault; 2 for anything else: a network, an endpoint, a disk, a fault inside.
@@ -51,7 +53,9 @@ fn is_outside(cause: &(dyn std::error::Error + 'static)) -> bool {
         return match error {
             ExecuteError::Model { error, .. } => error.is_outside(),
             ExecuteError::Grading { .. } => true,
-            ExecuteError::UnknownOperator { .. } | ExecuteError::TooManyLayers { .. } | ExecuteError::NotRecorded { .. } => false,
+            ExecuteError::UnknownOperator { .. }
+            | ExecuteError::TooManyLayers { .. }
+            | ExecuteError::NotRecorded { .. } => false,
         };
     }
     if let Some(error) = cause.downcast_ref::<HubError>() {
@@ -92,6 +96,7 @@ mod tests {
         assert_eq!(message(&cut), "cannot load `a.safetensors`: shape mismatch");
         let repeated = Error::msg("no such file").context("reading failed: no such file");
         assert_eq!(message(&repeated), "reading failed: no such file");
+        assert_eq!(message(&Error::msg("found `\u{1b}[2J`")), "found `\\u{1b}[2J`");
     }
 
     #[test]

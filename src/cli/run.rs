@@ -18,6 +18,7 @@ use crate::execute::{Clock, Observer, Transcript};
 use crate::llm;
 use crate::operators::Catalogue;
 use crate::plan::{Latency, Plan};
+use crate::printable::printable;
 use crate::report::{Timeline, drawing, explanation};
 use crate::settings::{Parts, Preset, Settings};
 
@@ -133,7 +134,7 @@ fn show(args: &Args, agent: &Agent, answered: &Answered) -> Result<()> {
         let text = explanation::explanation(plan, &names, predicted, &measured, path);
         say(format_args!("\n{text}\n"))?;
     }
-    say(format_args!("answer: {}", answered.answer.as_deref().unwrap_or("none found")))?;
+    say(format_args!("answer: {}", printable(answered.answer.as_deref().unwrap_or("none found"))))?;
     Ok(())
 }
 

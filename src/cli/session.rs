@@ -1,7 +1,8 @@
 //! What every command that solves queries needs, opened once from the settings.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use tokio::runtime::Runtime;
@@ -10,7 +11,7 @@ use crate::benchmarks::Problem;
 use crate::decide::HaltingHead;
 use crate::encoder::{self, Embeddings};
 use crate::execute::{ExecutionConfig, SolveOptions, Solver};
-use crate::llm::openai::{Account, Key, OpenAi};
+use crate::llm::openai::{Account, Key, Listener, Notice, OpenAi};
 use crate::objective::Objective;
 use crate::operators::Catalogue;
 use crate::plan::{Kind, Plan, Prepared};
@@ -140,7 +141,29 @@ fn spent(account: &Account) -> String {
 
 /// What this process's environment brings.
 pub fn host() -> Host {
-    Host { key: Key::from_environment(), cache_folder: encoder::cache_folder(), shows_progress: true }
+    Host {
+        key: Key::from_environment(),
+        cache_folder: encoder::cache_folder(),
+        shows_progress: true,
+        listener: Some(listener),
+    }
+}
+
+/// Prints what a client tells: of waits those that are worth a line, and a line every few seconds at most.
+fn listener() -> Listener {
+    const WORTH: Duration = Duration::from_secs(1);
+    const EVERY: Duration = Duration::from_secs(2);
+    let last: Mutex<Option<Instant>> = Mutex::default();
+    Box::new(move |notice| {
+        if let Notice::Waiting { pause, .. } = notice {
+            let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+            if *pause < WORTH || last.is_some_and(|last| last.elapsed() < EVERY) {
+                return;
+            }
+            *last = Some(Instant::now());
+        }
+        eprintln!("endpoint: {notice}");
+    })
 }
 
 /// The runtime of a command. SIGTERM ends the programs that run in a sandbox before it ends the command.

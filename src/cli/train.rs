@@ -92,7 +92,7 @@ pub fn run(args: Args) -> Result<()> {
     let validation = Split::open(&session, "validation")?;
     let stop = {
         let _runtime = session.runtime.enter();
-        interrupt::listen()
+        interrupt::listen(session.parts.endpoint.clone())
     };
     let seeds: Vec<u64> = (settings.seed..settings.seed + args.seeds.max(1)).collect();
     let mut trained = Vec::with_capacity(seeds.len());

@@ -12,6 +12,8 @@ pub use meter::{Meter, Reading};
 pub use prices::{Price, Prices};
 pub use scripted::{Reply, Scripted};
 
+use std::borrow::Cow;
+
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
@@ -159,4 +161,15 @@ pub trait LanguageModel: Send + Sync {
 
     /// Names the weights or the endpoint; part of what identifies a recorded completion.
     fn id(&self) -> &str;
+
+    /// Part of what identifies the answer that `request` has just got: [`LanguageModel::id`], and how the answer was drawn
+    /// where the back end could not draw it as the request says.
+    fn identity(&self, _request: &Request) -> Cow<'_, str> {
+        self.id().into()
+    }
+
+    /// All that [`LanguageModel::identity`] may come to: where an answer to `request` may be recorded, the best first.
+    fn identities(&self, _request: &Request) -> Vec<Cow<'_, str>> {
+        vec![self.id().into()]
+    }
 }

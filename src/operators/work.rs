@@ -46,7 +46,7 @@ impl<'a> Work<'a> {
         self.query.samples(self.operator)
     }
 
-    fn tariff(&self) -> Tariff {
+    pub(super) fn tariff(&self) -> Tariff {
         Tariff { gamma: self.query.gamma, tool_seconds: self.operator.tool_seconds }
     }
 

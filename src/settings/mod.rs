@@ -3,6 +3,7 @@
 //! Nothing here prints or reads the environment: a [`Host`] brings what the settings do not hold, and what is worth
 //! saying comes back as text.
 
+mod host;
 mod model;
 mod open;
 mod past;
@@ -10,8 +11,9 @@ mod preset;
 mod python;
 mod recording;
 
+pub use host::Host;
 pub use model::prices;
-pub use open::{Host, Parts};
+pub use open::Parts;
 pub use past::{modernise, of_checkpoint};
 pub use preset::Preset;
 pub use python::open_sandbox;

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use anyhow::{Context, Result, ensure};
 use candle_core::{DType, Device};
 
+use super::host::Host;
 use super::{Dtype, Settings};
 use crate::benchmarks;
 use crate::folder::Folder;
 use crate::llm::local::{ARITHMETIC_LLAMA, HubId, LocalModel, Options};
-use crate::llm::openai::{Key, OpenAi};
+use crate::llm::openai::OpenAi;
 use crate::llm::{LanguageModel, Prices};
 use crate::operators::Catalogue;
 
@@ -29,9 +30,15 @@ pub fn prices(path: Option<&Path>) -> Result<Prices> {
 ///
 /// # Errors
 /// Those of [`OpenAi::new`].
-pub(super) fn endpoint(settings: &Settings, key: &Key, prices: &Prices) -> Result<Option<Arc<OpenAi>>> {
+pub(super) fn endpoint(settings: &Settings, host: &Host, prices: &Prices) -> Result<Option<Arc<OpenAi>>> {
     let config = &settings.endpoint;
-    let open = || OpenAi::new(config.clone(), key.clone(), prices).map(Arc::new);
+    let open = || -> Result<_> {
+        let client = OpenAi::new(config.clone(), host.key.clone(), prices)?;
+        Ok(Arc::new(match host.listener {
+            Some(listener) => client.telling(listener()),
+            None => client,
+        }))
+    };
     config.is_used().then(open).transpose()
 }
 

@@ -1,12 +1,12 @@
 //! Opens what the settings name: all that queries are solved with.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Result;
 use candle_core::Device;
 
 use super::Settings;
+use super::host::Host;
 use super::model::{endpoint, local, prices};
 use super::python::{Equipped, equip};
 use super::recording::{Recording, record};
@@ -14,19 +14,8 @@ use crate::benchmarks::Benchmark;
 use crate::encoder::Encoder;
 use crate::execute::Solver;
 use crate::llm::LanguageModel;
-use crate::llm::openai::{Key, OpenAi};
+use crate::llm::openai::OpenAi;
 use crate::operators::{Catalogue, Traces};
-
-/// What the settings do not hold, and whoever opens them brings.
-#[derive(Clone, Debug, Default)]
-pub struct Host {
-    /// Of the endpoint.
-    pub key: Key,
-    /// Where completions are recorded if the settings name no place.
-    pub cache_folder: Option<PathBuf>,
-    /// Whether downloads draw bars on a terminal.
-    pub shows_progress: bool,
-}
 
 /// The parts of a run.
 pub struct Parts {
@@ -78,7 +67,7 @@ impl Parts {
             }
             None => {
                 let prices = prices(settings.prices.as_deref())?;
-                let endpoint = endpoint(settings, &host.key, &prices)?;
+                let endpoint = endpoint(settings, host, &prices)?;
                 let prices = endpoint.as_ref().map_or(&prices, |endpoint| endpoint.prices());
                 let model: Arc<dyn LanguageModel> = match &endpoint {
                     Some(endpoint) => endpoint.clone(),

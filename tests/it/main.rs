@@ -19,6 +19,8 @@ mod exit_codes;
 mod faults;
 #[cfg(target_os = "linux")]
 mod finish;
+mod first_contact;
+mod fuzz;
 mod gguf;
 mod grading;
 mod halting;
@@ -49,3 +51,4 @@ mod traces;
 mod training;
 #[cfg(target_os = "linux")]
 mod tricks;
+mod wire;

@@ -19,6 +19,10 @@ pub enum Reply {
     Paced(Vec<String>, Duration, Arc<AtomicU64>),
     /// A body that is shorter than announced.
     CutBody(String),
+    /// These bytes and nothing else, written part by part; then the connection is closed.
+    Raw(Vec<Vec<u8>>),
+    /// These bytes, then those again and again until the client hangs up, counted as they are written.
+    Endless(Vec<u8>, Vec<u8>, Arc<AtomicU64>),
     /// The connection stays open and silent.
     Silence,
     /// The connection is closed without a word.
@@ -46,22 +50,37 @@ pub struct Seen {
 pub struct Server {
     pub url: String,
     seen: Arc<Mutex<Vec<Seen>>>,
+    probes: Arc<AtomicU64>,
     accepting: JoinHandle<()>,
 }
 
 impl Server {
-    /// Serves on a free port of the loopback interface; `script` gets each request with its number, from 0.
+    /// Serves on a free port of the loopback interface; `script` gets each request with its number, from 0. Which models
+    /// there are it does not say.
     pub async fn start(script: impl Fn(usize, &Value) -> Reply + Send + Sync + 'static) -> Self {
+        Self::listing(|| refusal(404, "", "not_found", "no such method"), script).await
+    }
+
+    /// As [`Server::start`], with `models` for an answer to who asks for the list of models.
+    pub async fn listing(
+        models: impl Fn() -> Reply + Send + Sync + 'static,
+        script: impl Fn(usize, &Value) -> Reply + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("a bound socket"));
-        let (seen, script) = (Arc::new(Mutex::new(Vec::new())), Arc::new(script));
-        let log = seen.clone();
+        let (seen, script, models) = (Arc::new(Mutex::new(Vec::new())), Arc::new(script), Arc::new(models));
+        let probes = Arc::new(AtomicU64::new(0));
+        let (log, probed) = (seen.clone(), probes.clone());
         let accepting = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let (log, script) = (log.clone(), script.clone());
+                let (log, script, models, probed) = (log.clone(), script.clone(), models.clone(), probed.clone());
                 tokio::spawn(async move {
                     // The client may hang up at any time.
                     let _ = serve(stream, |request| {
+                        if request.head.starts_with("GET ") {
+                            probed.fetch_add(1, Ordering::Relaxed);
+                            return models();
+                        }
                         let number = {
                             let mut log = log.lock().expect("no panic");
                             log.push(request.clone());
@@ -73,10 +92,22 @@ impl Server {
                 });
             }
         });
-        Server { url, seen, accepting }
+        Server { url, seen, probes, accepting }
     }
 
-    /// The requests so far.
+    /// Closes the port: from now on connections are refused.
+    pub async fn close(mut self) {
+        self.accepting.abort();
+        // It ends as aborted.
+        let _ = (&mut self.accepting).await;
+    }
+
+    /// How often the list of models was asked for.
+    pub fn probes(&self) -> u64 {
+        self.probes.load(Ordering::Relaxed)
+    }
+
+    /// The requests so far, without those for the list of models.
     pub fn seen(&self) -> Vec<Seen> {
         self.seen.lock().expect("no panic").clone()
     }
@@ -126,10 +157,34 @@ async fn serve(mut stream: TcpStream, script: impl FnOnce(&Seen) -> Reply) -> st
             let head = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n");
             stream.write_all(format!("{head}connection: close\r\n\r\n{body}").as_bytes()).await?;
         }
+        Reply::Raw(parts) => {
+            stream.set_nodelay(true)?;
+            for part in parts {
+                stream.write_all(&part).await?;
+                stream.flush().await?;
+            }
+        }
+        Reply::Endless(start, part, written) => {
+            stream.write_all(&start).await?;
+            loop {
+                stream.write_all(&part).await?;
+                written.fetch_add(part.len() as u64, Ordering::Relaxed);
+            }
+        }
         Reply::Silence => wait(&mut stream).await?,
         Reply::Close => {}
     }
     stream.shutdown().await
+}
+
+/// A response of these header lines, each with its end, and this body, whose end is that of the connection.
+pub fn raw(head: &str, body: &[u8]) -> Reply {
+    Reply::Raw(vec![response(head, body)])
+}
+
+/// The bytes of [`raw`].
+pub fn response(head: &str, body: &[u8]) -> Vec<u8> {
+    [format!("HTTP/1.1 200 OK\r\nconnection: close\r\n{head}\r\n").as_bytes(), body].concat()
 }
 
 /// The head of a stream of events.

@@ -8,6 +8,7 @@ mod writer;
 pub use record::Record;
 pub use store::{Holding, Store};
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::Path;
 use std::str::FromStr;
@@ -106,26 +107,23 @@ impl<M: LanguageModel> Replay<M> {
         self.store.as_ref()
     }
 
-    async fn obtain(
-        &self,
-        address: Address,
-        request: &Request,
-        meter: &Meter,
-        waited: &mut Timing,
-    ) -> Result<Completion, Error> {
+    async fn obtain(&self, request: &Request, meter: &Meter, waited: &mut Timing) -> Result<Completion, Error> {
         let Some(store) = &self.store else { return self.ask(request, meter, waited).await };
-        if self.mode != Mode::Record
-            && let Some(recorded) = store.read(&address).map_err(refused)?
-        {
-            return Ok(recorded);
+        if self.mode != Mode::Record {
+            for identity in self.model.identities(request) {
+                if let Some(recorded) = store.read(&address(&identity, request)?).map_err(refused)? {
+                    return Ok(recorded);
+                }
+            }
         }
         if self.mode == Mode::Replay {
             self.misses.fetch_add(1, Ordering::Relaxed);
             return Err(missing(request, self.model.id(), store.path()));
         }
         let completion = self.ask(request, meter, waited).await?;
-        let record = Record::new(self.model.id(), request, completion);
-        store.write(address, record, self.mode == Mode::Record).await
+        let identity = self.model.identity(request);
+        let record = Record::new(&identity, request, completion);
+        store.write(address(&identity, request)?, record, self.mode == Mode::Record).await
     }
 
     async fn ask(&self, request: &Request, meter: &Meter, waited: &mut Timing) -> Result<Completion, Error> {
@@ -200,8 +198,7 @@ impl<M: LanguageModel> LanguageModel for Replay<M> {
         self.requests.fetch_add(1, Ordering::Relaxed);
         let waiting = self.join(address(self.model.id(), request)?);
         let mut waited = Timing::default();
-        let completion =
-            waiting.completion.get_or_try_init(|| self.obtain(waiting.address, request, meter, &mut waited));
+        let completion = waiting.completion.get_or_try_init(|| self.obtain(request, meter, &mut waited));
         let mut completion = completion.await?.clone();
         completion.timing = Timing { queued: waited.queued, retries: waited.retries, ..completion.timing };
         Ok(completion)
@@ -228,6 +225,14 @@ impl<M: LanguageModel + ?Sized> LanguageModel for Arc<M> {
 
     fn id(&self) -> &str {
         (**self).id()
+    }
+
+    fn identity(&self, request: &Request) -> Cow<'_, str> {
+        (**self).identity(request)
+    }
+
+    fn identities(&self, request: &Request) -> Vec<Cow<'_, str>> {
+        (**self).identities(request)
     }
 }
 

@@ -1,24 +1,22 @@
-//! Settings of an endpoint, and the key, which comes from the environment alone.
+//! Settings of an endpoint.
 
-use std::fmt;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
-use reqwest::Url;
+use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
+
+use super::address::Address;
 
 /// Where requests go if nothing else is said.
 const OPENAI: &str = "https://api.openai.com/v1";
 /// Environment variables that may hold the base URL, after the setting.
 const URL_VARIABLE: &str = "OPENAI_BASE_URL";
-/// Environment variables that may hold the key; the first one set counts.
-const KEY_VARIABLES: [&str; 2] = ["LAMAS_API_KEY", "OPENAI_API_KEY"];
 
 /// An OpenAI-compatible endpoint and how it may be used.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EndpointConfig {
-    /// Base URL; `/v1` is added where it has no path. Absent: `OPENAI_BASE_URL`, or OpenAI itself.
+    /// Base URL; `/v1` is added where it has no path, `?api-version=...` is kept. Absent: `OPENAI_BASE_URL`, or OpenAI itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
     /// Model of all operators that name none.
@@ -107,72 +105,18 @@ impl EndpointConfig {
             self.is_used() || !capped,
             "`--max-cost` and `--max-tokens` limit what an endpoint is asked, and none is named; hint: `--model-name`"
         );
-        self.base_url().map(drop)
+        self.address().map(drop)
     }
 
-    /// The URL below which the endpoint's methods lie.
-    pub(super) fn base_url(&self) -> Result<Url> {
-        let environment = || std::env::var(URL_VARIABLE).ok().filter(|url| !url.is_empty());
-        base_url(&self.url.clone().or_else(environment).unwrap_or_else(|| OPENAI.to_owned()))
+    /// Where the endpoint is.
+    pub(super) fn address(&self) -> Result<Address> {
+        let environment = || std::env::var(URL_VARIABLE).ok().filter(|url| !url.trim().is_empty());
+        Address::parse(&self.url.clone().or_else(environment).unwrap_or_else(|| OPENAI.to_owned()))
     }
 
     pub(super) fn model(&self) -> Result<&str> {
         let model = self.model.as_deref().filter(|model| !model.trim().is_empty());
         model.context("expected the name of a model at the endpoint, found none; hint: `--model-name NAME`")
-    }
-}
-
-/// # Errors
-/// Not the URL of a web server, or one that carries a secret, which settings files would keep.
-fn base_url(text: &str) -> Result<Url> {
-    // The text itself may hold a password: errors do not repeat it.
-    let mut url =
-        Url::parse(text.trim_end_matches('/')).context("endpoint: expected a URL such as `http://host/v1`")?;
-    ensure!(
-        matches!(url.scheme(), "http" | "https") && url.has_host(),
-        "endpoint: expected a URL that begins with `http://` or `https://`, found `{}:`",
-        url.scheme()
-    );
-    if !url.username().is_empty() || url.password().is_some() || url.query().is_some() {
-        bail!(
-            "endpoint: expected a URL without user name, password or query; hint: a key belongs in {}",
-            KEY_VARIABLES[1]
-        );
-    }
-    if url.path() == "/" {
-        url.set_path("/v1");
-    }
-    Ok(url)
-}
-
-/// The secret that an endpoint asks for, if it asks for one. Shown nowhere.
-#[derive(Clone, Default)]
-pub struct Key(Option<String>);
-
-impl Key {
-    /// A key, or none for a server that needs none.
-    pub fn new(key: Option<String>) -> Self {
-        Key(key.map(|key| key.trim().to_owned()).filter(|key| !key.is_empty()))
-    }
-
-    /// The key of this process's environment.
-    pub fn from_environment() -> Self {
-        Key::new(KEY_VARIABLES.iter().find_map(|name| std::env::var(name).ok().filter(|key| !key.trim().is_empty())))
-    }
-
-    pub(super) fn secret(&self) -> Option<&str> {
-        self.0.as_deref()
-    }
-
-    /// `text` without the key, which servers like to repeat in their errors.
-    pub(super) fn hide(&self, text: &str) -> String {
-        self.secret().map_or(text.to_owned(), |key| text.replace(key, "[key]"))
-    }
-}
-
-impl fmt::Debug for Key {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(if self.0.is_some() { "Key([key])" } else { "Key(none)" })
     }
 }
 
@@ -184,37 +128,6 @@ pub(super) fn duration(seconds: f64) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[track_caller]
-    fn check(text: &str, expected: Result<&str, &str>) {
-        match (base_url(text), expected) {
-            (Ok(url), Ok(expected)) => assert_eq!(url.as_str(), expected),
-            (Err(error), Err(part)) => {
-                let error = format!("{error:#}");
-                assert!(error.contains(part) && !error.contains("hunter2"), "{text}: {error}");
-            }
-            (found, expected) => panic!("{text}: expected {expected:?}, found {found:?}"),
-        }
-    }
-
-    #[test]
-    fn base_urls_are_those_of_the_field_and_hold_no_secret() {
-        check("http://localhost:8000", Ok("http://localhost:8000/v1"));
-        check("http://localhost:8000/", Ok("http://localhost:8000/v1"));
-        check("https://host/openai/v1/", Ok("https://host/openai/v1"));
-        check("localhost:8000", Err("found `localhost:`"));
-        check("hunter2", Err("expected a URL such as"));
-        check("https://me:hunter2@host", Err("hint: a key belongs in OPENAI_API_KEY"));
-        check("https://host/v1?key=hunter2", Err("without user name, password or query"));
-    }
-
-    #[test]
-    fn the_key_is_shown_nowhere() {
-        let key = Key::new(Some(" sk-hunter2\n".into()));
-        assert_eq!(format!("{key:?} {:?}", Key::new(Some(String::new()))), "Key([key]) Key(none)");
-        assert_eq!(key.hide("Incorrect API key provided: sk-hunter2."), "Incorrect API key provided: [key].");
-        assert_eq!(key.secret(), Some("sk-hunter2"));
-    }
 
     #[test]
     fn settings_out_of_range_are_named() {

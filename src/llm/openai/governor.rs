@@ -1,15 +1,16 @@
 //! The one place that decides when a request may be sent: requests in flight, requests and tokens per minute, waits
-//! that the server asked for, and what may be spent.
+//! that the server asked for, and what may be spent. Whoever waits here for a moment to come stops when asked to.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
 use super::config::EndpointConfig;
 use super::ledger::{Account, Amount, Ledger, Room};
+use super::patience::Patience;
 use super::retry::Failure;
 use crate::llm::Timing;
 use crate::plan::Usage;
@@ -70,8 +71,13 @@ impl Governor {
         self.state().ledger.account
     }
 
+    /// The client asks whether the endpoint is there.
+    pub fn probed(&self) {
+        self.state().ledger.account.probes += 1;
+    }
+
     /// Waits for the turn of one request; it is over when the returned value is dropped.
-    pub async fn admit(&self, estimate: Estimate) -> Result<Turn<'_>, Failure> {
+    pub async fn admit(&self, estimate: Estimate, patience: &Patience) -> Result<Turn<'_>, Failure> {
         let _first = self.line.lock().await;
         loop {
             let changed = self.changed.notified();
@@ -82,7 +88,7 @@ impl Governor {
             match wait {
                 Wait::Change => changed.await,
                 Wait::Until(moment) => tokio::select! {
-                    () = sleep_until(moment) => {}
+                    slept = patience.until(moment) => slept.map_err(Failure::Capped)?,
                     () = changed => {}
                 },
             }
@@ -213,8 +219,8 @@ impl Window {
         while self.sent.front().is_some_and(|&(sent, _)| now.duration_since(sent) >= MINUTE) {
             self.sent.pop_front();
         }
-        let used: u64 = self.sent.iter().map(|&(_, amount)| amount).sum();
-        let fits = self.most == 0 || used == 0 || used + amount <= self.most;
+        let used = self.sent.iter().fold(0_u64, |used, &(_, amount)| used.saturating_add(amount));
+        let fits = self.most == 0 || used == 0 || used.saturating_add(amount) <= self.most;
         self.sent.front().filter(|_| !fits).map(|&(sent, _)| sent + MINUTE)
     }
 
@@ -244,7 +250,8 @@ mod tests {
     async fn admissions(governor: &Governor, count: usize, tokens: u64, seconds: u64) -> Vec<u64> {
         let started = Instant::now();
         let request = |_| async {
-            let turn = governor.admit(Estimate { tokens, ..Estimate::default() }).await.expect("no cap");
+            let turn =
+                governor.admit(Estimate { tokens, ..Estimate::default() }, &Patience::default()).await.expect("no cap");
             let after = started.elapsed().as_secs();
             tokio::time::sleep(Duration::from_secs(seconds)).await;
             let usage = Usage { completion_tokens: tokens, ..Usage::default() };
@@ -268,11 +275,16 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn everyone_keeps_the_wait_that_the_server_asks_for() -> Result<(), Failure> {
         let governor = governor(EndpointConfig { in_flight: 8, ..Default::default() });
-        let turns = [governor.admit(Estimate::default()).await?, governor.admit(Estimate::default()).await?];
+        let patience = Patience::default();
+        let turns = [
+            governor.admit(Estimate::default(), &patience).await?,
+            governor.admit(Estimate::default(), &patience).await?,
+        ];
         let refusal = |seconds| Failure::Transient {
             message: String::new(),
             wait: Some(Duration::from_secs(seconds)),
             is_rate_limit: true,
+            is_refusal: true,
         };
         for (turn, seconds) in turns.into_iter().zip([30, 20]) {
             turn.failed(&refusal(seconds), Default::default());
@@ -285,16 +297,16 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_dropped_turn_is_over_and_counted_as_lost() -> Result<(), Failure> {
         let config = EndpointConfig { in_flight: 1, max_tokens: Some(10), tokens_per_minute: 9, ..Default::default() };
-        let governor = governor(config);
+        let (governor, patience) = (governor(config), Patience::default());
         let lost = Usage { prompt_tokens: 3, ..Usage::default() };
         let estimate = Estimate { tokens: 6, most: Amount { tokens: 6, cost: 0.0 } };
-        governor.admit(estimate).await?.dropped((lost, 0.5));
+        governor.admit(estimate, &patience).await?.dropped((lost, 0.5));
         // Neither the cap nor the minute has room for the second but for what the first did not take.
         let started = Instant::now();
-        let second = governor.admit(estimate).await?;
+        let second = governor.admit(estimate, &patience).await?;
         assert_eq!(started.elapsed(), Duration::ZERO);
         second.answered(Usage { completion_tokens: 2, ..Usage::default() }, 0.25, Timing::default());
-        let refused = governor.admit(estimate).await;
+        let refused = governor.admit(estimate, &patience).await;
         assert!(matches!(refused, Err(Failure::Capped(ref why)) if why.contains("5 are spent")), "{refused:?}");
         let Account { requests, answered, cost, .. } = governor.account();
         assert_eq!((requests, answered, cost), (2, 1, 0.75));

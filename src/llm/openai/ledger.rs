@@ -9,8 +9,10 @@ use crate::plan::Usage;
 /// What all calls to an endpoint came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Account {
-    /// Requests sent.
+    /// Requests sent, without the probes.
     pub requests: u64,
+    /// Requests that only asked whether the endpoint is there, before the first call.
+    pub probes: u64,
     /// Of these, the answered ones.
     pub answered: u64,
     /// Of the answered requests.
@@ -26,7 +28,7 @@ pub struct Account {
 impl Account {
     /// Tokens spent.
     pub fn tokens(&self) -> u64 {
-        self.usage.tokens() + self.lost.tokens()
+        self.usage.tokens().saturating_add(self.lost.tokens())
     }
 
     /// Mean seconds to the first token.
@@ -83,19 +85,19 @@ impl Ledger {
                 amount.cost
             ));
         }
-        if let Some(max) = self.max_tokens.filter(|&max| tokens + amount.tokens > max) {
+        if let Some(max) = self.max_tokens.filter(|&max| tokens.saturating_add(amount.tokens) > max) {
             return Room::Never(format!(
                 "--max-tokens {max}: {tokens} are spent, and the next call may take {}",
                 amount.tokens
             ));
         }
         let dear = self.max_cost.is_some_and(|max| cost + self.reserved.cost + amount.cost > max);
-        let long = self.max_tokens.is_some_and(|max| tokens + self.reserved.tokens + amount.tokens > max);
+        let long = self.max_tokens.is_some_and(|max| tokens + self.reserved.tokens.saturating_add(amount.tokens) > max);
         if dear || long { Room::Later } else { Room::Enough }
     }
 
     pub fn reserve(&mut self, amount: Amount) {
-        self.reserved.tokens += amount.tokens;
+        self.reserved.tokens = self.reserved.tokens.saturating_add(amount.tokens);
         self.reserved.cost += amount.cost;
         self.account.requests += 1;
     }

@@ -3,53 +3,84 @@
 //!
 //! One client is opened in a process. Its governor decides when a request is sent, `retry` whether it is sent again.
 //! Samples of one prompt are requests of their own, so that each has its seed, its latency and its place in a store.
+//!
+//! Nothing that a server sends is trusted: what is read is bounded in size and in time (`incoming`, `events`), of the
+//! wrong kind it counts as absent (`json`, `piece`), and shown it is short, harmless and without the key (`redact`).
 
+mod address;
 mod answer;
+mod asked_wait;
 mod config;
+mod contact;
+mod dialect;
+mod events;
+mod fault;
 mod governor;
+mod incoming;
+mod json;
 mod ledger;
+mod patience;
+mod piece;
+mod redact;
 mod retry;
 mod underway;
 mod wire;
 
-use std::sync::{Mutex, PoisonError};
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use async_trait::async_trait;
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use reqwest::redirect::Policy;
-use tokio::time::{Instant, timeout};
+use reqwest::{Response, Url};
+use tokio::sync::OnceCell;
+use tokio::time::{Instant, timeout, timeout_at};
 
-pub use self::config::{EndpointConfig, Key};
+pub use self::config::EndpointConfig;
 pub use self::ledger::Account;
+pub use self::patience::{Listener, Notice};
+pub use self::redact::Key;
 
-use self::answer::{Answer, told};
+use self::address::Address;
+use self::answer::{Answer, Terms, late, later};
 use self::config::duration;
+use self::contact::Contact;
+use self::dialect::Dialect;
+use self::fault::Fault;
 use self::governor::{Estimate, Governor};
+use self::incoming::Incoming;
 use self::ledger::Amount;
+use self::patience::Patience;
 use self::retry::{Attempts, Failure};
 use self::underway::{Prompts, Underway};
-use self::wire::{Body, Dialect, Fault};
+use self::wire::Body;
 use super::{Completion, Error, Finish, LanguageModel, Meter, Price, Prices, Request, Timing};
 use crate::plan::Usage;
 
 /// Tokens that a chat template may add to each message.
 const TEMPLATE: u64 = 16;
+/// Bytes of an error that are read, and how long they are waited for.
+const LONGEST_ERROR: usize = 1 << 20;
+const ERROR_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The client of one endpoint.
 pub struct OpenAi {
     id: String,
     model: String,
-    /// Base URL, for messages.
-    base: String,
-    url: String,
+    address: Address,
+    url: Url,
     key: Key,
     client: reqwest::Client,
     config: EndpointConfig,
     prices: Prices,
     governor: Governor,
-    dialect: Mutex<Dialect>,
+    patience: Patience,
+    contact: OnceCell<Result<Contact, Error>>,
+    /// Of each model that lacks something.
+    dialects: Mutex<HashMap<String, Dialect>>,
     counted: Prompts,
 }
 
@@ -60,7 +91,7 @@ impl OpenAi {
     /// A setting out of range, no model, or a model without a price.
     pub fn new(config: EndpointConfig, key: Key, prices: &Prices) -> Result<Self> {
         config.validate()?;
-        let base = config.base_url()?;
+        let address = config.address()?;
         let model = config.model()?.to_owned();
         let mut prices = prices.clone();
         if let Some(price) = config.price {
@@ -69,11 +100,15 @@ impl OpenAi {
         prices.of(&model)?;
         let mut headers = HeaderMap::new();
         if let Some(secret) = key.secret() {
+            let (name, text) = match address.has_key_header() {
+                true => (HeaderName::from_static("api-key"), secret.to_owned()),
+                false => (AUTHORIZATION, format!("Bearer {secret}")),
+            };
             // The error would show the key.
-            let value = HeaderValue::try_from(format!("Bearer {secret}")).ok();
+            let value = HeaderValue::try_from(text).ok();
             let mut value = value.context("expected a key of letters, digits and signs, found others")?;
             value.set_sensitive(true);
-            headers.insert(AUTHORIZATION, value);
+            headers.insert(name, value);
         }
         let mut builder = reqwest::Client::builder()
             .connect_timeout(duration(config.connect_seconds))
@@ -81,25 +116,38 @@ impl OpenAi {
             .redirect(Policy::none())
             .user_agent(concat!("lamas/", env!("CARGO_PKG_VERSION")))
             .default_headers(headers);
-        if matches!(base.host_str(), Some("localhost" | "127.0.0.1" | "[::1]")) {
+        if address.is_local() {
             builder = builder.no_proxy();
         }
         let client =
             builder.build().map_err(|error| anyhow::anyhow!("cannot start the network client: {}", told(error)))?;
-        let base = base.as_str().trim_end_matches('/').to_owned();
         Ok(OpenAi {
-            id: format!("{model}@{base}"),
+            id: format!("{model}@{}", address.as_str()),
             model,
-            url: format!("{base}/chat/completions"),
-            base,
+            url: address.method("chat/completions"),
+            address,
             key,
             client,
             governor: Governor::new(&config),
-            dialect: Mutex::new(Dialect::new(config.stream)),
+            patience: Patience::default(),
+            contact: OnceCell::new(),
+            dialects: Mutex::default(),
             counted: Prompts::default(),
             config,
             prices,
         })
+    }
+
+    /// The same client, which tells `listener` what it waits for and what it finds out about the models.
+    pub fn telling(mut self, listener: Listener) -> Self {
+        self.patience.listener = Some(listener);
+        self
+    }
+
+    /// Ends all waits for a moment to come, those between two tries first of all; calls that would have waited end as
+    /// capped, with `why`. Requests in flight are answered.
+    pub fn stop_waiting(&self, why: &str) {
+        self.patience.end(why);
     }
 
     /// The price list, with the price that the settings give.
@@ -112,6 +160,24 @@ impl OpenAi {
         self.governor.account()
     }
 
+    /// The first contact with the endpoint, made once, before the first call.
+    async fn contact(&self) -> Result<&Contact, Error> {
+        let make = || async {
+            self.governor.probed();
+            let contact = Contact::make(&self.client, self.address.method("models"), &self.config);
+            let made = tokio::select! {
+                made = contact => made,
+                why = self.patience.over() => return Err(Error::Capped(why)),
+            };
+            made.map_err(|why| {
+                let why = self.key.said(&why);
+                let base = self.address.as_str();
+                Error::Permanent(format!("`{base}`: {why}; hint: is the server there? Check `--endpoint`"))
+            })
+        };
+        self.contact.get_or_init(make).await.as_ref().map_err(Clone::clone)
+    }
+
     /// One request, with all that waiting for its turn takes.
     async fn attempt(
         &self,
@@ -122,73 +188,122 @@ impl OpenAi {
     ) -> Result<Completion, Failure> {
         let size: u64 = request.messages.iter().map(|message| message.content.len() as u64).sum();
         let template = TEMPLATE * request.messages.len() as u64;
-        let turn = self.governor.admit(estimate(request, size, template, price)).await?;
+        let turn = self.governor.admit(estimate(request, size, template, price), &self.patience).await?;
         let sent = turn.sent;
         let mut underway = Underway::new(turn, request, size, price, &self.counted, meter);
         let total = duration(self.config.total_seconds);
-        let outcome = match timeout(total, self.send(request, model, sent, &mut underway.answer)).await {
+        let terms = Terms {
+            stall: duration(self.config.stall_seconds),
+            until: later(total),
+            total,
+            max_tokens: request.sampling.max_tokens,
+            key: &self.key,
+            dialect: self.dialect(model),
+        };
+        let sending = self.send(request, model, &terms, &mut underway.answer);
+        let outcome = match timeout_at(terms.until, sending).await {
             Ok(outcome) => outcome,
-            Err(_) => Err(Failure::transient(format!("no answer within {} s", total.as_secs_f64()))),
+            Err(_) => Err(Failure::transient(late(total))),
         };
         if let Err(failure) = outcome {
-            let failure =
-                failure.reworded(|message| self.key.hide(&format!("`{}`, model `{model}`: {message}", self.base)));
+            if let Failure::Dialect { next, .. } = failure {
+                self.learn(model, next);
+            }
+            let base = self.address.as_str();
+            let failure = failure.reworded(|message| format!("`{base}`, model `{model}`: {message}"));
             underway.failed(&failure);
             return Err(failure);
         }
         let usage = underway.usage();
         let answer = &mut underway.answer;
-        if answer.usage.is_none() {
-            self.stop_streaming();
+        if answer.usage.is_none() && answer.is_streamed {
+            // A server that does not count in its streams is asked for whole answers from now on: right costs are worth
+            // more than the time to the first token. What has come already keeps its estimate, which is marked.
+            self.learn(model, Dialect { stream: false, ..terms.dialect });
         }
         let since = |moment: Option<Instant>| moment.unwrap_or_else(Instant::now).duration_since(sent).as_secs_f64();
         let total = since(answer.last_token);
         let first_token = answer.first_token.map_or(total, |moment| since(Some(moment)));
         let timing = Timing { first_token, total, ..Timing::default() };
-        let (text, finish) = (std::mem::take(&mut answer.text), answer.finish.unwrap_or(Finish::Stop));
+        let (mut text, mut finish) = (std::mem::take(&mut answer.text), answer.finish.unwrap_or(Finish::Stop));
         underway.answered(timing);
+        // Where the server could not be asked to stop there, or did not.
+        let stops = request.sampling.stop.iter().filter(|stop| !stop.is_empty());
+        if let Some(end) = stops.filter_map(|stop| text.find(stop.as_str())).min() {
+            text.truncate(end);
+            finish = Finish::Stop;
+        }
         Ok(Completion { text, usage, finish, timing })
     }
 
-    async fn send(&self, request: &Request, model: &str, sent: Instant, answer: &mut Answer) -> Result<(), Failure> {
-        let dialect = self.dialect();
-        answer.is_streamed = dialect.stream;
-        let stall = duration(self.config.stall_seconds);
-        let first = if dialect.stream { stall } else { Duration::MAX };
-        let body = Body::new(request, model, dialect);
-        let response = match timeout(first, self.client.post(&self.url).json(&body).send()).await {
+    async fn send(
+        &self,
+        request: &Request,
+        model: &str,
+        terms: &Terms<'_>,
+        answer: &mut Answer,
+    ) -> Result<(), Failure> {
+        answer.is_streamed = terms.dialect.stream;
+        let first = if answer.is_streamed { terms.stall } else { Duration::MAX };
+        let body = Body::new(request, model, terms.dialect);
+        let response = match timeout(first, self.client.post(self.url.clone()).json(&body).send()).await {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => {
                 answer.refused = error.is_connect();
                 let is_hopeless = error.is_builder();
-                let message = told(error);
+                let message = self.key.said(&told(error));
                 return Err(if is_hopeless { Failure::Permanent(message) } else { Failure::transient(message) });
             }
-            Err(_) => return Err(Failure::transient(format!("no token for {} s", sent.elapsed().as_secs_f64()))),
+            Err(_) => return Err(Failure::transient(format!("no token for {} s", terms.stall.as_secs_f64()))),
         };
-        let status = response.status();
+        let (status, headers) = (response.status(), response.headers().clone());
         if status.is_success() {
-            return answer.read(response, stall).await;
+            return answer.read(response, terms).await;
         }
         answer.refused = true;
-        let headers = response.headers().clone();
-        let fault = Fault::read(&response.text().await.unwrap_or_default());
-        let failure = Failure::of(status, &headers, &fault, dialect);
-        if let Failure::Dialect { next, .. } = failure {
-            *self.dialect.lock().unwrap_or_else(PoisonError::into_inner) = next;
+        let fault = Fault::read(&error_body(response, terms.until).await, &self.key);
+        Err(Failure::of(status, &headers, &fault, terms.dialect))
+    }
+
+    fn dialects(&self) -> MutexGuard<'_, HashMap<String, Dialect>> {
+        self.dialects.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn dialect(&self, model: &str) -> Dialect {
+        self.dialects().get(model).copied().unwrap_or(Dialect::new(self.config.stream))
+    }
+
+    /// Remembers what a model lacks.
+    fn learn(&self, model: &str, lacks: Dialect) {
+        let mut dialects = self.dialects();
+        let before = dialects.get(model).copied().unwrap_or(Dialect::new(self.config.stream));
+        let now = before.and(lacks);
+        dialects.insert(model.to_owned(), now);
+        drop(dialects);
+        let lost = before.draws_by().into_iter().filter(|name| !now.draws_by().contains(name)).collect::<Vec<_>>();
+        if !lost.is_empty() {
+            let lost = lost.join("` and `");
+            self.patience.tell(&Notice::Remark(format!(
+                "`{}`, model `{model}`: it takes no `{lost}` of ours; it draws as it is set, at random even where 0 is \
+                 asked for, and what it answers is recorded as drawn so",
+                self.address.as_str()
+            )));
         }
-        Err(failure)
     }
+}
 
-    fn dialect(&self) -> Dialect {
-        *self.dialect.lock().unwrap_or_else(PoisonError::into_inner)
+/// The beginning of what a server says with an error, as far as it comes.
+async fn error_body(response: Response, until: Instant) -> String {
+    let until = until.min(Instant::now() + ERROR_PATIENCE);
+    let mut incoming = Incoming::new(response, until);
+    let mut body = Vec::new();
+    while body.len() < LONGEST_ERROR
+        && let Ok(Some(bytes)) = incoming.next(until).await
+    {
+        body.extend(bytes);
     }
-
-    /// A server that does not count in its streams is asked for whole answers from now on: right costs are worth more
-    /// than the time to the first token. What has come already keeps its estimate, which is marked.
-    fn stop_streaming(&self) {
-        self.dialect.lock().unwrap_or_else(PoisonError::into_inner).stream = false;
-    }
+    body.truncate(LONGEST_ERROR);
+    String::from_utf8_lossy(&body).into_owned()
 }
 
 #[async_trait]
@@ -197,23 +312,36 @@ impl LanguageModel for OpenAi {
         let called = Instant::now();
         let model = if request.model.is_empty() { &self.model } else { &request.model };
         let price = self.prices.of(model).map_err(|error| Error::Permanent(error.to_string()))?;
+        let contact = self.contact().await?;
         let mut attempts = Attempts::new(&self.config, wire::draw_key(request));
         loop {
-            match self.attempt(request, model, price, meter).await {
+            let failure = match self.attempt(request, model, price, meter).await {
                 Ok(mut completion) => {
                     let timing = &mut completion.timing;
                     timing.queued = (called.elapsed().as_secs_f64() - timing.total).max(0.0);
                     timing.retries = attempts.retries();
                     return Ok(completion);
                 }
-                Err(failure) => attempts.failed(failure).await?,
-            }
+                Err(failure) => failure,
+            };
+            let is_new = self.governor.account().answered == 0;
+            let doubt = if is_new { contact.doubt(model, &self.key) } else { None };
+            attempts.failed(failure.doubted(doubt), &self.patience).await?;
         }
     }
 
     /// The model and where it is served.
     fn id(&self) -> &str {
         &self.id
+    }
+
+    fn identity(&self, request: &Request) -> Cow<'_, str> {
+        let model = if request.model.is_empty() { &self.model } else { &request.model };
+        self.dialect(model).identity(&self.id, &request.sampling)
+    }
+
+    fn identities(&self, request: &Request) -> Vec<Cow<'_, str>> {
+        Dialect::identities(&self.id, &request.sampling)
     }
 }
 
@@ -230,4 +358,16 @@ fn estimate(request: &Request, size: u64, template: u64, price: Price) -> Estima
         tokens: likely(size) + template + completion_tokens,
         most: Amount { tokens: most.tokens(), cost: price.cost(most) },
     }
+}
+
+/// What went wrong, without the URL, which the caller names, but with the causes.
+fn told(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(&error);
+    while let Some(next) = cause {
+        text = format!("{text}: {next}");
+        cause = next.source();
+    }
+    text
 }

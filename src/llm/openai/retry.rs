@@ -5,9 +5,13 @@ use std::time::{Duration, SystemTime};
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
+use tokio::time::Instant;
 
+use super::asked_wait::asked_wait;
 use super::config::{EndpointConfig, duration};
-use super::wire::{Dialect, Fault};
+use super::dialect::Dialect;
+use super::fault::Fault;
+use super::patience::{Notice, Patience};
 use crate::llm::Error;
 
 /// Longest pause between two attempts, unless the server asks for more.
@@ -33,13 +37,15 @@ pub enum Failure {
         wait: Option<Duration>,
         /// Whether there were too many requests.
         is_rate_limit: bool,
+        /// Whether the server answered with an error, and with nothing else.
+        is_refusal: bool,
     },
 }
 
 impl Failure {
     /// A failure that may pass.
     pub fn transient(message: String) -> Self {
-        Failure::Transient { message, wait: None, is_rate_limit: false }
+        Failure::Transient { message, wait: None, is_rate_limit: false, is_refusal: false }
     }
 
     /// What an answer with an error status means.
@@ -48,17 +54,17 @@ impl Failure {
         if fault.has_code(&EMPTY) || status == StatusCode::PAYMENT_REQUIRED {
             return Failure::Permanent(format!("{message}; hint: the account has nothing left to spend"));
         }
+        if let Some(next) = dialect.without(fault).filter(|_| may_be_of_parameters(status)) {
+            return Failure::Dialect { next, message };
+        }
         if may_pass(status) {
-            let wait = wait(headers, SystemTime::now());
+            let is_rate_limit = status == StatusCode::TOO_MANY_REQUESTS;
+            let wait = asked_wait(headers, is_rate_limit, SystemTime::now());
             if let Some(wait) = wait.filter(|&wait| wait > LONGEST_WAIT) {
                 let seconds = wait.as_secs();
                 return Failure::Permanent(format!("{message}; the server asks to wait {seconds} s: go on later"));
             }
-            return Failure::Transient { message, wait, is_rate_limit: status == StatusCode::TOO_MANY_REQUESTS };
-        }
-        let is_refusal = matches!(status, StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY);
-        if let Some(next) = dialect.without(fault).filter(|_| is_refusal) {
-            return Failure::Dialect { next, message };
+            return Failure::Transient { message, wait, is_rate_limit, is_refusal: true };
         }
         Failure::Permanent(match status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
@@ -75,12 +81,26 @@ impl Failure {
     }
 
     /// What an error inside an answer that began well means.
-    pub fn within(fault: &Fault) -> Self {
-        let status = fault.codes.iter().find_map(|code| StatusCode::from_bytes(code.as_bytes()).ok());
-        let status = status.filter(|status| !status.is_success()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        match Failure::of(status, &HeaderMap::new(), fault, Dialect::new(false)) {
-            Failure::Dialect { message, .. } => Failure::Permanent(message),
+    pub fn within(fault: &Fault, dialect: Dialect) -> Self {
+        let status = fault.status().and_then(|status| StatusCode::from_u16(status).ok());
+        let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        match Failure::of(status, &HeaderMap::new(), fault, dialect) {
+            Failure::Transient { message, wait, is_rate_limit, .. } => {
+                Failure::Transient { message, wait, is_rate_limit, is_refusal: false }
+            }
             failure => failure,
+        }
+    }
+
+    /// The failure of a model that the server may not know, as `doubt` says: what names it is then said, and a refusal is
+    /// final, however the server words it. A limit of requests says nothing about the model.
+    pub fn doubted(self, doubt: Option<String>) -> Self {
+        match (self, doubt) {
+            (Failure::Permanent(message), Some(doubt)) => Failure::Permanent(format!("{message}; {doubt}")),
+            (Failure::Transient { message, is_rate_limit: false, is_refusal: true, .. }, Some(doubt)) => {
+                Failure::Permanent(format!("{message}; {doubt}"))
+            }
+            (failure, _) => failure,
         }
     }
 
@@ -90,11 +110,23 @@ impl Failure {
             Failure::Permanent(message) => Failure::Permanent(reword(&message)),
             Failure::Capped(message) => Failure::Capped(message),
             Failure::Dialect { next, message } => Failure::Dialect { next, message: reword(&message) },
-            Failure::Transient { message, wait, is_rate_limit } => {
-                Failure::Transient { message: reword(&message), wait, is_rate_limit }
+            Failure::Transient { message, wait, is_rate_limit, is_refusal } => {
+                Failure::Transient { message: reword(&message), wait, is_rate_limit, is_refusal }
             }
         }
     }
+}
+
+/// Whether an error of this status may complain of a parameter. Some servers break over one rather than refuse it.
+fn may_be_of_parameters(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::BAD_REQUEST
+            | StatusCode::METHOD_NOT_ALLOWED
+            | StatusCode::UNPROCESSABLE_ENTITY
+            | StatusCode::INTERNAL_SERVER_ERROR
+            | StatusCode::NOT_IMPLEMENTED
+    )
 }
 
 fn may_pass(status: StatusCode) -> bool {
@@ -102,22 +134,14 @@ fn may_pass(status: StatusCode) -> bool {
         || matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::CONFLICT | StatusCode::TOO_MANY_REQUESTS)
 }
 
-/// The wait that a server asks for: milliseconds, seconds, or a date; some gateways pass on only their provider's.
-fn wait(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
-    let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
-    let number = |name: &str| text(name)?.parse::<f64>().ok();
-    let date = || httpdate::parse_http_date(text("retry-after")?).ok();
-    let seconds = number("retry-after-ms").map(|milliseconds| milliseconds / 1e3);
-    let seconds = seconds.or_else(|| number("retry-after"));
-    let seconds = seconds.or_else(|| Some(date()?.duration_since(now).unwrap_or_default().as_secs_f64()));
-    let seconds = seconds.or_else(|| number("llm_provider-retry-after"))?;
-    Duration::try_from_secs_f64(seconds.max(0.0)).ok()
-}
-
 /// The attempts of one call.
 pub struct Attempts {
     pauses: ExponentialBackoff,
     requests: u32,
+    /// After which the call is given up.
+    most: u32,
+    /// Requests that were sent in another dialect, which are no tries.
+    dialects: u32,
 }
 
 impl Attempts {
@@ -129,7 +153,7 @@ impl Attempts {
             .with_max_times(config.attempts.saturating_sub(1) as usize)
             .with_jitter()
             .with_jitter_seed(draw);
-        Attempts { pauses: pauses.build(), requests: 0 }
+        Attempts { pauses: pauses.build(), requests: 0, most: config.attempts, dialects: 0 }
     }
 
     /// Requests sent in vain.
@@ -140,31 +164,44 @@ impl Attempts {
     /// Waits before the next attempt; a wait that the server asked for is the governor's, since all must keep it.
     ///
     /// # Errors
-    /// Another attempt cannot help, or there were enough.
-    pub async fn failed(&mut self, failure: Failure) -> Result<(), Error> {
+    /// Another attempt cannot help, or there were enough, or nobody waits any longer.
+    pub async fn failed(&mut self, failure: Failure, patience: &Patience) -> Result<(), Error> {
         self.requests += 1;
-        match failure {
-            Failure::Permanent(message) => Err(Error::Permanent(message)),
-            Failure::Capped(message) => Err(Error::Capped(message)),
-            Failure::Dialect { .. } => Ok(()),
-            Failure::Transient { message, .. } => match self.pauses.next() {
-                Some(pause) => {
-                    tokio::time::sleep(pause).await;
-                    Ok(())
-                }
-                None => Err(Error::Exhausted { message, requests: self.requests }),
-            },
-        }
+        let (message, wait) = match failure {
+            Failure::Permanent(message) => return Err(Error::Permanent(message)),
+            Failure::Capped(message) => return Err(Error::Capped(message)),
+            Failure::Dialect { .. } => {
+                self.dialects += 1;
+                return Ok(());
+            }
+            Failure::Transient { message, wait, .. } => (message, wait),
+        };
+        let Some(pause) = self.pauses.next() else {
+            return Err(Error::Exhausted { message, requests: self.requests });
+        };
+        let request = self.requests - self.dialects + 1;
+        let told = pause.max(wait.unwrap_or_default());
+        patience.tell(&Notice::Waiting { pause: told, request, requests: self.most, reason: message });
+        patience.until(Instant::now() + pause).await.map_err(Error::Capped)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::super::patience::Listener;
+    use super::super::redact::Key;
     use super::*;
 
     fn judged(status: u16, body: &str, headers: &[(&'static str, &'static str)]) -> Failure {
         let headers = headers.iter().map(|&(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
-        Failure::of(StatusCode::from_u16(status).unwrap(), &headers, &Fault::read(body), Dialect::new(true))
+        Failure::of(
+            StatusCode::from_u16(status).unwrap(),
+            &headers,
+            &Fault::read(body, &Key::default()),
+            Dialect::new(true),
+        )
     }
 
     #[track_caller]
@@ -195,40 +232,24 @@ mod tests {
             assert_eq!(message.contains("hint: prompt and `max_tokens`"), too_long, "{message}");
         }
         assert!(matches!(judged(429, "", &[("retry-after", "86400")]), Failure::Permanent(_)));
-        let within = |code| Failure::within(&Fault { codes: vec![code], ..Fault::default() });
+        let within = |code| Failure::within(&Fault { codes: vec![code], ..Fault::default() }, Dialect::new(true));
         assert!(matches!(within("404".into()), Failure::Permanent(_)));
         assert!(matches!(within("overloaded".into()), Failure::Transient { is_rate_limit: false, .. }));
         assert!(matches!(within("429".into()), Failure::Transient { is_rate_limit: true, .. }));
-    }
-
-    #[track_caller]
-    fn check_wait(headers: &[(&'static str, &'static str)], seconds: Option<f64>) {
-        let headers = headers.iter().map(|&(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
-        let now = httpdate::parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT").unwrap();
-        assert_eq!(wait(&headers, now).map(|wait| wait.as_secs_f64()), seconds, "{headers:?}");
-    }
-
-    #[test]
-    fn the_wait_that_a_server_asks_for_is_read() {
-        check_wait(&[], None);
-        check_wait(&[("retry-after", "0")], Some(0.0));
-        check_wait(&[("retry-after", "2"), ("retry-after-ms", "1500")], Some(1.5));
-        check_wait(&[("retry-after", "Sun, 06 Nov 1994 08:50:07 GMT")], Some(30.0));
-        check_wait(&[("retry-after", "Sun, 06 Nov 1994 08:49:07 GMT")], Some(0.0));
-        check_wait(&[("llm_provider-retry-after", "7")], Some(7.0));
-        check_wait(&[("retry-after", "soon"), ("llm_provider-retry-after", "7")], Some(7.0));
-        check_wait(&[("retry-after", "-3")], Some(0.0));
-        check_wait(&[("retry-after", "inf")], None);
     }
 
     #[tokio::test(start_paused = true)]
     async fn pauses_double_and_attempts_are_bounded() {
         let config = EndpointConfig { attempts: 4, backoff_seconds: 1.0, ..Default::default() };
         let mut attempts = Attempts::new(&config, 7);
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let heard = told.clone();
+        let listener: Listener = Box::new(move |notice| heard.lock().unwrap().push(notice.to_string()));
+        let patience = Patience { listener: Some(listener), ..Patience::default() };
         let mut pauses = Vec::new();
         let last = loop {
             let started = tokio::time::Instant::now();
-            match attempts.failed(Failure::transient("busy".into())).await {
+            match attempts.failed(Failure::transient("busy".into()), &patience).await {
                 Ok(()) => pauses.push(started.elapsed().as_secs_f64()),
                 Err(error) => break error,
             }
@@ -237,5 +258,29 @@ mod tests {
         assert!(
             matches!(pauses[..], [a, b, c] if (1.0..2.0).contains(&a) && (2.0..4.0).contains(&b) && (4.0..8.0).contains(&c))
         );
+        let told = told.lock().unwrap();
+        assert_eq!(told.len(), 3, "{told:?}");
+        assert!(told.iter().zip(2..).all(|(line, request)| line.ends_with(&format!("try {request} of 4: busy"))));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_waits_who_was_told_to_stop() {
+        let mut attempts = Attempts::new(&EndpointConfig::default(), 7);
+        let patience = Patience::default();
+        patience.end("Ctrl-C");
+        let started = Instant::now();
+        let ended = attempts.failed(Failure::transient("busy".into()), &patience).await;
+        assert!(matches!(ended, Err(Error::Capped(why)) if why == "Ctrl-C") && started.elapsed().is_zero());
+    }
+
+    #[test]
+    fn waits_beyond_reason_are_given_up() {
+        let hopeless = ["86400", "100000000000000000000"];
+        for wait in hopeless {
+            let failure = judged(429, "", &[("retry-after", wait)]);
+            assert!(matches!(&failure, Failure::Permanent(why) if why.contains("asks to wait")), "{failure:?}");
+        }
+        let kept = judged(429, "", &[("x-ratelimit-reset-requests", "6m0s")]);
+        assert!(matches!(kept, Failure::Transient { wait: Some(wait), .. } if wait.as_secs() == 360), "{kept:?}");
     }
 }

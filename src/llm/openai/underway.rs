@@ -78,7 +78,13 @@ impl<'a> Underway<'a> {
 
     /// What the request came to, by the server's count or else by estimate.
     pub fn usage(&self) -> Usage {
-        self.answer.usage.unwrap_or_else(|| self.estimated(self.answer.written))
+        let Some(mut usage) = self.answer.usage else { return self.estimated(self.answer.written) };
+        if usage.completion_tokens == 0 {
+            // A server that counts none where some have come does not count.
+            usage.completion_tokens = self.answer.written;
+            usage.estimated_tokens = usage.estimated_tokens.saturating_add(self.answer.written);
+        }
+        usage
     }
 
     /// The whole answer came.
@@ -94,7 +100,7 @@ impl<'a> Underway<'a> {
 
     /// No answer came, or not all of it; what did come is to be paid for all the same.
     pub fn failed(mut self, failure: &Failure) {
-        let lost = if self.answer.refused { Usage::default() } else { self.estimated(self.answer.written) };
+        let lost = if self.answer.refused { Usage::default() } else { self.usage() };
         self.meter.failed();
         if let Some(turn) = self.turn.take() {
             turn.failed(failure, (lost, self.price.cost(lost)));
@@ -103,7 +109,7 @@ impl<'a> Underway<'a> {
 
     fn estimated(&self, completion_tokens: u64) -> Usage {
         let prompt_tokens = self.prompts.tokens(self.prompt, likely(self.size));
-        let estimated_tokens = prompt_tokens + completion_tokens;
+        let estimated_tokens = prompt_tokens.saturating_add(completion_tokens);
         Usage { prompt_tokens, completion_tokens, estimated_tokens, ..Usage::default() }
     }
 }

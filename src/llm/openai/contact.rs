@@ -1,0 +1,135 @@
+//! The first contact with an endpoint: whether it is there at all, and which models it serves.
+//!
+//! A server that fails in the middle of a run may come back and is waited for. One that was never there is a mistake in
+//! the settings, which is said at once.
+
+use std::time::Duration;
+
+use reqwest::Response;
+use tokio::time::{Instant, timeout};
+
+use super::config::{EndpointConfig, duration};
+use super::incoming::Incoming;
+use super::json;
+use super::redact::Key;
+use super::told;
+
+/// How long an answer is waited for once there is a connection. A server that is slow to list its models may still serve.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Longest list of models that is believed.
+const MOST_MODELS: usize = 1 << 14;
+/// Names that are shown of a list.
+const SHOWN: usize = 8;
+
+/// What the first contact showed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Contact {
+    /// Models by name; empty where the server does not list them.
+    models: Vec<String>,
+}
+
+impl Contact {
+    /// Asks for the list of models.
+    ///
+    /// # Errors
+    /// No connection: what went wrong, with the causes.
+    pub async fn make(client: &reqwest::Client, url: reqwest::Url, config: &EndpointConfig) -> Result<Self, String> {
+        let patience = duration(config.connect_seconds).saturating_add(PATIENCE).min(duration(config.total_seconds));
+        match timeout(patience, client.get(url).send()).await {
+            Ok(Ok(response)) if response.status().is_success() => Ok(Contact::read(response).await),
+            Ok(Err(error)) if error.is_connect() || error.is_builder() => Err(told(error)),
+            // Whatever it answers: it is there.
+            _ => Ok(Contact::default()),
+        }
+    }
+
+    async fn read(response: Response) -> Self {
+        let until = Instant::now() + PATIENCE;
+        let mut incoming = Incoming::new(response, until);
+        let mut body = Vec::new();
+        while let Ok(Some(bytes)) = incoming.next(until).await {
+            body.extend(bytes);
+        }
+        Contact::parse(&String::from_utf8_lossy(&body))
+    }
+
+    /// Reads `{"data": [{"id": ..}]}`, `{"models": [{"name": ..}]}` or such a list by itself.
+    fn parse(body: &str) -> Self {
+        let list = match json::kind(body) {
+            b'[' => Some(body),
+            _ => json::fields(body, ["data", "models"]).ok().and_then(|[data, models]| data.or(models)),
+        };
+        let mut models = Vec::new();
+        let read = json::each(list.filter(|list| json::kind(list) == b'[').unwrap_or("[]"), |entry| {
+            let named = || json::fields(entry, ["id", "name", "model"]).ok()?.into_iter().flatten().next();
+            let name = json::string(entry).or_else(|| json::string(named()?));
+            if let Some(name) = name.filter(|_| models.len() <= MOST_MODELS) {
+                models.push(name.into_owned());
+            }
+        });
+        if read.is_err() || models.len() > MOST_MODELS { Contact::default() } else { Contact { models } }
+    }
+
+    /// What is wrong with the name of a model that has given no answer yet; none where the server lists it, or lists none.
+    pub fn doubt(&self, model: &str, key: &Key) -> Option<String> {
+        let model = model.to_lowercase();
+        let is_it = |listed: &String| {
+            let listed = listed.to_lowercase();
+            let tagged =
+                |one: &str, other: &str| one.strip_prefix(other).is_some_and(|rest| rest.starts_with([':', '@']));
+            // Names of every kind, tags that may be left out, owners and folders.
+            listed.contains('*')
+                || listed == model
+                || tagged(&listed, &model)
+                || tagged(&model, &listed)
+                || listed.ends_with(&format!("/{model}"))
+                || model.ends_with(&format!("/{listed}"))
+        };
+        if self.models.is_empty() || self.models.iter().any(is_it) {
+            return None;
+        }
+        let names = self.models.iter().take(SHOWN).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        let more = if self.models.len() > SHOWN { ", ..." } else { "" };
+        Some(format!("the server lists {}{more} and no such model; hint: check `--model-name`", key.said(&names)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_of_models_are_read_in_all_their_forms() {
+        let check = |body: &str, expected: &[&str]| assert_eq!(Contact::parse(body).models, expected, "{body}");
+        check(r#"{"object": "list", "data": [{"id": "a"}, {"id": "b", "name": "c"}]}"#, &["a", "b"]);
+        check(r#"{"models": [{"name": "a", "model": "a"}]}"#, &["a"]);
+        check(r#"[{"id": "a"}, "b", 3, {}]"#, &["a", "b"]);
+        for none in ["", "{}", "[]", r#"{"data": {"id": "a"}}"#, r#"{"data": [{"id": "a"}"#, "data: x", "null"] {
+            check(none, &[]);
+        }
+        let endless = format!("[{}\"a\"]", "\"a\",".repeat(MOST_MODELS));
+        check(&endless, &[]);
+    }
+
+    #[test]
+    fn only_a_model_that_is_nowhere_in_the_list_is_doubted() {
+        let doubt = |listed: &[&str], model: &str| {
+            let models = listed.iter().map(|&name| name.to_owned()).collect();
+            Contact { models }.doubt(model, &Key::default())
+        };
+        for (listed, model) in [
+            (&[][..], "m"),
+            (&["a", "M"], "m"),
+            (&["m:latest"], "m"),
+            (&["m"], "m:free"),
+            (&["owner/m"], "m"),
+            (&["models/m"], "m"),
+            (&["m"], "owner/m"),
+            (&["openai/*"], "m"),
+        ] {
+            assert_eq!(doubt(listed, model), None, "{listed:?} {model}");
+        }
+        let doubted = doubt(&["a", "m2"], "m").unwrap_or_default();
+        assert!(doubted.contains("lists `a`, `m2` and no such model") && doubted.contains("hint"), "{doubted}");
+    }
+}
