@@ -25,11 +25,12 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 
 use crate::checkpoint::Checkpoint;
-use crate::controller::Policy;
+use crate::benchmarks::Problem;
+use crate::controller::{OpenLoop, Policy};
 use crate::decide::FixedPlan;
 use crate::encoder::{Embeddings, Encoder};
 use crate::evaluation::latency::{Asked, LatencyModel, Prediction};
-use crate::execute::{Clock, ExecutionConfig, SolveOptions, Solver};
+use crate::execute::{Clock, Episode, ExecutionConfig, SolveOptions, Solver};
 use crate::objective::Objective;
 use crate::operators::{Catalogue, vote};
 use crate::plan::Plan;
@@ -122,6 +123,25 @@ impl Agent {
     /// The latency model of the run, if there is one.
     pub fn latency_model(&self) -> Option<&LatencyModel> {
         self.latency.as_ref()
+    }
+
+    /// How plans are run, without a halting head.
+    pub fn options(&self) -> SolveOptions<'static> {
+        SolveOptions::new(self.execution, None, self.objective.unit)
+    }
+
+    /// Solves a problem of the benchmark in virtual time, by the controller's own plan: for comparison with other deciders.
+    ///
+    /// # Errors
+    /// There is no controller, or the query cannot be run to its end.
+    pub async fn solve(&self, problem: &Problem, draw: u64) -> Result<Episode> {
+        let trained = self.trained.as_ref().context("expected a trained controller, found none")?;
+        let embeddings = self.embed(&problem.question)?;
+        let embedding = embeddings.row(0).context("the encoder gave no embedding")?;
+        let head = trained.halting.as_ref();
+        let options = SolveOptions::new(self.execution, head, self.objective.unit);
+        let mut decider = OpenLoop::new(&trained.policy, embedding);
+        Ok(self.solver.solve(problem, &mut decider, draw, &options).await?)
     }
 
     /// Answers a question.

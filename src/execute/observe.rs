@@ -1,11 +1,13 @@
 //! Observers: who is told what happens in a query, in the order in which it was decided, once it is certain.
 
+use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
 
 use super::choice::{Choice, Ended, Phase, appended};
 use crate::plan::{Latency, Outcome, Unit};
+use crate::printable::printable;
 
 /// Is told what happens in a query. It is called from within the query: what takes long belongs elsewhere.
 pub trait Observer: Send + Sync {
@@ -25,6 +27,26 @@ pub enum Event<'a> {
     Arrived { choice: usize, operator: &'a str, text: &'a str, answer: Option<&'a str>, at: Latency },
     /// It has ended, by itself or otherwise.
     Ended { choice: usize, operator: &'a str, outcome: &'a Outcome, at: Latency },
+}
+
+impl fmt::Display for Event<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Latency { tokens, seconds } = self.at();
+        write!(f, "{tokens:>8.1} tokens {seconds:>8.3} s  ")?;
+        match self {
+            Event::Committed { choice, layer, operator, .. } => {
+                write!(f, "{choice} {operator} committed to layer {}", layer + 1)
+            }
+            Event::Started { choice, operator, .. } => write!(f, "{choice} {operator} started"),
+            Event::Arrived { choice, operator, answer, .. } => {
+                write!(f, "{choice} {operator} answered {}", printable(answer.unwrap_or("nothing")))
+            }
+            Event::Ended { choice, operator, outcome, .. } => {
+                let outcome = format!("{outcome:?}").to_lowercase();
+                write!(f, "{choice} {operator} {}", printable(&outcome))
+            }
+        }
+    }
 }
 
 impl Event<'_> {
