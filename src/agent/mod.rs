@@ -24,8 +24,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::checkpoint::Checkpoint;
 use crate::benchmarks::Problem;
+use crate::checkpoint::Checkpoint;
 use crate::controller::{OpenLoop, Policy};
 use crate::decide::FixedPlan;
 use crate::encoder::{Embeddings, Encoder};

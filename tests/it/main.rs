@@ -11,6 +11,7 @@ mod code_grading;
 mod controller;
 mod deciders;
 mod devices;
+mod earlier;
 mod encoder;
 mod endpoint;
 mod endpoint_cli;
