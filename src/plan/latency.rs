@@ -43,6 +43,14 @@ impl Unit {
         }
     }
 
+    /// The unit's name in a sentence.
+    pub fn plural(self) -> &'static str {
+        match self {
+            Unit::Tokens => "tokens",
+            Unit::Seconds => "seconds",
+        }
+    }
+
     /// The unit's name after a number.
     pub fn name(self) -> &'static str {
         match self {
