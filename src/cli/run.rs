@@ -62,7 +62,6 @@ pub fn run(args: Args) -> Result<()> {
     args.haste.validate()?;
     let runtime = runtime()?;
     let Opened { settings, agent, plan, _closing } = runtime.block_on(open(&args))?;
-    agent.remarks().iter().for_each(|remark| eprintln!("{remark}"));
     let is_recorded = settings.traces.is_some();
     ensure!(
         !is_recorded || args.cancel != Some(Clock::Live),
@@ -188,6 +187,7 @@ async fn open(args: &Args) -> Result<Opened> {
             (settings, parts)
         }
     };
+    parts.remarks.iter().for_each(|remark| eprintln!("{remark}"));
     let closing = Closing::of(&parts);
     let agent = match trained {
         Some((checkpoint, origin)) => Agent::restore(parts, &settings, &checkpoint, &origin)?,

@@ -172,7 +172,7 @@ impl OpenAi {
             made.map_err(|why| {
                 let why = self.key.said(&why);
                 let base = self.address.as_str();
-                Error::Permanent(format!("`{base}`: {why}; hint: is the server there? Check `--endpoint`"))
+                Error::Broken(format!("`{base}`: {why}; hint: is the server there? Check `--endpoint`"))
             })
         };
         self.contact.get_or_init(make).await.as_ref().map_err(Clone::clone)
