@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::checkpoint::Checkpoint;
 use crate::operators::Catalogue;
+use crate::printable::printable;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -43,19 +44,20 @@ pub fn run(args: Args) -> Result<()> {
         );
         return Ok(());
     }
-    println!("encoder     {}", provenance.encoder);
+    println!("encoder     {}", printable(&provenance.encoder));
     println!("operators   {}", operators.join(", "));
     println!("seed        {}", provenance.seed);
     println!("step        {}", checkpoint.step);
-    println!("revision    {}", provenance.revision.as_deref().unwrap_or("unknown"));
+    println!("revision    {}", printable(provenance.revision.as_deref().unwrap_or("unknown")));
     println!("parameters  {parameters}");
     let mut table = Table::new();
     table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(["tensor", "shape", "norm"]);
     for (name, tensor) in &checkpoint.weights {
         let norm = tensor.sqr()?.sum_all()?.sqrt()?.to_scalar::<f32>()?;
-        table.add_row([name.clone(), format!("{:?}", tensor.dims()), format!("{norm:.4}")]);
+        table.add_row([printable(name).into_owned(), format!("{:?}", tensor.dims()), format!("{norm:.4}")]);
     }
-    println!("\n{table}\n\nconfiguration\n{}", serde_json::to_string_pretty(&provenance.configuration)?);
+    let configuration = serde_json::to_string_pretty(&provenance.configuration)?;
+    println!("\n{table}\n\nconfiguration\n{}", printable(&configuration));
     Ok(())
 }

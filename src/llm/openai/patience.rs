@@ -45,10 +45,15 @@ pub type Listener = Box<dyn Fn(&Notice) + Send + Sync>;
 pub struct Patience {
     /// Why nobody waits any longer, once that is so.
     ended: watch::Sender<Option<String>>,
-    pub listener: Option<Listener>,
+    listener: Option<Listener>,
 }
 
 impl Patience {
+    /// Patience of which `listener` hears.
+    pub fn telling(listener: Listener) -> Self {
+        Patience { listener: Some(listener), ..Patience::default() }
+    }
+
     /// Ends all waits, those to come too.
     pub fn end(&self, why: &str) {
         self.ended.send_replace(Some(why.to_owned()));
