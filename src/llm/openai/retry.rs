@@ -60,7 +60,11 @@ impl Failure {
 
     /// What an answer with an error status means.
     pub fn of(status: StatusCode, headers: &HeaderMap, fault: &Fault, dialect: Dialect) -> Self {
-        let message = format!("{}: {}", status.as_u16(), fault.message);
+        let said = match fault.message.as_str() {
+            "" => status.canonical_reason().unwrap_or("no reason given"),
+            message => message,
+        };
+        let message = format!("{}: {said}", status.as_u16());
         if fault.has_code(&EMPTY) || status == StatusCode::PAYMENT_REQUIRED {
             return Failure::Permanent(format!("{message}; hint: the account has nothing left to spend"));
         }
@@ -281,7 +285,10 @@ mod tests {
         let hopeless = ["86400", "100000000000000000000"];
         for wait in hopeless {
             let failure = judged(429, "", &[("retry-after", wait)]);
-            assert!(matches!(&failure, Failure::Permanent(why) if why.contains("asks to wait")), "{failure:?}");
+            assert!(
+                matches!(&failure, Failure::Permanent(why) if why.contains("429: Too Many Requests; the server asks to wait")),
+                "{failure:?}"
+            );
         }
         let kept = judged(429, "", &[("x-ratelimit-reset-requests", "6m0s")]);
         assert!(matches!(kept, Failure::Transient { wait: Some(wait), .. } if wait.as_secs() == 360), "{kept:?}");
