@@ -54,7 +54,7 @@ use self::governor::{Estimate, Governor};
 use self::incoming::Incoming;
 use self::ledger::Amount;
 use self::patience::Patience;
-use self::retry::{Attempts, Failure};
+use self::retry::{Attempts, Cause, Failure};
 use self::underway::{Prompts, Underway};
 use self::wire::Body;
 use super::{Completion, Error, Finish, LanguageModel, Meter, Price, Prices, Request, Timing};
@@ -140,7 +140,7 @@ impl OpenAi {
 
     /// The same client, which tells `listener` what it waits for and what it finds out about the models.
     pub fn telling(mut self, listener: Listener) -> Self {
-        self.patience.listener = Some(listener);
+        self.patience = Patience::telling(listener);
         self
     }
 
@@ -172,7 +172,7 @@ impl OpenAi {
             made.map_err(|why| {
                 let why = self.key.said(&why);
                 let base = self.address.as_str();
-                Error::Broken(format!("`{base}`: {why}; hint: is the server there? Check `--endpoint`"))
+                Error::Broken(format!("`{base}`: {why}{}", contact::HINT))
             })
         };
         self.contact.get_or_init(make).await.as_ref().map_err(Clone::clone)
@@ -250,9 +250,13 @@ impl OpenAi {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => {
                 answer.refused = error.is_connect();
-                let is_hopeless = error.is_builder();
+                let (is_hopeless, is_connection) = (error.is_builder(), error.is_connect());
                 let message = self.key.said(&told(error));
-                return Err(if is_hopeless { Failure::Permanent(message) } else { Failure::transient(message) });
+                return Err(match (is_hopeless, is_connection) {
+                    (true, _) => Failure::Permanent(message),
+                    (_, true) => Failure::Transient { message, wait: None, cause: Cause::Connection },
+                    _ => Failure::transient(message),
+                });
             }
             Err(_) => return Err(Failure::transient(format!("no token for {} s", terms.stall.as_secs_f64()))),
         };
@@ -325,8 +329,8 @@ impl LanguageModel for OpenAi {
                 Err(failure) => failure,
             };
             let is_new = self.governor.account().answered == 0;
-            let doubt = if is_new { contact.doubt(model, &self.key) } else { None };
-            attempts.failed(failure.doubted(doubt), &self.patience).await?;
+            let failure = if is_new { contact.judge(failure, model, &self.key) } else { failure };
+            attempts.failed(failure, &self.patience).await?;
         }
     }
 
