@@ -260,6 +260,10 @@ impl Lexer {
             "begin" | "end" => self.environment(name == "begin")?,
             "left" | "right" if self.peek(0) == Some('.') => self.at += 1,
             "left" | "right" => self.side = matches!(self.peek(0), Some('[' | ']')).then_some(name == "left"),
+            "not" if self.peek(0) == Some('=') => {
+                self.at += 1;
+                self.push(Sign('≠'));
+            }
             "mathbb" | "Bbb" => self.blackboard(),
             "R" | "Reals" | "reals" => self.push(Symbol("ℝ".into())),
             _ if SKIPPED.contains(&name.as_str()) => {}
