@@ -191,7 +191,10 @@ impl Parser {
             Token::Command("binom") => Some(Call("binomial".into(), vec![self.argument(true)?, self.argument(true)?])),
             Token::Command("sqrt") => self.root(),
             Token::Begin => self.matrix(),
-            Token::Sign('{') if self.skip('}') => self.primary(),
+            Token::Sign('{') if self.sees('}') && matches!(self.ahead(1), Some(Token::Sign('_' | '^'))) => {
+                self.at += 2;
+                self.combination()
+            }
             Token::Sign('{') => self.group(),
             Token::Sign('_' | '^') => self.combination(),
             Token::Sign(open @ ('(' | '[' | SET_OPEN)) => self.brackets(open),

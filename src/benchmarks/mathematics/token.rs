@@ -242,6 +242,8 @@ impl Lexer {
                 '\\' => self.push(Sign('\n')),
                 '%' | '$' | '&' | '#' => self.push(Sign(letter)),
                 '|' => self.push(Sign('|')),
+                // No command has such a name.
+                '0'..='9' => return None,
                 _ => {}
             }
             return Some(());
