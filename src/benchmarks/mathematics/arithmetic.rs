@@ -73,10 +73,6 @@ impl Parser {
                     }
                     continue;
                 }
-                // In `3! 7!` nothing but a factor can follow.
-                Some(Token::Number { .. }) if matches!(factors.last(), Some(Call(name, _)) if name == "factorial") => {
-                    false
-                }
                 _ if factors.is_empty() || self.begins_factor() => false,
                 _ => break,
             };
@@ -92,6 +88,11 @@ impl Parser {
     fn begins_factor(&self) -> bool {
         match self.peek() {
             Some(Token::Symbol(_) | Token::Function(_) | Token::Begin) => true,
+            // `3! 7!`
+            Some(Token::Number { .. }) => {
+                let factorial = Token::Sign('!');
+                self.tokens[..self.at].last() == Some(&factorial) && self.ahead(1) == Some(&factorial)
+            }
             Some(Token::Command(name)) => !matches!(*name, "over" | "choose"),
             Some(Token::Sign('|')) => self.bars == 0,
             Some(Token::Sign(sign)) => "({[⌊⌈$".contains(*sign),
