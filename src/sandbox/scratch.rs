@@ -114,9 +114,12 @@ fn remove(root: &Path) {
                 continue;
             }
             open_up(&path);
-            let place = root.join(format!("{MOVED}{moved}"));
-            moved += 1;
-            if fs::rename(&path, &place).is_ok() {
+            // Whoever removed it before may not have come to the end.
+            let mut places = (moved..).map(|number| (number, root.join(format!("{MOVED}{number}"))));
+            if let Some((number, place)) = places.find(|(_, place)| !place.exists())
+                && fs::rename(&path, &place).is_ok()
+            {
+                moved = number + 1;
                 waiting.push(place);
             }
         }
