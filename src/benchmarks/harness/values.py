@@ -189,7 +189,7 @@ class Heap:
             text = ""
         try:
             arguments = self.item(tuple(error.args))
-        except Uncrossable:
+        except Exception:
             arguments = None
         return {"class": kind.__name__, "text": text, "arguments": arguments}
 
@@ -211,9 +211,11 @@ class Heap:
             expect(0 <= index < self.known, "the index of an object")
             expect(type(row) is list and row and row[0] == self.names[index], "the type that an object has")
             self.fill(self.objects[index], *row)
-            self.seen.pop(index, None)
-        news = [index for index, _ in changed] + list(range(self.known, len(self.objects)))
-        self.look([[index] for index in news if self.names[index] in CHANGEABLE])
+        for index, row in changed + list(enumerate(rows, self.known)):
+            if row[0] in CHANGEABLE:
+                # A set may have another order here.
+                self.seen[index] = None if row[0] == "set" else marshal.dumps(row, 2)
+        self.look([[index] for index, row in changed + list(enumerate(rows, self.known)) if row[0] == "set"])
 
     def value(self, item):
         if item is None or type(item) in (bool, int, float):
