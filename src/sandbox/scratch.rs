@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
 
-use super::process;
+use super::group;
 
 /// How the names of scratch folders begin.
 const PREFIX: &str = "lamas-scratch-";
@@ -203,8 +203,8 @@ pub fn end_cleanly() -> Result<()> {
         // Never unlocked: no other folder is made.
         let folders = live();
         for (folder, leader) in folders.iter() {
-            process::kill(*leader);
-            process::wait(*leader);
+            group::kill(*leader);
+            group::wait(*leader);
             remove(folder);
         }
         std::process::exit(128 + signal.as_raw_value())

@@ -13,7 +13,7 @@ use super::incoming::Incoming;
 use super::json;
 use super::redact::Key;
 use super::retry::{Cause, Failure};
-use super::told;
+use super::told::told;
 
 /// How long the first contact takes at most. A server that is slow to list its models may still serve.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -8,7 +8,7 @@ use reqwest::Response;
 use reqwest::header::{CONTENT_ENCODING, HeaderMap};
 use tokio::time::{Instant, timeout_at};
 
-use super::told;
+use super::told::told;
 
 /// Longest body, in bytes, out of its compression.
 pub const LONGEST_BODY: usize = 32 << 20;

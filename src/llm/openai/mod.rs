@@ -23,6 +23,8 @@ mod patience;
 mod piece;
 mod redact;
 mod retry;
+mod size;
+mod told;
 mod underway;
 mod wire;
 
@@ -43,6 +45,9 @@ pub use self::config::EndpointConfig;
 pub use self::ledger::Account;
 pub use self::patience::{Listener, Notice};
 pub use self::redact::Key;
+
+use self::size::likely;
+use self::told::told;
 
 use self::address::Address;
 use self::answer::{Answer, Terms, late, later};
@@ -349,11 +354,6 @@ impl LanguageModel for OpenAi {
     }
 }
 
-/// Text of `size` bytes in tokens, as English goes.
-fn likely(size: u64) -> u64 {
-    size.div_ceil(4)
-}
-
 /// A token holds at least one byte of the text; what the template adds comes on top.
 fn estimate(request: &Request, size: u64, template: u64, price: Price) -> Estimate {
     let completion_tokens = request.sampling.max_tokens.into();
@@ -362,16 +362,4 @@ fn estimate(request: &Request, size: u64, template: u64, price: Price) -> Estima
         tokens: likely(size) + template + completion_tokens,
         most: Amount { tokens: most.tokens(), cost: price.cost(most) },
     }
-}
-
-/// What went wrong, without the URL, which the caller names, but with the causes.
-fn told(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(&error);
-    while let Some(next) = cause {
-        text = format!("{text}: {next}");
-        cause = next.source();
-    }
-    text
 }
