@@ -184,6 +184,16 @@ impl Answer {
             self.last_token.get_or_insert_with(Instant::now);
             return Ok(true);
         }
+        // Events that no empty line parts; JSON of several lines looks otherwise.
+        let is_event = |line: &str| line == "[DONE]" || line.starts_with('{') && line.ends_with('}');
+        if data.contains('\n') && data.lines().all(|line| is_event(line.trim())) {
+            for line in data.lines() {
+                if self.take_event(&Event { name: event.name.clone(), data: line.to_owned() }, terms)? {
+                    return Ok(true);
+                }
+            }
+            return Ok(false);
+        }
         let is_error = event.name == "error";
         let is_other = !matches!(event.name.as_str(), "" | "message" | "error");
         if is_error && !data.is_empty() {
