@@ -63,6 +63,16 @@ impl AnswerForm {
         Some(if self == AnswerForm::Mathematics { mathematics::spelling(&found) } else { found })
     }
 
+    /// An answer that stands by itself, in its one spelling; one that cannot be read stays as it is.
+    pub fn spelled(self, answer: &str) -> String {
+        match self {
+            AnswerForm::Mathematics => mathematics::spelling(answer),
+            AnswerForm::Exact => answer.split_whitespace().collect::<Vec<_>>().join(" "),
+            AnswerForm::Python => answer.to_owned(),
+            _ => self.find(answer).unwrap_or_else(|| answer.trim().to_owned()),
+        }
+    }
+
     /// Whether both are the same answer, however spelt: `10`, `10.0` and `$10` are.
     pub fn equal(self, reference: &str, answer: &str) -> bool {
         match self {
@@ -105,6 +115,19 @@ mod tests {
     #[track_caller]
     fn check(text: &str, answer: Option<&str>) {
         assert_eq!(AnswerForm::Integer.extract(text).as_deref(), answer, "{text}");
+    }
+
+    #[test]
+    fn recorded_answers_have_one_spelling() {
+        let check = |form: AnswerForm, answer: &str, expected: &str| {
+            assert_eq!(form.spelled(answer), expected, "{form:?} {answer}");
+        };
+        check(AnswerForm::Number, "$1,200.50", "1200.5");
+        check(AnswerForm::Number, "18.00", "18");
+        check(AnswerForm::Integer, "007", "7");
+        check(AnswerForm::Number, " nothing ", "nothing");
+        check(AnswerForm::Exact, " a  b ", "a b");
+        check(AnswerForm::Choice, "(b)", "B");
     }
 
     #[test]

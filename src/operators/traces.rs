@@ -163,6 +163,7 @@ impl QueryTraces {
         let executed = operator.is_some_and(|operator| operator.kind == Kind::Program);
         let solution = output.map(|text| {
             let whole = || correct.map(|_| text.trim().to_owned());
+            let answer = answer.map(|answer| self.spelled(form, answer, correct));
             let answer = answer.or_else(|| form.extract(&text)).or_else(whole);
             Solution { text, answer, executed }
         });
@@ -177,6 +178,14 @@ impl QueryTraces {
         let samples = self.outputs.entry(recorded.operator).or_default();
         ensure!(samples.insert(sample, output).is_none(), "expected a sample of its own, found number {sample} again");
         Ok(())
+    }
+
+    /// A recorded answer in its one spelling, in which equal answers meet when votes are counted. Where lines have judged that
+    /// spelling otherwise, the answer stays as it was recorded.
+    fn spelled(&self, form: AnswerForm, answer: String, correct: Option<bool>) -> String {
+        let spelled = form.spelled(&answer);
+        let known = self.verdict(&spelled);
+        if known.zip(correct).is_some_and(|(known, correct)| known != correct) { answer } else { spelled }
     }
 
     /// The outputs of an operator, in order of their sample numbers.
