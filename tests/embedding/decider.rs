@@ -18,7 +18,9 @@ impl Decider for SecondOpinion {
         match known.layers {
             0 => Next::Commit(vec![Layer { operators: vec![first, second] }]),
             1 if known.is_under_way() => Next::Wait,
-            1 if answers.windows(2).any(|pair| pair[0] != pair[1]) => Next::Commit(vec![Layer { operators: vec![third] }]),
+            1 if answers.windows(2).any(|pair| pair[0] != pair[1]) => {
+                Next::Commit(vec![Layer { operators: vec![third] }])
+            }
             _ => Next::Wait,
         }
     }

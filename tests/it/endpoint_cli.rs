@@ -111,7 +111,7 @@ async fn a_cap_stops_training_and_a_resumed_run_is_the_same_run() -> Result<()> 
     let cap = total * 0.6;
     let flag = format!("{cap:.6}");
     let parts = lamas(&server, &[&train[..], &["--out", "parts", "--max-cost", &flag]].concat(), place.path()).await?;
-    assert_eq!(parts.code, Some(0), "{}", parts.errors);
+    assert_eq!(parts.code, Some(3), "{}", parts.errors);
     assert!(
         parts.errors.contains("stopped by --max-cost") && parts.errors.contains("--resume parts"),
         "{}",
@@ -153,7 +153,7 @@ async fn a_quota_that_runs_out_ends_training_resumably() -> Result<()> {
     // An evaluation that meets the cap shows what it has.
     let evaluate = ["evaluate", "run", "--alone", "--max-tokens"];
     let short = lamas(&server, &[&evaluate[..], &["600"]].concat(), place.path()).await?;
-    assert_eq!(short.code, Some(1), "{}", short.errors);
+    assert_eq!(short.code, Some(3), "{}", short.errors);
     assert!(short.errors.contains("`trained controller` was stopped after"), "{}", short.errors);
     assert!(short.out.contains("trained controller"), "{} {}", short.out, short.errors);
     Ok(())

@@ -11,11 +11,15 @@ mod code_grading;
 mod controller;
 mod deciders;
 mod devices;
+#[cfg(unix)]
+mod doctor;
 mod encoder;
 mod endpoint;
 mod endpoint_cli;
 mod executor;
 mod exit_codes;
+#[cfg(unix)]
+mod failures;
 mod faults;
 #[cfg(target_os = "linux")]
 mod finish;
@@ -39,6 +43,8 @@ mod parity;
 mod planned;
 mod recording;
 mod report;
+#[cfg(unix)]
+mod run_folder;
 #[cfg(target_os = "linux")]
 mod sandbox;
 mod schedule;
