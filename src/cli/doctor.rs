@@ -160,6 +160,9 @@ async fn local(settings: &Settings, host: &Host) -> Finding {
     // What Python is for is told of Python.
     let settings = Settings { allow_unsandboxed: true, cache_mode: Some(Mode::Off), ..settings.clone() };
     let opened = Parts::open(&settings, host).await;
+    if opened.as_ref().is_err_and(|error| error.is::<OpenError>()) {
+        return Finding::new("model", State::Untried, "");
+    }
     Finding::of(
         "model",
         opened.map(|parts| match (&parts.recording, &settings.traces) {

@@ -26,7 +26,7 @@ use crate::training::{self, EpochMetrics, Event, Setup, TrainingConfig, Tried};
 
 pub fn run(args: Args) -> Result<()> {
     let run = Run::of(&args)?;
-    let Run { folder, file: RunFile { started, settings, .. }, resumes } = &run;
+    let Run { folder, file: RunFile { started, settings: said, .. }, settings, resumes } = &run;
     let session = Session::open(settings)?;
     run.begin()?;
     let interrupt = {
@@ -43,6 +43,7 @@ pub fn run(args: Args) -> Result<()> {
             session: &session,
             execution: session.execution,
             settings,
+            said,
             seed,
             folder: &folder,
             episodes: started.episodes,
@@ -66,7 +67,7 @@ pub fn run(args: Args) -> Result<()> {
         title: format!("{} controller on {}", started.preset.name(), session.solver().benchmark().name),
         provenance: provenance(started.seeds.clone(), &session.parts.device),
         panels: panels(&histories),
-        config: serde_json::to_value(settings)?,
+        config: serde_json::to_value(said)?,
     };
     results.write(&session, &test, about, folder)
 }
@@ -77,6 +78,8 @@ pub(super) struct Job<'a> {
     /// How plans are run.
     pub execution: ExecutionConfig,
     pub settings: &'a Settings,
+    /// What the checkpoint says of the run, whoever goes on with it.
+    pub said: &'a Settings,
     pub seed: u64,
     pub folder: &'a Path,
     /// Whether to write every training episode.
@@ -108,7 +111,7 @@ impl Job<'_> {
         let provenance = Provenance {
             encoder: session.parts.encoder.id().to_owned(),
             catalogue: session.solver().catalogue().text().to_owned(),
-            configuration: serde_json::to_value(settings)?,
+            configuration: serde_json::to_value(self.said)?,
             seed,
             revision: revision(),
         };

@@ -108,7 +108,17 @@ fn train_one(
     let (settings, folder) = (&settings, folder.as_path());
     // Drawn plans are seldom met again.
     let memory = (settings.training.survey.operators > 0).then_some(memory);
-    let job = Job { session, execution, settings, seed, folder, episodes: false, memory, bar: ProgressBar::hidden() };
+    let job = Job {
+        session,
+        execution,
+        settings,
+        said: settings,
+        seed,
+        folder,
+        episodes: false,
+        memory,
+        bar: ProgressBar::hidden(),
+    };
     job.train(train, validation, true, interrupt).with_context(|| format!("method `{}`, seed {seed}", variant.name))
 }
 

@@ -48,7 +48,10 @@ pub struct Args {
 /// A run before anything of it is written.
 pub struct Run {
     pub folder: PathBuf,
+    /// What the folder says, or is going to say.
     pub file: RunFile,
+    /// The same with what this process may set anew, such as its device and its caps.
+    pub settings: Settings,
     /// Whether it is gone on with.
     pub resumes: bool,
 }
@@ -81,7 +84,8 @@ impl Run {
         let seeds = seeds(settings.seed, args.seeds.unwrap_or(1));
         let started =
             Started { evaluates: !args.no_evaluation, episodes: args.episodes, ..Started::new("train", preset, seeds) };
-        Ok(Run { folder, file: RunFile { started, settings, gone: Vec::new() }, resumes: false })
+        let file = RunFile { started, settings: settings.clone(), gone: Vec::new() };
+        Ok(Run { folder, file, settings, resumes: false })
     }
 
     fn resumed(args: &Args, folder: &Path) -> Result<Self> {
@@ -110,10 +114,10 @@ impl Run {
              flag, `--out` names the folder of another run",
             differ.join(", ")
         );
-        file.settings = admit(settings, folder, &host_of(&args.common.own()?))?;
+        let settings = admit(settings, folder, &host_of(&args.common.own()?))?;
         file.started.evaluates &= !args.no_evaluation;
         file.started.episodes |= args.episodes;
-        Ok(Run { folder: folder.to_owned(), file, resumes: true })
+        Ok(Run { folder: folder.to_owned(), file, settings, resumes: true })
     }
 
     /// Writes what the run is into its folder, which is made, unless it says so already.

@@ -27,6 +27,7 @@ async fn lamas(server: &Server, arguments: &[&str], folder: &Path) -> Result<Out
     command.args(arguments).args(["--model-name", "m", "--price", "1", "--endpoint", &server.url]);
     command.arg("--benchmark").arg(benchmark).current_dir(folder);
     command.env("LAMAS_DEVICE", "cpu").env("OPENAI_API_KEY", KEY).env_remove("LAMAS_API_KEY");
+    command.env("XDG_STATE_HOME", folder.join("state"));
     // What was asked is counted at the server: no recording answers in its place.
     command.env("LAMAS_CACHE_MODE", "off");
     let output = tokio::task::spawn_blocking(move || command.output()).await??;

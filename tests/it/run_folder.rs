@@ -165,8 +165,9 @@ fn a_run_of_an_earlier_version_is_gone_on_with() -> Result<()> {
 
 /// Interrupts the process once the server was asked.
 async fn interrupted(server: &Server, mut command: Command) -> Result<(Option<i32>, String)> {
+    let before = server.seen().len();
     let mut child = command.spawn()?;
-    while server.seen().is_empty() && child.try_wait()?.is_none() {
+    while server.seen().len() == before && child.try_wait()?.is_none() {
         tokio::task::yield_now().await;
     }
     kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGINT)?;
@@ -206,7 +207,6 @@ async fn an_interrupted_run_gives_130_however_the_endpoint_keeps_it_waiting() ->
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_meets_a_cap_gives_3() -> Result<()> {
-    let place = place()?;
     let server = Server::start(|_, body| {
         let draw = random::key(&[&body["messages"], &body["seed"]]);
         streamed(if draw.is_multiple_of(3) { "The answer is 42." } else { "The answer is 7." }, 40, 5 + draw % 30)
@@ -218,6 +218,8 @@ async fn a_run_that_meets_a_cap_gives_3() -> Result<()> {
         (&["compare", "--seeds", "1", "--out", "compare"].to_vec(), "lamas compare --out compare"),
         (&["sweep", "--seeds", "1", "--out", "sweep"].to_vec(), "lamas sweep --out sweep"),
     ] {
+        // Nothing is recorded yet.
+        let place = place()?;
         let command = lamas(&[&arguments[..], &endpoint, &["--max-tokens", "9000"]].concat(), place.path());
         let goes_on = format!("`{goes_on}` goes on from here");
         tokio::task::spawn_blocking(move || check(3, command, &["stopped by --max-tokens", &goes_on])).await??;
@@ -324,7 +326,7 @@ async fn a_run_of_somebody_else_gets_no_key_and_starts_no_program() -> Result<()
     let named = settings.replacen('{', "{ \"python\": \"/there/python\",", 1);
     fs::write(here.join("run/settings.json"), named)?;
     let program = ["names the program `/there/python`", "it is not run; hint: `--python /there/python`"];
-    keyed(1, &["train", "--resume", "run"], &[], here, &program).await?;
+    keyed(1, &["train", "--resume", "run", "--endpoint", &url], &[], here, &program).await?;
     assert!(other.seen().is_empty());
     Ok(())
 }
