@@ -38,9 +38,9 @@ static DIGITS: LazyLock<Regex> = LazyLock::new(|| {
 /// What right before a number makes it another, or only part of one.
 static BEFORE: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
-        r"(?ix)(?: [0-9][,.:_'’^] | (?:^|[^<>])[<>] | [≤≥≠±√] | [0-9)]\s(?:plus|minus|times|divided\sby) | \\sqrt\{? | sqrt\(
+        r"(?ix)(?: [0-9][,.:_'’^] | (?:^|\s)[<>]=? | [≤≥≠±√] | [0-9)]\s(?:plus|minus|times|divided\sby) | \\sqrt\{? | sqrt\(
         | \b(?:more|less|fewer|greater|higher|lower|bigger|smaller|larger)\sthan
-        | \b(?:over|under|above|below|almost|nearly|not) )\s*[$€£]?$",
+        | (?:^|\b(?:is|are|was|just|well))\s*(?:over|under|above|below) | \b(?:almost|nearly|not) )\s*[$€£]?$",
     )
 });
 /// What right after a number makes it another: more digits, a time, a range, a unit that is a part.
@@ -48,7 +48,7 @@ static AFTER: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
         r"(?x)^(?: !?[0-9\^(] | (?:[,:_'’]|\.+)[0-9] | \s:\s[0-9] | \s?(?:π|√|\\pi|\\sqrt|pi\b|sqrt|±|\+/-) | [xyznie]\b
         | \s?(?:and|&|to|through)\s?[$€£]?[0-9] | ,\s?[0-9][0-9.,]*\s*$ | \s?-\s?[0-9]
-        | \s(?:plus|minus|times|divided\sby|multiplied\sby)\s
+        | \s(?:plus|minus|times|divided\sby|multiplied\sby)\s[$€£]?[0-9]
         | [\s-]?(?:tenth|hundredth|thousandth|millionth|third|fifth|sixth|seventh|eighth|ninth|twelfth)s\b
         | [\s-]?(?:half|halves)\b )",
     )
@@ -62,6 +62,8 @@ static TEXT_COMMAND: LazyLock<Regex> =
     LazyLock::new(|| pattern(r"\\(?:text|mbox|mathrm|textbf|mathbf|boxed)\s*\{([^{}]*)\}"));
 static FRACTION: LazyLock<Regex> =
     LazyLock::new(|| pattern(r"\\[dtc]?frac\s*(?:\{([^{}]*)\}|([0-9]))\s*(?:\{([^{}]*)\}|([0-9]))"));
+/// A full hour is a number of hours.
+static HOUR: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?i)\b(1?[0-9]):00\s?([ap]\.?m\b|o['’]clock)"));
 static STARS: LazyLock<Regex> = LazyLock::new(|| pattern(r"([0-9)])\s?\*\*\s?([0-9])"));
 
 /// A text without the LaTeX around its numbers, each sign written in one way.
@@ -69,6 +71,7 @@ pub(super) fn plain(text: &str) -> String {
     let text = text.replace("{,}", ",").replace(",\\!", ",").replace("\\!", "").replace("\\,", " ");
     let text = text.replace("\\$", "$").replace("\\%", "%").replace("\\times", "*").replace("\\cdot", "*");
     let text = text.replace("— ", " ").replace(['−', '‑', '‐', '‒', '–', '—', '－', '﹣'], "-");
+    let text = HOUR.replace_all(&text, "$1 $2");
     let text = STARS.replace_all(&text, "$1^$2").replace("**", "");
     let text = text.replace(['\u{a0}', '\u{2009}', '\u{202f}'], " ").replace("\\left", "").replace("\\right", "");
     let text = TEXT_COMMAND.replace_all(&text, " $1 ");

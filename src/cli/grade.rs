@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 use serde::Serialize;
-use tokio::runtime::Runtime;
 
 use super::config::PythonFlags;
 use super::output::say;
+use super::session::runtime;
 use crate::benchmarks::grading::{self, Verdict};
 use crate::benchmarks::{AnswerForm, code_grading};
 use crate::settings::open_sandbox;
@@ -88,7 +88,7 @@ fn grade_code(args: &Args, lines: &str, origin: &str) -> Result<Vec<code_grading
         }
         None => Default::default(),
     };
-    let runtime = Runtime::new().context("cannot start the asynchronous runtime")?;
+    let runtime = runtime()?;
     let PythonFlags { python, allow_unsandboxed } = &args.python;
     let (sandbox, remark) = runtime.block_on(open_sandbox(python.as_deref(), *allow_unsandboxed))?;
     if let Some(remark) = remark {

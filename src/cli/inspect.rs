@@ -9,6 +9,7 @@ use serde_json::json;
 use super::output::say;
 use crate::checkpoint::Checkpoint;
 use crate::operators::Catalogue;
+use crate::printable::printable;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -41,19 +42,20 @@ pub fn run(args: Args) -> Result<()> {
         }))?;
         return Ok(());
     }
-    say(format_args!("encoder     {}", provenance.encoder))?;
+    say(format_args!("encoder     {}", printable(&provenance.encoder)))?;
     say(format_args!("operators   {}", operators.join(", ")))?;
     say(format_args!("seed        {}", provenance.seed))?;
     say(format_args!("step        {}", checkpoint.step))?;
-    say(format_args!("revision    {}", provenance.revision.as_deref().unwrap_or("unknown")))?;
+    say(format_args!("revision    {}", printable(provenance.revision.as_deref().unwrap_or("unknown"))))?;
     say(format_args!("parameters  {parameters}"))?;
     let mut table = Table::new();
     table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(["tensor", "shape", "norm"]);
     for (name, tensor) in &checkpoint.weights {
         let norm = tensor.sqr()?.sum_all()?.sqrt()?.to_scalar::<f32>()?;
-        table.add_row([name.clone(), format!("{:?}", tensor.dims()), format!("{norm:.4}")]);
+        table.add_row([printable(name).into_owned(), format!("{:?}", tensor.dims()), format!("{norm:.4}")]);
     }
-    say(format_args!("\n{table}\n\nconfiguration\n{}", serde_json::to_string_pretty(&provenance.configuration)?))?;
+    let configuration = serde_json::to_string_pretty(&provenance.configuration)?;
+    say(format_args!("\n{table}\n\nconfiguration\n{}", printable(&configuration)))?;
     Ok(())
 }

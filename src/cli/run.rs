@@ -15,7 +15,7 @@ use super::session::{Closing, host, runtime};
 use crate::agent::{Agent, Answered, Ask, latency_model, newest};
 use crate::checkpoint::Checkpoint;
 use crate::evaluation::latency::{Budget, measured_path};
-use crate::execute::{Clock, Observer, Transcript};
+use crate::execute::{Clock, Event, Observer, Transcript};
 use crate::llm;
 use crate::plan::{Latency, Plan};
 use crate::printable::printable;
@@ -44,6 +44,9 @@ pub struct Args {
     /// Show what the plan was predicted to take beside what it took
     #[arg(long)]
     explain: bool,
+    /// Print what happens as it is decided, on standard error
+    #[arg(long)]
+    follow: bool,
     /// Write what happened to a file: one JSON object for each commit, start, solution and end, with the solutions' texts
     #[arg(long, value_name = "FILE")]
     transcript: Option<PathBuf>,
@@ -59,25 +62,25 @@ pub fn run(args: Args) -> Result<()> {
     args.haste.validate()?;
     let runtime = runtime()?;
     let Opened { settings, agent, plan, _closing } = runtime.block_on(open(&args))?;
-    agent.remarks().iter().for_each(|remark| eprintln!("{remark}"));
     let is_recorded = settings.traces.is_some();
     ensure!(
         !is_recorded || args.cancel != Some(Clock::Live),
         "expected a model for `--cancel live`, found recorded outputs"
     );
-    let transcript = Transcript::default();
+    let watcher = Watcher { follow: args.follow, transcript: Transcript::default() };
+    let is_watched = args.follow || args.transcript.is_some();
     let ask = Ask {
         within: args.haste.budget,
         latency_weight: args.haste.latency_weight,
         plan: plan.as_ref(),
         clock: args.cancel,
         draw: settings.seed,
-        observer: args.transcript.as_ref().map(|_| &transcript as &dyn Observer),
+        observer: is_watched.then_some(&watcher as &dyn Observer),
         ..Ask::default()
     };
     let answered = runtime.block_on(agent.answer(&args.question, ask))?;
     if let Some(path) = &args.transcript {
-        let lines = transcript.lines().join("\n") + "\n";
+        let lines = watcher.transcript.lines().join("\n") + "\n";
         std::fs::write(path, lines).with_context(|| format!("cannot write `{}`", path.display()))?;
     }
     if let Some(budget) = args.haste.budget {
@@ -138,6 +141,21 @@ fn show(args: &Args, agent: &Agent, answered: &Answered) -> Result<()> {
     Ok(())
 }
 
+/// Hears what happens to the question.
+struct Watcher {
+    follow: bool,
+    transcript: Transcript,
+}
+
+impl Observer for Watcher {
+    fn hear(&self, event: &Event<'_>) {
+        if self.follow {
+            eprintln!("{event}");
+        }
+        self.transcript.hear(event);
+    }
+}
+
 /// An agent, with the plan on the command line if there is one.
 struct Opened {
     settings: Settings,
@@ -166,6 +184,7 @@ async fn open(args: &Args) -> Result<Opened> {
             (settings, parts)
         }
     };
+    parts.remarks.iter().for_each(|remark| eprintln!("{remark}"));
     let closing = Closing::of(&parts);
     let agent = match trained {
         Some((checkpoint, origin)) => Agent::restore(parts, &settings, &checkpoint, &origin)?,

@@ -39,7 +39,7 @@ pub fn run(args: Args) -> Result<()> {
     let settings = args.common.resolve(Preset::default())?;
     let session = Session::open(&settings)?;
     ensure!(settings.traces.is_none(), "expected a model whose outputs can be recorded, found `--traces`");
-    let (samples, plans) = alone(&session)?;
+    let Alone { samples, plans } = alone(&session)?;
     let solver = session.solver();
     let options = SolveOptions {
         samples: &samples,
@@ -70,8 +70,15 @@ pub fn run(args: Args) -> Result<()> {
     Ok(())
 }
 
-/// A plan for each operator whose outputs can be recorded, and one sample for each that takes several.
-fn alone(session: &Session) -> Result<(Vec<(OperatorId, u32)>, Vec<Plan>)> {
+/// How each operator is recorded by itself.
+struct Alone {
+    /// One for each operator that takes several.
+    samples: Vec<(OperatorId, u32)>,
+    /// One for each operator whose outputs can be recorded.
+    plans: Vec<Plan>,
+}
+
+fn alone(session: &Session) -> Result<Alone> {
     let catalogue = session.solver().catalogue();
     let is_wanted = |id: OperatorId, wanted: fn(&Operator) -> bool| catalogue.operator(id).is_some_and(wanted);
     let last = |plan: &Plan| plan.choices().last().map(|(_, id)| id);
@@ -80,7 +87,7 @@ fn alone(session: &Session) -> Result<(Vec<(OperatorId, u32)>, Vec<Plan>)> {
         plans.iter().filter_map(last).filter(|&id| is_wanted(id, |operator| operator.kind == Kind::Generate));
     let samples = generators.map(|id| (id, 1)).collect();
     let plans = plans.into_iter().filter(|plan| last(plan).is_some_and(|id| is_wanted(id, is_recorded))).collect();
-    Ok((samples, plans))
+    Ok(Alone { samples, plans })
 }
 
 /// What the last operator of `plan`, which stands alone in its layer, gives for a problem.

@@ -254,7 +254,7 @@ pub(super) fn panels(histories: &[Vec<EpochMetrics>]) -> Vec<Panel> {
     vec![
         both("score", |m| m.train.score, |m| m.validation.score),
         both("utility", |m| m.train.utility, |m| m.validation.utility),
-        both("critical path, tokens", |m| m.train.critical_path, |m| m.validation.critical_path),
+        both("critical path", |m| m.train.critical_path, |m| m.validation.critical_path),
         both("cost per query, dollars", |m| m.train.cost, |m| m.validation.cost),
         Panel {
             title: "entropy, nats per layer".into(),

@@ -118,7 +118,8 @@ pub enum Error {
     /// As [`Error::Transient`], after as many requests as are allowed.
     #[error("{message} (after {requests} requests)")]
     Exhausted { message: String, requests: u32 },
-    /// This machine is at fault (its disk, a thread that ended), and trying again cannot help.
+    /// This machine or the way to the server is at fault (a disk, a thread that ended, nobody there), and trying again cannot
+    /// help.
     #[error("{0}")]
     Broken(String),
     /// The call might cost more than what is left to spend. Nothing is wrong: the work stops and can be resumed.

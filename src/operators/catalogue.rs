@@ -13,6 +13,7 @@ use super::tools::{Checker, Language};
 use crate::folder::{Folder, line_of};
 use crate::llm::Sampling;
 use crate::plan::{Kind, OperatorId, Signature};
+use crate::printable::printable;
 
 /// One operator of a catalogue.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -200,6 +201,7 @@ impl Operator {
     fn check(&self, prompts: &mut Environment<'static>) -> Result<()> {
         let Operator { kind, samples, rounds, temperature, top_p, max_tokens, .. } = *self;
         ensure!(!self.name.trim().is_empty(), "expected a name, found none");
+        ensure!(printable(&self.name) == self.name, "expected a name of letters, found `{}`", printable(&self.name));
         ensure!(!self.description.trim().is_empty(), "expected a description, found none");
         ensure!(temperature.is_finite() && temperature >= 0.0, "expected a temperature from 0 up, found {temperature}");
         ensure!(top_p > 0.0 && top_p <= 1.0, "expected `top_p` above 0 and at most 1, found {top_p}");

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Dependencies, Latency, Unit};
+use super::latency::{Latency, Unit};
+use super::schedule::Dependencies;
 
 /// The longest path through a plan.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -2,6 +2,7 @@
 
 mod critical_path;
 mod feasibility;
+mod latency;
 mod schedule;
 mod signature;
 mod small;
@@ -9,10 +10,11 @@ mod trace;
 
 pub use critical_path::{Cause, CriticalPath, critical_path};
 pub use feasibility::feasible;
+pub use latency::{Latency, Unit};
 pub use schedule::{Dependencies, Prepared, Schedule};
 pub use signature::Signature;
 pub use small::small_plans;
-pub use trace::{Latency, Outcome, Span, Trace, Unit, Usage};
+pub use trace::{Outcome, Span, Trace, Usage};
 
 use serde::{Deserialize, Serialize};
 

@@ -6,6 +6,8 @@ use minijinja::{AutoEscape, Environment, Value, context};
 use crate::evaluation::portfolio::HINDSIGHT;
 use crate::evaluation::{Estimate, Row};
 
+use crate::plan::Unit;
+
 use super::number::{fixed, significant};
 use super::{Example, Report, Timeline, drawing, plot};
 
@@ -39,8 +41,9 @@ pub fn html(report: &Report) -> Result<String> {
         trained => report.rows.last().map(row),
         rows => report.rows.iter().map(row).collect::<Vec<_>>(),
         panels => panels.collect::<Result<Vec<_>>>()?,
-        pareto => Value::from_safe_string(plot::pareto(&points)?),
+        pareto => Value::from_safe_string(plot::pareto(&points, report.objective.unit)?),
         probabilities => Value::from_safe_string(plot::probabilities(&report.probabilities)?),
+        unit => report.objective.unit.plural(),
         examples => report.examples.iter().map(|shown| example(report, shown)).collect::<Result<Vec<_>>>()?,
         config => serde_json::to_string_pretty(&report.config)?,
     };
@@ -95,7 +98,10 @@ fn example(report: &Report, shown: &Example) -> Result<Value> {
         right => shown.episode.score >= 1.0,
         score => significant(shown.episode.score),
         plan => (1..=shown.episode.plan.layers.len()).map(layer).collect::<Vec<_>>(),
-        path => drawing::significant_tokens(measures.path),
+        path => match report.objective.unit {
+            Unit::Tokens => drawing::significant_tokens(measures.path),
+            Unit::Seconds => significant(measures.path),
+        },
         seconds => significant(measures.seconds),
         cost => significant(measures.cost),
         utility => fixed(measures.utility, 3),

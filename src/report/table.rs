@@ -95,13 +95,18 @@ fn cells(row: &Row) -> [String; 11] {
         estimate(summary.score),
         estimate(summary.utility),
         gain.map(|gain| signed_with_margin(&gain)).unwrap_or_default(),
-        fixed(summary.path.mean, 1),
-        fixed(summary.path.p50, 0),
-        fixed(summary.path.p95, 0),
+        fixed(summary.path.mean, if summary.path.mean < 10.0 { 2 } else { 1 }),
+        quantile(summary.path.p50),
+        quantile(summary.path.p95),
         if summary.seconds < 10.0 { fixed(summary.seconds, 3) } else { significant(summary.seconds) },
         significant(summary.cost),
         format!("{}/{}", fixed(summary.operators, 1), fixed(summary.layers, 1)),
     ]
+}
+
+/// Whole tokens, or seconds with what is less than one.
+fn quantile(path: f64) -> String {
+    fixed(path, if path < 10.0 && path.fract() != 0.0 { 2 } else { 0 })
 }
 
 fn with_margin(estimate: &Estimate) -> String {

@@ -5,7 +5,9 @@
 
 mod confinement;
 mod expression;
+mod group;
 mod interpreter;
+mod limits;
 mod process;
 mod python;
 mod scratch;
@@ -13,6 +15,7 @@ mod watch;
 
 pub use confinement::{CHILD_COMMAND, Confinement};
 pub use expression::{Evaluator, Executed, ProgramError};
-pub use process::{Ended, Limits, Run};
+pub use limits::Limits;
+pub use process::{Ended, Run};
 pub use python::{OpenError, Options, Sandbox, Script};
 pub use scratch::end_cleanly;

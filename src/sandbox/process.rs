@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::process::{Child, Command};
 
+use super::group::{kill, wait};
+use super::limits::Limits;
 use super::scratch::Scratch;
 use super::watch::outgrown;
 
@@ -17,30 +19,6 @@ use super::watch::outgrown;
 const LAST_WORDS: Duration = Duration::from_millis(20);
 /// Longest tail of an error text that is worth telling a model.
 const LONGEST_FAULT: usize = 2000;
-
-/// What a program may use.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Limits {
-    /// Wall-clock seconds. The kernel ends the program too once it has used as many seconds of CPU time.
-    pub seconds: f64,
-    /// Bytes of address space.
-    pub memory: u64,
-    /// Bytes of one file.
-    pub file_size: u64,
-    /// Bytes of the scratch folder in all. Exact where the folder is a file system of its own; elsewhere files are
-    /// measured every few milliseconds, and a program may have written twice as much before it is ended.
-    pub disk: u64,
-    /// Files in the scratch folder.
-    pub files: usize,
-    /// Bytes of standard output, and as many of standard error.
-    pub output: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Limits { seconds: 10.0, memory: 1 << 30, file_size: 8 << 20, disk: 32 << 20, files: 100, output: 64 << 10 }
-    }
-}
 
 /// How a program ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -181,27 +159,6 @@ impl Drop for Group {
         // The scratch folder is removed next: what still runs could put a file into it.
         wait(self.child.id());
     }
-}
-
-/// Kills all processes of a group.
-pub(super) fn kill(leader: Option<u32>) {
-    #[cfg(unix)]
-    if let Some(leader) = leader.and_then(|pid| i32::try_from(pid).ok()) {
-        let _ = nix::sys::signal::killpg(nix::unistd::Pid::from_raw(leader), nix::sys::signal::Signal::SIGKILL);
-    }
-    #[cfg(not(unix))]
-    let _ = leader;
-}
-
-/// Waits until a child has ended.
-pub(super) fn wait(child: Option<u32>) {
-    #[cfg(target_os = "linux")]
-    if let Some(pid) = child.and_then(|pid| i32::try_from(pid).ok()) {
-        use nix::sys::wait::{Id, WaitPidFlag, waitid};
-        let _ = waitid(Id::Pid(nix::unistd::Pid::from_raw(pid)), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT);
-    }
-    #[cfg(not(target_os = "linux"))]
-    let _ = child;
 }
 
 /// Writes all of `text`; a program need not read its input.

@@ -11,7 +11,8 @@ use tokio::sync::Semaphore;
 
 use super::confinement::{CHILD_COMMAND, Confinement, JOB, PROGRAM};
 use super::interpreter::Interpreter;
-use super::process::{self, Ended, Limits, Run, Terms};
+use super::limits::Limits;
+use super::process::{self, Ended, Run, Terms};
 use super::scratch::{Scratch, sweep};
 
 /// Set in the process that confines itself: a helper that is not `lamas` must not start helpers in its turn.

@@ -11,14 +11,18 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
 
-use super::process;
+use super::group;
 
 /// How the names of scratch folders begin.
-const PREFIX: &str = "lamas-";
+const PREFIX: &str = "lamas-scratch-";
 /// Held locked by the process whose folder it is.
 const LOCK: &str = "lock";
+/// Its name until it is locked.
+const UNLOCKED: &str = "unlocked";
 /// The part that the program sees.
 const WORK: &str = "work";
+/// What else a folder holds while it is removed.
+const MOVED: &str = "moved-";
 /// A folder without a lock is being made, unless it is older than this.
 const MAKING: Duration = Duration::from_secs(3600);
 
@@ -65,7 +69,7 @@ impl Scratch {
 
     fn fill(folder: &Path, files: &[(&str, Option<&str>)]) -> io::Result<File> {
         // Nobody must find it before it is locked. Where there are no locks, nobody can take it for free either.
-        let unlocked = folder.join("unlocked");
+        let unlocked = folder.join(UNLOCKED);
         let lock = File::create(&unlocked)?;
         let _ = lock.lock();
         fs::rename(unlocked, folder.join(LOCK))?;
@@ -110,9 +114,12 @@ fn remove(root: &Path) {
                 continue;
             }
             open_up(&path);
-            let place = root.join(format!("moved-{moved}"));
-            moved += 1;
-            if fs::rename(&path, &place).is_ok() {
+            // Whoever removed it before may not have come to the end.
+            let mut places = (moved..).map(|number| (number, root.join(format!("{MOVED}{number}"))));
+            if let Some((number, place)) = places.find(|(_, place)| !place.exists())
+                && fs::rename(&path, &place).is_ok()
+            {
+                moved = number + 1;
                 waiting.push(place);
             }
         }
@@ -155,7 +162,13 @@ fn is_ours(_: &fs::Metadata) -> bool {
     true
 }
 
+/// Whether it is a scratch folder, and nobody's.
 fn is_left(folder: &Path, metadata: &fs::Metadata) -> bool {
+    let is_known = |name: &str| [LOCK, UNLOCKED, WORK].contains(&name) || name.starts_with(MOVED);
+    let mut entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    if !entries.all(|entry| entry.file_name().to_str().is_some_and(is_known)) {
+        return false;
+    }
     let age = || metadata.modified().ok().and_then(|time| SystemTime::now().duration_since(time).ok());
     match File::open(folder.join(LOCK)) {
         Ok(lock) => lock.try_lock().is_ok(),
@@ -190,8 +203,8 @@ pub fn end_cleanly() -> Result<()> {
         // Never unlocked: no other folder is made.
         let folders = live();
         for (folder, leader) in folders.iter() {
-            process::kill(*leader);
-            process::wait(*leader);
+            group::kill(*leader);
+            group::wait(*leader);
             remove(folder);
         }
         std::process::exit(128 + signal.as_raw_value())
@@ -228,7 +241,7 @@ mod tests {
             fs::rename(outer, &top)?;
         }
         #[cfg(unix)]
-        fs::set_permissions(&top, std::os::unix::fs::PermissionsExt::from_mode(0))?;
+        fs::set_permissions(&top, std::os::unix::fs::PermissionsExt::from_mode(0o000))?;
         remove(root.path());
         assert!(!root.path().exists());
         Ok(())
@@ -251,6 +264,9 @@ mod tests {
         assert!(!is_left(dead.path())?);
         fs::write(dead.path().join(LOCK), "")?;
         assert!(is_left(dead.path())?);
+        // Somebody has put something there.
+        fs::write(dead.path().join("notes"), "")?;
+        assert!(!is_left(dead.path())?);
         Ok(())
     }
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
-use super::process::Limits;
+use super::limits::Limits;
 use super::scratch::open_up;
 
 /// From one look to the next.

@@ -97,7 +97,7 @@ fn a_hub_out_of_reach_is_an_error_with_a_way_out() {
         .envs([("HF_ENDPOINT", "http://127.0.0.1:9"), ("HF_HOME", &cache.path().display().to_string())])
         .args(["run", "--device", "cpu", "--encoder", "hub:owner/name", "--plan", "Generate", "how many are left ?"])
         .assert()
-        .code(1);
+        .code(2);
     let error = String::from_utf8_lossy(&run.get_output().stderr);
     assert!(error.contains("cannot fetch `config.json` of `owner/name`") && error.contains("hint:"), "{error}");
 }

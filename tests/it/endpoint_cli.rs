@@ -22,9 +22,13 @@ struct Output {
 
 /// Runs `lamas` on the tiny benchmark and the server.
 async fn lamas(server: &Server, arguments: &[&str], folder: &Path) -> Result<Output> {
+    lamas_at(&server.url, arguments, folder).await
+}
+
+async fn lamas_at(url: &str, arguments: &[&str], folder: &Path) -> Result<Output> {
     let benchmark = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/benchmarks/tiny");
     let mut command = Command::cargo_bin("lamas")?;
-    command.args(arguments).args(["--model-name", "m", "--price", "1", "--endpoint", &server.url]);
+    command.args(arguments).args(["--model-name", "m", "--price", "1", "--endpoint", url]);
     command.arg("--benchmark").arg(benchmark).current_dir(folder);
     command.env("LAMAS_DEVICE", "cpu").env("OPENAI_API_KEY", KEY).env_remove("LAMAS_API_KEY");
     command.env("XDG_STATE_HOME", folder.join("state"));
@@ -92,6 +96,30 @@ async fn a_wrong_key_is_said_once() -> Result<()> {
     let Output { code, errors, .. } = lamas(&server, &["run", "1 + 1 ?", "--plan", "Generate"], place.path()).await?;
     assert_eq!((code, server.seen().len()), (Some(1), 1), "{errors}");
     assert!(errors.contains("401: wrong key: [key]; hint: set OPENAI_API_KEY"), "{errors}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_waits_for_what_was_never_there_nor_without_being_told() -> Result<()> {
+    let place = tempfile::tempdir()?;
+    let server = Server::start(|number, _| match number {
+        0 => refusal(429, "retry-after: 1.2\r\n", "rate_limit_exceeded", "slow \u{1b}[31mdown"),
+        _ => streamed("The answer is 42.", 40, 9),
+    })
+    .await;
+    let plan = ["run", "what is 6 times 7 ?", "--plan", "Generate"];
+    let Output { code, errors, .. } = lamas(&server, &plan, place.path()).await?;
+    assert_eq!(code, Some(0), "{errors}");
+    assert!(errors.contains("endpoint: waiting 1.2 s, try 2 of 8: ") && !errors.contains('\u{1b}'), "{errors}");
+    assert!(errors.contains("429: slow \\u{1b}[31mdown"), "{errors}");
+
+    let gone = Server::start(|_, _| streamed("The answer is 42.", 40, 9)).await;
+    let url = gone.url.clone();
+    gone.close().await;
+    let Output { code, errors, .. } = lamas_at(&url, &plan, place.path()).await?;
+    assert_eq!(code, Some(1), "{errors}");
+    assert!(errors.contains("refused") && errors.contains("hint: is the server there?"), "{errors}");
+    assert!(!errors.contains("waiting"), "{errors}");
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use lamas::llm::openai::{EndpointConfig, Notice, OpenAi};
-use lamas::llm::{Error, LanguageModel};
+use lamas::llm::{Error, LanguageModel, Mode, Replay};
 use serde_json::json;
 
 use crate::endpoint::{ANSWER, client, config, request};
@@ -148,5 +148,32 @@ async fn a_service_with_a_version_in_its_query_is_asked_as_it_wants() -> Result<
     let head = server.seen().pop().expect("a request").head.to_lowercase();
     assert!(head.starts_with("post /openai/deployments/m/chat/completions?api-version=2024-10-21 http/1.1"), "{head}");
     assert!(head.contains("api-key: sk-hunter2") && !head.contains("authorization"), "{head}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_recorded_needs_no_server() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("completions.sqlite");
+    let server = Server::start(|_, body| match body.get("temperature") {
+        Some(_) => refusal(400, "", "unsupported_value", "temperature: only the default value is supported"),
+        None => streamed(ANSWER, 12, 5),
+    })
+    .await;
+    let config = patient(&server);
+    let recording = Replay::open(client(config.clone())?, &path, Mode::Use)?;
+    recording.complete(&request("3 + 5", 0)).await?;
+    let records = recording.store().expect("a store").holdings()?;
+    assert!(records[0].back_end.ends_with("/v1 without temperature"), "{records:?}");
+    drop(recording);
+    server.close().await;
+    for mode in [Mode::Use, Mode::Replay] {
+        // A client that has not heard yet that the model takes no temperature.
+        let client = Arc::new(client(config.clone())?);
+        let replay = Replay::open(client.clone(), &path, mode)?;
+        assert_eq!(replay.complete(&request("3 + 5", 0)).await?.text, ANSWER);
+        assert_eq!((replay.misses(), client.account().probes), (0, 0));
+        assert!(replay.complete(&request("3 + 5", 1)).await.is_err());
+    }
     Ok(())
 }

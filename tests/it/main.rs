@@ -13,6 +13,7 @@ mod deciders;
 mod devices;
 #[cfg(unix)]
 mod doctor;
+mod earlier;
 mod encoder;
 mod endpoint;
 mod endpoint_cli;

@@ -169,8 +169,10 @@ fn plots_of_nothing_are_plots() {
     assert_well_formed(
         &plot::curves(&Panel { title: HOSTILE.into(), lines: vec![lonely], ..Default::default() }).expect("a plot"),
     );
-    assert_well_formed(&plot::pareto(&[]).expect("a plot"));
-    assert_well_formed(&plot::pareto(&[plot::Point { name: HOSTILE.into(), ..Default::default() }]).expect("a plot"));
+    assert_well_formed(&plot::pareto(&[], Unit::Tokens).expect("a plot"));
+    assert_well_formed(
+        &plot::pareto(&[plot::Point { name: HOSTILE.into(), ..Default::default() }], Unit::Seconds).expect("a plot"),
+    );
     assert_well_formed(&plot::probabilities(&Probabilities::default()).expect("a plot"));
     assert_well_formed(&plot::timeline(&Timeline::default()).expect("a plot"));
     assert!(html::html(&Report::default()).is_ok());

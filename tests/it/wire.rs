@@ -73,6 +73,7 @@ async fn streams_and_bodies_are_read_in_every_form() -> Result<()> {
         (EVENTS, stream(|event| format!("data: {}\n\n", event.replace(",\"", ",\ndata: \""))).into()),
         (EVENTS, stream(|event| format!(": waiting\n\nid: 3\nevent: message\ndata: {event}\n\n\n\n")).into()),
         (EVENTS, stream(|event| format!("event: ping\ndata: now\n\ndata: {event}\n\n")).into()),
+        (EVENTS, stream(|event| format!("data: {event}\n")).into()),
         // The last event has no end.
         (EVENTS, plain.trim_end().into()),
         (EVENTS, plain.replace("data: [DONE]\n\n", "").trim_end().into()),

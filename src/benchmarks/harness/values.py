@@ -102,7 +102,7 @@ class Heap:
         rest = MOST_SEEN
         for index in list(itertools.islice(reversed(self.seen), MOST_SEEN >> 3)):
             if index not in self.touched:
-                rest -= len(self.seen[index])
+                rest -= len(self.seen[index] or b"")
                 if rest < 0:
                     break
                 self.touch(index)
@@ -117,7 +117,9 @@ class Heap:
         del self.objects[count:], self.names[count:]
         for index in [index for index in self.seen if index >= count]:
             del self.seen[index]
-        self.look(())
+        for index, (_, before) in self.changed.items():
+            self.seen[index] = before
+        self.clear()
 
     def look(self, items):
         """Takes objects that have just been read for what the other side knows; all that are in them."""
@@ -187,7 +189,7 @@ class Heap:
             text = ""
         try:
             arguments = self.item(tuple(error.args))
-        except Uncrossable:
+        except Exception:
             arguments = None
         return {"class": kind.__name__, "text": text, "arguments": arguments}
 
@@ -209,11 +211,11 @@ class Heap:
             expect(0 <= index < self.known, "the index of an object")
             expect(type(row) is list and row and row[0] == self.names[index], "the type that an object has")
             self.fill(self.objects[index], *row)
-        # Long ones are written again when they are named again.
-        news = [(self.known + place, row) for place, row in enumerate(rows)] + changed
-        for index, row in news:
-            self.seen.pop(index, None)
-        self.look([[index] for index, row in news if row[0] in CHANGEABLE and len(row) < MOST_SEEN])
+        for index, row in changed + list(enumerate(rows, self.known)):
+            if row[0] in CHANGEABLE:
+                # A set may have another order here.
+                self.seen[index] = None if row[0] == "set" else marshal.dumps(row, 2)
+        self.look([[index] for index, row in changed + list(enumerate(rows, self.known)) if row[0] == "set"])
 
     def value(self, item):
         if item is None or type(item) in (bool, int, float):
@@ -276,7 +278,7 @@ class Heap:
         arguments = self.value(raised.get("arguments"))
         expect(arguments is None or type(arguments) is tuple, "the arguments of an exception")
         # Some classes want arguments of a certain kind.
-        for base in kind.__mro__:
+        for base in kind.__mro__[:-1]:
             for given in (arguments, (text,)):
                 try:
                     error = base(*given)

@@ -73,10 +73,6 @@ impl Parser {
                     }
                     continue;
                 }
-                // In `3! 7!` nothing but a factor can follow.
-                Some(Token::Number { .. }) if matches!(factors.last(), Some(Call(name, _)) if name == "factorial") => {
-                    false
-                }
                 _ if factors.is_empty() || self.begins_factor() => false,
                 _ => break,
             };
@@ -92,6 +88,11 @@ impl Parser {
     fn begins_factor(&self) -> bool {
         match self.peek() {
             Some(Token::Symbol(_) | Token::Function(_) | Token::Begin) => true,
+            // `3! 7!`
+            Some(Token::Number { .. }) => {
+                let factorial = Token::Sign('!');
+                self.tokens[..self.at].last() == Some(&factorial) && self.ahead(1) == Some(&factorial)
+            }
             Some(Token::Command(name)) => !matches!(*name, "over" | "choose"),
             Some(Token::Sign('|')) => self.bars == 0,
             Some(Token::Sign(sign)) => "({[⌊⌈$".contains(*sign),
@@ -191,7 +192,10 @@ impl Parser {
             Token::Command("binom") => Some(Call("binomial".into(), vec![self.argument(true)?, self.argument(true)?])),
             Token::Command("sqrt") => self.root(),
             Token::Begin => self.matrix(),
-            Token::Sign('{') if self.skip('}') => self.primary(),
+            Token::Sign('{') if self.sees('}') && matches!(self.ahead(1), Some(Token::Sign('_' | '^'))) => {
+                self.at += 2;
+                self.combination()
+            }
             Token::Sign('{') => self.group(),
             Token::Sign('_' | '^') => self.combination(),
             Token::Sign(open @ ('(' | '[' | SET_OPEN)) => self.brackets(open),

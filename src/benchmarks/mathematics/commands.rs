@@ -7,6 +7,7 @@ pub(super) const SET: (char, char) = ('⦃', '⦄');
 pub(super) const SKIPPED: &[&str] = &[
     "left",
     "right",
+    "middle",
     "big",
     "Big",
     "bigg",

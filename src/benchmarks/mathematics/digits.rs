@@ -46,6 +46,9 @@ impl Lexer {
             let point = self.at;
             self.at += 1;
             let marked = self.decimals();
+            if marked.is_empty() && digits.is_empty() {
+                return None;
+            }
             if marked.is_empty() {
                 self.at = point;
             } else {

@@ -3,7 +3,7 @@
 //! By convention a unit, a base, a percent sign or the name of a value (`x = 5`) may be left out on one side.
 
 use num_integer::Integer;
-use num_traits::{One, Signed};
+use num_traits::{One, Signed, Zero};
 
 use super::approximate;
 use super::budget::Budget;
@@ -92,12 +92,13 @@ fn is_clock(expression: &Expression) -> bool {
     }
 }
 
-/// `2:15` as a ratio: one in its lowest terms may be meant, but none is written `2:05` or `6:30`.
+/// `2:17` as a ratio: one in its lowest terms may be meant, but none is written `2:05` or `6:34`, and `2:15` is a time.
 fn reduced_ratio(time: &Expression) -> Option<Expression> {
     let Call(_, parts) = time else { return None };
     let [Number(first), Number(second)] = parts.as_slice() else { return None };
+    let is_round = (second.numer() % 5_u32).is_zero();
     let is_reduced = first.numer().gcd(second.numer()).is_one() && second.numer() > &9.into();
-    is_reduced.then(|| Ratio(parts.clone()))
+    (is_reduced && !is_round).then(|| Ratio(parts.clone()))
 }
 
 /// `(x, y) = (2, 3)` as `x = 2` and `y = 3`.

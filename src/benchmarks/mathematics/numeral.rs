@@ -39,8 +39,8 @@ impl Parser {
         };
         let (first, second) = (letter(self.peek()), letter(self.ahead(1)));
         let (half, length) = match (first.as_str(), second.as_str()) {
-            ("am", _) => ("am", 1),
-            ("pm", _) => ("pm", 1),
+            ("am" | "midnight", _) => ("am", 1),
+            ("pm" | "noon", _) => ("pm", 1),
             ("a", "m") => ("am", 2),
             ("p", "m") => ("pm", 2),
             _ => return None,

@@ -145,26 +145,31 @@ fn time(parts: &[Expression]) -> Option<String> {
     Some(rest.iter().fold(hour.to_string(), |text, part| format!("{text}:{part:0>2}")))
 }
 
-/// An equation as `y = ...` for the last variable that one term alone holds.
+/// An equation as `y = ...` for the last variable that one term alone holds, else, unless it names something, as
+/// `... = 0`.
 fn solved(sides: &[Expression], signs: &[char], budget: &Budget) -> Option<String> {
     let ([left, right], ['=']) = (sides, signs) else { return None };
     let difference = difference(left, right, budget)?;
-    if !difference.denominator.number()?.is_one() {
-        return None;
-    }
     let terms = &difference.numerator.0;
+    let is_whole = difference.denominator.number().is_some_and(|below| below.is_one());
     let holds = |monomial: &Monomial, atom: &Atom| variables_of(monomial).any(|name| Atom::Symbol(name) == *atom);
     let alone = terms.iter().rev().find(|(monomial, _)| {
         let Some((atom, exponent)) = monomial.first_key_value() else { return false };
         let is_term = monomial.len() == 1 && exponent.is_one() && is_variable((atom, exponent));
         is_term && terms.keys().filter(|other| holds(other, atom)).count() == 1
-    })?;
-    if terms.keys().flat_map(variables_of).collect::<BTreeSet<_>>().len() < 2 {
+    });
+    let count = terms.keys().flat_map(variables_of).collect::<BTreeSet<_>>().len();
+    if let Some((monomial, coefficient)) = alone.filter(|_| is_whole && count > 1) {
+        let name = Value::polynomial(Polynomial::term(BigRational::one(), monomial.clone()));
+        let scaled = difference.times(&Value::rational(-coefficient.recip()))?;
+        return Some(format!("{} = {}", spell_value(&name), spell_value(&scaled.plus(&name)?)));
+    }
+    if count == 0 || left.is_label() || right.is_label() {
         return None;
     }
-    let name = Value::polynomial(Polynomial::term(BigRational::one(), alone.0.clone()));
-    let scaled = difference.times(&Value::rational(-alone.1.recip()))?;
-    Some(format!("{} = {}", spell_value(&name), spell_value(&scaled.plus(&name)?)))
+    let last = terms.values().next_back()?;
+    let scale = if last.is_negative() { -content(&difference).recip() } else { content(&difference).recip() };
+    Some(format!("{} = 0", spell_value(&difference.times(&Value::rational(scale))?)))
 }
 
 /// The names of the variables in a term, those inside functions, too.

@@ -242,6 +242,8 @@ impl Lexer {
                 '\\' => self.push(Sign('\n')),
                 '%' | '$' | '&' | '#' => self.push(Sign(letter)),
                 '|' => self.push(Sign('|')),
+                // No command has such a name.
+                '0'..='9' => return None,
                 _ => {}
             }
             return Some(());
@@ -260,6 +262,10 @@ impl Lexer {
             "begin" | "end" => self.environment(name == "begin")?,
             "left" | "right" if self.peek(0) == Some('.') => self.at += 1,
             "left" | "right" => self.side = matches!(self.peek(0), Some('[' | ']')).then_some(name == "left"),
+            "not" if self.peek(0) == Some('=') => {
+                self.at += 1;
+                self.push(Sign('≠'));
+            }
             "mathbb" | "Bbb" => self.blackboard(),
             "R" | "Reals" | "reals" => self.push(Symbol("ℝ".into())),
             _ if SKIPPED.contains(&name.as_str()) => {}

@@ -32,7 +32,8 @@ pub(super) fn value(name: &str, angle: &Value, budget: &Budget) -> Option<Value>
 
 fn pair(angle: &Value, budget: &Budget) -> Option<Pair> {
     let times = |(monomial, coefficient): (&Monomial, &BigRational)| {
-        let is_constant = monomial.iter().all(|(atom, _)| matches!(atom, Atom::Symbol(name) if name == "pi"));
+        let is_constant =
+            !monomial.is_empty() && monomial.iter().all(|(atom, _)| matches!(atom, Atom::Symbol(name) if name == "pi"));
         if is_constant { Some(1) } else { coefficient.numer().abs().to_u32() }
     };
     let work = angle.numerator.0.iter().try_fold(1_u32, |work, term| work.checked_mul(times(term)?));

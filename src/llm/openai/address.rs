@@ -49,7 +49,9 @@ impl Address {
             url.set_query(None);
         }
         let path = url.path().trim_end_matches('/');
-        let path = METHODS.iter().find_map(|method| path.strip_suffix(method)).unwrap_or(path);
+        // Where a version is asked for, `models` is the name of a service.
+        let methods = if url.query().is_some() { &METHODS[..3] } else { &METHODS[..] };
+        let path = methods.iter().find_map(|method| path.strip_suffix(method)).unwrap_or(path);
         let path = if path.is_empty() { "/v1".to_owned() } else { path.trim_end_matches('/').to_owned() };
         url.set_path(&path);
         Ok(Address(url))
@@ -114,6 +116,8 @@ mod tests {
         check(azure, Ok(azure));
         check(&azure.replace("/chat/completions", ""), Ok(azure));
         check(&azure.replace("/chat/completions", "/"), Ok(azure));
+        let foundry = "https://me.services.ai.azure.com/models?api-version=2024-05-01-preview";
+        check(foundry, Ok(&foundry.replace("/models", "/models/chat/completions")));
         check("localhost:8000", Err("found `localhost:`; hint: write it as `http://"));
         check("127.0.0.1:8000", Err("hint: write it as `http://"));
         check("hunter2", Err("expected a URL"));

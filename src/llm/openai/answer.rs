@@ -12,7 +12,7 @@ use super::fault::Fault;
 use super::incoming::{Cut, Incoming, LONGEST_BODY};
 use super::piece::{End, Piece};
 use super::redact::Key;
-use super::retry::Failure;
+use super::retry::{Cause, Failure};
 use crate::llm::Finish;
 use crate::plan::Usage;
 
@@ -169,7 +169,7 @@ impl Answer {
                 Ok(is_done) => is_done,
                 Err(_) if self.finish.is_some() => true,
                 // Half an event.
-                Err(Failure::Transient { is_rate_limit: false, .. }) => false,
+                Err(Failure::Transient { cause: Cause::Answer, .. }) => false,
                 Err(failure) => return Err(failure),
             },
         };
@@ -184,6 +184,16 @@ impl Answer {
             self.last_token.get_or_insert_with(Instant::now);
             return Ok(true);
         }
+        // Events that no empty line parts; JSON of several lines looks otherwise.
+        let is_event = |line: &str| line == "[DONE]" || line.starts_with('{') && line.ends_with('}');
+        if data.contains('\n') && data.lines().all(|line| is_event(line.trim())) {
+            for line in data.lines() {
+                if self.take_event(&Event { name: event.name.clone(), data: line.to_owned() }, terms)? {
+                    return Ok(true);
+                }
+            }
+            return Ok(false);
+        }
         let is_error = event.name == "error";
         let is_other = !matches!(event.name.as_str(), "" | "message" | "error");
         if is_error && !data.is_empty() {
@@ -192,7 +202,7 @@ impl Answer {
         match self.take(data, terms) {
             _ if data.is_empty() => Ok(false),
             // What is no JSON under a name of its own is for others, and after the text for nobody.
-            Err(Failure::Transient { is_rate_limit: false, .. })
+            Err(Failure::Transient { cause: Cause::Answer, .. })
                 if !data.starts_with('{') && (is_other || self.finish.is_some()) =>
             {
                 Ok(false)

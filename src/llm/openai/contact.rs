@@ -6,24 +6,28 @@
 use std::time::Duration;
 
 use reqwest::Response;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout_at};
 
 use super::config::{EndpointConfig, duration};
 use super::incoming::Incoming;
 use super::json;
 use super::redact::Key;
-use super::told;
+use super::retry::{Cause, Failure};
+use super::told::told;
 
-/// How long an answer is waited for once there is a connection. A server that is slow to list its models may still serve.
+/// How long the first contact takes at most. A server that is slow to list its models may still serve.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Longest list of models that is believed.
 const MOST_MODELS: usize = 1 << 14;
 /// Names that are shown of a list.
 const SHOWN: usize = 8;
+pub const HINT: &str = "; hint: is the server there? Check `--endpoint`";
 
 /// What the first contact showed.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Contact {
+    /// Whether there was a connection.
+    is_made: bool,
     /// Models by name; empty where the server does not list them.
     models: Vec<String>,
 }
@@ -34,44 +38,45 @@ impl Contact {
     /// # Errors
     /// No connection: what went wrong, with the causes.
     pub async fn make(client: &reqwest::Client, url: reqwest::Url, config: &EndpointConfig) -> Result<Self, String> {
-        let patience = duration(config.connect_seconds).saturating_add(PATIENCE).min(duration(config.total_seconds));
-        match timeout(patience, client.get(url).send()).await {
-            Ok(Ok(response)) if response.status().is_success() => Ok(Contact::read(response).await),
+        let until = Instant::now() + PATIENCE.min(duration(config.total_seconds));
+        match timeout_at(until, client.get(url).send()).await {
+            Ok(Ok(response)) if response.status().is_success() => Ok(Contact::read(response, until).await),
             Ok(Err(error)) if error.is_connect() || error.is_builder() => Err(told(error)),
             // Whatever it answers: it is there.
-            _ => Ok(Contact::default()),
+            Ok(_) => Ok(Contact { is_made: true, models: Vec::new() }),
+            Err(_) => Ok(Contact::default()),
         }
     }
 
-    async fn read(response: Response) -> Self {
-        let until = Instant::now() + PATIENCE;
+    async fn read(response: Response, until: Instant) -> Self {
         let mut incoming = Incoming::new(response, until);
         let mut body = Vec::new();
         while let Ok(Some(bytes)) = incoming.next(until).await {
             body.extend(bytes);
         }
-        Contact::parse(&String::from_utf8_lossy(&body))
+        Contact { is_made: true, models: models(&String::from_utf8_lossy(&body)) }
     }
 
-    /// Reads `{"data": [{"id": ..}]}`, `{"models": [{"name": ..}]}` or such a list by itself.
-    fn parse(body: &str) -> Self {
-        let list = match json::kind(body) {
-            b'[' => Some(body),
-            _ => json::fields(body, ["data", "models"]).ok().and_then(|[data, models]| data.or(models)),
-        };
-        let mut models = Vec::new();
-        let read = json::each(list.filter(|list| json::kind(list) == b'[').unwrap_or("[]"), |entry| {
-            let named = || json::fields(entry, ["id", "name", "model"]).ok()?.into_iter().flatten().next();
-            let name = json::string(entry).or_else(|| json::string(named()?));
-            if let Some(name) = name.filter(|_| models.len() <= MOST_MODELS) {
-                models.push(name.into_owned());
+    /// What a failure means while the endpoint has not answered any call: a connection that never was is not waited for,
+    /// and the refusal of a model that the server does not list is final, however it is worded. A limit of requests says
+    /// nothing about the model.
+    pub fn judge(&self, failure: Failure, model: &str, key: &Key) -> Failure {
+        match failure {
+            Failure::Transient { message, cause: Cause::Connection, .. } if !self.is_made => {
+                Failure::Permanent(format!("{message}{HINT}"))
             }
-        });
-        if read.is_err() || models.len() > MOST_MODELS { Contact::default() } else { Contact { models } }
+            Failure::Permanent(message) | Failure::Transient { message, cause: Cause::Refusal, .. }
+                if self.doubt(model, key).is_some() =>
+            {
+                let doubt = self.doubt(model, key).unwrap_or_default();
+                Failure::Permanent(format!("{message}; {doubt}"))
+            }
+            failure => failure,
+        }
     }
 
     /// What is wrong with the name of a model that has given no answer yet; none where the server lists it, or lists none.
-    pub fn doubt(&self, model: &str, key: &Key) -> Option<String> {
+    fn doubt(&self, model: &str, key: &Key) -> Option<String> {
         let model = model.to_lowercase();
         let is_it = |listed: &String| {
             let listed = listed.to_lowercase();
@@ -94,13 +99,30 @@ impl Contact {
     }
 }
 
+/// Reads `{"data": [{"id": ..}]}`, `{"models": [{"name": ..}]}` or such a list by itself; none where it is anything else.
+fn models(body: &str) -> Vec<String> {
+    let list = match json::kind(body) {
+        b'[' => Some(body),
+        _ => json::fields(body, ["data", "models"]).ok().and_then(|[data, models]| data.or(models)),
+    };
+    let mut models = Vec::new();
+    let read = json::each(list.filter(|list| json::kind(list) == b'[').unwrap_or("[]"), |entry| {
+        let named = || json::fields(entry, ["id", "name", "model"]).ok()?.into_iter().flatten().next();
+        let name = json::string(entry).or_else(|| json::string(named()?));
+        if let Some(name) = name.filter(|_| models.len() <= MOST_MODELS) {
+            models.push(name.into_owned());
+        }
+    });
+    if read.is_err() || models.len() > MOST_MODELS { Vec::new() } else { models }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn lists_of_models_are_read_in_all_their_forms() {
-        let check = |body: &str, expected: &[&str]| assert_eq!(Contact::parse(body).models, expected, "{body}");
+        let check = |body: &str, expected: &[&str]| assert_eq!(models(body), expected, "{body}");
         check(r#"{"object": "list", "data": [{"id": "a"}, {"id": "b", "name": "c"}]}"#, &["a", "b"]);
         check(r#"{"models": [{"name": "a", "model": "a"}]}"#, &["a"]);
         check(r#"[{"id": "a"}, "b", 3, {}]"#, &["a", "b"]);
@@ -115,7 +137,7 @@ mod tests {
     fn only_a_model_that_is_nowhere_in_the_list_is_doubted() {
         let doubt = |listed: &[&str], model: &str| {
             let models = listed.iter().map(|&name| name.to_owned()).collect();
-            Contact { models }.doubt(model, &Key::default())
+            Contact { is_made: true, models }.doubt(model, &Key::default())
         };
         for (listed, model) in [
             (&[][..], "m"),
@@ -131,5 +153,23 @@ mod tests {
         }
         let doubted = doubt(&["a", "m2"], "m").unwrap_or_default();
         assert!(doubted.contains("lists `a`, `m2` and no such model") && doubted.contains("hint"), "{doubted}");
+    }
+
+    #[test]
+    fn a_connection_that_never_was_is_not_waited_for() {
+        let judge = |is_made: bool, cause: Cause| {
+            let failure = Failure::Transient { message: "no".into(), wait: None, cause };
+            let contact = Contact { is_made, models: vec!["a".into()] };
+            matches!(contact.judge(failure, "m", &Key::default()), Failure::Permanent(_))
+        };
+        for (is_made, cause, is_final) in [
+            (false, Cause::Connection, true),
+            (true, Cause::Connection, false),
+            (true, Cause::Refusal, true),
+            (true, Cause::Limit, false),
+            (true, Cause::Answer, false),
+        ] {
+            assert_eq!(judge(is_made, cause), is_final, "{is_made} {cause:?}");
+        }
     }
 }

@@ -21,7 +21,7 @@ pub struct Dialect {
 }
 
 /// How servers say that they do not take a parameter, or not in the way it was sent.
-const REFUSALS: [&str; 21] = [
+const REFUSALS: [&str; 38] = [
     "unsupported",
     "not support",
     "n't support",
@@ -33,16 +33,33 @@ const REFUSALS: [&str; 21] = [
     "unknown",
     "not permitted",
     "not allowed",
+    "is allowed for this model",
+    "only 1 ",
+    "disallow",
     "forbidden",
     "unexpected",
     "extra ",
     "extra_",
     "deprecated",
     "cannot both",
+    "cannot be",
+    "can't be",
+    "may not be",
+    "must not be",
+    "must be omitted",
     "not implemented",
     "not available",
+    "unavailable",
+    "disabled",
+    "not enabled",
     "not accept",
+    "n't accept",
+    "not valid",
+    "not a valid",
+    "no such parameter",
+    "not configurable",
     "invalid parameter",
+    "non-streaming",
 ];
 /// What begins a part of a sentence that names the parameters to use instead.
 const INSTEAD: [&str; 11] = [
@@ -85,7 +102,7 @@ impl Dialect {
             temperature: self.temperature && (excluded || !refused.has("temperature")),
             top_p: self.top_p && !refused.has("top_p"),
             stop: self.stop && !refused.has("stop"),
-            max_completion_tokens: self.max_completion_tokens || refused.has("max_tokens"),
+            max_completion_tokens: self.max_completion_tokens || refused.has("max_tokens") || wants_other_limit(fault),
         };
         (next != self).then_some(next)
     }
@@ -127,6 +144,12 @@ impl Dialect {
         };
         (0..1 << names.len()).map(|choice| without(id, &chosen(choice))).collect()
     }
+}
+
+/// Whether the server asks for the limit under its newer name.
+fn wants_other_limit(fault: &Fault) -> bool {
+    let said = fault.said.to_lowercase();
+    said.contains("max_completion_tokens") && ["use ", "instead", "rather"].iter().any(|word| said.contains(word))
 }
 
 /// The parameters without which an answer is drawn otherwise than the sampling says.
@@ -201,6 +224,9 @@ mod tests {
         check("stream is not supported", |all| Dialect { stream: false, ..all });
         check("Streaming is not available for this model", |all| Dialect { stream: false, ..all });
         check("'stop' is not supported with this model", |all| Dialect { stop: false, ..all });
+        check("Please use `max_completion_tokens`", |all| Dialect { max_completion_tokens: true, ..all });
+        check("invalid temperature: only 1 is allowed for this model", |all| Dialect { temperature: false, ..all });
+        check("only non-streaming requests", |all| Dialect { stream: false, ..all });
     }
 
     #[test]

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::config::EndpointConfig;
 use super::ledger::{Account, Amount, Ledger, Room};
 use super::patience::Patience;
-use super::retry::Failure;
+use super::retry::{Cause, Failure};
 use crate::llm::Timing;
 use crate::plan::Usage;
 
@@ -146,10 +146,10 @@ impl Turn<'_> {
         let sent = self.sent;
         self.settle(usage.tokens(), |state| {
             state.ledger.lost(usage, cost);
-            let Failure::Transient { wait, is_rate_limit, .. } = failure else { return };
+            let Failure::Transient { wait, cause, .. } = failure else { return };
             let until = wait.and_then(|wait| Instant::now().checked_add(wait));
             state.held_until = state.held_until.max(until);
-            if *is_rate_limit {
+            if *cause == Cause::Limit {
                 state.flow.ease(sent);
             }
         });
@@ -283,8 +283,7 @@ mod tests {
         let refusal = |seconds| Failure::Transient {
             message: String::new(),
             wait: Some(Duration::from_secs(seconds)),
-            is_rate_limit: true,
-            is_refusal: true,
+            cause: Cause::Limit,
         };
         for (turn, seconds) in turns.into_iter().zip([30, 20]) {
             turn.failed(&refusal(seconds), Default::default());

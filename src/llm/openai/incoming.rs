@@ -8,7 +8,7 @@ use reqwest::Response;
 use reqwest::header::{CONTENT_ENCODING, HeaderMap};
 use tokio::time::{Instant, timeout_at};
 
-use super::told;
+use super::told::told;
 
 /// Longest body, in bytes, out of its compression.
 pub const LONGEST_BODY: usize = 32 << 20;
@@ -43,24 +43,31 @@ pub struct Incoming {
     pub most: usize,
     /// When the time for the whole answer is over.
     until: Instant,
+    /// The end of patience that has passed already.
+    overdue: Option<Instant>,
 }
 
 impl Incoming {
     pub fn new(response: Response, until: Instant) -> Self {
         let coding = Coding::Undecided { deflates: encodings(response.headers()).any(|name| name == "deflate") };
-        Incoming { response, coding, rest: Vec::new(), is_whole: false, taken: 0, most: LONGEST_BODY, until }
+        Incoming {
+            response,
+            coding,
+            rest: Vec::new(),
+            is_whole: false,
+            taken: 0,
+            most: LONGEST_BODY,
+            until,
+            overdue: None,
+        }
     }
 
     /// The next bytes, of which there is at least one; none at the end. `quiet` is when patience ends.
     pub async fn next(&mut self, quiet: Instant) -> Result<Option<Vec<u8>>, Cut> {
         loop {
             // A server that never pauses keeps timers from being asked.
-            let now = Instant::now();
-            if now >= self.until {
+            if Instant::now() >= self.until {
                 return Err(Cut::Late);
-            }
-            if now >= quiet {
-                return Err(Cut::Quiet);
             }
             let bytes = match self.decoded() {
                 Ok(bytes) => bytes,
@@ -75,6 +82,10 @@ impl Incoming {
             }
             if self.is_whole {
                 return Ok(None);
+            }
+            // What came while this machine was busy with something else is taken, but only once.
+            if Instant::now() >= quiet && self.overdue.replace(quiet) == Some(quiet) {
+                return Err(Cut::Quiet);
             }
             match timeout_at(quiet.min(self.until), self.response.chunk()).await {
                 Ok(Ok(Some(bytes))) => self.rest.extend_from_slice(&bytes),

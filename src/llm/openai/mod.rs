@@ -23,6 +23,8 @@ mod patience;
 mod piece;
 mod redact;
 mod retry;
+mod size;
+mod told;
 mod underway;
 mod wire;
 
@@ -45,6 +47,9 @@ pub use self::patience::{Listener, Notice};
 pub use self::redact::Key;
 pub use self::retry::is_of_key;
 
+use self::size::likely;
+use self::told::told;
+
 use self::address::Address;
 use self::answer::{Answer, Terms, late, later};
 use self::config::duration;
@@ -55,7 +60,7 @@ use self::governor::{Estimate, Governor};
 use self::incoming::Incoming;
 use self::ledger::Amount;
 use self::patience::Patience;
-use self::retry::{Attempts, Failure};
+use self::retry::{Attempts, Cause, Failure};
 use self::underway::{Prompts, Underway};
 use self::wire::Body;
 use super::{Completion, Error, Finish, LanguageModel, Meter, Price, Prices, Request, Timing};
@@ -141,7 +146,7 @@ impl OpenAi {
 
     /// The same client, which tells `listener` what it waits for and what it finds out about the models.
     pub fn telling(mut self, listener: Listener) -> Self {
-        self.patience.listener = Some(listener);
+        self.patience = Patience::telling(listener);
         self
     }
 
@@ -181,7 +186,7 @@ impl OpenAi {
             made.map_err(|why| {
                 let why = self.key.said(&why);
                 let base = self.address.as_str();
-                Error::Permanent(format!("`{base}`: {why}; hint: is the server there? Check `--endpoint`"))
+                Error::Broken(format!("`{base}`: {why}{}", contact::HINT))
             })
         };
         self.contact.get_or_init(make).await.as_ref().map_err(Clone::clone)
@@ -259,9 +264,13 @@ impl OpenAi {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => {
                 answer.refused = error.is_connect();
-                let is_hopeless = error.is_builder();
+                let (is_hopeless, is_connection) = (error.is_builder(), error.is_connect());
                 let message = self.key.said(&told(error));
-                return Err(if is_hopeless { Failure::Permanent(message) } else { Failure::transient(message) });
+                return Err(match (is_hopeless, is_connection) {
+                    (true, _) => Failure::Permanent(message),
+                    (_, true) => Failure::Transient { message, wait: None, cause: Cause::Connection },
+                    _ => Failure::transient(message),
+                });
             }
             Err(_) => return Err(Failure::transient(format!("no token for {} s", terms.stall.as_secs_f64()))),
         };
@@ -340,8 +349,8 @@ impl LanguageModel for OpenAi {
                 Err(failure) => failure,
             };
             let is_new = self.governor.account().answered == 0;
-            let doubt = if is_new { contact.doubt(model, &self.key) } else { None };
-            attempts.failed(failure.doubted(doubt), &self.patience).await?;
+            let failure = if is_new { contact.judge(failure, model, &self.key) } else { failure };
+            attempts.failed(failure, &self.patience).await?;
         }
     }
 
@@ -360,11 +369,6 @@ impl LanguageModel for OpenAi {
     }
 }
 
-/// Text of `size` bytes in tokens, as English goes.
-fn likely(size: u64) -> u64 {
-    size.div_ceil(4)
-}
-
 /// A token holds at least one byte of the text; what the template adds comes on top.
 fn estimate(request: &Request, size: u64, template: u64, price: Price) -> Estimate {
     let completion_tokens = request.sampling.max_tokens.into();
@@ -373,16 +377,4 @@ fn estimate(request: &Request, size: u64, template: u64, price: Price) -> Estima
         tokens: likely(size) + template + completion_tokens,
         most: Amount { tokens: most.tokens(), cost: price.cost(most) },
     }
-}
-
-/// What went wrong, without the URL, which the caller names, but with the causes.
-fn told(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(&error);
-    while let Some(next) = cause {
-        text = format!("{text}: {next}");
-        cause = next.source();
-    }
-    text
 }

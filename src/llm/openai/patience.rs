@@ -47,13 +47,18 @@ pub type Listener = Box<dyn Fn(&Notice) + Send + Sync>;
 #[derive(Default)]
 pub struct Patience {
     /// Why nobody waits any longer, once that is so.
-    pub(super) ended: watch::Sender<Option<String>>,
-    pub listener: Option<Listener>,
+    ended: watch::Sender<Option<String>>,
+    listener: Option<Listener>,
     /// How answers without text have ended so far.
     outcomes: Mutex<Vec<Finish>>,
 }
 
 impl Patience {
+    /// Patience of which `listener` hears.
+    pub fn telling(listener: Listener) -> Self {
+        Patience { listener: Some(listener), ..Patience::default() }
+    }
+
     /// Ends all waits, those to come too.
     pub fn end(&self, why: &str) {
         self.ended.send_replace(Some(why.to_owned()));

@@ -2,8 +2,8 @@
 
 use super::fault::Fault;
 use super::json;
-use super::likely;
 use super::redact::Key;
+use super::size::likely;
 use crate::llm::Finish;
 use crate::plan::Usage;
 

@@ -157,6 +157,8 @@ fn runs(letters: &[Letter], form: &Form, counts: fn(char) -> bool) -> Vec<Range<
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const SECRET: &str = "sk-Proj_4f9+hunter2/xyzABC";
@@ -228,5 +230,27 @@ mod tests {
         let said = key().said(&format!("{} {SECRET}", "x".repeat(LOOKED_AT - 12)));
         assert!(said.len() < 400);
         assert_eq!(key().said("\u{1b}[2Jgone\u{7}"), "\\u{1b}[2Jgone\\u{7}");
+    }
+
+    proptest! {
+        #[test]
+        fn no_part_of_the_key_is_shown_however_it_is_told(
+            before in "\\PC{0,20}",
+            (from, to) in (0..SECRET.len(), 0..=SECRET.len()),
+            breaks in prop::collection::vec((any::<prop::sample::Index>(), "[ \n\t\u{200b}]{1,3}"), 0..4),
+            is_loud in any::<bool>(),
+            after in "\\PC{0,20}",
+        ) {
+            let mut part = SECRET[from.min(to)..to.max(from)].to_owned();
+            for (place, gap) in breaks {
+                let places: Vec<usize> = part.char_indices().map(|(at, _)| at).chain([part.len()]).collect();
+                part.insert_str(places[place.index(places.len())], &gap);
+            }
+            let part = if is_loud { part.to_uppercase() } else { part };
+            let said = key().said(&format!("{before}{part}{after}")).to_lowercase();
+            let said: String = said.replace("\\u{200b}", "").split_whitespace().collect();
+            let shows = |from: usize| SECRET.get(from..from + TELLING).is_some_and(|part| said.contains(&part.to_lowercase()));
+            prop_assert!((0..SECRET.len()).all(|from| !shows(from)), "{said}");
+        }
     }
 }

@@ -44,26 +44,40 @@ pub enum Failure {
         message: String,
         /// How long the server asks everyone to wait.
         wait: Option<Duration>,
-        /// Whether there were too many requests.
-        is_rate_limit: bool,
-        /// Whether the server answered with an error, and with nothing else.
-        is_refusal: bool,
+        cause: Cause,
     },
+}
+
+/// What kind of failure may pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// There were too many requests.
+    Limit,
+    /// The server answered with an error, and with nothing else.
+    Refusal,
+    /// There was no connection.
+    Connection,
+    /// Something is wrong with the answer, or none came.
+    Answer,
 }
 
 impl Failure {
     /// A failure that may pass.
     pub fn transient(message: String) -> Self {
-        Failure::Transient { message, wait: None, is_rate_limit: false, is_refusal: false }
+        Failure::Transient { message, wait: None, cause: Cause::Answer }
     }
 
     /// What an answer with an error status means.
     pub fn of(status: StatusCode, headers: &HeaderMap, fault: &Fault, dialect: Dialect) -> Self {
-        let message = format!("{}: {}", status.as_u16(), fault.message);
+        let said = match fault.message.as_str() {
+            "" => status.canonical_reason().unwrap_or("no reason given"),
+            message => message,
+        };
+        let message = format!("{}: {said}", status.as_u16());
         if fault.has_code(&EMPTY) || status == StatusCode::PAYMENT_REQUIRED {
             return Failure::Permanent(format!("{message}; hint: the account has nothing left to spend"));
         }
-        if let Some(next) = dialect.without(fault).filter(|_| may_be_of_parameters(status)) {
+        if let Some(next) = dialect.without(fault).filter(|_| may_be_of_parameters(status, fault)) {
             return Failure::Dialect { next, message };
         }
         if let Some(finish) = outcome(status, fault) {
@@ -76,7 +90,8 @@ impl Failure {
                 let seconds = wait.as_secs();
                 return Failure::Permanent(format!("{message}; the server asks to wait {seconds} s: go on later"));
             }
-            return Failure::Transient { message, wait, is_rate_limit, is_refusal: true };
+            let cause = if is_rate_limit { Cause::Limit } else { Cause::Refusal };
+            return Failure::Transient { message, wait, cause };
         }
         Failure::Permanent(match status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
@@ -92,22 +107,10 @@ impl Failure {
         let status = fault.status().and_then(|status| StatusCode::from_u16(status).ok());
         let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         match Failure::of(status, &HeaderMap::new(), fault, dialect) {
-            Failure::Transient { message, wait, is_rate_limit, .. } => {
-                Failure::Transient { message, wait, is_rate_limit, is_refusal: false }
+            Failure::Transient { message, wait, cause: Cause::Refusal } => {
+                Failure::Transient { message, wait, cause: Cause::Answer }
             }
             failure => failure,
-        }
-    }
-
-    /// The failure of a model that the server may not know, as `doubt` says: what names it is then said, and a refusal is
-    /// final, however the server words it. A limit of requests says nothing about the model.
-    pub fn doubted(self, doubt: Option<String>) -> Self {
-        match (self, doubt) {
-            (Failure::Permanent(message), Some(doubt)) => Failure::Permanent(format!("{message}; {doubt}")),
-            (Failure::Transient { message, is_rate_limit: false, is_refusal: true, .. }, Some(doubt)) => {
-                Failure::Permanent(format!("{message}; {doubt}"))
-            }
-            (failure, _) => failure,
         }
     }
 
@@ -118,8 +121,8 @@ impl Failure {
             Failure::Capped(message) => Failure::Capped(message),
             Failure::Outcome { finish, message } => Failure::Outcome { finish, message: reword(&message) },
             Failure::Dialect { next, message } => Failure::Dialect { next, message: reword(&message) },
-            Failure::Transient { message, wait, is_rate_limit, is_refusal } => {
-                Failure::Transient { message: reword(&message), wait, is_rate_limit, is_refusal }
+            Failure::Transient { message, wait, cause } => {
+                Failure::Transient { message: reword(&message), wait, cause }
             }
         }
     }
@@ -147,16 +150,18 @@ fn outcome(status: StatusCode, fault: &Fault) -> Option<Finish> {
     }
 }
 
-/// Whether an error of this status may complain of a parameter. Some servers break over one rather than refuse it.
-fn may_be_of_parameters(status: StatusCode) -> bool {
-    matches!(
-        status,
-        StatusCode::BAD_REQUEST
-            | StatusCode::METHOD_NOT_ALLOWED
-            | StatusCode::UNPROCESSABLE_ENTITY
-            | StatusCode::INTERNAL_SERVER_ERROR
-            | StatusCode::NOT_IMPLEMENTED
-    )
+/// Whether an error may complain of a parameter. Some servers break over one rather than refuse it, but what breaks may
+/// have many causes.
+fn may_be_of_parameters(status: StatusCode, fault: &Fault) -> bool {
+    const BROKEN_OVER: [&str; 4] = ["keyword argument", "not support", "unsupported", "not implemented"];
+    match status {
+        StatusCode::BAD_REQUEST | StatusCode::METHOD_NOT_ALLOWED | StatusCode::UNPROCESSABLE_ENTITY => true,
+        StatusCode::INTERNAL_SERVER_ERROR | StatusCode::NOT_IMPLEMENTED => {
+            let said = fault.said.to_lowercase();
+            BROKEN_OVER.iter().any(|words| said.contains(words))
+        }
+        _ => false,
+    }
 }
 
 fn may_pass(status: StatusCode) -> bool {
@@ -252,6 +257,8 @@ mod tests {
         check(429, r#"{"error": {"message": "no", "code": "insufficient_quota"}}"#, true);
         check(429, r#"{"error": {"message": "no", "type": "insufficient_quota", "code": null}}"#, true);
         assert!(matches!(judged(400, "unknown field: seed", &[]), Failure::Dialect { .. }));
+        assert!(matches!(judged(500, "got an unexpected keyword argument 'seed'", &[]), Failure::Dialect { .. }));
+        check(500, "unexpected end of stream", false);
         for (too_long, body) in [
             (true, r#"{"error": {"message": "shorten it", "code": "context_length_exceeded"}}"#),
             (true, r#"{"message": "This model's maximum context length is 4096 tokens.", "code": 400}"#),
@@ -265,8 +272,8 @@ mod tests {
         assert!(matches!(judged(429, "", &[("retry-after", "86400")]), Failure::Permanent(_)));
         let within = |code| Failure::within(&Fault { codes: vec![code], ..Fault::default() }, Dialect::new(true));
         assert!(matches!(within("404".into()), Failure::Permanent(_)));
-        assert!(matches!(within("overloaded".into()), Failure::Transient { is_rate_limit: false, .. }));
-        assert!(matches!(within("429".into()), Failure::Transient { is_rate_limit: true, .. }));
+        assert!(matches!(within("overloaded".into()), Failure::Transient { cause: Cause::Answer, .. }));
+        assert!(matches!(within("429".into()), Failure::Transient { cause: Cause::Limit, .. }));
     }
 
     #[tokio::test(start_paused = true)]
@@ -276,7 +283,7 @@ mod tests {
         let told = Arc::new(Mutex::new(Vec::new()));
         let heard = told.clone();
         let listener: Listener = Box::new(move |notice| heard.lock().unwrap().push(notice.to_string()));
-        let patience = Patience { listener: Some(listener), ..Patience::default() };
+        let patience = Patience::telling(listener);
         let mut pauses = Vec::new();
         let last = loop {
             let started = tokio::time::Instant::now();
@@ -309,7 +316,10 @@ mod tests {
         let hopeless = ["86400", "100000000000000000000"];
         for wait in hopeless {
             let failure = judged(429, "", &[("retry-after", wait)]);
-            assert!(matches!(&failure, Failure::Permanent(why) if why.contains("asks to wait")), "{failure:?}");
+            assert!(
+                matches!(&failure, Failure::Permanent(why) if why.contains("429: Too Many Requests; the server asks to wait")),
+                "{failure:?}"
+            );
         }
         let kept = judged(429, "", &[("x-ratelimit-reset-requests", "6m0s")]);
         assert!(matches!(kept, Failure::Transient { wait: Some(wait), .. } if wait.as_secs() == 360), "{kept:?}");

@@ -6,8 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::answer::Answer;
 use super::governor::Turn;
-use super::likely;
 use super::retry::Failure;
+use super::size::likely;
 use crate::llm::{Meter, Price, Request, Timing};
 use crate::plan::Usage;
 

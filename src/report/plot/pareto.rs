@@ -5,6 +5,7 @@ use minijinja::context;
 use serde::{Deserialize, Serialize};
 
 use crate::evaluation::{Estimate, Row};
+use crate::plan::Unit;
 
 use super::axis::Axis;
 use super::{pixel, render, text_width};
@@ -20,7 +21,7 @@ const BOTTOM: f64 = HEIGHT - 52.0;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Point {
     pub name: String,
-    /// Mean critical path in tokens.
+    /// Mean critical path.
     pub path: f64,
     pub score: Estimate,
     /// Drawn in the accent colour: the trained controller.
@@ -51,11 +52,11 @@ impl Rectangle {
     }
 }
 
-/// All methods with labels that keep out of each other's way, and the line of those that no other beats in both.
+/// All methods, over critical paths in `unit`, with labels that keep out of each other's way, and the line of those that no other beats in both.
 ///
 /// # Errors
 /// None that input can cause; a broken template.
-pub fn pareto(points: &[Point]) -> Result<String> {
+pub fn pareto(points: &[Point], unit: Unit) -> Result<String> {
     let points: Vec<&Point> =
         points.iter().filter(|point| point.path.is_finite() && point.score.mean.is_finite()).collect();
     let x = Axis::fit(points.iter().map(|point| point.path).chain([0.0]), (LEFT, RIGHT), 8.0);
@@ -86,6 +87,7 @@ pub fn pareto(points: &[Point]) -> Result<String> {
         context! {
             width => WIDTH, height => HEIGHT, left => LEFT, right => RIGHT, top => TOP, bottom => BOTTOM,
             x_ticks => x.ticks(), y_ticks => y.ticks(), marks, frontier => line.join(" "),
+            unit => unit.plural(),
         },
     )
 }

@@ -15,7 +15,7 @@ use std::process::Command;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
-use super::process::Limits;
+use super::limits::Limits;
 
 /// The hidden command that confines its process; its argument is a [`Confinement`] in JSON.
 pub const CHILD_COMMAND: &str = "sandbox-child";

@@ -1,0 +1,6 @@
+//! How many tokens a text is likely to have.
+
+/// Text of `size` bytes in tokens, as English goes.
+pub(super) fn likely(size: u64) -> u64 {
+    size.div_ceil(4)
+}
