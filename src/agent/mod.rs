@@ -34,7 +34,7 @@ use crate::execute::{Clock, Episode, ExecutionConfig, SolveOptions, Solver};
 use crate::objective::Objective;
 use crate::operators::{Catalogue, vote};
 use crate::plan::Plan;
-use crate::settings::{Host, Parts, Settings, of_checkpoint};
+use crate::settings::{Host, Parts, Settings, admit, drift, of_checkpoint};
 
 /// Answers questions. Immutable: any number of questions can be asked at once, and nothing that one asks changes another.
 ///
@@ -70,11 +70,13 @@ impl Agent {
             if path.is_dir() { newest(path)? } else { (Checkpoint::load(path)?, path.to_owned()) };
         let (settings, gone) =
             of_checkpoint(&checkpoint).with_context(|| format!("settings of `{}`", origin.display()))?;
+        let settings = admit(settings, &origin, host)?;
         let text = checkpoint.provenance.catalogue.clone();
         let catalogue = Catalogue::parse(text, &format!("{} (catalogue)", origin.display()))?;
+        let drift = drift(&settings, &settings, &catalogue, &settings.benchmark()?, &origin);
         let parts = Parts::open_for(&settings, host, catalogue).await?;
         let mut agent = Self::restore(parts, &settings, &checkpoint, &origin)?;
-        agent.remarks.extend(gone);
+        agent.remarks.extend(gone.into_iter().chain(drift));
         Ok(agent)
     }
 

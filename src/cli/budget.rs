@@ -81,7 +81,8 @@ pub fn choose_all(
 /// How the budget fared.
 pub fn kept(budget: Budget, choices: &[Choice], evaluations: &[Evaluation]) -> Kept {
     let latency = |episode: &Episode| budget.of(measured_path(&episode.trace));
-    let paths: Vec<f64> = evaluations.iter().flat_map(|pass| &pass.episodes).map(latency).collect();
+    let episodes = evaluations.iter().flat_map(|pass| &pass.episodes).filter(|episode| episode.is_complete());
+    let paths: Vec<f64> = episodes.map(latency).collect();
     Kept {
         budget: budget.amount(),
         unit: budget.unit(),

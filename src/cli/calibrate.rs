@@ -129,8 +129,8 @@ pub fn asked<'a>(splits: &[&'a Split]) -> BTreeMap<&'a str, Asked<'a>> {
     splits.iter().flat_map(of).collect()
 }
 
-/// The episodes whose query is known.
+/// The episodes whose query is known and did not fail.
 pub fn observed<'a>(episodes: &'a [Episode], asked: &BTreeMap<&str, Asked<'a>>) -> Vec<Observed<'a>> {
     let of = |episode: &'a Episode| Some(Observed { asked: *asked.get(episode.problem.as_str())?, episode });
-    episodes.iter().filter_map(of).collect()
+    episodes.iter().filter(|episode| episode.is_complete()).filter_map(of).collect()
 }

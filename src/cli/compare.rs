@@ -69,8 +69,8 @@ pub fn run(args: Args) -> Result<()> {
         ensure!(known.contains(&name.as_str()), "expected a method ({}), found `{name}`", known.join(", "));
     }
     all.retain(|v| args.only.is_empty() || v.name == OURS || args.only.contains(&v.name));
-    let trained = train_all(&session, &all, (ours.seed, args.seeds), args.out.as_deref(), "compare")?;
-    let Some(AllTrained { folder, seeds, train, outcomes }) = trained else { return Ok(()) };
+    let trained = train_all(&session, &ours, &all, args.seeds, args.out.as_deref(), "compare");
+    let AllTrained { folder, seeds, train, outcomes } = trained?;
 
     let test = Split::open(&session, "test")?;
     let mut others = Vec::new();
@@ -158,7 +158,12 @@ fn record(session: &Session, split: &Split, plans: &[Plan], draws: Vec<u64>, lab
             let pass = evaluate(session.solver(), &method, &split.problems, session.concurrency, |_| bar.inc(1));
             let (pass, ended) = session.runtime.block_on(pass);
             ended.with_context(|| label.to_owned())?;
-            ensure!(pass.failed == 0, "{} queries failed while recording the small plans", pass.failed);
+            let (failed, asked) = (pass.failed, pass.episodes.len());
+            ensure!(
+                pass.has_score(),
+                "{failed} of {asked} queries failed while recording the small plans; hint: the answers that came are \
+                 recorded, so that the same command asks only for the rest once the cause is gone"
+            );
             of_plan.push(pass.episodes.iter().map(|episode| session.objective.measure(episode).utility).collect());
         }
         utilities.push(of_plan);

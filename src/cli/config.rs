@@ -8,9 +8,8 @@ use clap::builder::PossibleValue;
 use figment::Figment;
 use figment::providers::{Format, Serialized, Toml};
 use figment::value::Value;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use crate::execute::ExecutionConfig;
 use crate::llm::Mode;
 use crate::settings::{Dtype, Preset, Settings, modernise};
 
@@ -140,34 +139,30 @@ impl Common {
         self.complete(preset.settings())
     }
 
-    /// As [`Common::resolve`], for a controller that was trained with `configuration`: unless told otherwise, plans run
-    /// as they did then.
+    /// What the user asks for, whatever a run that is there already asks for.
     ///
     /// # Errors
     /// Those of [`Common::resolve`].
-    pub fn resolve_for(&self, configuration: &serde_json::Value) -> Result<Settings> {
-        let mut settings = Preset::default().settings();
-        let execution = &mut settings.training.execution;
-        let mut configuration = configuration.clone();
-        modernise(&mut configuration).iter().for_each(|gone| eprintln!("{gone}"));
-        match configuration.pointer("/training/execution") {
-            Some(known) => {
-                *execution = ExecutionConfig::deserialize(known)
-                    .context("configuration of the checkpoint, `training.execution`")?;
-            }
-            // An imported checkpoint, which has no head.
-            None => execution.halting = false,
-        }
-        self.complete(settings)
+    pub fn own(&self) -> Result<Settings> {
+        let own = self.merge(&Preset::default().settings())?;
+        settled(own)
+    }
+
+    /// `run`, the settings that a run was started with, under the file and the flags.
+    ///
+    /// # Errors
+    /// Those of [`Common::resolve`].
+    pub fn resolve_over(&self, run: &Settings) -> Result<Settings> {
+        let settings = settled(self.merge(run)?)?;
+        settings.validate()?;
+        Ok(settings)
     }
 
     fn complete(&self, mut settings: Settings) -> Result<Settings> {
         // The objective belongs to the benchmark, which the file or a flag may name.
         let benchmark = self.merge(&settings)?.benchmark()?;
         settings.training.objective = benchmark.reward.objective();
-        let settings = self.merge(&settings)?;
-        settings.validate()?;
-        Ok(settings)
+        self.resolve_over(&settings)
     }
 
     /// `defaults`, then the file, then the flags.
@@ -205,6 +200,18 @@ impl Common {
             anyhow!("settings: {}", causes.join("; "))
         })
     }
+}
+
+/// With the URL of the endpoint spelled out, also where the environment gives it, and Python where it is: another process
+/// may have another environment and another folder.
+fn settled(mut settings: Settings) -> Result<Settings> {
+    if let Some(python) = settings.python.as_mut().filter(|python| python.components().count() > 1) {
+        *python = std::path::absolute(&*python)?;
+    }
+    if settings.endpoint.is_used() {
+        settings.endpoint.url = Some(settings.endpoint.base_url()?);
+    }
+    Ok(settings)
 }
 
 /// `NAME=VALUE`; a value that is no JSON is text.

@@ -2,13 +2,15 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use super::config::Common;
-use super::session::Session;
+use super::of_run::OfRun;
+use super::session::{Session, runtime};
 use crate::agent::{self, Trained, checkpoints};
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{Checkpoint, Provenance};
 use crate::evaluation::latency::LatencyModel;
+use crate::settings::Parts;
 
 /// Where runs are written unless told otherwise.
 pub const RUNS: &str = "runs";
@@ -30,16 +32,34 @@ pub fn open(common: &Common, path: &Path, latency_weight: Option<f64>) -> Result
     let checkpoints = paths.iter().map(|path| Checkpoint::load(path)).collect::<Result<Vec<_>>>()?;
     let first =
         checkpoints.first().with_context(|| format!("expected checkpoints under `{}`, found none", path.display()))?;
-    let mut settings = common.resolve_for(&first.provenance.configuration)?;
+    for (other, path) in checkpoints.iter().zip(&paths).skip(1) {
+        let [this, that] = [first, other].map(of_what);
+        ensure!(
+            this == that,
+            "`{}` and `{}` are of different runs: other benchmarks, models or operators; hint: name one of them",
+            paths[0].display(),
+            path.display()
+        );
+    }
+    let OfRun { mut settings, host, catalogue } = OfRun::new(common, first, &paths[0])?;
     let objective = &mut settings.training.objective;
     *objective = objective.at(latency_weight.unwrap_or(objective.latency_weight));
-    let session = Session::open_for(&settings, &first.provenance.catalogue, path)?;
+    let runtime = runtime()?;
+    let parts = runtime.block_on(Parts::open_for(&settings, &host, catalogue))?;
+    let session = Session::new(runtime, parts, &settings);
     let restore = |(checkpoint, path): (&Checkpoint, &std::path::PathBuf)| {
         Trained::restore(checkpoint, path, &session.parts, session.execution)
     };
     let trained = checkpoints.iter().zip(&paths).map(restore).collect::<Result<Vec<_>>>()?;
     let configuration = first.provenance.configuration.clone();
     Ok(Opened { session, trained, configuration })
+}
+
+/// What a controller was trained on: all controllers that are measured together must agree on it.
+fn of_what(checkpoint: &Checkpoint) -> (&str, [Option<&serde_json::Value>; 5]) {
+    let Provenance { catalogue, configuration, .. } = &checkpoint.provenance;
+    let named = ["/benchmark", "/model", "/traces", "/endpoint/model", "/endpoint/url"];
+    (catalogue, named.map(|name| configuration.pointer(name)))
 }
 
 /// The latency model of a checkpoint or run folder.

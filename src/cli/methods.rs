@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use super::progress::{Running, bar};
 use super::session::Session;
@@ -11,7 +11,7 @@ use crate::benchmarks::Problem;
 use crate::decide::{Decider, FixedPlan, Halting, HaltingHead};
 use crate::encoder::Embeddings;
 use crate::evaluation::latency::Asked;
-use crate::evaluation::{Evaluation, Method, baselines, evaluate};
+use crate::evaluation::{Evaluation, Method, baselines, evaluate, has_score};
 use crate::execute::{Episode, ExecutionConfig, SolveOptions};
 use crate::llm;
 use crate::plan::Plan;
@@ -39,7 +39,7 @@ impl Measured<'_> {
     /// Measures the method by the plan of each seed for each problem, and adds it to `methods`; also when a pass ended early.
     ///
     /// # Errors
-    /// A pass ended early, or every query failed.
+    /// A pass ended early, or so many queries failed that there is no score.
     pub fn by_plans(
         &self,
         session: &Session,
@@ -79,13 +79,20 @@ impl Measured<'_> {
         }
         bar.finish_and_clear();
         methods.push(passes);
-        let solved: usize = methods.last().into_iter().flatten().map(|pass| pass.episodes.len()).sum();
+        let passes = methods.last().map_or(&[][..], Vec::as_slice);
+        let asked: usize = passes.iter().map(|pass| pass.episodes.len()).sum();
+        let failed: usize = passes.iter().map(|pass| pass.failed).sum();
+        let solved = asked - failed;
         outcome.with_context(|| format!("`{name}` was stopped after {solved} queries"))?;
         match failure {
             Some(reason) if solved == 0 => {
                 Err(anyhow::Error::new(llm::Error::Transient(reason))
                     .context(format!("every query of `{name}` failed")))
             }
+            Some(reason) if !has_score(failed, asked) => bail!(
+                "`{name}` has no score: {failed} of {asked} queries failed, the last with: {reason}; hint: the answers that \
+                 came are recorded, so that the same command asks only for the rest once the cause is gone"
+            ),
             _ => Ok(()),
         }
     }

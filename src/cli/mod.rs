@@ -16,6 +16,7 @@ mod config;
 mod controllers;
 mod data;
 mod data_set;
+mod doctor;
 mod evaluate;
 mod fetch;
 mod grade;
@@ -23,6 +24,7 @@ mod import;
 mod inspect;
 mod interrupt;
 mod methods;
+mod of_run;
 mod operators;
 mod output;
 mod plans;
@@ -35,6 +37,7 @@ mod sweep;
 mod traces;
 mod train;
 mod train_all;
+mod train_run;
 mod variants;
 
 use std::io::{ErrorKind, Write};
@@ -56,13 +59,13 @@ struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
     #[command(flatten)]
-    train: train::Args,
+    train: train_run::Args,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Train a controller, evaluate it beside the baselines, write the report.
-    Train(train::Args),
+    Train(train_run::Args),
     /// Evaluate a trained controller beside the baselines.
     Evaluate(evaluate::Args),
     /// Train and evaluate every method, published and ours, over several seeds: the table for a paper.
@@ -91,6 +94,8 @@ enum Command {
     Grade(grade::Args),
     /// Download the problems of a published benchmark.
     Fetch(fetch::Args),
+    /// Say what works here: endpoint, key, model, price, Python and its sandbox, device, cache, disk.
+    Doctor(doctor::Args),
     /// Confine this process and run a program that a model wrote.
     #[command(name = CHILD_COMMAND, hide = true)]
     SandboxChild(sandbox_child::Args),
@@ -100,8 +105,8 @@ enum Command {
 
 /// Runs the command line of this process.
 ///
-/// Exit codes: 0 done; 1 the input or the settings are at fault; 2 anything else, such as a network or a disk; 130
-/// interrupted twice.
+/// Exit codes: 0 done; 1 the input or the settings are at fault; 2 anything else, such as a network or a disk; 3 stopped by
+/// `--max-cost` or `--max-tokens`; 130 interrupted by Ctrl-C. What ended with 3 or 130 can be gone on with.
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -114,7 +119,8 @@ pub fn main() -> ExitCode {
     match dispatch(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {}", output::message(&error));
+            let kind = if error.is::<interrupt::Stopped>() { "" } else { "error: " };
+            eprintln!("{kind}{}", output::message(&error));
             ExitCode::from(output::exit_code(&error))
         }
     }
@@ -137,6 +143,7 @@ fn dispatch(cli: Cli) -> Result<()> {
         Command::Data(args) => data::run(args),
         Command::Grade(args) => grade::run(args),
         Command::Fetch(args) => fetch::run(args),
+        Command::Doctor(args) => doctor::run(args),
         Command::SandboxChild(args) => sandbox_child::run(&args),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -6,6 +6,7 @@ use std::io::{self, ErrorKind, Write};
 use anyhow::Error;
 use rusqlite::ErrorCode;
 
+use super::interrupt;
 use crate::disk::WriteError;
 use crate::execute::ExecuteError;
 use crate::hub::HubError;
@@ -39,9 +40,11 @@ pub fn message(error: &Error) -> String {
     printable(&causes.join(": ")).into_owned()
 }
 
-/// 1 when the input or the settings are at fault; 2 for anything else: a network, an endpoint, a disk, a fault inside.
+/// 1 when the input or the settings are at fault; 3 or 130 where work was stopped, see [`interrupt::exit_code`]; 2 for
+/// anything else: a network, an endpoint, a disk, a fault inside.
 pub fn exit_code(error: &Error) -> u8 {
-    if error.chain().any(is_outside) { 2 } else { 1 }
+    let of_fault = || if error.chain().any(is_outside) { 2 } else { 1 };
+    interrupt::exit_code(error).unwrap_or_else(of_fault)
 }
 
 /// Whether a cause lies outside what the user gave.
@@ -87,6 +90,7 @@ fn is_of_input(kind: ErrorKind) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::interrupt::Stopped;
     use super::*;
 
     #[test]
@@ -110,7 +114,10 @@ mod tests {
         check(Error::msg("expected a number, found `x`"), 1);
         check(candle_core::Error::Msg("x".into()), 2);
         check(llm::Error::Permanent("401".into()), 1);
-        check(llm::Error::Capped("--max-cost".into()), 1);
+        check(llm::Error::Capped("--max-cost".into()), 3);
+        check(model(llm::Error::Capped("--max-tokens".into())), 3);
+        check(Stopped::by(Some("--max-cost".into())), 3);
+        check(Stopped::by(None), 130);
         check(llm::Error::Broken("cannot record".into()), 2);
         check(model(llm::Error::Permanent("404".into())), 1);
         check(model(llm::Error::Exhausted { message: "503".into(), requests: 8 }), 2);

@@ -8,6 +8,7 @@ use serde_json::json;
 use super::budget::Haste;
 use super::config::Common;
 use super::controllers::RUNS;
+use super::of_run::OfRun;
 use super::output::say;
 use super::plans;
 use super::session::{Closing, host, runtime};
@@ -16,7 +17,6 @@ use crate::checkpoint::Checkpoint;
 use crate::evaluation::latency::{Budget, measured_path};
 use crate::execute::{Clock, Event, Observer, Transcript};
 use crate::llm;
-use crate::operators::Catalogue;
 use crate::plan::{Latency, Plan};
 use crate::printable::printable;
 use crate::report::{Timeline, drawing, explanation};
@@ -165,7 +165,6 @@ struct Opened {
 }
 
 async fn open(args: &Args) -> Result<Opened> {
-    let host = host();
     let trained = match (&args.plan, &args.checkpoint) {
         (Some(_), _) => None,
         (None, Some(path)) if path.is_file() => Some((Checkpoint::load(path)?, path.clone())),
@@ -175,15 +174,13 @@ async fn open(args: &Args) -> Result<Opened> {
     let (settings, parts) = match &trained {
         Some((checkpoint, origin)) => {
             eprintln!("controller: {}", origin.display());
-            let settings = args.common.resolve_for(&checkpoint.provenance.configuration)?;
-            let text = checkpoint.provenance.catalogue.clone();
-            let catalogue = Catalogue::parse(text, &format!("{} (catalogue)", origin.display()))?;
+            let OfRun { settings, host, catalogue } = OfRun::new(&args.common, checkpoint, origin)?;
             let parts = Parts::open_for(&settings, &host, catalogue).await?;
             (settings, parts)
         }
         None => {
             let settings = args.common.resolve(Preset::default())?;
-            let parts = Parts::open(&settings, &host).await?;
+            let parts = Parts::open(&settings, &host()).await?;
             (settings, parts)
         }
     };

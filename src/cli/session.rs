@@ -1,6 +1,6 @@
 //! What every command that solves queries needs, opened once from the settings.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -13,10 +13,9 @@ use crate::encoder::{self, Embeddings};
 use crate::execute::{ExecutionConfig, SolveOptions, Solver};
 use crate::llm::openai::{Account, Key, Listener, Notice, OpenAi};
 use crate::objective::Objective;
-use crate::operators::Catalogue;
 use crate::plan::{Kind, Plan, Prepared};
 use crate::sandbox;
-use crate::settings::{Host, Parts, Recording, Settings};
+use crate::settings::{Host, Own, Parts, Recording, Settings};
 
 /// The parts of a run.
 pub struct Session {
@@ -40,18 +39,8 @@ impl Session {
         Ok(Self::new(runtime, parts, settings))
     }
 
-    /// As [`Session::open`], with the operators that a checkpoint was trained for.
-    ///
-    /// # Errors
-    /// Those of [`Session::open`], and a catalogue that cannot be read.
-    pub fn open_for(settings: &Settings, catalogue: &str, origin: &Path) -> Result<Self> {
-        let catalogue = Catalogue::parse(catalogue.to_owned(), &format!("{} (catalogue)", origin.display()))?;
-        let runtime = runtime()?;
-        let parts = runtime.block_on(Parts::open_for(settings, &host(), catalogue))?;
-        Ok(Self::new(runtime, parts, settings))
-    }
-
-    fn new(runtime: Runtime, parts: Parts, settings: &Settings) -> Self {
+    /// A session of parts that were opened on `runtime`.
+    pub fn new(runtime: Runtime, parts: Parts, settings: &Settings) -> Self {
         parts.remarks.iter().for_each(|remark| eprintln!("{remark}"));
         let execution = settings.execution(parts.solver.benchmark());
         let (objective, concurrency) = (settings.training.objective, settings.training.concurrency);
@@ -125,7 +114,7 @@ impl Drop for Closing {
 }
 
 /// One line on what an endpoint was asked.
-fn spent(account: &Account) -> String {
+pub(super) fn spent(account: &Account) -> String {
     let Account { requests, answered, usage, lost, cost, .. } = account;
     let estimated = if usage.estimated_tokens > 0 { " (in part estimated)" } else { "" };
     format!(
@@ -144,9 +133,18 @@ pub fn host() -> Host {
     Host {
         key: Key::from_environment(),
         cache_folder: encoder::cache_folder(),
+        state_folder: state_folder(),
+        own: Own::default(),
         shows_progress: true,
         listener: Some(listener),
     }
+}
+
+/// Where this user's programs keep what is worth less than data and more than a cache.
+fn state_folder() -> Option<PathBuf> {
+    let set = std::env::var_os("XDG_STATE_HOME").filter(|value| !value.is_empty()).map(PathBuf::from);
+    let state = set.or_else(|| std::env::home_dir().map(|home| home.join(".local").join("state")));
+    state.map(|state| state.join("lamas"))
 }
 
 /// Prints what a client tells: of waits those that are worth a line, and a line every few seconds at most.

@@ -70,8 +70,8 @@ pub fn run(args: Args) -> Result<()> {
     methods.push(Swept::for_all(range, &ours));
 
     let variants: Vec<Variant> = methods.iter().map(|method| method.variant.clone()).collect();
-    let trained = train_all(&session, &variants, (ours.seed, args.seeds), args.out.as_deref(), "sweep")?;
-    let Some(AllTrained { folder, seeds, train, outcomes }) = trained else { return Ok(()) };
+    let trained = train_all(&session, &ours, &variants, args.seeds, args.out.as_deref(), "sweep");
+    let AllTrained { folder, seeds, train, outcomes } = trained?;
     for (method, outcomes) in methods.iter_mut().zip(outcomes) {
         method.trained = outcomes.into_iter().map(|outcome| outcome.trained).collect();
     }

@@ -1,138 +1,75 @@
 //! `lamas train`, the main job: trains a controller for each seed, evaluates them beside the baselines, reports.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::path::Path;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use indicatif::ProgressBar;
 use serde::Serialize;
 
 use super::calibrate;
-use super::config::Common;
-use super::controllers::RUNS;
 use super::data_set::{DataSet, Memory};
-use super::interrupt;
+use super::interrupt::{self, Interrupt, Stopped};
 use super::methods::{Chosen, Split};
 use super::progress::bar;
 use super::results::{About, Results, provenance, revision};
 use super::session::Session;
+use super::train_run::{Args, Run};
 use crate::agent::Trained;
-use crate::checkpoint::{Provenance, write_atomic};
-use crate::controller::{Controller, LatencyWeights, Policy};
+use crate::checkpoint::Provenance;
+use crate::controller::{Controller, Policy};
 use crate::disk::create_folder;
 use crate::execute::ExecutionConfig;
 use crate::report::jsonl::Appender;
 use crate::report::{Curve, Line, Panel};
-use crate::settings::{Preset, Settings};
+use crate::settings::{RunFile, Settings};
 use crate::training::{self, EpochMetrics, Event, Setup, TrainingConfig, Tried};
 
-/// The settings of a run, which `--resume` reads again.
-const SETTINGS: &str = "settings.json";
-
-#[derive(Debug, clap::Args)]
-pub struct Args {
-    /// lamas (ours), paper (LAMaS as published) or maas
-    #[arg(long, value_enum, default_value_t)]
-    preset: Preset,
-    /// Controllers to train, with seeds counted up from --seed
-    #[arg(long, value_name = "K", default_value_t = 1)]
-    seeds: u64,
-    /// Folder of the run; default: a new one under `runs`
-    #[arg(long, value_name = "DIR", conflicts_with = "resume")]
-    out: Option<PathBuf>,
-    /// Go on with the interrupted run in this folder
-    #[arg(long, value_name = "DIR")]
-    resume: Option<PathBuf>,
-    /// Passes over the training problems
-    #[arg(long, value_name = "N")]
-    epochs: Option<u32>,
-    /// Serve every latency weight of a range, as LOW..HIGH in score per token; `--latency-weight` then chooses one
-    #[arg(long, value_name = "LOW..HIGH")]
-    latency_weights: Option<LatencyWeights>,
-    /// Train only: no evaluation, no report
-    #[arg(long)]
-    no_evaluation: bool,
-    /// Also write every training episode as a JSON line
-    #[arg(long)]
-    episodes: bool,
-    /// JSON instead of the table
-    #[arg(long)]
-    json: bool,
-    #[command(flatten)]
-    common: Common,
-}
-
 pub fn run(args: Args) -> Result<()> {
-    let mut settings = args.common.resolve(args.preset)?;
-    if let Some(epochs) = args.epochs {
-        settings.training.epochs = epochs;
-    }
-    settings.controller.latency_weights = args.latency_weights.or(settings.controller.latency_weights);
-    let session = Session::open(&settings)?;
-    let benchmark = session.solver().benchmark().name.clone();
-    let folder = match (&args.resume, &args.out) {
-        (Some(folder), _) => {
-            ensure!(folder.join(SETTINGS).is_file(), "expected a run in `{}`, found none", folder.display());
-            folder.clone()
-        }
-        (None, Some(folder)) => folder.clone(),
-        (None, None) => unused(&format!("{benchmark}-{}", args.preset.name())),
-    };
-    create_folder(&folder)?;
-    ensure!(
-        args.resume.is_some() || !folder.join(SETTINGS).exists(),
-        "`{0}` already holds a run; hint: `--resume {0}` goes on with it, `--out` names another folder",
-        folder.display()
-    );
-    let config = serde_json::to_value(&settings)?;
-    write_atomic(&folder.join(SETTINGS), serde_json::to_string_pretty(&config)?.as_bytes())?;
-
-    let train = Split::open(&session, "train")?;
-    let validation = Split::open(&session, "validation")?;
-    let stop = {
+    let run = Run::of(&args)?;
+    let Run { folder, file: RunFile { started, settings: said, .. }, settings, resumes } = &run;
+    let session = Session::open(settings)?;
+    run.begin()?;
+    let interrupt = {
         let _runtime = session.runtime.enter();
         interrupt::listen(session.parts.endpoint.clone())
     };
-    let seeds: Vec<u64> = (settings.seed..settings.seed + args.seeds.max(1)).collect();
-    let mut trained = Vec::with_capacity(seeds.len());
-    let mut histories = Vec::with_capacity(seeds.len());
-    for &seed in &seeds {
+    let train = Split::open(&session, "train")?;
+    let validation = Split::open(&session, "validation")?;
+    let mut trained = Vec::with_capacity(started.seeds.len());
+    let mut histories = Vec::with_capacity(started.seeds.len());
+    for &seed in &started.seeds {
         let folder = folder.join(format!("seed-{seed}"));
         let job = Job {
             session: &session,
             execution: session.execution,
-            settings: &settings,
+            settings,
+            said,
             seed,
             folder: &folder,
-            episodes: args.episodes,
+            episodes: started.episodes,
             memory: None,
             bar: bar(format!("train, seed {seed}"), 0),
         };
-        let outcome = job.train(&train, &validation, args.resume.is_some(), &stop)?;
-        if !outcome.finished {
-            let why = outcome.capped.map_or(String::new(), |why| format!(" by {why}"));
-            let folder = folder.parent().unwrap_or(&folder).display();
-            eprintln!("stopped{why}; `lamas train --resume {folder}` goes on from here");
-            return Ok(());
-        }
+        let outcome = job.train(&train, &validation, *resumes, &interrupt);
+        let outcome = outcome.map_err(|error| Stopped::hinted(error, &run.resume()))?;
         histories.push(outcome.history);
         trained.push(outcome.trained);
     }
-    if args.no_evaluation {
+    if !started.evaluates {
         return Ok(());
     }
+    interrupt.part_at_once(format!("stopped; `{}` goes on from here", run.resume()));
     let test = Split::open(&session, "test")?;
-    calibrate::after_training(&session, &trained, &train, &folder)?;
+    calibrate::after_training(&session, &trained, &train, folder)?;
     let chosen = Chosen::likeliest("trained controller", &test, &trained);
     let results = Results::measure(&session, &test, &chosen, true, args.json)?;
     let about = About {
-        title: format!("{} controller on {benchmark}", args.preset.name()),
-        provenance: provenance(seeds, &session.parts.device),
+        title: format!("{} controller on {}", started.preset.name(), session.solver().benchmark().name),
+        provenance: provenance(started.seeds.clone(), &session.parts.device),
         panels: panels(&histories),
-        config,
+        config: serde_json::to_value(said)?,
     };
-    results.write(&session, &test, about, &folder)
+    results.write(&session, &test, about, folder)
 }
 
 /// The training of one seed.
@@ -141,6 +78,8 @@ pub(super) struct Job<'a> {
     /// How plans are run.
     pub execution: ExecutionConfig,
     pub settings: &'a Settings,
+    /// What the checkpoint says of the run, whoever goes on with it.
+    pub said: &'a Settings,
     pub seed: u64,
     pub folder: &'a Path,
     /// Whether to write every training episode.
@@ -153,12 +92,14 @@ pub(super) struct Job<'a> {
 pub(super) struct Outcome {
     pub trained: Trained,
     pub history: Vec<EpochMetrics>,
-    pub finished: bool,
-    pub capped: Option<String>,
 }
 
 impl Job<'_> {
-    pub fn train(&self, train: &Split, validation: &Split, resume: bool, stop: &Arc<AtomicBool>) -> Result<Outcome> {
+    /// Trains the controller to its end.
+    ///
+    /// # Errors
+    /// Those of [`training::train`], and [`Stopped`] where it is interrupted or meets a cap.
+    pub fn train(&self, train: &Split, validation: &Split, resume: bool, interrupt: &Interrupt) -> Result<Outcome> {
         let Job { session, execution, settings, seed, folder, .. } = *self;
         create_folder(folder)?;
         let operators = session.operators()?.to_tensor(&session.parts.device)?;
@@ -170,7 +111,7 @@ impl Job<'_> {
         let provenance = Provenance {
             encoder: session.parts.encoder.id().to_owned(),
             catalogue: session.solver().catalogue().text().to_owned(),
-            configuration: serde_json::to_value(settings)?,
+            configuration: serde_json::to_value(self.said)?,
             seed,
             revision: revision(),
         };
@@ -182,7 +123,7 @@ impl Job<'_> {
             provenance,
             folder: Some(folder),
             resume,
-            cancelled: stop,
+            cancelled: &interrupt.stop,
         };
         let mut log = self.episodes.then(|| Appender::open(&folder.join("episodes.jsonl"))).transpose()?;
         let mut watcher = Watcher::new(self.bar.clone(), &settings.training, train.ids.len());
@@ -192,11 +133,21 @@ impl Job<'_> {
             failure = failure.take().or(kept.err());
             watcher.see(&event);
         };
-        let outcome = session.runtime.block_on(training::train(setup, &mut notify));
+        let outcome = session.runtime.block_on(async {
+            tokio::select! {
+                biased;
+                outcome = training::train(setup, &mut notify) => outcome,
+                // As where the process ends: the run goes on from what it last saved.
+                () = interrupt.over() => Err(Stopped::by(None).into()),
+            }
+        });
         watcher.finish();
         let outcome = outcome?;
         if let Some(failure) = failure {
             return Err(failure);
+        }
+        if !outcome.finished {
+            return Err(Stopped::by(outcome.capped).into());
         }
         let trained = match &outcome.checkpoint {
             Some(checkpoint) => {
@@ -208,8 +159,7 @@ impl Job<'_> {
                 Trained { policy, halting: None, seed }
             }
         };
-        let training::Trained { history, finished, capped, .. } = outcome;
-        Ok(Outcome { trained, history, finished, capped })
+        Ok(Outcome { trained, history: outcome.history })
     }
 }
 
@@ -312,14 +262,4 @@ pub(super) fn panels(histories: &[Vec<EpochMetrics>]) -> Vec<Panel> {
             lines: vec![line("entropy", &|m| Some(m.entropy))],
         },
     ]
-}
-
-/// `runs/NAME`, or `runs/NAME-2`, ... where that exists.
-pub(super) fn unused(name: &str) -> PathBuf {
-    let first = Path::new(RUNS).join(name);
-    let numbered = |number: u32| Path::new(RUNS).join(format!("{name}-{number}"));
-    std::iter::once(first)
-        .chain((2..).map(numbered))
-        .find(|path| !path.exists())
-        .unwrap_or_else(|| Path::new(RUNS).join(name))
 }

@@ -3,21 +3,22 @@
 use std::collections::BTreeMap;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use indicatif::ProgressBar;
 
 use super::data_set::Memory;
-use super::interrupt;
+use super::interrupt::{self, Interrupt, Stopped};
 use super::methods::Split;
 use super::progress::bar;
 use super::session::Session;
-use super::train::{Job, Outcome, unused};
+use super::train::{Job, Outcome};
+use super::train_run::{begin, seeds, unused};
 use super::variants::Variant;
 use crate::disk::create_folder;
-use crate::settings::Settings;
+use crate::settings::{Preset, RunFile, SETTINGS, Settings, Started};
 
 /// What all trainings came to.
 pub struct AllTrained {
@@ -28,21 +29,33 @@ pub struct AllTrained {
     pub outcomes: Vec<Vec<Outcome>>,
 }
 
-/// Trains every method with `count` seeds from `first` on, as many at once as there are cores; none when interrupted. What an
-/// earlier call of `command` finished in the folder `out` is not trained again.
+/// Trains every method with `count` seeds from that of the settings on, as many at once as there are cores. What an earlier call of
+/// `command` finished in the folder `out` is not trained again.
+///
+/// # Errors
+/// Those of [`Job::train`], the first in the order of the methods.
 pub fn train_all(
     session: &Session,
+    settings: &Settings,
     variants: &[Variant],
-    (first, count): (u64, u64),
+    count: u64,
     out: Option<&Path>,
     command: &str,
-) -> Result<Option<AllTrained>> {
+) -> Result<AllTrained> {
     let folder =
         out.map_or_else(|| unused(&format!("{}-{command}", session.solver().benchmark().name)), Path::to_owned);
     create_folder(&folder)?;
-    let seeds: Vec<u64> = (first..first + count.max(1)).collect();
+    let seeds = seeds(settings.seed, count);
+    if folder.join(SETTINGS).exists() {
+        let Started { command: found, .. } = RunFile::read(&folder)?.started;
+        let place = folder.display();
+        ensure!(found == command, "expected a run of `lamas {command}` in `{place}`, found one of `lamas {found}`");
+    } else {
+        let started = Started::new(command, Preset::default(), seeds.clone());
+        begin(&folder, &RunFile { started, settings: settings.clone(), gone: Vec::new() })?;
+    }
     let (train, validation) = (Split::open(session, "train")?, Split::open(session, "validation")?);
-    let stop = {
+    let interrupt = {
         let _runtime = session.runtime.enter();
         interrupt::listen(session.parts.endpoint.clone())
     };
@@ -53,8 +66,8 @@ pub fn train_all(
     let finished: Mutex<BTreeMap<(usize, u64), Result<Outcome>>> = Mutex::default();
     let work = || {
         while let Some(&(at, seed)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let outcome = train_one(session, &variants[at], seed, [&train, &validation], &folder, &memory, &stop);
-            let goes_on = outcome.as_ref().is_ok_and(|outcome| outcome.finished);
+            let outcome = train_one(session, &variants[at], seed, [&train, &validation], &folder, &memory, &interrupt);
+            let goes_on = outcome.is_ok();
             finished.lock().unwrap_or_else(PoisonError::into_inner).insert((at, seed), outcome);
             bar.inc(1);
             bar.set_message(format!("{}, seed {seed}", variants[at].name));
@@ -70,15 +83,14 @@ pub fn train_all(
         }
     });
     bar.finish_and_clear();
-    let outcomes: Vec<Outcome> =
-        finished.into_inner().unwrap_or_else(PoisonError::into_inner).into_values().collect::<Result<_>>()?;
-    if outcomes.len() < jobs.len() || outcomes.iter().any(|outcome| !outcome.finished) {
-        eprintln!("stopped; `lamas {command} --out {}` goes on from here", folder.display());
-        return Ok(None);
-    }
+    let command = format!("lamas {command} --out {}", folder.display());
+    let outcomes = finished.into_inner().unwrap_or_else(PoisonError::into_inner).into_values();
+    let outcomes: Result<Vec<Outcome>> = outcomes.collect();
+    let outcomes = outcomes.map_err(|error| Stopped::hinted(error, &command))?;
+    interrupt.part_at_once(format!("stopped; `{command}` goes on from here"));
     let mut outcomes = outcomes.into_iter();
     let outcomes = variants.iter().map(|_| outcomes.by_ref().take(seeds.len()).collect()).collect();
-    Ok(Some(AllTrained { folder, seeds, train, outcomes }))
+    Ok(AllTrained { folder, seeds, train, outcomes })
 }
 
 fn train_one(
@@ -88,7 +100,7 @@ fn train_one(
     [train, validation]: [&Split; 2],
     folder: &Path,
     memory: &Memory,
-    stop: &Arc<AtomicBool>,
+    interrupt: &Interrupt,
 ) -> Result<Outcome> {
     let folder = variant_folder(folder, &variant.name).join(format!("seed-{seed}"));
     let settings = Settings { seed, ..variant.settings.clone() };
@@ -96,8 +108,18 @@ fn train_one(
     let (settings, folder) = (&settings, folder.as_path());
     // Drawn plans are seldom met again.
     let memory = (settings.training.survey.operators > 0).then_some(memory);
-    let job = Job { session, execution, settings, seed, folder, episodes: false, memory, bar: ProgressBar::hidden() };
-    job.train(train, validation, true, stop).with_context(|| format!("method `{}`, seed {seed}", variant.name))
+    let job = Job {
+        session,
+        execution,
+        settings,
+        said: settings,
+        seed,
+        folder,
+        episodes: false,
+        memory,
+        bar: ProgressBar::hidden(),
+    };
+    job.train(train, validation, true, interrupt).with_context(|| format!("method `{}`, seed {seed}", variant.name))
 }
 
 /// Where the controllers of a method are written.

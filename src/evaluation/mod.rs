@@ -20,10 +20,25 @@ use crate::objective::Objective;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
     pub name: String,
-    /// One per solved problem, in the order of the split.
+    /// One per problem that was asked, in the order of the split.
     pub episodes: Vec<Episode>,
-    /// Problems whose query failed as a whole: counted here, never scored.
+    /// Those of them whose query failed, when it was asked again too: they count as wrong.
     pub failed: usize,
+}
+
+/// Largest share of failed queries among which a method has a score: beyond it the figure is one of the endpoint.
+const MOST_FAILED: f64 = 0.05;
+
+/// Whether so few of the queries failed that the rest says how good a method is.
+pub fn has_score(failed: usize, queries: usize) -> bool {
+    failed as f64 <= MOST_FAILED * queries as f64
+}
+
+impl Evaluation {
+    /// See [`has_score`].
+    pub fn has_score(&self) -> bool {
+        has_score(self.failed, self.episodes.len())
+    }
 }
 
 /// The figures of one episode.

@@ -1,11 +1,16 @@
 //! Solves each problem of a split once.
 
+use std::collections::BTreeMap;
+
 use futures::{StreamExt, stream};
 
 use super::Evaluation;
 use crate::benchmarks::Problem;
 use crate::decide::Decider;
 use crate::execute::{Episode, ExecuteError, SolveOptions, Solver};
+
+/// How often a query is asked that fails.
+const TRIES: usize = 2;
 
 /// How a method solves problems: by whose decisions, under which terms.
 pub struct Method<'a, D> {
@@ -19,8 +24,8 @@ pub struct Method<'a, D> {
 
 /// Solves every problem by a decider of its own, `concurrency` at a time, and collects the episodes in order.
 ///
-/// `watch` sees every episode as it comes. A problem with a failed operator counts as failed, not as wrong. What was
-/// finished is returned also when the pass ends early.
+/// A query that fails is asked once more at the end; what still fails counts as wrong. `watch` sees every episode once, when
+/// it is certain. What was finished is returned also when the pass ends early.
 ///
 /// # Errors
 /// The first error that would meet every query alike: a model that refuses requests for good, or no more to spend.
@@ -34,29 +39,44 @@ pub async fn evaluate<'d, D>(
 where
     D: Fn(usize) -> Box<dyn Decider + 'd>,
 {
-    let solve = |(index, problem)| async move {
-        let mut decider = (method.decider)(index);
-        solver.solve(problem, &mut *decider, method.draw, &method.options).await
-    };
-    let mut solved = stream::iter(problems.iter().enumerate()).map(solve).buffered(concurrency.max(1));
-    let mut evaluation = Evaluation { name: method.name.to_owned(), ..Evaluation::default() };
+    let mut episodes: BTreeMap<usize, Episode> = BTreeMap::new();
+    let mut waiting: Vec<usize> = (0..problems.len()).collect();
     let mut outcome = Ok(());
-    while let Some(episode) = solved.next().await {
-        let episode = match episode {
-            Ok(episode) => episode,
-            // Queries under way are paid for already; those to come end at once.
-            Err(error) if error.cap().is_some() => {
-                outcome = Err(error);
-                continue;
-            }
-            Err(error) => return (evaluation, Err(error)),
+    for _ in 0..TRIES {
+        let solve = |index: usize| async move {
+            let mut decider = (method.decider)(index);
+            (index, solver.solve(&problems[index], &mut *decider, method.draw, &method.options).await)
         };
-        watch(&episode);
-        if episode.is_complete() {
-            evaluation.episodes.push(episode);
-        } else {
-            evaluation.failed += 1;
+        let mut solved = stream::iter(std::mem::take(&mut waiting)).map(solve).buffered(concurrency.max(1));
+        while let Some((index, episode)) = solved.next().await {
+            match episode {
+                Ok(episode) => {
+                    match episode.is_complete() {
+                        true => watch(&episode),
+                        false => waiting.push(index),
+                    }
+                    episodes.insert(index, episode);
+                }
+                // Queries under way are paid for already; those to come end at once.
+                Err(error) if error.cap().is_some() => outcome = Err(error),
+                Err(error) => {
+                    outcome = Err(error);
+                    break;
+                }
+            }
         }
+        if outcome.is_err() {
+            break;
+        }
+    }
+    let mut evaluation = Evaluation { name: method.name.to_owned(), ..Evaluation::default() };
+    for mut episode in episodes.into_values() {
+        if !episode.is_complete() {
+            (episode.score, episode.answer) = (0.0, None);
+            evaluation.failed += 1;
+            watch(&episode);
+        }
+        evaluation.episodes.push(episode);
     }
     (evaluation, outcome)
 }

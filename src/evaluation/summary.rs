@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::statistics::{Difference, Estimate, interval, mean, paired, quantile, standard_deviation};
-use super::{Evaluation, Measures};
+use super::{Evaluation, Measures, has_score};
 use crate::objective::Objective;
 
 // The resampling is part of the estimate, not of the experiment: one seed for all.
@@ -27,10 +27,11 @@ pub struct Summary {
     pub problems: usize,
     /// Passes over the split, one per seed.
     pub seeds: usize,
-    /// Queries that failed as a whole, over all seeds.
+    /// Queries that failed, over all seeds; they count as wrong.
     pub failed: usize,
-    pub score: Estimate,
-    pub utility: Estimate,
+    /// None where too many queries failed, see [`has_score`].
+    pub score: Option<Estimate>,
+    pub utility: Option<Estimate>,
     /// Standard deviation between the means of the seeds; none for a single seed.
     pub score_between_seeds: Option<f64>,
     pub utility_between_seeds: Option<f64>,
@@ -57,17 +58,19 @@ impl Summary {
             let means = measured.iter().map(|run| mean(&run.iter().map(value).collect::<Vec<_>>()));
             standard_deviation(&means.collect::<Vec<_>>())
         };
+        let failed = runs.iter().map(|run| run.failed).sum();
+        let is_scored = has_score(failed, runs.iter().map(|run| run.episodes.len()).sum());
         let estimate = |value| interval(&by_problem(runs, objective, value).into_values().collect::<Vec<_>>(), SEED);
         let paths = pooled(|episode| episode.path);
         Summary {
             name: runs.first().map(|run| run.name.clone()).unwrap_or_default(),
             problems: by_problem(runs, objective, |episode| episode.score).len(),
             seeds: runs.len(),
-            failed: runs.iter().map(|run| run.failed).sum(),
-            score: estimate(|episode| episode.score),
-            utility: estimate(|episode| episode.utility),
-            score_between_seeds: between(|episode| episode.score),
-            utility_between_seeds: between(|episode| episode.utility),
+            failed,
+            score: is_scored.then(|| estimate(|episode| episode.score)),
+            utility: is_scored.then(|| estimate(|episode| episode.utility)),
+            score_between_seeds: between(|episode| episode.score).filter(|_| is_scored),
+            utility_between_seeds: between(|episode| episode.utility).filter(|_| is_scored),
             path: Spread { mean: mean(&paths), p50: quantile(&paths, 0.5), p95: quantile(&paths, 0.95) },
             seconds: mean(&pooled(|episode| episode.seconds)),
             cost: pooled(|episode| episode.cost).iter().sum::<f64>() / runs.len().max(1) as f64,
@@ -96,7 +99,8 @@ pub fn compare(methods: &[Vec<Evaluation>], trained: &[Evaluation], objective: &
     methods.iter().map(row).chain([last]).collect()
 }
 
-/// By how much one method beats another, over the problems that both solved; every figure is ours minus theirs.
+/// By how much one method beats another, over the problems that both were asked, none where one of them has no score; every
+/// figure is ours minus theirs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
     /// The other method.
@@ -112,6 +116,9 @@ pub struct Comparison {
 impl Comparison {
     /// Compares problem by problem, each averaged over the seeds of its method.
     pub fn new(ours: &[Evaluation], theirs: &[Evaluation], objective: &Objective) -> Self {
+        let has_score = [ours, theirs].into_iter().all(|runs| runs.iter().all(Evaluation::has_score));
+        let name = theirs.first().map(|run| run.name.clone()).unwrap_or_default();
+        let (ours, theirs) = if has_score { (ours, theirs) } else { (&[][..], &[][..]) };
         let differences = |value| {
             let theirs = by_problem(theirs, objective, value);
             let ours = by_problem(ours, objective, value);
@@ -120,7 +127,7 @@ impl Comparison {
         };
         let utility = differences(|episode| episode.utility);
         Comparison {
-            name: theirs.first().map(|run| run.name.clone()).unwrap_or_default(),
+            name,
             problems: utility.len(),
             score: paired(&differences(|episode| episode.score), SEED),
             utility: paired(&utility, SEED),
@@ -175,7 +182,7 @@ mod tests {
     }
 
     fn run(name: &str, episodes: Vec<Episode>) -> Evaluation {
-        Evaluation { name: name.into(), episodes, failed: 1 }
+        Evaluation { name: name.into(), episodes, failed: 0 }
     }
 
     #[test]
@@ -185,16 +192,18 @@ mod tests {
             run("ours", vec![episode("a", 1.0, 20), episode("b", 1.0, 6)]),
         ];
         let summary = Summary::new(&runs, &OBJECTIVE);
-        assert_eq!((summary.problems, summary.seeds, summary.failed), (2, 2, 2));
-        assert_eq!(summary.score.mean, 0.75);
-        assert!((summary.utility.mean - (0.75 - 0.01 * 22.5 - 2.0 * 0.02)).abs() < 1e-12);
+        assert_eq!((summary.problems, summary.seeds, summary.failed), (2, 2, 0));
+        let [score, utility] = [summary.score, summary.utility].map(Option::unwrap_or_default);
+        assert_eq!(score.mean, 0.75);
+        assert!((utility.mean - (0.75 - 0.01 * 22.5 - 2.0 * 0.02)).abs() < 1e-12);
         assert_eq!(summary.path.mean, 22.5);
         assert_eq!(summary.path.p50, 20.0);
         assert!((summary.path.p95 - 37.0).abs() < 1e-12);
         assert_eq!((summary.seconds, summary.cost), (0.75, 0.04));
         assert_eq!((summary.completion_tokens, summary.operators, summary.layers), (31.5, 2.0, 1.0));
         assert_eq!(summary.score_between_seeds, Some(0.125_f64.sqrt()));
-        assert_eq!(Summary::new(&[], &OBJECTIVE), Summary::default());
+        let nothing = Some(Estimate::default());
+        assert_eq!(Summary::new(&[], &OBJECTIVE), Summary { score: nothing, utility: nothing, ..Summary::default() });
     }
 
     #[test]
@@ -206,6 +215,24 @@ mod tests {
         assert_eq!(comparison.score.estimate.mean, 0.5);
         assert_eq!(comparison.path.estimate.mean, -20.0);
         assert!((comparison.utility.estimate.mean - 0.7).abs() < 1e-12);
+    }
+
+    #[test]
+    fn there_is_no_score_where_more_than_one_in_twenty_failed() {
+        for (failed, queries, expected) in [(0, 0, true), (0, 3, true), (1, 20, true), (1, 19, false), (20, 20, false)]
+        {
+            let episodes = (0..queries).map(|index| episode(&index.to_string(), 1.0, 20)).collect();
+            let passes = [Evaluation { failed, ..run("theirs", episodes) }];
+            let summary = Summary::new(&passes, &OBJECTIVE);
+            assert_eq!(
+                (summary.score.is_some(), summary.utility.is_some(), summary.failed),
+                (expected, expected, failed)
+            );
+            assert_eq!(summary.problems, queries);
+            let ours = [run("ours", vec![episode("0", 1.0, 20)])];
+            let compared = Comparison::new(&ours, &passes, &OBJECTIVE);
+            assert_eq!((compared.name.as_str(), compared.problems > 0), ("theirs", expected && queries > 0));
+        }
     }
 
     #[test]

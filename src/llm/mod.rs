@@ -67,6 +67,10 @@ pub enum Finish {
     Stop,
     /// `max_tokens` was reached.
     Length,
+    /// The back end suppressed it, or its rest, for what it says or what it was asked.
+    Filtered,
+    /// Prompt and answer do not fit into the model's context together: there is no text.
+    ContextExceeded,
 }
 
 /// Wall-clock seconds of one call.

@@ -17,7 +17,7 @@ pub fn differences(rows: &[Row]) -> String {
         theirs => format!("{:+.0} %", 100.0 * (ours / theirs - 1.0)),
     };
     for row in rows {
-        let Some(gain) = &row.gain else { continue };
+        let Some(gain) = row.gain.as_ref().filter(|gain| gain.problems > 0) else { continue };
         let theirs = &row.summary;
         let with_margin = |difference: &Difference| {
             format!("{:+.3} \u{b1}{}", difference.estimate.mean, fixed(difference.estimate.margin(), 3))

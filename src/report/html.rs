@@ -25,7 +25,7 @@ pub fn html(report: &Report) -> Result<String> {
     environment.add_template("report.html", TEMPLATE)?;
     let panels = report.panels.iter().map(|panel| plot::curves(panel).map(Value::from_safe_string));
     let methods = report.rows.iter().filter(|row| row.summary.name != HINDSIGHT);
-    let points: Vec<plot::Point> = methods.map(plot::Point::from).collect();
+    let points: Vec<plot::Point> = methods.filter_map(plot::Point::of).collect();
     let trained = report.rows.last().map(|row| &row.summary);
     let values = context! {
         title => report.title,
@@ -56,9 +56,10 @@ fn row(row: &Row) -> Value {
         name => summary.name,
         // An upper bound is no method that one could gain on.
         bound => summary.name == HINDSIGHT,
-        score => estimate(&summary.score, false),
-        utility => estimate(&summary.utility, false),
-        gain => row.gain.as_ref().map(|gain| context! {
+        score => summary.score.map(|score| estimate(&score, false)),
+        utility => summary.utility.map(|utility| estimate(&utility, false)),
+        ours => row.gain.is_none(),
+        gain => row.gain.as_ref().filter(|gain| gain.problems > 0).map(|gain| context! {
             utility => estimate(&gain.utility.estimate, true),
             score => fixed(gain.score.estimate.mean, 3),
             path => significant(gain.path.estimate.mean),

@@ -8,8 +8,9 @@ use crate::evaluation::{Estimate, Row, Summary};
 
 use super::number::{counted, fixed, significant};
 
-const HEADERS: [&str; 10] = [
+const HEADERS: [&str; 11] = [
     "method",
+    "failed",
     "score",
     "utility",
     "trained\ngains",
@@ -21,15 +22,18 @@ const HEADERS: [&str; 10] = [
     "ops /\nlayers",
 ];
 
+/// The column of failed queries, where there are any.
+const FAILED: usize = 1;
+
 /// The column that only a trained controller fills.
-const GAINS: usize = 3;
+const GAINS: usize = 4;
 
 /// The columns of the critical path, but for the last.
-const PATHS: [usize; 2] = [4, 5];
+const PATHS: [usize; 2] = [5, 6];
 
 /// The methods as a table; the last row, the trained controller, is set in bold where `styled`.
 ///
-/// Fits 100 columns with names of up to 20 characters.
+/// Fits 100 columns with names of up to 20 characters, and 107 where queries failed.
 pub fn table(rows: &[Row], styled: bool) -> String {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
@@ -53,7 +57,8 @@ pub fn table(rows: &[Row], styled: bool) -> String {
         if index > 0 {
             column.set_cell_alignment(CellAlignment::Right);
         }
-        if index == GAINS && !compared {
+        let is_empty = index == GAINS && !compared || index == FAILED && rows.iter().all(|row| row.summary.failed == 0);
+        if is_empty {
             column.set_constraint(ColumnConstraint::Hidden);
         }
     }
@@ -64,7 +69,10 @@ pub fn table(rows: &[Row], styled: bool) -> String {
 pub fn legend(rows: &[Row]) -> String {
     let Summary { problems, seeds, .. } = rows.last().map(|row| row.summary.clone()).unwrap_or_default();
     let failed: usize = rows.iter().map(|row| row.summary.failed).sum();
-    let failures = if failed == 0 { String::new() } else { format!("; {failed} queries failed and are left out") };
+    let failures = match failed {
+        0 => String::new(),
+        _ => "; failed queries were asked twice and count as wrong, above 5 % there is no score".to_owned(),
+    };
     let gains = if is_compared(rows) { "gains: in utility, paired by problem; " } else { "" };
     format!(
         "{problems} problems, {}; \u{b1} 95 % interval over problems\n\
@@ -77,13 +85,15 @@ fn is_compared(rows: &[Row]) -> bool {
     rows.iter().any(|row| row.gain.is_some())
 }
 
-fn cells(row: &Row) -> [String; 10] {
+fn cells(row: &Row) -> [String; 11] {
     let summary = &row.summary;
-    let gain = row.gain.as_ref().map(|gain| gain.utility.estimate);
+    let gain = row.gain.as_ref().filter(|gain| gain.problems > 0).map(|gain| gain.utility.estimate);
+    let estimate = |estimate: Option<Estimate>| estimate.map_or(String::new(), |estimate| with_margin(&estimate));
     [
         summary.name.clone(),
-        with_margin(&summary.score),
-        with_margin(&summary.utility),
+        if summary.failed > 0 { summary.failed.to_string() } else { String::new() },
+        estimate(summary.score),
+        estimate(summary.utility),
         gain.map(|gain| signed_with_margin(&gain)).unwrap_or_default(),
         fixed(summary.path.mean, if summary.path.mean < 10.0 { 2 } else { 1 }),
         quantile(summary.path.p50),
@@ -121,8 +131,8 @@ mod tests {
             name: name.into(),
             problems: 400,
             seeds: 3,
-            score: estimate(0.9104),
-            utility: estimate(utility),
+            score: Some(estimate(0.9104)),
+            utility: Some(estimate(utility)),
             path: Spread { mean: 41.26, p50: 38.0, p95: 128.0 },
             seconds: 0.2345,
             cost: 0.56789,
@@ -164,5 +174,24 @@ mod tests {
         assert!(table(&rows, true).contains("\u{1b}[1m"));
         assert!(!text.contains('\u{1b}'));
         assert!(!table(&rows[2..], true).contains("gains") && !legend(&rows[2..]).contains("gains"));
+    }
+
+    #[test]
+    fn failed_queries_have_a_column_and_too_many_of_them_leave_no_score() {
+        let failed = |row: Row, failed, is_scored: bool| {
+            let Summary { score, utility, .. } = row.summary;
+            let [score, utility] = [score, utility].map(|figure| figure.filter(|_| is_scored));
+            let gain = row.gain.map(|gain| Comparison { problems: if is_scored { gain.problems } else { 0 }, ..gain });
+            Row { summary: Summary { failed, score, utility, ..row.summary }, gain }
+        };
+        let rows = [
+            failed(row("Generate", 0.412, Some(0.4281)), 25, false),
+            failed(row("GenerateCoT", 0.732, Some(0.156)), 2, true),
+            row("trained controller", 0.8401, None),
+        ];
+        let text = table(&rows, false);
+        assert!(text.lines().all(|line| line.chars().count() <= 107), "{text}");
+        insta::assert_snapshot!(text, @"");
+        assert!(legend(&rows).contains("count as wrong"));
     }
 }

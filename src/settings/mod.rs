@@ -3,6 +3,7 @@
 //! Nothing here prints or reads the environment: a [`Host`] brings what the settings do not hold, and what is worth
 //! saying comes back as text.
 
+mod drift;
 mod host;
 mod model;
 mod open;
@@ -10,14 +11,19 @@ mod past;
 mod preset;
 mod python;
 mod recording;
+mod run_file;
+mod trust;
 
-pub use host::Host;
+pub use drift::{drift, same_benchmark};
+pub use host::{Host, Own};
 pub use model::prices;
 pub use open::Parts;
 pub use past::{modernise, of_checkpoint};
 pub use preset::Preset;
 pub use python::open_sandbox;
 pub use recording::{Recording, database};
+pub use run_file::{RunFile, SETTINGS, Started, contradictions};
+pub use trust::{admit, record};
 
 use std::path::PathBuf;
 

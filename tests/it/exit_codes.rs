@@ -15,6 +15,7 @@ const DATA: [&str; 6] = ["data", "arithmetic", "--split", "test", "--count", "10
 fn lamas(arguments: &[&str], folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lamas"));
     command.args(arguments).current_dir(folder).env("LAMAS_DEVICE", "cpu").env("LAMAS_CACHE", folder.join("cache"));
+    command.env("XDG_STATE_HOME", folder.join("state"));
     command
 }
 

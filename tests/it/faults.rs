@@ -107,7 +107,7 @@ async fn every_query_completes_or_is_reported_and_the_accounts_add_up() -> Resul
 }
 
 #[tokio::test]
-async fn failures_are_never_scored() -> Result<()> {
+async fn failures_count_as_wrong() -> Result<()> {
     let server = faulty(Arc::default()).await;
     let config = EndpointConfig { attempts: 1, ..config(&server) };
     let system = system(Arc::new(OpenAi::new(config, Key::default(), &Prices::default())?))?;
@@ -115,8 +115,9 @@ async fn failures_are_never_scored() -> Result<()> {
     let plan = |_| Plan::from_indices(&[&[1], &[4]]);
     let (evaluation, outcome) = system.evaluate("chain", &problems, plan, 0, 8).await;
     outcome?;
-    assert!(evaluation.failed > 0 && evaluation.episodes.iter().all(Episode::is_complete));
-    assert_eq!(evaluation.failed + evaluation.episodes.len(), problems.len());
+    let failed: Vec<&Episode> = evaluation.episodes.iter().filter(|episode| !episode.is_complete()).collect();
+    assert_eq!((evaluation.episodes.len(), evaluation.failed), (problems.len(), failed.len()));
+    assert!(failed.iter().all(|episode| episode.score == 0.0 && episode.answer.is_none()));
     Ok(())
 }
 

@@ -11,12 +11,16 @@ mod code_grading;
 mod controller;
 mod deciders;
 mod devices;
+#[cfg(unix)]
+mod doctor;
 mod earlier;
 mod encoder;
 mod endpoint;
 mod endpoint_cli;
 mod executor;
 mod exit_codes;
+#[cfg(unix)]
+mod failures;
 mod faults;
 #[cfg(target_os = "linux")]
 mod finish;
@@ -40,6 +44,8 @@ mod parity;
 mod planned;
 mod recording;
 mod report;
+#[cfg(unix)]
+mod run_folder;
 #[cfg(target_os = "linux")]
 mod sandbox;
 mod schedule;

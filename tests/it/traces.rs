@@ -105,6 +105,7 @@ fn a_controller_learns_from_traces_alone() -> Result<()> {
     let lamas = |arguments: &str| -> Result<Output> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_lamas"));
         command.args(arguments.split_whitespace()).current_dir(place.path());
+        command.env("XDG_STATE_HOME", place.path().join("state"));
         Ok(command.env("LAMAS_DEVICE", "cpu").env("LAMAS_CACHE", place.path().join("cache")).output()?)
     };
     let utilities = |arguments: &str| -> Result<Vec<(String, f64)>> {

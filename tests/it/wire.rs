@@ -229,7 +229,7 @@ async fn what_the_server_broke_off_is_no_answer() -> Result<()> {
         }
     }
     // By its code: what cannot pass is not tried again.
-    for (code, is_permanent) in [(json!(401), true), (json!("context_length_exceeded"), true), (json!("x"), false)] {
+    for (code, is_permanent) in [(json!(401), true), (json!("invalid_request_error"), true), (json!("x"), false)] {
         let events = [words("the"), vec![json!({ "error": { "code": code, "message": "no" } }).to_string()]].concat();
         let error = call(move || Reply::Events(events.clone(), End::Open)).await?.expect_err("an error");
         assert_eq!(error.is_permanent(), is_permanent, "{error}");

@@ -168,11 +168,10 @@ impl LocalModel {
             Ok(encoding) => encoding.get_ids().to_vec(),
             Err(error) => return permanent(format!("cannot encode the prompt: {error}")),
         };
-        if prompt.is_empty() || prompt.len() >= self.context {
-            let (found, most) = (prompt.len(), self.context - 1);
-            return permanent(format!("expected a prompt of 1 to {most} tokens (the model's context), found {found}"));
+        if prompt.is_empty() {
+            return permanent("expected a prompt of at least one token, found an empty one".to_owned());
         }
-        let room = self.context - prompt.len();
+        let room = self.context.saturating_sub(prompt.len());
         Ok((prompt, room.min(max_tokens as usize)))
     }
 
@@ -210,6 +209,10 @@ impl LanguageModel for LocalModel {
         let sent = Instant::now();
         let (prompt, max_tokens) = self.prepare(request)?;
         let prompt_tokens = prompt.len();
+        if prompt_tokens >= self.context {
+            let (text, usage, timing) = Default::default();
+            return Ok(Completion { text, usage, finish: Finish::ContextExceeded, timing });
+        }
         if max_tokens == 0 {
             let nothing = Answer { tokens: Vec::new(), timing: Timing::default() };
             return self.completion(request, prompt_tokens, &nothing);

@@ -64,6 +64,11 @@ impl Address {
         url
     }
 
+    /// Scheme, host and port.
+    pub fn origin(&self) -> String {
+        self.0.origin().ascii_serialization()
+    }
+
     /// Whether the server is on this machine, where no proxy leads.
     pub fn is_local(&self) -> bool {
         matches!(self.0.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"))

@@ -108,6 +108,22 @@ impl EndpointConfig {
         self.address().map(drop)
     }
 
+    /// The base URL, as it is asked.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn base_url(&self) -> Result<String> {
+        Ok(self.address()?.as_str().to_owned())
+    }
+
+    /// Whether requests to both go to one server: scheme, host and port.
+    ///
+    /// # Errors
+    /// A base URL that is none.
+    pub fn shares_server(&self, other: &EndpointConfig) -> Result<bool> {
+        Ok(self.address()?.origin() == other.address()?.origin())
+    }
+
     /// Where the endpoint is.
     pub(super) fn address(&self) -> Result<Address> {
         let environment = || std::env::var(URL_VARIABLE).ok().filter(|url| !url.trim().is_empty());

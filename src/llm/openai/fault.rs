@@ -85,6 +85,27 @@ impl Fault {
         self.codes.iter().find_map(number).or_else(|| self.codes.iter().find_map(means).map(|&(_, status)| status))
     }
 
+    /// Whether the server refuses what this prompt says or what would answer it, as it will each time.
+    pub fn is_filtered(&self) -> bool {
+        const CODES: [&str; 6] = [
+            "content_filter",
+            "content_policy",
+            "moderation",
+            "prohibited_content",
+            "data_inspection",
+            "responsibleai",
+        ];
+        const WORDS: [&str; 5] =
+            ["content management policy", "content filter", "content policy", "safety system", "flagged by moderation"];
+        let said = self.said.to_lowercase();
+        self.has_code_like(&CODES) || CODES.iter().chain(&WORDS).any(|word| said.contains(word))
+    }
+
+    /// Whether one of its codes holds one of these words, in small letters.
+    pub fn has_code_like(&self, words: &[&str]) -> bool {
+        self.codes.iter().map(|code| code.to_lowercase()).any(|code| words.iter().any(|word| code.contains(word)))
+    }
+
     /// Whether the prompt, or what may be written after it, is beyond the model's context; each server says it in its own way.
     pub fn is_too_long(&self) -> bool {
         let said = format!("{} {}", self.codes.join(" "), self.said).to_lowercase();
@@ -132,6 +153,21 @@ mod tests {
             "no",
         ] {
             assert_eq!(Fault::within(fine, &Key::default()), None, "{fine}");
+        }
+    }
+
+    #[test]
+    fn filters_are_told_from_other_refusals() {
+        for (is_filtered, body) in [
+            (true, r#"{"error": {"message": "no", "code": "content_filter"}}"#),
+            (true, r#"{"error": {"message": "no", "code": null, "type": "content_policy_violation"}}"#),
+            (true, r#"{"error": {"message": "triggering Azure OpenAI's content management policy"}}"#),
+            (true, r#"{"error": {"code": 400, "message": "no", "status": "PROHIBITED_CONTENT"}}"#),
+            (true, r#"{"error": {"message": "Your request was rejected by our safety system"}}"#),
+            (false, r#"{"error": {"message": "no such content", "code": "invalid_request_error"}}"#),
+            (false, r#"{"error": {"message": "`content` must be text"}}"#),
+        ] {
+            assert_eq!(Fault::read(body, &Key::default()).is_filtered(), is_filtered, "{body}");
         }
     }
 

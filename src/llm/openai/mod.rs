@@ -45,6 +45,7 @@ pub use self::config::EndpointConfig;
 pub use self::ledger::Account;
 pub use self::patience::{Listener, Notice};
 pub use self::redact::Key;
+pub use self::retry::is_of_key;
 
 use self::size::likely;
 use self::told::told;
@@ -163,6 +164,14 @@ impl OpenAi {
     /// What all requests of this client came to so far.
     pub fn account(&self) -> Account {
         self.governor.account()
+    }
+
+    /// Finds out whether the endpoint is there at all.
+    ///
+    /// # Errors
+    /// It is not.
+    pub async fn reach(&self) -> Result<(), Error> {
+        self.contact().await.map(drop)
     }
 
     /// The first contact with the endpoint, made once, before the first call.
@@ -330,6 +339,12 @@ impl LanguageModel for OpenAi {
                     timing.queued = (called.elapsed().as_secs_f64() - timing.total).max(0.0);
                     timing.retries = attempts.retries();
                     return Ok(completion);
+                }
+                Err(Failure::Outcome { finish, message }) => {
+                    self.patience.remark_once(finish, &message);
+                    let (queued, retries) = (called.elapsed().as_secs_f64(), attempts.retries());
+                    let timing = Timing { queued, retries, ..Timing::default() };
+                    return Ok(Completion { text: String::new(), usage: Usage::default(), finish, timing });
                 }
                 Err(failure) => failure,
             };

@@ -1,10 +1,13 @@
 //! How calls wait: who watches hears of it, and who has waited enough ends it for all.
 
 use std::fmt;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
+
+use crate::llm::Finish;
 
 /// What a client tells while it works.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,6 +49,8 @@ pub struct Patience {
     /// Why nobody waits any longer, once that is so.
     ended: watch::Sender<Option<String>>,
     listener: Option<Listener>,
+    /// How answers without text have ended so far.
+    outcomes: Mutex<Vec<Finish>>,
 }
 
 impl Patience {
@@ -78,6 +83,16 @@ impl Patience {
             Ok(why) => why.unwrap_or_default(),
             // The sender lives as long as this.
             Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// Tells of the first answer without text that ended so.
+    pub fn remark_once(&self, finish: Finish, why: &str) {
+        let mut known = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
+        if !known.contains(&finish) {
+            known.push(finish);
+            drop(known);
+            self.tell(&Notice::Remark(format!("{why}; such questions count as answered, without an answer")));
         }
     }
 

@@ -124,7 +124,15 @@ fn end(reason: Option<&str>, native: Option<&str>, key: &Key) -> Option<End> {
         return Some(End::Broken(Fault::new(&format!("the answer ended with `{broken}`"), key)));
     }
     let is_length = |reason: &str| reason.contains("length") || reason.contains("max") && reason.contains("token");
-    reason.map(|reason| End::Finish(if is_length(&reason) { Finish::Length } else { Finish::Stop }))
+    let is_filter =
+        |reason: &str| ["filter", "safety", "prohibited", "blocklist"].iter().any(|word| reason.contains(word));
+    reason.map(|reason| {
+        End::Finish(match () {
+            () if is_length(&reason) => Finish::Length,
+            () if is_filter(&reason) => Finish::Filtered,
+            () => Finish::Stop,
+        })
+    })
 }
 
 /// Whether a server gave up rather than the model.

@@ -33,6 +33,11 @@ impl Key {
         Key::new(KEY_VARIABLES.iter().find_map(|name| std::env::var(name).ok().filter(|key| !key.trim().is_empty())))
     }
 
+    /// Whether there is none.
+    pub fn is_absent(&self) -> bool {
+        self.0.is_none()
+    }
+
     pub(super) fn secret(&self) -> Option<&str> {
         self.0.as_deref()
     }

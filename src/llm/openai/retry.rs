@@ -12,7 +12,7 @@ use super::config::{EndpointConfig, duration};
 use super::dialect::Dialect;
 use super::fault::Fault;
 use super::patience::{Notice, Patience};
-use crate::llm::Error;
+use crate::llm::{Error, Finish};
 
 /// Longest pause between two attempts, unless the server asks for more.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
@@ -21,6 +21,13 @@ const LONGEST_WAIT: Duration = Duration::from_secs(600);
 /// Codes of an account that has nothing left; they come with status 429, but waiting does not help.
 const EMPTY: [&str; 3] = ["insufficient_quota", "billing_hard_limit_reached", "billing_not_active"];
 
+const KEY_HINT: &str = "hint: set OPENAI_API_KEY (or LAMAS_API_KEY) to a key of this endpoint";
+
+/// Whether a call came to nothing because of its key.
+pub fn is_of_key(error: &Error) -> bool {
+    matches!(error, Error::Permanent(message) if message.contains(KEY_HINT))
+}
+
 /// Why an attempt came to nothing.
 #[derive(Debug)]
 pub enum Failure {
@@ -28,6 +35,8 @@ pub enum Failure {
     Permanent(String),
     /// There is not enough left to spend.
     Capped(String),
+    /// What this prompt comes to, each time: an answer without text.
+    Outcome { finish: Finish, message: String },
     /// The server lacks a parameter; the same request can be sent at once in another dialect.
     Dialect { next: Dialect, message: String },
     /// Trying again may help.
@@ -71,6 +80,9 @@ impl Failure {
         if let Some(next) = dialect.without(fault).filter(|_| may_be_of_parameters(status, fault)) {
             return Failure::Dialect { next, message };
         }
+        if let Some(finish) = outcome(status, fault) {
+            return Failure::Outcome { finish, message };
+        }
         if may_pass(status) {
             let is_rate_limit = status == StatusCode::TOO_MANY_REQUESTS;
             let wait = asked_wait(headers, is_rate_limit, SystemTime::now());
@@ -83,14 +95,9 @@ impl Failure {
         }
         Failure::Permanent(match status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-                format!("{message}; hint: set OPENAI_API_KEY (or LAMAS_API_KEY) to a key of this endpoint")
+                format!("{message}; {KEY_HINT}")
             }
             StatusCode::NOT_FOUND => format!("{message}; hint: check `--endpoint` and `--model-name`"),
-            _ if fault.is_too_long() => {
-                format!(
-                    "{message}; hint: prompt and `max_tokens` of the operator must fit into the model's context together"
-                )
-            }
             _ => message,
         })
     }
@@ -112,11 +119,34 @@ impl Failure {
         match self {
             Failure::Permanent(message) => Failure::Permanent(reword(&message)),
             Failure::Capped(message) => Failure::Capped(message),
+            Failure::Outcome { finish, message } => Failure::Outcome { finish, message: reword(&message) },
             Failure::Dialect { next, message } => Failure::Dialect { next, message: reword(&message) },
             Failure::Transient { message, wait, cause } => {
                 Failure::Transient { message: reword(&message), wait, cause }
             }
         }
+    }
+}
+
+/// What a refusal of this prompt alone comes to: the next prompt may be answered.
+fn outcome(status: StatusCode, fault: &Fault) -> Option<Finish> {
+    const ELSEWHERE: [StatusCode; 6] = [
+        StatusCode::UNAUTHORIZED,
+        StatusCode::NOT_FOUND,
+        StatusCode::REQUEST_TIMEOUT,
+        StatusCode::CONFLICT,
+        StatusCode::TOO_MANY_REQUESTS,
+        StatusCode::PAYMENT_REQUIRED,
+    ];
+    // A server that breaks must say so in its codes: words are many then.
+    let is_of_prompt = match status.is_client_error() {
+        true => !ELSEWHERE.contains(&status),
+        false => fault.has_code_like(&["content_filter", "context_length", "contextwindow", "context_size"]),
+    };
+    match is_of_prompt {
+        true if fault.is_filtered() => Some(Finish::Filtered),
+        true if fault.is_too_long() => Some(Finish::ContextExceeded),
+        _ => None,
     }
 }
 
@@ -173,7 +203,8 @@ impl Attempts {
     pub async fn failed(&mut self, failure: Failure, patience: &Patience) -> Result<(), Error> {
         self.requests += 1;
         let (message, wait) = match failure {
-            Failure::Permanent(message) => return Err(Error::Permanent(message)),
+            // An outcome is none of the attempts, and never comes here.
+            Failure::Permanent(message) | Failure::Outcome { message, .. } => return Err(Error::Permanent(message)),
             Failure::Capped(message) => return Err(Error::Capped(message)),
             Failure::Dialect { .. } => {
                 self.dialects += 1;

@@ -28,10 +28,12 @@ pub struct Point {
     pub ours: bool,
 }
 
-impl From<&Row> for Point {
-    fn from(row: &Row) -> Self {
+impl Point {
+    /// The point of a method; none where it has no score.
+    pub fn of(row: &Row) -> Option<Self> {
         let summary = &row.summary;
-        Point { name: summary.name.clone(), path: summary.path.mean, score: summary.score, ours: row.gain.is_none() }
+        let (name, ours) = (summary.name.clone(), row.gain.is_none());
+        Some(Point { name, path: summary.path.mean, score: summary.score?, ours })
     }
 }
 

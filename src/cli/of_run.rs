@@ -1,0 +1,113 @@
+//! Settings for what was trained before: the run's own, under the settings file and the flags.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use super::config::Common;
+use super::session::host;
+use crate::checkpoint::Checkpoint;
+use crate::llm::local::Variables;
+use crate::llm::openai::EndpointConfig;
+use crate::operators::Catalogue;
+use crate::settings::{Host, Own, Settings, admit, drift, of_checkpoint, same_benchmark};
+
+/// How a run is used.
+pub struct OfRun {
+    pub settings: Settings,
+    pub host: Host,
+    /// The operators that it was trained for.
+    pub catalogue: Catalogue,
+}
+
+impl OfRun {
+    /// A checkpoint with the settings of its run, as far as nothing else is said. What is another than in training is said
+    /// on standard error.
+    ///
+    /// # Errors
+    /// The settings are at fault, or the run names what the user must name: see [`admit`].
+    pub fn new(common: &Common, checkpoint: &Checkpoint, origin: &Path) -> Result<Self> {
+        let (run, gone) = of_checkpoint(checkpoint).with_context(|| format!("settings of `{}`", origin.display()))?;
+        gone.iter().for_each(|gone| eprintln!("{gone}"));
+        let own = common.own()?;
+        let base = under(&run, &own);
+        let mut settings = common.resolve_over(&base)?;
+        let is_told = checkpoint.provenance.configuration.get("training").is_some();
+        if !is_told || !same_benchmark(&run, &settings) {
+            // The objective belongs to the benchmark, but for what is said of it.
+            let mut base = base;
+            base.training.objective = settings.benchmark()?.reward.objective();
+            settings = common.resolve_over(&base)?;
+        }
+        let host = host_of(&own);
+        let settings = admit(settings, origin, &host)?;
+        let text = checkpoint.provenance.catalogue.clone();
+        let catalogue = Catalogue::parse(text, &format!("{} (catalogue)", origin.display()))?;
+        if is_told {
+            let warnings = drift(&run, &settings, &catalogue, &settings.benchmark()?, origin);
+            warnings.iter().for_each(|warning| eprintln!("{warning}"));
+        }
+        Ok(OfRun { settings, host, catalogue })
+    }
+}
+
+/// The host of a run that is gone on with or used, where the user asks for `own`.
+pub fn host_of(own: &Settings) -> Host {
+    let Settings { endpoint, python, allow_unsandboxed, .. } = own.clone();
+    Host { own: Own { endpoint, python, allow_unsandboxed }, ..host() }
+}
+
+/// The settings of a run as those of another process, which may name another model than the run does.
+fn under(run: &Settings, own: &Settings) -> Settings {
+    let mut base = run.clone();
+    // What training might spend says nothing about this process.
+    (base.endpoint.max_cost, base.endpoint.max_tokens) = (None, None);
+    if own.model.is_some() || own.endpoint.is_used() {
+        base.traces = None;
+    }
+    if own.endpoint.is_used() {
+        (base.model, base.template, base.dtype) = (None, Variables::new(), None);
+        if own.endpoint.model.is_some() && own.endpoint.model != base.endpoint.model {
+            base.endpoint.price = None;
+        }
+    } else if own.model.is_some() {
+        base.endpoint = EndpointConfig::default();
+        if own.model != base.model {
+            (base.template, base.dtype) = (Variables::new(), None);
+        }
+    }
+    base
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Preset;
+
+    #[test]
+    fn another_model_takes_the_place_of_all_that_the_run_says_of_its_own() {
+        let none = Preset::default().settings();
+        let at = |model: &str, price| EndpointConfig {
+            url: Some("http://a".into()),
+            model: Some(model.into()),
+            price,
+            max_cost: Some(1.0),
+            ..EndpointConfig::default()
+        };
+        let remote = Settings { endpoint: at("m", Some(2.0)), ..none.clone() };
+        let local = Settings { model: Some("a.gguf".into()), traces: Some("a.jsonl".into()), ..none.clone() };
+        let check = |run: &Settings, own: &Settings, expected: (Option<&str>, Option<&str>, Option<f64>, bool)| {
+            let found = under(run, own);
+            let model = found.model.as_deref().and_then(Path::to_str);
+            let EndpointConfig { model: remote, price, max_cost, .. } = &found.endpoint;
+            assert_eq!((model, remote.as_deref(), *price, found.traces.is_some()), expected);
+            assert_eq!(*max_cost, None);
+        };
+        check(&remote, &none, (None, Some("m"), Some(2.0), false));
+        check(&remote, &local, (None, None, None, false));
+        check(&remote, &Settings { endpoint: at("n", None), ..none.clone() }, (None, Some("m"), None, false));
+        check(&remote, &Settings { endpoint: at("m", None), ..none.clone() }, (None, Some("m"), Some(2.0), false));
+        check(&local, &none, (Some("a.gguf"), None, None, true));
+        check(&local, &remote, (None, None, None, false));
+    }
+}

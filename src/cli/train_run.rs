@@ -1,0 +1,172 @@
+//! The run that `lamas train` works on: a new one, or one that is gone on with, which is what its folder says.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, ensure};
+
+use super::config::Common;
+use super::controllers::RUNS;
+use super::of_run::host_of;
+use super::session::host;
+use crate::controller::LatencyWeights;
+use crate::disk::create_folder;
+use crate::settings::{Preset, RunFile, SETTINGS, Settings, Started, admit, contradictions, record};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// lamas (ours), paper (LAMaS as published) or maas [default: lamas]
+    #[arg(long, value_enum)]
+    preset: Option<Preset>,
+    /// Controllers to train, with seeds counted up from --seed [default: 1]
+    #[arg(long, value_name = "K")]
+    seeds: Option<u64>,
+    /// Folder of the run; default: a new one under `runs`
+    #[arg(long, value_name = "DIR", conflicts_with = "resume")]
+    out: Option<PathBuf>,
+    /// Go on with the interrupted run in this folder, which says all that the run is
+    #[arg(long, value_name = "DIR")]
+    resume: Option<PathBuf>,
+    /// Passes over the training problems
+    #[arg(long, value_name = "N")]
+    epochs: Option<u32>,
+    /// Serve every latency weight of a range, as LOW..HIGH in score per token; `--latency-weight` then chooses one
+    #[arg(long, value_name = "LOW..HIGH")]
+    latency_weights: Option<LatencyWeights>,
+    /// Train only: no evaluation, no report
+    #[arg(long)]
+    no_evaluation: bool,
+    /// Also write every training episode as a JSON line
+    #[arg(long)]
+    episodes: bool,
+    /// JSON instead of the table
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// A run before anything of it is written.
+pub struct Run {
+    pub folder: PathBuf,
+    /// What the folder says, or is going to say.
+    pub file: RunFile,
+    /// The same with what this process may set anew, such as its device and its caps.
+    pub settings: Settings,
+    /// Whether it is gone on with.
+    pub resumes: bool,
+}
+
+impl Run {
+    /// The run that the flags mean.
+    ///
+    /// # Errors
+    /// Names the setting at fault, what of the flags contradicts the run that is to be gone on with, or the folder that holds
+    /// a run already.
+    pub fn of(args: &Args) -> Result<Self> {
+        match &args.resume {
+            Some(folder) => Self::resumed(args, folder),
+            None => Self::new(args),
+        }
+    }
+
+    fn new(args: &Args) -> Result<Self> {
+        let preset = args.preset.unwrap_or_default();
+        let settings = with_flags(args, args.common.resolve(preset)?);
+        let folder = match &args.out {
+            Some(folder) => folder.clone(),
+            None => unused(&format!("{}-{}", settings.benchmark()?.name, preset.name())),
+        };
+        ensure!(
+            !folder.join(SETTINGS).exists(),
+            "`{0}` already holds a run; hint: `--resume {0}` goes on with it, `--out` names another folder",
+            folder.display()
+        );
+        let seeds = seeds(settings.seed, args.seeds.unwrap_or(1));
+        let started =
+            Started { evaluates: !args.no_evaluation, episodes: args.episodes, ..Started::new("train", preset, seeds) };
+        let file = RunFile { started, settings: settings.clone(), gone: Vec::new() };
+        Ok(Run { folder, file, settings, resumes: false })
+    }
+
+    fn resumed(args: &Args, folder: &Path) -> Result<Self> {
+        let mut file = RunFile::read(folder)?;
+        let RunFile { started, settings: run, gone } = &file;
+        gone.iter().for_each(|gone| eprintln!("{gone}"));
+        let place = folder.display();
+        ensure!(
+            started.command == "train",
+            "expected a run of `lamas train` in `{place}`, found one of `lamas {0}`; hint: `lamas {0} --out {place}` goes \
+             on with it",
+            started.command
+        );
+        let settings = with_flags(args, args.common.resolve_over(run)?);
+        let mut differ = contradictions(run, &settings)?;
+        let seeds = started.seeds.len() as u64;
+        if let Some(asked) = args.seeds.filter(|&asked| asked.max(1) != seeds) {
+            differ.push(format!("`seeds` is {seeds} there, {asked} here"));
+        }
+        if let Some(asked) = args.preset.filter(|&asked| asked != started.preset) {
+            differ.push(format!("`preset` is `{}` there, `{}` here", started.preset.name(), asked.name()));
+        }
+        ensure!(
+            differ.is_empty(),
+            "the run in `{place}` was started with other settings: {}; hint: `lamas train --resume {place}` needs no other \
+             flag, `--out` names the folder of another run",
+            differ.join(", ")
+        );
+        let settings = admit(settings, folder, &host_of(&args.common.own()?))?;
+        file.started.evaluates &= !args.no_evaluation;
+        file.started.episodes |= args.episodes;
+        Ok(Run { folder: folder.to_owned(), file, settings, resumes: true })
+    }
+
+    /// Writes what the run is into its folder, which is made, unless it says so already.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub fn begin(&self) -> Result<()> {
+        create_folder(&self.folder)?;
+        if !self.resumes { begin(&self.folder, &self.file) } else { Ok(()) }
+    }
+
+    /// How the run is gone on with once it has stopped.
+    pub fn resume(&self) -> String {
+        format!("lamas train --resume {}", self.folder.display())
+    }
+}
+
+/// Writes what a run is into its folder, and takes note that it was made here.
+///
+/// # Errors
+/// The folder cannot be written.
+pub fn begin(folder: &Path, file: &RunFile) -> Result<()> {
+    file.write(folder)?;
+    if let Err(error) = record(&file.started, &file.settings, &host()) {
+        eprintln!(
+            "warning: cannot take note that the run was made here, so that it is taken for somebody else's: {error:#}"
+        );
+    }
+    Ok(())
+}
+
+/// The settings under the flags of training alone.
+fn with_flags(args: &Args, mut settings: Settings) -> Settings {
+    settings.training.epochs = args.epochs.unwrap_or(settings.training.epochs);
+    settings.controller.latency_weights = args.latency_weights.or(settings.controller.latency_weights);
+    settings
+}
+
+/// `count` seeds from `first` on, at least one.
+pub fn seeds(first: u64, count: u64) -> Vec<u64> {
+    (first..=u64::MAX).take(usize::try_from(count.max(1)).unwrap_or(usize::MAX)).collect()
+}
+
+/// `runs/NAME`, or `runs/NAME-2`, ... where that exists.
+pub fn unused(name: &str) -> PathBuf {
+    let first = Path::new(RUNS).join(name);
+    let numbered = |number: u32| Path::new(RUNS).join(format!("{name}-{number}"));
+    std::iter::once(first)
+        .chain((2..).map(numbered))
+        .find(|path| !path.exists())
+        .unwrap_or_else(|| Path::new(RUNS).join(name))
+}
