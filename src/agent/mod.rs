@@ -63,7 +63,7 @@ impl Agent {
     /// As [`Agent::open`], with the key of an endpoint and the place of recorded calls.
     ///
     /// # Errors
-    /// Those of [`Agent::open`].
+    /// Those of [`Agent::open`], and a run that asks for the key or names a program where the host does not: see [`admit`].
     pub async fn open_with(path: impl AsRef<Path>, host: &Host) -> Result<Self> {
         let path = path.as_ref();
         let (checkpoint, origin) =

@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 
 use super::config::Common;
 use super::session::host;
+use crate::benchmarks::Benchmark;
 use crate::checkpoint::Checkpoint;
 use crate::llm::local::Variables;
 use crate::llm::openai::EndpointConfig;
@@ -36,7 +37,7 @@ impl OfRun {
         if !is_told || !same_benchmark(&run, &settings) {
             // The objective belongs to the benchmark, but for what is said of it.
             let mut base = base;
-            base.training.objective = settings.benchmark()?.reward.objective();
+            base.training.objective = benchmark(&settings, origin)?.reward.objective();
             settings = common.resolve_over(&base)?;
         }
         let host = host_of(&own);
@@ -44,11 +45,19 @@ impl OfRun {
         let text = checkpoint.provenance.catalogue.clone();
         let catalogue = Catalogue::parse(text, &format!("{} (catalogue)", origin.display()))?;
         if is_told {
-            let warnings = drift(&run, &settings, &catalogue, &settings.benchmark()?, origin);
+            let warnings = drift(&run, &settings, &catalogue, &benchmark(&settings, origin)?, origin);
             warnings.iter().for_each(|warning| eprintln!("{warning}"));
         }
         Ok(OfRun { settings, host, catalogue })
     }
+}
+
+/// The benchmark of a run, which may name it by a path from where it was started.
+fn benchmark(settings: &Settings, origin: &Path) -> Result<Benchmark> {
+    settings.benchmark().with_context(|| {
+        let named = settings.benchmark.as_deref().unwrap_or(Path::new("")).display();
+        format!("`{}` is used on the benchmark `{named}`; hint: `--benchmark DIR` says where it is", origin.display())
+    })
 }
 
 /// The host of a run that is gone on with or used, where the user asks for `own`.

@@ -29,9 +29,9 @@ pub struct Evaluation {
 /// Largest share of failed queries among which a method has a score: beyond it the figure is one of the endpoint.
 const MOST_FAILED: f64 = 0.05;
 
-/// Whether so few of the queries failed that the rest says how good a method is.
+/// Whether there were queries, and so few of them failed that the rest says how good a method is.
 pub fn has_score(failed: usize, queries: usize) -> bool {
-    failed as f64 <= MOST_FAILED * queries as f64
+    queries > 0 && failed as f64 <= MOST_FAILED * queries as f64
 }
 
 impl Evaluation {

@@ -191,7 +191,14 @@ mod tests {
         ];
         let text = table(&rows, false);
         assert!(text.lines().all(|line| line.chars().count() <= 107), "{text}");
-        insta::assert_snapshot!(text, @"");
+        insta::assert_snapshot!(text, @r"
+        method              failed        score      utility       trained  path path path   time   cost    ops /
+                                                                     gains  mean  p50  p95      s      $   layers
+        ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+        Generate                25                                          41.3   38  128  0.234  0.568  2.2/1.5
+        GenerateCoT              2  0.910 ±.021  0.732 ±.021  +0.156 ±.022  41.3   38  128  0.234  0.568  2.2/1.5
+        trained controller          0.910 ±.021  0.840 ±.021                41.3   38  128  0.234  0.568  2.2/1.5
+        ");
         assert!(legend(&rows).contains("count as wrong"));
     }
 }

@@ -117,7 +117,7 @@ async fn nobody_waits_for_what_was_never_there_nor_without_being_told() -> Resul
     let url = gone.url.clone();
     gone.close().await;
     let Output { code, errors, .. } = lamas_at(&url, &plan, place.path()).await?;
-    assert_eq!(code, Some(1), "{errors}");
+    assert_eq!(code, Some(2), "{errors}");
     assert!(errors.contains("refused") && errors.contains("hint: is the server there?"), "{errors}");
     assert!(!errors.contains("waiting"), "{errors}");
     Ok(())

@@ -81,7 +81,9 @@ impl Failure {
             return Failure::Dialect { next, message };
         }
         if let Some(finish) = outcome(status, fault) {
-            return Failure::Outcome { finish, message };
+            let hint = "; hint: prompt and `max_tokens` of the operator must fit into the model's context together";
+            let hint = if finish == Finish::ContextExceeded { hint } else { "" };
+            return Failure::Outcome { finish, message: format!("{message}{hint}") };
         }
         if may_pass(status) {
             let is_rate_limit = status == StatusCode::TOO_MANY_REQUESTS;
@@ -266,8 +268,12 @@ mod tests {
             (true, r#"{"error": {"message": "litellm.ContextWindowExceededError"}}"#),
             (false, r#"{"error": {"message": "no such role in this context"}}"#),
         ] {
-            let Failure::Permanent(message) = judged(400, body, &[]) else { panic!("{body} is permanent") };
-            assert_eq!(message.contains("hint: prompt and `max_tokens`"), too_long, "{message}");
+            match judged(400, body, &[]) {
+                Failure::Outcome { finish: Finish::ContextExceeded, message } => {
+                    assert!(too_long && message.contains("hint: prompt and `max_tokens`"), "{message}");
+                }
+                found => assert!(!too_long && matches!(found, Failure::Permanent(_)), "{body}: {found:?}"),
+            }
         }
         assert!(matches!(judged(429, "", &[("retry-after", "86400")]), Failure::Permanent(_)));
         let within = |code| Failure::within(&Fault { codes: vec![code], ..Fault::default() }, Dialect::new(true));
