@@ -154,8 +154,11 @@ async fn refuses_what_it_cannot_complete() {
         let error = model.complete(&request).await.expect_err(expected);
         assert!(error.is_permanent() && error.to_string().contains(expected), "{error}");
     };
-    check(|request| request.messages[0].content = "w3 ".repeat(95), "1 to 95 tokens (the model's context), found 96")
-        .await;
+    // What the context cannot hold is the question's own outcome.
+    let mut long = request("w3 w4", 0);
+    long.messages[0].content = "w3 ".repeat(95);
+    let given = model.complete(&long).await.expect("an empty completion");
+    assert_eq!((given.text.as_str(), given.finish), ("", Finish::ContextExceeded));
     check(|request| request.sampling.temperature = -1.0, "temperature of 0 or more, found -1").await;
     check(|request| request.sampling.temperature = f32::NAN, "temperature of 0 or more, found NaN").await;
     check(|request| request.sampling.top_p = 0.0, "top-p in (0, 1], found 0").await;
