@@ -4,6 +4,16 @@ use super::chosen::{Chosen, Stage};
 use crate::operators::{Ballot, is_settled, winner};
 use crate::plan::Kind;
 
+/// Whether a plain vote comes last: nothing stands beside it or behind it but votes and stops, so that it gives what the vote
+/// that ends every plan would give without it.
+fn closes(vote: &Chosen<'_>, choices: &[Chosen<'_>]) -> bool {
+    let is_plain = |other: &Chosen<'_>| match other.signature.kind {
+        Kind::Ensemble => !other.signature.asks_model,
+        kind => kind == Kind::Stop,
+    };
+    choices.iter().filter(|other| other.layer >= vote.layer && other.stage != Stage::Skipped).all(is_plain)
+}
+
 /// Ballots in plan order.
 #[derive(Clone, Debug, Default)]
 pub struct Standing<'a> {
@@ -32,7 +42,10 @@ impl<'a> Standing<'a> {
             }
             match choice.replaced {
                 Some(solution) => standing.replace(choice.layer, Ballot::from(solution)),
-                None => standing.is_open |= !has_ended && choice.signature.kind == Kind::Ensemble,
+                None => {
+                    standing.is_open |=
+                        !has_ended && choice.signature.kind == Kind::Ensemble && !closes(choice, choices)
+                }
             }
         }
         standing

@@ -235,6 +235,8 @@ fn a_settled_vote_ends_the_plan_and_is_charged_until_then() {
     assert_eq!(whole, ("8".into(), 9.0, vec![(19, done.clone())]));
     // Two of three agree after 6 tokens; the third has written 6 of its 9.
     assert_eq!(early(true, &[&[MULTI]]), ("8".into(), 6.0, vec![(16, done)]));
+    // A vote at the end is the one that ends every plan.
+    assert_eq!(early(true, &[&[MULTI], &[ENSEMBLE]]).1, 6.0);
     // A direct answer and a refinement could still turn the vote.
     assert_eq!(early(true, &[&[MULTI, GENERATE], &[REFINE]]).1, 40.0);
 }
