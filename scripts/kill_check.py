@@ -38,7 +38,7 @@ def points():
     yield from (("mkdir", number) for number in (1, 2))
     yield from (("rename", number) for number in range(1, 12))
     yield from (("fsync", number) for number in range(1, 8))
-    yield from (("share", share) for share in (0.05, 0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.75, 0.85, 0.95))
+    yield from (("share", share) for share in (0.05, 0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.75, 0.85, 0.9))
 
 
 def without_measures(value):
@@ -52,7 +52,8 @@ def left(run):
     lines = (run / "test-episodes.jsonl").read_text().splitlines()
     files["episodes"] = json.dumps([without_measures(json.loads(line)) for line in lines])
     # Every run has an id of its own.
-    files["settings"] = {name: value for name, value in json.loads((run / "settings.json").read_text()).items() if name != "id"}
+    files["settings"] = json.loads((run / "settings.json").read_text())
+    del files["settings"]["run"]["id"]
     return files
 
 
@@ -81,7 +82,8 @@ def main():
         else:
             calls = {"mkdir": "mkdir", "rename": "rename,renameat,renameat2", "fsync": "fsync,fdatasync"}[name]
             inject = [f"inject={calls}:signal=SIGKILL:when={number}"]
-            ended = subprocess.run(["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={calls}", "-e", *inject, *command], **quiet).returncode
+            watch = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={calls}", "-e", *inject]
+            ended = subprocess.run([*watch, *command], **quiet).returncode
         resume = ["train", "--resume", "run"] if (place / "run/settings.json").exists() else [*train, "--out", "run"]
         resumed = subprocess.run([lamas, *resume], cwd=place, capture_output=True, text=True)
         verdict = "not killed" if ended == 0 else "same"

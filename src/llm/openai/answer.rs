@@ -97,20 +97,19 @@ impl Answer {
         Ok(())
     }
 
-    async fn read_whole(
-        &mut self,
-        mut incoming: Incoming,
-        mut body: Vec<u8>,
-        terms: &Terms<'_>,
-    ) -> Result<(), Failure> {
+    async fn read_whole(&mut self, mut incoming: Incoming, start: Vec<u8>, terms: &Terms<'_>) -> Result<(), Failure> {
+        // Joined at the end: a buffer that grows holds up to three times as much while it moves.
+        let mut pieces = vec![start];
         let cut = loop {
             match incoming.next(terms.until).await {
-                Ok(Some(bytes)) => body.extend(bytes),
+                Ok(Some(bytes)) => pieces.push(bytes),
                 Ok(None) => break None,
                 Err(cut @ (Cut::Late | Cut::TooLong { .. })) => return Err(terms.failure(cut)),
                 Err(cut) => break Some(cut),
             }
         };
+        let mut body = Vec::with_capacity(pieces.iter().map(Vec::len).sum());
+        pieces.into_iter().for_each(|piece| body.extend(piece));
         let taken = self.take(&String::from_utf8_lossy(&body), terms);
         self.last_token = Some(Instant::now());
         match (taken, cut) {
