@@ -14,7 +14,7 @@ const DATABASE: &str = "completions.sqlite";
 /// A model whose completions are remembered.
 pub type Recording = Replay<Arc<dyn LanguageModel>>;
 
-/// The database that `cache` means: the file itself, or [`DATABASE`] in the folder; by default in `cache_folder`, the
+/// The database that `cache` means: the file itself, or `completions.sqlite` in the folder; by default in `cache_folder`, the
 /// user's.
 ///
 /// # Errors
