@@ -151,7 +151,8 @@ async fn a_cap_stops_training_and_a_resumed_run_is_the_same_run() -> Result<()> 
     let metrics = |run: &str| fs::read(place.path().join(run).join("seed-3/metrics.jsonl"));
     assert_ne!(metrics("whole")?, metrics("parts")?);
 
-    let resumed = lamas(&server, &[&train[..], &["--resume", "parts", "--max-cost", "1000"]].concat(), place.path()).await?;
+    let resumed =
+        lamas(&server, &[&train[..], &["--resume", "parts", "--max-cost", "1000"]].concat(), place.path()).await?;
     assert_eq!(resumed.code, Some(0), "{}", resumed.errors);
     assert_eq!(metrics("whole")?, metrics("parts")?);
     let settings = fs::read_to_string(place.path().join("parts/settings.json"))?;
