@@ -27,7 +27,7 @@ const TIMELINE_WIDTH: usize = 32;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// What to answer
+    /// What to answer; `-` reads it from standard input
     question: String,
     /// A trained controller, or a run folder; default: the newest under `runs`
     #[arg(long, value_name = "FILE|DIR", conflicts_with = "plan")]
@@ -57,7 +57,10 @@ pub struct Args {
     common: Common,
 }
 
-pub fn run(args: Args) -> Result<()> {
+pub fn run(mut args: Args) -> Result<()> {
+    if args.question == "-" {
+        args.question = std::io::read_to_string(std::io::stdin()).context("cannot read standard input")?;
+    }
     ensure!(!args.question.trim().is_empty(), "expected a question, found an empty one");
     args.haste.validate()?;
     let runtime = runtime()?;

@@ -27,6 +27,10 @@ async fn lamas(server: &Server, arguments: &[&str], folder: &Path) -> Result<Out
 
 async fn lamas_at(url: &str, arguments: &[&str], folder: &Path) -> Result<Output> {
     let benchmark = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/benchmarks/tiny");
+    lamas_on(&benchmark, url, arguments, folder).await
+}
+
+async fn lamas_on(benchmark: &Path, url: &str, arguments: &[&str], folder: &Path) -> Result<Output> {
     let mut command = Command::cargo_bin("lamas")?;
     command.args(arguments).args(["--model-name", "m", "--price", "1", "--endpoint", url]);
     command.arg("--benchmark").arg(benchmark).current_dir(folder);
@@ -186,5 +190,28 @@ async fn a_quota_that_runs_out_ends_training_resumably() -> Result<()> {
     assert_eq!(short.code, Some(3), "{}", short.errors);
     assert!(short.errors.contains("`trained controller` was stopped after"), "{}", short.errors);
     assert!(short.out.contains("trained controller"), "{} {}", short.out, short.errors);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn outputs_of_an_ensemble_that_asks_are_recorded_too() -> Result<()> {
+    let place = tempfile::tempdir()?;
+    let folder = place.path().join("asks");
+    fs::create_dir(&folder)?;
+    let tiny = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/benchmarks/tiny");
+    for entry in fs::read_dir(&tiny)? {
+        let entry = entry?;
+        fs::copy(entry.path(), folder.join(entry.file_name()))?;
+    }
+    let asking = "\n[[operator]]\nname = \"Judge\"\nkind = \"ensemble\"\ndescription = \"Chooses.\"\nmax_tokens = 4\n\
+        prompt = \"{{ question }} {{ solutions | join(' or ') }}\"\n";
+    let catalogue = fs::read_to_string(folder.join("catalogue.toml"))? + asking;
+    fs::write(folder.join("catalogue.toml"), catalogue)?;
+    let server = Server::start(|_, _| streamed("The answer is 42.", 40, 9)).await;
+    let traces = ["traces", "--out", "t.jsonl", "--samples", "1", "--limit", "1"];
+    let Output { code, errors, .. } = lamas_on(&folder, &server.url, &traces, place.path()).await?;
+    assert_eq!(code, Some(0), "{errors}");
+    let lines = fs::read_to_string(place.path().join("t.jsonl"))?;
+    assert_eq!(lines.lines().filter(|line| line.contains("\"Judge\"")).count(), 3, "{lines}");
     Ok(())
 }
