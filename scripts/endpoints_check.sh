@@ -96,7 +96,7 @@ common() {
     say "a training run of 2 x 64 queries and an evaluation beside the baselines"
     expect 0 "trained controller" "$lamas" train --config "$place/train.toml" --epochs 2 --out "$place/run-$1" "${model[@]}"
     say "an evaluation under a cap"
-    expect 1 "--max-tokens 300" "$lamas" evaluate "$place/run-$1" --alone --max-tokens 300 "${model[@]}"
+    expect 3 "--max-tokens 300" "$lamas" evaluate "$place/run-$1" --alone --max-tokens 300 "${model[@]}"
 }
 
 # killed MODEL START...: the server is killed in the middle of a training run and started again.
@@ -135,7 +135,7 @@ check_litellm() {
     common fixed "400"
     say "a server error, again and again"
     printf '[endpoint]\nattempts = 3\n' >"$place/settings.toml"
-    expect 1 "after 3 requests" "$lamas" run "$question" --plan Generate --model-name broken --price 0 --config "$place/settings.toml"
+    expect 2 "after 3 requests" "$lamas" run "$question" --plan Generate --model-name broken --price 0 --config "$place/settings.toml"
     say "a prompt beyond the context"
     expect 1 "must fit into the model's context" "$lamas" run "$question" --plan Generate --model-name too-long --price 0
     say "three requests a minute"
