@@ -60,17 +60,3 @@ impl<D: Decider + ?Sized> Decider for &mut D {
         (**self).is_idle()
     }
 }
-
-impl<D: Decider + ?Sized> Decider for Box<D> {
-    fn next(&mut self, known: &Known<'_>) -> Next {
-        (**self).next(known)
-    }
-
-    fn may_add(&self) -> bool {
-        (**self).may_add()
-    }
-
-    fn is_idle(&self) -> bool {
-        (**self).is_idle()
-    }
-}

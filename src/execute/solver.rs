@@ -299,15 +299,16 @@ impl Solver {
         };
         let &SolveOptions { schedule, quorum, clock, unit, observer, .. } = options;
         let finish = self.finish.filter(|_| !options.without_finish);
-        let mut decider: Box<dyn Decider + '_> = Box::new(decider);
+        let (mut inner, mut halting, mut settled) = (decider, None, None);
+        let mut decider: &mut dyn Decider = &mut inner;
         if let Some(head) = options.halting.clone() {
             let (words, operators) = (question.split_whitespace().count(), self.catalogue.operators().len());
-            decider = Box::new(Halting { decider, head, words, operators, unit });
+            decider = halting.insert(Halting { decider, head, words, operators, unit });
         }
         if quorum {
-            decider = Box::new(Quorum(decider));
+            decider = settled.insert(Quorum(decider));
         }
-        let execution = execute(&query, &mut *decider, Options { schedule, clock, unit, finish, observer }).await?;
+        let execution = execute(&query, decider, Options { schedule, clock, unit, finish, observer }).await?;
         let Execution { plan, trace, solutions } = execution;
         let answer = vote(&solutions).and_then(|solution| solution.answer.clone());
         Ok(Answer { answer, plan, trace, solutions })
