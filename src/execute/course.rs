@@ -83,7 +83,12 @@ impl<'a> Course<'a> {
         loop {
             match self.next(decider) {
                 Next::Commit(layers) if layers.iter().all(|layer| layer.operators.is_empty()) => break,
-                Next::Commit(layers) => self.commit(layers)?,
+                Next::Commit(layers) => {
+                    self.commit(layers)?;
+                    if decider.is_idle() {
+                        break;
+                    }
+                }
                 Next::Wait => break,
                 Next::Drop(choices) => {
                     let under_way = |&choice: &usize| self.choices.get(choice).is_some_and(|c| self.is_under_way(c));
@@ -162,7 +167,8 @@ impl<'a> Course<'a> {
         self.choices.iter_mut().filter(waits).for_each(|choice| choice.causes.clone_from(&causes));
     }
 
-    /// Starts what is ready, and settles what never runs. `reports` hears of each solution as it arrives.
+    /// Starts what is ready, and settles what never runs. `reports` hears of each solution as it arrives; who listens can also
+    /// abort what runs.
     pub fn start_ready(
         &mut self,
         running: &FuturesUnordered<Running<'a>>,
@@ -190,9 +196,13 @@ impl<'a> Course<'a> {
             }
             let name = choice.operator.name.as_str();
             choice.phase = Phase::Running { start, given: Vec::new() };
+            let run = async move { act(&mut work, &board, name).await };
+            if reports.is_none() {
+                running.push(async move { (at, Some(run.await)) }.boxed());
+                continue;
+            }
             let (handle, registration) = AbortHandle::new_pair();
             handles.push((at, handle));
-            let run = async move { act(&mut work, &board, name).await };
             let abortable = Abortable::new(run, registration);
             running.push(async move { (at, abortable.await.ok()) }.boxed());
         }

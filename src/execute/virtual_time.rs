@@ -23,10 +23,12 @@ pub(super) async fn run(course: &mut Course<'_>, decider: &mut dyn Decider) -> R
             return Ok(());
         }
         finish_running(course).await?;
-        let is_unheard = decider.is_idle() && course.options.observer.is_none();
+        if decider.is_idle() && course.options.observer.is_none() {
+            return Ok(());
+        }
         match next_instant(course) {
-            Some(instant) if !is_unheard => course.now = instant,
-            _ => return Ok(()),
+            Some(instant) => course.now = instant,
+            None => return Ok(()),
         }
     }
 }
