@@ -57,11 +57,9 @@ pub(super) struct Ended {
 }
 
 impl<'a> Choice<'a> {
-    /// Nothing done yet.
-    pub fn work(&mut self, query: &'a Query<'a>) -> Work<'a> {
-        let work = Work::new(query, self.operator, self.occurrence);
-        self.steps = work.steps();
-        work
+    /// The operator at its start, whose steps are counted here.
+    pub fn work(&self, query: &'a Query<'a>) -> Work<'a> {
+        Work::new(query, self.operator, self.occurrence, self.steps.clone())
     }
 
     pub fn ended(&self) -> Option<&Ended> {
@@ -79,8 +77,7 @@ impl<'a> Choice<'a> {
     pub fn end(&mut self, effect: Effect, outcome: Outcome) {
         let Phase::Running { start, .. } = self.phase else { return };
         let solutions = appended(&effect).len();
-        let arrivals = self.steps.arrivals(solutions, self.operator.kind == Kind::Generate);
-        let arrivals = arrivals.into_iter().take(solutions).map(|after| start.then(after)).collect();
+        let arrivals = self.steps.arrivals(start, solutions, self.operator.kind == Kind::Generate);
         let end = start.then(self.steps.latency());
         let ended = Ended { start, end, arrivals, until: f64::INFINITY, outcome, effect, is_fresh: true };
         self.phase = Phase::Ended(ended);

@@ -1,16 +1,12 @@
 //! A query on its way: what was committed, and what came of it so far. Both clocks work on it.
 
-use futures::future::{AbortHandle, Abortable, BoxFuture, FutureExt};
-use futures::stream::FuturesUnordered;
-use tokio::sync::mpsc::UnboundedSender;
-
-use super::choice::{Choice, Phase, act};
+use super::choice::{Choice, Phase};
 use super::error::ExecuteError;
 use super::observe::Telling;
 use super::options::Options;
 use crate::decide::{Decider, Next};
 use crate::evidence::{Charge, Chosen, Known};
-use crate::operators::{Arrival, Board, Effect, Query, Reporter, Solution, Steps, is_free};
+use crate::operators::{Board, Effect, Query, Solution, Steps, Work, is_free};
 use crate::plan::{Cause, Dependencies, Latency, Layer, Outcome, Plan, Prepared, Signature, Trace};
 
 /// What came of a query.
@@ -25,9 +21,6 @@ pub struct Execution {
 
 /// A decider that goes on committing must end somewhere.
 const MOST_LAYERS: usize = 64;
-
-/// An operator that runs: its number and, unless it was aborted, what it did.
-pub(super) type Running<'a> = BoxFuture<'a, (usize, Option<Result<(Effect, Outcome), ExecuteError>>)>;
 
 pub(super) struct Course<'a> {
     pub query: &'a Query<'a>,
@@ -126,6 +119,7 @@ impl<'a> Course<'a> {
         let causes = self.causes();
         let Prepared { runs, dependencies } = self.options.schedule.prepare(&self.plan, &self.signatures);
         let operators = self.query.catalogue.operators();
+        self.choices.reserve(self.plan.len() - self.choices.len());
         let committed = self.plan.choices().zip(runs).zip(dependencies.0).skip(self.choices.len());
         for (((layer, id), runs), waits_for) in committed {
             let (Some(operator), Some(&signature)) = (operators.get(id.index()), self.signatures.get(id.index()))
@@ -167,15 +161,8 @@ impl<'a> Course<'a> {
         self.choices.iter_mut().filter(waits).for_each(|choice| choice.causes.clone_from(&causes));
     }
 
-    /// Starts what is ready, and settles what never runs. `reports` hears of each solution as it arrives; who listens can also
-    /// abort what runs.
-    pub fn start_ready(
-        &mut self,
-        running: &FuturesUnordered<Running<'a>>,
-        reports: Option<&UnboundedSender<Arrival>>,
-        ready: Ready,
-    ) -> Vec<(usize, AbortHandle)> {
-        let mut handles = Vec::new();
+    /// Hands what is ready to `begin`, with the number of the choice and its operator's name, and settles what never runs.
+    pub fn start_ready(&mut self, ready: Ready, mut begin: impl FnMut(usize, &'a str, Work<'a>, Board)) {
         for at in 0..self.choices.len() {
             if !self.choices[at].is_waiting() {
                 continue;
@@ -190,23 +177,10 @@ impl<'a> Course<'a> {
             if ready == Ready::Free && !is_free(choice.operator, &board) {
                 continue;
             }
-            let mut work = choice.work(self.query);
-            if let Some(arrivals) = reports {
-                work.reports(Reporter { choice: at, arrivals: arrivals.clone() });
-            }
-            let name = choice.operator.name.as_str();
+            let work = choice.work(self.query);
             choice.phase = Phase::Running { start, given: Vec::new() };
-            let run = async move { act(&mut work, &board, name).await };
-            if reports.is_none() {
-                running.push(async move { (at, Some(run.await)) }.boxed());
-                continue;
-            }
-            let (handle, registration) = AbortHandle::new_pair();
-            handles.push((at, handle));
-            let abortable = Abortable::new(run, registration);
-            running.push(async move { (at, abortable.await.ok()) }.boxed());
+            begin(at, &choice.operator.name, work, board);
         }
-        handles
     }
 
     /// When a choice starts, once all that it waits for have ended in fact.
@@ -256,8 +230,8 @@ impl<'a> Course<'a> {
         self.tell();
         self.settle_skipped();
         let solutions = self.standing_before(usize::MAX);
-        let dependencies = Dependencies(self.choices.iter().map(|choice| choice.waits_for.clone()).collect());
         let spans = self.choices.iter().map(|choice| choice.span(self.query, self.options.unit)).collect();
+        let dependencies = Dependencies(self.choices.into_iter().map(|choice| choice.waits_for).collect());
         Execution { plan: self.plan, trace: Trace { spans, dependencies, finish: None }, solutions }
     }
 

@@ -5,16 +5,19 @@
 
 use std::collections::BTreeMap;
 
-use futures::future::{AbortHandle, FutureExt};
+use futures::future::{AbortHandle, Abortable, BoxFuture, FutureExt};
 use futures::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use super::choice::{Choice, Ended, Given, Phase};
-use super::course::{Course, Ready, Running, Verdict};
+use super::choice::{Choice, Ended, Given, Phase, act};
+use super::course::{Course, Ready, Verdict};
 use super::error::ExecuteError;
 use crate::decide::Decider;
-use crate::operators::{Arrival, Effect, Solution};
+use crate::operators::{Arrival, Effect, Reporter, Solution};
 use crate::plan::{Latency, Outcome};
+
+/// An operator that runs: its number and, unless it was aborted, what it did.
+type Running<'a> = BoxFuture<'a, (usize, Option<Result<(Effect, Outcome), ExecuteError>>)>;
 
 /// What runs, and how it is heard of and dropped.
 struct Calls<'a> {
@@ -65,7 +68,13 @@ pub(super) async fn run<'a>(course: &mut Course<'a>, decider: &mut dyn Decider) 
 
 impl<'a> Calls<'a> {
     fn start(&mut self, course: &mut Course<'a>, ready: Ready) {
-        self.handles.extend(course.start_ready(&self.running, Some(&self.reports), ready));
+        course.start_ready(ready, |at, name, mut work, board| {
+            work.reports(Reporter { choice: at, arrivals: self.reports.clone() });
+            let (handle, registration) = AbortHandle::new_pair();
+            self.handles.insert(at, handle);
+            let run = Abortable::new(async move { act(&mut work, &board, name).await }, registration);
+            self.running.push(async move { (at, run.await.ok()) }.boxed());
+        });
     }
 
     /// Waits for what happens next, and takes in all that happens at that moment; false when nothing runs any more.

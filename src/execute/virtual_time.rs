@@ -5,7 +5,7 @@
 
 use futures::stream::{FuturesUnordered, StreamExt};
 
-use super::choice::{Choice, Phase};
+use super::choice::{Choice, Phase, act};
 use super::course::{Course, Ready, Verdict};
 use super::error::ExecuteError;
 use crate::decide::Decider;
@@ -36,14 +36,14 @@ pub(super) async fn run(course: &mut Course<'_>, decider: &mut dyn Decider) -> R
 /// Runs all that can run, to its end.
 async fn finish_running(course: &mut Course<'_>) -> Result<(), ExecuteError> {
     let mut running = FuturesUnordered::new();
-    course.start_ready(&running, None, Ready::All);
-    while let Some((at, result)) = running.next().await {
-        let Some(result) = result else { continue };
+    loop {
+        course.start_ready(Ready::All, |at, name, mut work, board| {
+            running.push(async move { (at, act(&mut work, &board, name).await) });
+        });
+        let Some((at, result)) = running.next().await else { return Ok(()) };
         let (effect, outcome) = result?;
         course.choices[at].end(effect, outcome);
-        course.start_ready(&running, None, Ready::All);
     }
-    Ok(())
 }
 
 /// The next moment at which something arrives or ends; in the other unit the latest of what came by then.

@@ -82,12 +82,13 @@ impl Steps {
         spent
     }
 
-    /// When each of `solutions` existed, from the start: where they are `side_by_side` as each call ended, else at the end.
-    pub fn arrivals(&self, solutions: usize, side_by_side: bool) -> Vec<Latency> {
+    /// When each of `solutions` existed, where the operator began at `start`: side by side as each call ended, else at the
+    /// end.
+    pub fn arrivals(&self, start: Latency, solutions: usize, side_by_side: bool) -> Vec<Latency> {
         let steps = self.lock();
         match side_by_side && steps.len() == solutions {
-            true => steps.iter().map(Step::ends).collect(),
-            false => vec![latency(&steps); solutions],
+            true => steps.iter().map(|step| start.then(step.ends())).collect(),
+            false => vec![start.then(latency(&steps)); solutions],
         }
     }
 

@@ -63,7 +63,7 @@ async fn run_tests(work: &mut Work<'_>, solution: &str) -> Result<Verdict, llm::
     let name = &work.operator.name;
     let missing = || llm::Error::Permanent(format!("expected a sandbox for operator `{name}`, found none"));
     let sandbox = work.query.sandbox.ok_or_else(missing)?;
-    let charged = ToolRun::new(work.steps(), work.tariff());
+    let charged = ToolRun::new(work.steps.clone(), work.tariff());
     let tried = trial.run(sandbox).await;
     charged.ended();
     let Tried { outcome, seconds } = tried.map_err(|error| llm::Error::Transient(format!("sandbox: {error:#}")))?;

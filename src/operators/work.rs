@@ -26,19 +26,14 @@ pub struct Work<'a> {
 }
 
 impl<'a> Work<'a> {
-    /// Nothing done yet.
-    pub fn new(query: &'a Query<'a>, operator: &'a Operator, occurrence: usize) -> Self {
-        Work { query, operator, occurrence, steps: Steps::default(), reporter: None }
+    /// An operator that starts; what it does is counted in `steps`, also for whom its work is dropped.
+    pub fn new(query: &'a Query<'a>, operator: &'a Operator, occurrence: usize, steps: Steps) -> Self {
+        Work { query, operator, occurrence, steps, reporter: None }
     }
 
     /// Has `reporter` told of each of several answers as it arrives.
     pub fn reports(&mut self, reporter: Reporter) {
         self.reporter = Some(reporter);
-    }
-
-    /// What is done, also for whom this work is dropped.
-    pub fn steps(&self) -> Steps {
-        self.steps.clone()
     }
 
     /// Answers that a generator gives side by side.
