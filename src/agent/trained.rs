@@ -100,7 +100,8 @@ impl Trained {
         let weights = self.latency_weights()?;
         let signatures = solver.catalogue().signatures();
         let bound = |plan: &_| model.predict(plan, &schedule.prepare(plan, &signatures), asked).bound;
-        let others = small_plans(self.policy.kinds(), self.policy.config().layers, OTHERS.0, OTHERS.1);
+        let (config, kinds) = (self.policy.config(), self.policy.kinds());
+        let others = small_plans(config.layout(), kinds, config.layers, OTHERS.0, OTHERS.1);
         Ok(budget.choose(&self.policy, &weights, asked.embedding, &others, bound))
     }
 }

@@ -3,7 +3,7 @@
 
 use anyhow::Result;
 
-use crate::controller::{Conditioning, LogProbability, Temperature};
+use crate::controller::Selection;
 use crate::plan::Schedule;
 use crate::settings::{Preset, Settings};
 use crate::training::{Baseline, Credit, SurveyConfig, TrainingConfig};
@@ -51,13 +51,11 @@ pub fn variants(passes: u32, resolve: impl Fn(Preset) -> Result<Settings>) -> Re
         changed("and drawn plans", |s| {
             s.training = TrainingConfig { epochs: 3, learning_rate: 0.002, anneal: true, ..s.training.clone() };
         }),
-        changed("no exact probability", |s| s.controller.log_probability = LogProbability::Marginal),
-        changed("no masks", |s| s.controller.masked = false),
-        changed("no temperature", |s| {
-            s.controller.temperature = Temperature::Fixed;
-            s.controller.initial_temperature = 1.0;
+        changed("one operator a layer", |s| s.controller.selection = Selection::Threshold),
+        changed("one operator a layer, no dataflow", |s| {
+            s.controller.selection = Selection::Threshold;
+            s.training.execution.schedule = Schedule::Layered;
         }),
-        changed("no whole set", |s| s.controller.conditioning = Conditioning::First),
         changed("no own share (E5)", |s| s.training.credit = Credit::CriticalPath),
         changed("no dataflow", |s| s.training.execution.schedule = Schedule::Layered),
         changed("no quorum", |s| s.training.execution.quorum = false),

@@ -1,50 +1,34 @@
-//! The shape of a controller and where it departs from the published one.
+//! The shape of a controller and how it chooses the operators of a layer.
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Error, Result, ensure};
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::LatencyWeights;
 use crate::checkpoint::Checkpoint;
+use crate::plan::Layout;
 
-/// Divisor of the cosine scores before the softmax.
+/// How the operators of a layer are chosen, and with what probability.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Temperature {
-    /// Stays at `initial_temperature`.
-    Fixed,
-    /// One learned temperature per layer; without it no probability among 7 operators can pass 0.552.
+pub enum Selection {
+    /// A set at once; the empty set ends the plan. See [`sets`](super::sets).
     #[default]
-    Learned,
+    Sets,
+    /// One after another without replacement, until their probabilities sum to more than the threshold (E2). Operators that
+    /// cannot act are left out, a layer knows all operators of the one before it, and the log-probability is exact
+    /// (Plackett-Luce).
+    Threshold,
+    /// As published: drawn like that from all operators, knowing the first operator of the layer before, at a fixed
+    /// temperature, and with `log(p + 1e-10)` for each operator as if drawn alone.
+    Published,
 }
 
-/// What a layer knows of the one before it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Conditioning {
-    /// The embedding of the operator chosen first.
-    First,
-    /// The mean embedding of all operators chosen.
-    #[default]
-    Set,
-}
-
-/// How the log-probability of an operator drawn without replacement is taken.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LogProbability {
-    /// `log(p + 1e-10)`, as if drawn alone; biased for the second and later draws of a layer.
-    Marginal,
-    /// Plackett-Luce: `log(p / (1 - sum of those drawn before))`.
-    #[default]
-    Exact,
-}
-
-/// Shape and switches of a controller; every switch works with every other.
+/// Shape of a controller.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(try_from = "Written")]
 pub struct ControllerConfig {
     /// `L`, the most layers a plan may have.
     pub layers: usize,
@@ -52,15 +36,13 @@ pub struct ControllerConfig {
     pub hidden: usize,
     /// Size of the query vector and of the operator embeddings.
     pub embedding: usize,
-    /// `tau` of (E2), in [0, 1]: a layer is full once its probabilities sum to more.
+    pub selection: Selection,
+    /// `K`, the most operators of a set.
+    pub width: usize,
+    /// `tau` of (E2), in [0, 1]: a layer that is drawn operator by operator is full once its probabilities sum to more.
     pub threshold: f64,
-    pub temperature: Temperature,
-    /// The temperature before training.
+    /// Divisor of the cosine scores before the softmax; where it is learned, its value before training.
     pub initial_temperature: f64,
-    pub conditioning: Conditioning,
-    /// Whether operators that cannot act are left out of the softmax.
-    pub masked: bool,
-    pub log_probability: LogProbability,
     /// The latency weights among which a query may choose; without them the controller knows only the one that it was
     /// trained for.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -73,12 +55,10 @@ impl Default for ControllerConfig {
             layers: 4,
             hidden: 32,
             embedding: 384,
+            selection: Selection::Sets,
+            width: 4,
             threshold: 0.3,
-            temperature: Temperature::Learned,
             initial_temperature: 0.5,
-            conditioning: Conditioning::Set,
-            masked: true,
-            log_probability: LogProbability::Exact,
             latency_weights: None,
         }
     }
@@ -87,14 +67,7 @@ impl Default for ControllerConfig {
 impl ControllerConfig {
     /// The controller as published.
     pub fn published() -> Self {
-        ControllerConfig {
-            temperature: Temperature::Fixed,
-            initial_temperature: 1.0,
-            conditioning: Conditioning::First,
-            masked: false,
-            log_probability: LogProbability::Marginal,
-            ..Self::default()
-        }
+        ControllerConfig { selection: Selection::Published, initial_temperature: 1.0, ..Self::default() }
     }
 
     /// The published controller that a state dict belongs to: sizes from its tensors.
@@ -119,6 +92,24 @@ impl ControllerConfig {
         serde_json::from_value(settings.clone()).context("the checkpoint's `controller` settings cannot be used")
     }
 
+    /// Whether the temperature of each layer is learned; where it is not, no probability among 7 operators can pass 0.552.
+    pub fn learns_temperature(&self) -> bool {
+        self.selection != Selection::Published
+    }
+
+    /// Whether operators that cannot act are left out.
+    pub fn is_masked(&self) -> bool {
+        self.selection != Selection::Published
+    }
+
+    /// How the small plans are laid out for this controller.
+    pub fn layout(&self) -> Layout {
+        match self.selection {
+            Selection::Sets => Layout::Sets { width: self.width },
+            Selection::Threshold | Selection::Published => Layout::OneByOne,
+        }
+    }
+
     /// Where a latency weight lies on the controller's scale, in [-1, 1]; 0 where it is no input.
     pub(super) fn position(&self, latency_weight: f64) -> f32 {
         self.latency_weights.map_or(0.0, |weights| weights.position(latency_weight))
@@ -127,7 +118,9 @@ impl ControllerConfig {
     /// # Errors
     /// Names the first setting out of range.
     pub fn validate(&self) -> Result<()> {
-        for (name, value) in [("layers", self.layers), ("hidden", self.hidden), ("embedding", self.embedding)] {
+        let counts =
+            [("layers", self.layers), ("hidden", self.hidden), ("embedding", self.embedding), ("width", self.width)];
+        for (name, value) in counts {
             ensure!(value > 0, "controller setting `{name}`: expected at least 1, found 0");
         }
         let (threshold, temperature) = (self.threshold, self.initial_temperature);
@@ -139,6 +132,120 @@ impl ControllerConfig {
             temperature > 0.0 && temperature.is_finite(),
             "controller setting `initial_temperature`: expected a positive number, found {temperature}"
         );
+        Ok(())
+    }
+}
+
+/// A controller's settings as a file has them: those of today, or the four switches of earlier versions in place of
+/// `selection`.
+#[derive(Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Written {
+    layers: usize,
+    hidden: usize,
+    embedding: usize,
+    selection: Option<Selection>,
+    width: usize,
+    threshold: f64,
+    initial_temperature: f64,
+    latency_weights: Option<LatencyWeights>,
+    temperature: Option<String>,
+    conditioning: Option<String>,
+    masked: Option<bool>,
+    log_probability: Option<String>,
+}
+
+impl Default for Written {
+    fn default() -> Self {
+        let ControllerConfig { layers, hidden, embedding, width, threshold, initial_temperature, .. } =
+            ControllerConfig::default();
+        Written {
+            layers,
+            hidden,
+            embedding,
+            selection: None,
+            width,
+            threshold,
+            initial_temperature,
+            latency_weights: None,
+            temperature: None,
+            conditioning: None,
+            masked: None,
+            log_probability: None,
+        }
+    }
+}
+
+impl TryFrom<Written> for ControllerConfig {
+    type Error = Error;
+
+    fn try_from(written: Written) -> Result<Self> {
+        let of_switches = written.of_switches()?;
+        let Written { layers, hidden, embedding, selection, width, threshold, initial_temperature, .. } = written;
+        Ok(ControllerConfig {
+            layers,
+            hidden,
+            embedding,
+            selection: selection.or(of_switches).unwrap_or_default(),
+            width,
+            threshold,
+            initial_temperature,
+            latency_weights: written.latency_weights,
+        })
+    }
+}
+
+impl Written {
+    /// What the switches of earlier versions come to. How the log-probability was taken mattered to training alone.
+    fn of_switches(&self) -> Result<Option<Selection>> {
+        let Written { temperature, conditioning, masked, log_probability, .. } = self;
+        let (temperature, conditioning) = (temperature.as_deref(), conditioning.as_deref());
+        if temperature.is_none() && conditioning.is_none() && masked.is_none() && log_probability.is_none() {
+            return Ok(None);
+        }
+        let found = (temperature.unwrap_or("learned"), conditioning.unwrap_or("set"), masked.unwrap_or(true));
+        match found {
+            ("learned", "set", true) => Ok(Some(Selection::Threshold)),
+            ("fixed", "first", false) => Ok(Some(Selection::Published)),
+            (temperature, conditioning, masked) => anyhow::bail!(
+                "controller settings: expected all switches of one method, found temperature `{temperature}`, conditioning \
+                 `{conditioning}` and masked {masked}, which no method has any more; hint: set `selection` and train anew"
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_of_earlier_versions_are_read() {
+        let check = |text: &str, expected: Result<Selection, &str>| {
+            let found = serde_json::from_str::<ControllerConfig>(text);
+            match (found, expected) {
+                (Ok(config), Ok(expected)) => assert_eq!(config.selection, expected, "{text}"),
+                (Err(error), Err(expected)) => assert!(error.to_string().contains(expected), "{text}: {error}"),
+                (found, expected) => panic!("{text}: expected {expected:?}, found {found:?}"),
+            }
+        };
+        check("{}", Ok(Selection::Sets));
+        check(r#"{"selection": "threshold"}"#, Ok(Selection::Threshold));
+        check(r#"{"masked": true}"#, Ok(Selection::Threshold));
+        let ours = r#"{"temperature": "learned", "conditioning": "set", "masked": true, "log_probability": "exact"}"#;
+        check(ours, Ok(Selection::Threshold));
+        let paper =
+            r#"{"temperature": "fixed", "conditioning": "first", "masked": false, "log_probability": "marginal"}"#;
+        check(paper, Ok(Selection::Published));
+        check(r#"{"masked": false}"#, Err("which no method has any more"));
+        check(r#"{"tau": 1}"#, Err("unknown field `tau`"));
+    }
+
+    #[test]
+    fn settings_are_read_as_they_are_written() -> Result<()> {
+        for config in [ControllerConfig::default(), ControllerConfig::published()] {
+            assert_eq!(serde_json::from_str::<ControllerConfig>(&serde_json::to_string(&config)?)?, config);
+        }
         Ok(())
     }
 }

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use candle_core::{DType, Device, Tensor, Var};
 use rand::Rng;
 
-use super::{ControllerConfig, Temperature};
+use super::{ControllerConfig, Selection};
 use crate::random;
 
 /// Weights of one layer; the shapes are those of `torch.nn.Linear`, `[out, in]`.
@@ -19,18 +19,24 @@ pub(super) struct LayerWeights {
     pub log_temperature: Option<Var>,
     /// What the latency weight adds to `h_q`: a weight `[H, E]` and a bias `[H]`; absent where it is no input.
     pub latency: Option<[Var; 2]>,
+    /// `c = W h_q + b`, the score of each size of a set: a weight `[K + 1, H]` and a bias `[K + 1]`; absent where operators
+    /// are drawn one by one.
+    pub size: Option<[Var; 2]>,
 }
 
 impl LayerWeights {
     /// Weights drawn as `torch.nn.Linear` draws them: uniform within `1 / sqrt(in)`. At first the latency weight plays no
-    /// part.
-    pub fn new(config: &ControllerConfig, layer: usize, seed: u64, device: &Device) -> Result<Self> {
+    /// part, and all sizes of a set of `operators` are about equally likely.
+    pub fn new(config: &ControllerConfig, operators: usize, layer: usize, seed: u64, device: &Device) -> Result<Self> {
         Self::build(config, layer, |name, shape, fan_in| {
             if name.ends_with("log_temperature") {
                 return Ok(Tensor::full(config.initial_temperature.ln() as f32, shape, device)?);
             }
-            if name.contains("latency_encoder") {
+            if name.contains("latency_encoder") || name.ends_with("size_encoder.weight") {
                 return Ok(Tensor::zeros(shape, DType::F32, device)?);
+            }
+            if name.ends_with("size_encoder.bias") {
+                return Ok(Tensor::from_vec(equal_sizes(operators, config.width), shape, device)?);
             }
             let bound = 1.0 / (fan_in as f32).sqrt();
             let mut rng = random::stream(seed, &[&"controller", &name]);
@@ -69,9 +75,16 @@ impl LayerWeights {
         let var = |name: &str, shape: &[usize], fan_in| -> Result<Var> {
             Ok(Var::from_tensor(&make(&format!("layers.{layer}.{name}"), shape, fan_in)?)?)
         };
-        let log_temperature = match config.temperature {
-            Temperature::Fixed => None,
-            Temperature::Learned => Some(var("log_temperature", &[1], 1)?),
+        let log_temperature = match config.learns_temperature() {
+            false => None,
+            true => Some(var("log_temperature", &[1], 1)?),
+        };
+        let size = match config.selection {
+            Selection::Threshold | Selection::Published => None,
+            Selection::Sets => Some([
+                var("size_encoder.weight", &[config.width + 1, hidden], hidden)?,
+                var("size_encoder.bias", &[config.width + 1], hidden)?,
+            ]),
         };
         let latency = match config.latency_weights {
             None => None,
@@ -87,6 +100,7 @@ impl LayerWeights {
             operator_bias: var("operator_encoder.bias", &[hidden], operator)?,
             log_temperature,
             latency,
+            size,
         })
     }
 
@@ -100,7 +114,21 @@ impl LayerWeights {
             ("log_temperature", self.log_temperature.as_ref()),
             ("latency_encoder.bias", self.latency.as_ref().map(|[_, bias]| bias)),
             ("latency_encoder.weight", self.latency.as_ref().map(|[weight, _]| weight)),
+            ("size_encoder.bias", self.size.as_ref().map(|[_, bias]| bias)),
+            ("size_encoder.weight", self.size.as_ref().map(|[weight, _]| weight)),
         ];
         vars.into_iter().filter_map(move |(name, var)| Some((format!("layers.{layer}.{name}"), var?.clone())))
     }
+}
+
+/// Scores by which all sizes of a set weigh the same where the operators do: minus the logarithm of how many sets there are
+/// of each size, `[K + 1]`.
+pub(super) fn equal_sizes(operators: usize, width: usize) -> Vec<f32> {
+    let mut log_sets = 0.0f64;
+    let mut scores = vec![0.0];
+    for size in 1..=width {
+        log_sets += (operators.saturating_sub(size - 1).max(1) as f64 / size as f64).ln();
+        scores.push(-log_sets as f32);
+    }
+    scores
 }

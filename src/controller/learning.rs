@@ -3,8 +3,11 @@
 //! ```text
 //! h_q = normalize(W_q v + b_q)
 //! h_o = normalize(W_o [e_o ; e_prev] + b_o)        (first layer: without e_prev)
-//! p_l = softmax over o of <h_q, h_o> / temperature
+//! z_o = <h_q, h_o> / temperature
+//! c_k = W_c h_q + b_c                              (sets only)
 //! ```
+//!
+//! Operators are drawn one by one from the softmax of `z` (E2), or as a set ([`super::sets`]).
 //!
 //! A controller that reads the latency weight, at position x of its scale, has
 //! `h_q = normalize(W_q v + b_q + x (W_t v + b_t))`: the utility of a plan is linear in the weight, so as it grows the
@@ -19,9 +22,10 @@ use anyhow::{Result, ensure};
 use candle_core::{D, DType, Device, Tensor, Var};
 use candle_nn::ops::log_softmax;
 
-use super::batch::Batch;
+use super::batch::{Batch, Drawn, DrawnSets};
 use super::layer::LayerWeights;
-use super::{ControllerConfig, LogProbability};
+use super::sets::log_partition;
+use super::{ControllerConfig, Selection};
 use crate::checkpoint::Checkpoint;
 use crate::plan::{Kind, Plan};
 
@@ -39,16 +43,6 @@ pub struct Controller {
     pub(super) layers: Vec<LayerWeights>,
 }
 
-/// What the controller says of a batch of `P` plans.
-pub struct Evaluation {
-    /// One log-probability per choice, in the order of [`Plan::choices`] over all plans, `[choices]`.
-    pub log_probs: Tensor,
-    /// Probability of each operator in each layer, given the plan's layers before it, `[P, L, O]`.
-    pub probabilities: Tensor,
-    /// Entropy of these probabilities in nats, for every layer of every plan, `[layers of all plans]`.
-    pub entropy: Tensor,
-}
-
 impl Controller {
     /// An untrained controller for operators of these `kinds`, embedded as `operators` `[O, E]`.
     ///
@@ -61,7 +55,8 @@ impl Controller {
         seed: u64,
         device: &Device,
     ) -> Result<Self> {
-        let layer = |config: &ControllerConfig, layer| LayerWeights::new(config, layer, seed, device);
+        let count = kinds.len();
+        let layer = |config: &ControllerConfig, layer| LayerWeights::new(config, count, layer, seed, device);
         Self::build(config, kinds, operators, device, layer)
     }
 
@@ -149,81 +144,68 @@ impl Controller {
         self.named_vars().map(|(name, var)| Ok((name, var.as_tensor().to_device(&Device::Cpu)?.copy()?))).collect()
     }
 
-    /// Log-probabilities of the choices of `plans`, `[choices]`; see [`Controller::evaluate`].
+    /// One log-probability per choice of `plans`, in the order of [`Plan::choices`] over all plans, `[choices]`; those of a plan
+    /// sum to its own. One plan per row of `queries` `[P, E]`; where the latency weight is an input, at the middle of its scale.
     ///
-    /// # Errors
-    /// As [`Controller::evaluate`].
-    pub fn log_probs(&self, queries: &Tensor, plans: &[Plan]) -> Result<Tensor> {
-        Ok(self.evaluate(queries, plans)?.log_probs)
-    }
-
-    /// Evaluates `plans`, one per row of `queries` `[P, E]`; where the latency weight is an input, at the middle of its
-    /// scale.
+    /// The choices of a set share alike in what the set has beyond their own scores, and those of a plan's last layer in the
+    /// empty set that ends it.
     ///
     /// # Errors
     /// Queries of another shape, or a plan that this controller cannot draw.
-    pub fn evaluate(&self, queries: &Tensor, plans: &[Plan]) -> Result<Evaluation> {
+    pub fn log_probs(&self, queries: &Tensor, plans: &[Plan]) -> Result<Tensor> {
         let middle = self.config.latency_weights.map_or(0.0, |weights| weights.at(0.5));
-        self.evaluate_at(queries, &vec![middle; plans.len()], plans)
+        self.log_probs_at(queries, &vec![middle; plans.len()], plans)
     }
 
-    /// As [`Controller::evaluate`], with the latency weight of each query; one that is no input changes nothing.
+    /// As [`Controller::log_probs`], with the latency weight of each query; one that is no input changes nothing.
     ///
     /// # Errors
-    /// As [`Controller::evaluate`].
-    pub fn evaluate_at(&self, queries: &Tensor, latency_weights: &[f64], plans: &[Plan]) -> Result<Evaluation> {
+    /// As [`Controller::log_probs`].
+    pub fn log_probs_at(&self, queries: &Tensor, latency_weights: &[f64], plans: &[Plan]) -> Result<Tensor> {
         let expected = [plans.len(), self.config.embedding];
         let found = queries.dims();
         ensure!(found == expected, "query embeddings: expected shape {expected:?}, found {found:?}");
         let (expected, found) = (plans.len(), latency_weights.len());
         ensure!(found == expected, "latency weights: expected one for each of {expected} plans, found {found}");
         let batch = Batch::new(&self.config, &self.kinds, latency_weights, plans)?;
-        let (layers, operators) = (self.config.layers, self.kinds.len());
-        let shape = (layers, plans.len(), operators);
+        let operators = self.kinds.len();
+        let shape = (batch.depth, plans.len(), operators);
         let device = self.device();
 
         let previous = Tensor::from_vec(batch.previous, shape, device)?;
         let positions = Tensor::from_vec(batch.positions, (plans.len(), 1), device)?;
-        let scores = self.scores(queries, &positions, &previous)?;
+        let Scores { operators: scores, sizes } = self.scores(queries, &positions, &previous)?;
         let never = Tensor::new(NEVER, device)?;
-        let masked = match self.config.masked {
+        let scores = match self.config.is_masked() {
             true => Tensor::from_vec(batch.allowed, shape, device)?.where_cond(&scores, &never.broadcast_as(shape)?)?,
             false => scores,
         };
-        let all_log_probs = log_softmax(&masked, D::Minus1)?;
-        let all_probabilities = all_log_probs.exp()?;
-
-        let rows = (layers * plans.len(), operators);
-        let chosen = (batch.operators.len(), 1);
-        let choice_rows = Tensor::new(batch.rows.as_slice(), device)?;
-        let choice_operators = Tensor::from_vec(batch.operators, chosen, device)?;
-        let log_probs = match self.config.log_probability {
-            LogProbability::Marginal => {
-                let p = all_probabilities.reshape(rows)?.index_select(&choice_rows, 0)?.gather(&choice_operators, 1)?;
-                (p + 1e-10)?.log()?
+        let scores = scores.reshape((batch.depth * plans.len(), operators))?;
+        let chosen = Tensor::from_vec(batch.operators, (batch.rows.len(), 1), device)?;
+        let rows = Tensor::new(batch.rows, device)?;
+        let log_probs = match (batch.drawn, sizes) {
+            (Drawn::Sets(sets), Some(sizes)) => {
+                let own = scores.index_select(&rows, 0)?.gather(&chosen, 1)?.squeeze(1)?;
+                return of_sets(&own, &scores, &sizes.flatten_to(1)?, sets);
             }
-            LogProbability::Exact => {
-                let shape = (chosen.0, operators);
-                let left = Tensor::from_vec(batch.left, shape, device)?;
-                let scores = masked.reshape(rows)?.index_select(&choice_rows, 0)?;
-                let scores = left.where_cond(&scores, &never.broadcast_as(shape)?)?;
-                log_softmax(&scores, D::Minus1)?.gather(&choice_operators, 1)?
+            (Drawn::OneByOne { left }, _) if self.config.selection == Selection::Threshold => {
+                let shape = (chosen.elem_count(), operators);
+                let scores = scores.index_select(&rows, 0)?;
+                let left = Tensor::from_vec(left, shape, device)?;
+                log_softmax(&left.where_cond(&scores, &never.broadcast_as(shape)?)?, D::Minus1)?
             }
+            _ => (log_softmax(&scores, D::Minus1)?.exp()?.index_select(&rows, 0)? + 1e-10)?.log()?,
         };
-        let entropy = (&all_probabilities * &all_log_probs)?.sum(D::Minus1)?.neg()?.flatten_all()?;
-        Ok(Evaluation {
-            log_probs: log_probs.squeeze(1)?,
-            probabilities: all_probabilities.transpose(0, 1)?,
-            entropy: entropy.index_select(&Tensor::new(batch.used.as_slice(), device)?, 0)?,
-        })
+        Ok(log_probs.gather(&chosen, 1)?.squeeze(1)?)
     }
 
-    /// `<h_q, h_o> / temperature`, `[L, P, O]`, for queries `[P, E]` at `positions` `[P, 1]` of the scale of latency weights, and
-    /// weights over previous operators `[L, P, O]`.
+    /// `z`, `[D, P, O]`, and `c`, for queries `[P, E]` at `positions` `[P, 1]` of the scale of latency weights, and weights over
+    /// previous operators `[D, P, O]`; of the first `D` layers.
     ///
     /// With `own + before` for what is normalised to `h_o`, products and squared norms are sums of their parts'; no
-    /// tensor of shape `[L, P, O, H]` is needed.
-    fn scores(&self, queries: &Tensor, positions: &Tensor, previous: &Tensor) -> Result<Tensor> {
+    /// tensor of shape `[D, P, O, H]` is needed.
+    fn scores(&self, queries: &Tensor, positions: &Tensor, previous: &Tensor) -> Result<Scores> {
+        let layers = &self.layers[..previous.dim(0)?];
         let linear = |weight: &Var, bias: &Var| product(queries, weight)?.broadcast_add(bias);
         let query = |layer: &LayerWeights| -> Result<Tensor> {
             let query = linear(&layer.query_weight, &layer.query_bias)?;
@@ -232,9 +214,9 @@ impl Controller {
                 Some([weight, bias]) => (query + linear(weight, bias)?.broadcast_mul(positions)?)?,
             })
         };
-        let queries = self.layers.iter().map(query).collect::<Result<Vec<_>>>()?;
+        let queries = layers.iter().map(query).collect::<Result<Vec<_>>>()?;
         let queries = Tensor::stack(&queries, 0)?;
-        let (own, of_previous) = self.operator_sides()?;
+        let (own, of_previous) = self.operator_sides(layers)?;
         let before = previous.matmul(&of_previous)?;
 
         let own_transposed = own.t()?;
@@ -242,25 +224,36 @@ impl Controller {
         let own_square = own.sqr()?.sum(D::Minus1)?.unsqueeze(1)?;
         let mixed = (before.matmul(&own_transposed)? * 2.0)?;
         let operator_square = mixed.broadcast_add(&own_square)?.broadcast_add(&square(&before)?)?;
-        let norms = norm(&operator_square)?.broadcast_mul(&norm(&square(&queries)?)?)?;
+        let query_norm = norm(&square(&queries)?)?;
+        let norms = norm(&operator_square)?.broadcast_mul(&query_norm)?;
         let scores = (product / norms)?;
 
-        let learned: Vec<&Tensor> = self.layers.iter().flat_map(|layer| &layer.log_temperature).map(|v| &**v).collect();
-        Ok(if learned.is_empty() {
+        let sizes: Vec<&[Var; 2]> = layers.iter().flat_map(|layer| &layer.size).collect();
+        let sizes = match sizes.is_empty() {
+            true => None,
+            false => {
+                let stacked = |at: usize| Tensor::stack(&sizes.iter().map(|size| &*size[at]).collect::<Vec<_>>(), 0);
+                let directions = queries.broadcast_div(&query_norm)?;
+                Some(directions.matmul(&stacked(0)?.t()?)?.broadcast_add(&stacked(1)?.unsqueeze(1)?)?)
+            }
+        };
+        let learned: Vec<&Tensor> = layers.iter().flat_map(|layer| &layer.log_temperature).map(|v| &**v).collect();
+        let operators = if learned.is_empty() {
             (scores / self.config.initial_temperature)?
         } else {
-            let scale = Tensor::cat(&learned, 0)?.neg()?.exp()?.reshape((self.config.layers, 1, 1))?;
+            let scale = Tensor::cat(&learned, 0)?.neg()?.exp()?.reshape((layers.len(), 1, 1))?;
             scores.broadcast_mul(&scale)?
-        })
+        };
+        Ok(Scores { operators, sizes })
     }
 
-    /// `W_o e_o + b_o` with the two halves of `W_o`: the operator's own part, and that of a previous operator
-    /// (without bias, zero in the first layer), each `[L, O, H]`.
-    pub(super) fn operator_sides(&self) -> Result<(Tensor, Tensor)> {
+    /// `W_o e_o + b_o` of the first `layers`, with the two halves of `W_o`: the operator's own part, and that of a previous
+    /// operator (without bias, zero in the first layer), each `[D, O, H]`.
+    pub(super) fn operator_sides(&self, layers: &[LayerWeights]) -> Result<(Tensor, Tensor)> {
         let count = self.kinds.len();
-        let mut own = Vec::with_capacity(self.layers.len());
-        let mut of_previous = Vec::with_capacity(self.layers.len());
-        for (index, layer) in self.layers.iter().enumerate() {
+        let mut own = Vec::with_capacity(layers.len());
+        let mut of_previous = Vec::with_capacity(layers.len());
+        for (index, layer) in layers.iter().enumerate() {
             let (side, previous) = if index == 0 {
                 let side = product(&self.operators, &layer.operator_weight)?;
                 (side.clone(), side.zeros_like()?)
@@ -273,6 +266,34 @@ impl Controller {
         }
         Ok((Tensor::stack(&own, 0)?, Tensor::stack(&of_previous, 0)?))
     }
+}
+
+/// What a layer is chosen by.
+struct Scores {
+    /// `z`, `[D, P, O]`.
+    operators: Tensor,
+    /// `c`, `[D, P, K + 1]`; none where operators are drawn one by one.
+    sizes: Option<Tensor>,
+}
+
+/// The log-probability of each choice as a part of its set's, `[choices]`: its own score `own`, and its share of the rest. For
+/// scores `[rows, O]`, and those of sizes `[rows, K + 1]`.
+fn of_sets(own: &Tensor, scores: &Tensor, sizes: &Tensor, sets: DrawnSets) -> Result<Tensor> {
+    let device = scores.device();
+    let count = sets.rows.len();
+    let rows = Tensor::new(sets.rows, device)?;
+    let (scores, sizes) = (scores.index_select(&rows, 0)?, sizes.index_select(&rows, 0)?);
+    let can_end = Tensor::from_vec(sets.can_end, (count, 1), device)?;
+    let (empty, others) = (sizes.narrow(1, 0, 1)?, sizes.narrow(1, 1, sizes.dim(1)? - 1)?);
+    let empty = can_end.where_cond(&empty, &Tensor::full(NEVER, (count, 1), device)?)?;
+    let sizes = Tensor::cat(&[&empty, &others], 1)?;
+    let size = Tensor::from_vec(sets.sizes, (count, 1), device)?;
+    let rest = (sizes.gather(&size, 1)?.squeeze(1)? - log_partition(&scores, &sizes)?)?;
+    let share = |of: Vec<(u32, f32)>| -> Result<Tensor> {
+        let (sets, shares): (Vec<u32>, Vec<f32>) = of.into_iter().unzip();
+        Ok((rest.index_select(&Tensor::new(sets, device)?, 0)? * Tensor::new(shares, device)?)?)
+    };
+    Ok(((own + share(sets.own)?)? + share(sets.end)?)?)
 }
 
 /// `x W^T`, taken as the transpose of `W x^T`: so the gradient of `W` comes in the order of `W`, and is not turned over number

@@ -8,10 +8,11 @@ mod layer;
 mod learning;
 mod open_loop;
 mod policy;
+mod sets;
 mod weights;
 
-pub use config::{Conditioning, ControllerConfig, LogProbability, Temperature};
-pub use learning::{Controller, Evaluation};
+pub use config::{ControllerConfig, Selection};
+pub use learning::Controller;
 pub use open_loop::OpenLoop;
 pub use policy::Policy;
 pub use weights::LatencyWeights;

@@ -6,9 +6,11 @@ use anyhow::Result;
 use candle_core::{DType, Tensor};
 use rand::Rng;
 
-use super::batch::add_condition;
-use super::{Controller, ControllerConfig};
-use crate::plan::{Kind, Layer, OperatorId, Plan, feasible};
+use super::batch::{add_condition, can_act};
+use super::layer::equal_sizes;
+use super::sets::Sets;
+use super::{Controller, ControllerConfig, Selection};
+use crate::plan::{Kind, Layer, OperatorId, Plan};
 
 /// A controller frozen at one moment of its training.
 #[derive(Clone)]
@@ -37,6 +39,16 @@ struct LayerTable {
     temperature: f32,
     /// `W_t`, `[H, E]`, and `b_t`, `[H]`; absent where the latency weight is no input.
     latency: Option<[Vec<f32>; 2]>,
+    /// `W_c`, `[K + 1, H]`, and `b_c`, `[K + 1]`; absent where operators are drawn one by one.
+    size: Option<[Vec<f32>; 2]>,
+}
+
+/// What a layer is chosen by.
+struct Scores {
+    /// `z`, `[O]`; minus infinity for what cannot act.
+    operators: Vec<f32>,
+    /// `c`, `[K + 1]`; none where operators are drawn one by one.
+    sizes: Option<Vec<f32>>,
 }
 
 impl Policy {
@@ -46,7 +58,7 @@ impl Policy {
     /// The device failed.
     pub fn new(controller: &Controller) -> Result<Self> {
         let config = controller.config().clone();
-        let (own, of_previous) = controller.operator_sides()?;
+        let (own, of_previous) = controller.operator_sides(&controller.layers)?;
         let mut layers = Vec::with_capacity(config.layers);
         for (index, layer) in controller.layers.iter().enumerate() {
             layers.push(LayerTable {
@@ -62,14 +74,19 @@ impl Policy {
                     Some([weight, bias]) => Some([numbers(weight)?, numbers(bias)?]),
                     None => None,
                 },
+                size: match &layer.size {
+                    Some([weight, bias]) => Some([numbers(weight)?, numbers(bias)?]),
+                    None => None,
+                },
             });
         }
         Ok(Self::of(Weights { config, kinds: controller.kinds().to_vec(), layers }))
     }
 
-    /// A policy for which all operators of a layer are equally likely, whatever the query.
+    /// A policy for which all operators of a layer are equally likely, whatever the query, and for sets all sizes.
     pub fn uniform(config: ControllerConfig, kinds: Vec<Kind>) -> Self {
         let (hidden, embedding) = (config.hidden, config.embedding);
+        let sizes = config.width + 1;
         let table = |_| LayerTable {
             query_weight: vec![0.0; hidden * embedding],
             query_bias: vec![0.0; hidden],
@@ -77,6 +94,8 @@ impl Policy {
             of_previous: vec![0.0; kinds.len() * hidden],
             temperature: 1.0,
             latency: None,
+            size: (config.selection == Selection::Sets)
+                .then(|| [vec![0.0; sizes * hidden], equal_sizes(kinds.len(), config.width)]),
         };
         let layers = (0..config.layers).map(table).collect();
         Self::of(Weights { config, kinds, layers })
@@ -99,61 +118,76 @@ impl Policy {
         &self.weights.kinds
     }
 
-    /// Draws a plan for the query `[E]`: in each layer operators without replacement, each by its share of what is
+    /// Draws a plan for the query `[E]`: in each layer a set, or operators without replacement, each by its share of what is
     /// left, until the probabilities of those drawn sum to more than the threshold.
     pub fn sample(&self, query: &[f32], rng: &mut impl Rng) -> Plan {
-        let next = |probabilities: &[f32], left: &[usize]| {
-            let total: f32 = left.iter().map(|&operator| probabilities[operator]).sum();
-            let mut point = rng.random::<f32>() * total;
-            for (position, &operator) in left.iter().enumerate() {
-                point -= probabilities[operator];
-                if point < 0.0 {
-                    return position;
-                }
-            }
-            left.len() - 1
-        };
-        self.plan(query, |_, _| (), next)
+        self.plan(query, |policy, scores, is_first| match &scores.sizes {
+            Some(sizes) => Sets::new(&scores.operators, sizes, is_first).draw(rng),
+            None => policy.one_by_one(scores, |probabilities, left| drawn(probabilities, left, rng)),
+        })
     }
 
     /// The plan of the likeliest operators for the query `[E]` (E2); ties go to the lower index.
     pub fn greedy(&self, query: &[f32]) -> Plan {
-        let likeliest_first = |probabilities: &[f32], left: &mut [usize]| {
-            left.sort_by(|&one, &other| probabilities[other].total_cmp(&probabilities[one]));
-        };
-        self.plan(query, likeliest_first, |_, _| 0)
+        self.plan(query, |policy, scores, is_first| match &scores.sizes {
+            Some(sizes) => Sets::new(&scores.operators, sizes, is_first).likeliest(),
+            None => policy.one_by_one(scores, likeliest),
+        })
     }
 
-    /// Probability of each operator in each layer of `plan`, given its layers before, `[layers of the plan][O]`.
+    /// Probability of each operator in each layer of `plan`, given its layers before, `[layers of the plan][O]`: that it is in
+    /// the set, or that it is drawn first.
     pub fn probabilities(&self, query: &[f32], plan: &Plan) -> Vec<Vec<f32>> {
         let layers = plan.layers.len().min(self.weights.layers.len());
-        (0..layers).map(|layer| self.layer_probabilities(query, &plan.layers[..layer])).collect()
+        let of_layer = |layer: usize| {
+            let scores = self.scores(query, plan, layer);
+            match scores.sizes {
+                Some(sizes) => {
+                    let inclusion = Sets::new(&scores.operators, &sizes, layer == 0).inclusion();
+                    inclusion.into_iter().map(|probability| probability as f32).collect()
+                }
+                None => softmax(scores.operators),
+            }
+        };
+        (0..layers).map(of_layer).collect()
     }
 
-    /// Builds a plan layer by layer, given all probabilities: `arrange` puts the operators in order, `next` picks a position
-    /// among those left.
-    fn plan(
-        &self,
-        query: &[f32],
-        arrange: impl Fn(&[f32], &mut [usize]),
-        mut next: impl FnMut(&[f32], &[usize]) -> usize,
-    ) -> Plan {
+    /// Logarithm of the probability that `plan` is drawn for the query `[E]`; for operators drawn one by one, in their order.
+    /// Minus infinity for a plan that cannot be drawn.
+    pub fn log_probability(&self, query: &[f32], plan: &Plan) -> f64 {
+        let Weights { config, kinds, layers } = &*self.weights;
+        let found = plan.layers.len();
+        let is_known = plan.choices().all(|(_, operator)| operator.index() < kinds.len());
+        if found > layers.len() || !is_known {
+            return f64::NEG_INFINITY;
+        }
+        let ends = config.selection == Selection::Sets && (1..layers.len()).contains(&found);
+        let of_layer = |layer: usize| {
+            let chosen = plan.layers.get(layer).map_or(&[][..], |layer| layer.operators.as_slice());
+            let chosen: Vec<usize> = chosen.iter().map(|operator| operator.index()).collect();
+            let scores = self.scores(query, plan, layer);
+            match scores.sizes {
+                Some(sizes) => Sets::new(&scores.operators, &sizes, layer == 0).log_probability(&chosen),
+                None => one_by_one(config.selection, &softmax(scores.operators), &chosen),
+            }
+        };
+        (0..found + usize::from(ends)).map(of_layer).sum()
+    }
+
+    /// Builds a plan layer by layer, each chosen by its scores and whether it is the first; none ends the plan.
+    fn plan(&self, query: &[f32], mut choose: impl FnMut(&Self, Scores, bool) -> Vec<usize>) -> Plan {
         let Weights { config, kinds, layers } = &*self.weights;
         let mut plan = Plan::default();
         while plan.layers.len() < layers.len() {
-            let probabilities = self.layer_probabilities(query, &plan.layers);
-            let mut left: Vec<usize> = (0..kinds.len()).filter(|&operator| probabilities[operator] != 0.0).collect();
-            arrange(&probabilities, &mut left);
-            let mut layer = Layer::default();
-            let threshold = config.threshold as f32;
-            let mut mass = 0.0;
-            while !left.is_empty() && (layer.operators.is_empty() || mass <= threshold) {
-                let operator = left.remove(next(&probabilities, &left));
-                mass += probabilities[operator];
-                layer.operators.push(OperatorId(operator as u16));
+            let is_first = plan.layers.is_empty();
+            let scores = self.scores(query, &plan, plan.layers.len());
+            let chosen = choose(self, scores, is_first);
+            if chosen.is_empty() {
+                break;
             }
+            let mut layer = Layer { operators: chosen.into_iter().map(|at| OperatorId(at as u16)).collect() };
             // As published: without masks, a first layer that stops or cannot answer becomes a plain Generate.
-            if !config.masked && plan.layers.is_empty() && !can_open(kinds, &layer) {
+            if !config.is_masked() && is_first && !can_open(kinds, &layer) {
                 layer.operators = first_generator(kinds).into_iter().collect();
             }
             let stops = layer.operators.iter().any(|operator| kinds[operator.index()] == Kind::Stop);
@@ -165,20 +199,37 @@ impl Policy {
         plan
     }
 
-    /// Softmax over the operators of the layer that follows `before`, `[O]`; zero where masked.
-    fn layer_probabilities(&self, query: &[f32], before: &[Layer]) -> Vec<f32> {
+    /// Operators until their probabilities sum to more than the threshold (E2); `next` picks a position among those left.
+    fn one_by_one(&self, scores: Scores, mut next: impl FnMut(&[f32], &[usize]) -> usize) -> Vec<usize> {
+        let probabilities = softmax(scores.operators);
+        let mut left: Vec<usize> =
+            (0..probabilities.len()).filter(|&operator| probabilities[operator] != 0.0).collect();
+        let threshold = self.weights.config.threshold as f32;
+        let (mut chosen, mut mass) = (Vec::new(), 0.0);
+        while !left.is_empty() && (chosen.is_empty() || mass <= threshold) {
+            let operator = left.remove(next(&probabilities, &left));
+            mass += probabilities[operator];
+            chosen.push(operator);
+        }
+        chosen
+    }
+
+    /// What a layer of `plan` is chosen by, given the layers before it.
+    fn scores(&self, query: &[f32], plan: &Plan, layer: usize) -> Scores {
         let Weights { config, kinds, layers } = &*self.weights;
         let hidden = config.hidden;
-        let table = &layers[before.len()];
+        let table = &layers[layer];
         let mut h_q = linear(&table.query_weight, &table.query_bias, query);
         if let Some([weight, bias]) = &table.latency {
             let latency = linear(weight, bias, query);
             h_q.iter_mut().zip(latency).for_each(|(value, latency)| *value += self.position * latency);
         }
+        let length = norm(&h_q);
+        h_q.iter_mut().for_each(|value| *value /= length);
 
         let mut condition = vec![0.0; kinds.len()];
-        if let Some(previous) = before.last() {
-            add_condition(config.conditioning, &previous.operators, &mut condition);
+        if let Some(previous) = layer.checked_sub(1).and_then(|before| plan.layers.get(before)) {
+            add_condition(config.selection, &previous.operators, &mut condition);
         }
         let mut of_previous = vec![0.0; hidden];
         for (row, &weight) in table.of_previous.chunks_exact(hidden).zip(&condition) {
@@ -187,24 +238,55 @@ impl Policy {
             }
         }
 
-        let scale = 1.0 / (norm(&h_q) * table.temperature);
         let mut h_o = vec![0.0; hidden];
-        let mut scores: Vec<f32> = Vec::with_capacity(kinds.len());
+        let mut operators: Vec<f32> = Vec::with_capacity(kinds.len());
         for own in table.own.chunks_exact(hidden) {
             for ((value, own), previous) in h_o.iter_mut().zip(own).zip(&of_previous) {
                 *value = own + previous;
             }
-            scores.push(dot(&h_q, &h_o) / norm(&h_o) * scale);
+            operators.push(dot(&h_q, &h_o) / (norm(&h_o) * table.temperature));
         }
-        if config.masked {
-            for (score, allowed) in scores.iter_mut().zip(feasible(kinds, before)) {
-                if !allowed {
-                    *score = f32::NEG_INFINITY;
-                }
-            }
+        if config.is_masked() {
+            let can_act = can_act(config.selection, kinds, plan, layer);
+            operators.iter_mut().zip(can_act).filter(|(_, can_act)| !can_act).for_each(|(z, _)| *z = f32::NEG_INFINITY);
         }
-        softmax(scores)
+        Scores { operators, sizes: table.size.as_ref().map(|[weight, bias]| linear(weight, bias, &h_q)) }
     }
+}
+
+/// The position of an operator drawn by its share of what is left.
+fn drawn(probabilities: &[f32], left: &[usize], rng: &mut impl Rng) -> usize {
+    let total: f32 = left.iter().map(|&operator| probabilities[operator]).sum();
+    let mut point = rng.random::<f32>() * total;
+    for (position, &operator) in left.iter().enumerate() {
+        point -= probabilities[operator];
+        if point < 0.0 {
+            return position;
+        }
+    }
+    left.len() - 1
+}
+
+/// The position of the likeliest operator left, the first among equals.
+fn likeliest(probabilities: &[f32], left: &[usize]) -> usize {
+    let better = |best: usize, next: usize| {
+        if probabilities[left[next]] > probabilities[left[best]] { next } else { best }
+    };
+    (1..left.len()).fold(0, better)
+}
+
+/// Logarithm of the probability that operators are drawn in this order; as published, as if each were drawn alone.
+fn one_by_one(selection: Selection, probabilities: &[f32], chosen: &[usize]) -> f64 {
+    let mut left = 1.0;
+    let mut log_probability = 0.0;
+    for &operator in chosen {
+        let probability = f64::from(probabilities[operator]);
+        log_probability += (probability / left).ln();
+        if selection == Selection::Threshold {
+            left -= probability;
+        }
+    }
+    log_probability
 }
 
 fn can_open(kinds: &[Kind], layer: &Layer) -> bool {

@@ -13,7 +13,7 @@ pub use feasibility::feasible;
 pub use latency::{Latency, Unit};
 pub use schedule::{Dependencies, Prepared, Schedule};
 pub use signature::Signature;
-pub use small::small_plans;
+pub use small::{Layout, generators, improvers, small_plans};
 pub use trace::{Outcome, Span, Trace, Usage};
 
 use serde::{Deserialize, Serialize};

@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 
-use super::{Baseline, Credit, SurveyConfig};
+use super::{Baseline, Credit};
 use crate::execute::ExecutionConfig;
 use crate::objective::Objective;
 use crate::plan::Schedule;
@@ -17,6 +17,55 @@ pub enum Loss {
     /// The sum over an episode's choices, averaged over episodes: the gradient of the expected utility.
     #[default]
     EpisodeSum,
+}
+
+/// What is learned from before any plan is drawn, and how: plans whose outcomes on all training problems are computed from
+/// recorded calls.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SurveyConfig {
+    /// Most operators of a plan; 0 for no survey.
+    pub operators: usize,
+    /// Most plans to learn from, chosen by worth.
+    pub plans: usize,
+    /// Times that each plan is tried on each problem.
+    pub draws: u64,
+    /// Passes over the training problems.
+    pub passes: u32,
+    /// Problems per update.
+    pub batch: usize,
+    /// Falls in a straight line to nothing.
+    pub learning_rate: f64,
+    /// What one nat of entropy among the plans is worth at first, in deviations of the utility; falls in a straight line to
+    /// `last_entropy`.
+    pub first_entropy: f64,
+    pub last_entropy: f64,
+}
+
+impl Default for SurveyConfig {
+    fn default() -> Self {
+        SurveyConfig {
+            operators: 3,
+            plans: 40,
+            draws: 1,
+            passes: 12,
+            batch: 32,
+            learning_rate: 0.01,
+            first_entropy: 0.5,
+            last_entropy: 0.05,
+        }
+    }
+}
+
+impl SurveyConfig {
+    /// No survey: learning starts from drawn plans.
+    pub fn none() -> Self {
+        SurveyConfig { operators: 0, ..Self::default() }
+    }
+
+    pub(super) fn is_asked_for(&self) -> bool {
+        self.operators > 0 && self.plans > 0 && self.passes > 0
+    }
 }
 
 /// How the halting head is trained.
@@ -68,7 +117,7 @@ pub struct TrainingConfig {
     /// Whether advantages are divided by the moving standard deviation of the utilities (E6).
     pub scaled: bool,
     pub loss: Loss,
-    /// Utility that one nat of mean entropy per layer is worth.
+    /// Utility that one nat of the entropy of drawn plans is worth.
     pub entropy_bonus: f64,
     /// Largest Euclidean norm of a gradient; 0 for no limit.
     pub clip: f64,
@@ -208,10 +257,8 @@ impl TrainingConfig {
     /// # Errors
     /// Neither a survey nor drawn plans are asked for: there is nothing to learn from.
     pub(super) fn expect_passes(&self) -> Result<()> {
-        let SurveyConfig { operators, plans, passes, .. } = self.survey;
-        let surveys = operators > 0 && plans > 0 && passes > 0;
         ensure!(
-            surveys || self.epochs > 0,
+            self.survey.is_asked_for() || self.epochs > 0,
             "expected something to learn from, found no survey and 0 passes of drawn plans; \
              hint: set `--epochs 4` or `training.survey.operators`"
         );

@@ -4,12 +4,12 @@ use futures::stream::{FuturesOrdered, StreamExt};
 
 use anyhow::Result;
 
-use super::Event;
-use super::learner::Experience;
+use super::Experience;
+use super::resume::Run;
 use super::rollout::{Attempt, Tried};
-use super::run::{Halt, Notify, Run};
+use super::setup::{Event, Halt, Notify};
 use crate::controller::Policy;
-use crate::random;
+use crate::random::{self, Purpose};
 
 impl Run<'_> {
     /// Learns from plans drawn for each training problem, batch after batch.
@@ -17,7 +17,7 @@ impl Run<'_> {
     /// The plans of a batch are drawn once the learner has taken in all but the last `ahead` batches before it, so they are
     /// at most so many updates old, whatever the queries take: timing changes no result. Nothing is drawn beyond the next
     /// point at which the run is saved.
-    pub(super) async fn draw_pass(&mut self, epoch: u32, notify: &mut Notify<'_>) -> Result<(), Halt> {
+    pub(super) async fn learn_from_drawn(&mut self, epoch: u32, notify: &mut Notify<'_>) -> Result<(), Halt> {
         let order = self.order(&mut random::stream(self.provenance.seed, &[&"shuffle", &epoch]));
         let batches: Vec<&[usize]> = order.chunks(self.config.batch).collect();
         let (count, train) = (batches.len(), self.train);
@@ -37,7 +37,7 @@ impl Run<'_> {
             self.state.position.pass.tally = tally;
             let episodes: Vec<Tried> = episodes.into_iter().filter_map(|(_, tried)| tried).collect();
             let done = f64::from(epoch) + batch as f64 / count as f64;
-            self.learn(&episodes, 1.0 - done / f64::from(self.config.epochs))?;
+            self.learn_from(&episodes, 1.0 - done / f64::from(self.config.epochs))?;
             let pass = self.state.position.pass.tally.summary();
             notify(Event::Batch { epoch, batch, batches: count, episodes: &episodes, pass: &pass });
             self.state.position.batch = batch + 1;
@@ -60,13 +60,14 @@ impl Run<'_> {
                 let mut rng = random::stream(self.provenance.seed, &[&"plan", &epoch, id, &sample]);
                 let plan = policy.sample(&self.train.queries[problem], &mut rng);
                 let attempt = u64::from(epoch) * u64::from(self.config.samples) + u64::from(sample);
-                attempts.push(Attempt { problem, plan, draw: attempt % self.config.draws, latency_weight });
+                let draw = Purpose::Training.draw(attempt % self.config.draws);
+                attempts.push(Attempt { problem, plan, draw, latency_weight });
             }
         }
         Ok(attempts)
     }
 
-    fn learn(&mut self, episodes: &[Tried], left: f64) -> Result<()> {
+    fn learn_from(&mut self, episodes: &[Tried], left: f64) -> Result<()> {
         let queries = self.train.queries;
         let batch: Vec<Experience<'_>> = episodes
             .iter()

@@ -10,15 +10,14 @@ use rand::Rng;
 use rand::seq::SliceRandom;
 
 use super::config::HaltingConfig;
+use super::resume::Run;
 use super::rollout::{Attempt, Judged, Tried};
-use super::run::{Event, Halt, Notify, Run};
+use super::setup::{Event, Halt, Notify};
 use super::{Adam, gradients};
 use crate::controller::{Controller, Policy};
 use crate::decide::{Forecast, HaltingHead};
-use crate::random;
+use crate::random::{self, Purpose};
 
-/// Draws of the recorded runs, which never meet those by which the controller was trained.
-const FIRST_DRAW: u64 = 1 << 34;
 /// Runs between two looks at whether training was cancelled.
 const CHUNK: usize = 256;
 
@@ -48,10 +47,10 @@ impl Run<'_> {
         let recorded = self.record_courses(notify).await?;
         let objective = self.config.felt();
         let weights = [objective.latency_weight, objective.cost_weight];
-        if let Some(head) = fit(&recorded, &self.config.halting, weights, self.provenance.seed)? {
+        let device = self.learner.controller.device();
+        if let Some(head) = fit(&recorded, &self.config.halting, weights, self.provenance.seed, device)? {
             self.state.halting = head.tensors()?;
             self.save()?;
-            self.publish()?;
         }
         Ok(())
     }
@@ -68,7 +67,7 @@ impl Run<'_> {
             for (problem, query) in self.train.queries.iter().enumerate() {
                 let latency_weight = self.latency_weight("halting latency weight", draw as u32, problem);
                 let plan = policy.at(latency_weight).greedy(query);
-                attempts.push(Attempt { problem, plan, draw: FIRST_DRAW + draw, latency_weight });
+                attempts.push(Attempt { problem, plan, draw: Purpose::Halting.draw(draw), latency_weight });
             }
         }
         let mut recorded = Vec::new();
@@ -92,14 +91,20 @@ impl Run<'_> {
 }
 
 /// None where no plan has a moment before its end.
-fn fit(recorded: &[Recorded], config: &HaltingConfig, weights: [f64; 2], seed: u64) -> Result<Option<HaltingHead>> {
+fn fit(
+    recorded: &[Recorded],
+    config: &HaltingConfig,
+    weights: [f64; 2],
+    seed: u64,
+    device: &Device,
+) -> Result<Option<HaltingHead>> {
     let mut head = None;
     for round in 0..config.rounds {
         let rows = rows(recorded, head.as_ref());
         if rows.evidence.is_empty() {
             return Ok(None);
         }
-        let mut network = Network::new(rows.evidence[0].len(), config.hidden, weights, round, seed)?;
+        let mut network = Network::new([rows.evidence[0].len(), config.hidden], weights, round, seed, device)?;
         network.learn(&rows, config)?;
         head = Some(network.head()?);
     }
@@ -134,11 +139,11 @@ struct Network {
 }
 
 impl Network {
-    fn new(inputs: usize, hidden: usize, weights: [f64; 2], round: u32, seed: u64) -> Result<Self> {
+    fn new([inputs, hidden]: [usize; 2], weights: [f64; 2], round: u32, seed: u64, device: &Device) -> Result<Self> {
         let mut rng = random::stream(seed, &[&"halting head", &round]);
         let mut var = |shape: &[usize], bound: f32| -> Result<Var> {
             let numbers: Vec<f32> = (0..shape.iter().product()).map(|_| rng.random_range(-bound..=bound)).collect();
-            Ok(Var::from_tensor(&Tensor::from_vec(numbers, shape, &Device::Cpu)?)?)
+            Ok(Var::from_tensor(&Tensor::from_vec(numbers, shape, device)?)?)
         };
         let (first, second) = ((inputs as f32).powf(-0.5), (hidden as f32).powf(-0.5));
         let vars = vec![
@@ -153,7 +158,8 @@ impl Network {
     /// Least squares.
     fn learn(&mut self, rows: &Rows, config: &HaltingConfig) -> Result<()> {
         let named = self.vars.iter().enumerate().map(|(at, var)| (at.to_string(), var.clone()));
-        let mut adam = Adam::new(named.collect::<Vec<_>>());
+        let mut adam = Adam::new(named.collect::<Vec<_>>())?;
+        let device = self.vars[0].device().clone();
         let [latency_weight, cost_weight] = self.weights;
         let target = |&Forecast { score, latency, cost }: &Forecast| {
             [score, latency_weight * latency, cost_weight * cost].map(|value| value as f32)
@@ -167,8 +173,8 @@ impl Network {
                 let evidence: Vec<f32> = batch.iter().flat_map(|&row| &rows.evidence[row]).copied().collect();
                 let rest: Vec<f32> = batch.iter().flat_map(|&row| target(&rows.rest[row])).collect();
                 let shape = (batch.len(), evidence.len() / batch.len());
-                let evidence = Tensor::from_vec(evidence, shape, &Device::Cpu)?;
-                let rest = Tensor::from_vec(rest, (batch.len(), OUTPUTS), &Device::Cpu)?;
+                let evidence = Tensor::from_vec(evidence, shape, &device)?;
+                let rest = Tensor::from_vec(rest, (batch.len(), OUTPUTS), &device)?;
                 let loss = (self.forward(&evidence)? - rest)?.sqr()?.mean_all()?;
                 let left = 1.0 - adam.steps() as f64 / updates;
                 let (gradients, norm) = gradients(&loss.backward()?, &self.vars, 1.0)?;
@@ -195,7 +201,8 @@ impl Network {
         // What weighs nothing was learned as nothing.
         let unit = |weight: f64| if weight > 0.0 { (1.0 / weight) as f32 } else { 0.0 };
         let units = Tensor::new(&[1.0, unit(latency_weight), unit(cost_weight)], &Device::Cpu)?;
-        let [hidden, hidden_bias, output, output_bias] = [0, 1, 2, 3].map(|at| self.vars[at].as_tensor().clone());
+        let host = |at: usize| self.vars[at].to_device(&Device::Cpu);
+        let (hidden, hidden_bias, output, output_bias) = (host(0)?, host(1)?, host(2)?, host(3)?);
         let weights = Tensor::new(&self.weights.map(|weight| weight as f32), &Device::Cpu)?;
         let output = output.broadcast_mul(&units.unsqueeze(1)?)?;
         let inputs = hidden.dim(1)?;
@@ -235,7 +242,7 @@ mod tests {
 
     #[test]
     fn a_head_waits_where_waiting_pays() -> Result<()> {
-        let head = fit(&runs(), &settings(), [0.01, 1.0], 3)?;
+        let head = fit(&runs(), &settings(), [0.01, 1.0], 3, &Device::Cpu)?;
         let head = head.expect("a head");
         let Forecast { score, latency, cost } = head.forecast(&judged(1.0, 0.0, 20.0).evidence);
         assert!((score - 0.5).abs() < 0.03 && (latency - 10.0).abs() < 0.5 && (cost - 0.01).abs() < 0.002);
@@ -245,13 +252,15 @@ mod tests {
         assert!(head.at(0.1).halts(&judged(1.0, 0.0, 20.0).evidence));
         assert_eq!(HaltingHead::from_tensors(&head.tensors()?, 2)?, head);
         assert!(HaltingHead::from_tensors(&head.tensors()?, 3).is_err());
-        assert!(fit(&[recorded(Vec::new(), 1.0, 30.0)], &HaltingConfig::default(), [0.01, 1.0], 3)?.is_none());
+        assert!(
+            fit(&[recorded(Vec::new(), 1.0, 30.0)], &HaltingConfig::default(), [0.01, 1.0], 3, &Device::Cpu)?.is_none()
+        );
         Ok(())
     }
 
     #[test]
     fn the_rest_ends_where_the_head_ends_it() -> Result<()> {
-        let head = fit(&runs(), &settings(), [0.01, 1.0], 3)?;
+        let head = fit(&runs(), &settings(), [0.01, 1.0], 3, &Device::Cpu)?;
         let run = [recorded(vec![judged(1.0, 0.0, 10.0), judged(0.0, 1.0, 20.0)], 0.0, 30.0)];
         let changes = |head| {
             let rest = rows(&run, head).rest;

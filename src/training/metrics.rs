@@ -32,7 +32,8 @@ pub struct EpochMetrics {
     pub pass: u32,
     /// Updates done.
     pub step: u64,
-    /// Plans drawn at random, during the pass; all surveyed plans, in the first pass over the survey, and none in the others.
+    /// Plans drawn at random, during the pass; all plans that were tried before the first pass over those with known outcomes,
+    /// and none in the others.
     pub train: Summary,
     /// Greedy plans, after the pass.
     pub validation: Summary,
@@ -40,7 +41,7 @@ pub struct EpochMetrics {
     pub best: bool,
     /// Mean over the updates of the pass, as are the next two.
     pub loss: f64,
-    /// Nats per layer of a plan.
+    /// Of the plans that can be drawn, in nats.
     pub entropy: f64,
     /// Before clipping.
     pub gradient_norm: f64,

@@ -7,9 +7,8 @@ use anyhow::{Context, Result, ensure};
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::learner::Update;
 use super::metrics::{EpochMetrics, Tally};
-use super::{Learner, MovingAverages};
+use super::{Learner, MovingAverages, Update};
 use crate::checkpoint::TensorFile;
 
 /// Where a run stands.

@@ -13,7 +13,7 @@ use lamas::evaluation::latency::Budget;
 use lamas::execute::Episode;
 use lamas::objective::Objective;
 use lamas::plan::{Kind, Latency, OperatorId, Outcome, Plan, Schedule, Span, Trace, Usage};
-use lamas::random;
+use lamas::random::{self, Draw};
 use lamas::training::{
     CHECKPOINT_FILE, Event, METRICS_FILE, Problems, Rollout, STATE_FILE, Setup, SurveyConfig, Trained, TrainingConfig,
     Tried, train,
@@ -35,7 +35,7 @@ fn tokens(operator: OperatorId) -> f64 {
 
 #[async_trait]
 impl Rollout for QuickOrRight {
-    async fn solve(&self, problem: usize, plan: Plan, _draw: u64) -> Result<Episode> {
+    async fn solve(&self, problem: usize, plan: Plan, _draw: Draw) -> Result<Episode> {
         let is_right = problem.is_multiple_of(2) || plan.choices().any(|(_, operator)| operator == SLOW);
         let span = |(layer, operator): (usize, OperatorId)| Span {
             layer,
@@ -93,7 +93,7 @@ fn run(
     let queries = queries();
     let problems = Problems { ids: &ids, queries: &queries, rollout: &QuickOrRight };
     let cancelled = AtomicBool::new(false);
-    let objective = Objective { cost_weight: 1.0, ..Objective::default() };
+    let objective = Objective { cost_weight: 50.0, ..Objective::default() };
     let survey = if epochs == 0 { SurveyConfig { batch: 4, ..SurveyConfig::default() } } else { SurveyConfig::none() };
     let setup = Setup {
         controller: Controller::new(config, KINDS.to_vec(), &operators, 1, &Device::Cpu)?,
@@ -168,7 +168,7 @@ fn samples_of_a_problem_share_a_weight_that_rewards_them() -> Result<()> {
     let trained = run(2, None, false, None, |epoch, episodes| {
         for Tried { problem, latency_weight, episode } in episodes {
             drawn.entry((epoch, *problem)).or_default().push(*latency_weight);
-            let objective = Objective { cost_weight: 1.0, ..Objective::default() }.at(*latency_weight);
+            let objective = Objective { cost_weight: 50.0, ..Objective::default() }.at(*latency_weight);
             utilities[epoch as usize] += objective.utility(episode.score, &episode.trace) / (4 * PROBLEMS) as f64;
         }
     })?;

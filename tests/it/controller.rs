@@ -1,9 +1,7 @@
 //! Laws of the controller: draws, exact log-probabilities, agreement of its two sides.
 
 use candle_core::{Device, Tensor};
-use lamas::controller::{
-    Conditioning, Controller, ControllerConfig, LatencyWeights, LogProbability, Policy, Temperature,
-};
+use lamas::controller::{Controller, ControllerConfig, LatencyWeights, Policy, Selection};
 use lamas::plan::{Kind, Layer, OperatorId, Plan, feasible};
 use lamas::random;
 use proptest::prelude::*;
@@ -36,27 +34,27 @@ fn draw_latency_sides(controller: &Controller, seed: u64) {
     }
 }
 
-fn config(layers: usize, threshold: f64) -> ControllerConfig {
+fn config(selection: Selection, layers: usize, threshold: f64) -> ControllerConfig {
     ControllerConfig {
         layers,
         hidden: 6,
         embedding: EMBEDDING,
+        selection,
+        width: 3,
         threshold,
         initial_temperature: 0.4,
         ..ControllerConfig::default()
     }
 }
 
+const SELECTIONS: [Selection; 3] = [Selection::Sets, Selection::Threshold, Selection::Published];
+
 fn any_config() -> impl Strategy<Value = ControllerConfig> {
-    let switches = (1usize..5, 0.0f64..1.0, any::<[bool; 5]>(), 0.05f64..2.0);
-    switches.prop_map(|(layers, threshold, [learned, set, masked, exact, weighted], temperature)| ControllerConfig {
-        temperature: if learned { Temperature::Learned } else { Temperature::Fixed },
-        conditioning: if set { Conditioning::Set } else { Conditioning::First },
-        log_probability: if exact { LogProbability::Exact } else { LogProbability::Marginal },
-        masked,
+    let switches = (1usize..5, 0.0f64..1.0, prop::sample::select(SELECTIONS.to_vec()), any::<bool>(), 0.05f64..2.0);
+    switches.prop_map(|(layers, threshold, selection, weighted, temperature)| ControllerConfig {
         latency_weights: weighted.then(|| LatencyWeights::new(1e-4, 1e-2).expect("a range")),
         initial_temperature: temperature,
-        ..config(layers, threshold)
+        ..config(selection, layers, threshold)
     })
 }
 
@@ -71,6 +69,7 @@ proptest! {
         let plan = if greedy { policy.greedy(query) } else { policy.sample(query, &mut rng) };
 
         prop_assert!((1..=config.layers).contains(&plan.layers.len()));
+        let is_set = config.selection == Selection::Sets;
         let probabilities = policy.probabilities(query, &plan);
         for (index, (layer, probabilities)) in plan.layers.iter().zip(&probabilities).enumerate() {
             let ids = &layer.operators;
@@ -78,22 +77,27 @@ proptest! {
             distinct.sort();
             distinct.dedup();
             prop_assert_eq!(distinct.len(), ids.len());
-            prop_assert!((probabilities.iter().sum::<f32>() - 1.0).abs() < 1e-5);
             let allowed = feasible(&KINDS, &plan.layers[..index]);
-            if config.masked {
+            if config.is_masked() {
                 prop_assert!(ids.iter().all(|id| allowed[id.index()]));
             } else if index == 0 {
                 prop_assert!(ids.iter().any(|id| KINDS[id.index()].generates()));
                 prop_assert!(ids.iter().all(|id| KINDS[id.index()] != Kind::Stop));
             }
+            let stops = ids.iter().any(|id| KINDS[id.index()] == Kind::Stop);
+            if is_set {
+                prop_assert!(&distinct == ids && ids.len() <= config.width && !stops);
+                prop_assert!(probabilities.iter().sum::<f32>() < config.width as f32 + 1e-5);
+                continue;
+            }
+            prop_assert!((probabilities.iter().sum::<f32>() - 1.0).abs() < 1e-5);
             // Without masks a first layer may have been replaced by a Generate, whatever its probability.
-            if config.masked || index > 0 {
+            if config.is_masked() || index > 0 {
                 let mass = |ids: &[OperatorId]| ids.iter().map(|id| probabilities[id.index()]).sum::<f32>();
                 let threshold = config.threshold as f32;
                 prop_assert!(mass(ids) > threshold - 1e-6);
                 prop_assert!(ids.len() == 1 || mass(&ids[..ids.len() - 1]) <= threshold + 1e-6);
             }
-            let stops = ids.iter().any(|id| KINDS[id.index()] == Kind::Stop);
             prop_assert_eq!(index + 1 == plan.layers.len(), stops || index + 1 == config.layers);
         }
     }
@@ -109,21 +113,56 @@ proptest! {
         let policies: Vec<Policy> = weights.iter().map(|&weight| policy.at(weight)).collect();
         let plans: Vec<Plan> =
             queries.iter().zip(&policies).map(|(query, policy)| policy.sample(query, &mut rng)).collect();
-        let evaluation = controller.evaluate_at(&matrix(&queries), &weights, &plans).expect("an evaluation");
-        let log_probs: Vec<f32> = evaluation.log_probs.to_vec1().expect("a vector");
+        let log_probs = controller.log_probs_at(&matrix(&queries), &weights, &plans).expect("log-probabilities");
+        let log_probs: Vec<f32> = log_probs.to_vec1().expect("a vector");
         prop_assert_eq!(log_probs.len(), plans.iter().map(Plan::len).sum::<usize>());
-        prop_assert!(log_probs.iter().all(|log_prob| (-50.0..=1e-5).contains(log_prob)));
-        let learning: Vec<Vec<Vec<f32>>> = evaluation.probabilities.to_vec3().expect("three dimensions");
-        let mut entropies: Vec<f32> = Vec::new();
-        for (((query, plan), policy), learning) in queries.iter().zip(&plans).zip(&policies).zip(&learning) {
-            for (acting, learning) in policy.probabilities(query, plan).iter().zip(learning) {
-                prop_assert!(acting.iter().zip(learning).all(|(a, b)| (a - b).abs() < 1e-5));
-                entropies.push(acting.iter().filter(|p| **p > 0.0).map(|p| -p * p.ln()).sum());
-            }
+        let mut learning = log_probs.into_iter().map(f64::from);
+        for ((query, plan), policy) in queries.iter().zip(&plans).zip(&policies) {
+            let learning: f64 = learning.by_ref().take(plan.len()).sum();
+            let acting = policy.log_probability(query, plan);
+            prop_assert!((learning - acting).abs() < 1e-3 && acting <= 1e-9, "{} {}", learning, acting);
         }
-        let mean = entropies.iter().sum::<f32>() / entropies.len() as f32;
-        let found = evaluation.entropy.mean_all().and_then(|mean| mean.to_scalar::<f32>()).expect("a number");
-        prop_assert!((found - mean).abs() < 1e-4, "{found} {mean}");
+    }
+}
+
+/// Every plan of sets that a controller of so many layers can draw.
+fn all_plans_of_sets(kinds: &[Kind], layers: usize, width: usize, before: Plan) -> Vec<Plan> {
+    let mut plans = Vec::new();
+    if before.layers.len() == layers {
+        return vec![before];
+    }
+    let allowed = feasible(kinds, &before.layers);
+    for bits in 1u16..1 << kinds.len() {
+        let chosen = (0..kinds.len()).filter(|at| bits >> at & 1 == 1);
+        let operators: Vec<OperatorId> = chosen.map(|at| OperatorId(at as u16)).collect();
+        let fits = |id: &OperatorId| allowed[id.index()] && kinds[id.index()] != Kind::Stop;
+        if operators.len() <= width && operators.iter().all(fits) {
+            let mut plan = before.clone();
+            plan.layers.push(Layer { operators });
+            plans.extend(all_plans_of_sets(kinds, layers, width, plan));
+        }
+    }
+    plans.extend((!before.is_empty()).then_some(before));
+    plans
+}
+
+#[test]
+fn the_probabilities_of_all_plans_of_sets_sum_to_one() {
+    for seed in 1..4 {
+        let config = config(Selection::Sets, 2, 0.3);
+        let plans = all_plans_of_sets(&KINDS, config.layers, config.width, Plan::default());
+        let controller = controller(config, &KINDS, seed);
+        let query = &vectors(1, seed ^ 1)[0];
+        let policy = Policy::new(&controller).expect("a policy");
+        let sum: f64 = plans.iter().map(|plan| policy.log_probability(query, plan).exp()).sum();
+        assert!((sum - 1.0).abs() < 1e-5, "{} plans sum to {sum}", plans.len());
+        let likeliest = plans.iter().filter(|plan| plan.layers.len() == 1);
+        let likeliest =
+            likeliest.max_by(|a, b| policy.log_probability(query, a).total_cmp(&policy.log_probability(query, b)));
+        let drawn = policy.greedy(query);
+        if drawn.layers.len() == 1 {
+            assert_eq!(Some(&drawn), likeliest);
+        }
     }
 }
 
@@ -159,47 +198,48 @@ fn all_plans(policy: &Policy, query: &[f32], before: Plan) -> Vec<Plan> {
     full.into_iter().flat_map(then).collect()
 }
 
-/// The exact probability of each plan, and the log-probability that the controller learns from, `[plans]`.
-fn enumerate(log_probability: LogProbability, threshold: f64, seed: u64) -> (Controller, Vec<f64>, Tensor) {
-    let exact = config(2, threshold);
+/// The log-probability of each plan that can be drawn, as it is learned from, `[plans]`.
+fn enumerate(selection: Selection, threshold: f64, seed: u64) -> (Controller, Tensor) {
+    let settings = config(selection, 2, threshold);
     let query = &vectors(1, seed ^ 1)[0];
-    let reference = controller(exact.clone(), &KINDS[1..], seed);
-    let plans = all_plans(&Policy::new(&reference).expect("a policy"), query, Plan::default());
-    let queries = matrix(&vec![query.clone(); plans.len()]);
-    let sums = |controller: &Controller| {
-        let log_probs = controller.log_probs(&queries, &plans).expect("log-probabilities");
-        let mut owners = vec![0f32; plans.len() * log_probs.elem_count()];
-        let mut column = 0;
-        for (row, plan) in plans.iter().enumerate() {
-            for _ in plan.choices() {
-                owners[row * log_probs.elem_count() + column] = 1.0;
-                column += 1;
-            }
-        }
-        let owners = Tensor::from_vec(owners, (plans.len(), column), &Device::Cpu).expect("a matrix");
-        owners.matmul(&log_probs.unsqueeze(1).expect("a column")).and_then(|sums| sums.squeeze(1)).expect("sums")
+    let controller = controller(settings.clone(), &KINDS[1..], seed);
+    let plans = match selection {
+        Selection::Sets => all_plans_of_sets(&KINDS[1..], settings.layers, settings.width, Plan::default()),
+        _ => all_plans(&Policy::new(&controller).expect("a policy"), query, Plan::default()),
     };
-    let probabilities = sums(&reference).to_vec1::<f32>().expect("a vector");
-    let probabilities = probabilities.into_iter().map(|log| f64::from(log).exp()).collect();
-    let learner = controller(ControllerConfig { log_probability, ..exact }, &KINDS[1..], seed);
-    let learned = sums(&learner);
-    (learner, probabilities, learned)
+    let queries = matrix(&vec![query.clone(); plans.len()]);
+    let log_probs = controller.log_probs(&queries, &plans).expect("log-probabilities");
+    let mut owners = vec![0f32; plans.len() * log_probs.elem_count()];
+    let mut column = 0;
+    for (row, plan) in plans.iter().enumerate() {
+        for _ in plan.choices() {
+            owners[row * log_probs.elem_count() + column] = 1.0;
+            column += 1;
+        }
+    }
+    let owners = Tensor::from_vec(owners, (plans.len(), column), &Device::Cpu).expect("a matrix");
+    let sums = owners.matmul(&log_probs.unsqueeze(1).expect("a column")).and_then(|sums| sums.squeeze(1));
+    (controller, sums.expect("sums"))
+}
+
+fn probabilities(log_probs: &Tensor) -> Vec<f32> {
+    log_probs.to_vec1::<f32>().expect("a vector").into_iter().map(f32::exp).collect()
 }
 
 #[test]
 fn the_probabilities_of_all_draws_sum_to_one() {
     for (threshold, seed) in [(0.0, 1), (0.3, 2), (0.3, 3), (0.6, 4), (1.0, 5)] {
-        let (_, probabilities, _) = enumerate(LogProbability::Exact, threshold, seed);
-        let sum: f64 = probabilities.iter().sum();
+        let (_, log_probs) = enumerate(Selection::Threshold, threshold, seed);
+        let probabilities = probabilities(&log_probs);
+        let sum: f32 = probabilities.iter().sum();
         assert!((sum - 1.0).abs() < 1e-5, "threshold {threshold}: {} plans sum to {sum}", probabilities.len());
     }
 }
 
 /// The largest entry of the expected gradient when every plan earns 1.
-fn drift(log_probability: LogProbability) -> f32 {
-    let (controller, probabilities, log_probs) = enumerate(log_probability, 0.6, 4);
-    let weights: Vec<f32> = probabilities.into_iter().map(|p| p as f32).collect();
-    let weights = Tensor::new(weights, &Device::Cpu).expect("weights");
+fn drift(selection: Selection) -> f32 {
+    let (controller, log_probs) = enumerate(selection, 0.6, 4);
+    let weights = Tensor::new(probabilities(&log_probs), &Device::Cpu).expect("weights");
     let expected = (log_probs * weights).and_then(|terms| terms.sum_all()).expect("a scalar");
     let store = expected.backward().expect("gradients");
     let largest = |var: &Tensor| {
@@ -211,14 +251,15 @@ fn drift(log_probability: LogProbability) -> f32 {
 
 #[test]
 fn a_constant_reward_moves_nothing() {
-    let (exact, marginal) = (drift(LogProbability::Exact), drift(LogProbability::Marginal));
+    let [sets, exact, published] = SELECTIONS.map(drift);
+    assert!(sets < 2e-6, "log-probabilities of sets drift by {sets}");
     assert!(exact < 2e-6, "exact log-probabilities drift by {exact}");
-    assert!(marginal > 1e-2, "the published log-probabilities drift, here only by {marginal}");
+    assert!(published > 1e-2, "the published log-probabilities drift, here only by {published}");
 }
 
 #[test]
 fn plans_that_cannot_be_drawn_are_refused() {
-    let controller = controller(config(2, 0.3), &KINDS, 1);
+    let controller = controller(config(Selection::Sets, 2, 0.3), &KINDS, 1);
     let query = matrix(&vectors(1, 2));
     let check = |layers: &[&[u16]], expected: &str| {
         let error = controller.log_probs(&query, &[Plan::from_indices(layers)]).expect_err("an error").to_string();
@@ -229,6 +270,8 @@ fn plans_that_cannot_be_drawn_are_refused() {
     check(&[&[9]], "below 5 in layer 0, found 9");
     check(&[&[0, 0]], "operator 0 cannot be drawn in layer 0");
     check(&[&[1]], "operator 1 cannot be drawn in layer 0");
+    check(&[&[0], &[4]], "operator 4 cannot be drawn in layer 1");
+    check(&[&[0], &[0, 1, 2, 3]], "at most 3 operators in layer 1, found 4");
     let error = controller.log_probs(&query, &[]).expect_err("an error").to_string();
     assert!(error.contains("expected shape [0, 12], found [1, 12]"), "{error}");
 }
@@ -238,7 +281,8 @@ fn the_latency_weight_changes_only_controllers_that_read_it() {
     let query = &vectors(1, 3)[0];
     let plan = Plan::from_indices(&[&[0], &[2]]);
     let probabilities = |latency_weights| {
-        let controller = controller(ControllerConfig { latency_weights, ..config(2, 0.3) }, &KINDS, 1);
+        let controller =
+            controller(ControllerConfig { latency_weights, ..config(Selection::Threshold, 2, 0.3) }, &KINDS, 1);
         draw_latency_sides(&controller, 1);
         let policy = Policy::new(&controller).expect("a policy");
         [0.0, 1e-3, 1.0].map(|weight| policy.at(weight).probabilities(query, &plan))
@@ -252,7 +296,7 @@ fn the_latency_weight_changes_only_controllers_that_read_it() {
 
 #[test]
 fn a_uniform_policy_prefers_nothing() {
-    let policy = Policy::uniform(config(3, 0.3), KINDS.to_vec());
+    let policy = Policy::uniform(config(Selection::Threshold, 3, 0.3), KINDS.to_vec());
     let query = vec![0.5; EMBEDDING];
     let plan = policy.greedy(&query);
     assert_eq!(plan, Plan::from_indices(&[&[0], &[0, 1], &[0, 1]]));

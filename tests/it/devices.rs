@@ -37,17 +37,17 @@ fn nearly_equal(what: &str, found: &[f32], expected: &[f32], tolerance: f32) {
     assert!(worst <= tolerance, "{what}: differs by {worst}, expected at most {tolerance}");
 }
 
-/// Probabilities, loss and gradients of one batch.
+/// Log-probabilities, loss and gradients of one batch.
 fn learn(device: &Device, plans: &[Plan], advantages: &[f32]) -> (Vec<f32>, f32, Vec<f32>) {
     let controller = controller(device);
     let queries = Tensor::from_vec(vectors(plans.len(), 384), (plans.len(), 384), device).expect("a matrix");
-    let evaluation = controller.evaluate(&queries, plans).expect("plans of this controller");
-    let loss = policy_loss(&evaluation.log_probs, &Tensor::new(advantages, device).expect("a vector")).expect("a loss");
+    let log_probs = controller.log_probs(&queries, plans).expect("plans of this controller");
+    let loss = policy_loss(&log_probs, &Tensor::new(advantages, device).expect("a vector")).expect("a loss");
     let vars: Vec<_> = controller.named_vars().map(|(_, var)| var).collect();
     let (gradients, _) = gradients(&loss.backward().expect("gradients"), &vars, 0.0).expect("gradients");
-    let probabilities = evaluation.probabilities.flatten_all().and_then(|p| p.to_vec1()).expect("numbers");
-    let gradients = gradients.into_iter().flatten().flatten().collect();
-    (probabilities, loss.to_scalar().expect("a number"), gradients)
+    let numbers = |tensor: &Tensor| tensor.flatten_all().and_then(|p| p.to_vec1::<f32>()).expect("numbers");
+    let gradients = gradients.iter().flatten().flat_map(numbers).collect();
+    (numbers(&log_probs), loss.to_scalar().expect("a number"), gradients)
 }
 
 #[test]
@@ -59,9 +59,9 @@ fn the_controller_learns_alike() {
     let plans: Vec<Plan> = queries.chunks(384).map(|query| policy.sample(query, &mut rng)).collect();
     let choices = plans.iter().map(Plan::len).sum();
     let advantages: Vec<f32> = (0..choices).map(|_| rng.random_range(-1.0..1.0)).collect();
-    let (probabilities, loss, gradients) = learn(&device, &plans, &advantages);
+    let (log_probs, loss, gradients) = learn(&device, &plans, &advantages);
     let expected = learn(&Device::Cpu, &plans, &advantages);
-    nearly_equal("probabilities", &probabilities, &expected.0, 1e-4);
+    nearly_equal("log-probabilities", &log_probs, &expected.0, 1e-4);
     nearly_equal("loss", &[loss], &[expected.1], 1e-4);
     nearly_equal("gradients", &gradients, &expected.2, 1e-4);
 }

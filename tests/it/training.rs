@@ -11,8 +11,8 @@ use lamas::execute::Episode;
 use lamas::objective::Objective;
 use lamas::plan::{OperatorId, Plan, Schedule, Signature, Unit};
 use lamas::training::{
-    Baseline, CHECKPOINT_FILE, Credit, Event, METRICS_FILE, MovingAverages, STATE_FILE, SURVEY_FILE, Sample,
-    SurveyConfig, Trained, TrainingConfig, advantages, episode_loss, utilities,
+    Baseline, CHECKPOINT_FILE, Credit, METRICS_FILE, MovingAverages, STATE_FILE, Sample, SurveyConfig, Trained,
+    TrainingConfig, advantages, episode_loss, utilities,
 };
 use proptest::prelude::*;
 
@@ -31,6 +31,7 @@ fn right_first_choices(checkpoint: &Checkpoint) -> usize {
 fn a_query_learns_which_operator_is_right() {
     let mut runner = Runner::default();
     runner.preset.epochs = 16;
+    runner.preset.objective.cost_weight = 1000.0;
     let trained = runner.run().expect("a trained controller");
     let metrics = trained.history.iter().find(|metrics| metrics.step == best_step(&trained)).expect("the best pass");
     assert_eq!(metrics.validation.score, 1.0, "{metrics:?}");
@@ -90,18 +91,14 @@ fn a_resumed_run_is_the_run_that_never_stopped() {
         assert!(rest.run().expect("a resumed run").finished);
         assert!(files(whole.path()) == files(parts.path()), "stopped after {stop} batches");
     }
-    // Within the survey, after it, and between passes over it.
-    for stop in [1, 2, 3, 9] {
+    // While plans are tried, after that, and between passes over them.
+    for stop in [1, 2, 4, 9] {
         let parts = folder();
         let part = Runner { folder: Some(parts.path()), stop_after_events: Some(stop), ..Runner::default() };
         assert!(!part.run().expect("a stopped run").finished);
-        let mut surveyed = 0;
         let rest = Runner { folder: Some(parts.path()), resume: true, ..Runner::default() };
-        let rest = rest.watched(&mut |event| surveyed += usize::from(matches!(event, Event::Surveyed { .. })));
-        assert!(rest.expect("a resumed run").finished);
-        assert_eq!(surveyed, if stop == 1 { 1 } else { 0 }, "what was surveyed is not surveyed again");
+        assert!(rest.run().expect("a resumed run").finished);
         assert!(files(whole.path()) == files(parts.path()), "stopped after {stop} events");
-        assert!(!parts.path().join(SURVEY_FILE).exists());
     }
     // Two passes, then two more.
     let parts = folder();

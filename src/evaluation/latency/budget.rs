@@ -6,7 +6,7 @@ use std::str::FromStr;
 use anyhow::{Error, Result, bail};
 
 use crate::controller::{LatencyWeights, Policy};
-use crate::plan::{Latency, OperatorId, Plan};
+use crate::plan::{Latency, Plan};
 
 /// Weights that are tried; a greedy plan takes microseconds.
 const WEIGHTS: usize = 33;
@@ -79,20 +79,13 @@ impl Budget {
         let latency_weight = weights.at(1.0);
         let hasty = policy.at(latency_weight);
         let within = others.iter().filter(|plan| self.of(latency(plan)) <= self.amount());
-        let likely = within.map(|plan| (log_probability(&hasty, query, plan), plan));
+        let likely = within.map(|plan| (hasty.log_probability(query, plan), plan));
         if let Some((_, plan)) = likely.max_by(|(a, _), (b, _)| a.total_cmp(b)) {
             return Choice { plan: plan.clone(), latency_weight, is_within: true };
         }
         let nothing = Choice { plan: Plan::default(), latency_weight: 0.0, is_within: false };
         quickest.map_or(nothing, |(_, choice)| choice)
     }
-}
-
-/// Of a plan with one operator a layer.
-fn log_probability(policy: &Policy, query: &[f32], plan: &Plan) -> f64 {
-    let probabilities = policy.probabilities(query, plan);
-    let of = |layer: usize, operator: OperatorId| Some(*probabilities.get(layer)?.get(operator.index())?);
-    plan.choices().map(|(layer, operator)| f64::from(of(layer, operator).unwrap_or(0.0)).ln()).sum()
 }
 
 impl fmt::Display for Budget {

@@ -1,0 +1,78 @@
+//! What a training run is given, tells and comes to.
+
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+use super::TrainingConfig;
+use super::metrics::{EpochMetrics, Summary};
+use super::rollout::{Problems, Tried};
+use crate::checkpoint::{Checkpoint, Provenance};
+use crate::controller::Controller;
+
+/// The best weights so far, a [`Checkpoint`].
+pub const CHECKPOINT_FILE: &str = "checkpoint.safetensors";
+/// One [`EpochMetrics`] per line.
+pub const METRICS_FILE: &str = "metrics.jsonl";
+/// What a resume starts from.
+pub const STATE_FILE: &str = "state.safetensors";
+
+/// What to train, on what, and where to keep it.
+pub struct Setup<'a> {
+    /// Untrained, or trained elsewhere.
+    pub controller: Controller,
+    pub config: TrainingConfig,
+    pub train: Problems<'a>,
+    /// Decides which pass was best; where it is empty, the training problems do.
+    pub validation: Problems<'a>,
+    /// Goes into the checkpoint; its `seed` is the seed of the run.
+    pub provenance: Provenance,
+    /// An existing folder for the three files above; `None` keeps nothing.
+    pub folder: Option<&'a Path>,
+    /// Whether to go on from the state in `folder`, if there is one.
+    pub resume: bool,
+    /// Once set, training stops before the next batch or validation and can be resumed.
+    pub cancelled: &'a AtomicBool,
+}
+
+/// What happens during training.
+pub enum Event<'a> {
+    /// Some of the plans that may be worth learning from have been tried.
+    Surveyed { runs: usize, of: usize },
+    /// Some of the runs that the halting head is fitted to are done.
+    Followed { runs: usize, of: usize },
+    /// Training went on from a saved state.
+    Resumed { epoch: u32, batch: usize },
+    /// A batch was learned from.
+    Batch { epoch: u32, batch: usize, batches: usize, episodes: &'a [Tried], pass: &'a Summary },
+    /// A pass ended and was validated.
+    Epoch { metrics: &'a EpochMetrics, validation: &'a [Tried] },
+}
+
+/// What training came to.
+pub struct Trained {
+    /// The best weights; `None` when stopped within the first pass.
+    pub checkpoint: Option<Checkpoint>,
+    /// One record per pass.
+    pub history: Vec<EpochMetrics>,
+    /// False when cancelled or capped.
+    pub finished: bool,
+    /// Why there is no more to spend, if that stopped it.
+    pub capped: Option<String>,
+}
+
+/// Is told what happens.
+pub(super) type Notify<'a> = dyn FnMut(Event<'_>) + Send + 'a;
+
+/// Why a run stops before its end.
+pub(super) enum Halt {
+    Cancelled,
+    /// There is no more to spend: nothing is learned from a part, so that a resumed run is the same run.
+    Capped(String),
+    Failed(anyhow::Error),
+}
+
+impl From<anyhow::Error> for Halt {
+    fn from(failure: anyhow::Error) -> Self {
+        Halt::Failed(failure)
+    }
+}

@@ -1,0 +1,215 @@
+//! Which plans are worth trying, and worth learning from: by what smaller plans showed, never by the place of an operator in
+//! its catalogue.
+
+use std::collections::HashSet;
+
+use super::outcomes::{Outcomes, Tried};
+use crate::plan::{Kind, Layout, OperatorId, Plan, generators, improvers};
+
+/// Among which plans is chosen.
+pub(super) struct Space<'a> {
+    pub kinds: &'a [Kind],
+    pub layers: usize,
+    pub layout: Layout,
+    /// Most operators of a plan.
+    pub operators: usize,
+    /// Most plans to learn from.
+    pub plans: usize,
+    /// Latency weights at which a plan may be worth something.
+    pub latency_weights: &'a [f64],
+}
+
+/// Most pairs that are tried; up to 24 operators that is all of them.
+const PAIRS: usize = 300;
+/// Best plans of a size to which an operator that answers by itself is added: computed from calls that are there.
+const EXTENDED: usize = 16;
+/// Best plans of a size to which an operator that reads them is added: each is a call of its own.
+const IMPROVED: usize = 4;
+
+impl Space<'_> {
+    /// The plans of `size` operators to try next, once those of one less were tried.
+    pub fn candidates(&self, tried: &Outcomes, size: usize) -> Vec<Plan> {
+        let operators: Vec<OperatorId> = generators(self.kinds).collect();
+        let smaller = self.best_of_size(tried, size - 1);
+        let extended = self.plans.div_ceil(4).max(EXTENDED);
+        let mut chosen: Vec<Vec<OperatorId>> = match size {
+            1 => operators.iter().map(|&id| vec![id]).collect(),
+            2 => self.pairs(tried),
+            _ => smaller
+                .iter()
+                .filter(|chosen| chosen.iter().all(|id| operators.contains(id)))
+                .take(extended)
+                .flat_map(|chosen| {
+                    let others = operators.iter().filter(|id| !chosen.contains(id));
+                    others.map(|&id| sorted([chosen.as_slice(), &[id]].concat()))
+                })
+                .collect(),
+        };
+        let unimproved = smaller.iter().filter(|chosen| chosen.iter().all(|id| operators.contains(id)));
+        for best in unimproved.take(IMPROVED) {
+            chosen.extend(improvers(self.kinds).map(|id| [best.as_slice(), &[id]].concat()));
+        }
+        let mut seen = HashSet::new();
+        chosen.retain(|chosen| seen.insert(chosen.clone()));
+        let plans = chosen.iter().filter_map(|chosen| self.layout.plan(self.kinds, self.layers, chosen));
+        plans.filter(|plan| !tried.has(plan)).collect()
+    }
+
+    /// Keeps the plans that are worth learning from, one of each class of equal outcomes: in turns that of the highest mean
+    /// utility, and that which adds most to the best plan of each problem so far, at one latency weight after another.
+    pub fn keep_worthwhile(&self, tried: &mut Outcomes) {
+        let mut left = distinct(tried);
+        let mut best = vec![vec![f64::NEG_INFINITY; tried.problems()]; self.latency_weights.len()];
+        let mut kept = Vec::new();
+        while !left.is_empty() && kept.len() < self.plans {
+            let turn = kept.len();
+            let at = turn / 2 % self.latency_weights.len();
+            let weight = self.latency_weights[at];
+            let worth = |plan: usize| match turn % 2 {
+                0 => mean(tried.utility(plan, weight)),
+                _ => mean(tried.utility(plan, weight).zip(&best[at]).map(|(own, best)| own.max(*best))),
+            };
+            let Some(position) = first_best(left.iter().map(|&plan| worth(plan))) else { break };
+            let plan = left.remove(position);
+            for (best, &weight) in best.iter_mut().zip(self.latency_weights) {
+                best.iter_mut().zip(tried.utility(plan, weight)).for_each(|(best, own)| *best = best.max(own));
+            }
+            kept.push(plan);
+        }
+        tried.keep(&kept);
+    }
+
+    /// Pairs of operators that answer by themselves, first those that do best where each answers what suits it.
+    fn pairs(&self, tried: &Outcomes) -> Vec<Vec<OperatorId>> {
+        let single = |id: OperatorId| tried.plans.iter().position(|tried| self.operators_of(&tried.plan) == [id]);
+        let singles: Vec<(OperatorId, usize)> =
+            generators(self.kinds).filter_map(|id| Some((id, single(id)?))).collect();
+        let pairs =
+            singles.iter().enumerate().flat_map(|(at, one)| singles[at + 1..].iter().map(move |other| (one, other)));
+        let both = |&(&(_, one), &(_, other)): &(&(OperatorId, usize), &(OperatorId, usize)), weight: f64| {
+            mean(tried.utility(one, weight).zip(tried.utility(other, weight)).map(|(one, other)| one.max(other)))
+        };
+        let pairs = self.best_first(pairs.collect(), both).into_iter().take(PAIRS.max(self.plans));
+        pairs.map(|(&(one, _), &(other, _))| vec![one, other]).collect()
+    }
+
+    /// The operators of the tried plans of a size, those of the highest utility first.
+    fn best_of_size(&self, tried: &Outcomes, size: usize) -> Vec<Vec<OperatorId>> {
+        let plans = tried.plans.iter().enumerate().map(|(at, Tried { plan, .. })| (at, self.operators_of(plan)));
+        let of_size = plans.filter(|(_, operators)| operators.len() == size).collect();
+        let best_first = self.best_first(of_size, |&(at, _), weight| mean(tried.utility(at, weight)));
+        best_first.into_iter().map(|(_, operators)| operators).collect()
+    }
+
+    /// Orders what is worth something by its best rank among the latency weights.
+    fn best_first<T>(&self, items: Vec<T>, worth: impl Fn(&T, f64) -> f64) -> Vec<T> {
+        let mut best_rank = vec![usize::MAX; items.len()];
+        for &weight in self.latency_weights {
+            let worths: Vec<f64> = items.iter().map(|item| worth(item, weight)).collect();
+            let mut order: Vec<usize> = (0..items.len()).collect();
+            order.sort_by(|&one, &other| worths[other].total_cmp(&worths[one]));
+            order.into_iter().enumerate().for_each(|(rank, at)| best_rank[at] = best_rank[at].min(rank));
+        }
+        let mut ranked: Vec<(usize, T)> = best_rank.into_iter().zip(items).collect();
+        ranked.sort_by_key(|(rank, _)| *rank);
+        ranked.into_iter().map(|(_, item)| item).collect()
+    }
+
+    fn operators_of(&self, plan: &Plan) -> Vec<OperatorId> {
+        let stops = |id: OperatorId| self.kinds.get(id.index()) == Some(&Kind::Stop);
+        plan.choices().map(|(_, id)| id).filter(|&id| !stops(id)).collect()
+    }
+}
+
+/// The first plan of each class of equal outcomes.
+fn distinct(tried: &Outcomes) -> Vec<usize> {
+    let mut seen = HashSet::new();
+    let columns = |Tried { score, cost, path, .. }: &Tried| -> Vec<u32> {
+        [score, cost, path].into_iter().flatten().map(|number| number.to_bits()).collect()
+    };
+    (0..tried.plans.len()).filter(|&at| seen.insert(columns(&tried.plans[at]))).collect()
+}
+
+fn sorted(mut operators: Vec<OperatorId>) -> Vec<OperatorId> {
+    operators.sort_unstable();
+    operators
+}
+
+/// Mean of the numbers that are known; minus infinity where none is.
+fn mean(values: impl Iterator<Item = f64>) -> f64 {
+    let known = values.filter(|value| value.is_finite());
+    let (sum, count) = known.fold((0.0, 0u32), |(sum, count), value| (sum + value, count + 1));
+    if count == 0 { f64::NEG_INFINITY } else { sum / f64::from(count) }
+}
+
+fn first_best(values: impl Iterator<Item = f64>) -> Option<usize> {
+    values.enumerate().reduce(|best, next| if next.1 > best.1 { next } else { best }).map(|(at, _)| at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::execute::Episode;
+    use crate::objective::Objective;
+    use crate::training::Credit;
+    use crate::training::testing::episode;
+
+    const KINDS: [Kind; 5] = [Kind::Generate, Kind::Generate, Kind::Generate, Kind::Refine, Kind::Stop];
+    const PROBLEMS: usize = 4;
+
+    fn space(plans: usize) -> Space<'static> {
+        let layout = Layout::Sets { width: 3 };
+        Space { kinds: &KINDS, layers: 3, layout, operators: 3, plans, latency_weights: &[0.01] }
+    }
+
+    /// Operator 2 is right on all problems but the first, operator 0 on the first alone, operator 1 on none; each takes ten
+    /// tokens, so that only what is right more often is worth more.
+    fn run(plan: &Plan, problem: usize) -> Episode {
+        let right = if problem == 0 { OperatorId(0) } else { OperatorId(2) };
+        let layers: Vec<Vec<u16>> =
+            plan.layers.iter().map(|layer| layer.operators.iter().map(|id| id.0).collect()).collect();
+        let layers: Vec<&[u16]> = layers.iter().map(Vec::as_slice).collect();
+        let score = f64::from(u8::from(plan.choices().any(|(_, id)| id == right)));
+        episode("p", &layers, &vec![10.0; plan.len()], score, 0.0)
+    }
+
+    fn tried(space: &Space<'_>, most: usize) -> Outcomes {
+        let mut outcomes = Outcomes::new(PROBLEMS, Objective::default(), Credit::Marginal);
+        for size in 1..=most {
+            for plan in space.candidates(&outcomes, size) {
+                let place = outcomes.add(plan.clone());
+                (0..PROBLEMS).for_each(|problem| outcomes.record(place, problem, &[run(&plan, problem)]));
+            }
+        }
+        outcomes
+    }
+
+    #[test]
+    fn candidates_grow_from_what_was_worth_most() {
+        let space = space(9);
+        let found = |size| space.candidates(&tried(&space, size - 1), size);
+        let plans = |plans: &[&[&[u16]]]| plans.iter().map(|layers| Plan::from_indices(layers)).collect::<Vec<_>>();
+        assert_eq!(found(1), plans(&[&[&[0]], &[&[1]], &[&[2]]]));
+        let pairs: [&[&[u16]]; 6] = [&[&[0, 2]], &[&[1, 2]], &[&[0, 1]], &[&[2], &[3]], &[&[0], &[3]], &[&[1], &[3]]];
+        assert_eq!(found(2), plans(&pairs));
+        let triples: [&[&[u16]]; 4] = [&[&[0, 1, 2]], &[&[0, 2], &[3]], &[&[1, 2], &[3]], &[&[0, 1], &[3]]];
+        assert_eq!(found(3), plans(&triples));
+        assert_eq!(Space { layers: 1, ..space }.candidates(&tried(&space, 1), 2).len(), 3);
+    }
+
+    #[test]
+    fn one_plan_of_each_class_is_kept_and_the_best_come_first() {
+        let space = space(3);
+        let mut outcomes = tried(&space, 2);
+        space.keep_worthwhile(&mut outcomes);
+        let kept: Vec<Plan> = outcomes.plans.iter().map(|tried| tried.plan.clone()).collect();
+        // Both are right together on all problems; alone operator 2 is next, and nothing adds to the first.
+        assert_eq!(kept[0], Plan::from_indices(&[&[0, 2]]));
+        assert_eq!(kept.len(), 3);
+        let mut all = tried(&space, 2);
+        let before = all.plans.len();
+        Space { plans: 99, ..space }.keep_worthwhile(&mut all);
+        // `{1}` and `{1}; refine` differ in length, `{0, 1}` and `{0}` in nothing.
+        assert!(all.plans.len() < before);
+    }
+}
