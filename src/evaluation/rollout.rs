@@ -2,12 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use futures::{StreamExt, stream};
-
 use super::Evaluation;
 use crate::benchmarks::Problem;
 use crate::decide::Decider;
-use crate::execute::{Episode, ExecuteError, SolveOptions, Solver};
+use crate::execute::{Episode, ExecuteError, SolveOptions, Solver, in_order};
 use crate::random::Draw;
 
 /// How often a query is asked that fails.
@@ -48,22 +46,18 @@ where
             let mut decider = (method.decider)(index);
             (index, solver.solve(&problems[index], &mut *decider, method.draw, &method.options).await)
         };
-        let mut solved = stream::iter(std::mem::take(&mut waiting)).map(solve).buffered(concurrency.max(1));
-        while let Some((index, episode)) = solved.next().await {
+        let solved = in_order(std::mem::take(&mut waiting).into_iter().map(solve), concurrency, |(_, episode)| {
+            episode.iter().filter(|episode| episode.is_complete()).for_each(&mut watch);
+            // After a cap queries under way are paid for already; those to come end at once.
+            episode.as_ref().is_err_and(|error| error.cap().is_none())
+        });
+        for (index, episode) in solved.await {
             match episode {
                 Ok(episode) => {
-                    match episode.is_complete() {
-                        true => watch(&episode),
-                        false => waiting.push(index),
-                    }
+                    waiting.extend((!episode.is_complete()).then_some(index));
                     episodes.insert(index, episode);
                 }
-                // Queries under way are paid for already; those to come end at once.
-                Err(error) if error.cap().is_some() => outcome = Err(error),
-                Err(error) => {
-                    outcome = Err(error);
-                    break;
-                }
+                Err(error) => outcome = Err(error),
             }
         }
         if outcome.is_err() {

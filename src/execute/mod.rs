@@ -5,6 +5,7 @@ mod choice;
 mod course;
 mod error;
 mod finish;
+mod in_order;
 mod live;
 mod observe;
 mod options;
@@ -13,6 +14,7 @@ mod virtual_time;
 
 pub use course::Execution;
 pub use error::ExecuteError;
+pub use in_order::in_order;
 pub use observe::{Event, Observer, Transcript};
 pub use options::{Clock, Options};
 pub use solver::{Answer, Episode, ExecutionConfig, SolveOptions, Solver};

@@ -28,14 +28,14 @@ impl Run<'_> {
             self.look()?;
             let end = self.config.next_whole(batch).min(batch + self.config.ahead + 1).min(count);
             for problems in &batches[drawn.min(end)..end] {
-                running.push_back(train.solve_all(self.draw(epoch, problems)?, concurrency));
+                running.push_back(train.solve_all(self.draw(epoch, problems)?, false, concurrency));
             }
             drawn = drawn.max(end);
             let Some(outcomes) = running.next().await else { break };
             let mut tally = self.state.position.pass.tally.clone();
             let episodes = self.settle(outcomes, &mut tally)?;
             self.state.position.pass.tally = tally;
-            let episodes: Vec<Tried> = episodes.into_iter().filter_map(|(_, tried)| tried).collect();
+            let episodes: Vec<Tried> = episodes.into_iter().flatten().collect();
             let done = f64::from(epoch) + batch as f64 / count as f64;
             self.learn_from(&episodes, 1.0 - done / f64::from(self.config.epochs))?;
             let pass = self.state.position.pass.tally.summary();
@@ -71,7 +71,7 @@ impl Run<'_> {
         let queries = self.train.queries;
         let batch: Vec<Experience<'_>> = episodes
             .iter()
-            .map(|Tried { problem, latency_weight, episode }| Experience {
+            .map(|Tried { problem, latency_weight, episode, .. }| Experience {
                 problem: *problem,
                 query: &queries[*problem],
                 latency_weight: *latency_weight,

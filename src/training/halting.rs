@@ -74,15 +74,15 @@ impl Run<'_> {
         let mut runs = 0;
         for chunk in attempts.chunks(CHUNK) {
             self.look()?;
-            let (outcomes, moments): (Vec<_>, Vec<_>) =
-                self.train.follow_all(chunk, self.config.concurrency).await.into_iter().unzip();
-            let episodes = self.settle(outcomes, &mut Default::default())?;
-            for ((_, tried), moments) in episodes.into_iter().zip(moments) {
-                let Some(Tried { latency_weight, episode, .. }) = tried else { continue };
-                let latency = self.config.objective.path(&episode.trace);
-                let last = Forecast { score: episode.score, latency, cost: episode.trace.cost() };
-                recorded.push(Recorded { latency_weight, moments, last });
-            }
+            let outcomes = self.train.solve_all(chunk.to_vec(), true, self.config.concurrency).await;
+            let followed = self.settle(outcomes, &mut Default::default())?;
+            recorded.extend(followed.into_iter().flatten().map(
+                |Tried { latency_weight, episode, moments, .. }| {
+                    let latency = self.config.objective.path(&episode.trace);
+                    let last = Forecast { score: episode.score, latency, cost: episode.trace.cost() };
+                    Recorded { latency_weight, moments, last }
+                },
+            ));
             runs += chunk.len();
             notify(Event::Followed { runs, of: attempts.len() });
         }

@@ -59,7 +59,7 @@ impl Run<'_> {
                 attempts.push(Attempt { problem, plan, draw: Purpose::Training.draw(0), latency_weight });
             }
         }
-        let outcomes = self.validation.solve_all(attempts, self.config.concurrency).await;
+        let outcomes = self.validation.solve_all(attempts, false, self.config.concurrency).await;
         let mut tally = Tally::default();
         let episodes = self.settle(outcomes, &mut tally)?;
 
@@ -87,7 +87,7 @@ impl Run<'_> {
             gradient_norm: mean(pass.gradient_norm),
             probabilities: probabilities.mean(),
         });
-        let validation: Vec<Tried> = episodes.into_iter().filter_map(|(_, tried)| tried).collect();
+        let validation: Vec<Tried> = episodes.into_iter().flatten().collect();
         if let Some(metrics) = self.state.position.history.last() {
             notify(Event::Epoch { metrics, validation: &validation });
         }
@@ -103,18 +103,14 @@ impl Run<'_> {
 
     /// Keeps the episodes, none for a failure, and counts both. Nothing but failures, or one that would meet every query
     /// alike, is a reason to stop.
-    pub fn settle(
-        &self,
-        outcomes: Vec<(usize, Result<Tried>)>,
-        tally: &mut Tally,
-    ) -> Result<Vec<(usize, Option<Tried>)>, Halt> {
+    pub fn settle(&self, outcomes: Vec<Result<Tried>>, tally: &mut Tally) -> Result<Vec<Option<Tried>>, Halt> {
         let mut episodes = Vec::with_capacity(outcomes.len());
         let mut last_failure = None;
-        for (problem, outcome) in outcomes {
+        for outcome in outcomes {
             match outcome {
                 Ok(tried) => {
                     tally.add(&tried.episode, &self.config.felt().at(tried.latency_weight));
-                    episodes.push((problem, Some(tried)));
+                    episodes.push(Some(tried));
                 }
                 Err(failure) => {
                     let error = failure.downcast_ref::<ExecuteError>();
@@ -126,12 +122,12 @@ impl Run<'_> {
                     }
                     tally.add_failure();
                     last_failure = Some(failure);
-                    episodes.push((problem, None));
+                    episodes.push(None);
                 }
             }
         }
         match last_failure {
-            Some(failure) if episodes.iter().all(|(_, episode)| episode.is_none()) => {
+            Some(failure) if episodes.iter().all(Option::is_none) => {
                 Err(failure.context("every query of a batch failed; hint: resume when the cause is gone").into())
             }
             _ => Ok(episodes),

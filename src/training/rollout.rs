@@ -5,13 +5,11 @@ use std::collections::btree_map::Entry;
 
 use anyhow::Result;
 use async_trait::async_trait;
-use futures::StreamExt;
 use serde::Serialize;
 
 use crate::benchmarks::Problem;
 use crate::decide::{FixedPlan, Moment, Moments};
-use crate::execute::ExecuteError;
-use crate::execute::{Episode, SolveOptions, Solver};
+use crate::execute::{Episode, ExecuteError, SolveOptions, Solver, in_order};
 use crate::plan::Plan;
 use crate::random::Draw;
 
@@ -36,6 +34,11 @@ pub struct Course {
 }
 
 impl Course {
+    /// An episode without moments.
+    pub fn of(episode: Episode) -> Self {
+        Course { moments: Vec::new(), episode }
+    }
+
     /// Solves a problem by a plan, and judges what it would have come to at each moment of its run.
     ///
     /// # Errors
@@ -90,7 +93,7 @@ pub trait Rollout: Send + Sync {
     /// # Errors
     /// As [`Rollout::solve`].
     async fn course(&self, problem: usize, plan: Plan, draw: Draw) -> Result<Course> {
-        Ok(Course { moments: Vec::new(), episode: self.solve(problem, plan, draw).await? })
+        Ok(Course::of(self.solve(problem, plan, draw).await?))
     }
 }
 
@@ -124,40 +127,29 @@ pub struct Tried {
     pub latency_weight: f64,
     #[serde(flatten)]
     pub episode: Episode,
+    /// What the plan would have come to at the moments of its run, where it was followed.
+    #[serde(skip)]
+    pub moments: Vec<Judged>,
 }
 
-/// A problem, what came of a plan for it, and of the plan's moments.
-pub(super) type Followed = ((usize, Result<Tried>), Vec<Judged>);
-
 impl Problems<'_> {
-    /// Runs the attempts without a halting head, as [`Problems::solve_all`] does.
-    pub(super) async fn follow_all(&self, attempts: &[Attempt], concurrency: usize) -> Vec<Followed> {
-        let runs = attempts.iter().cloned().map(|Attempt { problem, plan, draw, latency_weight }| async move {
-            match self.rollout.course(problem, plan, draw).await {
-                Ok(Course { moments, episode }) => ((problem, Ok(Tried { problem, latency_weight, episode })), moments),
-                Err(failure) => ((problem, Err(failure)), Vec::new()),
-            }
-        });
-        futures::stream::iter(runs).buffered(concurrency).collect().await
-    }
-
-    /// Runs the attempts, at most `concurrency` at once; the outcomes are in the order of the attempts. After one that
-    /// would meet every query alike, the rest is not run.
-    pub(super) async fn solve_all(&self, attempts: Vec<Attempt>, concurrency: usize) -> Vec<(usize, Result<Tried>)> {
+    /// Runs the attempts without a halting head, at most `concurrency` at once; the outcomes are in the order of the attempts.
+    /// Each is followed through its moments where `follows`. After one that would meet every query
+    /// alike, the rest is not run.
+    pub(super) async fn solve_all(
+        &self,
+        attempts: Vec<Attempt>,
+        follows: bool,
+        concurrency: usize,
+    ) -> Vec<Result<Tried>> {
         let runs = attempts.into_iter().map(|Attempt { problem, plan, draw, latency_weight }| async move {
-            let episode = self.rollout.solve(problem, plan, draw).await;
-            (problem, episode.map(|episode| Tried { problem, latency_weight, episode }))
+            let course = match follows {
+                true => self.rollout.course(problem, plan, draw).await,
+                false => self.rollout.solve(problem, plan, draw).await.map(Course::of),
+            };
+            course.map(|Course { episode, moments }| Tried { problem, latency_weight, episode, moments })
         });
-        let mut running = futures::stream::iter(runs).buffered(concurrency);
-        let mut outcomes = Vec::new();
-        while let Some((problem, outcome)) = running.next().await {
-            let is_hopeless = outcome.as_ref().is_err_and(is_hopeless);
-            outcomes.push((problem, outcome));
-            if is_hopeless {
-                break;
-            }
-        }
-        outcomes
+        in_order(runs, concurrency, |outcome| outcome.as_ref().is_err_and(is_hopeless)).await
     }
 }
 

@@ -112,7 +112,7 @@ impl Run<'_> {
             let attempts = chunk.clone().flat_map(|problem| plans.iter().map(move |plan| (problem, plan)));
             let attempts =
                 attempts.flat_map(|(problem, plan)| (0..draws).map(move |draw| of_plan(problem, plan, draw)));
-            let tried = self.train.solve_all(attempts.collect(), self.config.concurrency).await;
+            let tried = self.train.solve_all(attempts.collect(), false, self.config.concurrency).await;
             let mut tally = self.state.position.pass.tally.clone();
             let tried = self.settle(tried, &mut tally)?;
             if is_first_pass {
@@ -120,8 +120,7 @@ impl Run<'_> {
             }
             for (at, runs) in tried.chunks(draws.max(1) as usize).enumerate() {
                 let (problem, plan) = (chunk.start + at / plans.len(), first + at % plans.len());
-                let runs = runs.iter().filter_map(|(_, tried)| Some(tried.as_ref()?.episode.clone()));
-                let runs: Vec<Episode> = runs.collect();
+                let runs: Vec<Episode> = runs.iter().flatten().map(|tried| tried.episode.clone()).collect();
                 outcomes.record(plan, problem, &runs);
             }
             notify(Event::Surveyed { runs: first * problems + chunk.end * plans.len(), of });

@@ -166,7 +166,7 @@ fn samples_of_a_problem_share_a_weight_that_rewards_them() -> Result<()> {
     let mut drawn: BTreeMap<(u32, usize), Vec<f64>> = BTreeMap::new();
     let mut utilities = [0.0; 2];
     let trained = run(2, None, false, None, |epoch, episodes| {
-        for Tried { problem, latency_weight, episode } in episodes {
+        for Tried { problem, latency_weight, episode, .. } in episodes {
             drawn.entry((epoch, *problem)).or_default().push(*latency_weight);
             let objective = Objective { cost_weight: 50.0, ..Objective::default() }.at(*latency_weight);
             utilities[epoch as usize] += objective.utility(episode.score, &episode.trace) / (4 * PROBLEMS) as f64;
