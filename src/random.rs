@@ -1,6 +1,6 @@
 //! Random streams keyed by what they are for, so that no result depends on the order of concurrent work.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -20,4 +20,48 @@ pub fn key(parts: &[&dyn Display]) -> u64 {
 /// The random stream of `seed` for the purpose named by the parts, such as (pass, problem id, sample).
 pub fn stream(seed: u64, parts: &[&dyn Display]) -> ChaCha8Rng {
     ChaCha8Rng::seed_from_u64(seed ^ key(parts))
+}
+
+/// Which of the independent runs of a query this is. Runs for different purposes never meet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Draw {
+    pub purpose: Purpose,
+    pub index: u64,
+}
+
+/// What a query is run for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Purpose {
+    /// To learn from.
+    Training,
+    /// To fit what ends plans early.
+    Halting,
+    /// To measure.
+    Evaluation,
+    /// To fit the latency model.
+    Calibration,
+    /// To answer somebody.
+    #[default]
+    Answer,
+}
+
+impl Purpose {
+    /// Run number `index` for this purpose.
+    pub const fn draw(self, index: u64) -> Draw {
+        Draw { purpose: self, index }
+    }
+}
+
+/// The name that keys random streams and records: it never changes.
+impl Display for Draw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let purpose = match self.purpose {
+            Purpose::Training => "training",
+            Purpose::Halting => "halting",
+            Purpose::Evaluation => "evaluation",
+            Purpose::Calibration => "calibration",
+            Purpose::Answer => "answer",
+        };
+        write!(f, "{purpose} {}", self.index)
+    }
 }

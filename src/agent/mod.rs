@@ -34,6 +34,7 @@ use crate::execute::{Clock, Episode, ExecutionConfig, SolveOptions, Solver};
 use crate::objective::Objective;
 use crate::operators::{Catalogue, vote};
 use crate::plan::Plan;
+use crate::random::{Draw, Purpose};
 use crate::settings::{Host, Parts, Settings, admit, drift, of_checkpoint};
 
 /// Answers questions. Immutable: any number of questions can be asked at once, and nothing that one asks changes another.
@@ -136,7 +137,7 @@ impl Agent {
     ///
     /// # Errors
     /// There is no controller, or the query cannot be run to its end.
-    pub async fn solve(&self, problem: &Problem, draw: u64) -> Result<Episode> {
+    pub async fn solve(&self, problem: &Problem, draw: Draw) -> Result<Episode> {
         let trained = self.trained.as_ref().context("expected a trained controller, found none")?;
         let embeddings = self.embed(&problem.question)?;
         let embedding = embeddings.row(0).context("the encoder gave no embedding")?;
@@ -162,7 +163,7 @@ impl Agent {
         };
         self.solver.catalogue().check_samples(ask.samples)?;
         let mut decider = FixedPlan::new(chosen.plan.clone());
-        let answer = self.solver.answer(question, &mut decider, ask.draw, &options).await?;
+        let answer = self.solver.answer(question, &mut decider, Purpose::Answer.draw(ask.draw), &options).await?;
         let text = vote(&answer.solutions).map(|solution| solution.text.clone());
         Ok(Answered { answer: answer.answer, text, trace: answer.trace, solutions: answer.solutions, chosen })
     }

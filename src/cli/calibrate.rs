@@ -19,15 +19,13 @@ use crate::evaluation::latency::{Asked, LatencyModel, Observed};
 use crate::evaluation::{Method, baselines, evaluate};
 use crate::execute::Episode;
 use crate::plan::Plan;
-use crate::random;
+use crate::random::{self, Purpose};
 use crate::report::{explanation, jsonl};
 
 /// Queries of the calibration run.
 pub const QUERIES: usize = 200;
 /// The split that the calibration run asks from.
 pub const SPLIT: &str = "train";
-/// Draws of the calibration run never meet those of training, which count from 0, or those of evaluation.
-const DRAW: u64 = 1 << 33;
 /// Depth and threshold of the random half of the plans.
 const RANDOM: (usize, f64) = (3, 0.3);
 
@@ -110,7 +108,7 @@ fn calibration(session: &Session, trained: &[Trained], split: &Split, queries: u
     let mut running = Running::new(&session.objective, &bar);
     let decider = |query: usize| -> Box<dyn Decider> { Box::new(FixedPlan::new(plan(query))) };
     let options = session.options(session.execution, None);
-    let method = Method { name: "calibration", options, decider, draw: DRAW };
+    let method = Method { name: "calibration", options, decider, draw: Purpose::Calibration.draw(0) };
     let pass = evaluate(session.solver(), &method, &problems, 1, |episode| running.see(episode));
     let (evaluation, ended) = session.runtime.block_on(pass);
     bar.finish_and_clear();

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, ensure};
 
 use super::config::Common;
-use super::methods::{self, Chosen, FIRST_DRAW, Measured, Split};
+use super::methods::{self, Chosen, Measured, Split};
 use super::output::say;
 use super::progress::bar;
 use super::results::{About, Results, provenance};
@@ -19,6 +19,7 @@ use crate::decide::{Decider, FixedPlan};
 use crate::evaluation::portfolio::{HINDSIGHT, LengthRouter, Recorded};
 use crate::evaluation::{Evaluation, Method, evaluate, statistics};
 use crate::plan::{Plan, small_plans};
+use crate::random::{Draw, Purpose};
 use crate::report::differences::differences;
 use crate::settings::{Preset, Settings};
 
@@ -116,7 +117,13 @@ fn measure_portfolio(
     if plans.is_empty() {
         return Ok(());
     }
-    let recorded = record(session, train, plans, (0..draws.max(2)).collect(), "small plans, train")?;
+    let recorded = record(
+        session,
+        train,
+        plans,
+        (0..draws.max(2)).map(|draw| Purpose::Training.draw(draw)).collect(),
+        "small plans, train",
+    )?;
     let best = plans[recorded.best()].clone();
     let options = session.options(session.execution, None);
     let named = |name, seeds| Measured { name, split: test, seeds, options: options.clone() };
@@ -127,7 +134,7 @@ fn measure_portfolio(
     let routed = |_, index: usize| plans[router.choose(lengths[index])].clone();
     named("length-only router", seeds).by_plans(session, routed, methods)?;
 
-    let draws = (0..HINDSIGHT_DRAWS).map(|draw| FIRST_DRAW + draw).collect();
+    let draws = (0..HINDSIGHT_DRAWS).map(|draw| Purpose::Evaluation.draw(draw)).collect();
     let seen = record(session, test, plans, draws, "small plans, test")?;
     let passes: Vec<u64> = (0..HINDSIGHT_DRAWS).collect();
     let everything: Vec<usize> = (0..plans.len()).collect();
@@ -146,7 +153,7 @@ fn measure_portfolio(
 /// Name of the plan that was best for all training problems.
 const STATIC: &str = "best static plan";
 
-fn record(session: &Session, split: &Split, plans: &[Plan], draws: Vec<u64>, label: &str) -> Result<Recorded> {
+fn record(session: &Session, split: &Split, plans: &[Plan], draws: Vec<Draw>, label: &str) -> Result<Recorded> {
     let bar = bar(label, (plans.len() * draws.len() * split.problems.len()) as u64);
     let mut utilities = Vec::with_capacity(plans.len());
     for plan in plans {

@@ -12,6 +12,7 @@ use crate::decide::FixedPlan;
 use crate::execute::{Episode, ExecutionConfig, SolveOptions, Solver};
 use crate::llm;
 use crate::plan::{Plan, Unit};
+use crate::random::Draw;
 use crate::training::{Course, Problems, Rollout};
 
 /// The problems of a split with what solves them.
@@ -36,7 +37,7 @@ struct Key {
     /// Two splits may number their problems alike.
     problem: (String, String),
     plan: Plan,
-    draw: u64,
+    draw: Draw,
 }
 
 impl Memory {
@@ -84,7 +85,7 @@ impl<'a> DataSet<'a> {
 
 #[async_trait]
 impl Rollout for DataSet<'_> {
-    async fn solve(&self, problem: usize, plan: Plan, draw: u64) -> Result<Episode> {
+    async fn solve(&self, problem: usize, plan: Plan, draw: Draw) -> Result<Episode> {
         let problem = self.problems.get(problem).context("a problem outside the data set")?;
         let key = Key { problem: (problem.id.clone(), problem.question.clone()), plan, draw };
         if let Some(episode) = self.memory.and_then(|memory| memory.recall(&self.execution, &key)) {
@@ -98,7 +99,7 @@ impl Rollout for DataSet<'_> {
         Ok(episode)
     }
 
-    async fn course(&self, problem: usize, plan: Plan, draw: u64) -> Result<Course> {
+    async fn course(&self, problem: usize, plan: Plan, draw: Draw) -> Result<Course> {
         let problem = self.problems.get(problem).context("a problem outside the data set")?;
         let Course { moments, episode } = Course::follow(self.solver, problem, plan, draw, &self.options).await?;
         Ok(Course { moments, episode: complete(episode)? })

@@ -15,10 +15,7 @@ use crate::evaluation::{Evaluation, Method, baselines, evaluate, has_score};
 use crate::execute::{Episode, ExecutionConfig, SolveOptions};
 use crate::llm;
 use crate::plan::Plan;
-use crate::random;
-
-/// Draws of evaluation never meet those of training, which count from 0.
-pub const FIRST_DRAW: u64 = 1 << 32;
+use crate::random::{self, Purpose};
 
 /// The problems that methods are measured on.
 pub struct Split {
@@ -63,7 +60,7 @@ impl Measured<'_> {
         let (mut outcome, mut failure) = (Ok(()), None);
         for (position, &seed) in seeds.iter().enumerate() {
             let decider = |index| decider(seed, index);
-            let draw = FIRST_DRAW + position as u64;
+            let draw = Purpose::Evaluation.draw(position as u64);
             let method = Method { name, options: self.options.clone(), decider, draw };
             let watch = |episode: &Episode| {
                 running.see(episode);

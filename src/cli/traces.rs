@@ -14,6 +14,7 @@ use crate::decide::FixedPlan;
 use crate::execute::{ExecutionConfig, SolveOptions, Solver};
 use crate::operators::{Operator, Recorded, is_recorded};
 use crate::plan::{Kind, OperatorId, Outcome, Plan};
+use crate::random::Purpose;
 use crate::report::jsonl;
 use crate::settings::Preset;
 
@@ -99,7 +100,7 @@ async fn output(
     options: &SolveOptions<'_>,
 ) -> Result<Recorded> {
     let mut decider = FixedPlan::new(plan.clone());
-    let answered = solver.attempt(problem, &mut decider, sample, options).await?;
+    let answered = solver.attempt(problem, &mut decider, Purpose::Training.draw(sample), options).await?;
     let span = answered.trace.spans.last().context("the plan has no operator")?;
     let operator = solver.catalogue().operator(span.operator).context("an operator outside the catalogue")?;
     ensure!(span.outcome == Outcome::Done, "operator `{}` failed: {:?}", operator.name, span.outcome);

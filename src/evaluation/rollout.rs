@@ -8,6 +8,7 @@ use super::Evaluation;
 use crate::benchmarks::Problem;
 use crate::decide::Decider;
 use crate::execute::{Episode, ExecuteError, SolveOptions, Solver};
+use crate::random::Draw;
 
 /// How often a query is asked that fails.
 const TRIES: usize = 2;
@@ -19,7 +20,7 @@ pub struct Method<'a, D> {
     /// A fresh decider for the problem at a position of the split.
     pub decider: D,
     /// Tells independent passes apart.
-    pub draw: u64,
+    pub draw: Draw,
 }
 
 /// Solves every problem by a decider of its own, `concurrency` at a time, and collects the episodes in order.

@@ -16,6 +16,7 @@ use crate::decide::{Decider, Halting, HaltingHead, Quorum};
 use crate::llm::{self, LanguageModel, Price, Prices, Scripted};
 use crate::operators::{Catalogue, Finish, Query, QueryTraces, Solution, Traces, vote};
 use crate::plan::{OperatorId, Plan, Schedule, Trace, Unit};
+use crate::random::Draw;
 use crate::sandbox::{Evaluator, Sandbox};
 
 /// One query, solved. Serialises: no tensor, no handle.
@@ -192,7 +193,7 @@ impl Solver {
         &self,
         problem: &Problem,
         decider: &mut dyn Decider,
-        draw: u64,
+        draw: Draw,
         options: &SolveOptions<'_>,
     ) -> Result<Episode, ExecuteError> {
         let Answer { answer, plan, trace, .. } = self.attempt(problem, decider, draw, options).await?;
@@ -208,7 +209,7 @@ impl Solver {
         &self,
         problem: &Problem,
         decider: &mut dyn Decider,
-        draw: u64,
+        draw: Draw,
         options: &SolveOptions<'_>,
     ) -> Result<Answer, ExecuteError> {
         let (recorded, tests) = (self.recorded(&problem.id)?, problem.tests.as_ref());
@@ -224,7 +225,7 @@ impl Solver {
         &self,
         question: &str,
         decider: &mut dyn Decider,
-        draw: u64,
+        draw: Draw,
         options: &SolveOptions<'_>,
     ) -> Result<Answer, ExecuteError> {
         let recorded = match &self.traces {
@@ -280,7 +281,7 @@ impl Solver {
         recorded: Option<&QueryTraces>,
         tests: Option<&Tests>,
         decider: &mut dyn Decider,
-        draw: u64,
+        draw: Draw,
         options: &SolveOptions<'_>,
     ) -> Result<Answer, ExecuteError> {
         let query = Query {

@@ -5,6 +5,7 @@ use super::traces::QueryTraces;
 use crate::benchmarks::{AnswerForm, Tests};
 use crate::llm::{LanguageModel, Price};
 use crate::plan::{OperatorId, Signature};
+use crate::random::Draw;
 use crate::sandbox::{Evaluator, Sandbox};
 
 /// What the operators of one query have in common.
@@ -28,7 +29,7 @@ pub struct Query<'a> {
     /// (E3) tokens per second of tool time.
     pub gamma: f64,
     /// Which of the independent runs of the query this is.
-    pub draw: u64,
+    pub draw: Draw,
 }
 
 impl Query<'_> {

@@ -121,7 +121,7 @@ impl<'a> Work<'a> {
 
     /// The random stream of this choice of this run of the query.
     pub(super) fn stream(&self) -> ChaCha8Rng {
-        random::stream(self.query.draw, &[&self.query.question, &self.operator.name, &self.occurrence])
+        random::stream(0, &[&self.query.draw, &self.query.question, &self.operator.name, &self.occurrence])
     }
 
     /// Uses the evaluator once and charges for it.

@@ -9,7 +9,7 @@ use super::learner::Experience;
 use super::rollout::{Attempt, Tried};
 use super::run::{Halt, Notify, Run};
 use crate::controller::Policy;
-use crate::random;
+use crate::random::{self, Purpose};
 
 impl Run<'_> {
     /// Learns from plans drawn for each training problem, batch after batch.
@@ -60,7 +60,8 @@ impl Run<'_> {
                 let mut rng = random::stream(self.provenance.seed, &[&"plan", &epoch, id, &sample]);
                 let plan = policy.sample(&self.train.queries[problem], &mut rng);
                 let attempt = u64::from(epoch) * u64::from(self.config.samples) + u64::from(sample);
-                attempts.push(Attempt { problem, plan, draw: attempt % self.config.draws, latency_weight });
+                let draw = Purpose::Training.draw(attempt % self.config.draws);
+                attempts.push(Attempt { problem, plan, draw, latency_weight });
             }
         }
         Ok(attempts)

@@ -15,10 +15,8 @@ use super::run::{Event, Halt, Notify, Run};
 use super::{Adam, gradients};
 use crate::controller::{Controller, Policy};
 use crate::decide::{Forecast, HaltingHead};
-use crate::random;
+use crate::random::{self, Purpose};
 
-/// Draws of the recorded runs, which never meet those by which the controller was trained.
-const FIRST_DRAW: u64 = 1 << 34;
 /// Runs between two looks at whether training was cancelled.
 const CHUNK: usize = 256;
 
@@ -68,7 +66,7 @@ impl Run<'_> {
             for (problem, query) in self.train.queries.iter().enumerate() {
                 let latency_weight = self.latency_weight("halting latency weight", draw as u32, problem);
                 let plan = policy.at(latency_weight).greedy(query);
-                attempts.push(Attempt { problem, plan, draw: FIRST_DRAW + draw, latency_weight });
+                attempts.push(Attempt { problem, plan, draw: Purpose::Halting.draw(draw), latency_weight });
             }
         }
         let mut recorded = Vec::new();

@@ -13,6 +13,7 @@ use crate::decide::{FixedPlan, Moment, Moments};
 use crate::execute::ExecuteError;
 use crate::execute::{Episode, SolveOptions, Solver};
 use crate::plan::Plan;
+use crate::random::Draw;
 
 /// What would have come of a plan, had it ended at a moment of its run.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,7 +44,7 @@ impl Course {
         solver: &Solver,
         problem: &Problem,
         plan: Plan,
-        draw: u64,
+        draw: Draw,
         options: &SolveOptions<'_>,
     ) -> Result<Self, ExecuteError> {
         let options = SolveOptions { halting: None, ..options.clone() };
@@ -81,14 +82,14 @@ pub trait Rollout: Send + Sync {
     ///
     /// # Errors
     /// The query failed (an unreachable endpoint, say); a wrong answer is an episode, not an error.
-    async fn solve(&self, problem: usize, plan: Plan, draw: u64) -> Result<Episode>;
+    async fn solve(&self, problem: usize, plan: Plan, draw: Draw) -> Result<Episode>;
 
     /// As [`Rollout::solve`] without a halting head, with what the plan would have come to at each moment of its run.
     /// Without those no halting head can be trained.
     ///
     /// # Errors
     /// As [`Rollout::solve`].
-    async fn course(&self, problem: usize, plan: Plan, draw: u64) -> Result<Course> {
+    async fn course(&self, problem: usize, plan: Plan, draw: Draw) -> Result<Course> {
         Ok(Course { moments: Vec::new(), episode: self.solve(problem, plan, draw).await? })
     }
 }
@@ -108,7 +109,7 @@ pub struct Problems<'a> {
 pub(super) struct Attempt {
     pub problem: usize,
     pub plan: Plan,
-    pub draw: u64,
+    pub draw: Draw,
     /// What the plan was chosen for, in score per unit of critical path.
     pub latency_weight: f64,
 }

@@ -14,7 +14,7 @@ use super::{Learner, TrainingConfig};
 use crate::checkpoint::{Checkpoint, Provenance, write_atomic};
 use crate::controller::{Controller, Policy};
 use crate::execute::ExecuteError;
-use crate::random;
+use crate::random::{self, Purpose};
 
 /// The best weights so far, a [`Checkpoint`].
 pub const CHECKPOINT_FILE: &str = "checkpoint.safetensors";
@@ -203,7 +203,7 @@ impl<'a> Run<'a> {
             for (problem, query) in self.validation.queries.iter().enumerate() {
                 let plan = policy.greedy(query);
                 probabilities.add(&policy.probabilities(query, &plan));
-                attempts.push(Attempt { problem, plan, draw: 0, latency_weight });
+                attempts.push(Attempt { problem, plan, draw: Purpose::Training.draw(0), latency_weight });
             }
         }
         let outcomes = self.validation.solve_all(attempts, self.config.concurrency).await;

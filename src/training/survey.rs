@@ -20,6 +20,7 @@ use super::{Charge, Credit, Utilities, utilities};
 use crate::execute::Episode;
 use crate::objective::Objective;
 use crate::plan::Plan;
+use crate::random::Purpose;
 
 /// What is surveyed, and how it is learned from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -91,7 +92,10 @@ struct Outcome {
 pub(super) fn attempts(problems: &[usize], plans: &[Plan], draws: u64, latency_weight: f64) -> Vec<Attempt> {
     let runs = problems.iter().flat_map(|&problem| {
         plans.iter().flat_map(move |plan| {
-            (0..draws).map(move |draw| Attempt { problem, plan: plan.clone(), draw, latency_weight })
+            (0..draws).map(move |draw| {
+                let draw = Purpose::Training.draw(draw);
+                Attempt { problem, plan: plan.clone(), draw, latency_weight }
+            })
         })
     });
     runs.collect()
@@ -260,7 +264,7 @@ mod tests {
         let attempts = attempts(&[3, 5], &plans, 2, 0.0);
         let runs = attempts.into_iter().map(|Attempt { problem, plan, draw, latency_weight }| {
             let episode = Episode { plan, ..episode("p", &[&[0]], &[1.0], 1.0, 0.0) };
-            (problem, (draw == 0 || problem == 3).then_some(Tried { problem, latency_weight, episode }))
+            (problem, (draw.index == 0 || problem == 3).then_some(Tried { problem, latency_weight, episode }))
         });
         let groups = grouped(runs.collect(), 2, 2);
         let found: Vec<_> = groups.iter().map(|(problem, plan, runs)| (*problem, *plan, runs.len())).collect();

@@ -8,6 +8,7 @@ use lamas::evaluation::statistics::{interval, mean};
 use lamas::evidence::Known;
 use lamas::execute::SolveOptions;
 use lamas::plan::{Layer, OperatorId};
+use lamas::random::Purpose;
 
 struct SecondOpinion([OperatorId; 3]);
 
@@ -37,9 +38,10 @@ async fn main() -> Result<()> {
     let options = SolveOptions { unit: objective.unit, ..agent.options() };
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for problem in solver.problems("test")? {
-        let episode = solver.solve(&problem, &mut SecondOpinion(operators), 1 << 32, &options).await?;
+        let episode =
+            solver.solve(&problem, &mut SecondOpinion(operators), Purpose::Evaluation.draw(0), &options).await?;
         theirs.push(objective.utility(episode.score, &episode.trace));
-        let episode = agent.solve(&problem, 1 << 32).await?;
+        let episode = agent.solve(&problem, Purpose::Evaluation.draw(0)).await?;
         ours.push(objective.utility(episode.score, &episode.trace));
     }
     let gains: Vec<f64> = theirs.iter().zip(&ours).map(|(theirs, ours)| theirs - ours).collect();

@@ -7,6 +7,7 @@ use anyhow::Result;
 use async_trait::async_trait;
 use lamas::execute::Episode;
 use lamas::plan::Plan;
+use lamas::random::Draw;
 use lamas::training::{CHECKPOINT_FILE, METRICS_FILE, Rollout, STATE_FILE, SurveyConfig, TrainingConfig};
 
 use super::bandit::{BANDIT, Runner};
@@ -16,7 +17,7 @@ struct Slow;
 
 #[async_trait]
 impl Rollout for Slow {
-    async fn solve(&self, problem: usize, plan: Plan, draw: u64) -> Result<Episode> {
+    async fn solve(&self, problem: usize, plan: Plan, draw: Draw) -> Result<Episode> {
         let seconds = if problem.is_multiple_of(8) { 10 } else { 1 };
         tokio::time::sleep(Duration::from_secs(seconds)).await;
         BANDIT.solve(problem, plan, draw).await

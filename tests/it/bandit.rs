@@ -13,7 +13,7 @@ use lamas::controller::{Controller, ControllerConfig};
 use lamas::execute::Episode;
 use lamas::objective::Objective;
 use lamas::plan::{Kind, Latency, OperatorId, Outcome, Plan, Schedule, Span, Trace, Usage};
-use lamas::random;
+use lamas::random::{self, Draw};
 use lamas::training::{Event, Problems, Rollout, Setup, Trained, TrainingConfig, train};
 use rand::Rng;
 
@@ -32,7 +32,7 @@ pub static BANDIT: Bandit = Bandit { broken: BTreeSet::new(), down: false };
 
 #[async_trait]
 impl Rollout for Bandit {
-    async fn solve(&self, problem: usize, plan: Plan, _draw: u64) -> Result<Episode> {
+    async fn solve(&self, problem: usize, plan: Plan, _draw: Draw) -> Result<Episode> {
         if self.down || self.broken.contains(&problem) {
             bail!("no connection to the model");
         }

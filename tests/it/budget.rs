@@ -13,7 +13,7 @@ use lamas::evaluation::latency::Budget;
 use lamas::execute::Episode;
 use lamas::objective::Objective;
 use lamas::plan::{Kind, Latency, OperatorId, Outcome, Plan, Schedule, Span, Trace, Usage};
-use lamas::random;
+use lamas::random::{self, Draw};
 use lamas::training::{
     CHECKPOINT_FILE, Event, METRICS_FILE, Problems, Rollout, STATE_FILE, Setup, SurveyConfig, Trained, TrainingConfig,
     Tried, train,
@@ -35,7 +35,7 @@ fn tokens(operator: OperatorId) -> f64 {
 
 #[async_trait]
 impl Rollout for QuickOrRight {
-    async fn solve(&self, problem: usize, plan: Plan, _draw: u64) -> Result<Episode> {
+    async fn solve(&self, problem: usize, plan: Plan, _draw: Draw) -> Result<Episode> {
         let is_right = problem.is_multiple_of(2) || plan.choices().any(|(_, operator)| operator == SLOW);
         let span = |(layer, operator): (usize, OperatorId)| Span {
             layer,

@@ -11,7 +11,7 @@ use lamas::execute::{Answer, Clock, ExecuteError, Observer, SolveOptions, Solver
 use lamas::llm::{Error, Reply, Request};
 use lamas::objective::Objective;
 use lamas::plan::{Layer, OperatorId, Outcome, Plan, Schedule, Trace, Unit};
-use lamas::random;
+use lamas::random::{self, Purpose};
 use lamas::training::{Credit, utilities};
 use proptest::prelude::*;
 use tokio::time::Instant;
@@ -42,7 +42,10 @@ fn solve(solver: &Solver, decider: &mut dyn Decider, draw: u64, options: &SolveO
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     runtime.expect("a runtime").block_on(async {
         let clock = Instant::now();
-        let answer = solver.answer("what is 3 and 5", decider, draw, options).await.expect("no permanent error");
+        let answer = solver
+            .answer("what is 3 and 5", decider, Purpose::Training.draw(draw), options)
+            .await
+            .expect("no permanent error");
         (answer, clock.elapsed().as_secs_f64())
     })
 }
@@ -326,7 +329,7 @@ fn what_no_plan_allows_is_an_error_and_nothing_committed_is_an_empty_plan() {
     let fails = |next| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
         let (mut says, options) = (Says(next), SolveOptions::default());
-        runtime.block_on(STEADY.answer("?", &mut says, 1, &options)).expect_err("an error")
+        runtime.block_on(STEADY.answer("?", &mut says, Purpose::Training.draw(1), &options)).expect_err("an error")
     };
     let unknown = Layer { operators: vec![OperatorId(99)] };
     assert!(matches!(fails(Next::Commit(vec![unknown])), ExecuteError::UnknownOperator { found: 99, .. }));

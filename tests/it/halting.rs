@@ -13,6 +13,7 @@ use lamas::decide::HaltingHead;
 use lamas::execute::{Episode, ExecutionConfig};
 use lamas::objective::Objective;
 use lamas::plan::{Kind, Latency, Plan, Schedule, Span, Trace};
+use lamas::random::Draw;
 use lamas::training::{
     CHECKPOINT_FILE, Course, Event, HaltingConfig, Judged, Problems, Rollout, STATE_FILE, Setup, SurveyConfig, Trained,
     TrainingConfig, train,
@@ -26,7 +27,7 @@ struct Slow;
 
 #[async_trait]
 impl Rollout for Slow {
-    async fn solve(&self, problem: usize, plan: Plan, _draw: u64) -> Result<Episode> {
+    async fn solve(&self, problem: usize, plan: Plan, _draw: Draw) -> Result<Episode> {
         let latency = Latency { tokens: 40.0, seconds: 0.0 };
         let span = |(layer, operator)| Span { layer, operator, latency, ..Span::default() };
         let spans = plan.choices().map(span).collect();
@@ -34,7 +35,7 @@ impl Rollout for Slow {
         Ok(Episode { problem: format!("slow-{problem}"), plan, trace, answer: None, score: 1.0 })
     }
 
-    async fn course(&self, problem: usize, plan: Plan, draw: u64) -> Result<Course> {
+    async fn course(&self, problem: usize, plan: Plan, draw: Draw) -> Result<Course> {
         let is_odd = problem % 2;
         let evidence = vec![is_odd as f32];
         let moments = vec![Judged { evidence, score: 1.0 - is_odd as f64, latency: 10.0, cost: 0.0 }];

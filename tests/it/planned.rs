@@ -9,6 +9,7 @@ use lamas::execute::{Answer, Episode, ExecuteError, ExecutionConfig, SolveOption
 use lamas::llm::{LanguageModel, Prices};
 use lamas::operators::{Catalogue, Traces};
 use lamas::plan::{Plan, Unit};
+use lamas::random::Purpose;
 use lamas::sandbox::Sandbox;
 use lamas::training::Course;
 
@@ -51,11 +52,13 @@ impl Planned {
     }
 
     pub async fn solve(&self, problem: &Problem, plan: &Plan, draw: u64) -> Result<Episode, ExecuteError> {
-        self.solver.solve(problem, &mut FixedPlan::new(plan.clone()), draw, &self.options).await
+        self.solver.solve(problem, &mut FixedPlan::new(plan.clone()), Purpose::Training.draw(draw), &self.options).await
     }
 
     pub async fn answer(&self, question: &str, plan: &Plan, draw: u64) -> Result<Answer, ExecuteError> {
-        self.solver.answer(question, &mut FixedPlan::new(plan.clone()), draw, &self.options).await
+        self.solver
+            .answer(question, &mut FixedPlan::new(plan.clone()), Purpose::Training.draw(draw), &self.options)
+            .await
     }
 
     pub async fn halted(
@@ -66,11 +69,11 @@ impl Planned {
         head: Arc<HaltingHead>,
     ) -> Result<Episode, ExecuteError> {
         let options = SolveOptions { halting: Some(head), ..self.options.clone() };
-        self.solver.solve(problem, &mut FixedPlan::new(plan.clone()), draw, &options).await
+        self.solver.solve(problem, &mut FixedPlan::new(plan.clone()), Purpose::Training.draw(draw), &options).await
     }
 
     pub async fn course(&self, problem: &Problem, plan: &Plan, draw: u64) -> Result<Course, ExecuteError> {
-        Course::follow(&self.solver, problem, plan.clone(), draw, &self.options).await
+        Course::follow(&self.solver, problem, plan.clone(), Purpose::Training.draw(draw), &self.options).await
     }
 
     pub fn benchmark(&self) -> &Benchmark {
@@ -91,7 +94,7 @@ impl Planned {
         concurrency: usize,
     ) -> (Evaluation, Result<(), ExecuteError>) {
         let decider = |index| -> Box<dyn Decider> { Box::new(FixedPlan::new(plan(index))) };
-        let method = Method { name, options: self.options.clone(), decider, draw };
+        let method = Method { name, options: self.options.clone(), decider, draw: Purpose::Training.draw(draw) };
         evaluate(&self.solver, &method, problems, concurrency, |_| {}).await
     }
 }

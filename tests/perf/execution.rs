@@ -13,6 +13,7 @@ use lamas::evidence::Known;
 use lamas::llm::{Price, Prices, Reply, Scripted};
 use lamas::operators::Catalogue;
 use lamas::plan::{Layer, Plan, Schedule};
+use lamas::random::Purpose;
 use lamas::sandbox::Evaluator;
 use tokio::runtime::{Builder, Runtime};
 
@@ -105,7 +106,11 @@ fn barriers_of_64_queries(bencher: Bencher, is_staged: bool) {
             let staged = Staged(plan.layers.iter().rev().cloned().collect());
             let mut decider: Box<dyn Decider> =
                 if is_staged { Box::new(staged) } else { Box::new(FixedPlan::new(plan.clone())) };
-            system.solver.solve(&problem, &mut *decider, draw, &system.options).await.expect("an answer")
+            system
+                .solver
+                .solve(&problem, &mut *decider, Purpose::Training.draw(draw), &system.options)
+                .await
+                .expect("an answer")
         };
         runtime.block_on(futures::future::join_all((0..64).map(solve)))
     });

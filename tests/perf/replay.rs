@@ -21,7 +21,7 @@ use lamas::llm::{
 };
 use lamas::operators::Catalogue;
 use lamas::plan::{Plan, Schedule};
-use lamas::random;
+use lamas::random::{self, Draw};
 use lamas::training::{EpochMetrics, Problems, Rollout, Setup, TrainingConfig, train};
 use rand::Rng;
 
@@ -140,8 +140,8 @@ impl Data {
 
 #[async_trait]
 impl Rollout for Data {
-    async fn solve(&self, problem: usize, plan: Plan, draw: u64) -> Result<Episode> {
+    async fn solve(&self, problem: usize, plan: Plan, draw: Draw) -> Result<Episode> {
         let problem = self.problems.get(problem).context("a problem outside the data set")?;
-        Ok(self.system.solve(problem, &plan, draw).await?)
+        Ok(self.system.solve(problem, &plan, draw.index).await?)
     }
 }
