@@ -16,7 +16,7 @@ use anyhow::{Context, Result, bail, ensure};
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
-pub use atomic::write_atomic;
+pub use atomic::{write_atomic, write_atomic_by};
 pub use import::state_dict;
 pub use tensor_file::TensorFile;
 

@@ -24,6 +24,8 @@ pub mod sandbox;
 pub mod benchmarks;
 pub mod operators;
 
+pub mod record;
+
 pub mod evidence;
 
 pub mod decide;

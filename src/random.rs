@@ -17,6 +17,18 @@ pub fn key(parts: &[&dyn Display]) -> u64 {
     u64::from_le_bytes(std::array::from_fn(|byte| digest[byte]))
 }
 
+/// A 128-bit digest of the parts, equal on every machine; other parts have another one, wherever one ends and the next
+/// begins.
+pub fn digest(parts: &[&[u8]]) -> u128 {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part);
+    }
+    let digest = hash.finalize();
+    u128::from_be_bytes(std::array::from_fn(|byte| digest[byte]))
+}
+
 /// The random stream of `seed` for the purpose named by the parts, such as (pass, problem id, sample).
 pub fn stream(seed: u64, parts: &[&dyn Display]) -> ChaCha8Rng {
     ChaCha8Rng::seed_from_u64(seed ^ key(parts))

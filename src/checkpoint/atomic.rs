@@ -1,7 +1,7 @@
 //! Files that appear whole or not at all.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use anyhow::Result;
@@ -13,28 +13,42 @@ use crate::disk::WriteError;
 /// # Errors
 /// Names the file when the folder is missing or unwritable, or the disk full; an earlier file is left as it was.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_atomic_by(path, |file| file.write_all(bytes))
+}
+
+/// As [`write_atomic`], for what is too large to be held in memory: `write` is handed the file.
+///
+/// # Errors
+/// Those of [`write_atomic`] and of `write`.
+pub fn write_atomic_by(path: &Path, write: impl FnOnce(&mut BufWriter<&File>) -> io::Result<()>) -> Result<()> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
     let is_special = path.metadata().is_ok_and(|found| !found.is_file() && !found.is_dir());
     let written = if is_special {
-        File::create(path).and_then(|mut file| file.write_all(bytes))
+        File::create(path).and_then(|file| filled(&file, write))
     } else {
-        replace(folder, path, bytes)
+        replace(folder, path, write)
     };
     let action =
         format!("write `{}`; hint: is the folder there and writable, and is there room on the disk?", path.display());
     Ok(written.map_err(WriteError::of(action))?)
 }
 
-fn replace(folder: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
+fn filled(file: &File, write: impl FnOnce(&mut BufWriter<&File>) -> io::Result<()>) -> io::Result<()> {
+    let mut writer = BufWriter::new(file);
+    write(&mut writer)?;
+    writer.flush()
+}
+
+fn replace(folder: &Path, path: &Path, write: impl FnOnce(&mut BufWriter<&File>) -> io::Result<()>) -> io::Result<()> {
     let mut builder = tempfile::Builder::new();
     // Temporary files are private to their owner by default, which a result should not be.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.prefix(".unfinished-").tempfile_in(folder)?;
-    file.write_all(bytes)?;
+    let file = builder.prefix(".unfinished-").tempfile_in(folder)?;
+    filled(file.as_file(), write)?;
     file.as_file().sync_all()?;
     file.persist(path)?;
     // The new name outlives a power failure only once the folder is on disk; not every file system can do that.

@@ -56,6 +56,11 @@ pub struct Common {
     #[arg(long, value_name = "MODE", env = "LAMAS_CACHE_MODE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     cache_mode: Option<Mode>,
+    /// Record of calls (JSON lines) that is used and extended: what it holds is not asked again. `train` keeps one in its run
+    /// folder anyway
+    #[arg(long, value_name = "FILE", env = "LAMAS_RECORD")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    record: Option<PathBuf>,
     /// Seed of everything random [default: 0]
     #[arg(long, value_name = "N", env = "LAMAS_SEED")]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -29,6 +29,8 @@ mod operators;
 mod output;
 mod plans;
 mod progress;
+mod record;
+mod record_show;
 mod results;
 mod run;
 mod sandbox_child;
@@ -80,6 +82,8 @@ enum Command {
     Operators(operators::Args),
     /// Fit the latency model by which plans are predicted, as training does at its end.
     Calibrate(calibrate::Args),
+    /// Record the calls of operators, from which plans are computed; join and show records.
+    Record(Box<record::Args>),
     /// Record outputs of every operator, from which controllers can be trained without a model.
     Traces(traces::Args),
     /// List, export, import or prune recorded model calls.
@@ -136,6 +140,7 @@ fn dispatch(cli: Cli) -> Result<()> {
         Command::Run(args) => run::run(args),
         Command::Operators(args) => operators::run(args),
         Command::Calibrate(args) => calibrate::run(args),
+        Command::Record(args) => record::run(*args),
         Command::Traces(args) => traces::run(args),
         Command::Cache(args) => cache::run(args),
         Command::Inspect(args) => inspect::run(args),

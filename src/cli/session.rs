@@ -1,6 +1,6 @@
 //! What every command that solves queries needs, opened once from the settings.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,7 @@ use crate::execute::{ExecutionConfig, SolveOptions, Solver};
 use crate::llm::openai::{Account, Key, Listener, Notice, OpenAi};
 use crate::objective::Objective;
 use crate::plan::{Kind, Plan, Prepared};
+use crate::record::Record;
 use crate::sandbox;
 use crate::settings::{Host, Own, Parts, Recording, Settings};
 
@@ -25,7 +26,7 @@ pub struct Session {
     pub execution: ExecutionConfig,
     pub objective: Objective,
     pub concurrency: usize,
-    _closing: Closing,
+    closing: Closing,
 }
 
 impl Session {
@@ -45,7 +46,21 @@ impl Session {
         let execution = settings.execution(parts.solver.benchmark());
         let (objective, concurrency) = (settings.training.objective, settings.training.concurrency);
         let closing = Closing::of(&parts);
-        Session { runtime, parts, execution, objective, concurrency, _closing: closing }
+        Session { runtime, parts, execution, objective, concurrency, closing }
+    }
+
+    /// Keeps a record in the file `path`, unless there is one already, or recorded outputs stand for the model.
+    ///
+    /// # Errors
+    /// Those of [`Record::open`].
+    pub fn keep_record(&mut self, path: &Path) -> Result<()> {
+        if self.solver().record().is_none() && self.parts.recording.is_some() {
+            let record = Arc::new(Record::open(path)?);
+            record.remark().iter().for_each(|remark| eprintln!("{remark}"));
+            self.closing.record = Some(record.clone());
+            self.parts.solver.set_record(Some(record));
+        }
+        Ok(())
     }
 
     /// What queries are solved with.
@@ -92,11 +107,13 @@ impl Session {
 pub struct Closing {
     endpoint: Option<Arc<OpenAi>>,
     recording: Option<Arc<Recording>>,
+    record: Option<Arc<Record>>,
 }
 
 impl Closing {
     pub fn of(parts: &Parts) -> Self {
-        Closing { endpoint: parts.endpoint.clone(), recording: parts.recording.clone() }
+        let record = parts.solver.record().cloned();
+        Closing { endpoint: parts.endpoint.clone(), recording: parts.recording.clone(), record }
     }
 }
 
@@ -104,6 +121,10 @@ impl Drop for Closing {
     fn drop(&mut self) {
         if let Some(endpoint) = &self.endpoint {
             eprintln!("{}", spent(&endpoint.account()));
+        }
+        if let Some(record) = &self.record {
+            let (found, added) = (record.found(), record.added());
+            eprintln!("calls of operators: {found} found in `{}`, {added} added", record.path().display());
         }
         let Some(recording) = &self.recording else { return };
         if let Some(store) = recording.store() {

@@ -12,7 +12,7 @@ use super::session::Session;
 use crate::benchmarks::Problem;
 use crate::decide::FixedPlan;
 use crate::execute::{ExecutionConfig, SolveOptions, Solver};
-use crate::operators::{Operator, Recorded, is_recorded};
+use crate::operators::{Operator, Reads, Recorded, is_recorded};
 use crate::plan::{Kind, OperatorId, Outcome, Plan};
 use crate::random::Purpose;
 use crate::report::jsonl;
@@ -119,6 +119,8 @@ async fn output(
         output: added.map(|solution| solution.text.clone()),
         correct,
         answer,
+        executed: added.map(|solution| solution.executed),
+        reads: (solver.identities()[span.operator.index()].reads != Reads::Nothing).then(|| "any".to_owned()),
         calls: span.calls,
         prompt_tokens: span.usage.prompt_tokens,
         tokens: span.usage.completion_tokens,

@@ -24,11 +24,15 @@ use crate::report::{Curve, Line, Panel};
 use crate::settings::{RunFile, Settings};
 use crate::training::{self, EpochMetrics, Event, Setup, TrainingConfig, Tried};
 
+/// The record of a run, in its folder.
+const RECORD: &str = "record.jsonl";
+
 pub fn run(args: Args) -> Result<()> {
     let run = Run::of(&args)?;
     let Run { folder, file: RunFile { started, settings: said, .. }, settings, resumes } = &run;
-    let session = Session::open(settings)?;
+    let mut session = Session::open(settings)?;
     run.begin()?;
+    session.keep_record(&folder.join(RECORD))?;
     let interrupt = {
         let _runtime = session.runtime.enter();
         interrupt::listen(session.parts.endpoint.clone())

@@ -1,10 +1,11 @@
 //! A committed operator, from its commit to its span.
 
 use crate::evidence::{Charge, Chosen, Stage};
-use crate::operators::{Board, Effect, Operator, Query, Solution, Spent, Steps, Work, run};
+use crate::operators::{Board, Effect, Identity, Operator, Query, Solution, Spent, Steps, Turn, Work, run};
 use crate::plan::{Cause, Kind, Latency, OperatorId, Outcome, Signature, Span, Unit};
 
 use super::error::ExecuteError;
+use super::recorder::Recorder;
 
 /// An operator of the plan.
 pub(super) struct Choice<'a> {
@@ -12,8 +13,8 @@ pub(super) struct Choice<'a> {
     pub id: OperatorId,
     pub operator: &'a Operator,
     pub signature: Signature,
-    /// How often the plan holds the operator before this choice.
-    pub occurrence: usize,
+    pub identity: Identity,
+    pub turn: Turn,
     /// Not behind a stop.
     pub runs: bool,
     pub waits_for: Vec<usize>,
@@ -59,7 +60,7 @@ pub(super) struct Ended {
 impl<'a> Choice<'a> {
     /// The operator at its start, whose steps are counted here.
     pub fn work(&self, query: &'a Query<'a>) -> Work<'a> {
-        Work::new(query, self.operator, self.occurrence, self.steps.clone())
+        Work::new(query, self.operator, self.identity, self.turn, self.steps.clone())
     }
 
     pub fn ended(&self) -> Option<&Ended> {
@@ -241,10 +242,20 @@ pub(super) fn appended(effect: &Effect) -> &[Solution] {
 ///
 /// # Errors
 /// When the model refuses a request for good.
-pub(super) async fn act(work: &mut Work<'_>, board: &Board, name: &str) -> Result<(Effect, Outcome), ExecuteError> {
-    match run(work, board).await {
+pub(super) async fn act(
+    work: &mut Work<'_>,
+    board: &Board,
+    recorder: Option<&Recorder<'_>>,
+) -> Result<(Effect, Outcome), ExecuteError> {
+    let result = match recorder {
+        Some(recorder) => recorder.run(work, board).await,
+        None => run(work, board).await,
+    };
+    match result {
         Ok(effect) => Ok((effect, Outcome::Done)),
-        Err(error) if error.is_permanent() => Err(ExecuteError::Model { operator: name.to_owned(), error }),
+        Err(error) if error.is_permanent() => {
+            Err(ExecuteError::Model { operator: work.operator().name.clone(), error })
+        }
         Err(error) => Ok((Effect::Keep, Outcome::Failed(error.to_string()))),
     }
 }

@@ -6,7 +6,7 @@ use super::observe::Telling;
 use super::options::Options;
 use crate::decide::{Decider, Next};
 use crate::evidence::{Charge, Chosen, Known};
-use crate::operators::{Board, Effect, Query, Solution, Steps, Work, is_free};
+use crate::operators::{Board, Effect, Query, Solution, Steps, Turn, Work, is_free};
 use crate::plan::{Cause, Dependencies, Latency, Layer, Outcome, Plan, Prepared, Signature, Trace};
 
 /// What came of a query.
@@ -129,13 +129,15 @@ impl<'a> Course<'a> {
                     last: operators.len().saturating_sub(1),
                 });
             };
-            let occurrence = self.choices.iter().filter(|choice| choice.id == id).count();
+            let turn = Turn::Plan(self.choices.iter().filter(|choice| choice.id == id).count());
+            let identity = self.query.identities.get(id.index()).copied().unwrap_or_default();
             self.choices.push(Choice {
                 layer,
                 id,
                 operator,
                 signature,
-                occurrence,
+                identity,
+                turn,
                 runs,
                 waits_for,
                 committed: self.now,
@@ -161,8 +163,8 @@ impl<'a> Course<'a> {
         self.choices.iter_mut().filter(waits).for_each(|choice| choice.causes.clone_from(&causes));
     }
 
-    /// Hands what is ready to `begin`, with the number of the choice and its operator's name, and settles what never runs.
-    pub fn start_ready(&mut self, ready: Ready, mut begin: impl FnMut(usize, &'a str, Work<'a>, Board)) {
+    /// Hands what is ready to `begin`, with the number of the choice, and settles what never runs.
+    pub fn start_ready(&mut self, ready: Ready, mut begin: impl FnMut(usize, Work<'a>, Board)) {
         for at in 0..self.choices.len() {
             if !self.choices[at].is_waiting() {
                 continue;
@@ -179,7 +181,7 @@ impl<'a> Course<'a> {
             }
             let work = choice.work(self.query);
             choice.phase = Phase::Running { start, given: Vec::new() };
-            begin(at, &choice.operator.name, work, board);
+            begin(at, work, board);
         }
     }
 

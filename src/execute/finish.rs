@@ -4,7 +4,7 @@ use super::choice::{Choice, Phase};
 use super::course::Execution;
 use super::error::ExecuteError;
 use super::options::Options;
-use crate::operators::{Effect, Query, Steps, vote};
+use crate::operators::{Effect, Query, Steps, Turn, vote};
 use crate::plan::{Latency, Outcome, Signature, Unit};
 
 /// Lets the query's finish act on what the plan came to. A solution that it improved stands alone afterwards; where it fails
@@ -29,8 +29,8 @@ pub(super) async fn finish(
         id: finish.operator,
         operator,
         signature: Signature::of(operator.kind),
-        // Its draws are others than those of the plan.
-        occurrence: plan.choices().filter(|&(_, id)| id == finish.operator).count(),
+        identity: query.identities.get(finish.operator.index()).copied().unwrap_or_default(),
+        turn: Turn::Finish,
         runs: true,
         waits_for: Vec::new(),
         committed: start,
@@ -39,7 +39,11 @@ pub(super) async fn finish(
         phase: Phase::Running { start, given: Vec::new() },
     };
     let mut work = choice.work(query);
-    let (improved, outcome) = match finish.run(&mut work, standing).await {
+    let result = match options.recorder {
+        Some(recorder) => recorder.finish(finish, &mut work, standing).await,
+        None => finish.run(&mut work, standing).await,
+    };
+    let (improved, outcome) = match result {
         Ok(improved) => (improved, Outcome::Done),
         Err(error) if error.is_permanent() => {
             return Err(ExecuteError::Model { operator: operator.name.clone(), error });

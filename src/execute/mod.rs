@@ -3,21 +3,25 @@
 
 mod choice;
 mod course;
+mod episode;
 mod error;
 mod finish;
 mod in_order;
 mod live;
 mod observe;
 mod options;
+mod recorder;
 mod solver;
 mod virtual_time;
 
 pub use course::Execution;
+pub use episode::{Answer, Episode};
 pub use error::ExecuteError;
 pub use in_order::in_order;
 pub use observe::{Event, Observer, Transcript};
 pub use options::{Clock, Options};
-pub use solver::{Answer, Episode, ExecutionConfig, SolveOptions, Solver};
+pub use recorder::{Grader, Recorder};
+pub use solver::{ExecutionConfig, SolveOptions, Solver};
 
 use self::course::Course;
 use crate::decide::Decider;

@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use super::observe::Observer;
+use super::recorder::Recorder;
 use crate::operators::Finish;
 use crate::plan::{Schedule, Unit};
 
@@ -18,6 +19,8 @@ pub struct Options<'a> {
     pub finish: Option<Finish>,
     /// Is told what happens.
     pub observer: Option<&'a dyn Observer>,
+    /// What operators did before, and what is done now.
+    pub recorder: Option<&'a Recorder<'a>>,
 }
 
 /// Which order of events a decider hears.

@@ -7,50 +7,20 @@ use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::course::Execution;
+use super::episode::{Answer, Episode};
 use super::error::ExecuteError;
 use super::execute;
 use super::observe::Observer;
 use super::options::{Clock, Options};
+use super::recorder::{Grader, Recorder};
 use crate::benchmarks::{Benchmark, Problem, Tests};
 use crate::decide::{Decider, Halting, HaltingHead, Quorum};
 use crate::llm::{self, LanguageModel, Price, Prices, Scripted};
-use crate::operators::{Catalogue, Finish, Query, QueryTraces, Solution, Traces, vote};
-use crate::plan::{OperatorId, Plan, Schedule, Trace, Unit};
+use crate::operators::{Catalogue, Finish, Identity, Query, QueryTraces, Traces, vote};
+use crate::plan::{OperatorId, Schedule, Unit};
 use crate::random::Draw;
+use crate::record::{Asked, Graded, Record, Reference};
 use crate::sandbox::{Evaluator, Sandbox};
-
-/// One query, solved. Serialises: no tensor, no handle.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Episode {
-    /// Id of the problem.
-    pub problem: String,
-    /// All that was committed.
-    pub plan: Plan,
-    pub trace: Trace,
-    /// The extracted final answer, if any.
-    pub answer: Option<String>,
-    /// 1 for a right answer, 0 for a wrong one, or a share of credit between.
-    pub score: f64,
-}
-
-impl Episode {
-    /// Whether no operator failed. A score that failed requests had a part in says nothing about the plan.
-    pub fn is_complete(&self) -> bool {
-        self.trace.failure().is_none()
-    }
-}
-
-/// What came of a question, without a score.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Answer {
-    /// The final answer, if any solution has one.
-    pub answer: Option<String>,
-    /// All that was committed.
-    pub plan: Plan,
-    pub trace: Trace,
-    /// The solutions that stood when the plan ended, in plan order.
-    pub solutions: Vec<Solution>,
-}
 
 /// How plans are run; a property of the method, which a controller is trained for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -99,12 +69,25 @@ impl SolveOptions<'_> {
     }
 }
 
+/// What is asked, once.
+struct Question<'a> {
+    text: &'a str,
+    /// What code that answers it must pass.
+    tests: Option<&'a Tests>,
+    /// None where it is no problem of the benchmark.
+    problem: Option<&'a Problem>,
+}
+
 /// The parts that all queries share. They share nothing that changes but the model client.
 pub struct Solver {
     catalogue: Catalogue,
     benchmark: Benchmark,
     model: Arc<dyn LanguageModel>,
+    /// One for each operator.
+    identities: Vec<Identity>,
     prices: Vec<Price>,
+    /// What operators did before, and do now.
+    record: Option<Arc<Record>>,
     /// What the operators gave once, in place of the model.
     traces: Option<Arc<Traces>>,
     finish: Option<Finish>,
@@ -130,8 +113,19 @@ impl Solver {
             .map(|operator| price(&operator.model).with_context(|| format!("price of operator `{}`", operator.name)))
             .collect::<Result<_>>()?;
         let finish = benchmark.finish.as_ref().map(|finish| Finish::new(finish, &catalogue)).transpose()?;
-        let evaluator = Evaluator::new();
-        Ok(Solver { catalogue, benchmark, model, prices, traces: None, finish, evaluator, sandbox: None })
+        let identities = catalogue.identities(model.id());
+        Ok(Solver {
+            catalogue,
+            benchmark,
+            model,
+            identities,
+            prices,
+            record: None,
+            traces: None,
+            finish,
+            evaluator: Evaluator::new(),
+            sandbox: None,
+        })
     }
 
     /// A solver without a model, whose plans run over recorded outputs. They end with the vote: what a finish would have
@@ -148,13 +142,45 @@ impl Solver {
         let refusal =
             || Err(llm::Error::Permanent("expected recorded outputs only, found a request to a model".into()));
         let model = Arc::new(Scripted::new("none", move |_| refusal()));
-        let (traces, evaluator) = (Some(Arc::new(traces)), Evaluator::new());
-        Ok(Solver { catalogue, benchmark, model, prices: Vec::new(), traces, finish: None, evaluator, sandbox: None })
+        Ok(Solver {
+            identities: catalogue.identities("none"),
+            catalogue,
+            benchmark,
+            model,
+            prices: Vec::new(),
+            record: None,
+            traces: Some(Arc::new(traces)),
+            finish: None,
+            evaluator: Evaluator::new(),
+            sandbox: None,
+        })
     }
 
     /// The same with a sandbox for the operators and the grading that run Python.
     pub fn with_sandbox(self, sandbox: Option<Arc<Sandbox>>) -> Self {
         Solver { sandbox, ..self }
+    }
+
+    /// The same with a record: what it holds is not asked again, and what is asked it holds afterwards. Plans over recorded
+    /// outputs have no use for it.
+    pub fn with_record(mut self, record: Option<Arc<Record>>) -> Self {
+        self.set_record(record);
+        self
+    }
+
+    /// As [`Solver::with_record`].
+    pub fn set_record(&mut self, record: Option<Arc<Record>>) {
+        self.record = record.filter(|_| self.traces.is_none());
+    }
+
+    /// The record, if there is one.
+    pub fn record(&self) -> Option<&Arc<Record>> {
+        self.record.as_ref()
+    }
+
+    /// What each operator of the catalogue is.
+    pub fn identities(&self) -> &[Identity] {
+        &self.identities
     }
 
     /// The operators that plans are made of.
@@ -212,8 +238,8 @@ impl Solver {
         draw: Draw,
         options: &SolveOptions<'_>,
     ) -> Result<Answer, ExecuteError> {
-        let (recorded, tests) = (self.recorded(&problem.id)?, problem.tests.as_ref());
-        self.run(&problem.question, recorded, tests, decider, draw, options).await
+        let asked = Question { text: &problem.question, tests: problem.tests.as_ref(), problem: Some(problem) };
+        self.run(asked, self.recorded(&problem.id)?, decider, draw, options).await
     }
 
     /// Answers a question as `decider` decides; code is tested by the examples of the question. Where plans run over recorded
@@ -233,7 +259,8 @@ impl Solver {
             None => None,
         };
         let examples = self.benchmark.examples(question);
-        self.run(question, recorded, examples.as_ref(), decider, draw, options).await
+        let asked = Question { text: question, tests: examples.as_ref(), problem: None };
+        self.run(asked, recorded, decider, draw, options).await
     }
 
     /// The id of the problem that asks this question.
@@ -251,8 +278,22 @@ impl Solver {
         let verdict = self.recorded(&problem.id)?.zip(answer);
         match verdict.and_then(|(recorded, answer)| recorded.verdict(answer)) {
             Some(correct) => Ok(f64::from(u8::from(correct))),
-            None => self.grade(problem, answer).await,
+            None => self.recorded_grade(problem, answer).await,
         }
+    }
+
+    /// As [`Solver::grade`], judged once where there is a record.
+    async fn recorded_grade(&self, problem: &Problem, answer: Option<&str>) -> Result<f64, ExecuteError> {
+        let (Some(record), Some(text)) = (&self.record, answer) else { return self.grade(problem, answer).await };
+        let reference = Reference::new(problem, self.benchmark.answer);
+        if let Some(score) = record.score(reference, text) {
+            return Ok(score);
+        }
+        let score = self.grade(problem, answer).await?;
+        let (answer, problem) = (text.to_owned(), problem.id.clone());
+        let kept = record.keep_score(&Graded { problem: problem.clone(), reference: reference.0, answer, score });
+        kept.map_err(|error| ExecuteError::Grading { problem, reason: format!("{error:#}") })?;
+        Ok(score)
     }
 
     /// The grade that the benchmark gives an answer.
@@ -277,16 +318,17 @@ impl Solver {
 
     async fn run(
         &self,
-        question: &str,
+        asked: Question<'_>,
         recorded: Option<&QueryTraces>,
-        tests: Option<&Tests>,
         decider: &mut dyn Decider,
         draw: Draw,
         options: &SolveOptions<'_>,
     ) -> Result<Answer, ExecuteError> {
+        let Question { text: question, tests, problem } = asked;
         let query = Query {
             question,
             catalogue: &self.catalogue,
+            identities: &self.identities,
             samples: options.samples,
             model: &*self.model,
             recorded,
@@ -309,7 +351,18 @@ impl Solver {
         if quorum {
             decider = settled.insert(Quorum(decider));
         }
-        let execution = execute(&query, decider, Options { schedule, clock, unit, finish, observer }).await?;
+        let form = self.benchmark.answer;
+        let grader = problem.map(|problem| Grader {
+            benchmark: &self.benchmark,
+            problem,
+            reference: Reference::new(problem, form),
+            sandbox: self.sandbox.as_deref(),
+        });
+        let recorder = self.record.as_ref().map(|record| {
+            Recorder::new(record, Asked::new(question, form, tests, draw), self.model.id(), &self.prices, grader)
+        });
+        let options = Options { schedule, clock, unit, finish, observer, recorder: recorder.as_ref() };
+        let execution = execute(&query, decider, options).await?;
         let Execution { plan, trace, solutions } = execution;
         let answer = vote(&solutions).and_then(|solution| solution.answer.clone());
         Ok(Answer { answer, plan, trace, solutions })

@@ -36,9 +36,10 @@ pub(super) async fn run(course: &mut Course<'_>, decider: &mut dyn Decider) -> R
 /// Runs all that can run, to its end.
 async fn finish_running(course: &mut Course<'_>) -> Result<(), ExecuteError> {
     let mut running = FuturesUnordered::new();
+    let recorder = course.options.recorder;
     loop {
-        course.start_ready(Ready::All, |at, name, mut work, board| {
-            running.push(async move { (at, act(&mut work, &board, name).await) });
+        course.start_ready(Ready::All, |at, mut work, board| {
+            running.push(async move { (at, act(&mut work, &board, recorder).await) });
         });
         let Some((at, result)) = running.next().await else { return Ok(()) };
         let (effect, outcome) = result?;

@@ -50,9 +50,8 @@ pub(super) struct Calls {
 }
 
 impl Calls {
-    pub fn new(steps: Steps, meters: Vec<Meter>) -> Self {
+    pub fn new(steps: Steps, begins: Latency, meters: Vec<Meter>) -> Self {
         let results = meters.iter().map(|_| None).collect();
-        let begins = steps.latency();
         Calls { steps, begins, started: Instant::now(), meters, results }
     }
 

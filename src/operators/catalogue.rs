@@ -70,8 +70,8 @@ const VARIABLES: [&str; 4] = ["question", "solution", "solutions", "feedback"];
 pub struct Catalogue {
     operators: Vec<Operator>,
     prompts: Environment<'static>,
-    /// For each operator, whether its prompt reads solutions.
-    prompts_read: Vec<bool>,
+    /// For each operator, whether its prompt reads the current solution, and whether it reads all.
+    prompts_read: Vec<[bool; 2]>,
     text: String,
 }
 
@@ -164,11 +164,11 @@ impl Catalogue {
 
     /// What schedules must know of each operator.
     pub fn signatures(&self) -> Vec<Signature> {
-        let signature = |(operator, &prompt_reads): (&Operator, &bool)| {
+        let signature = |(operator, &[current, all]): (&Operator, &[bool; 2])| {
             let of_kind = Signature::of(operator.kind);
             let asks_model = operator.prompt.is_some();
             Signature {
-                reads_solutions: of_kind.reads_solutions || prompt_reads,
+                reads_solutions: of_kind.reads_solutions || current || all,
                 asks_model,
                 is_deterministic: !asks_model || operator.temperature == 0.0,
                 solutions: of_kind.solutions * operator.samples as usize,
@@ -176,6 +176,11 @@ impl Catalogue {
             }
         };
         self.operators.iter().zip(&self.prompts_read).map(signature).collect()
+    }
+
+    /// For each operator, whether its prompt reads the current solution, and whether it reads all.
+    pub(super) fn solutions_read(&self) -> impl Iterator<Item = [bool; 2]> + '_ {
+        self.prompts_read.iter().copied()
     }
 
     /// The catalogue as it was written, for checkpoints.
@@ -234,10 +239,10 @@ impl Operator {
     }
 }
 
-/// Whether the prompt of that name reads more than the question.
-fn reads_solutions(prompts: &Environment<'_>, name: &str) -> bool {
-    let variables = prompts.get_template(name).map(|prompt| prompt.undeclared_variables(false));
-    variables.is_ok_and(|variables| variables.contains("solution") || variables.contains("solutions"))
+/// Whether the prompt of that name reads the current solution, and whether it reads all.
+fn reads_solutions(prompts: &Environment<'_>, name: &str) -> [bool; 2] {
+    let variables = prompts.get_template(name).map(|prompt| prompt.undeclared_variables(false)).unwrap_or_default();
+    ["solution", "solutions"].map(|name| variables.contains(name))
 }
 
 /// The name of the operator whose table holds the byte at `offset`, where the text is TOML enough to tell.

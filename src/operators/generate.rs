@@ -7,6 +7,5 @@ use crate::llm;
 pub(super) async fn run(work: &mut Work<'_>, board: &Board) -> Result<Effect, llm::Error> {
     let solutions = board.texts();
     let material = Material { solution: board.current_text(), solutions: &solutions, feedback: "" };
-    let texts = work.ask_side_by_side(material, work.samples()).await?;
-    Ok(Effect::Append(texts.into_iter().map(|text| work.solution(text)).collect()))
+    Ok(Effect::Append(work.ask_side_by_side(material).await?))
 }

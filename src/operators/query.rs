@@ -1,6 +1,7 @@
 //! What the operators of one query have in common.
 
 use super::catalogue::{Catalogue, Operator};
+use super::identity::Identity;
 use super::traces::QueryTraces;
 use crate::benchmarks::{AnswerForm, Tests};
 use crate::llm::{LanguageModel, Price};
@@ -13,6 +14,8 @@ use crate::sandbox::{Evaluator, Sandbox};
 pub struct Query<'a> {
     pub question: &'a str,
     pub catalogue: &'a Catalogue,
+    /// One for each operator of the catalogue.
+    pub identities: &'a [Identity],
     /// Operators that take another number of samples than the catalogue says.
     pub samples: &'a [(OperatorId, u32)],
     pub model: &'a dyn LanguageModel,

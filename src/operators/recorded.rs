@@ -8,9 +8,9 @@ use crate::plan::Kind;
 
 /// Draws as many recorded outputs as the operator takes samples; a vote is taken over the board as it is.
 ///
-/// What depends on the board (a refinement, a test) is taken as it was recorded, whatever stands on the board now.
+/// What depends on the board (a refinement, a test) is taken as it was recorded for what stands there, else for anything.
 pub(super) fn run(recorded: &QueryTraces, work: &mut Work<'_>, board: &Board) -> Effect {
-    let drawn = if is_recorded(work.operator) { draw(recorded, work) } else { Vec::new() };
+    let drawn = if is_recorded(work.operator) { draw(recorded, work, board) } else { Vec::new() };
     work.count_recorded(&drawn);
     match work.operator.kind {
         Kind::Stop => Effect::Keep,
@@ -23,8 +23,12 @@ pub(super) fn run(recorded: &QueryTraces, work: &mut Work<'_>, board: &Board) ->
 }
 
 /// Different outputs as long as there are any.
-fn draw<'a>(recorded: &'a QueryTraces, work: &Work<'_>) -> Vec<&'a Output> {
+fn draw<'a>(recorded: &'a QueryTraces, work: &Work<'_>, board: &Board) -> Vec<&'a Output> {
     let mut outputs = recorded.outputs(&work.operator.name);
+    let read = work.identity().reads.of(board);
+    if outputs.iter().any(|output| output.read.is_some() && output.read == read) {
+        outputs.retain(|output| output.read == read);
+    }
     outputs.shuffle(&mut work.stream());
     outputs.into_iter().cycle().take(work.samples() as usize).collect()
 }

@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use serde::{Deserialize, Serialize};
+
 use crate::plan::{Latency, Unit, Usage};
 
 /// A call of the model or of a tool.
@@ -18,6 +20,20 @@ pub(super) struct Step {
     pub usage: Usage,
     pub tool_seconds: f64,
     pub recorded_cost: f64,
+}
+
+/// A call of the model, or one use of a tool, of an operator that has ended: what it took, and nothing of what that was
+/// charged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Call {
+    /// Whether a tool was used, and no model asked.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tool: bool,
+    #[serde(default)]
+    pub usage: Usage,
+    /// As measured.
+    pub seconds: f64,
 }
 
 /// What an operator has taken.
@@ -57,6 +73,12 @@ pub struct Steps(Arc<Mutex<Vec<Step>>>);
 impl Steps {
     pub(super) fn extend(&self, steps: impl IntoIterator<Item = Step>) {
         self.lock().extend(steps);
+    }
+
+    /// The calls of an operator that has ended.
+    pub fn taken(&self) -> Vec<Call> {
+        let call = |step: &Step| Call { tool: step.calls == 0, usage: step.usage, seconds: step.lasts.seconds };
+        self.lock().iter().map(call).collect()
     }
 
     /// What was taken in the first `until` of virtual time, counted in `unit` from the start: of a step that was still going

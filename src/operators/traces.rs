@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde::{Deserialize, Serialize};
 
-use super::{Catalogue, Operator, Solution};
+use super::{Catalogue, Operator, Reads, Solution};
 use crate::benchmarks::AnswerForm;
 use crate::plan::{Kind, Usage};
 
@@ -28,6 +28,13 @@ pub struct Recorded {
     /// Whether the answer is right; where absent, the benchmark grades it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub correct: Option<bool>,
+    /// Whether the answer was computed by a program that ran; where absent, that of a `program` operator was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub executed: Option<bool>,
+    /// Of an operator that reads solutions: a digest of what it read, or `any` (as where absent), which stands for whatever is
+    /// on the board.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reads: Option<String>,
     /// Model calls made.
     #[serde(default = "one")]
     pub calls: u32,
@@ -51,6 +58,8 @@ fn one() -> u32 {
 /// An output that plans are run over.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Output {
+    /// What it read, where that is known.
+    pub read: Option<u128>,
     pub solution: Option<Solution>,
     pub calls: u32,
     pub usage: Usage,
@@ -93,12 +102,30 @@ impl Traces {
     /// # Errors
     /// Those of [`Traces::load`].
     pub fn parse(text: &str, origin: &str, catalogue: &Catalogue, form: AnswerForm) -> Result<Self> {
-        let mut queries: BTreeMap<String, QueryTraces> = BTreeMap::new();
-        for (number, line) in (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty()) {
-            let place = || format!("{origin}:{number}");
-            let recorded: Recorded = serde_json::from_str(line)
+        let lines = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
+        let recorded = |(number, line)| {
+            let recorded = serde_json::from_str(line)
                 .map_err(|error| anyhow!("expected a recorded output of an operator: {error}"))
-                .with_context(place)?;
+                .with_context(|| format!("{origin}:{number}"))?;
+            Ok((number, recorded))
+        };
+        Self::collect(lines.map(recorded), origin, catalogue, form)
+    }
+
+    /// As [`Traces::load`], from outputs with the numbers of their lines.
+    ///
+    /// # Errors
+    /// Those of [`Traces::load`], and those of the outputs.
+    pub fn collect(
+        outputs: impl Iterator<Item = Result<(usize, Recorded)>>,
+        origin: &str,
+        catalogue: &Catalogue,
+        form: AnswerForm,
+    ) -> Result<Self> {
+        let mut queries: BTreeMap<String, QueryTraces> = BTreeMap::new();
+        for output in outputs {
+            let (number, recorded) = output?;
+            let place = || format!("{origin}:{number}");
             let operator = catalogue.operator(catalogue.find(&recorded.operator).with_context(place)?);
             let query = queries.entry(recorded.query.clone());
             let query = query.or_insert_with(|| QueryTraces { line: number, ..QueryTraces::default() });
@@ -113,6 +140,17 @@ impl Traces {
     /// The outputs recorded for a query.
     pub fn query(&self, id: &str) -> Option<&QueryTraces> {
         self.queries.get(id)
+    }
+
+    /// Names of the operators that read solutions and of which an output stands for whatever is on the board.
+    pub fn approximate<'a>(&self, catalogue: &'a Catalogue) -> Vec<&'a str> {
+        let is_approximate = |name: &str| {
+            let outputs = self.queries.values().filter_map(|query| query.outputs.get(name));
+            outputs.flat_map(BTreeMap::values).any(|output| output.read.is_none())
+        };
+        let identified = catalogue.operators().iter().zip(catalogue.identities(""));
+        let readers = identified.filter(|(_, identity)| identity.reads != Reads::Nothing);
+        readers.map(|(operator, _)| operator.name.as_str()).filter(|name| is_approximate(name)).collect()
     }
 
     /// The file that was read.
@@ -155,12 +193,29 @@ impl Traces {
 impl QueryTraces {
     fn add(&mut self, recorded: Recorded, operator: Option<&Operator>, form: AnswerForm, line: usize) -> Result<()> {
         let Recorded {
-            sample, output, answer, correct, calls, prompt_tokens, tokens, tool_seconds, seconds, cost, ..
+            sample,
+            output,
+            answer,
+            correct,
+            executed,
+            reads,
+            calls,
+            prompt_tokens,
+            tokens,
+            tool_seconds,
+            seconds,
+            cost,
+            ..
         } = recorded;
+        let read = reads.filter(|reads| reads != "any");
+        let digest = |text: &String| u128::from_str_radix(text, 16);
+        let read =
+            read.as_ref().map(digest).transpose().context("expected `reads` to be `any` or hexadecimal digits")?;
         for (name, value) in [("tool_seconds", tool_seconds), ("seconds", seconds), ("cost", cost)] {
             ensure!(value.is_finite() && value >= 0.0, "expected `{name}` from 0 up, found {value}");
         }
-        let executed = operator.is_some_and(|operator| operator.kind == Kind::Program);
+        let is_program = operator.is_some_and(|operator| operator.kind == Kind::Program);
+        let executed = executed.unwrap_or(is_program);
         let solution = output.map(|text| {
             let whole = || correct.map(|_| text.trim().to_owned());
             let answer = answer.map(|answer| self.spelled(form, answer, correct));
@@ -174,7 +229,7 @@ impl QueryTraces {
             ensure!(earlier == correct, "answer `{answer}` is {correct} here and {earlier} in line {first}");
         }
         let usage = Usage { prompt_tokens, completion_tokens: tokens, ..Usage::default() };
-        let output = Output { solution, calls, usage, tool_seconds, seconds, cost };
+        let output = Output { read, solution, calls, usage, tool_seconds, seconds, cost };
         let samples = self.outputs.entry(recorded.operator).or_default();
         ensure!(samples.insert(sample, output).is_none(), "expected a sample of its own, found number {sample} again");
         Ok(())

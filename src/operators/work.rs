@@ -6,11 +6,12 @@ use tokio::time::Instant;
 
 use super::calls::{Calls, Reporter, ToolRun};
 use super::catalogue::Material;
-use super::steps::{Step, Steps, Tariff};
+use super::identity::{Identity, Turn};
+use super::steps::{Call, Step, Steps, Tariff};
 use super::traces::Output;
 use super::{Operator, Query, Solution};
 use crate::llm::{self, Message, Meter, Request, Role};
-use crate::plan::Latency;
+use crate::plan::{Kind, Latency};
 use crate::random;
 use crate::sandbox::{Evaluator, Limits, Run};
 
@@ -18,17 +19,64 @@ use crate::sandbox::{Evaluator, Limits, Run};
 pub struct Work<'a> {
     pub(super) query: &'a Query<'a>,
     pub(super) operator: &'a Operator,
-    /// How often the plan holds this operator before this choice.
-    occurrence: usize,
+    identity: Identity,
+    turn: Turn,
     pub(super) steps: Steps,
+    /// The first of several solutions, where they are known.
+    known: Vec<Solution>,
     /// Told of each of several answers as it arrives.
     reporter: Option<Reporter>,
 }
 
 impl<'a> Work<'a> {
     /// An operator that starts; what it does is counted in `steps`, also for whom its work is dropped.
-    pub fn new(query: &'a Query<'a>, operator: &'a Operator, occurrence: usize, steps: Steps) -> Self {
-        Work { query, operator, occurrence, steps, reporter: None }
+    pub fn new(query: &'a Query<'a>, operator: &'a Operator, identity: Identity, turn: Turn, steps: Steps) -> Self {
+        Work { query, operator, identity, turn, steps, known: Vec::new(), reporter: None }
+    }
+
+    pub fn query(&self) -> &'a Query<'a> {
+        self.query
+    }
+
+    pub fn operator(&self) -> &'a Operator {
+        self.operator
+    }
+
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    pub fn turn(&self) -> Turn {
+        self.turn
+    }
+
+    /// What the operator has taken so far.
+    pub fn steps(&self) -> &Steps {
+        &self.steps
+    }
+
+    /// Counts calls as if they were made now.
+    pub fn replay(&mut self, calls: &[Call]) {
+        for call in calls {
+            if call.tool {
+                self.charge(call.seconds);
+                continue;
+            }
+            let begins = if self.is_side_by_side() { Latency::default() } else { self.steps.latency() };
+            let lasts = Latency { tokens: call.usage.completion_tokens as f64, seconds: call.seconds };
+            self.steps.extend([Step { calls: 1, usage: call.usage, ..Step::new(begins, lasts) }]);
+        }
+    }
+
+    /// Has a generator go on from the first of its solutions, which took these calls.
+    pub fn goes_on(&mut self, known: Vec<Solution>, calls: &[Call]) {
+        self.replay(calls);
+        self.known = known;
+    }
+
+    /// Whether its calls are made at once, each for a solution.
+    pub fn is_side_by_side(&self) -> bool {
+        self.operator.kind == Kind::Generate
     }
 
     /// Has `reporter` told of each of several answers as it arrives.
@@ -37,7 +85,7 @@ impl<'a> Work<'a> {
     }
 
     /// Answers that a generator gives side by side.
-    pub(super) fn samples(&self) -> u32 {
+    pub fn samples(&self) -> u32 {
         self.query.samples(self.operator)
     }
 
@@ -50,14 +98,20 @@ impl<'a> Work<'a> {
         Ok(self.ask_all(material, 1, None).await?.swap_remove(0))
     }
 
-    /// Asks the model `samples` times at once, with independent draws, each for a solution. One failed call fails all.
-    pub(super) async fn ask_side_by_side(
-        &mut self,
-        material: Material<'_>,
-        samples: u32,
-    ) -> Result<Vec<String>, llm::Error> {
+    /// Asks the model at once for all solutions that are not known, with independent draws. One failed call fails all.
+    pub(super) async fn ask_side_by_side(&mut self, material: Material<'_>) -> Result<Vec<Solution>, llm::Error> {
         let reporter = self.reporter.clone();
-        self.ask_all(material, samples, reporter).await
+        if let Some(reporter) = &reporter {
+            for (place, (solution, call)) in self.known.iter().zip(self.steps.taken()).enumerate() {
+                let after = Latency { tokens: call.usage.completion_tokens as f64, seconds: call.seconds };
+                reporter.tell(place, Some(solution.clone()), after).await;
+            }
+        }
+        let mut solutions = std::mem::take(&mut self.known);
+        let missing = self.samples().saturating_sub(solutions.len() as u32);
+        let texts = self.ask_all(material, missing, reporter).await?;
+        solutions.extend(texts.into_iter().map(|text| self.solution(text)));
+        Ok(solutions)
     }
 
     async fn ask_all(
@@ -74,7 +128,8 @@ impl<'a> Work<'a> {
         let requests: Vec<_> = (0..samples).map(|sample| self.request(prompt.clone(), made + sample)).collect();
         let meters: Vec<_> = requests.iter().map(|_| Meter::default()).collect();
         // Dropped after the calls, whose meters then show what they came to.
-        let mut calls = Calls::new(self.steps.clone(), meters.clone());
+        let begins = if self.is_side_by_side() { Latency::default() } else { self.steps.latency() };
+        let mut calls = Calls::new(self.steps.clone(), begins, meters.clone());
         let complete = async |(place, (request, meter))| (place, model.complete_metered(request, meter).await);
         let mut running: FuturesUnordered<_> = requests.iter().zip(&meters).enumerate().map(complete).collect();
         let mut is_failed = false;
@@ -92,7 +147,7 @@ impl<'a> Work<'a> {
             calls.results[place] = Some(result);
             if let Some(reporter) = reporter {
                 is_failed = solution.is_none();
-                reporter.tell(place, solution, after).await;
+                reporter.tell(made as usize + place, solution, after).await;
             }
         }
         calls.texts()
@@ -100,11 +155,11 @@ impl<'a> Work<'a> {
 
     /// Request number `call` of this operator.
     fn request(&self, content: String, call: u32) -> Request {
-        let Operator { name, model, .. } = self.operator;
+        let Operator { model, .. } = self.operator;
         let sampling = self.operator.sampling();
         // All greedy draws are one, which a cache need not make twice.
         let is_greedy = sampling.temperature == 0.0;
-        let draw = || random::key(&[&self.query.draw, name, &self.occurrence, &call]);
+        let draw = || random::key(&[&self.query.draw, &self.identity.fingerprint, &self.turn, &call]);
         let sample = if is_greedy { 0 } else { draw() };
         Request { model: model.clone(), messages: vec![Message { role: Role::User, content }], sampling, sample }
     }
@@ -121,7 +176,7 @@ impl<'a> Work<'a> {
 
     /// The random stream of this choice of this run of the query.
     pub(super) fn stream(&self) -> ChaCha8Rng {
-        random::stream(0, &[&self.query.draw, &self.query.question, &self.operator.name, &self.occurrence])
+        random::stream(0, &[&self.query.draw, &self.query.question, &self.operator.name, &self.turn])
     }
 
     /// Uses the evaluator once and charges for it.

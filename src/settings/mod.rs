@@ -80,6 +80,9 @@ pub struct Settings {
     pub cache: Option<PathBuf>,
     #[serde(skip_serializing)]
     pub cache_mode: Option<Mode>,
+    /// The record of calls that is used and extended. No result depends on it, so that no checkpoint holds it.
+    #[serde(skip_serializing)]
+    pub record: Option<PathBuf>,
     pub controller: ControllerConfig,
     pub training: TrainingConfig,
 }
@@ -103,6 +106,10 @@ impl Settings {
         ensure!(
             self.model.is_none() || !self.endpoint.is_used(),
             "expected a local model (`--model`) or an endpoint (`--endpoint`, `--model-name`), found both"
+        );
+        ensure!(
+            self.traces.is_none() || self.record.is_none(),
+            "expected recorded outputs in place of a model (`--traces`) or a record to extend (`--record`), found both"
         );
         self.device()?;
         self.encoder()?;

@@ -9,13 +9,14 @@ use super::Settings;
 use super::host::Host;
 use super::model::{endpoint, local, prices};
 use super::python::{Equipped, equip};
-use super::recording::{Recording, record};
+use super::recording::{Recording, record as recorded};
 use crate::benchmarks::Benchmark;
 use crate::encoder::Encoder;
 use crate::execute::Solver;
 use crate::llm::LanguageModel;
 use crate::llm::openai::OpenAi;
 use crate::operators::{Catalogue, Traces};
+use crate::record::{self, Record, is_record};
 
 /// The parts of a run.
 pub struct Parts {
@@ -60,9 +61,14 @@ impl Parts {
         let Equipped { catalogue, sandbox, remark } = equip(settings, &mut benchmark, catalogue, is_fixed).await?;
         let (device, found) = settings.device()?.open()?;
         let encoder = settings.encoder()?.open(&device)?;
+        let mut approximate = None;
         let (endpoint, recording, solver) = match &settings.traces {
             Some(path) => {
-                let traces = Traces::load(path, &catalogue, benchmark.answer)?;
+                let traces = match is_record(path)? {
+                    true => record::traces(path, &catalogue, benchmark.answer)?,
+                    false => Traces::load(path, &catalogue, benchmark.answer)?,
+                };
+                approximate = approximation(&traces, &catalogue);
                 (None, None, Solver::from_traces(catalogue, benchmark, traces)?)
             }
             None => {
@@ -73,12 +79,27 @@ impl Parts {
                     Some(endpoint) => endpoint.clone(),
                     None => Arc::new(local(settings, &catalogue, &device, host.shows_progress)?),
                 };
-                let recording = Arc::new(record(settings, host.cache_folder.as_deref(), model)?);
+                let recording = Arc::new(recorded(settings, host.cache_folder.as_deref(), model)?);
                 let solver = Solver::new(catalogue, benchmark, recording.clone(), prices)?;
                 (endpoint, Some(recording), solver)
             }
         };
-        let remarks = [remark, found].into_iter().flatten().collect();
-        Ok(Parts { device, encoder, endpoint, recording, solver: solver.with_sandbox(sandbox), remarks })
+        let record = settings.record.as_deref().map(Record::open).transpose()?.map(Arc::new);
+        let mended = record.as_ref().and_then(|record| record.remark()).map(str::to_owned);
+        let remarks = [remark, found, mended, approximate].into_iter().flatten().collect();
+        let solver = solver.with_sandbox(sandbox).with_record(record);
+        Ok(Parts { device, encoder, endpoint, recording, solver, remarks })
     }
+}
+
+/// A remark on operators whose recorded outputs stand for whatever they would have read.
+fn approximation(traces: &Traces, catalogue: &Catalogue) -> Option<String> {
+    let names = traces.approximate(catalogue);
+    (!names.is_empty()).then(|| {
+        format!(
+            "`{}`: outputs of {} were recorded for one solution and are taken for any: results with them are approximate",
+            traces.origin(),
+            names.join(", ")
+        )
+    })
 }

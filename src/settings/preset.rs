@@ -53,6 +53,7 @@ impl Preset {
             traces: None,
             cache: None,
             cache_mode: None,
+            record: None,
             controller,
             training,
         }

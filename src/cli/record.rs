@@ -1,0 +1,226 @@
+//! `lamas record`: makes the calls of operators that read only the question, in shards if need be, and joins records.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use anyhow::{Context, Result, ensure};
+use clap::Subcommand;
+use futures::{StreamExt, stream};
+use indicatif::ProgressBar;
+
+use super::config::Common;
+use super::interrupt::{self, Interrupt, Stopped};
+use super::progress::bar;
+use super::record_show;
+use super::session::Session;
+use crate::benchmarks::Problem;
+use crate::decide::FixedPlan;
+use crate::execute::{ExecuteError, ExecutionConfig, SolveOptions};
+use crate::operators::{Identity, Reads};
+use crate::plan::{Layer, OperatorId, Plan};
+use crate::random::{Draw, Purpose};
+use crate::record::{Merged, merge};
+use crate::settings::Preset;
+
+#[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    make: Make,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Join records into one, in one order: of the shards of one, or of several machines.
+    Merge(Merge),
+    /// Print what a record holds: lines, problems, tokens, dollars and scores by operator.
+    Show(record_show::Args),
+}
+
+/// Makes the calls that read only the question, of every operator, for the problems of a split. The calls of readers are added
+/// where plans need them, as by `lamas train --record FILE`. The same command goes on where it was stopped.
+#[derive(Debug, clap::Args)]
+struct Make {
+    /// Split to record; `test` for evaluation, the others for training
+    #[arg(long, default_value = "train")]
+    split: String,
+    /// Independent calls of every operator for every problem
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    draws: u64,
+    /// Only the problems whose position, counted from 0, leaves I when divided by N: each machine records a file of its own
+    #[arg(long, value_name = "I/N", default_value = "0/1")]
+    shard: Shard,
+    /// Only the first problems of the split
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+    /// File to write; what it holds is not asked again [default: --record, or record.jsonl]
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Debug, clap::Args)]
+struct Merge {
+    /// Records to join; of measured fields those of the first stand
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// File to write
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+/// Which part of the problems is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Shard {
+    part: usize,
+    parts: usize,
+}
+
+impl FromStr for Shard {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let numbers = text.split_once('/').and_then(|(part, parts)| Some((part.parse().ok()?, parts.parse().ok()?)));
+        match numbers {
+            Some((part, parts)) if part < parts => Ok(Shard { part, parts }),
+            _ => Err(format!("expected I/N with I from 0 to N - 1, such as 0/4, found `{text}`")),
+        }
+    }
+}
+
+pub fn run(args: Args) -> Result<()> {
+    match args.command {
+        Some(Command::Merge(Merge { files, out })) => {
+            let Merged { calls, repeated, remarks } = merge(&files, &out)?;
+            remarks.iter().for_each(|remark| eprintln!("{remark}"));
+            eprintln!("wrote {calls} calls to `{}`; {repeated} stood in several places", out.display());
+            Ok(())
+        }
+        Some(Command::Show(args)) => record_show::run(&args),
+        None => make(args.make),
+    }
+}
+
+/// A call that is wanted.
+#[derive(Clone, Copy)]
+struct Wanted<'a> {
+    problem: &'a Problem,
+    operator: OperatorId,
+    draw: Draw,
+}
+
+fn make(args: Make) -> Result<()> {
+    let mut settings = args.common.resolve(Preset::default())?;
+    ensure!(settings.traces.is_none(), "expected a model whose calls can be recorded, found `--traces`");
+    let path = args.out.clone().or(settings.record).unwrap_or_else(|| "record.jsonl".into());
+    settings.record = Some(path);
+    let session = Session::open(&settings)?;
+    let solver = session.solver();
+    let record = solver.record().context("no record")?;
+    let interrupt = {
+        let _runtime = session.runtime.enter();
+        interrupt::listen(session.parts.endpoint.clone())
+    };
+    let mut problems = solver.problems(&args.split)?;
+    problems.truncate(args.limit.unwrap_or(usize::MAX));
+    let wanted = wanted(&args, &session, &problems);
+    let bar = bar("record", wanted.len() as u64);
+    let outcome = session.runtime.block_on(async {
+        tokio::select! {
+            biased;
+            outcome = make_all(&session, &wanted, &interrupt, &bar) => outcome,
+            () = interrupt.over() => Err(Stopped::by(None).into()),
+        }
+    });
+    bar.finish_and_clear();
+    let failure = outcome.map_err(|error| Stopped::hinted(error, &again()))?;
+    eprintln!("`{}` holds {} calls", record.path().display(), record.calls());
+    failure.map_or(Ok(()), |Failure { count, last }| {
+        let failed = format!("{count} of {} calls failed; hint: the same command asks only for those", wanted.len());
+        Err(anyhow::Error::new(last).context(failed))
+    })
+}
+
+/// This command.
+fn again() -> String {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    format!("lamas {}", words.join(" "))
+}
+
+/// The calls of one shard: draw by draw, so that what is recorded first serves most.
+fn wanted<'a>(args: &Make, session: &Session, problems: &'a [Problem]) -> Vec<Wanted<'a>> {
+    let solver = session.solver();
+    let purpose = if args.split == "test" { Purpose::Evaluation } else { Purpose::Training };
+    let identified = solver.catalogue().operators().iter().zip(solver.identities());
+    let generators: Vec<(OperatorId, &Identity)> = (0u16..)
+        .zip(identified)
+        .filter(|(_, (operator, identity))| operator.kind.generates() && identity.reads == Reads::Nothing)
+        .map(|(id, (_, identity))| (OperatorId(id), identity))
+        .collect();
+    let Shard { part, parts } = args.shard;
+    let mut wanted = Vec::new();
+    for draw in 0..args.draws {
+        for problem in problems.iter().skip(part).step_by(parts) {
+            let drawn = generators.iter().filter(|(_, identity)| draw == 0 || identity.is_random);
+            wanted.extend(drawn.map(|&(operator, _)| Wanted { problem, operator, draw: purpose.draw(draw) }));
+        }
+    }
+    wanted
+}
+
+/// Calls that failed, and why the last did.
+struct Failure {
+    count: usize,
+    last: ExecuteError,
+}
+
+/// Makes calls, as many at once as the settings say.
+async fn make_all(
+    session: &Session,
+    wanted: &[Wanted<'_>],
+    interrupt: &Interrupt,
+    bar: &ProgressBar,
+) -> Result<Option<Failure>> {
+    let solver = session.solver();
+    let schedule = session.execution.schedule;
+    let options = SolveOptions { without_finish: true, ..session.options(ExecutionConfig::from(schedule), None) };
+    let call = async |Wanted { problem, operator, draw }: Wanted<'_>| {
+        let plan = Plan { layers: vec![Layer { operators: vec![operator] }] };
+        let answer = solver.attempt(problem, &mut FixedPlan::new(plan), draw, &options).await?;
+        Ok::<_, ExecuteError>(answer.trace.failure().map(|reason| ExecuteError::Model {
+            operator: solver.catalogue().operator(operator).map_or(String::new(), |it| it.name.clone()),
+            error: crate::llm::Error::Transient(reason.to_owned()),
+        }))
+    };
+    let mut calls = stream::iter(wanted.iter().copied()).map(call).buffer_unordered(session.concurrency.max(1));
+    let mut failed: Option<Failure> = None;
+    while let Some(outcome) = calls.next().await {
+        if let Some(last) = outcome? {
+            failed = Some(Failure { count: failed.map_or(0, |failed| failed.count) + 1, last });
+        }
+        bar.inc(1);
+        if let Some(endpoint) = &session.parts.endpoint {
+            bar.set_message(format!("{:.4} $", endpoint.account().cost));
+        }
+        if interrupt.stop.load(std::sync::atomic::Ordering::Relaxed) {
+            return Err(Stopped::by(None).into());
+        }
+    }
+    Ok(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shards_are_counted_from_0() {
+        assert_eq!("3/4".parse(), Ok(Shard { part: 3, parts: 4 }));
+        for text in ["4/4", "0/0", "1", "-1/2", "a/b", "1/2/3"] {
+            assert!(text.parse::<Shard>().is_err_and(|error| error.contains(&format!("found `{text}`"))), "{text}");
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! Operators at work with a record: what it holds is not done again, and what is done it holds afterwards.
+
+use std::sync::Arc;
+
+use crate::benchmarks::{Benchmark, Problem};
+use crate::llm::{Error, Price};
+use crate::operators::{Board, Call, Effect, Finish, Solution, Turn, Work, is_free, run};
+use crate::plan::Latency;
+use crate::record::{Asked, Change, Given, Key, Line, Record, Reference, read_by_finish};
+use crate::sandbox::Sandbox;
+
+/// The record beside one query.
+pub struct Recorder<'a> {
+    record: &'a Record,
+    asked: Asked,
+    /// What answers is; for readers.
+    model: &'a str,
+    prices: &'a [Price],
+    grader: Option<Grader<'a>>,
+}
+
+/// Judges solutions as they are recorded.
+#[derive(Clone, Copy)]
+pub struct Grader<'a> {
+    pub benchmark: &'a Benchmark,
+    pub problem: &'a Problem,
+    pub reference: Reference,
+    pub sandbox: Option<&'a Sandbox>,
+}
+
+/// A call before it is made or replayed.
+struct Place {
+    key: Key,
+    read: Option<u128>,
+    /// Solutions that are wanted side by side; 0 of an operator that gives none so.
+    wanted: usize,
+}
+
+impl<'a> Recorder<'a> {
+    /// `grader` is there where the query is a problem.
+    pub fn new(
+        record: &'a Record,
+        asked: Asked,
+        model: &'a str,
+        prices: &'a [Price],
+        grader: Option<Grader<'a>>,
+    ) -> Self {
+        Recorder { record, asked, model, prices, grader }
+    }
+
+    /// Lets an operator act, from the record where it can.
+    ///
+    /// # Errors
+    /// Those of the operator, and a record that cannot be read or written.
+    pub(super) async fn run(&self, work: &mut Work<'_>, board: &Board) -> Result<Effect, Error> {
+        if is_free(work.operator(), board) {
+            return run(work, board).await;
+        }
+        let read = work.identity().reads.of(board);
+        let wanted = if work.is_side_by_side() { work.samples() as usize } else { 0 };
+        let place = Place { key: self.asked.key(work.identity(), read, work.turn()), read, wanted };
+        if let Some(effect) = self.replay(work, &place)? {
+            return Ok(effect);
+        }
+        let _claim = self.record.claim(place.key).await;
+        if let Some(effect) = self.replay(work, &place)? {
+            return Ok(effect);
+        }
+        if let Some(line) = self.find(&place, 0)? {
+            work.goes_on(line.solutions.iter().map(Given::solution).collect(), &line.calls);
+        }
+        let effect = run(work, board).await?;
+        self.keep(work, &place, &effect).await?;
+        Ok(effect)
+    }
+
+    /// As [`Recorder::run`], for the finish of a query.
+    ///
+    /// # Errors
+    /// Those of [`Recorder::run`].
+    pub(super) async fn finish(
+        &self,
+        finish: Finish,
+        work: &mut Work<'_>,
+        standing: &Solution,
+    ) -> Result<Option<Solution>, Error> {
+        let read = Some(read_by_finish(standing, finish.improve));
+        let place = Place { key: self.asked.key(work.identity(), read, Turn::Finish), read, wanted: 0 };
+        let improved = |effect: Effect| if let Effect::Replace(solution) = effect { Some(solution) } else { None };
+        if let Some(effect) = self.replay(work, &place)? {
+            return Ok(improved(effect));
+        }
+        let _claim = self.record.claim(place.key).await;
+        if let Some(effect) = self.replay(work, &place)? {
+            return Ok(improved(effect));
+        }
+        let effect = finish.run(work, standing).await?.map_or(Effect::Keep, Effect::Replace);
+        self.keep(work, &place, &effect).await?;
+        Ok(improved(effect))
+    }
+
+    fn find(&self, place: &Place, solutions: usize) -> Result<Option<Arc<Line>>, Error> {
+        self.record.find(place.key, solutions).map_err(broken)
+    }
+
+    /// What the record says of the call, if it holds it.
+    fn replay(&self, work: &mut Work<'_>, place: &Place) -> Result<Option<Effect>, Error> {
+        let Some(line) = self.find(place, place.wanted)? else { return Ok(None) };
+        self.record.count_found();
+        let samples = if place.wanted > 0 { place.wanted } else { usize::MAX };
+        work.replay(&line.calls[..line.calls.len().min(samples)]);
+        Ok(Some(line.effect(samples)))
+    }
+
+    async fn keep(&self, work: &Work<'_>, place: &Place, effect: &Effect) -> Result<(), Error> {
+        let (change, solutions) = match effect {
+            Effect::Append(solutions) => (Change::Append, &solutions[..]),
+            Effect::Replace(solution) => (Change::Replace, std::slice::from_ref(solution)),
+            Effect::Keep => (Change::Keep, &[][..]),
+        };
+        let calls = work.steps().taken();
+        let price = work.query().catalogue.find(&work.operator().name).ok().and_then(|id| self.prices.get(id.index()));
+        let cost = |calls: &[Call]| calls.iter().map(|call| price.map_or(0.0, |price| price.cost(call.usage))).sum();
+        let arrivals = work.steps().arrivals(Latency::default(), solutions.len(), work.is_side_by_side());
+        let mut given = Vec::with_capacity(solutions.len());
+        for (position, (solution, arrival)) in solutions.iter().zip(arrivals).enumerate() {
+            let own: &[Call] = match place.wanted {
+                0 => &calls,
+                _ => calls.get(position..=position).unwrap_or_default(),
+            };
+            let score = match &solution.answer {
+                Some(answer) => self.score(answer).await,
+                None => None,
+            };
+            let sum = |of: fn(&Call) -> u64| own.iter().map(of).sum();
+            given.push(Given {
+                text: solution.text.clone(),
+                answer: solution.answer.clone(),
+                score,
+                executed: solution.executed,
+                tokens: sum(|call| call.usage.completion_tokens),
+                prompt_tokens: sum(|call| call.usage.prompt_tokens),
+                seconds: own.iter().map(|call| call.seconds).sum(),
+                cost: cost(own),
+                arrival,
+            });
+        }
+        let [draw, turn] = self.asked.which(work.identity(), work.turn());
+        let own = &work.operator().model;
+        let line = Line {
+            key: place.key,
+            problem: self.grader.map_or(String::new(), |grader| grader.problem.id.clone()),
+            operator: work.operator().name.clone(),
+            model: if own.is_empty() { self.model } else { own }.to_owned(),
+            draw,
+            turn,
+            read: place.read.map(Key),
+            effect: change,
+            solutions: given,
+            cost: cost(&calls),
+            calls,
+            reference: self.grader.map(|grader| grader.reference.0),
+        };
+        self.record.append(line).map_err(broken)
+    }
+
+    /// The score of an answer; none where it cannot be judged, which whoever needs the score is told.
+    async fn score(&self, answer: &str) -> Option<f64> {
+        let Grader { benchmark, problem, reference, sandbox } = self.grader?;
+        match self.record.score(reference, answer) {
+            Some(score) => Some(score),
+            None => benchmark.grade(problem, Some(answer), sandbox).await.ok(),
+        }
+    }
+}
+
+fn broken(error: anyhow::Error) -> Error {
+    Error::Broken(format!("{error:#}"))
+}

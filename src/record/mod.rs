@@ -1,0 +1,20 @@
+//! The record: what every call of an operator came to, one JSON line each. Plans are computed from it.
+//!
+//! A call is found by its key: the question, the operator, what the operator reads, and which of its independent calls it is.
+//! Neither a name nor a position is part of it, so that a record outlives catalogues, and records of several machines are
+//! one. A score is graded against a reference answer, and belongs to that one only.
+
+mod key;
+mod line;
+mod merge;
+mod recent;
+mod scan;
+mod store;
+mod traces;
+
+pub use key::{Asked, Key, Reference, read_by_finish};
+pub use line::{Change, Given, Graded, Line};
+pub use merge::{Merged, merge};
+pub use scan::{each_call, is_record};
+pub use store::{Claim, Record};
+pub use traces::traces;

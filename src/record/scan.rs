@@ -1,0 +1,139 @@
+//! Reads a file line by line, no further than it must.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+
+use anyhow::{Context, Result, anyhow, ensure};
+use serde::Deserialize;
+
+use super::key::Key;
+use super::line::{Graded, Line};
+
+/// What an index must know of a line.
+#[derive(Deserialize)]
+pub(super) struct Glance {
+    /// Of a call; a line without one is a score.
+    pub key: Option<Key>,
+    pub reference: Option<Key>,
+    #[serde(default)]
+    pub solutions: Vec<Seen>,
+    pub answer: Option<String>,
+    pub score: Option<f64>,
+}
+
+/// What an index must know of a solution.
+#[derive(Deserialize)]
+pub(super) struct Seen {
+    pub answer: Option<String>,
+    pub score: Option<f64>,
+}
+
+impl Glance {
+    /// # Errors
+    /// It is no line of a record.
+    pub fn of(line: &[u8]) -> Result<Self> {
+        let glance: Glance =
+            serde_json::from_slice(line).map_err(|error| anyhow!("expected a line of a record: {error}"))?;
+        let is_score = glance.reference.is_some() && glance.answer.is_some() && glance.score.is_some();
+        ensure!(glance.key.is_some() || is_score, "expected a line of a record, found neither a call nor a score");
+        Ok(glance)
+    }
+}
+
+/// A whole line, or what is left of one.
+pub(super) struct Found<'a> {
+    /// Counted from 1.
+    pub number: usize,
+    pub offset: u64,
+    /// Without the line end.
+    pub bytes: &'a [u8],
+    /// Whether the line end is missing: whoever wrote it was stopped.
+    pub is_torn: bool,
+}
+
+/// Hands each line of a file to `see`; blank lines are passed over.
+///
+/// # Errors
+/// The file cannot be read, and those of `see`.
+pub(super) fn scan(file: impl Read, mut see: impl FnMut(Found<'_>) -> Result<()>) -> Result<()> {
+    let mut reader = BufReader::with_capacity(1 << 20, file);
+    let (mut line, mut offset) = (Vec::new(), 0);
+    for number in 1.. {
+        line.clear();
+        let length = reader.read_until(b'\n', &mut line).context("cannot read it")?;
+        if length == 0 {
+            break;
+        }
+        let is_torn = line.last() != Some(&b'\n');
+        let bytes = line.strip_suffix(b"\n").unwrap_or(&line);
+        if is_torn || !bytes.trim_ascii().is_empty() {
+            see(Found { number, offset, bytes, is_torn })?;
+        }
+        offset += length as u64;
+    }
+    Ok(())
+}
+
+/// Hands each call of a record to `see`, with the number of its line; what is no whole line is told.
+///
+/// # Errors
+/// The file cannot be read, and those of `see`.
+pub fn each_call(path: &Path, mut see: impl FnMut(usize, Line) -> Result<()>) -> Result<Vec<String>> {
+    let mut remarks = Vec::new();
+    read(path, |found| {
+        match Entry::of(&found) {
+            Ok(Entry::Call(line)) => see(found.number, line)?,
+            Ok(Entry::Score(_)) => {}
+            Err(fault) => remarks.push(format!("`{}` line {}: {fault:#}", path.display(), found.number)),
+        }
+        Ok(())
+    })?;
+    Ok(remarks)
+}
+
+/// As [`scan`], for a file that is opened here.
+pub(super) fn read(path: &Path, see: impl FnMut(Found<'_>) -> Result<()>) -> Result<()> {
+    let file = File::open(path).with_context(|| format!("cannot read `{}`", path.display()))?;
+    scan(file, see).with_context(|| format!("`{}`", path.display()))
+}
+
+/// A line, read whole.
+pub(super) enum Entry {
+    Call(Line),
+    Score(Graded),
+}
+
+impl Entry {
+    /// # Errors
+    /// The line is unfinished, or none of a record.
+    pub fn of(found: &Found<'_>) -> Result<Self> {
+        ensure!(!found.is_torn, "expected a whole line, found one that was left unfinished");
+        let is_call = Glance::of(found.bytes)?.key.is_some();
+        let parsed = match is_call {
+            true => serde_json::from_slice(found.bytes).map(Entry::Call),
+            false => serde_json::from_slice(found.bytes).map(Entry::Score),
+        };
+        let entry = parsed.map_err(|error| anyhow!("expected a line of a record: {error}"))?;
+        if let Entry::Call(line) = &entry {
+            line.check()?;
+        }
+        Ok(entry)
+    }
+}
+
+/// Whether the file is a record, as its first line tells.
+///
+/// # Errors
+/// It cannot be read.
+pub fn is_record(path: &Path) -> Result<bool> {
+    let file = File::open(path).with_context(|| format!("cannot read `{}`", path.display()))?;
+    let mut first = Vec::new();
+    for line in BufReader::new(file).split(b'\n') {
+        first = line.with_context(|| format!("cannot read `{}`", path.display()))?;
+        if !first.trim_ascii().is_empty() {
+            break;
+        }
+    }
+    Ok(Glance::of(&first).is_ok())
+}

@@ -1,0 +1,276 @@
+//! The file of a record: lines are appended, found by an index in memory, and read where they stand.
+
+use std::collections::HashMap;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use anyhow::{Context, Result, anyhow, bail};
+use serde::Serialize;
+
+use super::key::{Key, Reference};
+use super::line::{Graded, Line};
+use super::recent::Recent;
+use super::scan::{Found, Glance, scan};
+use crate::disk::{WriteError, create_folder};
+
+/// Bytes of lines that are kept in memory.
+const ROOM: usize = 64 << 20;
+
+/// A record that is read and extended, by one process at a time.
+pub struct Record {
+    path: PathBuf,
+    inner: Mutex<Inner>,
+    /// Calls that are being made.
+    claims: Mutex<HashMap<Key, Arc<tokio::sync::Mutex<()>>>>,
+    remark: Option<String>,
+    found: AtomicU64,
+    added: AtomicU64,
+}
+
+struct Inner {
+    file: File,
+    /// Bytes of whole lines.
+    length: u64,
+    index: HashMap<Key, Place>,
+    scores: HashMap<Key, f64>,
+    recent: Recent,
+}
+
+/// Where a line stands.
+#[derive(Clone, Copy)]
+struct Place {
+    offset: u64,
+    length: u32,
+    solutions: u32,
+}
+
+impl Record {
+    /// Opens the record in a file, or begins one. A last line that an interrupted process left unfinished is cut off, which
+    /// [`Record::remark`] tells.
+    ///
+    /// # Errors
+    /// Names a file that cannot be written, that another process is writing, or a line that is none of a record.
+    pub fn open(path: &Path) -> Result<Self> {
+        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            create_folder(folder)?;
+        }
+        let mut file = OpenOptions::new()
+            .read(true)
+            .append(true)
+            .create(true)
+            .open(path)
+            .map_err(WriteError::of(format!("open `{}` for writing", path.display())))?;
+        if let Err(TryLockError::WouldBlock) = file.try_lock() {
+            bail!(
+                "`{}` is being written by another process; hint: let each write a file of its own, and join them with \
+                 `lamas record merge`",
+                path.display()
+            );
+        }
+        let (mut index, mut scores) = (HashMap::new(), HashMap::new());
+        let (mut length, mut remark) = (0, None);
+        scan(&mut file, |Found { number, offset, bytes, is_torn }| {
+            let place = || format!("`{}` line {number}", path.display());
+            if is_torn {
+                remark = Some(format!("{} was left unfinished, and is dropped", place()));
+                return Ok(());
+            }
+            length = offset + bytes.len() as u64 + 1;
+            let taken =
+                Glance::of(bytes).and_then(|glance| take_in(&mut index, &mut scores, glance, offset, bytes.len()));
+            taken.map_err(|error| {
+                anyhow!("{}: {error:#}; hint: `lamas record merge` writes a file without such lines", place())
+            })
+        })?;
+        if remark.is_some() {
+            file.set_len(length).map_err(WriteError::of(format!("shorten `{}`", path.display())))?;
+        }
+        length = file.seek(SeekFrom::End(0))?;
+        let inner = Inner { file, length, index, scores, recent: Recent::new(ROOM) };
+        let (path, inner, claims) = (path.to_owned(), Mutex::new(inner), Mutex::default());
+        Ok(Record { path, inner, claims, remark, found: AtomicU64::new(0), added: AtomicU64::new(0) })
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What was found amiss, and mended.
+    pub fn remark(&self) -> Option<&str> {
+        self.remark.as_deref()
+    }
+
+    /// Calls that the record holds.
+    pub fn calls(&self) -> usize {
+        self.lock().index.len()
+    }
+
+    /// Calls that were found since it was opened.
+    pub fn found(&self) -> u64 {
+        self.found.load(Ordering::Relaxed)
+    }
+
+    /// Calls that were added since it was opened.
+    pub fn added(&self) -> u64 {
+        self.added.load(Ordering::Relaxed)
+    }
+
+    /// The line of a call; none where no line has so many solutions.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is no longer what it was.
+    pub fn find(&self, key: Key, solutions: usize) -> Result<Option<Arc<Line>>> {
+        let mut inner = self.lock();
+        let Some(&place) = inner.index.get(&key) else { return Ok(None) };
+        if (place.solutions as usize) < solutions {
+            return Ok(None);
+        }
+        if let Some(line) = inner.recent.get(key) {
+            return Ok(Some(line));
+        }
+        let line = inner.read(place).with_context(|| {
+            format!(
+                "record `{}`: the line at byte {} is not the one that stood there",
+                self.path.display(),
+                place.offset
+            )
+        })?;
+        let line = Arc::new(line);
+        inner.recent.insert(line.clone());
+        Ok(Some(line))
+    }
+
+    /// Counts a call that was found and used.
+    pub fn count_found(&self) {
+        self.found.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Waits until nobody else makes this call. Who then finds it need not make it.
+    pub async fn claim(&self, key: Key) -> Claim<'_> {
+        // There before it is waited for: who is dropped while waiting leaves nothing behind.
+        let mut claim = Claim { record: self, key, held: None };
+        let turn = self.claims().entry(key).or_default().clone();
+        claim.held = Some(turn.lock_owned().await);
+        claim
+    }
+
+    /// Adds a call.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn append(&self, line: Line) -> Result<()> {
+        let mut inner = self.lock();
+        let (offset, length) = self.write(&mut inner, &line)?;
+        inner.index.insert(line.key, Place { offset, length, solutions: line.solutions.len() as u32 });
+        for given in &line.solutions {
+            if let (Some(reference), Some(answer), Some(score)) = (line.reference, &given.answer, given.score) {
+                inner.scores.insert(Reference::score_of(reference, answer), score);
+            }
+        }
+        inner.recent.insert(Arc::new(line));
+        self.added.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// The score of an answer, if a line says it.
+    pub fn score(&self, reference: Reference, answer: &str) -> Option<f64> {
+        self.lock().scores.get(&Reference::score_of(reference.0, answer)).copied()
+    }
+
+    /// Adds the score of an answer.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn keep_score(&self, graded: &Graded) -> Result<()> {
+        let mut inner = self.lock();
+        self.write(&mut inner, graded)?;
+        inner.scores.insert(Reference::score_of(graded.reference, &graded.answer), graded.score);
+        Ok(())
+    }
+
+    /// Appends a line, whole or not at all; returns where it stands, and its length.
+    fn write(&self, inner: &mut Inner, line: &impl Serialize) -> Result<(u64, u32)> {
+        let mut bytes = serde_json::to_vec(line)?;
+        let length = u32::try_from(bytes.len()).context("a line of a record is too long")?;
+        bytes.push(b'\n');
+        let offset = inner.length;
+        if let Err(error) = inner.file.write_all(&bytes) {
+            // What stands there of it is cut off now, or else when the file is next opened.
+            let _ = inner.file.set_len(offset);
+            return Err(WriteError::of(format!("append to `{}`", self.path.display()))(error).into());
+        }
+        inner.length += bytes.len() as u64;
+        Ok((offset, length))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn claims(&self) -> MutexGuard<'_, HashMap<Key, Arc<tokio::sync::Mutex<()>>>> {
+        self.claims.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn read(&mut self, Place { offset, length, .. }: Place) -> Result<Line> {
+        let mut bytes = vec![0; length as usize];
+        self.file.seek(SeekFrom::Start(offset))?;
+        self.file.read_exact(&mut bytes)?;
+        let line: Line = serde_json::from_slice(&bytes)?;
+        line.check()?;
+        Ok(line)
+    }
+}
+
+fn take_in(
+    index: &mut HashMap<Key, Place>,
+    scores: &mut HashMap<Key, f64>,
+    glance: Glance,
+    offset: u64,
+    length: usize,
+) -> Result<()> {
+    let Glance { key, reference, solutions, answer, score } = glance;
+    if let Some(key) = key {
+        let length = u32::try_from(length).context("the line is too long")?;
+        let place = Place { offset, length, solutions: solutions.len() as u32 };
+        let standing = index.entry(key).or_insert(place);
+        // Of equal calls the one with most solutions stands, else the first.
+        if standing.solutions < place.solutions {
+            *standing = place;
+        }
+    }
+    let Some(reference) = reference else { return Ok(()) };
+    let graded = solutions.into_iter().map(|seen| (seen.answer, seen.score)).chain([(answer, score)]);
+    for (answer, score) in graded {
+        if let (Some(answer), Some(score)) = (answer, score) {
+            scores.entry(Reference::score_of(reference, &answer)).or_insert(score);
+        }
+    }
+    Ok(())
+}
+
+/// The right to make a call, which ends where it is dropped.
+pub struct Claim<'a> {
+    record: &'a Record,
+    key: Key,
+    held: Option<tokio::sync::OwnedMutexGuard<()>>,
+}
+
+impl Drop for Claim<'_> {
+    fn drop(&mut self) {
+        self.held.take();
+        let mut claims = self.record.claims();
+        // Held by the table alone: nobody waits.
+        if claims.get(&self.key).is_some_and(|turn| Arc::strong_count(turn) == 1) {
+            claims.remove(&self.key);
+        }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests;

@@ -1,0 +1,71 @@
+//! A record in place of a model: its calls as recorded outputs of operators, picked by name whatever asked for them.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use anyhow::{Result, bail};
+
+use super::key::Key;
+use super::line::{Change, Line};
+use super::scan::each_call;
+use crate::benchmarks::AnswerForm;
+use crate::operators::{Call, Catalogue, Recorded, Traces, Turn};
+
+/// The calls of a record as recorded outputs. Those of operators that are not in the catalogue, and of what followed a plan,
+/// are passed over.
+///
+/// # Errors
+/// The file cannot be read or is no sound record, and those of [`Traces::load`].
+pub fn traces(path: &Path, catalogue: &Catalogue, form: AnswerForm) -> Result<Traces> {
+    let mut outputs = Vec::new();
+    let mut samples: HashMap<(String, String), u64> = HashMap::new();
+    let remarks = each_call(path, |number, line| {
+        if line.turn != Turn::Finish.to_string() && !line.problem.is_empty() {
+            let sample = samples.entry((line.problem.clone(), line.operator.clone())).or_default();
+            outputs.extend(recorded(&line, catalogue, sample).into_iter().map(|recorded| Ok((number, recorded))));
+        }
+        Ok(())
+    })?;
+    if let Some(remark) = remarks.first() {
+        bail!("{remark}; hint: `lamas record merge` writes a file without such lines");
+    }
+    Traces::collect(outputs.into_iter(), &path.display().to_string(), catalogue, form)
+}
+
+/// The outputs of a call, the next of which is number `sample`.
+fn recorded(line: &Line, catalogue: &Catalogue, sample: &mut u64) -> Vec<Recorded> {
+    let operator = catalogue.find(&line.operator).ok().and_then(|id| catalogue.operator(id));
+    let Some(operator) = operator else { return Vec::new() };
+    let output = |sample: u64, place: Option<usize>| {
+        let calls: &[Call] = match place {
+            Some(place) if line.solutions.len() > 1 => line.calls.get(place..=place).unwrap_or_default(),
+            _ => &line.calls,
+        };
+        let given = place.and_then(|place| line.solutions.get(place));
+        let (tools, asked): (Vec<&Call>, Vec<&Call>) = calls.iter().partition(|call| call.tool);
+        Recorded {
+            query: line.problem.clone(),
+            operator: line.operator.clone(),
+            sample,
+            output: given.map(|given| given.text.clone()),
+            answer: given.and_then(|given| given.answer.clone()),
+            correct: given.and_then(|given| given.score).map(|score| score >= 1.0),
+            executed: given.map(|given| given.executed),
+            reads: line.read.map(|Key(read)| format!("{read:032x}")),
+            calls: asked.len() as u32,
+            prompt_tokens: asked.iter().map(|call| call.usage.prompt_tokens).sum(),
+            tokens: asked.iter().map(|call| call.usage.completion_tokens).sum(),
+            tool_seconds: tools.iter().map(|call| operator.tool_seconds.unwrap_or(call.seconds)).sum(),
+            seconds: calls.iter().map(|call| call.seconds).sum(),
+            cost: given.filter(|_| line.solutions.len() > 1).map_or(line.cost, |given| given.cost),
+        }
+    };
+    // What a vote chose is no solution of its own.
+    let places = match line.effect {
+        Change::Append => (0..line.solutions.len()).map(Some).collect(),
+        Change::Replace | Change::Keep => vec![None],
+    };
+    let outputs: Vec<Recorded> = (*sample..).zip(places).map(|(sample, place)| output(sample, place)).collect();
+    *sample += outputs.len() as u64;
+    outputs
+}
