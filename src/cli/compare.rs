@@ -61,7 +61,7 @@ const HINDSIGHT_DRAWS: u64 = 4;
 
 pub fn run(args: Args) -> Result<()> {
     let ours = args.resolve(Preset::Lamas)?;
-    let session = Session::open(&ours)?;
+    let mut session = Session::open(&ours)?;
     let survey = &ours.training.survey;
     let (layout, layers) = (ours.controller.layout(), ours.controller.layers);
     let plans = small_plans(layout, &session.kinds(), layers, survey.operators, survey.plans);
@@ -71,7 +71,7 @@ pub fn run(args: Args) -> Result<()> {
         ensure!(known.contains(&name.as_str()), "expected a method ({}), found `{name}`", known.join(", "));
     }
     all.retain(|v| args.only.is_empty() || v.name == OURS || args.only.contains(&v.name));
-    let trained = train_all(&session, &ours, &all, args.seeds, args.out.as_deref(), "compare");
+    let trained = train_all(&mut session, &ours, &all, args.seeds, args.out.as_deref(), "compare");
     let AllTrained { folder, seeds, train, outcomes } = trained?;
 
     let test = Split::open(&session, "test")?;

@@ -52,7 +52,7 @@ const ONE: &str = "one for all";
 
 pub fn run(args: Args) -> Result<()> {
     let ours = args.common.resolve(Preset::Lamas)?;
-    let session = Session::open(&ours)?;
+    let mut session = Session::open(&ours)?;
     let weights = match args.weights.as_slice() {
         [] => MULTIPLES.map(|multiple| multiple * session.objective.latency_weight).to_vec(),
         weights => weights.to_vec(),
@@ -70,7 +70,7 @@ pub fn run(args: Args) -> Result<()> {
     methods.push(Swept::for_all(range, &ours));
 
     let variants: Vec<Variant> = methods.iter().map(|method| method.variant.clone()).collect();
-    let trained = train_all(&session, &ours, &variants, args.seeds, args.out.as_deref(), "sweep");
+    let trained = train_all(&mut session, &ours, &variants, args.seeds, args.out.as_deref(), "sweep");
     let AllTrained { folder, seeds, train, outcomes } = trained?;
     for (method, outcomes) in methods.iter_mut().zip(outcomes) {
         method.trained = outcomes.into_iter().map(|outcome| outcome.trained).collect();

@@ -7,7 +7,7 @@ use indicatif::ProgressBar;
 use serde::Serialize;
 
 use super::calibrate;
-use super::data_set::{DataSet, Memory};
+use super::data_set::DataSet;
 use super::interrupt::{self, Interrupt, Stopped};
 use super::methods::{Chosen, Split};
 use super::progress::bar;
@@ -25,7 +25,7 @@ use crate::settings::{RunFile, Settings};
 use crate::training::{self, EpochMetrics, Event, Setup, TrainingConfig, Tried};
 
 /// The record of a run, in its folder.
-const RECORD: &str = "record.jsonl";
+pub(super) const RECORD: &str = "record.jsonl";
 
 pub fn run(args: Args) -> Result<()> {
     let run = Run::of(&args)?;
@@ -51,7 +51,6 @@ pub fn run(args: Args) -> Result<()> {
             seed,
             folder: &folder,
             episodes: started.episodes,
-            memory: None,
             bar: bar(format!("train, seed {seed}"), 0),
         };
         let outcome = job.train(&train, &validation, *resumes, &interrupt);
@@ -88,8 +87,6 @@ pub(super) struct Job<'a> {
     pub folder: &'a Path,
     /// Whether to write every training episode.
     pub episodes: bool,
-    /// What trainings on the same splits have in common.
-    pub memory: Option<&'a Memory>,
     pub bar: ProgressBar,
 }
 
@@ -110,7 +107,7 @@ impl Job<'_> {
         let controller =
             Controller::new(settings.controller.clone(), session.kinds(), &operators, seed, &session.parts.device)?;
         let (solver, unit) = (session.solver(), settings.training.objective.unit);
-        let data_set = |split| DataSet::new(solver, execution, unit, split, self.memory);
+        let data_set = |split| DataSet::new(solver, execution, unit, split);
         let [train, validation] = [train, validation].map(data_set);
         let provenance = Provenance {
             encoder: session.parts.encoder.id().to_owned(),

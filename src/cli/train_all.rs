@@ -9,12 +9,11 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::{Context, Result, ensure};
 use indicatif::ProgressBar;
 
-use super::data_set::Memory;
 use super::interrupt::{self, Interrupt, Stopped};
 use super::methods::Split;
 use super::progress::bar;
 use super::session::Session;
-use super::train::{Job, Outcome};
+use super::train::{Job, Outcome, RECORD};
 use super::train_run::{begin, seeds, unused};
 use super::variants::Variant;
 use crate::disk::create_folder;
@@ -35,7 +34,7 @@ pub struct AllTrained {
 /// # Errors
 /// Those of [`Job::train`], the first in the order of the methods.
 pub fn train_all(
-    session: &Session,
+    session: &mut Session,
     settings: &Settings,
     variants: &[Variant],
     count: u64,
@@ -45,6 +44,8 @@ pub fn train_all(
     let folder =
         out.map_or_else(|| unused(&format!("{}-{command}", session.solver().benchmark().name)), Path::to_owned);
     create_folder(&folder)?;
+    session.keep_record(&folder.join(RECORD))?;
+    let session = &*session;
     let seeds = seeds(settings.seed, count);
     if folder.join(SETTINGS).exists() {
         let Started { command: found, .. } = RunFile::read(&folder)?.started;
@@ -62,11 +63,11 @@ pub fn train_all(
     let jobs: Vec<(usize, u64)> =
         (0..variants.len()).flat_map(|at| seeds.iter().map(move |&seed| (at, seed))).collect();
     let bar = bar("train all methods", jobs.len() as u64);
-    let (next, memory) = (AtomicUsize::new(0), Memory::default());
+    let next = AtomicUsize::new(0);
     let finished: Mutex<BTreeMap<(usize, u64), Result<Outcome>>> = Mutex::default();
     let work = || {
         while let Some(&(at, seed)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let outcome = train_one(session, &variants[at], seed, [&train, &validation], &folder, &memory, &interrupt);
+            let outcome = train_one(session, &variants[at], seed, [&train, &validation], &folder, &interrupt);
             let goes_on = outcome.is_ok();
             finished.lock().unwrap_or_else(PoisonError::into_inner).insert((at, seed), outcome);
             bar.inc(1);
@@ -99,26 +100,14 @@ fn train_one(
     seed: u64,
     [train, validation]: [&Split; 2],
     folder: &Path,
-    memory: &Memory,
     interrupt: &Interrupt,
 ) -> Result<Outcome> {
     let folder = variant_folder(folder, &variant.name).join(format!("seed-{seed}"));
     let settings = Settings { seed, ..variant.settings.clone() };
     let execution = settings.execution(session.solver().benchmark());
     let (settings, folder) = (&settings, folder.as_path());
-    // Drawn plans are seldom met again.
-    let memory = (settings.training.survey.operators > 0).then_some(memory);
-    let job = Job {
-        session,
-        execution,
-        settings,
-        said: settings,
-        seed,
-        folder,
-        episodes: false,
-        memory,
-        bar: ProgressBar::hidden(),
-    };
+    let job =
+        Job { session, execution, settings, said: settings, seed, folder, episodes: false, bar: ProgressBar::hidden() };
     job.train(train, validation, true, interrupt).with_context(|| format!("method `{}`, seed {seed}", variant.name))
 }
 

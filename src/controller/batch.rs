@@ -1,20 +1,32 @@
 //! Plans as index and mask arrays, so that a whole batch is evaluated without a loop over plans.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
 use anyhow::{Result, ensure};
 
 use super::{ControllerConfig, Selection};
-use crate::plan::{Kind, OperatorId, Plan, feasible};
+use crate::plan::{Kind, Layer, OperatorId, Plan, feasible};
 
-/// `P` plans of at most `D` layers over `O` operators; a *row* is one layer of one plan, `layer * P + plan`.
+/// Plans for `Q` queries over `O` operators. A *row* is a layer of plans of one query that agree in the layers before it, and is
+/// evaluated once.
 pub(super) struct Batch {
     /// `D`, the most layers that matter: those of the longest plan, and the one before which it ended.
     pub depth: usize,
-    /// What each row knows of the layer before it: weights over operators, `[D, P, O]`.
+    /// `N`, the most conditions of a layer.
+    pub conditions: usize,
+    /// What rows may know of the layer before them: weights over operators, `[D, N, O]`.
     pub previous: Vec<f32>,
-    /// Operators that may be chosen in each row, `[D, P, O]`.
-    pub allowed: Vec<u8>,
-    /// Where each plan's latency weight lies on the controller's scale, `[P]`; 0 where it is no input.
+    /// Where each query's latency weight lies on the controller's scale, `[Q]`; 0 where it is no input.
     pub positions: Vec<f32>,
+    /// For each row its place in `[D, Q]`.
+    pub queries: Vec<u32>,
+    /// For each row its place in `[D, N]`.
+    pub knows: Vec<u32>,
+    /// Operators that may be chosen in each row, `[R, O]`.
+    pub allowed: Vec<u8>,
+    /// 1 where the row's set can be empty, `[R]`.
+    pub can_end: Vec<u8>,
     /// The row of each choice, in the order of [`Plan::choices`] over all plans.
     pub rows: Vec<u32>,
     /// The operator of each choice.
@@ -34,33 +46,48 @@ pub(super) enum Drawn {
 /// The sets of a batch: the layers of all plans, and the empty set that ended a plan before its last layer.
 #[derive(Default)]
 pub(super) struct DrawnSets {
-    /// `[S]`
-    pub rows: Vec<u32>,
-    /// `[S]`
+    /// The row of each set and its size, as a place in `[R, K + 1]`.
     pub sizes: Vec<u32>,
-    /// 1 where the set can be empty, `[S]`.
-    pub can_end: Vec<u8>,
+    /// The row of each set.
+    pub rows: Vec<u32>,
     /// For each choice, the set that it is in and its share of that set, one over the size.
     pub own: Vec<(u32, f32)>,
     /// For each choice, the empty set that followed and the choice's share of it, nothing but for those of a last layer.
     pub end: Vec<(u32, f32)>,
 }
 
+/// The rows and conditions met so far.
+#[derive(Default)]
+struct Met<'a> {
+    rows: HashMap<(usize, &'a [Layer]), u32>,
+    /// By layer.
+    conditions: Vec<HashMap<&'a [OperatorId], u32>>,
+}
+
 impl Batch {
+    /// Plans with the number of the query that each is for.
+    ///
     /// # Errors
     /// A plan that this controller cannot draw: too many layers, a layer that is empty or too large, an operator that is
     /// unknown, repeated or masked.
-    pub fn new(config: &ControllerConfig, kinds: &[Kind], latency_weights: &[f64], plans: &[Plan]) -> Result<Self> {
+    pub fn new(
+        config: &ControllerConfig,
+        kinds: &[Kind],
+        latency_weights: &[f64],
+        plans: &[(usize, &Plan)],
+    ) -> Result<Self> {
         let is_set = config.selection == Selection::Sets;
-        let longest = plans.iter().map(|plan| plan.layers.len()).max().unwrap_or(0);
+        let longest = plans.iter().map(|(_, plan)| plan.layers.len()).max().unwrap_or(0);
         ensure!(longest <= config.layers, "expected a plan of at most {} layers, found {longest}", config.layers);
-        let depth = (longest + usize::from(is_set)).clamp(1, config.layers);
-        let cells = depth * plans.len() * kinds.len();
         let mut batch = Batch {
-            depth,
-            previous: vec![0.0; cells],
-            allowed: vec![1; cells],
+            depth: (longest + usize::from(is_set)).clamp(1, config.layers),
+            conditions: 0,
+            previous: Vec::new(),
             positions: latency_weights.iter().map(|&weight| config.position(weight)).collect(),
+            queries: Vec::new(),
+            knows: Vec::new(),
+            allowed: Vec::new(),
+            can_end: Vec::new(),
             rows: Vec::new(),
             operators: Vec::new(),
             drawn: match is_set {
@@ -68,25 +95,28 @@ impl Batch {
                 false => Drawn::OneByOne { left: Vec::new() },
             },
         };
-        for (index, plan) in plans.iter().enumerate() {
+        let mut met = Met { rows: HashMap::new(), conditions: vec![HashMap::new(); batch.depth] };
+        for &(query, plan) in plans {
             let found = plan.layers.len();
             for layer in 0..found {
-                batch.push_row(config, kinds, plan, layer, layer * plans.len() + index)?;
+                batch.push_layer(config, kinds, &mut met, query, plan, layer)?;
             }
             if is_set && (1..config.layers).contains(&found) {
-                batch.push_end(config, kinds, plan, found * plans.len() + index);
+                batch.push_end(config, kinds, &mut met, query, plan);
             }
         }
+        batch.settle_conditions(config, kinds.len(), &met);
         Ok(batch)
     }
 
-    fn push_row(
+    fn push_layer<'a>(
         &mut self,
         config: &ControllerConfig,
         kinds: &[Kind],
-        plan: &Plan,
+        met: &mut Met<'a>,
+        query: usize,
+        plan: &'a Plan,
         layer: usize,
-        row: usize,
     ) -> Result<()> {
         let operators = kinds.len();
         let chosen = &plan.layers[layer].operators;
@@ -96,11 +126,12 @@ impl Batch {
             let index = operator.index();
             ensure!(index < operators, "expected an operator below {operators} in layer {layer}, found {index}");
         }
-        let mut open = self.condition(config, kinds, plan, layer, row);
+        let row = self.row(config, kinds, met, query, &plan.layers[..layer]);
+        let mut open = self.allowed[row as usize * operators..][..operators].to_vec();
         for &operator in chosen {
             let index = operator.index();
             ensure!(open[index] == 1, "operator {index} cannot be drawn in layer {layer}: repeated, or masked there");
-            self.rows.push(row as u32);
+            self.rows.push(row);
             self.operators.push(index as u32);
             match &mut self.drawn {
                 Drawn::OneByOne { left } => left.extend_from_slice(&open),
@@ -114,55 +145,87 @@ impl Batch {
         if let Drawn::Sets(sets) = &mut self.drawn {
             let width = config.width;
             ensure!(size <= width, "expected at most {width} operators in layer {layer}, found {size}");
-            sets.push(row, size, layer > 0);
+            sets.push(row, size, width);
         }
         Ok(())
     }
 
-    /// The plan ended before the layer of this row.
-    fn push_end(&mut self, config: &ControllerConfig, kinds: &[Kind], plan: &Plan, row: usize) {
-        let layer = plan.layers.len();
-        self.condition(config, kinds, plan, layer, row);
-        let last = plan.layers[layer - 1].operators.len();
-        if let Drawn::Sets(sets) = &mut self.drawn {
-            let choices = sets.end.len();
-            sets.end[choices - last..].fill((sets.rows.len() as u32, 1.0 / last as f32));
-            sets.push(row, 0, true);
-        }
-    }
-
-    /// Fills in what a row knows of the layer before it, and which operators it may hold; these are returned, `[O]`.
-    fn condition(
+    /// The plan ended before its last layer.
+    fn push_end<'a>(
         &mut self,
         config: &ControllerConfig,
         kinds: &[Kind],
-        plan: &Plan,
-        layer: usize,
-        row: usize,
-    ) -> Vec<u8> {
-        let cells = row * kinds.len()..(row + 1) * kinds.len();
-        if let Some(before) = layer.checked_sub(1) {
-            add_condition(config.selection, &plan.layers[before].operators, &mut self.previous[cells.clone()]);
+        met: &mut Met<'a>,
+        query: usize,
+        plan: &'a Plan,
+    ) {
+        let row = self.row(config, kinds, met, query, &plan.layers);
+        let last = plan.layers.last().map_or(0, |layer| layer.operators.len());
+        if let Drawn::Sets(sets) = &mut self.drawn {
+            let choices = sets.end.len();
+            sets.end[choices - last..].fill((sets.rows.len() as u32, 1.0 / last as f32));
+            sets.push(row, 0, config.width);
         }
-        if config.is_masked() {
-            let can_act = can_act(config.selection, kinds, plan, layer);
-            self.allowed[cells.clone()].iter_mut().zip(can_act).for_each(|(cell, can_act)| *cell = can_act.into());
+    }
+
+    /// The row of the layer that follows `before`.
+    fn row<'a>(
+        &mut self,
+        config: &ControllerConfig,
+        kinds: &[Kind],
+        met: &mut Met<'a>,
+        query: usize,
+        before: &'a [Layer],
+    ) -> u32 {
+        let next = self.queries.len() as u32;
+        let layer = before.len();
+        match met.rows.entry((query, before)) {
+            Entry::Occupied(row) => *row.get(),
+            Entry::Vacant(row) => {
+                row.insert(next);
+                let last: &[OperatorId] = before.last().map_or(&[], |layer| layer.operators.as_slice());
+                let conditions = &mut met.conditions[layer];
+                let condition = conditions.len() as u32;
+                let condition = *conditions.entry(last).or_insert(condition);
+                self.queries.push((layer * self.positions.len() + query) as u32);
+                self.knows.push(condition);
+                self.can_end.push(u8::from(layer > 0));
+                match config.is_masked() {
+                    true => self.allowed.extend(can_act(config.selection, kinds, before).into_iter().map(u8::from)),
+                    false => self.allowed.extend(std::iter::repeat_n(1, kinds.len())),
+                }
+                next
+            }
         }
-        self.allowed[cells].to_vec()
+    }
+
+    /// Lays the conditions of all layers out as one grid.
+    fn settle_conditions(&mut self, config: &ControllerConfig, operators: usize, met: &Met<'_>) {
+        self.conditions = met.conditions.iter().map(HashMap::len).max().unwrap_or(0).max(1);
+        self.previous = vec![0.0; self.depth * self.conditions * operators];
+        for (layer, conditions) in met.conditions.iter().enumerate() {
+            for (previous, &condition) in conditions {
+                let place = (layer * self.conditions + condition as usize) * operators;
+                add_condition(config.selection, previous, &mut self.previous[place..place + operators]);
+            }
+        }
+        let queries = self.positions.len().max(1);
+        for (knows, &query) in self.knows.iter_mut().zip(&self.queries) {
+            *knows += (query as usize / queries * self.conditions) as u32;
+        }
     }
 }
 
 impl DrawnSets {
-    fn push(&mut self, row: usize, size: usize, can_end: bool) {
-        self.rows.push(row as u32);
-        self.sizes.push(size as u32);
-        self.can_end.push(can_end.into());
+    fn push(&mut self, row: u32, size: usize, width: usize) {
+        self.rows.push(row);
+        self.sizes.push(row * (width as u32 + 1) + size as u32);
     }
 }
 
-/// Which operators may be chosen for a layer of a plan, `[O]`. A plan made of sets ends with an empty one and needs no stop.
-pub(super) fn can_act(selection: Selection, kinds: &[Kind], plan: &Plan, layer: usize) -> Vec<bool> {
-    let mut can_act = feasible(kinds, &plan.layers[..layer]);
+/// Which operators may be chosen for the layer that follows `before`, `[O]`. A plan made of sets ends with an empty one and needs no stop.
+pub(super) fn can_act(selection: Selection, kinds: &[Kind], before: &[Layer]) -> Vec<bool> {
+    let mut can_act = feasible(kinds, before);
     if selection == Selection::Sets {
         can_act.iter_mut().zip(kinds).for_each(|(can_act, kind)| *can_act &= *kind != Kind::Stop);
     }

@@ -13,8 +13,9 @@
 //! `h_q = normalize(W_q v + b_q + x (W_t v + b_t))`: the utility of a plan is linear in the weight, so as it grows the
 //! preference between two operators turns at most once, where that depends on the query.
 //!
-//! The plans are known beforehand, so all layers of all plans are evaluated at once. `e_prev` is a weighted sum of
-//! operator embeddings, hence its part of `W_o` is applied once per operator, not once per plan.
+//! The plans are known beforehand, so all layers of all plans are evaluated at once, each state that several plans of a query
+//! pass through only once. `e_prev` is a weighted sum of operator embeddings, hence its part of `W_o` is applied once per
+//! operator, not once per plan.
 
 use std::collections::BTreeMap;
 
@@ -167,65 +168,82 @@ impl Controller {
         ensure!(found == expected, "query embeddings: expected shape {expected:?}, found {found:?}");
         let (expected, found) = (plans.len(), latency_weights.len());
         ensure!(found == expected, "latency weights: expected one for each of {expected} plans, found {found}");
-        let batch = Batch::new(&self.config, &self.kinds, latency_weights, plans)?;
-        let operators = self.kinds.len();
-        let shape = (batch.depth, plans.len(), operators);
-        let device = self.device();
+        let plans: Vec<(usize, &Plan)> = plans.iter().enumerate().collect();
+        self.log_probs_of(queries, latency_weights, &plans)
+    }
 
-        let previous = Tensor::from_vec(batch.previous, shape, device)?;
-        let positions = Tensor::from_vec(batch.positions, (plans.len(), 1), device)?;
-        let Scores { operators: scores, sizes } = self.scores(queries, &positions, &previous)?;
+    /// As [`Controller::log_probs_at`], of plans with the number of the query that each is for; `Q` queries `[Q, E]`, each with
+    /// its latency weight.
+    ///
+    /// # Errors
+    /// As [`Controller::log_probs`].
+    pub fn log_probs_of(&self, queries: &Tensor, latency_weights: &[f64], plans: &[(usize, &Plan)]) -> Result<Tensor> {
+        let batch = Batch::new(&self.config, &self.kinds, latency_weights, plans)?;
+        let shape = (batch.queries.len(), self.kinds.len());
+        let device = self.device();
+        let scores = self.scores(queries, &batch)?;
         let never = Tensor::new(NEVER, device)?;
-        let scores = match self.config.is_masked() {
-            true => Tensor::from_vec(batch.allowed, shape, device)?.where_cond(&scores, &never.broadcast_as(shape)?)?,
-            false => scores,
-        };
-        let scores = scores.reshape((batch.depth * plans.len(), operators))?;
         let chosen = Tensor::from_vec(batch.operators, (batch.rows.len(), 1), device)?;
         let rows = Tensor::new(batch.rows, device)?;
-        let log_probs = match (batch.drawn, sizes) {
+        let masked = match self.config.is_masked() {
+            true => {
+                let allowed = Tensor::from_vec(batch.allowed, shape, device)?;
+                allowed.where_cond(&scores.operators, &never.broadcast_as(shape)?)?
+            }
+            false => scores.operators,
+        };
+        let log_probs = match (batch.drawn, scores.sizes) {
             (Drawn::Sets(sets), Some(sizes)) => {
-                let own = scores.index_select(&rows, 0)?.gather(&chosen, 1)?.squeeze(1)?;
-                return of_sets(&own, &scores, &sizes.flatten_to(1)?, sets);
+                let own = masked.index_select(&rows, 0)?.gather(&chosen, 1)?.squeeze(1)?;
+                let can_end = Tensor::from_vec(batch.can_end, (shape.0, 1), device)?;
+                return of_sets(&own, &masked, &sizes, &can_end, sets);
             }
             (Drawn::OneByOne { left }, _) if self.config.selection == Selection::Threshold => {
-                let shape = (chosen.elem_count(), operators);
-                let scores = scores.index_select(&rows, 0)?;
+                let shape = (chosen.elem_count(), shape.1);
                 let left = Tensor::from_vec(left, shape, device)?;
-                log_softmax(&left.where_cond(&scores, &never.broadcast_as(shape)?)?, D::Minus1)?
+                let scores = left.where_cond(&masked.index_select(&rows, 0)?, &never.broadcast_as(shape)?)?;
+                log_softmax(&scores, D::Minus1)?
             }
-            _ => (log_softmax(&scores, D::Minus1)?.exp()?.index_select(&rows, 0)? + 1e-10)?.log()?,
+            _ => (log_softmax(&masked, D::Minus1)?.exp()?.index_select(&rows, 0)? + 1e-10)?.log()?,
         };
         Ok(log_probs.gather(&chosen, 1)?.squeeze(1)?)
     }
 
-    /// `z`, `[D, P, O]`, and `c`, for queries `[P, E]` at `positions` `[P, 1]` of the scale of latency weights, and weights over
-    /// previous operators `[D, P, O]`; of the first `D` layers.
+    /// `z` and `c` of every row.
     ///
-    /// With `own + before` for what is normalised to `h_o`, products and squared norms are sums of their parts'; no
-    /// tensor of shape `[D, P, O, H]` is needed.
-    fn scores(&self, queries: &Tensor, positions: &Tensor, previous: &Tensor) -> Result<Scores> {
-        let layers = &self.layers[..previous.dim(0)?];
+    /// With `own + before` for what is normalised to `h_o`, products and squared norms are sums of their parts', each taken once
+    /// for every query and once for every condition.
+    fn scores(&self, queries: &Tensor, batch: &Batch) -> Result<Scores> {
+        let device = self.device();
+        let layers = &self.layers[..batch.depth];
+        let positions = Tensor::from_slice(&batch.positions, (batch.positions.len(), 1), device)?;
         let linear = |weight: &Var, bias: &Var| product(queries, weight)?.broadcast_add(bias);
         let query = |layer: &LayerWeights| -> Result<Tensor> {
             let query = linear(&layer.query_weight, &layer.query_bias)?;
             Ok(match &layer.latency {
                 None => query,
-                Some([weight, bias]) => (query + linear(weight, bias)?.broadcast_mul(positions)?)?,
+                Some([weight, bias]) => (query + linear(weight, bias)?.broadcast_mul(&positions)?)?,
             })
         };
-        let queries = layers.iter().map(query).collect::<Result<Vec<_>>>()?;
-        let queries = Tensor::stack(&queries, 0)?;
+        let queries = Tensor::stack(&layers.iter().map(query).collect::<Result<Vec<_>>>()?, 0)?;
         let (own, of_previous) = self.operator_sides(layers)?;
-        let before = previous.matmul(&of_previous)?;
+        let shape = (batch.depth, batch.conditions, self.kinds.len());
+        let before = Tensor::from_slice(&batch.previous, shape, device)?.matmul(&of_previous)?;
+
+        let row_queries = Tensor::new(batch.queries.as_slice(), device)?;
+        let row_conditions = Tensor::new(batch.knows.as_slice(), device)?;
+        let of_query = |grid: &Tensor| grid.flatten_to(1)?.index_select(&row_queries, 0);
+        let of_condition = |grid: &Tensor| grid.flatten_to(1)?.index_select(&row_conditions, 0);
 
         let own_transposed = own.t()?;
-        let product = queries.matmul(&own_transposed)?.broadcast_add(&(&queries * &before)?.sum_keepdim(D::Minus1)?)?;
+        let rows = of_query(&queries)?;
+        let own_product = of_query(&queries.matmul(&own_transposed)?)?;
+        let product = own_product.broadcast_add(&(&rows * of_condition(&before)?)?.sum_keepdim(D::Minus1)?)?;
         let own_square = own.sqr()?.sum(D::Minus1)?.unsqueeze(1)?;
         let mixed = (before.matmul(&own_transposed)? * 2.0)?;
         let operator_square = mixed.broadcast_add(&own_square)?.broadcast_add(&square(&before)?)?;
         let query_norm = norm(&square(&queries)?)?;
-        let norms = norm(&operator_square)?.broadcast_mul(&query_norm)?;
+        let norms = of_condition(&norm(&operator_square)?)?.broadcast_mul(&of_query(&query_norm)?)?;
         let scores = (product / norms)?;
 
         let sizes: Vec<&[Var; 2]> = layers.iter().flat_map(|layer| &layer.size).collect();
@@ -234,7 +252,8 @@ impl Controller {
             false => {
                 let stacked = |at: usize| Tensor::stack(&sizes.iter().map(|size| &*size[at]).collect::<Vec<_>>(), 0);
                 let directions = queries.broadcast_div(&query_norm)?;
-                Some(directions.matmul(&stacked(0)?.t()?)?.broadcast_add(&stacked(1)?.unsqueeze(1)?)?)
+                let sizes = directions.matmul(&stacked(0)?.t()?)?.broadcast_add(&stacked(1)?.unsqueeze(1)?)?;
+                Some(of_query(&sizes)?)
             }
         };
         let learned: Vec<&Tensor> = layers.iter().flat_map(|layer| &layer.log_temperature).map(|v| &**v).collect();
@@ -242,6 +261,7 @@ impl Controller {
             (scores / self.config.initial_temperature)?
         } else {
             let scale = Tensor::cat(&learned, 0)?.neg()?.exp()?.reshape((layers.len(), 1, 1))?;
+            let scale = of_query(&scale.broadcast_as((layers.len(), batch.positions.len(), 1))?.contiguous()?)?;
             scores.broadcast_mul(&scale)?
         };
         Ok(Scores { operators, sizes })
@@ -268,27 +288,23 @@ impl Controller {
     }
 }
 
-/// What a layer is chosen by.
+/// What the layers of plans are chosen by.
 struct Scores {
-    /// `z`, `[D, P, O]`.
+    /// `z`, `[R, O]`.
     operators: Tensor,
-    /// `c`, `[D, P, K + 1]`; none where operators are drawn one by one.
+    /// `c`, `[R, K + 1]`; none where operators are drawn one by one.
     sizes: Option<Tensor>,
 }
 
 /// The log-probability of each choice as a part of its set's, `[choices]`: its own score `own`, and its share of the rest. For
-/// scores `[rows, O]`, and those of sizes `[rows, K + 1]`.
-fn of_sets(own: &Tensor, scores: &Tensor, sizes: &Tensor, sets: DrawnSets) -> Result<Tensor> {
+/// scores `[R, O]`, those of sizes `[R, K + 1]`, and whether the set can be empty `[R, 1]`.
+fn of_sets(own: &Tensor, scores: &Tensor, sizes: &Tensor, can_end: &Tensor, sets: DrawnSets) -> Result<Tensor> {
     let device = scores.device();
-    let count = sets.rows.len();
-    let rows = Tensor::new(sets.rows, device)?;
-    let (scores, sizes) = (scores.index_select(&rows, 0)?, sizes.index_select(&rows, 0)?);
-    let can_end = Tensor::from_vec(sets.can_end, (count, 1), device)?;
     let (empty, others) = (sizes.narrow(1, 0, 1)?, sizes.narrow(1, 1, sizes.dim(1)? - 1)?);
-    let empty = can_end.where_cond(&empty, &Tensor::full(NEVER, (count, 1), device)?)?;
-    let sizes = Tensor::cat(&[&empty, &others], 1)?;
-    let size = Tensor::from_vec(sets.sizes, (count, 1), device)?;
-    let rest = (sizes.gather(&size, 1)?.squeeze(1)? - log_partition(&scores, &sizes)?)?;
+    let never = Tensor::full(NEVER, empty.shape(), device)?;
+    let sizes = Tensor::cat(&[&can_end.where_cond(&empty, &never)?, &others], 1)?;
+    let log_partition = log_partition(scores, &sizes)?.index_select(&Tensor::new(sets.rows, device)?, 0)?;
+    let rest = (sizes.flatten_all()?.index_select(&Tensor::new(sets.sizes, device)?, 0)? - log_partition)?;
     let share = |of: Vec<(u32, f32)>| -> Result<Tensor> {
         let (sets, shares): (Vec<u32>, Vec<f32>) = of.into_iter().unzip();
         Ok((rest.index_select(&Tensor::new(sets, device)?, 0)? * Tensor::new(shares, device)?)?)

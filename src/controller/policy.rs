@@ -247,7 +247,7 @@ impl Policy {
             operators.push(dot(&h_q, &h_o) / (norm(&h_o) * table.temperature));
         }
         if config.is_masked() {
-            let can_act = can_act(config.selection, kinds, plan, layer);
+            let can_act = can_act(config.selection, kinds, &plan.layers[..layer]);
             operators.iter_mut().zip(can_act).filter(|(_, can_act)| !can_act).for_each(|(z, _)| *z = f32::NEG_INFINITY);
         }
         Scores { operators, sizes: table.size.as_ref().map(|[weight, bias]| linear(weight, bias, &h_q)) }

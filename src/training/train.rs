@@ -161,11 +161,10 @@ impl Learner {
         entropy: f64,
     ) -> Result<Update> {
         let device = self.controller.device();
-        let (count, each) = (problems.len(), expectation.plans.len());
-        let plans: Vec<Plan> = problems.iter().flat_map(|_| expectation.plans.iter().cloned()).collect();
-        let repeated: Vec<&[f32]> = queries.iter().flat_map(|query| std::iter::repeat_n(*query, each)).collect();
-        let of_plans: Vec<f64> = latency_weights.iter().flat_map(|weight| std::iter::repeat_n(*weight, each)).collect();
-        let log_probs = self.controller.log_probs_at(&self.rows(&repeated)?, &of_plans, &plans)?;
+        let count = problems.len();
+        let plans = (0..count).flat_map(|query| expectation.plans.iter().map(move |plan| (query, plan)));
+        let log_probs =
+            self.controller.log_probs_of(&self.rows(queries)?, latency_weights, &plans.collect::<Vec<_>>())?;
 
         let weights: Vec<f32> = latency_weights.iter().map(|&weight| weight as f32).collect();
         let weights = Tensor::from_vec(weights, (count, 1), device)?;
