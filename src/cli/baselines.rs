@@ -3,9 +3,10 @@
 use anyhow::Result;
 
 use super::config::Common;
-use super::methods::{self, Split};
+use super::methods;
 use super::output::say;
 use super::session::Session;
+use super::split::Split;
 use crate::evaluation::{Row, Summary};
 use crate::report::table;
 use crate::settings::Preset;

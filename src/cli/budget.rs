@@ -4,8 +4,9 @@ use anyhow::{Result, ensure};
 use serde::Serialize;
 
 use super::calibrate::{asked, observed};
-use super::methods::{Chosen, Split};
+use super::methods::Chosen;
 use super::session::Session;
+use super::split::Split;
 use crate::agent::Trained;
 use crate::evaluation::Evaluation;
 use crate::evaluation::latency::{Accuracy, Budget, Choice, LatencyModel, measured_path};

@@ -7,10 +7,10 @@ use anyhow::{Result, ensure};
 
 use super::config::Common;
 use super::controllers::{self, Opened};
-use super::methods::Split;
 use super::output::say;
 use super::progress::{Running, bar};
 use super::session::Session;
+use super::split::Split;
 use crate::agent::{Trained, latency_path};
 use crate::benchmarks::Problem;
 use crate::checkpoint::write_atomic;
@@ -95,7 +95,7 @@ fn calibration(session: &Session, trained: &[Trained], split: &Split, queries: u
     let plan = |query: usize| -> Plan {
         let mut rng = random::stream(0, &[&"calibration", &query]);
         let own = trained.get(query / 2 % trained.len().max(1)).filter(|_| query % 2 == 1);
-        let embedding = chosen.get(query).and_then(|&index| split.embeddings.row(index));
+        let embedding = chosen.get(query).and_then(|&index| split.queries.get(index).map(Vec::as_slice));
         match own.zip(embedding) {
             None => baselines::random_plan(&kinds, RANDOM.0, RANDOM.1, &mut rng),
             Some((Trained { policy, .. }, embedding)) => match policy.config().latency_weights {

@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, ensure};
 
 use super::config::Common;
-use super::methods::{self, Chosen, Measured, Split};
+use super::methods::{self, Chosen, Measured};
 use super::output::say;
 use super::progress::bar;
 use super::results::{About, Results, provenance};
 use super::session::Session;
+use super::split::Split;
 use super::train::panels;
 use super::train_all::{AllTrained, train_all};
 use super::variants::{OURS, variants};

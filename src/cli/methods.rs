@@ -6,22 +6,15 @@ use anyhow::{Context, Result, bail};
 
 use super::progress::{Running, bar};
 use super::session::Session;
+use super::split::Split;
 use crate::agent::Trained;
 use crate::benchmarks::Problem;
 use crate::decide::{Decider, FixedPlan, Halting, HaltingHead};
-use crate::encoder::Embeddings;
-use crate::evaluation::latency::Asked;
 use crate::evaluation::{Evaluation, Method, baselines, evaluate, has_score};
 use crate::execute::{Episode, ExecutionConfig, SolveOptions};
 use crate::llm;
 use crate::plan::Plan;
 use crate::random::{self, Purpose};
-
-/// The problems that methods are measured on.
-pub struct Split {
-    pub problems: Vec<Problem>,
-    pub embeddings: Embeddings,
-}
 
 /// A method to be measured, one pass for each seed.
 pub struct Measured<'a> {
@@ -145,12 +138,11 @@ pub struct Chosen {
 impl Chosen {
     /// The likeliest operators.
     pub fn likeliest(name: &str, split: &Split, trained: &[Trained]) -> Self {
-        let plans = |trained: &Trained| split.embeddings.rows().map(|query| trained.policy.greedy(query)).collect();
         Chosen {
             name: name.into(),
             seeds: trained.iter().map(|trained| trained.seed).collect(),
             halting: trained.iter().map(|trained| vec![trained.halting.clone(); split.problems.len()]).collect(),
-            plans: trained.iter().map(plans).collect(),
+            plans: trained.iter().map(|trained| split.likeliest(trained)).collect(),
         }
     }
 }
@@ -181,18 +173,4 @@ pub fn measure_trained(
     };
     let measured = Measured { name: &chosen.name, split, seeds: &seeds, options: session.options(execution, None) };
     measured.by_deciders(session, decider, methods)
-}
-
-impl Split {
-    /// Reads a split and embeds it.
-    pub fn open(session: &Session, name: &str) -> Result<Self> {
-        let (problems, embeddings) = session.problems(name).with_context(|| format!("split `{name}`"))?;
-        Ok(Split { problems, embeddings })
-    }
-
-    /// What is known of each query before it is answered.
-    pub fn asked(&self) -> impl Iterator<Item = Asked<'_>> {
-        let queries = self.problems.iter().zip(self.embeddings.rows());
-        queries.map(|(problem, embedding)| Asked { question: &problem.question, embedding })
-    }
 }

@@ -8,10 +8,11 @@ use comfy_table::{Table, presets};
 use serde::Serialize;
 
 use super::config::Common;
-use super::methods::{Measured, Split};
+use super::methods::Measured;
 use super::output::say;
 use super::plans;
 use super::session::Session;
+use super::split::Split;
 use crate::evaluation::Evaluation;
 use crate::execute::SolveOptions;
 use crate::plan::{Kind, OperatorId, Plan};

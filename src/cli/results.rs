@@ -7,9 +7,10 @@ use std::path::Path;
 use anyhow::Result;
 use serde_json::json;
 
-use super::methods::{self, Chosen, Split};
+use super::methods::{self, Chosen};
 use super::output::say;
 use super::session::Session;
+use super::split::Split;
 use crate::checkpoint::write_atomic;
 use crate::disk::create_folder;
 use crate::evaluation::{Evaluation, Row, compare};

@@ -8,9 +8,10 @@ use anyhow::{Context, Result, ensure};
 
 use super::calibrate;
 use super::config::Common;
-use super::methods::{self, Chosen, Split};
+use super::methods::{self, Chosen};
 use super::results::{About, Results, provenance};
 use super::session::Session;
+use super::split::Split;
 use super::train_all::{AllTrained, train_all, variant_folder};
 use super::variants::{OURS, Variant};
 use crate::agent::Trained;

@@ -7,12 +7,12 @@ use indicatif::ProgressBar;
 use serde::Serialize;
 
 use super::calibrate;
-use super::data_set::DataSet;
 use super::interrupt::{self, Interrupt, Stopped};
-use super::methods::{Chosen, Split};
+use super::methods::Chosen;
 use super::progress::bar;
 use super::results::{About, Results, provenance, revision};
 use super::session::Session;
+use super::split::{Rollouts, Split};
 use super::train_run::{Args, Run};
 use crate::agent::Trained;
 use crate::checkpoint::Provenance;
@@ -107,8 +107,7 @@ impl Job<'_> {
         let controller =
             Controller::new(settings.controller.clone(), session.kinds(), &operators, seed, &session.parts.device)?;
         let (solver, unit) = (session.solver(), settings.training.objective.unit);
-        let data_set = |split| DataSet::new(solver, execution, unit, split);
-        let [train, validation] = [train, validation].map(data_set);
+        let rollouts = [train, validation].map(|split| Rollouts::new(solver, execution, unit, split));
         let provenance = Provenance {
             encoder: session.parts.encoder.id().to_owned(),
             catalogue: session.solver().catalogue().text().to_owned(),
@@ -119,8 +118,8 @@ impl Job<'_> {
         let setup = Setup {
             controller,
             config: TrainingConfig { execution, ..settings.training.clone() },
-            train: train.problems(),
-            validation: validation.problems(),
+            train: train.with(&rollouts[0]),
+            validation: validation.with(&rollouts[1]),
             provenance,
             folder: Some(folder),
             resume,

@@ -10,9 +10,9 @@ use anyhow::{Context, Result, ensure};
 use indicatif::ProgressBar;
 
 use super::interrupt::{self, Interrupt, Stopped};
-use super::methods::Split;
 use super::progress::bar;
 use super::session::Session;
+use super::split::Split;
 use super::train::{Job, Outcome, RECORD};
 use super::train_run::{begin, seeds, unused};
 use super::variants::Variant;

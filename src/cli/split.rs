@@ -1,0 +1,88 @@
+//! The problems of a split, and how training solves them.
+
+use anyhow::{Context, Result};
+use async_trait::async_trait;
+
+use super::session::Session;
+use crate::agent::Trained;
+use crate::benchmarks::Problem;
+use crate::decide::FixedPlan;
+use crate::evaluation::latency::Asked;
+use crate::execute::{Episode, ExecutionConfig, SolveOptions, Solver};
+use crate::llm;
+use crate::plan::{Plan, Unit};
+use crate::random::Draw;
+use crate::training::{Course, Problems, Rollout};
+
+/// The problems of a split, with what a controller reads of each.
+pub struct Split {
+    pub problems: Vec<Problem>,
+    pub ids: Vec<String>,
+    /// Embeddings of the questions, `[N][E]`.
+    pub queries: Vec<Vec<f32>>,
+}
+
+impl Split {
+    /// Reads a split and embeds it.
+    pub fn open(session: &Session, name: &str) -> Result<Self> {
+        let (problems, embeddings) = session.problems(name).with_context(|| format!("split `{name}`"))?;
+        let ids = problems.iter().map(|problem| problem.id.clone()).collect();
+        Ok(Split { problems, ids, queries: embeddings.rows().map(<[f32]>::to_vec).collect() })
+    }
+
+    /// What is known of each query before it is answered.
+    pub fn asked(&self) -> impl Iterator<Item = Asked<'_>> {
+        let queries = self.problems.iter().zip(&self.queries);
+        queries.map(|(problem, embedding)| Asked { question: &problem.question, embedding })
+    }
+
+    /// The likeliest plan of a controller for each problem.
+    pub fn likeliest(&self, trained: &Trained) -> Vec<Plan> {
+        self.queries.iter().map(|query| trained.policy.greedy(query)).collect()
+    }
+
+    /// The problems as training sees them, solved by `rollouts`.
+    pub fn with<'a>(&'a self, rollouts: &'a Rollouts<'_>) -> Problems<'a> {
+        Problems { ids: &self.ids, queries: &self.queries, rollout: rollouts }
+    }
+}
+
+/// Solves the problems of a split by given plans.
+pub struct Rollouts<'a> {
+    solver: &'a Solver,
+    options: SolveOptions<'a>,
+    problems: &'a [Problem],
+}
+
+impl<'a> Rollouts<'a> {
+    /// Plans that run under `execution`, on a clock that counts in `unit`.
+    pub fn new(solver: &'a Solver, execution: ExecutionConfig, unit: Unit, split: &'a Split) -> Self {
+        // A head is trained last, and ends no plan before.
+        let execution = ExecutionConfig { halting: false, ..execution };
+        Rollouts { solver, options: SolveOptions::new(execution, None, unit), problems: &split.problems }
+    }
+}
+
+#[async_trait]
+impl Rollout for Rollouts<'_> {
+    async fn solve(&self, problem: usize, plan: Plan, draw: Draw) -> Result<Episode> {
+        let problem = self.problems.get(problem).context("a problem outside the data set")?;
+        let mut decider = FixedPlan::new(plan);
+        complete(self.solver.solve(problem, &mut decider, draw, &self.options).await?)
+    }
+
+    async fn course(&self, problem: usize, plan: Plan, draw: Draw) -> Result<Course> {
+        let problem = self.problems.get(problem).context("a problem outside the data set")?;
+        let Course { moments, episode } = Course::follow(self.solver, problem, plan, draw, &self.options).await?;
+        Ok(Course { moments, episode: complete(episode)? })
+    }
+}
+
+/// An episode in which no operator failed.
+fn complete(episode: Episode) -> Result<Episode> {
+    match episode.trace.failure() {
+        Some(reason) => Err(anyhow::Error::new(llm::Error::Transient(reason.to_owned()))
+            .context(format!("an operator failed on problem `{}`", episode.problem))),
+        None => Ok(episode),
+    }
+}
