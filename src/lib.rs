@@ -34,6 +34,8 @@ pub mod execute;
 
 pub mod controller;
 
+pub mod strategy;
+
 pub mod training;
 
 pub mod evaluation;

@@ -27,7 +27,10 @@ pub struct Ask<'a> {
 /// A plan for a question.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Chosen {
+    /// All of it; of an answer, what was committed.
     pub plan: Plan,
+    /// Whether a layer is asked only where the answers of those before it differ.
+    pub escalates: bool,
     /// The latency weight that the plan was chosen for, where the controller serves several.
     pub latency_weight: Option<f64>,
     /// Whether the plan is predicted to keep the budget; true without one.

@@ -26,8 +26,8 @@ use anyhow::{Context, Result, ensure};
 
 use crate::benchmarks::Problem;
 use crate::checkpoint::Checkpoint;
-use crate::controller::{OpenLoop, Policy};
-use crate::decide::FixedPlan;
+use crate::controller::Policy;
+use crate::decide::Proposal;
 use crate::encoder::{Embeddings, Encoder};
 use crate::evaluation::latency::{Asked, LatencyModel, Prediction};
 use crate::execute::{Clock, Episode, ExecutionConfig, SolveOptions, Solver};
@@ -143,8 +143,8 @@ impl Agent {
         let embedding = embeddings.row(0).context("the encoder gave no embedding")?;
         let head = trained.halting.as_ref();
         let options = SolveOptions::new(self.execution, head, self.objective.unit);
-        let mut decider = OpenLoop::new(&trained.policy, embedding);
-        Ok(self.solver.solve(problem, &mut decider, draw, &options).await?)
+        let mut decider = trained.propose(embedding).decider();
+        Ok(self.solver.solve(problem, &mut *decider, draw, &options).await?)
     }
 
     /// Answers a question.
@@ -162,9 +162,11 @@ impl Agent {
             ..SolveOptions::new(self.execution, head.as_ref().filter(|_| ask.plan.is_none()), self.objective.unit)
         };
         self.solver.catalogue().check_samples(ask.samples)?;
-        let mut decider = FixedPlan::new(chosen.plan.clone());
-        let answer = self.solver.answer(question, &mut decider, Purpose::Answer.draw(ask.draw), &options).await?;
+        let Chosen { plan, escalates, .. } = chosen.clone();
+        let mut decider = Proposal { plan, escalates }.decider();
+        let answer = self.solver.answer(question, &mut *decider, Purpose::Answer.draw(ask.draw), &options).await?;
         let text = vote(&answer.solutions).map(|solution| solution.text.clone());
+        let chosen = Chosen { plan: answer.plan, ..chosen };
         Ok(Answered { answer: answer.answer, text, trace: answer.trace, solutions: answer.solutions, chosen })
     }
 
@@ -182,7 +184,7 @@ impl Agent {
     }
 
     fn choose(&self, asked: Asked<'_>, ask: &Ask<'_>) -> Result<Chosen> {
-        let of_plan = |plan| Chosen { plan, latency_weight: None, is_within: true, predicted: None };
+        let of_plan = |plan| Chosen { plan, escalates: false, latency_weight: None, is_within: true, predicted: None };
         if let Some(plan) = ask.plan {
             return Ok(of_plan(plan.clone()));
         }
@@ -202,7 +204,10 @@ impl Agent {
                 let (latency_weight, is_within) = (Some(choice.latency_weight), choice.is_within);
                 Ok(Chosen { latency_weight, is_within, ..of_plan(choice.plan) })
             }
-            (None, None) => Ok(of_plan(trained.policy.greedy(asked.embedding))),
+            (None, None) => {
+                let Proposal { plan, escalates } = trained.propose(asked.embedding);
+                Ok(Chosen { escalates, ..of_plan(plan) })
+            }
         }
     }
 

@@ -7,11 +7,12 @@ use anyhow::{Context, Result, ensure};
 
 use crate::checkpoint::Checkpoint;
 use crate::controller::{Controller, LatencyWeights, Policy};
-use crate::decide::{HaltingHead, inputs};
+use crate::decide::{HaltingHead, Proposal, inputs};
 use crate::evaluation::latency::{Asked, Budget, Choice, LatencyModel};
 use crate::execute::{ExecutionConfig, Solver};
 use crate::plan::{Schedule, small_plans};
 use crate::settings::Parts;
+use crate::strategy::Strategy;
 
 /// A controller that acts.
 #[derive(Clone)]
@@ -19,6 +20,8 @@ pub struct Trained {
     pub policy: Policy,
     /// Ends the plans early, where the controller was trained with one.
     pub halting: Option<Arc<HaltingHead>>,
+    /// What queries are answered by.
+    pub strategy: Strategy,
     pub seed: u64,
 }
 
@@ -33,7 +36,11 @@ impl Trained {
     pub fn new(controller: &Controller, checkpoint: &Checkpoint) -> Result<Self> {
         let head = || HaltingHead::from_tensors(&checkpoint.halting, inputs(controller.kinds().len()));
         let halting = (!checkpoint.halting.is_empty()).then(head).transpose()?.map(Arc::new);
-        Ok(Trained { policy: Policy::new(controller)?, halting, seed: checkpoint.provenance.seed })
+        let strategy = match checkpoint.strategy.as_str() {
+            "" => Strategy::default(),
+            text => serde_json::from_str(text).context("metadata `strategy`")?,
+        };
+        Ok(Trained { policy: Policy::new(controller)?, halting, strategy, seed: checkpoint.provenance.seed })
     }
 
     /// Makes a checkpoint act with parts that were opened for it.
@@ -55,7 +62,7 @@ impl Trained {
         // Where no plan could have ended early there was nothing to fit a head to.
         let asked = checkpoint.provenance.configuration.pointer("/training/execution/halting") == Some(&true.into());
         ensure!(
-            trained.halting.is_some() || asked || !execution.halting,
+            trained.halting.is_some() || asked || !execution.halting || trained.strategy != Strategy::Controller,
             "`{}`: expected a halting head, found none; hint: train with `--halting true`, or set `--halting false`",
             origin.display()
         );
@@ -65,7 +72,12 @@ impl Trained {
     /// The same for queries of this latency weight.
     pub fn at(&self, latency_weight: f64) -> Self {
         let halting = self.head(Some(latency_weight));
-        Trained { policy: self.policy.at(latency_weight), halting, seed: self.seed }
+        Trained { policy: self.policy.at(latency_weight), halting, strategy: self.strategy.clone(), seed: self.seed }
+    }
+
+    /// What is proposed for the query `[E]`.
+    pub fn propose(&self, query: &[f32]) -> Proposal {
+        self.strategy.propose(&self.policy, query)
     }
 
     /// The head, at the latency weight that the plan was chosen for, if it was chosen for one.

@@ -66,17 +66,17 @@ pub fn choose_all(
     budget: Budget,
 ) -> Result<(Chosen, Vec<Choice>)> {
     let mut choices = Vec::with_capacity(trained.len() * split.problems.len());
-    let (mut plans, mut halting) = (Vec::with_capacity(trained.len()), Vec::with_capacity(trained.len()));
+    let (mut proposals, mut halting) = (Vec::with_capacity(trained.len()), Vec::with_capacity(trained.len()));
     for trained in trained {
         let (solver, schedule) = (session.solver(), session.execution.schedule);
         let chosen = split.asked().map(|asked| trained.choose(solver, schedule, model, budget, asked));
         let chosen: Vec<Choice> = chosen.collect::<Result<_>>()?;
-        plans.push(chosen.iter().map(|choice| choice.plan.clone()).collect());
+        proposals.push(chosen.iter().map(|choice| choice.plan.clone().into()).collect());
         halting.push(chosen.iter().map(|choice| trained.head(Some(choice.latency_weight))).collect());
         choices.extend(chosen);
     }
     let seeds = trained.iter().map(|trained| trained.seed).collect();
-    Ok((Chosen { name: format!("within {budget}"), seeds, halting, plans }, choices))
+    Ok((Chosen { name: format!("within {budget}"), seeds, halting, proposals }, choices))
 }
 
 /// How the budget fared.

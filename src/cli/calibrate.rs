@@ -98,9 +98,9 @@ fn calibration(session: &Session, trained: &[Trained], split: &Split, queries: u
         let embedding = chosen.get(query).and_then(|&index| split.queries.get(index).map(Vec::as_slice));
         match own.zip(embedding) {
             None => baselines::random_plan(&kinds, RANDOM.0, RANDOM.1, &mut rng),
-            Some((Trained { policy, .. }, embedding)) => match policy.config().latency_weights {
-                Some(weights) => policy.at(weights.draw(&mut rng)).greedy(embedding),
-                None => policy.greedy(embedding),
+            Some((trained, embedding)) => match trained.policy.config().latency_weights {
+                Some(weights) => trained.policy.at(weights.draw(&mut rng)).greedy(embedding),
+                None => trained.propose(embedding).plan,
             },
         }
     };

@@ -9,7 +9,7 @@ use super::session::Session;
 use super::split::Split;
 use crate::agent::Trained;
 use crate::benchmarks::Problem;
-use crate::decide::{Decider, FixedPlan, Halting, HaltingHead};
+use crate::decide::{Decider, FixedPlan, Halting, HaltingHead, Proposal};
 use crate::evaluation::{Evaluation, Method, baselines, evaluate, has_score};
 use crate::execute::{Episode, ExecutionConfig, SolveOptions};
 use crate::llm;
@@ -132,7 +132,7 @@ pub struct Chosen {
     /// `[controllers][problems]`; what ends the plan early, at the latency weight that it was chosen for.
     pub halting: Vec<Vec<Option<Arc<HaltingHead>>>>,
     /// `[controllers][problems]`
-    pub plans: Vec<Vec<Plan>>,
+    pub proposals: Vec<Vec<Proposal>>,
 }
 
 impl Chosen {
@@ -142,7 +142,7 @@ impl Chosen {
             name: name.into(),
             seeds: trained.iter().map(|trained| trained.seed).collect(),
             halting: trained.iter().map(|trained| vec![trained.halting.clone(); split.problems.len()]).collect(),
-            plans: trained.iter().map(|trained| split.likeliest(trained)).collect(),
+            proposals: trained.iter().map(|trained| split.proposals(trained)).collect(),
         }
     }
 }
@@ -155,18 +155,19 @@ pub fn measure_trained(
     chosen: &Chosen,
     methods: &mut Vec<Vec<Evaluation>>,
 ) -> Result<()> {
-    let seeds: Vec<u64> = (0..chosen.plans.len() as u64).collect();
+    let seeds: Vec<u64> = (0..chosen.proposals.len() as u64).collect();
     let (unit, operators) = (session.objective.unit, session.kinds().len());
     let of = |position: u64, index: usize| {
-        let plan = chosen.plans.get(position as usize).and_then(|plans| plans.get(index)).cloned();
+        let proposal = chosen.proposals.get(position as usize).and_then(|proposals| proposals.get(index)).cloned();
         let heads = chosen.halting.get(position as usize).filter(|_| execution.halting);
-        (FixedPlan::new(plan.unwrap_or_default()), heads.and_then(|heads| heads.get(index)).cloned().flatten())
+        (proposal.unwrap_or_default(), heads.and_then(|heads| heads.get(index)).cloned().flatten())
     };
     let decider = |position: u64, index: usize| -> Box<dyn Decider> {
         match of(position, index) {
-            (decider, None) => Box::new(decider),
-            (decider, Some(head)) => {
+            (proposal, None) => proposal.decider(),
+            (Proposal { plan, .. }, Some(head)) => {
                 let words = split.problems.get(index).map_or(0, Problem::words);
+                let decider = FixedPlan::new(plan);
                 Box::new(Halting { decider, head, words, operators, unit })
             }
         }

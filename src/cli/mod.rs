@@ -33,6 +33,7 @@ mod record_show;
 mod results;
 mod run;
 mod sandbox_child;
+mod selection;
 mod session;
 mod split;
 mod sweep;

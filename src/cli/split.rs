@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use super::session::Session;
 use crate::agent::Trained;
 use crate::benchmarks::Problem;
-use crate::decide::FixedPlan;
+use crate::decide::{FixedPlan, Proposal};
 use crate::evaluation::latency::Asked;
 use crate::execute::{Episode, ExecutionConfig, SolveOptions, Solver};
 use crate::llm;
@@ -36,9 +36,9 @@ impl Split {
         queries.map(|(problem, embedding)| Asked { question: &problem.question, embedding })
     }
 
-    /// The likeliest plan of a controller for each problem.
-    pub fn likeliest(&self, trained: &Trained) -> Vec<Plan> {
-        self.queries.iter().map(|query| trained.policy.greedy(query)).collect()
+    /// What a trained run proposes for each problem.
+    pub fn proposals(&self, trained: &Trained) -> Vec<Proposal> {
+        self.queries.iter().map(|query| trained.propose(query)).collect()
     }
 
     /// The problems as training sees them, solved by `rollouts`.
@@ -69,6 +69,12 @@ impl Rollout for Rollouts<'_> {
         let problem = self.problems.get(problem).context("a problem outside the data set")?;
         let mut decider = FixedPlan::new(plan);
         complete(self.solver.solve(problem, &mut decider, draw, &self.options).await?)
+    }
+
+    async fn propose(&self, problem: usize, proposal: Proposal, draw: Draw) -> Result<Episode> {
+        let problem = self.problems.get(problem).context("a problem outside the data set")?;
+        let mut decider = proposal.decider();
+        complete(self.solver.solve(problem, &mut *decider, draw, &self.options).await?)
     }
 
     async fn course(&self, problem: usize, plan: Plan, draw: Draw) -> Result<Course> {

@@ -11,6 +11,7 @@ use super::interrupt::{self, Interrupt, Stopped};
 use super::methods::Chosen;
 use super::progress::bar;
 use super::results::{About, Results, provenance, revision};
+use super::selection;
 use super::session::Session;
 use super::split::{Rollouts, Split};
 use super::train_run::{Args, Run};
@@ -22,6 +23,7 @@ use crate::execute::ExecutionConfig;
 use crate::report::jsonl::Appender;
 use crate::report::{Curve, Line, Panel};
 use crate::settings::{RunFile, Settings};
+use crate::strategy::Strategy;
 use crate::training::{self, EpochMetrics, Event, Setup, TrainingConfig, Tried};
 
 /// The record of a run, in its folder.
@@ -126,7 +128,7 @@ impl Job<'_> {
             cancelled: &interrupt.stop,
         };
         let mut log = self.episodes.then(|| Appender::open(&folder.join("episodes.jsonl"))).transpose()?;
-        let mut watcher = Watcher::new(self.bar.clone(), &settings.training, train.ids.len());
+        let mut watcher = Watcher::new(self.bar.clone(), &settings.training, train.ids.len(), session.names());
         let mut failure = None;
         let mut notify = |event: Event<'_>| {
             let kept = log.as_mut().map_or(Ok(()), |log| keep(log, &event));
@@ -156,7 +158,7 @@ impl Job<'_> {
             }
             None => {
                 let policy = Policy::uniform(settings.controller.clone(), session.kinds());
-                Trained { policy, halting: None, seed }
+                Trained { policy, halting: None, strategy: Strategy::Controller, seed }
             }
         };
         Ok(Outcome { trained, history: outcome.history })
@@ -187,18 +189,23 @@ struct Watcher {
     batches: u64,
     epochs: u32,
     last: String,
+    names: Vec<String>,
+    /// What the run answers by, and why.
+    selected: String,
 }
 
 impl Watcher {
-    fn new(bar: ProgressBar, config: &training::TrainingConfig, problems: usize) -> Self {
+    fn new(bar: ProgressBar, config: &training::TrainingConfig, problems: usize, names: Vec<String>) -> Self {
         let batches = problems.div_ceil(config.batch.max(1)) as u64;
-        Watcher { bar, batches: batches * u64::from(config.epochs), epochs: config.epochs, last: String::new() }
+        let batches = batches * u64::from(config.epochs);
+        Watcher { bar, batches, epochs: config.epochs, last: String::new(), names, selected: String::new() }
     }
 
     fn see(&mut self, event: &Event<'_>) {
         match event {
             Event::Surveyed { runs, of } => self.count(*runs, *of, "survey"),
             Event::Followed { runs, of } => self.count(*runs, *of, "halting head"),
+            Event::Selected { selection } => self.selected = selection::lines(selection, &self.names),
             Event::Resumed { epoch, batch } => {
                 eprintln!("resumed after {epoch} passes and {batch} batches");
             }
@@ -230,6 +237,9 @@ impl Watcher {
         self.bar.finish_and_clear();
         if !self.bar.prefix().is_empty() {
             eprintln!("{}{}", self.bar.prefix(), self.last);
+            if !self.selected.is_empty() {
+                eprintln!("{}", self.selected);
+            }
         }
     }
 }

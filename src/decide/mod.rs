@@ -3,14 +3,18 @@
 //! Simple ones stand here; rules that end a plan early wrap another decider. The controller's is in
 //! [`crate::controller`], a user's own is a few lines (see `tests/embedding`).
 
+mod escalation;
 mod fixed;
 mod halting;
 mod moments;
+mod proposal;
 mod quorum;
 
+pub use escalation::Escalation;
 pub use fixed::FixedPlan;
 pub use halting::{Forecast, Halting, HaltingHead};
 pub use moments::{Moment, Moments, inputs};
+pub use proposal::Proposal;
 pub use quorum::Quorum;
 
 use crate::evidence::Known;

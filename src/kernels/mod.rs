@@ -5,6 +5,7 @@
 //! the number of threads and whatever the width of the processor's vectors.
 
 mod attention;
+pub mod cholesky;
 mod matrix;
 mod pointwise;
 

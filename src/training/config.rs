@@ -109,6 +109,8 @@ pub struct TrainingConfig {
     pub anneal: bool,
     /// How the system runs the plans that are learned from.
     pub execution: ExecutionConfig,
+    /// Whether the run answers by something simpler where the controller was not seen to be better.
+    pub fallback: bool,
     /// How the halting head is trained, where `execution.halting` asks for one.
     pub halting: HaltingConfig,
     pub objective: Objective,
@@ -145,6 +147,7 @@ impl Default for TrainingConfig {
             learning_rate: 0.01,
             anneal: false,
             execution: ExecutionConfig { schedule: Schedule::Dataflow, quorum: true, ..ExecutionConfig::default() },
+            fallback: true,
             halting: HaltingConfig::default(),
             objective: Objective::default(),
             credit: Credit::Marginal,
@@ -174,6 +177,7 @@ impl TrainingConfig {
     pub fn paper() -> Self {
         TrainingConfig {
             survey: SurveyConfig::none(),
+            fallback: false,
             epochs: 4,
             batch: 4,
             samples: 1,

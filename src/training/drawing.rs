@@ -61,7 +61,7 @@ impl Run<'_> {
                 let plan = policy.sample(&self.train.queries[problem], &mut rng);
                 let attempt = u64::from(epoch) * u64::from(self.config.samples) + u64::from(sample);
                 let draw = Purpose::Training.draw(attempt % self.config.draws);
-                attempts.push(Attempt { problem, plan, draw, latency_weight });
+                attempts.push(Attempt { problem, proposal: plan.into(), draw, latency_weight });
             }
         }
         Ok(attempts)

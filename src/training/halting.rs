@@ -17,6 +17,7 @@ use super::{Adam, gradients};
 use crate::controller::{Controller, Policy};
 use crate::decide::{Forecast, HaltingHead};
 use crate::random::{self, Purpose};
+use crate::strategy::Strategy;
 
 /// Runs between two looks at whether training was cancelled.
 const CHUNK: usize = 256;
@@ -41,7 +42,12 @@ struct Rows {
 impl Run<'_> {
     /// Fits a head for the best weights, unless it is there already or none is asked for.
     pub(super) async fn fit_halting(&mut self, notify: &mut Notify<'_>) -> Result<(), Halt> {
-        if !self.config.execution.halting || !self.state.halting.is_empty() || self.state.best_weights.is_empty() {
+        let is_controller = self.state.strategy == Strategy::Controller;
+        if !is_controller
+            || !self.config.execution.halting
+            || !self.state.halting.is_empty()
+            || self.state.best_weights.is_empty()
+        {
             return Ok(());
         }
         let recorded = self.record_courses(notify).await?;
@@ -67,7 +73,12 @@ impl Run<'_> {
             for (problem, query) in self.train.queries.iter().enumerate() {
                 let latency_weight = self.latency_weight("halting latency weight", draw as u32, problem);
                 let plan = policy.at(latency_weight).greedy(query);
-                attempts.push(Attempt { problem, plan, draw: Purpose::Halting.draw(draw), latency_weight });
+                attempts.push(Attempt {
+                    problem,
+                    proposal: plan.into(),
+                    draw: Purpose::Halting.draw(draw),
+                    latency_weight,
+                });
             }
         }
         let mut recorded = Vec::new();

@@ -12,6 +12,7 @@ mod outcomes;
 mod passes;
 mod resume;
 mod rollout;
+mod selection;
 mod setup;
 mod state;
 #[cfg(test)]
@@ -25,5 +26,6 @@ pub use credit::{Baseline, Charge, Credit, MovingAverages, Sample, Utilities, ad
 pub use learner::{Experience, Learner, Update};
 pub use metrics::{EpochMetrics, Summary};
 pub use rollout::{Course, Judged, Problems, Rollout, Tried};
+pub use selection::{Candidate, Selection};
 pub use setup::{CHECKPOINT_FILE, Event, METRICS_FILE, STATE_FILE, Setup, Trained};
 pub use train::{episode_loss, policy_loss, train};

@@ -56,7 +56,12 @@ impl Run<'_> {
             for (problem, query) in self.validation.queries.iter().enumerate() {
                 let plan = policy.greedy(query);
                 probabilities.add(&policy.probabilities(query, &plan));
-                attempts.push(Attempt { problem, plan, draw: Purpose::Training.draw(0), latency_weight });
+                attempts.push(Attempt {
+                    problem,
+                    proposal: plan.into(),
+                    draw: Purpose::Training.draw(0),
+                    latency_weight,
+                });
             }
         }
         let outcomes = self.validation.solve_all(attempts, false, self.config.concurrency).await;

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use serde::Serialize;
 
 use crate::benchmarks::Problem;
-use crate::decide::{FixedPlan, Moment, Moments};
+use crate::decide::{FixedPlan, Moment, Moments, Proposal};
 use crate::execute::{Episode, ExecuteError, SolveOptions, Solver, in_order};
 use crate::plan::Plan;
 use crate::random::Draw;
@@ -87,6 +87,14 @@ pub trait Rollout: Send + Sync {
     /// The query failed (an unreachable endpoint, say); a wrong answer is an episode, not an error.
     async fn solve(&self, problem: usize, plan: Plan, draw: Draw) -> Result<Episode>;
 
+    /// As [`Rollout::solve`], by a plan that may be committed layer by layer. Where that cannot be, the whole plan is run.
+    ///
+    /// # Errors
+    /// As [`Rollout::solve`].
+    async fn propose(&self, problem: usize, proposal: Proposal, draw: Draw) -> Result<Episode> {
+        self.solve(problem, proposal.plan, draw).await
+    }
+
     /// As [`Rollout::solve`] without a halting head, with what the plan would have come to at each moment of its run.
     /// Without those no halting head can be trained.
     ///
@@ -111,7 +119,7 @@ pub struct Problems<'a> {
 #[derive(Clone)]
 pub(super) struct Attempt {
     pub problem: usize,
-    pub plan: Plan,
+    pub proposal: Proposal,
     pub draw: Draw,
     /// What the plan was chosen for, in score per unit of critical path.
     pub latency_weight: f64,
@@ -142,10 +150,10 @@ impl Problems<'_> {
         follows: bool,
         concurrency: usize,
     ) -> Vec<Result<Tried>> {
-        let runs = attempts.into_iter().map(|Attempt { problem, plan, draw, latency_weight }| async move {
+        let runs = attempts.into_iter().map(|Attempt { problem, proposal, draw, latency_weight }| async move {
             let course = match follows {
-                true => self.rollout.course(problem, plan, draw).await,
-                false => self.rollout.solve(problem, plan, draw).await.map(Course::of),
+                true => self.rollout.course(problem, proposal.plan, draw).await,
+                false => self.rollout.propose(problem, proposal, draw).await.map(Course::of),
             };
             course.map(|Course { episode, moments }| Tried { problem, latency_weight, episode, moments })
         });

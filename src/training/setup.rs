@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 use super::TrainingConfig;
 use super::metrics::{EpochMetrics, Summary};
 use super::rollout::{Problems, Tried};
+use super::selection::Selection;
 use crate::checkpoint::{Checkpoint, Provenance};
 use crate::controller::Controller;
 
@@ -38,6 +39,8 @@ pub struct Setup<'a> {
 pub enum Event<'a> {
     /// Some of the plans that may be worth learning from have been tried.
     Surveyed { runs: usize, of: usize },
+    /// What the run answers by was chosen.
+    Selected { selection: &'a Selection },
     /// Some of the runs that the halting head is fitted to are done.
     Followed { runs: usize, of: usize },
     /// Training went on from a saved state.

@@ -8,8 +8,10 @@ use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::metrics::{EpochMetrics, Tally};
+use super::selection::Selection;
 use super::{Learner, MovingAverages, Update};
 use crate::checkpoint::TensorFile;
+use crate::strategy::Strategy;
 
 /// Where a run stands.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -24,6 +26,9 @@ pub(super) struct Position {
     pub best: Option<Best>,
     /// Passes since the best one.
     pub since_best: u32,
+    /// What the run answers by, and why; none until it is chosen.
+    #[serde(default)]
+    pub selection: Option<Selection>,
     /// One record per whole pass.
     pub history: Vec<EpochMetrics>,
 }
@@ -61,6 +66,8 @@ pub(super) struct State {
     pub best_weights: BTreeMap<String, Tensor>,
     /// The halting head for the best weights, by tensor; empty until it is fitted.
     pub halting: BTreeMap<String, Tensor>,
+    /// What the run answers by.
+    pub strategy: Strategy,
 }
 
 /// Text of the learner beside its tensors.
@@ -93,6 +100,7 @@ impl State {
             ("identity".to_string(), identity.to_string()),
             ("learner".into(), serde_json::to_string(&text)?),
             ("position".into(), serde_json::to_string(&self.position)?),
+            ("strategy".into(), serde_json::to_string(&self.strategy)?),
         ]);
         TensorFile { tensors, metadata }.save(path)
     }
@@ -130,6 +138,10 @@ impl State {
                 |(name, tensor): (&String, &Tensor)| Some((name.strip_prefix(prefix)?.into(), tensor.clone()));
             tensors.filter_map(stripped).collect()
         };
-        Ok(State { position, best_weights: named(BEST), halting: named(HALTING) })
+        let strategy = match file.metadata.get("strategy") {
+            Some(text) => serde_json::from_str(text).context("metadata `strategy`")?,
+            None => Strategy::default(),
+        };
+        Ok(State { position, best_weights: named(BEST), halting: named(HALTING), strategy })
     }
 }

@@ -34,10 +34,28 @@ pub async fn train(setup: Setup<'_>, notify: &mut Notify<'_>) -> Result<Trained>
 impl Run<'_> {
     async fn learn(&mut self, notify: &mut Notify<'_>) -> Result<(), Halt> {
         let survey = self.config.survey.clone();
-        if survey.is_asked_for() && self.state.position.rehearsals < survey.passes {
-            let outcomes = self.collect(&survey, notify).await?;
+        let is_chosen = !self.config.fallback || self.state.position.selection.is_some();
+        let (config, kinds) = (self.learner.controller.config().clone(), self.learner.controller.kinds().to_vec());
+        let latency_weights: Vec<f64> = match config.latency_weights {
+            Some(weights) => weights.grid(WORTH_WEIGHTS).collect(),
+            None => vec![self.config.felt().latency_weight],
+        };
+        let space = Space {
+            kinds: &kinds,
+            layers: config.layers,
+            layout: config.layout(),
+            operators: survey.operators,
+            plans: survey.plans,
+            latency_weights: &latency_weights,
+        };
+        let is_learned = self.state.position.rehearsals >= survey.passes;
+        let outcomes = match survey.is_asked_for() && !(is_learned && is_chosen) {
+            true => Some(self.collect(&space, survey.draws, notify).await?),
+            false => None,
+        };
+        if let Some(outcomes) = outcomes.as_ref().filter(|_| !is_learned) {
             let device = self.learner.controller.device();
-            let expectation = Expectation::new(&outcomes, self.config.objective.cost_weight, device)?;
+            let expectation = Expectation::new(outcomes, self.config.objective.cost_weight, device)?;
             for pass in self.state.position.rehearsals..survey.passes {
                 self.learn_from_all(&expectation, &survey, pass)?;
                 self.state.position.rehearsals = pass + 1;
@@ -55,28 +73,18 @@ impl Run<'_> {
             self.finish_pass(notify).await?;
             self.save()?;
         }
+        if let Some(outcomes) = &outcomes {
+            self.select(&space, outcomes, notify).await?;
+        }
         self.fit_halting(notify).await
     }
 
     /// Tries plans of more and more operators on all training problems, and keeps those that are worth learning from.
-    async fn collect(&mut self, survey: &SurveyConfig, notify: &mut Notify<'_>) -> Result<Outcomes, Halt> {
-        let (config, kinds) = (self.learner.controller.config().clone(), self.learner.controller.kinds().to_vec());
-        let latency_weights: Vec<f64> = match config.latency_weights {
-            Some(weights) => weights.grid(WORTH_WEIGHTS).collect(),
-            None => vec![self.config.felt().latency_weight],
-        };
-        let space = Space {
-            kinds: &kinds,
-            layers: config.layers,
-            layout: config.layout(),
-            operators: survey.operators,
-            plans: survey.plans,
-            latency_weights: &latency_weights,
-        };
+    async fn collect(&mut self, space: &Space<'_>, draws: u64, notify: &mut Notify<'_>) -> Result<Outcomes, Halt> {
         let mut outcomes = Outcomes::new(self.train.ids.len(), self.config.felt(), self.config.credit);
         for size in 1..=space.operators {
             let plans = space.candidates(&outcomes, size);
-            self.try_all(plans, survey.draws, &mut outcomes, notify).await?;
+            self.try_all(plans, draws, &mut outcomes, notify).await?;
         }
         space.keep_worthwhile(&mut outcomes);
         if outcomes.plans.is_empty() {
@@ -105,7 +113,7 @@ impl Run<'_> {
             let chunk = start..problems.min(start + CHUNK);
             let of_plan = |problem: usize, plan: &Plan, draw: u64| Attempt {
                 problem,
-                plan: plan.clone(),
+                proposal: plan.clone().into(),
                 draw: Purpose::Training.draw(draw),
                 latency_weight,
             };

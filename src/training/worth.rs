@@ -80,7 +80,7 @@ impl Space<'_> {
     }
 
     /// Pairs of operators that answer by themselves, first those that do best where each answers what suits it.
-    fn pairs(&self, tried: &Outcomes) -> Vec<Vec<OperatorId>> {
+    pub fn pairs(&self, tried: &Outcomes) -> Vec<Vec<OperatorId>> {
         let single = |id: OperatorId| tried.plans.iter().position(|tried| self.operators_of(&tried.plan) == [id]);
         let singles: Vec<(OperatorId, usize)> =
             generators(self.kinds).filter_map(|id| Some((id, single(id)?))).collect();

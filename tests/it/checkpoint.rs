@@ -28,7 +28,14 @@ fn checkpoint() -> Checkpoint {
     };
     let weights = controller.tensors().expect("tensors");
     let halting = [("weights".to_string(), Tensor::new(&[1f32, 2.0], &Device::Cpu).expect("a vector"))].into();
-    Checkpoint { weights, operators: controller.operators().clone(), halting, provenance, step: 7 }
+    Checkpoint {
+        weights,
+        operators: controller.operators().clone(),
+        halting,
+        strategy: String::new(),
+        provenance,
+        step: 7,
+    }
 }
 
 fn folder() -> tempfile::TempDir {

@@ -1,5 +1,7 @@
 //! Ridge regression: `y = base + <slopes, x>` with `penalty |slopes|^2` added to the squared errors.
 
+use crate::kernels::cholesky;
+
 /// A linear function of the features.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Linear {
@@ -33,26 +35,10 @@ pub(super) fn ridge(rows: &[Vec<f64>], targets: &[f64], penalty: f64) -> Linear 
         }
     }
     gram.iter_mut().enumerate().for_each(|(at, row)| row[at] += penalty);
-    let slopes = solve(gram, moment);
+    cholesky::factor(&mut gram);
+    let slopes = cholesky::solve(&gram, moment);
     let shift: f64 = slopes.iter().zip(&centre).map(|(slope, centre)| slope * centre).sum();
     Linear { base: target - shift, slopes }
-}
-
-/// Solves `A x = b` for a positive definite `A`, of which only the lower triangle is read, by Cholesky factors.
-fn solve(mut a: Vec<Vec<f64>>, mut b: Vec<f64>) -> Vec<f64> {
-    let dot = |x: &[f64], y: &[f64]| x.iter().zip(y).map(|(x, y)| x * y).sum::<f64>();
-    for row in 0..b.len() {
-        for column in 0..row {
-            a[row][column] = (a[row][column] - dot(&a[row][..column], &a[column][..column])) / a[column][column];
-        }
-        a[row][row] = (a[row][row] - dot(&a[row][..row], &a[row][..row])).sqrt();
-        b[row] = (b[row] - dot(&a[row][..row], &b[..row])) / a[row][row];
-    }
-    for row in (0..b.len()).rev() {
-        let below: f64 = (row + 1..b.len()).map(|later| a[later][row] * b[later]).sum();
-        b[row] = (b[row] - below) / a[row][row];
-    }
-    b
 }
 
 #[cfg(test)]

@@ -1,0 +1,33 @@
+//! What a run answers by, and why, in words.
+
+use std::fmt::Write;
+
+use crate::decide::Proposal;
+use crate::plan::Layer;
+use crate::training::{Candidate, Selection};
+
+/// What answers, and one line for each candidate; `names` are those of the operators.
+pub fn lines(selection: &Selection, names: &[String]) -> String {
+    let Some(chosen) = selection.candidates.get(selection.chosen) else { return String::new() };
+    let mut text =
+        format!("answers by the {}; mean utility on problems that each was not fitted to:", named(chosen, names));
+    for candidate in &selection.candidates {
+        let Candidate { utility, gain, error, .. } = candidate;
+        let _ = write!(text, "\n  {utility:.4}  {gain:+.4} \u{b1}{error:.4}  {}", named(candidate, names));
+    }
+    text
+}
+
+fn named(candidate: &Candidate, names: &[String]) -> String {
+    match &candidate.proposal {
+        Some(proposal) => format!("{} ({})", candidate.name, written(proposal, names)),
+        None => candidate.name.clone(),
+    }
+}
+
+fn written(proposal: &Proposal, names: &[String]) -> String {
+    let name = |index: usize| names.get(index).map_or("?", String::as_str);
+    let layer = |layer: &Layer| layer.operators.iter().map(|id| name(id.index())).collect::<Vec<_>>().join(", ");
+    let layers: Vec<String> = proposal.plan.layers.iter().map(layer).collect();
+    layers.join(if proposal.escalates { "; where they differ " } else { "; " })
+}

@@ -1,0 +1,55 @@
+//! Asks on only where the answers differ.
+
+use super::{Decider, Next};
+use crate::evidence::Known;
+use crate::plan::{Layer, Plan};
+
+/// Commits its plan layer by layer: the first at the start, each further one once all before it have ended and their answers
+/// differ. A solution without an answer differs from any.
+#[derive(Clone, Debug)]
+pub struct Escalation {
+    /// The layers that are left.
+    layers: std::vec::IntoIter<Layer>,
+    has_settled: bool,
+}
+
+impl Escalation {
+    /// A decider that has not committed yet.
+    pub fn new(plan: Plan) -> Self {
+        Escalation { layers: plan.layers.into_iter(), has_settled: false }
+    }
+}
+
+impl Decider for Escalation {
+    fn next(&mut self, known: &Known<'_>) -> Next {
+        if !known.is_start() && known.is_under_way() {
+            return Next::Wait;
+        }
+        if (known.is_start() || differ(&known.answers()))
+            && let Some(layer) = self.layers.next()
+        {
+            return Next::Commit(vec![layer]);
+        }
+        self.has_settled = true;
+        Next::Wait
+    }
+
+    fn may_add(&self) -> bool {
+        !self.has_settled && !self.layers.as_slice().is_empty()
+    }
+}
+
+fn differ(answers: &[Option<&str>]) -> bool {
+    answers.iter().any(Option::is_none) || answers.windows(2).any(|pair| pair[0] != pair[1])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_answer_differs() {
+        assert!(!differ(&[]) && !differ(&[Some("7")]) && !differ(&[Some("7"), Some("7")]));
+        assert!(differ(&[None]) && differ(&[Some("7"), None]) && differ(&[Some("7"), Some("8")]));
+    }
+}

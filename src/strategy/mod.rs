@@ -1,0 +1,36 @@
+//! What a trained run answers by: its controller, or something simpler where that was not seen to be worse.
+
+mod ridge;
+mod router;
+
+pub use ridge::{Gram, PENALTIES};
+pub use router::Router;
+
+use serde::{Deserialize, Serialize};
+
+use crate::controller::Policy;
+use crate::decide::Proposal;
+
+/// What queries are answered by.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Strategy {
+    /// The plan that the controller likes best.
+    #[default]
+    Controller,
+    /// The same for all queries.
+    Fixed(Proposal),
+    /// The plan of the highest predicted utility.
+    Router(Router),
+}
+
+impl Strategy {
+    /// What is proposed for the query `[E]`.
+    pub fn propose(&self, policy: &Policy, query: &[f32]) -> Proposal {
+        match self {
+            Strategy::Controller => policy.greedy(query).into(),
+            Strategy::Fixed(proposal) => proposal.clone(),
+            Strategy::Router(router) => router.choose(query).clone().into(),
+        }
+    }
+}
