@@ -10,14 +10,16 @@ use indicatif::ProgressBar;
 
 use super::config::Common;
 use super::interrupt::{self, Interrupt, Stopped};
+use super::operators::each_operator;
 use super::progress::bar;
 use super::record_show;
 use super::session::Session;
 use crate::benchmarks::Problem;
 use crate::decide::FixedPlan;
 use crate::execute::{ExecuteError, ExecutionConfig, SolveOptions};
-use crate::operators::{Identity, Reads};
-use crate::plan::{Layer, OperatorId, Plan};
+use crate::llm;
+use crate::operators::{Reads, is_recorded};
+use crate::plan::{OperatorId, Plan};
 use crate::random::{Draw, Purpose};
 use crate::record::{Merged, merge};
 use crate::settings::Preset;
@@ -49,6 +51,9 @@ struct Make {
     /// Independent calls of every operator for every problem
     #[arg(long, value_name = "N", default_value_t = 1)]
     draws: u64,
+    /// Also the calls of operators that read solutions, each after the first operator that reasons: all that `--traces` needs
+    #[arg(long)]
+    readers: bool,
     /// Only the problems whose position, counted from 0, leaves I when divided by N: each machine records a file of its own
     #[arg(long, value_name = "I/N", default_value = "0/1")]
     shard: Shard,
@@ -104,11 +109,11 @@ pub fn run(args: Args) -> Result<()> {
     }
 }
 
-/// A call that is wanted.
+/// A call that is wanted: that of the last operator of a plan.
 #[derive(Clone, Copy)]
 struct Wanted<'a> {
     problem: &'a Problem,
-    operator: OperatorId,
+    plan: &'a Plan,
     draw: Draw,
 }
 
@@ -126,7 +131,8 @@ fn make(args: Make) -> Result<()> {
     };
     let mut problems = solver.problems(&args.split)?;
     problems.truncate(args.limit.unwrap_or(usize::MAX));
-    let wanted = wanted(&args, &session, &problems);
+    let plans = plans(&session, args.readers)?;
+    let wanted = wanted(&args, &plans, &problems);
     let bar = bar("record", wanted.len() as u64);
     let outcome = session.runtime.block_on(async {
         tokio::select! {
@@ -150,22 +156,33 @@ fn again() -> String {
     format!("lamas {}", words.join(" "))
 }
 
-/// The calls of one shard: draw by draw, so that what is recorded first serves most.
-fn wanted<'a>(args: &Make, session: &Session, problems: &'a [Problem]) -> Vec<Wanted<'a>> {
+/// A plan for each call, and whether equal calls may end differently.
+fn plans(session: &Session, readers: bool) -> Result<Vec<(Plan, bool)>> {
     let solver = session.solver();
+    let mut plans = Vec::new();
+    for (_, plan) in each_operator(session)? {
+        let ids: Vec<OperatorId> = plan.choices().map(|(_, id)| id).collect();
+        let identified =
+            ids.last().and_then(|id| Some((solver.catalogue().operator(*id)?, solver.identities().get(id.index())?)));
+        let Some((operator, identity)) = identified else { continue };
+        let is_alone = ids.len() == 1 && identity.reads == Reads::Nothing;
+        if is_alone || readers && is_recorded(operator) {
+            let is_random = ids.iter().any(|id| solver.identities().get(id.index()).is_some_and(|it| it.is_random));
+            plans.push((plan, is_random));
+        }
+    }
+    Ok(plans)
+}
+
+/// The calls of one shard: draw by draw, so that what is recorded first serves most.
+fn wanted<'a>(args: &Make, plans: &'a [(Plan, bool)], problems: &'a [Problem]) -> Vec<Wanted<'a>> {
     let purpose = if args.split == "test" { Purpose::Evaluation } else { Purpose::Training };
-    let identified = solver.catalogue().operators().iter().zip(solver.identities());
-    let generators: Vec<(OperatorId, &Identity)> = (0u16..)
-        .zip(identified)
-        .filter(|(_, (operator, identity))| operator.kind.generates() && identity.reads == Reads::Nothing)
-        .map(|(id, (_, identity))| (OperatorId(id), identity))
-        .collect();
     let Shard { part, parts } = args.shard;
     let mut wanted = Vec::new();
     for draw in 0..args.draws {
         for problem in problems.iter().skip(part).step_by(parts) {
-            let drawn = generators.iter().filter(|(_, identity)| draw == 0 || identity.is_random);
-            wanted.extend(drawn.map(|&(operator, _)| Wanted { problem, operator, draw: purpose.draw(draw) }));
+            let drawn = plans.iter().filter(|(_, is_random)| draw == 0 || *is_random);
+            wanted.extend(drawn.map(|(plan, _)| Wanted { problem, plan, draw: purpose.draw(draw) }));
         }
     }
     wanted
@@ -174,7 +191,7 @@ fn wanted<'a>(args: &Make, session: &Session, problems: &'a [Problem]) -> Vec<Wa
 /// Calls that failed, and why the last did.
 struct Failure {
     count: usize,
-    last: ExecuteError,
+    last: llm::Error,
 }
 
 /// Makes calls, as many at once as the settings say.
@@ -187,13 +204,9 @@ async fn make_all(
     let solver = session.solver();
     let schedule = session.execution.schedule;
     let options = SolveOptions { without_finish: true, ..session.options(ExecutionConfig::from(schedule), None) };
-    let call = async |Wanted { problem, operator, draw }: Wanted<'_>| {
-        let plan = Plan { layers: vec![Layer { operators: vec![operator] }] };
-        let answer = solver.attempt(problem, &mut FixedPlan::new(plan), draw, &options).await?;
-        Ok::<_, ExecuteError>(answer.trace.failure().map(|reason| ExecuteError::Model {
-            operator: solver.catalogue().operator(operator).map_or(String::new(), |it| it.name.clone()),
-            error: crate::llm::Error::Transient(reason.to_owned()),
-        }))
+    let call = async |Wanted { problem, plan, draw }: Wanted<'_>| {
+        let answer = solver.attempt(problem, &mut FixedPlan::new(plan.clone()), draw, &options).await?;
+        Ok::<_, ExecuteError>(answer.trace.failure().map(|reason| llm::Error::Transient(reason.to_owned())))
     };
     let mut calls = stream::iter(wanted.iter().copied()).map(call).buffer_unordered(session.concurrency.max(1));
     let mut failed: Option<Failure> = None;

@@ -142,15 +142,13 @@ impl Traces {
         self.queries.get(id)
     }
 
-    /// Names of the operators that read solutions and of which an output stands for whatever is on the board.
+    /// Names of the operators that read solutions: where none of their outputs was recorded for what stands on the board, any
+    /// is taken.
     pub fn approximate<'a>(&self, catalogue: &'a Catalogue) -> Vec<&'a str> {
-        let is_approximate = |name: &str| {
-            let outputs = self.queries.values().filter_map(|query| query.outputs.get(name));
-            outputs.flat_map(BTreeMap::values).any(|output| output.read.is_none())
-        };
         let identified = catalogue.operators().iter().zip(catalogue.identities(""));
         let readers = identified.filter(|(_, identity)| identity.reads != Reads::Nothing);
-        readers.map(|(operator, _)| operator.name.as_str()).filter(|name| is_approximate(name)).collect()
+        let is_there = |name: &&str| self.queries.values().any(|query| query.outputs.contains_key(*name));
+        readers.map(|(operator, _)| operator.name.as_str()).filter(is_there).collect()
     }
 
     /// The file that was read.

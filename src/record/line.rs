@@ -127,9 +127,13 @@ impl Line {
         let content = |line: &Line| -> Vec<_> {
             line.solutions[..shared].iter().map(|it| (it.text.clone(), it.answer.clone(), it.executed)).collect()
         };
-        let tokens = |line: &Line| -> Vec<_> {
+        let written = |line: &Line| -> Vec<_> {
+            line.solutions[..shared].iter().map(|given| [given.tokens, given.prompt_tokens]).collect()
+        };
+        let tokens = |line: &Line| {
             let calls = if several { line.calls.get(..shared).unwrap_or_default() } else { &line.calls };
-            calls.iter().map(|call| (call.tool, call.usage)).collect()
+            let calls: Vec<_> = calls.iter().map(|call| (call.tool, call.usage)).collect();
+            (written(line), calls)
         };
         let scores = |line: &Line| -> Vec<_> { line.solutions[..shared].iter().map(|given| given.score).collect() };
         let differ = self.reference == other.reference

@@ -232,6 +232,7 @@ mod tests {
         let differing = [
             other(|line| line.solutions[0].text.push('!')),
             other(|line| line.calls[0].usage.completion_tokens += 1),
+            other(|line| line.solutions[0].tokens += 1),
             other(|line| line.solutions[0].score = Some(0.0)),
         ];
         let agreeing = [
@@ -241,8 +242,8 @@ mod tests {
         ];
         let own = vec![text(&line(1, &["it is 8"]))];
         let error = merged(&[own.clone(), differing.to_vec()]).err().map(|error| error.to_string()).unwrap_or_default();
-        assert!(error.contains("found 3 contradictions"), "{error}");
-        for (number, what) in ["solutions", "tokens", "score"].into_iter().enumerate() {
+        assert!(error.contains("found 4 contradictions"), "{error}");
+        for (number, what) in ["solutions", "tokens", "tokens", "score"].into_iter().enumerate() {
             assert!(
                 error.contains("0.jsonl` line 1 and") && error.contains(&format!("line {}: other {what}", number + 1)),
                 "{error}"

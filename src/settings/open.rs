@@ -97,7 +97,8 @@ fn approximation(traces: &Traces, catalogue: &Catalogue) -> Option<String> {
     let names = traces.approximate(catalogue);
     (!names.is_empty()).then(|| {
         format!(
-            "`{}`: outputs of {} were recorded for one solution and are taken for any: results with them are approximate",
+            "`{}`: outputs of {} stand for others where none was recorded for what is on the board: results with them are \
+             approximate",
             traces.origin(),
             names.join(", ")
         )

@@ -12,6 +12,7 @@ use lamas::llm::{Error, LanguageModel, Mode, Price, Prices, Replay, Reply, Reque
 use lamas::objective::Objective;
 use lamas::operators::Catalogue;
 use lamas::plan::{Outcome, Plan, Schedule, Span, Unit};
+use lamas::record::Record;
 use lamas::report::{Timeline, drawing};
 use lamas::training::{Credit, utilities};
 
@@ -224,5 +225,32 @@ async fn a_question_brings_its_own_examples() -> Result<()> {
     assert!(answered.trace.finish.is_some());
     let untested = system.answer(&question.replace(">>>", ""), &plan, 1).await?;
     assert_eq!((untested.answer.as_deref(), untested.trace.finish), (Some(WRONG), None));
+    Ok(())
+}
+
+#[tokio::test]
+async fn its_calls_stand_in_the_record() -> Result<()> {
+    let (folder, _) = benchmark()?;
+    let record = Arc::new(Record::open(&folder.path().join("record.jsonl"))?);
+    let silent = Scripted::new("scripted", |_: &Request| Err(Error::Permanent("nobody is to be asked".into())));
+    let models: [Arc<dyn LanguageModel>; 2] = [Arc::new(model(with(RIGHT))), Arc::new(silent)];
+    let mut found = Vec::new();
+    for model in models {
+        let Some(system) = system(folder.path(), model).await? else { return Ok(()) };
+        let system = system.with_record(&record);
+        let problem = first(&system)?;
+        let mut episodes = Vec::new();
+        for layers in [&[&[GENERATE][..], &[TEST]][..], &[&[GENERATE]], &[&[GENERATE, COT], &[STOP]]] {
+            let episode = system.solve(&problem, &Plan::from_indices(layers), 1).await?;
+            assert!(episode.trace.finish.is_some());
+            episodes.push((episode.trace.durations(Unit::Tokens), episode.trace.cost(), episode.answer, episode.score));
+        }
+        found.push((episodes, record.added()));
+    }
+    // Two answers, a test of one and its finish, and a finish of what is left: the second model was asked nothing.
+    assert_eq!(found[0], found[1]);
+    let text = std::fs::read_to_string(record.path())?;
+    let finished = text.lines().filter(|line| line.contains("\"turn\":\"finish\"")).count();
+    assert!(finished > 0 && finished < 3, "{text}");
     Ok(())
 }

@@ -42,6 +42,7 @@ mod mathematics;
 mod numbers;
 mod parity;
 mod planned;
+mod record;
 mod recording;
 mod report;
 #[cfg(unix)]

@@ -10,6 +10,7 @@ use lamas::llm::{LanguageModel, Prices};
 use lamas::operators::{Catalogue, Traces};
 use lamas::plan::{Plan, Unit};
 use lamas::random::Purpose;
+use lamas::record::Record;
 use lamas::sandbox::Sandbox;
 use lamas::training::Course;
 
@@ -45,6 +46,10 @@ impl Planned {
 
     pub fn with_sandbox(self, sandbox: Option<Arc<Sandbox>>) -> Self {
         Planned { solver: self.solver.with_sandbox(sandbox), ..self }
+    }
+
+    pub fn with_record(self, record: &Arc<Record>) -> Self {
+        Planned { solver: self.solver.with_record(Some(record.clone())), ..self }
     }
 
     pub fn problems(&self, split: &str) -> anyhow::Result<Vec<Problem>> {

@@ -15,10 +15,10 @@ use lamas::plan::{Plan, Schedule};
 use crate::planned::Planned;
 
 /// A folder with a small benchmark, in which commands are run.
-struct Place(tempfile::TempDir);
+pub struct Place(tempfile::TempDir);
 
 impl Place {
-    fn new(problems: usize) -> Result<Self> {
+    pub fn new(problems: usize) -> Result<Self> {
         let place = Place(tempfile::tempdir()?);
         let folder = place.path("benchmark");
         fs::create_dir(&folder)?;
@@ -32,12 +32,12 @@ impl Place {
         Ok(place)
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
     /// A command on the built-in model whose calls are recorded in `cache`; its embeddings are kept here too.
-    fn lamas(&self, arguments: &str, cache: &str) -> Command {
+    pub fn lamas(&self, arguments: &str, cache: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_lamas"));
         command.args(arguments.split_whitespace()).args(["--benchmark", "benchmark", "--cache", cache]);
         command.current_dir(self.0.path()).env("LAMAS_DEVICE", "cpu").env("LAMAS_CACHE", self.path("embeddings"));
