@@ -24,7 +24,7 @@ pub use tensor_file::TensorFile;
 const FORMAT_VERSION: u32 = 1;
 const OPERATORS: &str = "operators";
 const HALTING: &str = "halting.";
-const STRATEGY: &str = "strategy";
+const STRATEGIES: &str = "strategies";
 
 /// Where a controller comes from.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -49,8 +49,8 @@ pub struct Checkpoint {
     pub operators: Tensor,
     /// The halting head by tensor, float32; empty where there is none.
     pub halting: BTreeMap<String, Tensor>,
-    /// What queries are answered by, JSON text; empty where that is the controller.
-    pub strategy: String,
+    /// What may answer queries, JSON text; empty where that is the controller alone.
+    pub strategies: String,
     pub provenance: Provenance,
     /// Updates done when the weights were taken.
     pub step: u64,
@@ -74,8 +74,8 @@ impl Checkpoint {
             ("seed".into(), provenance.seed.to_string()),
             ("step".into(), self.step.to_string()),
         ]);
-        if !self.strategy.is_empty() {
-            metadata.insert(STRATEGY.into(), self.strategy.clone());
+        if !self.strategies.is_empty() {
+            metadata.insert(STRATEGIES.into(), self.strategies.clone());
         }
         if let Some(revision) = &provenance.revision {
             metadata.insert("revision".into(), revision.clone());
@@ -112,8 +112,8 @@ impl Checkpoint {
             revision: file.metadata.get("revision").cloned(),
         };
         let (step, weights) = (number(&file.metadata, "step")?, weights.into_iter().collect());
-        let strategy = file.metadata.get(STRATEGY).cloned().unwrap_or_default();
-        Ok(Checkpoint { weights, operators, halting, strategy, provenance, step })
+        let strategies = file.metadata.get(STRATEGIES).cloned().unwrap_or_default();
+        Ok(Checkpoint { weights, operators, halting, strategies, provenance, step })
     }
 }
 

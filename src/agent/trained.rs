@@ -12,7 +12,7 @@ use crate::evaluation::latency::{Asked, Budget, Choice, LatencyModel};
 use crate::execute::{ExecutionConfig, Solver};
 use crate::plan::{Schedule, small_plans};
 use crate::settings::Parts;
-use crate::strategy::Strategy;
+use crate::strategy::Strategies;
 
 /// A controller that acts.
 #[derive(Clone)]
@@ -20,8 +20,8 @@ pub struct Trained {
     pub policy: Policy,
     /// Ends the plans early, where the controller was trained with one.
     pub halting: Option<Arc<HaltingHead>>,
-    /// What queries are answered by.
-    pub strategy: Strategy,
+    /// What queries may be answered by.
+    pub strategies: Strategies,
     pub seed: u64,
 }
 
@@ -36,11 +36,11 @@ impl Trained {
     pub fn new(controller: &Controller, checkpoint: &Checkpoint) -> Result<Self> {
         let head = || HaltingHead::from_tensors(&checkpoint.halting, inputs(controller.kinds().len()));
         let halting = (!checkpoint.halting.is_empty()).then(head).transpose()?.map(Arc::new);
-        let strategy = match checkpoint.strategy.as_str() {
-            "" => Strategy::default(),
-            text => serde_json::from_str(text).context("metadata `strategy`")?,
+        let strategies = match checkpoint.strategies.as_str() {
+            "" => Strategies::default(),
+            text => serde_json::from_str(text).context("metadata `strategies`")?,
         };
-        Ok(Trained { policy: Policy::new(controller)?, halting, strategy, seed: checkpoint.provenance.seed })
+        Ok(Trained { policy: Policy::new(controller)?, halting, strategies, seed: checkpoint.provenance.seed })
     }
 
     /// Makes a checkpoint act with parts that were opened for it.
@@ -62,7 +62,7 @@ impl Trained {
         // Where no plan could have ended early there was nothing to fit a head to.
         let asked = checkpoint.provenance.configuration.pointer("/training/execution/halting") == Some(&true.into());
         ensure!(
-            trained.halting.is_some() || asked || !execution.halting || trained.strategy != Strategy::Controller,
+            trained.halting.is_some() || asked || !execution.halting || !trained.strategies.is_controller(),
             "`{}`: expected a halting head, found none; hint: train with `--halting true`, or set `--halting false`",
             origin.display()
         );
@@ -72,12 +72,17 @@ impl Trained {
     /// The same for queries of this latency weight.
     pub fn at(&self, latency_weight: f64) -> Self {
         let halting = self.head(Some(latency_weight));
-        Trained { policy: self.policy.at(latency_weight), halting, strategy: self.strategy.clone(), seed: self.seed }
+        Trained {
+            policy: self.policy.at(latency_weight),
+            halting,
+            strategies: self.strategies.clone(),
+            seed: self.seed,
+        }
     }
 
     /// What is proposed for the query `[E]`.
     pub fn propose(&self, query: &[f32]) -> Proposal {
-        self.strategy.propose(&self.policy, query)
+        self.strategies.chosen().propose(&self.policy, query)
     }
 
     /// The head, at the latency weight that the plan was chosen for, if it was chosen for one.

@@ -57,6 +57,8 @@ impl Args {
     }
 }
 
+/// Most small plans from which the best for all, and for each in hindsight, is taken.
+const PORTFOLIO: usize = 400;
 /// Draws of each small plan on the test problems, half to choose by and half to score.
 const HINDSIGHT_DRAWS: u64 = 4;
 
@@ -65,7 +67,7 @@ pub fn run(args: Args) -> Result<()> {
     let mut session = Session::open(&ours)?;
     let survey = &ours.training.survey;
     let (layout, layers) = (ours.controller.layout(), ours.controller.layers);
-    let plans = small_plans(layout, &session.kinds(), layers, survey.operators, survey.plans);
+    let plans = small_plans(layout, &session.kinds(), layers, survey.operators, PORTFOLIO);
     let mut all = variants(args.passes, |preset| args.resolve(preset))?;
     for name in &args.only {
         let known: Vec<&str> = all.iter().map(|variant| variant.name.as_str()).collect();
@@ -86,6 +88,9 @@ pub fn run(args: Args) -> Result<()> {
         let (controllers, records): (Vec<Trained>, Vec<_>) =
             outcomes.into_iter().map(|outcome| (outcome.trained, outcome.history)).unzip();
         let chosen = Chosen::likeliest(&variant.name, &test, &controllers);
+        if variant.name == OURS {
+            methods::measure_candidates(&session, &test, &controllers, &mut others)?;
+        }
         let methods = if variant.name == OURS { &mut trained } else { &mut others };
         methods::measure_trained(&session, execution, &test, &chosen, methods)?;
         if variant.name == OURS {

@@ -65,6 +65,14 @@ pub struct Common {
     #[arg(long, value_name = "N", env = "LAMAS_SEED")]
     #[serde(skip_serializing_if = "Option::is_none")]
     seed: Option<u64>,
+    /// Score that a second of the critical path weighs; the latency is then counted in seconds
+    #[arg(long, value_name = "SCORE")]
+    #[serde(skip)]
+    second_costs: Option<f64>,
+    /// Score that a dollar weighs
+    #[arg(long, value_name = "SCORE")]
+    #[serde(skip)]
+    dollar_costs: Option<f64>,
     /// When operators start: after the layer before, when what they read exists, or one after another
     #[arg(long, value_name = "SCHEDULE", env = "LAMAS_SCHEDULE", value_parser = ["layered", "dataflow", "sequential"])]
     #[serde(skip)]
@@ -187,14 +195,18 @@ impl Common {
             };
         }
         figment = figment.merge(Serialized::defaults(self));
-        let execution = [
-            ("schedule", self.schedule.clone().map(Value::from)),
-            ("quorum", self.quorum.map(Value::from)),
-            ("halting", self.halting.map(Value::from)),
+        let seconds = self.second_costs.map(|_| Value::from("seconds"));
+        let training = [
+            ("execution.schedule", self.schedule.clone().map(Value::from)),
+            ("execution.quorum", self.quorum.map(Value::from)),
+            ("execution.halting", self.halting.map(Value::from)),
+            ("objective.latency_weight", self.second_costs.map(Value::from)),
+            ("objective.unit", seconds),
+            ("objective.cost_weight", self.dollar_costs.map(Value::from)),
         ];
-        for (name, value) in execution {
+        for (name, value) in training {
             if let Some(value) = value {
-                figment = figment.merge(Serialized::default(&format!("training.execution.{name}"), value));
+                figment = figment.merge(Serialized::default(&format!("training.{name}"), value));
             }
         }
         for (name, value) in &self.local_model.template {

@@ -59,7 +59,7 @@ pub fn run(args: Args) -> Result<()> {
         }
         None => (Chosen::likeliest("trained controller", &split, &trained), Vec::new()),
     };
-    let results = Results::measure(&session, &split, &chosen, !args.alone, args.json)?;
+    let results = Results::measure(&session, &split, &chosen, &trained, !args.alone, args.json)?;
     let kept = args.haste.budget.map(|budget| budget::kept(budget, &choices, results.trained()));
     let accuracy = model.map(|model| budget::accuracy(&session, &split, &model, results.trained()));
     match (args.json, kept) {

@@ -27,7 +27,7 @@ pub fn run(args: Args) -> Result<()> {
     let session = Session::open(&settings)?;
     let operators = session.operators()?.to_tensor(&session.parts.device)?;
     let checkpoint = Checkpoint {
-        strategy: String::new(),
+        strategies: String::new(),
         weights: state_dict(&args.state_dict)?,
         operators,
         halting: BTreeMap::new(),

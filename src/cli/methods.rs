@@ -15,6 +15,7 @@ use crate::execute::{Episode, ExecutionConfig, SolveOptions};
 use crate::llm;
 use crate::plan::Plan;
 use crate::random::{self, Purpose};
+use crate::strategy::Strategy;
 
 /// A method to be measured, one pass for each seed.
 pub struct Measured<'a> {
@@ -145,6 +146,34 @@ impl Chosen {
             proposals: trained.iter().map(|trained| split.proposals(trained)).collect(),
         }
     }
+}
+
+/// What each trained run could have answered by, beside what it does answer by.
+///
+/// # Errors
+/// As [`Measured::by_deciders`].
+pub fn measure_candidates(
+    session: &Session,
+    split: &Split,
+    trained: &[Trained],
+    methods: &mut Vec<Vec<Evaluation>>,
+) -> Result<()> {
+    let names = trained.first().map_or(&[][..], |trained| trained.strategies.candidates.as_slice());
+    for (place, (name, _)) in names.iter().enumerate() {
+        let propose = |trained: &Trained, query: &[f32]| {
+            let own = trained.strategies.candidates.get(place).map(|(_, strategy)| strategy);
+            own.unwrap_or(&Strategy::Controller).propose(&trained.policy, query)
+        };
+        let proposals = |trained: &Trained| split.queries.iter().map(|query| propose(trained, query)).collect();
+        let chosen = Chosen {
+            name: name.clone(),
+            seeds: trained.iter().map(|trained| trained.seed).collect(),
+            halting: Vec::new(),
+            proposals: trained.iter().map(proposals).collect(),
+        };
+        measure_trained(session, session.execution, split, &chosen, methods)?;
+    }
+    Ok(())
 }
 
 /// The trained controllers, one for each seed, with plans that run by `execution`.

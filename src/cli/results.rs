@@ -11,6 +11,7 @@ use super::methods::{self, Chosen};
 use super::output::say;
 use super::session::Session;
 use super::split::Split;
+use crate::agent::Trained;
 use crate::checkpoint::write_atomic;
 use crate::disk::create_folder;
 use crate::evaluation::{Evaluation, Row, compare};
@@ -27,11 +28,21 @@ pub struct Results {
 
 impl Results {
     /// Measures the trained controllers and, `beside` them, the baselines; prints what was finished, also on errors.
-    pub fn measure(session: &Session, split: &Split, chosen: &Chosen, beside: bool, as_json: bool) -> Result<Self> {
+    pub fn measure(
+        session: &Session,
+        split: &Split,
+        chosen: &Chosen,
+        trained: &[Trained],
+        beside: bool,
+        as_json: bool,
+    ) -> Result<Self> {
         let (mut ours, mut others) = (Vec::new(), Vec::new());
         let mut outcome = methods::measure_trained(session, session.execution, split, chosen, &mut ours);
         if beside && outcome.is_ok() {
             outcome = methods::measure_baselines(session, split, &chosen.seeds, &mut others);
+        }
+        if beside && outcome.is_ok() {
+            outcome = methods::measure_candidates(session, split, trained, &mut others);
         }
         let trained: Vec<Evaluation> = ours.into_iter().flatten().collect();
         let results = Results { rows: compare(&others, &trained, &session.objective), trained };

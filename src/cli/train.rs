@@ -23,7 +23,7 @@ use crate::execute::ExecutionConfig;
 use crate::report::jsonl::Appender;
 use crate::report::{Curve, Line, Panel};
 use crate::settings::{RunFile, Settings};
-use crate::strategy::Strategy;
+use crate::strategy::Strategies;
 use crate::training::{self, EpochMetrics, Event, Setup, TrainingConfig, Tried};
 
 /// The record of a run, in its folder.
@@ -67,7 +67,7 @@ pub fn run(args: Args) -> Result<()> {
     let test = Split::open(&session, "test")?;
     calibrate::after_training(&session, &trained, &train, folder)?;
     let chosen = Chosen::likeliest("trained controller", &test, &trained);
-    let results = Results::measure(&session, &test, &chosen, true, args.json)?;
+    let results = Results::measure(&session, &test, &chosen, &trained, true, args.json)?;
     let about = About {
         title: format!("{} controller on {}", started.preset.name(), session.solver().benchmark().name),
         provenance: provenance(started.seeds.clone(), &session.parts.device),
@@ -158,7 +158,7 @@ impl Job<'_> {
             }
             None => {
                 let policy = Policy::uniform(settings.controller.clone(), session.kinds());
-                Trained { policy, halting: None, strategy: Strategy::Controller, seed }
+                Trained { policy, halting: None, strategies: Strategies::default(), seed }
             }
         };
         Ok(Outcome { trained, history: outcome.history })

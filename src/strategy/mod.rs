@@ -24,6 +24,26 @@ pub enum Strategy {
     Router(Router),
 }
 
+/// All that may answer, by name, and which of them does; without any the controller does.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Strategies {
+    pub candidates: Vec<(String, Strategy)>,
+    /// Place of the one that answers.
+    pub chosen: usize,
+}
+
+impl Strategies {
+    /// The one that answers.
+    pub fn chosen(&self) -> &Strategy {
+        self.candidates.get(self.chosen).map_or(&Strategy::Controller, |(_, strategy)| strategy)
+    }
+
+    /// Whether that is the controller.
+    pub fn is_controller(&self) -> bool {
+        *self.chosen() == Strategy::Controller
+    }
+}
+
 impl Strategy {
     /// What is proposed for the query `[E]`.
     pub fn propose(&self, policy: &Policy, query: &[f32]) -> Proposal {

@@ -17,7 +17,6 @@ use super::{Adam, gradients};
 use crate::controller::{Controller, Policy};
 use crate::decide::{Forecast, HaltingHead};
 use crate::random::{self, Purpose};
-use crate::strategy::Strategy;
 
 /// Runs between two looks at whether training was cancelled.
 const CHUNK: usize = 256;
@@ -42,7 +41,7 @@ struct Rows {
 impl Run<'_> {
     /// Fits a head for the best weights, unless it is there already or none is asked for.
     pub(super) async fn fit_halting(&mut self, notify: &mut Notify<'_>) -> Result<(), Halt> {
-        let is_controller = self.state.strategy == Strategy::Controller;
+        let is_controller = self.state.strategies.is_controller();
         if !is_controller
             || !self.config.execution.halting
             || !self.state.halting.is_empty()

@@ -96,7 +96,7 @@ impl<'a> Run<'a> {
             weights: self.state.best_weights.clone(),
             operators: self.learner.controller.operators().clone(),
             halting: self.state.halting.clone(),
-            strategy: serde_json::to_string(&self.state.strategy).ok()?,
+            strategies: serde_json::to_string(&self.state.strategies).ok()?,
             provenance: self.provenance.clone(),
             step: self.state.position.best.as_ref()?.step,
         })

@@ -17,7 +17,7 @@ use crate::controller::{Controller, Policy};
 use crate::decide::Proposal;
 use crate::plan::{Layer, OperatorId, Plan};
 use crate::random::{self, Purpose};
-use crate::strategy::{Gram, PENALTIES, Router, Strategy};
+use crate::strategy::{Gram, PENALTIES, Router, Strategies, Strategy};
 
 const FOLDS: usize = 5;
 /// Standard errors from which a gain counts.
@@ -112,7 +112,10 @@ impl Run<'_> {
             found.iter().map(|(name, strategy, utilities)| candidate(name, strategy, utilities, &fixed)).collect();
         candidates.push(candidate("controller", &Strategy::Controller, &controller, alone));
         let chosen = if is_better { candidates.len() - 1 } else { simple };
-        self.state.strategy = if is_better { Strategy::Controller } else { found.swap_remove(simple).1 };
+        let named = |(name, strategy, _): (&str, Strategy, _)| (name.to_owned(), strategy);
+        let controller = ("controller".to_owned(), Strategy::Controller);
+        let strategies = found.into_iter().map(named).chain([controller]).collect();
+        self.state.strategies = Strategies { candidates: strategies, chosen };
         let selection = Selection { candidates, chosen };
         notify(Event::Selected { selection: &selection });
         self.state.position.selection = Some(selection);

@@ -11,7 +11,7 @@ use super::metrics::{EpochMetrics, Tally};
 use super::selection::Selection;
 use super::{Learner, MovingAverages, Update};
 use crate::checkpoint::TensorFile;
-use crate::strategy::Strategy;
+use crate::strategy::Strategies;
 
 /// Where a run stands.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -67,7 +67,7 @@ pub(super) struct State {
     /// The halting head for the best weights, by tensor; empty until it is fitted.
     pub halting: BTreeMap<String, Tensor>,
     /// What the run answers by.
-    pub strategy: Strategy,
+    pub strategies: Strategies,
 }
 
 /// Text of the learner beside its tensors.
@@ -100,7 +100,7 @@ impl State {
             ("identity".to_string(), identity.to_string()),
             ("learner".into(), serde_json::to_string(&text)?),
             ("position".into(), serde_json::to_string(&self.position)?),
-            ("strategy".into(), serde_json::to_string(&self.strategy)?),
+            ("strategies".into(), serde_json::to_string(&self.strategies)?),
         ]);
         TensorFile { tensors, metadata }.save(path)
     }
@@ -138,10 +138,10 @@ impl State {
                 |(name, tensor): (&String, &Tensor)| Some((name.strip_prefix(prefix)?.into(), tensor.clone()));
             tensors.filter_map(stripped).collect()
         };
-        let strategy = match file.metadata.get("strategy") {
-            Some(text) => serde_json::from_str(text).context("metadata `strategy`")?,
-            None => Strategy::default(),
+        let strategies = match file.metadata.get("strategies") {
+            Some(text) => serde_json::from_str(text).context("metadata `strategies`")?,
+            None => Strategies::default(),
         };
-        Ok(State { position, best_weights: named(BEST), halting: named(HALTING), strategy })
+        Ok(State { position, best_weights: named(BEST), halting: named(HALTING), strategies })
     }
 }

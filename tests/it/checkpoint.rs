@@ -32,7 +32,7 @@ fn checkpoint() -> Checkpoint {
         weights,
         operators: controller.operators().clone(),
         halting,
-        strategy: String::new(),
+        strategies: String::new(),
         provenance,
         step: 7,
     }
