@@ -6,8 +6,10 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
+use backon::{BlockingRetryable, ConstantBuilder};
 use serde::Serialize;
 
 use super::key::{Key, Reference};
@@ -63,7 +65,10 @@ impl Record {
             .create(true)
             .open(path)
             .map_err(WriteError::of(format!("open `{}` for writing", path.display())))?;
-        if let Err(TryLockError::WouldBlock) = file.try_lock() {
+        // A process that was killed may leave a child behind that holds its files for another moment.
+        let patience = ConstantBuilder::new().with_delay(Duration::from_millis(20)).with_max_times(50);
+        let is_held = |error: &TryLockError| matches!(error, TryLockError::WouldBlock);
+        if let Err(TryLockError::WouldBlock) = (|| file.try_lock()).retry(patience).when(is_held).call() {
             bail!(
                 "`{}` is being written by another process; hint: let each write a file of its own, and join them with \
                  `lamas record merge`",
@@ -213,6 +218,13 @@ impl Record {
 
     fn claims(&self) -> MutexGuard<'_, HashMap<Key, Arc<tokio::sync::Mutex<()>>>> {
         self.claims.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // By itself the lock ends with the last copy of the file, which a process that is being started may hold.
+        let _ = self.file.unlock();
     }
 }
 
