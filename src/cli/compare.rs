@@ -99,7 +99,7 @@ pub fn run(args: Args) -> Result<()> {
     }
     let trained: Vec<Evaluation> = trained.into_iter().flatten().collect();
     let per_seed = beats_static(&session, &trained, &others);
-    let results = Results::of(&session, &others, trained, args.json)?;
+    let results = Results::of(&session, &others, trained, &seeds, args.json)?;
     if !args.json {
         say(format_args!("\n{}\n\n{per_seed}", differences(results.rows())))?;
     }

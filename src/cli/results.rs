@@ -5,6 +5,7 @@ use std::io::IsTerminal;
 use std::path::Path;
 
 use anyhow::Result;
+use serde::Serialize;
 use serde_json::json;
 
 use super::methods::{self, Chosen};
@@ -15,6 +16,8 @@ use crate::agent::Trained;
 use crate::checkpoint::write_atomic;
 use crate::disk::create_folder;
 use crate::evaluation::{Evaluation, Row, compare};
+use crate::execute::Episode;
+use crate::plan::Unit;
 use crate::report::{Example, Panel, Probabilities, Provenance, Report, html, jsonl, table};
 
 /// Queries shown with their timelines in the report.
@@ -24,6 +27,25 @@ const EXAMPLES: usize = 6;
 pub struct Results {
     rows: Vec<Row>,
     trained: Vec<Evaluation>,
+    /// Of all methods, ours last.
+    outcomes: Vec<Outcome>,
+}
+
+/// What came of one method, seed and problem: a line of `outcomes.jsonl`.
+#[derive(Serialize)]
+struct Outcome {
+    method: String,
+    /// Of the pass: the controller's where the method has one.
+    seed: u64,
+    problem: String,
+    score: f64,
+    /// In the unit of the objective.
+    critical_path: f64,
+    seconds: f64,
+    dollars: f64,
+    utility: f64,
+    /// Those asked, in plan order.
+    operators: Vec<String>,
 }
 
 impl Results {
@@ -45,7 +67,8 @@ impl Results {
             outcome = methods::measure_candidates(session, split, trained, &mut others);
         }
         let trained: Vec<Evaluation> = ours.into_iter().flatten().collect();
-        let results = Results { rows: compare(&others, &trained, &session.objective), trained };
+        let outcomes = outcomes(session, &others, &trained, &chosen.seeds);
+        let results = Results { rows: compare(&others, &trained, &session.objective), trained, outcomes };
         if results.trained.iter().any(|pass| !pass.episodes.is_empty()) {
             results.print(as_json)?;
         }
@@ -63,13 +86,22 @@ impl Results {
     }
 
     /// Puts evaluated controllers beside other methods and prints the table.
-    pub fn of(session: &Session, others: &[Vec<Evaluation>], trained: Vec<Evaluation>, as_json: bool) -> Result<Self> {
-        Self::of_rows(compare(others, &trained, &session.objective), trained, as_json)
+    pub fn of(
+        session: &Session,
+        others: &[Vec<Evaluation>],
+        trained: Vec<Evaluation>,
+        seeds: &[u64],
+        as_json: bool,
+    ) -> Result<Self> {
+        let outcomes = outcomes(session, others, &trained, seeds);
+        let results = Results { rows: compare(others, &trained, &session.objective), trained, outcomes };
+        results.print(as_json)?;
+        Ok(results)
     }
 
     /// Prints the table of `rows`, of which `trained` are the passes of the last.
     pub fn of_rows(rows: Vec<Row>, trained: Vec<Evaluation>, as_json: bool) -> Result<Self> {
-        let results = Results { rows, trained };
+        let results = Results { rows, trained, outcomes: Vec::new() };
         results.print(as_json)?;
         Ok(results)
     }
@@ -85,13 +117,16 @@ impl Results {
         Ok(())
     }
 
-    /// Writes `report.html`, `results.json` and `test-episodes.jsonl` to `folder`.
+    /// Writes `report.html`, `results.json`, `test-episodes.jsonl` and `outcomes.jsonl` to `folder`.
     pub fn write(&self, session: &Session, split: &Split, about: About, folder: &Path) -> Result<()> {
         create_folder(folder)?;
         let operators = session.names();
         let episodes: Vec<_> = self.trained.iter().flat_map(|pass| pass.episodes.clone()).collect();
         let depth = episodes.iter().map(|episode| episode.plan.layers.len()).max().unwrap_or(1);
         jsonl::write(&folder.join("test-episodes.jsonl"), &episodes)?;
+        if !self.outcomes.is_empty() {
+            jsonl::write(&folder.join("outcomes.jsonl"), &self.outcomes)?;
+        }
         let results = json!({
             "provenance": about.provenance,
             "objective": session.objective,
@@ -133,6 +168,28 @@ impl Results {
             .take(EXAMPLES)
             .collect()
     }
+}
+
+/// One line for each method, seed and problem.
+fn outcomes(session: &Session, others: &[Vec<Evaluation>], trained: &[Evaluation], seeds: &[u64]) -> Vec<Outcome> {
+    let names = session.names();
+    let passes = others.iter().map(Vec::as_slice).chain([trained]);
+    let passes = passes.flat_map(|passes| passes.iter().enumerate());
+    let line = |(at, pass): (usize, &Evaluation), episode: &Episode| {
+        let name = |index: usize| names.get(index).cloned().unwrap_or_default();
+        Outcome {
+            method: pass.name.clone(),
+            seed: seeds.get(at).copied().unwrap_or(at as u64),
+            problem: episode.problem.clone(),
+            score: episode.score,
+            critical_path: session.objective.path(&episode.trace),
+            seconds: episode.trace.path(Unit::Seconds).length,
+            dollars: episode.trace.cost(),
+            utility: session.objective.utility(episode.score, &episode.trace),
+            operators: episode.plan.choices().map(|(_, id)| name(id.index())).collect(),
+        }
+    };
+    passes.flat_map(|pass| pass.1.episodes.iter().map(move |episode| line(pass, episode))).collect()
 }
 
 /// What the report says beside the figures.

@@ -204,6 +204,7 @@ impl Watcher {
     fn see(&mut self, event: &Event<'_>) {
         match event {
             Event::Surveyed { runs, of } => self.count(*runs, *of, "survey"),
+            Event::Compared { runs, of } => self.count(*runs, *of, "simpler candidates"),
             Event::Followed { runs, of } => self.count(*runs, *of, "halting head"),
             Event::Selected { selection } => self.selected = selection::lines(selection, &self.names),
             Event::Resumed { epoch, batch } => {

@@ -13,13 +13,24 @@ pub fn factor(matrix: &mut [Vec<f64>]) {
 }
 
 /// Solves `L L^T x = b` for a factor `L`.
-pub fn solve(factor: &[Vec<f64>], mut b: Vec<f64>) -> Vec<f64> {
+pub fn solve(factor: &[Vec<f64>], b: Vec<f64>) -> Vec<f64> {
+    backward(factor, forward(factor, b))
+}
+
+/// Solves `L x = b` for a factor `L`.
+pub fn forward(factor: &[Vec<f64>], mut b: Vec<f64>) -> Vec<f64> {
     for row in 0..b.len() {
         b[row] = (b[row] - dot(&factor[row][..row], &b[..row])) / factor[row][row];
     }
+    b
+}
+
+/// Solves `L^T x = b` for a factor `L`.
+pub fn backward(factor: &[Vec<f64>], mut b: Vec<f64>) -> Vec<f64> {
     for row in (0..b.len()).rev() {
-        let below: f64 = (row + 1..b.len()).map(|later| factor[later][row] * b[later]).sum();
-        b[row] = (b[row] - below) / factor[row][row];
+        b[row] /= factor[row][row];
+        let own = b[row];
+        b.iter_mut().zip(&factor[row][..row]).for_each(|(value, other)| *value -= own * other);
     }
     b
 }

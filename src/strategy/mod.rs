@@ -1,10 +1,12 @@
 //! What a trained run answers by: its controller, or something simpler where that was not seen to be worse.
 
+mod kernel;
 mod ridge;
 mod router;
 
+pub use kernel::Landmarks;
 pub use ridge::{Gram, PENALTIES};
-pub use router::Router;
+pub use router::{Router, best};
 
 use serde::{Deserialize, Serialize};
 

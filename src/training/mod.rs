@@ -12,6 +12,7 @@ mod outcomes;
 mod passes;
 mod resume;
 mod rollout;
+mod routing;
 mod selection;
 mod setup;
 mod state;

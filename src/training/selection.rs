@@ -11,15 +11,18 @@ use serde::{Deserialize, Serialize};
 use super::outcomes::Outcomes;
 use super::resume::Run;
 use super::rollout::{Attempt, Problems};
+use super::routing::Routing;
 use super::setup::{Event, Halt, Notify};
 use super::worth::Space;
 use crate::controller::{Controller, Policy};
 use crate::decide::Proposal;
 use crate::plan::{Layer, OperatorId, Plan};
 use crate::random::{self, Purpose};
-use crate::strategy::{Gram, PENALTIES, Router, Strategies, Strategy};
+use crate::strategy::{Strategies, Strategy};
 
-const FOLDS: usize = 5;
+/// Problems between two looks at whether the run was cancelled.
+const CHUNK: usize = 16;
+pub(super) const FOLDS: usize = 5;
 /// Standard errors from which a gain counts.
 const SURE: f64 = 1.5;
 /// Most operators of which the rules are made.
@@ -65,14 +68,14 @@ impl Run<'_> {
         let plans: Vec<Plan> = outcomes.plans.iter().map(|tried| tried.plan.clone()).collect();
         let proposals: Vec<Proposal> = plans.iter().cloned().map(Proposal::from).collect();
         let rules = rules(space, outcomes);
-        let on_validation = self.utilities(self.validation, &proposals).await?;
+        let on_validation = self.utilities(self.validation, &proposals, notify).await?;
         let of_plans: Vec<Vec<f64>> = on_validation
             .into_iter()
             .enumerate()
             .map(|(at, validation)| filled(outcomes.utility(at, weight).chain(validation).collect()))
             .collect();
-        let mut of_rules = self.utilities(self.train, &rules).await?;
-        for (of_rule, validation) in of_rules.iter_mut().zip(self.utilities(self.validation, &rules).await?) {
+        let mut of_rules = self.utilities(self.train, &rules, notify).await?;
+        for (of_rule, validation) in of_rules.iter_mut().zip(self.utilities(self.validation, &rules, notify).await?) {
             of_rule.extend(validation);
         }
         let of_rules: Vec<Vec<f64>> = of_rules.into_iter().map(filled).collect();
@@ -90,8 +93,11 @@ impl Run<'_> {
             let (best, utilities) = nested(&of_rules, &folds);
             found.push(("best rule", Strategy::Fixed(rules[best].clone()), utilities));
         }
-        let (router, utilities) = route(plans, &of_plans, &queries, &folds);
-        found.push(("router", Strategy::Router(router), utilities));
+        let seed = self.provenance.seed;
+        let routing = Routing { plans: &plans, of_plans: &of_plans, queries: &queries, folds: &folds, seed };
+        for (name, (router, utilities)) in [("router", routing.linear()), ("router ensemble", routing.ensemble())] {
+            found.push((name, Strategy::Router(router), utilities));
+        }
 
         let fixed = found[0].2.clone();
         let simple = (1..found.len()).filter(|&at| is_sure(&found[at].2, &fixed));
@@ -123,7 +129,12 @@ impl Run<'_> {
     }
 
     /// Utility of each proposal on each problem, `[proposals][N]`; NaN where it failed.
-    async fn utilities(&mut self, problems: Problems<'_>, proposals: &[Proposal]) -> Result<Vec<Vec<f64>>, Halt> {
+    async fn utilities(
+        &mut self,
+        problems: Problems<'_>,
+        proposals: &[Proposal],
+        notify: &mut Notify<'_>,
+    ) -> Result<Vec<Vec<f64>>, Halt> {
         let latency_weight = self.config.felt().latency_weight;
         let attempt = |problem: usize, proposal: &Proposal| Attempt {
             problem,
@@ -131,13 +142,17 @@ impl Run<'_> {
             draw: Purpose::Training.draw(0),
             latency_weight,
         };
-        let mut utilities = vec![Vec::with_capacity(problems.ids.len()); proposals.len()];
-        for problem in 0..problems.ids.len() {
+        let count = problems.ids.len();
+        let mut utilities = vec![Vec::with_capacity(count); proposals.len()];
+        for start in (0..count).step_by(CHUNK) {
             self.look()?;
-            let attempts = proposals.iter().map(|proposal| attempt(problem, proposal)).collect();
-            for (of_proposal, utility) in utilities.iter_mut().zip(self.attempt_all(problems, attempts).await?) {
-                of_proposal.push(utility);
+            let end = count.min(start + CHUNK);
+            let attempts = (start..end).flat_map(|problem| proposals.iter().map(move |one| attempt(problem, one)));
+            let found = self.attempt_all(problems, attempts.collect()).await?;
+            for of_problem in found.chunks(proposals.len().max(1)) {
+                utilities.iter_mut().zip(of_problem).for_each(|(all, &utility)| all.push(utility));
             }
+            notify(Event::Compared { runs: end * proposals.len(), of: count * proposals.len() });
         }
         Ok(utilities)
     }
@@ -218,27 +233,6 @@ fn nested_among(columns: &[Vec<f64>], among: &[usize], folds: &[usize]) -> Optio
     Some((best_without(FOLDS)?, honest))
 }
 
-/// A router over plans with the penalty that chooses best out of fold, and what it is worth there.
-fn route(plans: Vec<Plan>, of_plans: &[Vec<f64>], queries: &[&[f32]], folds: &[usize]) -> (Router, Vec<f64>) {
-    let targets: Vec<Vec<f64>> =
-        (0..queries.len()).map(|problem| of_plans.iter().map(|of_plan| of_plan[problem]).collect()).collect();
-    let without = |fold: usize| {
-        let rows = queries.iter().zip(&targets).zip(folds).filter(move |(_, own)| **own != fold);
-        Gram::new(rows.map(|((query, targets), _)| (*query, targets.as_slice())))
-    };
-    let grams: Vec<Gram> = (0..FOLDS).map(without).collect();
-    let places: Vec<Plan> = (0..plans.len()).map(|at| Plan::from_indices(&[&[at as u16]])).collect();
-    let place = |plan: &Plan| plan.choices().next().map_or(0, |(_, id)| id.index());
-    let honest = |penalty: f64| -> Vec<f64> {
-        let routers: Vec<Router> = grams.iter().map(|gram| Router::new(places.clone(), gram.fit(penalty))).collect();
-        let chosen = queries.iter().zip(&targets).zip(folds);
-        chosen.map(|((query, targets), &fold)| targets[place(routers[fold].choose(query))]).collect()
-    };
-    let worths: Vec<Vec<f64>> = PENALTIES.iter().map(|&penalty| honest(penalty)).collect();
-    let best = first_best(worths.iter().map(|worth| mean(worth))).unwrap_or(0);
-    (Router::new(plans, without(FOLDS).fit(PENALTIES[best])), worths.into_iter().nth(best).unwrap_or_default())
-}
-
 /// Whether the gain is no noise.
 fn is_sure(utilities: &[f64], against: &[f64]) -> bool {
     let (gain, error) = gain(utilities, against);
@@ -261,11 +255,11 @@ fn filled(mut utilities: Vec<f64>) -> Vec<f64> {
     utilities
 }
 
-fn mean(values: &[f64]) -> f64 {
+pub(super) fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len().max(1) as f64
 }
 
-fn first_best(values: impl Iterator<Item = f64>) -> Option<usize> {
+pub(super) fn first_best(values: impl Iterator<Item = f64>) -> Option<usize> {
     values.enumerate().reduce(|best, next| if next.1 > best.1 { next } else { best }).map(|(at, _)| at)
 }
 
@@ -284,17 +278,6 @@ mod tests {
         let good = vec![0.5; 20];
         assert_eq!(nested(&[columns[0].clone(), good.clone()], &folds), (1, good.clone()));
         assert!(is_sure(&good, &honest) && !is_sure(&honest, &good) && !is_sure(&columns[1], &columns[0]));
-    }
-
-    #[test]
-    fn a_router_learns_which_plan_suits_which_question() {
-        let queries: Vec<Vec<f32>> = (0..40).map(|at| vec![if at % 2 == 0 { 1.0 } else { -1.0 }]).collect();
-        let queries: Vec<&[f32]> = queries.iter().map(Vec::as_slice).collect();
-        let of_plans: Vec<Vec<f64>> =
-            (0..2).map(|plan| (0..40).map(|at| f64::from(u8::from(at % 2 == plan))).collect()).collect();
-        let plans = vec![Plan::from_indices(&[&[7]]), Plan::from_indices(&[&[8]])];
-        let (router, honest) = route(plans.clone(), &of_plans, &queries, &folds(40, 1));
-        assert_eq!((mean(&honest), router.choose(&[1.0]), router.choose(&[-1.0])), (1.0, &plans[0], &plans[1]));
     }
 
     #[test]

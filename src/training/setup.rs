@@ -39,6 +39,8 @@ pub struct Setup<'a> {
 pub enum Event<'a> {
     /// Some of the plans that may be worth learning from have been tried.
     Surveyed { runs: usize, of: usize },
+    /// Some of the runs of simpler candidates are done.
+    Compared { runs: usize, of: usize },
     /// What the run answers by was chosen.
     Selected { selection: &'a Selection },
     /// Some of the runs that the halting head is fitted to are done.
