@@ -1,8 +1,10 @@
 //! Training: episodes to utilities (E5), to advantages (E6), to a loss (E7), to better weights.
 
 mod adam;
+mod candidates;
 mod config;
 mod credit;
+mod crossfit;
 mod drawing;
 mod expectation;
 mod halting;
@@ -22,11 +24,11 @@ mod train;
 mod worth;
 
 pub use adam::{Adam, gradients};
+pub use candidates::{Candidate, Selection};
 pub use config::{HaltingConfig, Loss, SurveyConfig, TrainingConfig};
 pub use credit::{Baseline, Charge, Credit, MovingAverages, Sample, Utilities, advantages, utilities};
 pub use learner::{Experience, Learner, Update};
 pub use metrics::{EpochMetrics, Summary};
 pub use rollout::{Course, Judged, Problems, Rollout, Tried};
-pub use selection::{Candidate, Selection};
 pub use setup::{CHECKPOINT_FILE, Event, METRICS_FILE, STATE_FILE, Setup, Trained};
 pub use train::{episode_loss, policy_loss, train};

@@ -1,9 +1,11 @@
 //! A training run from its start, or from where it stopped: what it is, where it stands, what it leaves.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, Result, ensure};
+use candle_core::Tensor;
 
 use super::rollout::Problems;
 use super::setup::{CHECKPOINT_FILE, Event, Halt, METRICS_FILE, Notify, STATE_FILE, Setup, Trained};
@@ -21,6 +23,8 @@ pub(super) struct Run<'a> {
     pub validation: Problems<'a>,
     pub provenance: Provenance,
     pub cancelled: &'a AtomicBool,
+    /// The weights before anything was learned.
+    pub untrained: BTreeMap<String, Tensor>,
     folder: Option<&'a Path>,
     identity: String,
 }
@@ -39,13 +43,14 @@ impl<'a> Run<'a> {
         ensure!(!train.ids.is_empty(), "expected at least one training problem, found none");
         config.expect_passes()?;
         let identity = identity(&controller, &config, [train, validation], &provenance)?;
+        let untrained = controller.tensors()?;
         let mut learner = Learner::new(controller, config.clone())?;
         let mut state = State::default();
         let saved = folder.map(|folder| folder.join(STATE_FILE)).filter(|path| resume && path.exists());
         if let Some(path) = saved {
             state = State::load(&path, &mut learner, &identity)?;
         }
-        let run = Run { config, learner, state, train, validation, provenance, folder, cancelled, identity };
+        let run = Run { config, learner, state, train, validation, provenance, folder, cancelled, untrained, identity };
         // Shows at once that the folder can be written, and completes what a kill between two files left behind.
         run.save()?;
         if run.state.position != Position::default() {

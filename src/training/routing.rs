@@ -1,6 +1,6 @@
 //! Routers: which plan suits which question, as regressions from the embedding to the utility of each plan have it.
 
-use super::selection::{FOLDS, first_best, mean};
+use super::crossfit::{FOLDS, first_best, mean};
 use crate::plan::Plan;
 use crate::random;
 use crate::strategy::{Gram, Landmarks, PENALTIES, Router, best};

@@ -5,9 +5,10 @@
 //! controller, which was fitted to the training problems, is measured on the validation problems alone.
 
 use anyhow::Result;
-use rand::seq::SliceRandom;
-use serde::{Deserialize, Serialize};
 
+use super::candidates::{Candidate, Selection};
+use super::crossfit::{FOLDS, filled, folds, gain, is_sure, mean, nested, nested_among};
+use super::expectation::Expectation;
 use super::outcomes::Outcomes;
 use super::resume::Run;
 use super::rollout::{Attempt, Problems};
@@ -17,39 +18,13 @@ use super::worth::Space;
 use crate::controller::{Controller, Policy};
 use crate::decide::Proposal;
 use crate::plan::{Layer, OperatorId, Plan};
-use crate::random::{self, Purpose};
+use crate::random::Purpose;
 use crate::strategy::{Strategies, Strategy};
 
 /// Problems between two looks at whether the run was cancelled.
 const CHUNK: usize = 16;
-pub(super) const FOLDS: usize = 5;
-/// Standard errors from which a gain counts.
-const SURE: f64 = 1.5;
 /// Most operators of which the rules are made.
 const RULE_OPERATORS: usize = 8;
-
-/// What may answer, and what was seen of it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Candidate {
-    /// What it is.
-    pub name: String,
-    /// What it proposes for every query, where that is the same.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub proposal: Option<Proposal>,
-    /// Mean utility on problems that it was not fitted to.
-    pub utility: f64,
-    /// Mean gain on the best fixed plan on the same problems, and its standard error.
-    pub gain: f64,
-    pub error: f64,
-}
-
-/// What was chosen, and among what.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Selection {
-    pub candidates: Vec<Candidate>,
-    /// Place of the one that answers.
-    pub chosen: usize,
-}
 
 impl Run<'_> {
     /// Chooses what the run answers by, unless that is chosen or nothing simpler is asked for.
@@ -57,6 +32,7 @@ impl Run<'_> {
         &mut self,
         space: &Space<'_>,
         outcomes: &Outcomes,
+        expectation: &Expectation,
         notify: &mut Notify<'_>,
     ) -> Result<(), Halt> {
         let serves_several = space.latency_weights.len() > 1;
@@ -99,29 +75,23 @@ impl Run<'_> {
             found.push((name, Strategy::Router(router), utilities));
         }
 
+        let controller = self.of_controller(expectation, &folds).await?;
+        found.push(("controller", Strategy::Controller, controller));
+
         let fixed = found[0].2.clone();
-        let simple = (1..found.len()).filter(|&at| is_sure(&found[at].2, &fixed));
-        let simple = simple.fold(0, |best, at| if mean(&found[at].2) > mean(&found[best].2) { at } else { best });
-        let train = self.train.ids.len();
-        let controller = self.of_controller().await?;
-        let (own, alone) = (&found[simple].2[train..], &fixed[train..]);
-        let is_better = is_sure(&controller, alone) && mean(&controller) >= mean(own);
-        let candidate = |name: &str, strategy: &Strategy, utilities: &[f64], against: &[f64]| {
-            let (gain, error) = gain(utilities, against);
+        let sure = (1..found.len()).filter(|&at| is_sure(&found[at].2, &fixed));
+        let chosen = sure.fold(0, |best, at| if mean(&found[at].2) > mean(&found[best].2) { at } else { best });
+        let candidate = |(name, strategy, utilities): &(&str, Strategy, Vec<f64>)| {
+            let (gain, error) = gain(utilities, &fixed);
             let proposal = match strategy {
                 Strategy::Fixed(proposal) => Some(proposal.clone()),
                 Strategy::Controller | Strategy::Router(_) => None,
             };
-            Candidate { name: name.to_owned(), proposal, utility: mean(utilities), gain, error }
+            Candidate { name: (*name).to_owned(), proposal, utility: mean(utilities), gain, error }
         };
-        let mut candidates: Vec<Candidate> =
-            found.iter().map(|(name, strategy, utilities)| candidate(name, strategy, utilities, &fixed)).collect();
-        candidates.push(candidate("controller", &Strategy::Controller, &controller, alone));
-        let chosen = if is_better { candidates.len() - 1 } else { simple };
+        let candidates = found.iter().map(candidate).collect();
         let named = |(name, strategy, _): (&str, Strategy, _)| (name.to_owned(), strategy);
-        let controller = ("controller".to_owned(), Strategy::Controller);
-        let strategies = found.into_iter().map(named).chain([controller]).collect();
-        self.state.strategies = Strategies { candidates: strategies, chosen };
+        self.state.strategies = Strategies { candidates: found.into_iter().map(named).collect(), chosen };
         let selection = Selection { candidates, chosen };
         notify(Event::Selected { selection: &selection });
         self.state.position.selection = Some(selection);
@@ -157,22 +127,39 @@ impl Run<'_> {
         Ok(utilities)
     }
 
-    /// Utility of the controller's plans on the validation problems.
-    async fn of_controller(&mut self) -> Result<Vec<f64>, Halt> {
+    /// Utility of the plans of a controller that did not learn from a problem: on each training problem those of one that learned
+    /// from the other folds, on the validation problems those of the run's own.
+    async fn of_controller(&mut self, expectation: &Expectation, folds: &[usize]) -> Result<Vec<f64>, Halt> {
+        let train = self.train.ids.len();
+        let mut utilities = vec![f64::NAN; train];
+        for fold in 0..FOLDS {
+            let (inside, others): (Vec<usize>, Vec<usize>) = (0..train).partition(|&problem| folds[problem] == fold);
+            if inside.is_empty() || others.is_empty() {
+                continue;
+            }
+            let policy = Policy::new(&self.learned_from(expectation, &others)?)?;
+            let found = self.of_policy(&policy, self.train, &inside).await?;
+            inside.into_iter().zip(found).for_each(|(problem, utility)| utilities[problem] = utility);
+        }
         let trained = &self.learner.controller;
         let (config, kinds) = (trained.config().clone(), trained.kinds().to_vec());
         let weights = &self.state.best_weights;
         let best = Controller::from_tensors(config, kinds, trained.operators(), weights, trained.device())?;
-        let policy = Policy::new(&best)?;
+        let all: Vec<usize> = (0..self.validation.ids.len()).collect();
+        utilities.extend(self.of_policy(&Policy::new(&best)?, self.validation, &all).await?);
+        Ok(filled(utilities))
+    }
+
+    /// Utility of the likeliest plans of a policy on some problems.
+    async fn of_policy(&mut self, policy: &Policy, problems: Problems<'_>, among: &[usize]) -> Result<Vec<f64>, Halt> {
         let latency_weight = self.config.felt().latency_weight;
-        let attempt = |(problem, query): (usize, &Vec<f32>)| Attempt {
+        let attempt = |&problem: &usize| Attempt {
             problem,
-            proposal: policy.greedy(query).into(),
+            proposal: policy.greedy(&problems.queries[problem]).into(),
             draw: Purpose::Training.draw(0),
             latency_weight,
         };
-        let attempts = self.validation.queries.iter().enumerate().map(attempt).collect();
-        Ok(filled(self.attempt_all(self.validation, attempts).await?))
+        self.attempt_all(problems, among.iter().map(attempt).collect()).await
     }
 
     async fn attempt_all(&mut self, problems: Problems<'_>, attempts: Vec<Attempt>) -> Result<Vec<f64>, Halt> {
@@ -205,84 +192,4 @@ fn rules(space: &Space<'_>, outcomes: &Outcomes) -> Vec<Proposal> {
         }
     }
     rules
-}
-
-/// Each problem's fold.
-fn folds(problems: usize, seed: u64) -> Vec<usize> {
-    let mut folds: Vec<usize> = (0..problems).map(|at| at % FOLDS).collect();
-    folds.shuffle(&mut random::stream(seed, &[&"folds"]));
-    folds
-}
-
-/// The best of some columns `[columns][N]`, and what choosing so is worth on each problem when it is chosen on the other folds.
-fn nested(columns: &[Vec<f64>], folds: &[usize]) -> (usize, Vec<f64>) {
-    let all: Vec<usize> = (0..columns.len()).collect();
-    nested_among(columns, &all, folds).unwrap_or((0, vec![0.0; folds.len()]))
-}
-
-fn nested_among(columns: &[Vec<f64>], among: &[usize], folds: &[usize]) -> Option<(usize, Vec<f64>)> {
-    let best_without = |fold: usize| {
-        let worth = |&column: &usize| {
-            let seen = columns[column].iter().zip(folds).filter(|(_, own)| **own != fold).map(|(value, _)| *value);
-            mean(&seen.collect::<Vec<f64>>())
-        };
-        first_best(among.iter().map(worth)).map(|at| among[at])
-    };
-    let by_fold = (0..FOLDS).map(best_without).collect::<Option<Vec<usize>>>()?;
-    let honest = folds.iter().enumerate().map(|(problem, &fold)| columns[by_fold[fold]][problem]).collect();
-    Some((best_without(FOLDS)?, honest))
-}
-
-/// Whether the gain is no noise.
-fn is_sure(utilities: &[f64], against: &[f64]) -> bool {
-    let (gain, error) = gain(utilities, against);
-    gain > 0.0 && gain >= SURE * error
-}
-
-/// Mean gain, and its standard error.
-fn gain(utilities: &[f64], against: &[f64]) -> (f64, f64) {
-    let gains: Vec<f64> = utilities.iter().zip(against).map(|(own, other)| own - other).collect();
-    let mean = mean(&gains);
-    let variance = gains.iter().map(|gain| (gain - mean).powi(2)).sum::<f64>() / (gains.len().max(2) - 1) as f64;
-    (mean, (variance / gains.len().max(1) as f64).sqrt())
-}
-
-/// Where it failed, a proposal is taken for as good as elsewhere.
-fn filled(mut utilities: Vec<f64>) -> Vec<f64> {
-    let known: Vec<f64> = utilities.iter().copied().filter(|utility| utility.is_finite()).collect();
-    let mean = mean(&known);
-    utilities.iter_mut().filter(|utility| !utility.is_finite()).for_each(|utility| *utility = mean);
-    utilities
-}
-
-pub(super) fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len().max(1) as f64
-}
-
-pub(super) fn first_best(values: impl Iterator<Item = f64>) -> Option<usize> {
-    values.enumerate().reduce(|best, next| if next.1 > best.1 { next } else { best }).map(|(at, _)| at)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_was_chosen_by_luck_is_worth_little_elsewhere() {
-        let folds: Vec<usize> = (0..20).map(|at| at % FOLDS).collect();
-        // Each column is right in one fold alone: the best elsewhere is wrong here.
-        let columns: Vec<Vec<f64>> =
-            (0..FOLDS).map(|fold| folds.iter().map(|&own| f64::from(u8::from(own == fold))).collect()).collect();
-        let (best, honest) = nested(&columns, &folds);
-        assert_eq!((best, mean(&honest)), (0, 0.0));
-        let good = vec![0.5; 20];
-        assert_eq!(nested(&[columns[0].clone(), good.clone()], &folds), (1, good.clone()));
-        assert!(is_sure(&good, &honest) && !is_sure(&honest, &good) && !is_sure(&columns[1], &columns[0]));
-    }
-
-    #[test]
-    fn failures_are_taken_for_the_mean() {
-        assert_eq!(filled(vec![1.0, f64::NAN, 0.0]), [1.0, 0.5, 0.0]);
-        assert_eq!(filled(vec![f64::NAN]), [0.0]);
-    }
 }

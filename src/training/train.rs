@@ -2,6 +2,7 @@
 
 use anyhow::{Result, ensure};
 use candle_core::{Device, Tensor};
+use rand::seq::SliceRandom;
 
 use super::expectation::{Expectation, Expected};
 use super::outcomes::Outcomes;
@@ -9,7 +10,8 @@ use super::resume::Run;
 use super::rollout::Attempt;
 use super::setup::{Event, Halt, Notify, Setup, Trained};
 use super::worth::Space;
-use super::{Experience, Learner, Loss, Sample, SurveyConfig, Update, advantages, utilities};
+use super::{Experience, Learner, Loss, Sample, Update, advantages, utilities};
+use crate::controller::Controller;
 use crate::execute::Episode;
 use crate::plan::Plan;
 use crate::random::{self, Purpose};
@@ -53,11 +55,13 @@ impl Run<'_> {
             true => Some(self.collect(&space, survey.draws, notify).await?),
             false => None,
         };
-        if let Some(outcomes) = outcomes.as_ref().filter(|_| !is_learned) {
-            let device = self.learner.controller.device();
-            let expectation = Expectation::new(outcomes, self.config.objective.cost_weight, device)?;
+        let cost_weight = self.config.objective.cost_weight;
+        let expect = |outcomes: &Outcomes| Expectation::new(outcomes, cost_weight, self.learner.controller.device());
+        let expectation = outcomes.as_ref().map(expect).transpose()?;
+        if let Some(expectation) = expectation.as_ref().filter(|_| !is_learned) {
+            let everything: Vec<usize> = (0..self.train.ids.len()).collect();
             for pass in self.state.position.rehearsals..survey.passes {
-                self.learn_from_all(&expectation, &survey, pass)?;
+                self.learn_from_all(expectation, &everything, pass)?;
                 self.state.position.rehearsals = pass + 1;
                 self.finish_pass(notify).await?;
                 if pass + 1 == survey.passes {
@@ -73,8 +77,8 @@ impl Run<'_> {
             self.finish_pass(notify).await?;
             self.save()?;
         }
-        if let Some(outcomes) = &outcomes {
-            self.select(&space, outcomes, notify).await?;
+        if let Some((outcomes, expectation)) = outcomes.as_ref().zip(expectation.as_ref()) {
+            self.select(&space, outcomes, expectation, notify).await?;
         }
         self.fit_halting(notify).await
     }
@@ -136,9 +140,25 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// One pass over the training problems, each with all plans whose outcomes are known.
-    fn learn_from_all(&mut self, expectation: &Expectation, survey: &SurveyConfig, pass: u32) -> Result<(), Halt> {
-        let order = self.order(&mut random::stream(self.provenance.seed, &[&"rehearsal", &pass]));
+    /// A controller that learns from some of the training problems alone; the run's own stays as it is.
+    pub(super) fn learned_from(&mut self, expectation: &Expectation, problems: &[usize]) -> Result<Controller, Halt> {
+        let own = &self.learner.controller;
+        let (config, kinds) = (own.config().clone(), own.kinds().to_vec());
+        let untrained = Controller::from_tensors(config, kinds, own.operators(), &self.untrained, own.device())?;
+        let own = std::mem::replace(&mut self.learner, Learner::new(untrained, self.config.clone())?);
+        let sums = std::mem::take(&mut self.state.position.pass);
+        let learned =
+            (0..self.config.survey.passes).try_for_each(|pass| self.learn_from_all(expectation, problems, pass));
+        self.state.position.pass = sums;
+        let other = std::mem::replace(&mut self.learner, own);
+        learned.map(|()| other.controller)
+    }
+
+    /// One pass over some training problems, each with all plans whose outcomes are known.
+    fn learn_from_all(&mut self, expectation: &Expectation, among: &[usize], pass: u32) -> Result<(), Halt> {
+        let survey = self.config.survey.clone();
+        let mut order = among.to_vec();
+        order.shuffle(&mut random::stream(self.provenance.seed, &[&"rehearsal", &pass]));
         let batches = order.chunks(survey.batch);
         let (in_pass, of) = (batches.len() as f64, f64::from(survey.passes));
         for (batch, problems) in batches.enumerate() {

@@ -49,7 +49,15 @@ fn run(folder: &Path, resume: bool, seed: u64, stop_at: Option<usize>) -> Traine
     let survey = SurveyConfig { passes: 2, batch: 8, ..SurveyConfig::default() };
     let halting = HaltingConfig { passes: 60, batch: 8, ..HaltingConfig::default() };
     let objective = Objective::default().at(0.005);
-    let config = TrainingConfig { execution, survey, halting, objective, concurrency: 4, ..TrainingConfig::default() };
+    let config = TrainingConfig {
+        fallback: false,
+        execution,
+        survey,
+        halting,
+        objective,
+        concurrency: 4,
+        ..TrainingConfig::default()
+    };
     let settings = ControllerConfig { layers: 2, hidden: 4, embedding: 2, ..ControllerConfig::default() };
     let operators = Tensor::new(&[[1f32, 0.0], [0.0, 1.0]], &Device::Cpu).expect("a matrix");
     let controller = Controller::new(settings, KINDS.to_vec(), &operators, seed, &Device::Cpu).expect("a controller");

@@ -1,0 +1,90 @@
+//! Measured on problems that took no part: folds, and when a gain is no noise.
+
+use rand::seq::SliceRandom;
+
+use crate::random;
+
+/// Folds of the problems.
+pub const FOLDS: usize = 5;
+/// Standard errors from which a gain counts.
+const SURE: f64 = 1.5;
+
+/// Each problem's fold.
+pub fn folds(problems: usize, seed: u64) -> Vec<usize> {
+    let mut folds: Vec<usize> = (0..problems).map(|at| at % FOLDS).collect();
+    folds.shuffle(&mut random::stream(seed, &[&"folds"]));
+    folds
+}
+
+/// The best of some columns `[columns][N]`, and what choosing so is worth on each problem when it is chosen on the other folds.
+pub fn nested(columns: &[Vec<f64>], folds: &[usize]) -> (usize, Vec<f64>) {
+    let all: Vec<usize> = (0..columns.len()).collect();
+    nested_among(columns, &all, folds).unwrap_or((0, vec![0.0; folds.len()]))
+}
+
+pub fn nested_among(columns: &[Vec<f64>], among: &[usize], folds: &[usize]) -> Option<(usize, Vec<f64>)> {
+    let best_without = |fold: usize| {
+        let worth = |&column: &usize| {
+            let seen = columns[column].iter().zip(folds).filter(|(_, own)| **own != fold).map(|(value, _)| *value);
+            mean(&seen.collect::<Vec<f64>>())
+        };
+        first_best(among.iter().map(worth)).map(|at| among[at])
+    };
+    let by_fold = (0..FOLDS).map(best_without).collect::<Option<Vec<usize>>>()?;
+    let honest = folds.iter().enumerate().map(|(problem, &fold)| columns[by_fold[fold]][problem]).collect();
+    Some((best_without(FOLDS)?, honest))
+}
+
+/// Whether the gain is no noise.
+pub fn is_sure(utilities: &[f64], against: &[f64]) -> bool {
+    let (gain, error) = gain(utilities, against);
+    gain > 0.0 && gain >= SURE * error
+}
+
+/// Mean gain, and its standard error.
+pub fn gain(utilities: &[f64], against: &[f64]) -> (f64, f64) {
+    let gains: Vec<f64> = utilities.iter().zip(against).map(|(own, other)| own - other).collect();
+    let mean = mean(&gains);
+    let variance = gains.iter().map(|gain| (gain - mean).powi(2)).sum::<f64>() / (gains.len().max(2) - 1) as f64;
+    (mean, (variance / gains.len().max(1) as f64).sqrt())
+}
+
+/// Where it failed, a proposal is taken for as good as elsewhere.
+pub fn filled(mut utilities: Vec<f64>) -> Vec<f64> {
+    let known: Vec<f64> = utilities.iter().copied().filter(|utility| utility.is_finite()).collect();
+    let mean = mean(&known);
+    utilities.iter_mut().filter(|utility| !utility.is_finite()).for_each(|utility| *utility = mean);
+    utilities
+}
+
+pub fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len().max(1) as f64
+}
+
+pub fn first_best(values: impl Iterator<Item = f64>) -> Option<usize> {
+    values.enumerate().reduce(|best, next| if next.1 > best.1 { next } else { best }).map(|(at, _)| at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_chosen_by_luck_is_worth_little_elsewhere() {
+        let folds: Vec<usize> = (0..20).map(|at| at % FOLDS).collect();
+        // Each column is right in one fold alone: the best elsewhere is wrong here.
+        let columns: Vec<Vec<f64>> =
+            (0..FOLDS).map(|fold| folds.iter().map(|&own| f64::from(u8::from(own == fold))).collect()).collect();
+        let (best, honest) = nested(&columns, &folds);
+        assert_eq!((best, mean(&honest)), (0, 0.0));
+        let good = vec![0.5; 20];
+        assert_eq!(nested(&[columns[0].clone(), good.clone()], &folds), (1, good.clone()));
+        assert!(is_sure(&good, &honest) && !is_sure(&honest, &good) && !is_sure(&columns[1], &columns[0]));
+    }
+
+    #[test]
+    fn failures_are_taken_for_the_mean() {
+        assert_eq!(filled(vec![1.0, f64::NAN, 0.0]), [1.0, 0.5, 0.0]);
+        assert_eq!(filled(vec![f64::NAN]), [0.0]);
+    }
+}
