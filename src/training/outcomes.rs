@@ -3,7 +3,7 @@
 use super::{Charge, Credit, Utilities, utilities};
 use crate::execute::Episode;
 use crate::objective::Objective;
-use crate::plan::Plan;
+use crate::plan::{OperatorId, Plan};
 
 /// What some plans did on `N` problems.
 pub(super) struct Outcomes {
@@ -11,6 +11,8 @@ pub(super) struct Outcomes {
     objective: Objective,
     credit: Credit,
     pub plans: Vec<Tried>,
+    /// Operators that answer by themselves, those that go best with another, in catalogue order.
+    pub pairing: Vec<OperatorId>,
 }
 
 /// What one plan of `c` choices did on each problem: means over its runs, in columns. Numbers of a problem on which every run
@@ -31,7 +33,7 @@ pub(super) struct Tried {
 
 impl Outcomes {
     pub fn new(problems: usize, objective: Objective, credit: Credit) -> Self {
-        Outcomes { problems, objective, credit, plans: Vec::new() }
+        Outcomes { problems, objective, credit, plans: Vec::new(), pairing: Vec::new() }
     }
 
     /// Number of problems, `N`.

@@ -23,6 +23,8 @@ pub(super) struct Space<'a> {
 const PAIRS: usize = 300;
 /// Best plans of a size to which an operator that answers by itself is added: computed from calls that are there.
 const EXTENDED: usize = 16;
+/// Most operators of which rules are made.
+const PAIRING: usize = 8;
 /// Best plans of a size to which an operator that reads them is added: each is a call of its own.
 const IMPROVED: usize = 4;
 
@@ -58,6 +60,7 @@ impl Space<'_> {
     /// Keeps the plans that are worth learning from, one of each class of equal outcomes: in turns that of the highest mean
     /// utility, and that which adds most to the best plan of each problem so far, at one latency weight after another.
     pub fn keep_worthwhile(&self, tried: &mut Outcomes) {
+        tried.pairing = self.pairing(tried);
         let mut left = distinct(tried);
         let mut best = vec![vec![f64::NEG_INFINITY; tried.problems()]; self.latency_weights.len()];
         let mut kept = Vec::new();
@@ -79,8 +82,19 @@ impl Space<'_> {
         tried.keep(&kept);
     }
 
+    /// The operators of the best pairs, in catalogue order.
+    fn pairing(&self, tried: &Outcomes) -> Vec<OperatorId> {
+        let mut operators: Vec<OperatorId> = Vec::new();
+        for id in self.pairs(tried).into_iter().flatten() {
+            if operators.len() < PAIRING && !operators.contains(&id) {
+                operators.push(id);
+            }
+        }
+        sorted(operators)
+    }
+
     /// Pairs of operators that answer by themselves, first those that do best where each answers what suits it.
-    pub fn pairs(&self, tried: &Outcomes) -> Vec<Vec<OperatorId>> {
+    fn pairs(&self, tried: &Outcomes) -> Vec<Vec<OperatorId>> {
         let single = |id: OperatorId| tried.plans.iter().position(|tried| self.operators_of(&tried.plan) == [id]);
         let singles: Vec<(OperatorId, usize)> =
             generators(self.kinds).filter_map(|id| Some((id, single(id)?))).collect();
