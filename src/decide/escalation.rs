@@ -1,11 +1,11 @@
 //! Asks on only where the answers differ.
 
 use super::{Decider, Next};
-use crate::evidence::Known;
+use crate::evidence::{Known, Stage};
 use crate::plan::{Layer, Plan};
 
 /// Commits its plan layer by layer: the first at the start, each further one once all before it have ended and their answers
-/// differ. A solution without an answer differs from any.
+/// differ. A solution without an answer differs from any, and so does an operator that was to answer and left no solution.
 #[derive(Clone, Debug)]
 pub struct Escalation {
     /// The layers that are left.
@@ -25,7 +25,7 @@ impl Decider for Escalation {
         if !known.is_start() && known.is_under_way() {
             return Next::Wait;
         }
-        if (known.is_start() || differ(&known.answers()))
+        if (known.is_start() || is_silent(known) || differ(&known.answers()))
             && let Some(layer) = self.layers.next()
         {
             return Next::Commit(vec![layer]);
@@ -37,6 +37,14 @@ impl Decider for Escalation {
     fn may_add(&self) -> bool {
         !self.has_settled && !self.layers.as_slice().is_empty()
     }
+}
+
+/// Whether an operator that answers by itself has ended without a solution.
+fn is_silent(known: &Known<'_>) -> bool {
+    known.choices.iter().any(|choice| {
+        let answers = choice.stage == Stage::Ended && choice.signature.kind.generates();
+        answers && choice.solutions().next().is_none()
+    })
 }
 
 fn differ(answers: &[Option<&str>]) -> bool {

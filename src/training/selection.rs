@@ -81,6 +81,14 @@ impl Run<'_> {
         let fixed = found[simplest].2.clone();
         let sure = (0..found.len()).filter(|&at| is_sure(&found[at].2, &fixed));
         let chosen = sure.fold(simplest, |best, at| if mean(&found[at].2) > mean(&found[best].2) { at } else { best });
+        let chosen = match found.last() {
+            // Where a head will end its plans early, the controller has not shown all that it has yet.
+            Some((.., own)) if self.config.execution.halting && is_sure(own, &fixed) => {
+                let (behind, error) = gain(&found[chosen].2, own);
+                if behind <= error { found.len() - 1 } else { chosen }
+            }
+            _ => chosen,
+        };
         let candidate = |(name, strategy, utilities): &(&str, Strategy, Vec<f64>)| {
             let (gain, error) = gain(utilities, &fixed);
             let proposal = match strategy {
