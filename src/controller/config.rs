@@ -14,7 +14,8 @@ use crate::plan::Layout;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Selection {
-    /// A set at once; the empty set ends the plan. See [`sets`](super::sets).
+    /// A set at once, with a probability in proportion to the exponential of its members' scores and one of its size. The empty
+    /// set ends the plan.
     #[default]
     Sets,
     /// One after another without replacement, until their probabilities sum to more than the threshold (E2). Operators that
