@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 
+use super::crossfit::first_best;
 use super::outcomes::{Outcomes, Tried};
 use crate::plan::{Kind, Layout, OperatorId, Plan, generators, improvers};
 
@@ -154,10 +155,6 @@ fn mean(values: impl Iterator<Item = f64>) -> f64 {
     let known = values.filter(|value| value.is_finite());
     let (sum, count) = known.fold((0.0, 0u32), |(sum, count), value| (sum + value, count + 1));
     if count == 0 { f64::NEG_INFINITY } else { sum / f64::from(count) }
-}
-
-fn first_best(values: impl Iterator<Item = f64>) -> Option<usize> {
-    values.enumerate().reduce(|best, next| if next.1 > best.1 { next } else { best }).map(|(at, _)| at)
 }
 
 #[cfg(test)]
