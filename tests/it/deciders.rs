@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::Result;
-use lamas::decide::{Decider, FixedPlan, Next, Quorum};
+use lamas::decide::{Decider, Escalation, FixedPlan, Next, Quorum};
 use lamas::evidence::{Known, Stage};
 use lamas::execute::{Answer, Clock, ExecuteError, Observer, SolveOptions, Solver, Transcript};
 use lamas::llm::{Error, Reply, Request};
@@ -109,16 +109,17 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
     #[test]
-    fn both_clocks_tell_the_same_story(plan in plans(), draw: u64, is_staged: bool) {
+    fn both_clocks_tell_the_same_story(plan in plans(), draw: u64, way in 0usize..3) {
         // The evaluator's nominal seconds are not those of the wall clock: events of programs and tests come in other orders.
         let asks = |layer: &Layer| layer.operators.iter().all(|id| ![PROGRAMMER, 5, 11].contains(&id.0));
         let plan = Plan { layers: plan.layers.into_iter().filter(asks).collect() };
         for schedule in SCHEDULES {
             let run = |clock| {
                 let options = SolveOptions { schedule, clock, ..SolveOptions::default() };
-                let mut decider: Box<dyn Decider> = match is_staged {
-                    true => Box::new(Staged::new(&plan, false)),
-                    false => Box::new(FixedPlan::new(plan.clone())),
+                let mut decider: Box<dyn Decider> = match way {
+                    0 => Box::new(Staged::new(&plan, false)),
+                    1 => Box::new(Escalation::new(plan.clone())),
+                    _ => Box::new(FixedPlan::new(plan.clone())),
                 };
                 solve(&STEADY, &mut *decider, draw, &options)
             };
@@ -199,36 +200,14 @@ fn calls(replies: &'static [(&'static str, &'static str, u64)]) -> impl Fn(&Requ
     }
 }
 
-/// Two operators, and a third only where they differ.
-#[derive(Default)]
-struct SecondOpinion {
-    has_asked: bool,
-}
-
-impl Decider for SecondOpinion {
-    fn next(&mut self, known: &Known<'_>) -> Next {
-        if known.is_start() {
-            return Next::Commit(layers(&[&[GENERATE, COT]]));
-        }
-        let answers = known.answers();
-        match () {
-            () if known.is_under_way() => Next::Wait,
-            () if self.has_asked || answers.iter().all(|answer| *answer == answers[0]) => Next::End,
-            () => {
-                self.has_asked = true;
-                Next::Commit(layers(&[&[REFINE]]))
-            }
-        }
-    }
-}
-
 #[test]
 fn a_third_is_asked_where_two_differ_and_its_time_comes_after_theirs() {
     let check = |chain: &'static [(&'static str, &'static str, u64)], answer, tokens, plan: &[&[u16]]| {
         for clock in [Clock::Virtual, Clock::Live] {
             let solver = scripted(Schedule::Dataflow.into(), calls(chain)).solver;
             let options = SolveOptions { schedule: Schedule::Dataflow, clock, ..SolveOptions::default() };
-            let (found, elapsed) = solve(&solver, &mut SecondOpinion::default(), 1, &options);
+            let mut decider = Escalation::new(Plan::from_indices(&[&[GENERATE, COT], &[REFINE]]));
+            let (found, elapsed) = solve(&solver, &mut decider, 1, &options);
             assert_eq!((found.answer.as_deref(), path(&found.trace)), (Some(answer), tokens), "{:?}", found.trace);
             assert_eq!((found.plan, (elapsed * 10.0).round()), (Plan::from_indices(plan), tokens));
         }
@@ -236,6 +215,13 @@ fn a_third_is_asked_where_two_differ_and_its_time_comes_after_theirs() {
     check(&[("direct", "8", 2), ("chain", "the answer is 8", 10)], "8", 10.0, &[&[GENERATE, COT]]);
     check(
         &[("direct", "7", 2), ("chain", "the answer is 8", 10), ("refine", "the answer is 9", 4)],
+        "9",
+        14.0,
+        &[&[GENERATE, COT], &[REFINE]],
+    );
+    // Who has no answer does not agree.
+    check(
+        &[("direct", "no idea", 2), ("chain", "the answer is 8", 10), ("refine", "the answer is 9", 4)],
         "9",
         14.0,
         &[&[GENERATE, COT], &[REFINE]],
@@ -345,7 +331,7 @@ fn an_observer_hears_in_order_what_has_become_certain() {
         let transcript = Transcript::default();
         let observer = Some(&transcript as &dyn Observer);
         let options = SolveOptions { schedule: Schedule::Dataflow, clock, observer, ..SolveOptions::default() };
-        solve(&solver, &mut SecondOpinion::default(), 1, &options);
+        solve(&solver, &mut Escalation::new(Plan::from_indices(&[&[GENERATE, COT], &[REFINE]])), 1, &options);
         let read = |line: &String| {
             let event: serde_json::Value = serde_json::from_str(line).expect("an object");
             let at = event["at"]["tokens"].as_f64().expect("tokens");
