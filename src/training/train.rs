@@ -73,8 +73,9 @@ impl Run<'_> {
         while !self.is_finished() {
             self.learn_from_drawn(self.state.position.epoch, notify).await?;
             self.look()?;
-            (self.state.position.epoch, self.state.position.batch) = (self.state.position.epoch + 1, 0);
+            // A pass whose validation is stopped is not over: a resumed run validates it first.
             self.finish_pass(notify).await?;
+            (self.state.position.epoch, self.state.position.batch) = (self.state.position.epoch + 1, 0);
             self.save()?;
         }
         if let Some((outcomes, expectation)) = outcomes.as_ref().zip(expectation.as_ref()) {
