@@ -6,13 +6,11 @@ mod batch;
 mod config;
 mod layer;
 mod learning;
-mod open_loop;
 mod policy;
 mod sets;
 mod weights;
 
 pub use config::{ControllerConfig, Selection};
 pub use learning::Controller;
-pub use open_loop::OpenLoop;
 pub use policy::Policy;
 pub use weights::LatencyWeights;

@@ -59,8 +59,10 @@ impl Run<'_> {
         let folds = folds(queries.len(), self.provenance.seed);
         let (best, fixed) = nested(&of_plans, &folds);
         let mut found = vec![("best fixed plan", Strategy::Fixed(proposals[best].clone()), fixed)];
-        let singles: Vec<usize> = (0..plans.len()).filter(|&at| plans[at].len() == 1).collect();
-        if let Some((best, utilities)) = nested_among(&of_plans, &singles, &folds) {
+        let singles: Vec<usize> = (0..plans.len()).filter(|&at| space.operators_of(&plans[at]).len() == 1).collect();
+        let of_singles = nested_among(&of_plans, &singles, &folds);
+        let has_single = of_singles.is_some();
+        if let Some((best, utilities)) = of_singles {
             found.push(("best operator", Strategy::Fixed(proposals[best].clone()), utilities));
         }
         if !rules.is_empty() {
@@ -77,7 +79,7 @@ impl Run<'_> {
         found.push(("controller", Strategy::Controller, controller));
 
         // Of many plans the best is so by luck in part: a plan of several operators must gain on the best one alone.
-        let simplest = usize::from(found.len() > 1 && !is_sure(&found[0].2, &found[1].2));
+        let simplest = usize::from(has_single && !is_sure(&found[0].2, &found[1].2));
         let fixed = found[simplest].2.clone();
         let sure = (0..found.len()).filter(|&at| is_sure(&found[at].2, &fixed));
         let chosen = sure.fold(simplest, |best, at| if mean(&found[at].2) > mean(&found[best].2) { at } else { best });

@@ -130,7 +130,8 @@ impl Space<'_> {
         ranked.into_iter().map(|(_, item)| item).collect()
     }
 
-    fn operators_of(&self, plan: &Plan) -> Vec<OperatorId> {
+    /// What a plan asks, without what ends it.
+    pub fn operators_of(&self, plan: &Plan) -> Vec<OperatorId> {
         let stops = |id: OperatorId| self.kinds.get(id.index()) == Some(&Kind::Stop);
         plan.choices().map(|(_, id)| id).filter(|&id| !stops(id)).collect()
     }
