@@ -1,5 +1,6 @@
 //! What is asked of an agent, and what it answers.
 
+use crate::decide::Then;
 use crate::evaluation::latency::{Budget, Prediction};
 use crate::execute::{Clock, Observer};
 use crate::operators::Solution;
@@ -16,6 +17,9 @@ pub struct Ask<'a> {
     pub plan: Option<&'a Plan>,
     /// Operators that take another number of samples than the catalogue says.
     pub samples: &'a [(OperatorId, u32)],
+    /// Asks on while the answer is less likely right than this, and gives none where it stays so; needs a run that learned
+    /// when to ask on.
+    pub confidence: Option<f64>,
     /// Whether calls that are not needed any more are dropped in fact; by default where an endpoint answers.
     pub clock: Option<Clock>,
     /// Tells independent answers apart.
@@ -29,8 +33,8 @@ pub struct Ask<'a> {
 pub struct Chosen {
     /// All of it; of an answer, what was committed.
     pub plan: Plan,
-    /// Whether a layer is asked only where the answers of those before it differ.
-    pub escalates: bool,
+    /// How it goes on after its start.
+    pub then: Then,
     /// The latency weight that the plan was chosen for, where the controller serves several.
     pub latency_weight: Option<f64>,
     /// Whether the plan is predicted to keep the budget; true without one.
@@ -42,8 +46,10 @@ pub struct Chosen {
 /// What an agent answers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answered {
-    /// The final answer, if any solution has one.
+    /// The final answer, if any solution has one that is sure enough.
     pub answer: Option<String>,
+    /// Probability that the likeliest answer is right, where that was learned.
+    pub confidence: Option<f64>,
     /// The text of the solution that the vote takes.
     pub text: Option<String>,
     pub trace: Trace,

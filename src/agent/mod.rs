@@ -27,12 +27,13 @@ use anyhow::{Context, Result, ensure};
 use crate::benchmarks::Problem;
 use crate::checkpoint::Checkpoint;
 use crate::controller::Policy;
-use crate::decide::Proposal;
+use crate::decide::{Proposal, Then};
 use crate::encoder::{Embeddings, Encoder};
-use crate::evaluation::latency::{Asked, LatencyModel, Prediction};
-use crate::execute::{Clock, Episode, ExecutionConfig, SolveOptions, Solver};
+use crate::evaluation::latency::{LatencyModel, Prediction};
+use crate::evidence::Asked;
+use crate::execute::{Answer, Clock, Episode, ExecutionConfig, SolveOptions, Solver};
 use crate::objective::Objective;
-use crate::operators::{Catalogue, vote};
+use crate::operators::{Catalogue, Solution, vote};
 use crate::plan::Plan;
 use crate::random::{Draw, Purpose};
 use crate::settings::{Host, Parts, Settings, admit, drift, of_checkpoint};
@@ -143,7 +144,8 @@ impl Agent {
         let embedding = embeddings.row(0).context("the encoder gave no embedding")?;
         let head = trained.halting.as_ref();
         let options = SolveOptions::new(self.execution, head, self.objective.unit);
-        let mut decider = trained.propose(embedding).decider();
+        let asked = Asked { question: &problem.question, embedding };
+        let mut decider = trained.propose(asked).decider(trained.strategies.stages.as_ref(), None);
         Ok(self.solver.solve(problem, &mut *decider, draw, &options).await?)
     }
 
@@ -162,12 +164,16 @@ impl Agent {
             ..SolveOptions::new(self.execution, head.as_ref().filter(|_| ask.plan.is_none()), self.objective.unit)
         };
         self.solver.catalogue().check_samples(ask.samples)?;
-        let Chosen { plan, escalates, .. } = chosen.clone();
-        let mut decider = Proposal { plan, escalates }.decider();
+        let Chosen { plan, then, .. } = chosen.clone();
+        let stages = self.trained.as_ref().and_then(|trained| trained.strategies.stages.as_ref());
+        let mut decider = Proposal { plan, then }.decider(stages, ask.confidence);
         let answer = self.solver.answer(question, &mut *decider, Purpose::Answer.draw(ask.draw), &options).await?;
-        let text = vote(&answer.solutions).map(|solution| solution.text.clone());
+        let given = |solution: &&Solution| answer.answer.is_some() && solution.answer == answer.answer;
+        let text = answer.solutions.iter().rev().find(given).or(vote(&answer.solutions));
+        let text = text.map(|solution| solution.text.clone());
         let chosen = Chosen { plan: answer.plan, ..chosen };
-        Ok(Answered { answer: answer.answer, text, trace: answer.trace, solutions: answer.solutions, chosen })
+        let Answer { answer, confidence, trace, solutions, .. } = answer;
+        Ok(Answered { answer, confidence, text, trace, solutions, chosen })
     }
 
     /// The plan by which [`Agent::answer`] would answer.
@@ -184,7 +190,8 @@ impl Agent {
     }
 
     fn choose(&self, asked: Asked<'_>, ask: &Ask<'_>) -> Result<Chosen> {
-        let of_plan = |plan| Chosen { plan, escalates: false, latency_weight: None, is_within: true, predicted: None };
+        let of_plan =
+            |plan| Chosen { plan, then: Then::Nothing, latency_weight: None, is_within: true, predicted: None };
         if let Some(plan) = ask.plan {
             return Ok(of_plan(plan.clone()));
         }
@@ -205,8 +212,8 @@ impl Agent {
                 Ok(Chosen { latency_weight, is_within, ..of_plan(choice.plan) })
             }
             (None, None) => {
-                let Proposal { plan, escalates } = trained.propose(asked.embedding);
-                Ok(Chosen { escalates, ..of_plan(plan) })
+                let Proposal { plan, then } = trained.propose(asked);
+                Ok(Chosen { then, ..of_plan(plan) })
             }
         }
     }

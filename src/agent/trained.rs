@@ -8,7 +8,8 @@ use anyhow::{Context, Result, ensure};
 use crate::checkpoint::Checkpoint;
 use crate::controller::{Controller, LatencyWeights, Policy};
 use crate::decide::{HaltingHead, Proposal, inputs};
-use crate::evaluation::latency::{Asked, Budget, Choice, LatencyModel};
+use crate::evaluation::latency::{Budget, Choice, LatencyModel};
+use crate::evidence::Asked;
 use crate::execute::{ExecutionConfig, Solver};
 use crate::plan::{Schedule, small_plans};
 use crate::settings::Parts;
@@ -80,9 +81,9 @@ impl Trained {
         }
     }
 
-    /// What is proposed for the query `[E]`.
-    pub fn propose(&self, query: &[f32]) -> Proposal {
-        self.strategies.chosen().propose(&self.policy, query)
+    /// What is proposed for a query.
+    pub fn propose(&self, asked: Asked<'_>) -> Proposal {
+        self.strategies.chosen().propose(&self.policy, asked)
     }
 
     /// The head, at the latency weight that the plan was chosen for, if it was chosen for one.

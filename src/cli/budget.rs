@@ -76,7 +76,7 @@ pub fn choose_all(
         choices.extend(chosen);
     }
     let seeds = trained.iter().map(|trained| trained.seed).collect();
-    Ok((Chosen { name: format!("within {budget}"), seeds, halting, proposals }, choices))
+    Ok((Chosen { name: format!("within {budget}"), seeds, halting, stages: Vec::new(), proposals }, choices))
 }
 
 /// How the budget fared.

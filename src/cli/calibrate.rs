@@ -15,8 +15,9 @@ use crate::agent::{Trained, latency_path};
 use crate::benchmarks::Problem;
 use crate::checkpoint::write_atomic;
 use crate::decide::{Decider, FixedPlan};
-use crate::evaluation::latency::{Asked, LatencyModel, Observed};
+use crate::evaluation::latency::{LatencyModel, Observed};
 use crate::evaluation::{Method, baselines, evaluate};
+use crate::evidence::Asked;
 use crate::execute::Episode;
 use crate::plan::Plan;
 use crate::random::{self, Purpose};
@@ -95,12 +96,12 @@ fn calibration(session: &Session, trained: &[Trained], split: &Split, queries: u
     let plan = |query: usize| -> Plan {
         let mut rng = random::stream(0, &[&"calibration", &query]);
         let own = trained.get(query / 2 % trained.len().max(1)).filter(|_| query % 2 == 1);
-        let embedding = chosen.get(query).and_then(|&index| split.queries.get(index).map(Vec::as_slice));
-        match own.zip(embedding) {
+        let asked = chosen.get(query).and_then(|&index| split.asked().nth(index));
+        match own.zip(asked) {
             None => baselines::random_plan(&kinds, RANDOM.0, RANDOM.1, &mut rng),
-            Some((trained, embedding)) => match trained.policy.config().latency_weights {
-                Some(weights) => trained.policy.at(weights.draw(&mut rng)).greedy(embedding),
-                None => trained.propose(embedding).plan,
+            Some((trained, asked)) => match trained.policy.config().latency_weights {
+                Some(weights) => trained.policy.at(weights.draw(&mut rng)).greedy(asked.embedding),
+                None => trained.propose(asked).plan,
             },
         }
     };

@@ -9,8 +9,9 @@ use super::session::Session;
 use super::split::Split;
 use crate::agent::Trained;
 use crate::benchmarks::Problem;
-use crate::decide::{Decider, FixedPlan, Halting, HaltingHead, Proposal};
+use crate::decide::{Decider, FixedPlan, Halting, HaltingHead, Proposal, Stages};
 use crate::evaluation::{Evaluation, Method, baselines, evaluate, has_score};
+use crate::evidence::Asked;
 use crate::execute::{Episode, ExecutionConfig, SolveOptions};
 use crate::llm;
 use crate::plan::Plan;
@@ -132,6 +133,8 @@ pub struct Chosen {
     pub seeds: Vec<u64>,
     /// `[controllers][problems]`; what ends the plan early, at the latency weight that it was chosen for.
     pub halting: Vec<Vec<Option<Arc<HaltingHead>>>>,
+    /// `[controllers]`; what proposals that ask on do so by.
+    pub stages: Vec<Option<Arc<Stages>>>,
     /// `[controllers][problems]`
     pub proposals: Vec<Vec<Proposal>>,
 }
@@ -143,6 +146,7 @@ impl Chosen {
             name: name.into(),
             seeds: trained.iter().map(|trained| trained.seed).collect(),
             halting: trained.iter().map(|trained| vec![trained.halting.clone(); split.problems.len()]).collect(),
+            stages: trained.iter().map(|trained| trained.strategies.stages.clone()).collect(),
             proposals: trained.iter().map(|trained| split.proposals(trained)).collect(),
         }
     }
@@ -160,15 +164,16 @@ pub fn measure_candidates(
 ) -> Result<()> {
     let names = trained.first().map_or(&[][..], |trained| trained.strategies.candidates.as_slice());
     for (place, (name, _)) in names.iter().enumerate() {
-        let propose = |trained: &Trained, query: &[f32]| {
+        let propose = |trained: &Trained, asked: Asked<'_>| {
             let own = trained.strategies.candidates.get(place).map(|(_, strategy)| strategy);
-            own.unwrap_or(&Strategy::Controller).propose(&trained.policy, query)
+            own.unwrap_or(&Strategy::Controller).propose(&trained.policy, asked)
         };
-        let proposals = |trained: &Trained| split.queries.iter().map(|query| propose(trained, query)).collect();
+        let proposals = |trained: &Trained| split.asked().map(|asked| propose(trained, asked)).collect();
         let chosen = Chosen {
             name: name.clone(),
             seeds: trained.iter().map(|trained| trained.seed).collect(),
             halting: Vec::new(),
+            stages: trained.iter().map(|trained| trained.strategies.stages.clone()).collect(),
             proposals: trained.iter().map(proposals).collect(),
         };
         measure_trained(session, session.execution, split, &chosen, methods)?;
@@ -193,7 +198,10 @@ pub fn measure_trained(
     };
     let decider = |position: u64, index: usize| -> Box<dyn Decider> {
         match of(position, index) {
-            (proposal, None) => proposal.decider(),
+            (proposal, None) => {
+                let stages = chosen.stages.get(position as usize).and_then(Option::as_ref);
+                proposal.decider(stages, None)
+            }
             (Proposal { plan, .. }, Some(head)) => {
                 let words = split.problems.get(index).map_or(0, Problem::words);
                 let decider = FixedPlan::new(plan);

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::decide::Proposal;
+use crate::decide::{Proposal, Then};
 use crate::plan::Layer;
 use crate::training::{Candidate, Selection};
 
@@ -29,5 +29,9 @@ fn written(proposal: &Proposal, names: &[String]) -> String {
     let name = |index: usize| names.get(index).map_or("?", String::as_str);
     let layer = |layer: &Layer| layer.operators.iter().map(|id| name(id.index())).collect::<Vec<_>>().join(", ");
     let layers: Vec<String> = proposal.plan.layers.iter().map(layer).collect();
-    layers.join(if proposal.escalates { "; where they differ " } else { "; " })
+    match proposal.then {
+        Then::Nothing => layers.join("; "),
+        Then::Escalate => layers.join("; where they differ "),
+        Then::Ask => format!("{}, then more where it pays", layers.join("; ")),
+    }
 }

@@ -7,7 +7,7 @@ use super::session::Session;
 use crate::agent::Trained;
 use crate::benchmarks::Problem;
 use crate::decide::{FixedPlan, Proposal};
-use crate::evaluation::latency::Asked;
+use crate::evidence::Asked;
 use crate::execute::{Episode, ExecutionConfig, SolveOptions, Solver};
 use crate::llm;
 use crate::plan::{Plan, Unit};
@@ -18,6 +18,7 @@ use crate::training::{Course, Problems, Rollout};
 pub struct Split {
     pub problems: Vec<Problem>,
     pub ids: Vec<String>,
+    pub questions: Vec<String>,
     /// Embeddings of the questions, `[N][E]`.
     pub queries: Vec<Vec<f32>>,
 }
@@ -27,7 +28,8 @@ impl Split {
     pub fn open(session: &Session, name: &str) -> Result<Self> {
         let (problems, embeddings) = session.problems(name).with_context(|| format!("split `{name}`"))?;
         let ids = problems.iter().map(|problem| problem.id.clone()).collect();
-        Ok(Split { problems, ids, queries: embeddings.rows().map(<[f32]>::to_vec).collect() })
+        let questions = problems.iter().map(|problem| problem.question.clone()).collect();
+        Ok(Split { problems, ids, questions, queries: embeddings.rows().map(<[f32]>::to_vec).collect() })
     }
 
     /// What is known of each query before it is answered.
@@ -38,12 +40,12 @@ impl Split {
 
     /// What a trained run proposes for each problem.
     pub fn proposals(&self, trained: &Trained) -> Vec<Proposal> {
-        self.queries.iter().map(|query| trained.propose(query)).collect()
+        self.asked().map(|asked| trained.propose(asked)).collect()
     }
 
     /// The problems as training sees them, solved by `rollouts`.
     pub fn with<'a>(&'a self, rollouts: &'a Rollouts<'_>) -> Problems<'a> {
-        Problems { ids: &self.ids, queries: &self.queries, rollout: rollouts }
+        Problems { ids: &self.ids, questions: &self.questions, queries: &self.queries, rollout: rollouts }
     }
 }
 
@@ -73,7 +75,7 @@ impl Rollout for Rollouts<'_> {
 
     async fn propose(&self, problem: usize, proposal: Proposal, draw: Draw) -> Result<Episode> {
         let problem = self.problems.get(problem).context("a problem outside the data set")?;
-        let mut decider = proposal.decider();
+        let mut decider = proposal.decider(None, None);
         complete(self.solver.solve(problem, &mut *decider, draw, &self.options).await?)
     }
 

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use candle_core::{Device, Tensor};
 
 use super::moments::Moment;
-use super::{Decider, Next};
+use super::{Conclusion, Decider, Next};
 use crate::evidence::Known;
 use crate::plan::Unit;
 
@@ -37,6 +37,10 @@ impl<D: Decider> Decider for Halting<D> {
 
     fn may_add(&self) -> bool {
         self.decider.may_add()
+    }
+
+    fn concludes(&self) -> Option<Conclusion> {
+        self.decider.concludes()
     }
 }
 

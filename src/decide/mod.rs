@@ -9,13 +9,15 @@ mod halting;
 mod moments;
 mod proposal;
 mod quorum;
+mod stages;
 
 pub use escalation::Escalation;
 pub use fixed::FixedPlan;
 pub use halting::{Forecast, Halting, HaltingHead};
 pub use moments::{Moment, Moments, inputs};
-pub use proposal::Proposal;
+pub use proposal::{Proposal, Then};
 pub use quorum::Quorum;
+pub use stages::{Belief, Said, Set, Staged, Stages, State, Vote, known, subsets};
 
 use crate::evidence::Known;
 use crate::plan::Layer;
@@ -35,6 +37,20 @@ pub trait Decider: Send {
     fn is_idle(&self) -> bool {
         false
     }
+
+    /// The answer at the end, where it is not left to a plain vote over what stands.
+    fn concludes(&self) -> Option<Conclusion> {
+        None
+    }
+}
+
+/// A decider's own answer.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Conclusion {
+    /// None where it is not sure enough of any.
+    pub answer: Option<String>,
+    /// Probability that the likeliest answer is right.
+    pub confidence: f64,
 }
 
 /// A decision.
@@ -62,5 +78,9 @@ impl<D: Decider + ?Sized> Decider for &mut D {
 
     fn is_idle(&self) -> bool {
         (**self).is_idle()
+    }
+
+    fn concludes(&self) -> Option<Conclusion> {
+        (**self).concludes()
     }
 }

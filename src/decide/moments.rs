@@ -1,6 +1,6 @@
 //! The moments at which a plan could end: what the halting head reads and is trained by.
 
-use super::{Decider, Next};
+use super::{Conclusion, Decider, Next};
 use crate::evidence::{Known, Stage};
 use crate::plan::Unit;
 
@@ -103,5 +103,9 @@ impl<D: Decider> Decider for Moments<D> {
 
     fn may_add(&self) -> bool {
         self.decider.may_add()
+    }
+
+    fn concludes(&self) -> Option<Conclusion> {
+        self.decider.concludes()
     }
 }

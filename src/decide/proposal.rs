@@ -1,25 +1,41 @@
-//! A plan and how it is committed.
+//! A plan and how it goes on.
+
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Decider, Escalation, FixedPlan};
+use super::{Decider, Escalation, FixedPlan, Staged, Stages};
 use crate::plan::Plan;
 
-/// A plan that is committed at the start, or layer by layer while the answers differ ([`Escalation`]).
+/// A plan, and what follows its start.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Proposal {
     pub plan: Plan,
-    /// Whether a layer is asked only where the answers of those before it differ.
     #[serde(default)]
-    pub escalates: bool,
+    pub then: Then,
+}
+
+/// How a proposal goes on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Then {
+    /// All of the plan is committed at the start.
+    #[default]
+    Nothing,
+    /// A layer is asked only where the answers of those before it differ ([`Escalation`]).
+    Escalate,
+    /// The plan is a start: more is asked where that pays ([`Staged`]).
+    Ask,
 }
 
 impl Proposal {
-    /// The decider that commits it.
-    pub fn decider(&self) -> Box<dyn Decider> {
-        match self.escalates {
-            true => Box::new(Escalation::new(self.plan.clone())),
-            false => Box::new(FixedPlan::new(self.plan.clone())),
+    /// The decider that commits it. Without `stages` a start is all that is asked.
+    pub fn decider(&self, stages: Option<&Arc<Stages>>, confidence: Option<f64>) -> Box<dyn Decider> {
+        match (self.then, stages, self.plan.layers.first()) {
+            (Then::Escalate, ..) => Box::new(Escalation::new(self.plan.clone())),
+            (Then::Ask, Some(stages), Some(start)) => Box::new(Staged::new(stages.clone(), start.clone(), confidence)),
+            _ => Box::new(FixedPlan::new(self.plan.clone())),
         }
     }
 }
@@ -27,6 +43,6 @@ impl Proposal {
 impl From<Plan> for Proposal {
     /// A plan that is committed at the start.
     fn from(plan: Plan) -> Self {
-        Proposal { plan, escalates: false }
+        Proposal { plan, then: Then::Nothing }
     }
 }

@@ -1,6 +1,6 @@
 //! The quorum: a plan ends once nothing that is still to come can change its answer.
 
-use super::{Decider, Next};
+use super::{Conclusion, Decider, Next};
 use crate::evidence::Known;
 
 /// Ends the plan of another decider once its vote is settled and nothing can be added. It changes no answer.
@@ -28,5 +28,9 @@ impl<D: Decider> Decider for Quorum<D> {
 
     fn may_add(&self) -> bool {
         self.0.may_add()
+    }
+
+    fn concludes(&self) -> Option<Conclusion> {
+        self.0.concludes()
     }
 }

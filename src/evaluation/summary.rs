@@ -178,7 +178,7 @@ mod tests {
         let plan = Plan::from_indices(&[&[0, 1]]);
         let dependencies = Schedule::Layered.dependencies(&plan, &[]);
         let trace = Trace { spans: vec![span(0, 10), span(1, tokens)], dependencies, finish: None };
-        Episode { problem: problem.into(), plan, trace, answer: None, score }
+        Episode { problem: problem.into(), plan, trace, answer: None, confidence: None, score }
     }
 
     fn run(name: &str, episodes: Vec<Episode>) -> Evaluation {

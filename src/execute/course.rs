@@ -4,7 +4,7 @@ use super::choice::{Choice, Phase};
 use super::error::ExecuteError;
 use super::observe::Telling;
 use super::options::Options;
-use crate::decide::{Decider, Next};
+use crate::decide::{Conclusion, Decider, Next};
 use crate::evidence::{Charge, Chosen, Known};
 use crate::operators::{Board, Effect, Query, Solution, Steps, Turn, Work, is_free};
 use crate::plan::{Cause, Dependencies, Latency, Layer, Outcome, Plan, Prepared, Signature, Trace};
@@ -17,6 +17,8 @@ pub struct Execution {
     pub trace: Trace,
     /// The solutions that stand at the end, in plan order; one alone where the finish put it in the place of all.
     pub solutions: Vec<Solution>,
+    /// The decider's own answer, where it does not leave it to a vote.
+    pub conclusion: Option<Conclusion>,
 }
 
 /// A decider that goes on committing must end somewhere.
@@ -228,13 +230,14 @@ impl<'a> Course<'a> {
     }
 
     /// What came of the query once it has ended.
-    pub fn execution(mut self) -> Execution {
+    pub fn execution(mut self, decider: &dyn Decider) -> Execution {
         self.tell();
+        let conclusion = decider.concludes();
         self.settle_skipped();
         let solutions = self.standing_before(usize::MAX);
         let spans = self.choices.iter().map(|choice| choice.span(self.query, self.options.unit)).collect();
         let dependencies = Dependencies(self.choices.into_iter().map(|choice| choice.waits_for).collect());
-        Execution { plan: self.plan, trace: Trace { spans, dependencies, finish: None }, solutions }
+        Execution { plan: self.plan, trace: Trace { spans, dependencies, finish: None }, solutions, conclusion }
     }
 
     /// What was skipped would have started when the plan ended, at the latest.

@@ -15,6 +15,9 @@ pub struct Episode {
     pub trace: Trace,
     /// The extracted final answer, if any.
     pub answer: Option<String>,
+    /// Probability that the likeliest answer is right, where the decider says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confidence: Option<f64>,
     /// 1 for a right answer, 0 for a wrong one, or a share of credit between.
     pub score: f64,
 }
@@ -29,8 +32,10 @@ impl Episode {
 /// What came of a question, without a score.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
-    /// The final answer, if any solution has one.
+    /// The final answer, if any solution has one and the decider is sure enough of it.
     pub answer: Option<String>,
+    /// Probability that the likeliest answer is right, where the decider says so.
+    pub confidence: Option<f64>,
     /// All that was committed.
     pub plan: Plan,
     pub trace: Trace,

@@ -54,6 +54,7 @@ pub(super) async fn finish(
     execution.trace.finish = Some(choice.span(query, options.unit));
     if let Some(improved) = improved {
         execution.solutions = vec![improved];
+        execution.conclusion = None;
     }
     Ok(execution)
 }

@@ -46,5 +46,5 @@ pub async fn execute(
         Clock::Virtual => virtual_time::run(&mut course, decider).await?,
         Clock::Live => live::run(&mut course, decider).await?,
     }
-    finish::finish(query, course.execution(), options).await
+    finish::finish(query, course.execution(decider), options).await
 }

@@ -14,7 +14,7 @@ use super::observe::Observer;
 use super::options::{Clock, Options};
 use super::recorder::{Grader, Recorder};
 use crate::benchmarks::{Benchmark, Problem, Tests};
-use crate::decide::{Decider, Halting, HaltingHead, Quorum};
+use crate::decide::{Conclusion, Decider, Halting, HaltingHead, Quorum};
 use crate::llm::{self, LanguageModel, Price, Prices, Scripted};
 use crate::operators::{Catalogue, Finish, Identity, Query, QueryTraces, Traces, vote};
 use crate::plan::{OperatorId, Schedule, Unit};
@@ -222,9 +222,9 @@ impl Solver {
         draw: Draw,
         options: &SolveOptions<'_>,
     ) -> Result<Episode, ExecuteError> {
-        let Answer { answer, plan, trace, .. } = self.attempt(problem, decider, draw, options).await?;
+        let Answer { answer, confidence, plan, trace, .. } = self.attempt(problem, decider, draw, options).await?;
         let score = self.score(problem, answer.as_deref()).await?;
-        Ok(Episode { problem: problem.id.clone(), plan, trace, answer, score })
+        Ok(Episode { problem: problem.id.clone(), plan, trace, answer, confidence, score })
     }
 
     /// As [`Solver::solve`], without a score.
@@ -363,8 +363,11 @@ impl Solver {
         });
         let options = Options { schedule, clock, unit, finish, observer, recorder: recorder.as_ref() };
         let execution = execute(&query, decider, options).await?;
-        let Execution { plan, trace, solutions } = execution;
-        let answer = vote(&solutions).and_then(|solution| solution.answer.clone());
-        Ok(Answer { answer, plan, trace, solutions })
+        let Execution { plan, trace, solutions, conclusion } = execution;
+        let (answer, confidence) = match conclusion {
+            Some(Conclusion { answer, confidence }) => (answer, Some(confidence)),
+            None => (vote(&solutions).and_then(|solution| solution.answer.clone()), None),
+        };
+        Ok(Answer { answer, confidence, plan, trace, solutions })
     }
 }

@@ -1,17 +1,24 @@
 //! What a trained run answers by: its controller, or something simpler where that was not seen to be worse.
 
-mod kernel;
+mod features;
+mod forest;
+mod neighbours;
 mod ridge;
 mod router;
 
-pub use kernel::Landmarks;
+pub use features::Features;
+pub use forest::{Forest, Rows};
+pub use neighbours::{COUNTS, Neighbours};
 pub use ridge::{Gram, PENALTIES};
-pub use router::{Router, best};
+pub use router::{Predictor, Router, best};
+
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::controller::Policy;
-use crate::decide::Proposal;
+use crate::decide::{Proposal, Stages};
+use crate::evidence::Asked;
 
 /// What queries are answered by.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -22,7 +29,7 @@ pub enum Strategy {
     Controller,
     /// The same for all queries.
     Fixed(Proposal),
-    /// The plan of the highest predicted utility.
+    /// That of the highest predicted utility.
     Router(Router),
 }
 
@@ -32,6 +39,9 @@ pub struct Strategies {
     pub candidates: Vec<(String, Strategy)>,
     /// Place of the one that answers.
     pub chosen: usize,
+    /// What proposals that ask on do so by, where something was learned of it.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "shared")]
+    pub stages: Option<Arc<Stages>>,
 }
 
 impl Strategies {
@@ -47,12 +57,29 @@ impl Strategies {
 }
 
 impl Strategy {
-    /// What is proposed for the query `[E]`.
-    pub fn propose(&self, policy: &Policy, query: &[f32]) -> Proposal {
+    /// What is proposed for a query.
+    pub fn propose(&self, policy: &Policy, asked: Asked<'_>) -> Proposal {
         match self {
-            Strategy::Controller => policy.greedy(query).into(),
+            Strategy::Controller => policy.greedy(asked.embedding).into(),
             Strategy::Fixed(proposal) => proposal.clone(),
-            Strategy::Router(router) => router.choose(query).clone().into(),
+            Strategy::Router(router) => router.choose(asked),
         }
+    }
+}
+
+/// What is shared is written as if it were not.
+mod shared {
+    use std::sync::Arc;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::Stages;
+
+    pub fn serialize<S: Serializer>(stages: &Option<Arc<Stages>>, serializer: S) -> Result<S::Ok, S::Error> {
+        stages.as_deref().serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Arc<Stages>>, D::Error> {
+        Ok(Option::<Stages>::deserialize(deserializer)?.map(Arc::new))
     }
 }

@@ -1,76 +1,60 @@
-//! A router: the plan of the highest utility, as predicted from the question alone.
+//! A router: what to propose for a question, as predicted from the question alone.
 
 use serde::{Deserialize, Serialize};
 
-use super::kernel::{Landmarks, similarities};
-use crate::plan::Plan;
+use super::features::Features;
+use super::forest::Forest;
+use super::neighbours::Neighbours;
+use crate::decide::Proposal;
+use crate::evidence::Asked;
 
-/// Predictions of the utility of some plans: the mean of those of its parts.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+/// Predictions of the utility of some proposals.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Router {
-    pub plans: Vec<Plan>,
-    parts: Vec<Part>,
+    pub proposals: Vec<Proposal>,
+    pub predictor: Predictor,
 }
 
-/// Linear predictions from the embedding, or from its similarity with landmarks.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-struct Part {
-    /// `[M][E]`; none for predictions from the embedding.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    landmarks: Vec<Vec<f32>>,
-    /// `[P]`
-    base: Vec<f32>,
-    /// `[P][E]` or `[P][M]`
-    slopes: Vec<Vec<f32>>,
+/// How the utilities are predicted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Predictor {
+    /// From the embedding: base `[P]` and slopes `[P][E]`.
+    Linear { base: Vec<f32>, slopes: Vec<Vec<f32>> },
+    /// As the mean of the nearest training questions.
+    Nearest { features: Features, neighbours: Neighbours },
+    /// By trees, from the coordinates on some axes and the surface of the text.
+    Forest { features: Features, axes: usize, forest: Forest },
 }
 
 impl Router {
-    /// A router among `plans` that predicts nothing yet.
-    pub fn new(plans: Vec<Plan>) -> Self {
-        Router { plans, parts: Vec::new() }
-    }
-
-    /// With predictions from the embedding, as a ridge regression has them: base and slopes for each plan.
-    pub fn with_linear(mut self, fitted: Vec<(f64, Vec<f64>)>) -> Self {
-        self.parts.push(Part::new(Vec::new(), fitted));
-        self
-    }
-
-    /// With predictions from the features of landmarks.
-    pub fn with_kernel(mut self, landmarks: &Landmarks, fitted: Vec<(f64, Vec<f64>)>) -> Self {
-        let fitted = fitted.into_iter().map(|(base, slopes)| (base, landmarks.weights(slopes)));
-        self.parts.push(Part::new(landmarks.centres.clone(), fitted.collect()));
-        self
-    }
-
-    /// The plan for the query `[E]`; the first among equals.
-    pub fn choose(&self, query: &[f32]) -> &Plan {
-        const NOTHING: &Plan = &Plan { layers: Vec::new() };
-        let mut predicted = vec![0.0; self.plans.len()];
-        for part in &self.parts {
-            predicted.iter_mut().zip(part.predict(query)).for_each(|(sum, own)| *sum += own);
-        }
-        best(&predicted).and_then(|at| self.plans.get(at)).unwrap_or(NOTHING)
+    /// What is proposed; the first among equals, nothing where there is no proposal.
+    pub fn choose(&self, asked: Asked<'_>) -> Proposal {
+        let best = best(&self.predictor.predict(asked));
+        best.and_then(|at| self.proposals.get(at)).cloned().unwrap_or_default()
     }
 }
 
-impl Part {
-    fn new(landmarks: Vec<Vec<f32>>, fitted: Vec<(f64, Vec<f64>)>) -> Self {
+impl Predictor {
+    /// A ridge regression's base and slopes for each proposal.
+    pub fn linear(fitted: Vec<(f64, Vec<f64>)>) -> Self {
         let (base, slopes): (Vec<f64>, Vec<Vec<f64>>) = fitted.into_iter().unzip();
         let single = |numbers: Vec<f64>| numbers.into_iter().map(|number| number as f32).collect();
-        Part { landmarks, base: single(base), slopes: slopes.into_iter().map(single).collect() }
+        Predictor::Linear { base: single(base), slopes: slopes.into_iter().map(single).collect() }
     }
 
-    fn predict(&self, query: &[f32]) -> Vec<f64> {
-        let features: Vec<f64> = match self.landmarks.is_empty() {
-            true => query.iter().map(|&number| f64::from(number)).collect(),
-            false => similarities(&self.landmarks, query),
-        };
-        let predict = |(&base, slopes): (&f32, &Vec<f32>)| {
-            f64::from(base)
-                + slopes.iter().zip(&features).map(|(&slope, feature)| f64::from(slope) * feature).sum::<f64>()
-        };
-        self.base.iter().zip(&self.slopes).map(predict).collect()
+    /// Utility of each proposal, `[P]`.
+    pub fn predict(&self, asked: Asked<'_>) -> Vec<f64> {
+        match self {
+            Predictor::Linear { base, slopes } => {
+                let product = |slopes: &Vec<f32>| {
+                    slopes.iter().zip(asked.embedding).map(|(&slope, &x)| f64::from(slope) * f64::from(x)).sum::<f64>()
+                };
+                base.iter().zip(slopes).map(|(&base, slopes)| f64::from(base) + product(slopes)).collect()
+            }
+            Predictor::Nearest { features, neighbours } => neighbours.predict(&features.place(asked.embedding)),
+            Predictor::Forest { features, axes, forest } => forest.predict(&features.of(asked, *axes)),
+        }
     }
 }
 

@@ -17,6 +17,7 @@ mod rollout;
 mod routing;
 mod selection;
 mod setup;
+mod staging;
 mod state;
 #[cfg(test)]
 mod testing;

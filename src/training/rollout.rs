@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::benchmarks::Problem;
 use crate::decide::{FixedPlan, Moment, Moments, Proposal};
+use crate::evidence::Asked;
 use crate::execute::{Episode, ExecuteError, SolveOptions, Solver, in_order};
 use crate::plan::Plan;
 use crate::random::Draw;
@@ -110,6 +111,8 @@ pub trait Rollout: Send + Sync {
 pub struct Problems<'a> {
     /// Unique names, which key the random streams.
     pub ids: &'a [String],
+    /// `[N]`; routers read how they look. Without them only the queries are read.
+    pub questions: &'a [String],
     /// What the controller reads of each problem, `[N][E]`.
     pub queries: &'a [Vec<f32>],
     pub rollout: &'a dyn Rollout,
@@ -141,6 +144,12 @@ pub struct Tried {
 }
 
 impl Problems<'_> {
+    /// What is known of each problem before it is answered.
+    pub(super) fn asked(&self) -> impl Iterator<Item = Asked<'_>> {
+        let question = |at: usize| self.questions.get(at).map_or("", String::as_str);
+        self.queries.iter().enumerate().map(move |(at, embedding)| Asked { question: question(at), embedding })
+    }
+
     /// Runs the attempts without a halting head, at most `concurrency` at once; the outcomes are in the order of the attempts.
     /// Each is followed through its moments where `follows`. After one that would meet every query
     /// alike, the rest is not run.

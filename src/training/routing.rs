@@ -1,81 +1,107 @@
-//! Routers: which plan suits which question, as regressions from the embedding to the utility of each plan have it.
+//! Routers: what suits which question, as three kinds of regression from the question to the utility of each proposal have it.
 
 use super::crossfit::{FOLDS, first_best, mean};
-use crate::plan::Plan;
+use crate::decide::Proposal;
+use crate::evidence::Asked;
 use crate::random;
-use crate::strategy::{Gram, Landmarks, PENALTIES, Router, best};
+use crate::strategy::{COUNTS, Features, Forest, Gram, Neighbours, PENALTIES, Predictor, Router, Rows, best};
 
-/// Plans among which the ensemble chooses: the best on average.
-const ENSEMBLE_PLANS: usize = 10;
+/// Proposals among which a forest chooses: the best on average.
+const FOREST_PROPOSALS: usize = 10;
+/// Axes that a forest reads.
+const FOREST_AXES: usize = 20;
 
 /// What routers are fitted to.
 pub(super) struct Routing<'a> {
     /// `[P]`
-    pub plans: &'a [Plan],
-    /// Utility of each plan on each problem, `[P][N]`.
-    pub of_plans: &'a [Vec<f64>],
-    /// `[N][E]`
-    pub queries: &'a [&'a [f32]],
+    pub proposals: &'a [Proposal],
+    /// Utility of each proposal on each problem, `[P][N]`.
+    pub utilities: &'a [Vec<f64>],
+    /// `[N]`
+    pub asked: &'a [Asked<'a>],
+    pub features: &'a Features,
     /// Of each problem.
     pub folds: &'a [usize],
     pub seed: u64,
 }
 
-/// Predictions out of fold for each penalty, and what is fitted to all.
-struct Regression {
-    /// `[penalties][N][P]`
-    predicted: Vec<Vec<Vec<f64>>>,
+/// A regression's predictions out of fold for each penalty, and what is fitted to all.
+pub(super) struct Regression {
+    /// `[penalties][N][T]`
+    pub predicted: Vec<Vec<Vec<f64>>>,
     whole: Gram,
 }
 
 impl Routing<'_> {
     /// A ridge router with the penalty that chooses best out of fold, and what it is worth there on each problem.
     pub fn linear(&self) -> (Router, Vec<f64>) {
-        let targets = self.targets(self.of_plans);
-        let regression = Regression::new(self.queries.iter().copied(), &targets, self.folds);
+        let targets = self.targets(self.utilities);
+        let rows = self.asked.iter().map(|asked| asked.embedding);
+        let regression = Regression::new(rows, &targets, self.folds, &PENALTIES);
         let worths: Vec<Vec<f64>> = regression.predicted.iter().map(|predicted| chosen(predicted, &targets)).collect();
         let at = first_best(worths.iter().map(|worth| mean(worth))).unwrap_or(0);
-        let router = Router::new(self.plans.to_vec()).with_linear(regression.whole.fit(PENALTIES[at]));
-        (router, worths.into_iter().nth(at).unwrap_or_default())
+        let predictor = Predictor::linear(regression.fit(PENALTIES[at]));
+        (Router { proposals: self.proposals.to_vec(), predictor }, worths.into_iter().nth(at).unwrap_or_default())
     }
 
-    /// A ridge and a kernel regression together, each with the penalty that predicts best out of fold.
-    pub fn ensemble(&self) -> (Router, Vec<f64>) {
-        let mut order: Vec<usize> = (0..self.plans.len()).collect();
-        order.sort_by(|&one, &other| mean(&self.of_plans[other]).total_cmp(&mean(&self.of_plans[one])));
-        order.truncate(ENSEMBLE_PLANS);
-        let plans: Vec<Plan> = order.iter().map(|&at| self.plans[at].clone()).collect();
-        let of_plans: Vec<Vec<f64>> = order.iter().map(|&at| self.of_plans[at].clone()).collect();
-        let targets = self.targets(&of_plans);
+    /// A router by the nearest problems, as many as predict best out of fold.
+    pub fn nearest(&self) -> (Router, Vec<f64>) {
+        let targets = self.targets(self.utilities);
+        let places: Vec<Vec<f32>> = self.asked.iter().map(|asked| self.features.place(asked.embedding)).collect();
+        let all = Neighbours::new(places.clone(), &targets, 0);
+        let mut predicted = vec![Vec::with_capacity(targets.len()); COUNTS.len()];
+        for (place, &own) in places.iter().zip(self.folds) {
+            let by_count = all.among(place, |other| self.folds[other] != own, &COUNTS);
+            predicted.iter_mut().zip(by_count).for_each(|(rows, row)| rows.push(row));
+        }
+        let at = closest(&predicted, &targets);
+        let neighbours = Neighbours::new(places, &targets, COUNTS[at]);
+        let predictor = Predictor::Nearest { features: self.features.clone(), neighbours };
+        (Router { proposals: self.proposals.to_vec(), predictor }, chosen(&predicted[at], &targets))
+    }
 
-        let landmarks = Landmarks::new(self.queries, &mut random::stream(self.seed, &[&"landmarks"]));
-        let features: Vec<Vec<f32>> = self.queries.iter().map(|query| landmarks.features(query)).collect();
-        let linear = Regression::new(self.queries.iter().copied(), &targets, self.folds);
-        let kernel = Regression::new(features.iter().map(Vec::as_slice), &targets, self.folds);
-        let [by_linear, by_kernel] = [&linear, &kernel].map(|regression| regression.closest(&targets));
-        let both = linear.predicted[by_linear].iter().zip(&kernel.predicted[by_kernel]);
-        let both: Vec<Vec<f64>> =
-            both.map(|(one, other)| one.iter().zip(other).map(|(a, b)| a + b).collect()).collect();
-        let router = Router::new(plans)
-            .with_linear(linear.whole.fit(PENALTIES[by_linear]))
-            .with_kernel(&landmarks, kernel.whole.fit(PENALTIES[by_kernel]));
-        (router, chosen(&both, &targets))
+    /// A router by trees among the proposals that are best on average.
+    pub fn forest(&self) -> (Router, Vec<f64>) {
+        let mut order: Vec<usize> = (0..self.proposals.len()).collect();
+        order.sort_by(|&one, &other| mean(&self.utilities[other]).total_cmp(&mean(&self.utilities[one])));
+        order.truncate(FOREST_PROPOSALS);
+        let utilities: Vec<Vec<f64>> = order.iter().map(|&at| self.utilities[at].clone()).collect();
+        let targets = self.targets(&utilities);
+        let features: Vec<Vec<f32>> = self.asked.iter().map(|&asked| self.features.of(asked, FOREST_AXES)).collect();
+        let rows = Rows { features: &features, targets: &targets };
+        let without = |fold: usize| {
+            let among: Vec<usize> = (0..targets.len()).filter(|&at| self.folds[at] != fold).collect();
+            Forest::new(rows, &among, &mut random::stream(self.seed, &[&"forest", &fold]))
+        };
+        let forests: Vec<Forest> = (0..FOLDS).map(without).collect();
+        let predicted: Vec<Vec<f64>> =
+            features.iter().zip(self.folds).map(|(row, &fold)| forests[fold].predict(row)).collect();
+        let axes = FOREST_AXES.min(self.features.axes());
+        let predictor = Predictor::Forest { features: self.features.clone(), axes, forest: without(FOLDS) };
+        let proposals = order.into_iter().map(|at| self.proposals[at].clone()).collect();
+        (Router { proposals, predictor }, chosen(&predicted, &targets))
     }
 
     /// `[N][P]`
-    fn targets(&self, of_plans: &[Vec<f64>]) -> Vec<Vec<f64>> {
-        (0..self.queries.len()).map(|problem| of_plans.iter().map(|of_plan| of_plan[problem]).collect()).collect()
+    fn targets(&self, utilities: &[Vec<f64>]) -> Vec<Vec<f64>> {
+        (0..self.asked.len()).map(|problem| utilities.iter().map(|of| of[problem]).collect()).collect()
     }
 }
 
 impl Regression {
-    fn new<'a>(rows: impl Iterator<Item = &'a [f32]> + Clone, targets: &'a [Vec<f64>], folds: &[usize]) -> Self {
+    /// Of rows of features `[N][F]` and targets `[N][T]`.
+    pub fn new<'a>(
+        rows: impl Iterator<Item = &'a [f32]> + Clone,
+        targets: &'a [Vec<f64>],
+        folds: &[usize],
+        penalties: &[f64],
+    ) -> Self {
         let without = |fold: usize| {
             let rows = rows.clone().zip(targets).zip(folds).filter(move |(_, own)| **own != fold);
             Gram::new(rows.map(|((row, targets), _)| (row, targets.as_slice())))
         };
         let grams: Vec<Gram> = (0..FOLDS).map(without).collect();
-        let predict = |penalty: f64| -> Vec<Vec<f64>> {
+        let predict = |&penalty: &f64| -> Vec<Vec<f64>> {
             let fitted: Vec<Vec<(f64, Vec<f64>)>> = grams.iter().map(|gram| gram.fit(penalty)).collect();
             let predict = |(row, &fold): (&[f32], &usize)| {
                 let value = |(base, slopes): &(f64, Vec<f64>)| {
@@ -85,22 +111,27 @@ impl Regression {
             };
             rows.clone().zip(folds).map(predict).collect()
         };
-        Regression { predicted: PENALTIES.map(predict).into(), whole: without(FOLDS) }
+        Regression { predicted: penalties.iter().map(predict).collect(), whole: without(FOLDS) }
     }
 
-    /// The penalty of the least squared error out of fold.
-    fn closest(&self, targets: &[Vec<f64>]) -> usize {
-        let error = |predicted: &Vec<Vec<f64>>| {
-            let squares = predicted.iter().zip(targets).map(|(predicted, targets)| {
-                predicted.iter().zip(targets).map(|(one, other)| (one - other).powi(2)).sum::<f64>()
-            });
-            -squares.sum::<f64>()
-        };
-        first_best(self.predicted.iter().map(error)).unwrap_or(0)
+    /// Base and slopes of each target, fitted to all rows.
+    pub fn fit(&self, penalty: f64) -> Vec<(f64, Vec<f64>)> {
+        self.whole.fit(penalty)
     }
 }
 
-/// Utility of the plan of the highest prediction, on each problem.
+/// Of several predictions `[..][N][T]`, that of the least squared error.
+pub(super) fn closest(predicted: &[Vec<Vec<f64>>], targets: &[Vec<f64>]) -> usize {
+    let error = |predicted: &Vec<Vec<f64>>| {
+        let squares = predicted.iter().zip(targets).map(|(predicted, targets)| {
+            predicted.iter().zip(targets).map(|(one, other)| (one - other).powi(2)).sum::<f64>()
+        });
+        -squares.sum::<f64>()
+    };
+    first_best(predicted.iter().map(error)).unwrap_or(0)
+}
+
+/// Utility of the proposal of the highest prediction, on each problem.
 fn chosen(predicted: &[Vec<f64>], targets: &[Vec<f64>]) -> Vec<f64> {
     predicted.iter().zip(targets).map(|(predicted, targets)| best(predicted).map_or(0.0, |at| targets[at])).collect()
 }
@@ -108,20 +139,31 @@ fn chosen(predicted: &[Vec<f64>], targets: &[Vec<f64>]) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::Plan;
 
     #[test]
     fn routers_learn_which_plan_suits_which_question() {
         let queries: Vec<Vec<f32>> =
             (0..60).map(|at| vec![if at % 2 == 0 { 1.0 } else { -1.0 }, (at as f32 * 0.1).sin() * 0.1]).collect();
-        let queries: Vec<&[f32]> = queries.iter().map(Vec::as_slice).collect();
-        let of_plans: Vec<Vec<f64>> =
+        let asked: Vec<Asked<'_>> = queries.iter().map(|embedding| Asked { question: "?", embedding }).collect();
+        let embeddings: Vec<&[f32]> = queries.iter().map(Vec::as_slice).collect();
+        let features = Features::new(&embeddings, &mut random::stream(1, &[&"axes"]));
+        let utilities: Vec<Vec<f64>> =
             (0..2).map(|plan| (0..60).map(|at| f64::from(u8::from(at % 2 == plan))).collect()).collect();
-        let plans = [Plan::from_indices(&[&[7]]), Plan::from_indices(&[&[8]])];
+        let proposals = [Plan::from_indices(&[&[7]]), Plan::from_indices(&[&[8]])].map(Proposal::from);
         let folds: Vec<usize> = (0..60).map(|at| at / 2 % FOLDS).collect();
-        let routing = Routing { plans: &plans, of_plans: &of_plans, queries: &queries, folds: &folds, seed: 1 };
-        for (router, honest) in [routing.linear(), routing.ensemble()] {
-            let found = (router.choose(&[1.0, 0.0]), router.choose(&[-1.0, 0.0]));
-            assert_eq!((mean(&honest), found), (1.0, (&plans[0], &plans[1])));
+        let routing = Routing {
+            proposals: &proposals,
+            utilities: &utilities,
+            asked: &asked,
+            features: &features,
+            folds: &folds,
+            seed: 1,
+        };
+        for (router, honest) in [routing.linear(), routing.nearest(), routing.forest()] {
+            let choose = |side| router.choose(Asked { question: "?", embedding: &[side, 0.0] });
+            let found = (mean(&honest), choose(1.0), choose(-1.0));
+            assert_eq!(found, (1.0, proposals[0].clone(), proposals[1].clone()));
         }
     }
 }

@@ -21,5 +21,12 @@ pub fn episode(problem: &str, layers: &[&[u16]], tokens: &[f64], score: f64, cos
     };
     let spans = plan.choices().zip(tokens).map(span).collect();
     let dependencies = Schedule::Layered.dependencies(&plan, &[]);
-    Episode { problem: problem.into(), plan, trace: Trace { spans, dependencies, finish: None }, answer: None, score }
+    Episode {
+        problem: problem.into(),
+        plan,
+        trace: Trace { spans, dependencies, finish: None },
+        answer: None,
+        confidence: None,
+        score,
+    }
 }

@@ -59,7 +59,7 @@ pub fn episode(problem: usize, plan: Plan, tokens: &[f64], score: f64) -> Episod
     let spans = plan.choices().zip(tokens).map(span).collect();
     let dependencies = Schedule::Layered.dependencies(&plan, &[]);
     let trace = Trace { spans, dependencies, finish: None };
-    Episode { problem: format!("bandit-{problem}"), plan, trace, answer: None, score }
+    Episode { problem: format!("bandit-{problem}"), plan, trace, answer: None, confidence: None, score }
 }
 
 pub struct Data {
@@ -140,7 +140,7 @@ impl Runner<'_> {
 
     async fn trained(self, watch: &mut (dyn FnMut(&Event<'_>) + Send)) -> Result<Trained> {
         let data = data();
-        let problems = Problems { ids: &data.ids, queries: &data.queries, rollout: self.rollout };
+        let problems = Problems { ids: &data.ids, questions: &[], queries: &data.queries, rollout: self.rollout };
         let controller = controller(self.controller, self.seed);
         // How many queries run at once is no property of the result.
         let settings = TrainingConfig { concurrency: 1, ..self.preset.clone() };

@@ -52,7 +52,14 @@ impl Rollout for QuickOrRight {
         let spans = plan.choices().map(span).collect();
         let dependencies = Schedule::Layered.dependencies(&plan, &[]);
         let trace = Trace { spans, dependencies, finish: None };
-        Ok(Episode { problem: problem.to_string(), plan, trace, answer: None, score: f64::from(u8::from(is_right)) })
+        Ok(Episode {
+            problem: problem.to_string(),
+            plan,
+            trace,
+            answer: None,
+            confidence: None,
+            score: f64::from(u8::from(is_right)),
+        })
     }
 }
 
@@ -91,7 +98,7 @@ fn run(
     let operators = Tensor::from_vec(operators, (KINDS.len(), EMBEDDING), &Device::Cpu)?;
     let ids: Vec<String> = (0..PROBLEMS).map(|problem| problem.to_string()).collect();
     let queries = queries();
-    let problems = Problems { ids: &ids, queries: &queries, rollout: &QuickOrRight };
+    let problems = Problems { ids: &ids, questions: &[], queries: &queries, rollout: &QuickOrRight };
     let cancelled = AtomicBool::new(false);
     let objective = Objective { cost_weight: 50.0, ..Objective::default() };
     let survey = if epochs == 0 { SurveyConfig { batch: 4, ..SurveyConfig::default() } } else { SurveyConfig::none() };

@@ -176,6 +176,7 @@ proptest! {
                 plan: answer.plan.clone(),
                 trace: answer.trace.clone(),
                 answer: None,
+                confidence: None,
                 score: 0.0,
             };
             let objective = Objective { latency_weight: 1.0, cost_weight: 0.0, unit: Unit::Tokens };

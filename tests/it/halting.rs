@@ -32,7 +32,7 @@ impl Rollout for Slow {
         let span = |(layer, operator)| Span { layer, operator, latency, ..Span::default() };
         let spans = plan.choices().map(span).collect();
         let trace = Trace { spans, dependencies: Schedule::Dataflow.dependencies(&plan, &[]), finish: None };
-        Ok(Episode { problem: format!("slow-{problem}"), plan, trace, answer: None, score: 1.0 })
+        Ok(Episode { problem: format!("slow-{problem}"), plan, trace, answer: None, confidence: None, score: 1.0 })
     }
 
     async fn course(&self, problem: usize, plan: Plan, draw: Draw) -> Result<Course> {
@@ -63,7 +63,7 @@ fn run(folder: &Path, resume: bool, seed: u64, stop_at: Option<usize>) -> Traine
     let controller = Controller::new(settings, KINDS.to_vec(), &operators, seed, &Device::Cpu).expect("a controller");
     let ids: Vec<String> = (0..PROBLEMS).map(|problem| format!("slow-{problem}")).collect();
     let queries: Vec<Vec<f32>> = (0..PROBLEMS).map(|problem| vec![1.0, problem as f32 / 16.0]).collect();
-    let problems = Problems { ids: &ids, queries: &queries, rollout: &Slow };
+    let problems = Problems { ids: &ids, questions: &[], queries: &queries, rollout: &Slow };
     let configuration = serde_json::json!({ "controller": controller.config(), "training": config });
     let cancelled = AtomicBool::new(false);
     let setup = Setup {

@@ -245,6 +245,7 @@ fn episode(recorded: &Recorded) -> Episode {
         plan,
         trace: Trace { spans, dependencies, finish: None },
         answer: None,
+        confidence: None,
         score: recorded.score,
     }
 }

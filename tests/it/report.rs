@@ -50,7 +50,7 @@ fn episode(seed: u64, problem: usize, layers: &[&[u16]], skill: f64) -> Episode 
     let dependencies = Schedule::Layered.dependencies(&plan, &[]);
     let trace = Trace { spans: plan.choices().map(&mut span).collect(), dependencies, finish: None };
     let score = f64::from(rng.random_bool(skill));
-    Episode { problem: format!("test-{problem:04}"), plan, trace, answer: Some("42".into()), score }
+    Episode { problem: format!("test-{problem:04}"), plan, trace, answer: Some("42".into()), confidence: None, score }
 }
 
 fn evaluation(name: &str, seed: u64, layers: &[&[u16]], skill: f64) -> Evaluation {

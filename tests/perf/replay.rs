@@ -134,7 +134,7 @@ impl Data {
     }
 
     fn problems(&self) -> Problems<'_> {
-        Problems { ids: &self.ids, queries: &self.queries, rollout: self }
+        Problems { ids: &self.ids, questions: &[], queries: &self.queries, rollout: self }
     }
 }
 

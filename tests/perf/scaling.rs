@@ -65,7 +65,14 @@ fn episode(plan: Plan, rng: &mut impl Rng) -> Episode {
     let spans = plan.choices().map(&mut span).collect();
     let dependencies = Schedule::Layered.dependencies(&plan, &[]);
     let score = f64::from(rng.random_range(0..2));
-    Episode { problem: String::new(), plan, trace: Trace { spans, dependencies, finish: None }, answer: None, score }
+    Episode {
+        problem: String::new(),
+        plan,
+        trace: Trace { spans, dependencies, finish: None },
+        answer: None,
+        confidence: None,
+        score,
+    }
 }
 
 /// Updates on `episodes` episodes, four for each problem.

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::ridge::{Linear, ridge};
-use super::{Asked, LatencyModel, Observed, OperatorLatency, measured_path};
+use super::{LatencyModel, Observed, OperatorLatency, measured_path};
 use crate::evaluation::statistics::{mean, quantile};
+use crate::evidence::Asked;
 use crate::operators::Operator;
 use crate::plan::{Kind, Latency, OperatorId, Outcome, Plan, Prepared, Span};
 
@@ -239,6 +240,7 @@ mod tests {
             plan,
             trace: Trace { spans, dependencies, finish: None },
             answer: None,
+            confidence: None,
             score: 0.0,
         }
     }

@@ -20,6 +20,7 @@ pub use observed::Observed;
 
 use serde::{Deserialize, Serialize};
 
+use crate::evidence::Asked;
 use crate::plan::{Dependencies, Kind, Latency, OperatorId, Plan, Prepared, Unit, critical_path};
 
 /// File of a latency model, in the folder of a run or beside a checkpoint.
@@ -66,14 +67,6 @@ pub struct OperatorLatency {
     pub tool_seconds: f64,
     /// Standard deviation of what is left unexplained.
     pub deviation: Latency,
-}
-
-/// What is known of a query before it is answered.
-#[derive(Clone, Copy, Debug)]
-pub struct Asked<'a> {
-    pub question: &'a str,
-    /// `[E]`
-    pub embedding: &'a [f32],
 }
 
 /// What a plan is expected to take.
@@ -139,13 +132,6 @@ fn longest(dependencies: &Dependencies, choices: &[Latency]) -> Latency {
         critical_path(dependencies, |_| &[], |_| false, Unit::Tokens, &durations).length
     };
     Latency { tokens: length(|latency| latency.tokens), seconds: length(|latency| latency.seconds) }
-}
-
-impl Asked<'_> {
-    /// The size of the question, known before any tokenizer is.
-    fn words(self) -> f64 {
-        self.question.split_whitespace().count() as f64
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! What a latency model is fitted to and compared with.
 
-use super::Asked;
+use crate::evidence::Asked;
 use crate::execute::Episode;
 
 /// What was measured for one query.

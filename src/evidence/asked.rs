@@ -1,0 +1,16 @@
+//! A query before anything has run.
+
+/// What is known of a query before it is answered.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    pub question: &'a str,
+    /// `[E]`
+    pub embedding: &'a [f32],
+}
+
+impl Asked<'_> {
+    /// The size of the question, known before any tokenizer is.
+    pub fn words(self) -> f64 {
+        self.question.split_whitespace().count() as f64
+    }
+}
