@@ -212,7 +212,10 @@ impl Agent {
                 Ok(Chosen { latency_weight, is_within, ..of_plan(choice.plan) })
             }
             (None, None) => {
-                let Proposal { plan, then } = trained.propose(asked);
+                let Proposal { plan, then } = match ask.confidence {
+                    Some(_) => trained.propose_sure(asked)?,
+                    None => trained.propose(asked),
+                };
                 Ok(Chosen { then, ..of_plan(plan) })
             }
         }

@@ -7,13 +7,13 @@ use anyhow::{Context, Result, ensure};
 
 use crate::checkpoint::Checkpoint;
 use crate::controller::{Controller, LatencyWeights, Policy};
-use crate::decide::{HaltingHead, Proposal, inputs};
+use crate::decide::{HaltingHead, Proposal, Then, inputs};
 use crate::evaluation::latency::{Budget, Choice, LatencyModel};
 use crate::evidence::Asked;
 use crate::execute::{ExecutionConfig, Solver};
 use crate::plan::{Schedule, small_plans};
 use crate::settings::Parts;
-use crate::strategy::Strategies;
+use crate::strategy::{Strategies, Strategy};
 
 /// A controller that acts.
 #[derive(Clone)]
@@ -84,6 +84,25 @@ impl Trained {
     /// What is proposed for a query.
     pub fn propose(&self, asked: Asked<'_>) -> Proposal {
         self.strategies.chosen().propose(&self.policy, asked)
+    }
+
+    /// A start from which more is asked until the answer is sure enough.
+    ///
+    /// # Errors
+    /// The run did not learn when to ask on.
+    pub fn propose_sure(&self, asked: Asked<'_>) -> Result<Proposal> {
+        let own = self.propose(asked);
+        if own.then == Then::Ask {
+            return Ok(own);
+        }
+        let starts = self.strategies.candidates.iter().filter_map(|(_, strategy)| match strategy {
+            Strategy::Fixed(proposal) if proposal.then == Then::Ask => Some(proposal),
+            _ => None,
+        });
+        starts.last().cloned().context(
+            "expected a run that learned when to ask on, for a confidence; found one that did not; hint: that takes a \
+             training with a fallback, for one latency weight, over two operators that answer by themselves",
+        )
     }
 
     /// The head, at the latency weight that the plan was chosen for, if it was chosen for one.

@@ -30,6 +30,7 @@ mod plans;
 mod progress;
 mod record;
 mod record_show;
+mod remarks;
 mod results;
 mod run;
 mod sandbox_child;

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::methods::{self, Chosen};
 use super::output::say;
+use super::remarks::remarks;
 use super::session::Session;
 use super::split::Split;
 use crate::agent::Trained;
@@ -29,6 +30,8 @@ pub struct Results {
     trained: Vec<Evaluation>,
     /// Of all methods, ours last.
     outcomes: Vec<Outcome>,
+    /// What the table does not say, one line each.
+    remarks: Vec<String>,
 }
 
 /// What came of one method, seed and problem: a line of `outcomes.jsonl`.
@@ -68,7 +71,9 @@ impl Results {
         }
         let trained: Vec<Evaluation> = ours.into_iter().flatten().collect();
         let outcomes = outcomes(session, &others, &trained, &chosen.seeds);
-        let results = Results { rows: compare(&others, &trained, &session.objective), trained, outcomes };
+        let rows = compare(&others, &trained, &session.objective);
+        let remarks = remarks(&rows, others.iter().map(Vec::as_slice).chain([trained.as_slice()]));
+        let results = Results { rows, trained, outcomes, remarks };
         if results.trained.iter().any(|pass| !pass.episodes.is_empty()) {
             results.print(as_json)?;
         }
@@ -94,14 +99,16 @@ impl Results {
         as_json: bool,
     ) -> Result<Self> {
         let outcomes = outcomes(session, others, &trained, seeds);
-        let results = Results { rows: compare(others, &trained, &session.objective), trained, outcomes };
+        let rows = compare(others, &trained, &session.objective);
+        let remarks = remarks(&rows, others.iter().map(Vec::as_slice).chain([trained.as_slice()]));
+        let results = Results { rows, trained, outcomes, remarks };
         results.print(as_json)?;
         Ok(results)
     }
 
     /// Prints the table of `rows`, of which `trained` are the passes of the last.
     pub fn of_rows(rows: Vec<Row>, trained: Vec<Evaluation>, as_json: bool) -> Result<Self> {
-        let results = Results { rows, trained, outcomes: Vec::new() };
+        let results = Results { rows, trained, outcomes: Vec::new(), remarks: Vec::new() };
         results.print(as_json)?;
         Ok(results)
     }
@@ -113,6 +120,7 @@ impl Results {
         } else {
             let styled = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
             say(format_args!("{}\n\n{}", table::table(&self.rows, styled), table::legend(&self.rows)))?;
+            self.remarks.iter().try_for_each(say)?;
         }
         Ok(())
     }

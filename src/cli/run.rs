@@ -37,6 +37,9 @@ pub struct Args {
     plan: Option<String>,
     #[command(flatten)]
     haste: Haste,
+    /// Ask on while the answer is less likely right than this (0 to 1), and give none where it stays so
+    #[arg(long, value_name = "P", conflicts_with_all = ["plan", "latency_weight", "budget"], value_parser = probability)]
+    confidence: Option<f64>,
     /// How a plan ends early: live (calls in flight are dropped) or virtual (all calls run; of a local model, what came
     /// after the end is not counted) [default: live on an endpoint, else virtual]
     #[arg(long, value_name = "WHEN", env = "LAMAS_CANCEL")]
@@ -76,6 +79,7 @@ pub fn run(mut args: Args) -> Result<()> {
         within: args.haste.budget,
         latency_weight: args.haste.latency_weight,
         plan: plan.as_ref(),
+        confidence: args.confidence,
         clock: args.cancel,
         draw: settings.seed,
         observer: is_watched.then_some(&watcher as &dyn Observer),
@@ -108,6 +112,7 @@ fn show(args: &Args, agent: &Agent, answered: &Answered) -> Result<()> {
             .collect();
         say(json!({
             "answer": answered.answer,
+            "confidence": answered.confidence,
             "text": answered.text,
             "plan": layers,
             "trace": trace,
@@ -140,8 +145,21 @@ fn show(args: &Args, agent: &Agent, answered: &Answered) -> Result<()> {
         let text = explanation::explanation(plan, &names, predicted, &measured, path);
         say(format_args!("\n{text}\n"))?;
     }
-    say(format_args!("answer: {}", printable(answered.answer.as_deref().unwrap_or("none found"))))?;
+    if let Some(confidence) = answered.confidence {
+        say(format_args!("confidence {confidence:.2}"))?;
+    }
+    let answer = match (&answered.answer, answered.confidence) {
+        (Some(answer), _) => printable(answer).into_owned(),
+        (None, Some(_)) if args.confidence.is_some() => "none that is sure enough".to_owned(),
+        (None, _) => "none found".to_owned(),
+    };
+    say(format_args!("answer: {answer}"))?;
     Ok(())
+}
+
+fn probability(text: &str) -> Result<f64, String> {
+    let number = text.parse::<f64>().ok().filter(|number| (0.0..=1.0).contains(number));
+    number.ok_or_else(|| format!("expected a probability from 0 to 1, found `{text}`"))
 }
 
 /// Hears what happens to the question.

@@ -15,6 +15,11 @@ pub fn lines(selection: &Selection, names: &[String]) -> String {
         let Candidate { utility, gain, error, .. } = candidate;
         let _ = write!(text, "\n  {utility:.4}  {gain:+.4} \u{b1}{error:.4}  {}", named(candidate, names));
     }
+    let _ = write!(
+        text,
+        "\nof the gap to the best plan of each problem in hindsight, the question explains at least {:.0} %; the rest may be luck",
+        100.0 * selection.explained
+    );
     text
 }
 

@@ -1,12 +1,14 @@
 //! Evaluation: what a method scored, how long it took and what it cost, with intervals, and by how much it beats another.
 
 pub mod baselines;
+mod calibration;
 pub mod latency;
 pub mod portfolio;
 mod rollout;
 pub mod statistics;
 mod summary;
 
+pub use calibration::calibration_error;
 pub use rollout::{Method, evaluate};
 pub use statistics::{Difference, Estimate};
 pub use summary::{Comparison, Row, Spread, Summary, compare};

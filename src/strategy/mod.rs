@@ -5,6 +5,7 @@ mod forest;
 mod neighbours;
 mod ridge;
 mod router;
+mod shared;
 
 pub use features::Features;
 pub use forest::{Forest, Rows};
@@ -64,22 +65,5 @@ impl Strategy {
             Strategy::Fixed(proposal) => proposal.clone(),
             Strategy::Router(router) => router.choose(asked),
         }
-    }
-}
-
-/// What is shared is written as if it were not.
-mod shared {
-    use std::sync::Arc;
-
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    use super::Stages;
-
-    pub fn serialize<S: Serializer>(stages: &Option<Arc<Stages>>, serializer: S) -> Result<S::Ok, S::Error> {
-        stages.as_deref().serialize(serializer)
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Arc<Stages>>, D::Error> {
-        Ok(Option::<Stages>::deserialize(deserializer)?.map(Arc::new))
     }
 }

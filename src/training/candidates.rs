@@ -25,4 +25,8 @@ pub struct Selection {
     pub candidates: Vec<Candidate>,
     /// Place of the one that answers.
     pub chosen: usize,
+    /// Share of the gap between the best fixed plan and the best plan of each problem in hindsight that predictions from the
+    /// question explain out of fold: a lower bound of what can be known beforehand.
+    #[serde(default)]
+    pub explained: f64,
 }

@@ -97,6 +97,8 @@ impl Run<'_> {
             found.push(("routed stages", Strategy::Router(router), utilities));
         }
 
+        let explained = explained(&of_plans, &found);
+
         // Of many plans the best is so by luck in part: a plan of several operators must gain on the best one alone.
         let simplest = usize::from(has_single && !is_sure(&found[0].2, &found[1].2));
         let fixed = found[simplest].2.clone();
@@ -130,7 +132,7 @@ impl Run<'_> {
         let candidates_by_name = found.into_iter().map(named).collect();
         let stages = staging.map(|staging| Arc::new(staging.stages));
         self.state.strategies = Strategies { candidates: candidates_by_name, chosen, stages };
-        let selection = Selection { candidates, chosen };
+        let selection = Selection { candidates, chosen, explained };
         notify(Event::Selected { selection: &selection });
         self.state.position.selection = Some(selection);
         Ok(self.save()?)
@@ -264,6 +266,17 @@ impl Run<'_> {
 /// Utility of what was tried; NaN where it failed.
 fn utility(objective: Objective) -> impl Fn(Option<Episode>) -> f64 {
     move |episode| episode.map_or(f64::NAN, |episode| objective.utility(episode.score, &episode.trace))
+}
+
+/// The share of the gap to hindsight, over the same plans, that the best router closes.
+fn explained(of_plans: &[Vec<f64>], found: &[(&str, Strategy, Vec<f64>)]) -> f64 {
+    let problems = of_plans.first().map_or(0, Vec::len);
+    let best = |problem: usize| of_plans.iter().map(|of_plan| of_plan[problem]).fold(f64::NEG_INFINITY, f64::max);
+    let hindsight = mean(&(0..problems).map(best).collect::<Vec<f64>>());
+    let fixed = found.first().map_or(0.0, |(.., utilities)| mean(utilities));
+    let routers = found.iter().filter(|(_, strategy, _)| matches!(strategy, Strategy::Router(_)));
+    let router = routers.map(|(.., utilities)| mean(utilities)).fold(fixed, f64::max);
+    if hindsight > fixed { (router - fixed) / (hindsight - fixed) } else { 0.0 }
 }
 
 /// Two of these operators side by side, and a third where they differ.

@@ -186,7 +186,7 @@ async fn a_quota_that_runs_out_ends_training_resumably() -> Result<()> {
 
     // An evaluation that meets the cap shows what it has.
     let evaluate = ["evaluate", "run", "--alone", "--max-tokens"];
-    let short = lamas(&server, &[&evaluate[..], &["600"]].concat(), place.path()).await?;
+    let short = lamas(&server, &[&evaluate[..], &["900"]].concat(), place.path()).await?;
     assert_eq!(short.code, Some(3), "{}", short.errors);
     assert!(short.errors.contains("`trained controller` was stopped after"), "{}", short.errors);
     assert!(short.out.contains("trained controller"), "{} {}", short.out, short.errors);

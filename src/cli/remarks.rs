@@ -1,0 +1,31 @@
+//! What a table of results does not say by itself.
+
+use crate::evaluation::{Evaluation, Row, calibration_error};
+
+/// What the trained controller saves against the best operator alone, and how far confidences can be believed.
+pub fn remarks<'a>(rows: &[Row], methods: impl Iterator<Item = &'a [Evaluation]>) -> Vec<String> {
+    let mut remarks: Vec<String> = savings(rows).into_iter().collect();
+    for passes in methods {
+        if let (Some(error), Some(pass)) = (calibration_error(passes), passes.first()) {
+            remarks.push(format!("confidence of `{}`: off by {error:.3} on average (ten bins)", pass.name));
+        }
+    }
+    remarks
+}
+
+/// The last row beside that of the best operator.
+fn savings(rows: &[Row]) -> Option<String> {
+    let operator = &rows.iter().find(|row| row.summary.name == "best operator")?.summary;
+    let ours = &rows.last()?.summary;
+    let change = |ours: f64, theirs: f64| match theirs {
+        0.0 => "+0 %".to_owned(),
+        _ => format!("{:+.0} %", 100.0 * (ours / theirs - 1.0)),
+    };
+    Some(format!(
+        "`{}` against the best operator alone: score {:+.3}, seconds {}, dollars {}",
+        ours.name,
+        ours.score?.mean - operator.score?.mean,
+        change(ours.seconds, operator.seconds),
+        change(ours.cost, operator.cost),
+    ))
+}
