@@ -65,18 +65,21 @@ impl DeviceChoice {
     }
 }
 
-/// Settles how many threads candle uses, unless `RAYON_NUM_THREADS` does already.
+/// Settles how many threads candle uses, unless `RAYON_NUM_THREADS` and `CANDLE_NUM_THREADS` do already.
 ///
-/// Without that variable candle 0.11 counts the cores anew, from `/proc/cpuinfo`, for every matrix product; a training
-/// step then takes more than twice as long.
+/// Without the first, candle 0.11 counts the cores anew, from `/proc/cpuinfo`, for every matrix product; a training step then
+/// takes more than twice as long. The second is for sums and products element by element, where threads that are done spin
+/// until the last one is: with one thread a training from 100,000 recorded outputs takes 33 s of CPU in place of 145 s.
 ///
 /// # Safety
-/// Sets an environment variable: only for the start of `main`, before there is another thread.
+/// Sets environment variables: only for the start of `main`, before there is another thread.
 pub unsafe fn settle_thread_count() {
-    if std::env::var_os("RAYON_NUM_THREADS").is_none() {
-        let threads = candle_core::utils::get_num_threads().to_string();
-        // SAFETY: the caller's.
-        unsafe { std::env::set_var("RAYON_NUM_THREADS", threads) };
+    let cores = candle_core::utils::get_num_threads().to_string();
+    for (name, threads) in [("RAYON_NUM_THREADS", cores.as_str()), ("CANDLE_NUM_THREADS", "1")] {
+        if std::env::var_os(name).is_none() {
+            // SAFETY: the caller's.
+            unsafe { std::env::set_var(name, threads) };
+        }
     }
 }
 

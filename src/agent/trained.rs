@@ -95,11 +95,11 @@ impl Trained {
         if own.then == Then::Ask {
             return Ok(own);
         }
-        let starts = self.strategies.candidates.iter().filter_map(|(_, strategy)| match strategy {
+        let mut starts = self.strategies.candidates.iter().filter_map(|(_, strategy)| match strategy {
             Strategy::Fixed(proposal) if proposal.then == Then::Ask => Some(proposal),
             _ => None,
         });
-        starts.last().cloned().context(
+        starts.next_back().cloned().context(
             "expected a run that learned when to ask on, for a confidence; found one that did not; hint: that takes a \
              training with a fallback, for one latency weight, over two operators that answer by themselves",
         )

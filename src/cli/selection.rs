@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use crate::decide::{Proposal, Then};
 use crate::plan::Layer;
-use crate::training::{Candidate, Selection};
+use crate::training::{Candidate, Met, Selection, Target};
 
 /// What answers, and one line for each candidate; `names` are those of the operators.
 pub fn lines(selection: &Selection, names: &[String]) -> String {
@@ -20,6 +20,15 @@ pub fn lines(selection: &Selection, names: &[String]) -> String {
         "\nof the gap to the best plan of each problem in hindsight, the question explains at least {:.0} %; the rest may be luck",
         100.0 * selection.explained
     );
+    if let Some(Met { target, multiplier, expected, is_kept }) = selection.met {
+        let (target, amount) = match target {
+            Target::Latency(most) => ("mean latency", most),
+            Target::Cost(most) => ("mean dollars", most),
+            Target::Score(least) => ("mean score", least),
+        };
+        let kept = if is_kept { "" } else { "; it is out of reach, this is as near as it gets" };
+        let _ = write!(text, "\ntarget {target} {amount}: {expected:.4} expected, multiplier {multiplier:.5}{kept}");
+    }
     text
 }
 

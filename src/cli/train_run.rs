@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 
 use super::config::Common;
 use super::controllers::RUNS;
@@ -10,7 +10,10 @@ use super::of_run::host_of;
 use super::session::host;
 use crate::controller::LatencyWeights;
 use crate::disk::create_folder;
+use crate::evaluation::latency::Budget;
+use crate::plan::Unit;
 use crate::settings::{Preset, RunFile, SETTINGS, Settings, Started, admit, contradictions, record};
+use crate::training::Target;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -32,6 +35,15 @@ pub struct Args {
     /// Serve every latency weight of a range, as LOW..HIGH in score per token; `--latency-weight` then chooses one
     #[arg(long, value_name = "LOW..HIGH")]
     latency_weights: Option<LatencyWeights>,
+    /// Keep this mean latency, such as 2s or 120tokens, at the best score: in place of a latency weight
+    #[arg(long, value_name = "BUDGET", conflicts_with_all = ["latency_weights", "target_cost", "target_score"])]
+    target_latency: Option<Budget>,
+    /// Keep these mean dollars a query at the best score: in place of a cost weight
+    #[arg(long, value_name = "DOLLARS", conflicts_with_all = ["latency_weights", "target_score"])]
+    target_cost: Option<f64>,
+    /// Keep this mean score, as fast and cheap as can be
+    #[arg(long, value_name = "SCORE", conflicts_with = "latency_weights")]
+    target_score: Option<f64>,
     /// Train only: no evaluation, no report
     #[arg(long)]
     no_evaluation: bool,
@@ -71,7 +83,7 @@ impl Run {
 
     fn new(args: &Args) -> Result<Self> {
         let preset = args.preset.unwrap_or_default();
-        let settings = with_flags(args, args.common.resolve(preset)?);
+        let settings = with_flags(args, args.common.resolve(preset)?)?;
         let folder = match &args.out {
             Some(folder) => folder.clone(),
             None => unused(&format!("{}-{}", settings.benchmark()?.name, preset.name())),
@@ -99,7 +111,7 @@ impl Run {
              on with it",
             started.command
         );
-        let settings = with_flags(args, args.common.resolve_over(run)?);
+        let settings = with_flags(args, args.common.resolve_over(run)?)?;
         let mut differ = contradictions(run, &settings)?;
         let seeds = started.seeds.len() as u64;
         if let Some(asked) = args.seeds.filter(|&asked| asked.max(1) != seeds) {
@@ -150,10 +162,22 @@ pub fn begin(folder: &Path, file: &RunFile) -> Result<()> {
 }
 
 /// The settings under the flags of training alone.
-fn with_flags(args: &Args, mut settings: Settings) -> Settings {
+fn with_flags(args: &Args, mut settings: Settings) -> Result<Settings> {
     settings.training.epochs = args.epochs.unwrap_or(settings.training.epochs);
     settings.controller.latency_weights = args.latency_weights.or(settings.controller.latency_weights);
-    settings
+    let latency = args.target_latency.map(|budget| Target::Latency(budget.amount()));
+    let (cost, score) = (args.target_cost.map(Target::Cost), args.target_score.map(Target::Score));
+    settings.training.target = latency.or(cost).or(score).or(settings.training.target);
+    let unit = match (args.target_latency, settings.training.objective.unit) {
+        (Some(Budget::Seconds(_)), Unit::Tokens) => "tokens",
+        (Some(Budget::Tokens(_)), Unit::Seconds) => "seconds",
+        _ => return Ok(settings),
+    };
+    bail!(
+        "--target-latency: expected {unit}, the unit of the objective, found {}; hint: `objective.unit` in the settings \
+         says which, --second-costs makes it seconds",
+        args.target_latency.map(|budget| budget.to_string()).unwrap_or_default()
+    )
 }
 
 /// `count` seeds from `first` on, at least one.

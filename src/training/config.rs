@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 
-use super::{Baseline, Credit};
+use super::{Baseline, Credit, Target};
 use crate::execute::ExecutionConfig;
 use crate::objective::Objective;
 use crate::plan::Schedule;
@@ -111,6 +111,9 @@ pub struct TrainingConfig {
     pub execution: ExecutionConfig,
     /// Whether the run answers by something simpler where the controller was not seen to be better.
     pub fallback: bool,
+    /// What the run must keep on average, in place of a weight; needs `fallback`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target: Option<Target>,
     /// How the halting head is trained, where `execution.halting` asks for one.
     pub halting: HaltingConfig,
     pub objective: Objective,
@@ -148,6 +151,7 @@ impl Default for TrainingConfig {
             anneal: false,
             execution: ExecutionConfig { schedule: Schedule::Dataflow, quorum: true, ..ExecutionConfig::default() },
             fallback: true,
+            target: None,
             halting: HaltingConfig::default(),
             objective: Objective::default(),
             credit: Credit::Marginal,
@@ -241,6 +245,18 @@ impl TrainingConfig {
         for (name, value) in numbers {
             let usable = value.is_finite() && value >= 0.0;
             ensure!(usable, "training setting `{name}`: expected a number not below 0, found {value}");
+        }
+        if let Some(target) = self.target {
+            ensure!(
+                self.fallback && self.survey.is_asked_for(),
+                "training setting `target`: expected `fallback` and a survey, found none; hint: the published presets know \
+                 no target"
+            );
+            let (Target::Latency(amount) | Target::Cost(amount) | Target::Score(amount)) = target;
+            ensure!(
+                amount.is_finite() && amount > 0.0,
+                "training setting `target`: expected a number above 0, found {amount}"
+            );
         }
         Ok(())
     }

@@ -16,13 +16,13 @@ pub fn folds(problems: usize, seed: u64) -> Vec<usize> {
     folds
 }
 
-/// The best of some columns `[columns][N]`, and what choosing so is worth on each problem when it is chosen on the other folds.
-pub fn nested(columns: &[Vec<f64>], folds: &[usize]) -> (usize, Vec<f64>) {
+/// The best of some columns `[columns][N]`, and for each problem the column that is best on the other folds.
+pub fn nested(columns: &[Vec<f64>], folds: &[usize]) -> (usize, Vec<usize>) {
     let all: Vec<usize> = (0..columns.len()).collect();
-    nested_among(columns, &all, folds).unwrap_or((0, vec![0.0; folds.len()]))
+    nested_among(columns, &all, folds).unwrap_or((0, vec![0; folds.len()]))
 }
 
-pub fn nested_among(columns: &[Vec<f64>], among: &[usize], folds: &[usize]) -> Option<(usize, Vec<f64>)> {
+pub fn nested_among(columns: &[Vec<f64>], among: &[usize], folds: &[usize]) -> Option<(usize, Vec<usize>)> {
     let best_without = |fold: usize| {
         let worth = |&column: &usize| {
             let seen = columns[column].iter().zip(folds).filter(|(_, own)| **own != fold).map(|(value, _)| *value);
@@ -31,8 +31,7 @@ pub fn nested_among(columns: &[Vec<f64>], among: &[usize], folds: &[usize]) -> O
         first_best(among.iter().map(worth)).map(|at| among[at])
     };
     let by_fold = (0..FOLDS).map(best_without).collect::<Option<Vec<usize>>>()?;
-    let honest = folds.iter().enumerate().map(|(problem, &fold)| columns[by_fold[fold]][problem]).collect();
-    Some((best_without(FOLDS)?, honest))
+    Some((best_without(FOLDS)?, folds.iter().map(|&fold| by_fold[fold]).collect()))
 }
 
 /// Whether the gain is no noise.
@@ -47,14 +46,6 @@ pub fn gain(utilities: &[f64], against: &[f64]) -> (f64, f64) {
     let mean = mean(&gains);
     let variance = gains.iter().map(|gain| (gain - mean).powi(2)).sum::<f64>() / (gains.len().max(2) - 1) as f64;
     (mean, (variance / gains.len().max(1) as f64).sqrt())
-}
-
-/// Where it failed, a proposal is taken for as good as elsewhere.
-pub fn filled(mut utilities: Vec<f64>) -> Vec<f64> {
-    let known: Vec<f64> = utilities.iter().copied().filter(|utility| utility.is_finite()).collect();
-    let mean = mean(&known);
-    utilities.iter_mut().filter(|utility| !utility.is_finite()).for_each(|utility| *utility = mean);
-    utilities
 }
 
 pub fn mean(values: &[f64]) -> f64 {
@@ -75,16 +66,11 @@ mod tests {
         // Each column is right in one fold alone: the best elsewhere is wrong here.
         let columns: Vec<Vec<f64>> =
             (0..FOLDS).map(|fold| folds.iter().map(|&own| f64::from(u8::from(own == fold))).collect()).collect();
-        let (best, honest) = nested(&columns, &folds);
+        let (best, picks) = nested(&columns, &folds);
+        let honest: Vec<f64> = picks.iter().enumerate().map(|(problem, &pick)| columns[pick][problem]).collect();
         assert_eq!((best, mean(&honest)), (0, 0.0));
         let good = vec![0.5; 20];
-        assert_eq!(nested(&[columns[0].clone(), good.clone()], &folds), (1, good.clone()));
+        assert_eq!(nested(&[columns[0].clone(), good.clone()], &folds), (1, vec![1; 20]));
         assert!(is_sure(&good, &honest) && !is_sure(&honest, &good) && !is_sure(&columns[1], &columns[0]));
-    }
-
-    #[test]
-    fn failures_are_taken_for_the_mean() {
-        assert_eq!(filled(vec![1.0, f64::NAN, 0.0]), [1.0, 0.5, 0.0]);
-        assert_eq!(filled(vec![f64::NAN]), [0.0]);
     }
 }

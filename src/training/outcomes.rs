@@ -1,5 +1,6 @@
 //! What plans did on the training problems: a column for each number, without texts.
 
+use super::measured::Outcome;
 use super::{Charge, Credit, Utilities, utilities};
 use crate::execute::Episode;
 use crate::objective::Objective;
@@ -91,6 +92,16 @@ impl Outcomes {
         let rows = score.iter().zip(cost).zip(path);
         rows.map(move |((&score, &cost), &path)| {
             f64::from(score) - cost_weight * f64::from(cost) - latency_weight * f64::from(path)
+        })
+    }
+
+    /// What a plan came to on each problem; none where it failed.
+    pub fn measured(&self, plan: usize) -> impl Iterator<Item = Option<Outcome>> + '_ {
+        let Tried { score, cost, path, .. } = &self.plans[plan];
+        let rows = score.iter().zip(path).zip(cost);
+        rows.map(|((&score, &latency), &cost)| {
+            let [score, latency, cost] = [score, latency, cost].map(f64::from);
+            score.is_finite().then_some(Outcome { score, latency, cost })
         })
     }
 

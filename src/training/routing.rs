@@ -33,19 +33,20 @@ pub(super) struct Regression {
 }
 
 impl Routing<'_> {
-    /// A ridge router with the penalty that chooses best out of fold, and what it is worth there on each problem.
-    pub fn linear(&self) -> (Router, Vec<f64>) {
+    /// A ridge router with the penalty that chooses best out of fold, and the place of what it chooses there on each problem.
+    pub fn linear(&self) -> (Router, Vec<usize>) {
         let targets = self.targets(self.utilities);
         let rows = self.asked.iter().map(|asked| asked.embedding);
         let regression = Regression::new(rows, &targets, self.folds, &PENALTIES);
-        let worths: Vec<Vec<f64>> = regression.predicted.iter().map(|predicted| chosen(predicted, &targets)).collect();
-        let at = first_best(worths.iter().map(|worth| mean(worth))).unwrap_or(0);
+        let picks: Vec<Vec<usize>> = regression.predicted.iter().map(|predicted| picks(predicted)).collect();
+        let worth = |picks: &Vec<usize>| picks.iter().zip(&targets).map(|(&pick, targets)| targets[pick]).sum::<f64>();
+        let at = first_best(picks.iter().map(worth)).unwrap_or(0);
         let predictor = Predictor::linear(regression.fit(PENALTIES[at]));
-        (Router { proposals: self.proposals.to_vec(), predictor }, worths.into_iter().nth(at).unwrap_or_default())
+        (Router { proposals: self.proposals.to_vec(), predictor }, picks.into_iter().nth(at).unwrap_or_default())
     }
 
     /// A router by the nearest problems, as many as predict best out of fold.
-    pub fn nearest(&self) -> (Router, Vec<f64>) {
+    pub fn nearest(&self) -> (Router, Vec<usize>) {
         let targets = self.targets(self.utilities);
         let places: Vec<Vec<f32>> = self.asked.iter().map(|asked| self.features.place(asked.embedding)).collect();
         let all = Neighbours::new(places.clone(), &targets, 0);
@@ -57,11 +58,11 @@ impl Routing<'_> {
         let at = closest(&predicted, &targets);
         let neighbours = Neighbours::new(places, &targets, COUNTS[at]);
         let predictor = Predictor::Nearest { features: self.features.clone(), neighbours };
-        (Router { proposals: self.proposals.to_vec(), predictor }, chosen(&predicted[at], &targets))
+        (Router { proposals: self.proposals.to_vec(), predictor }, picks(&predicted[at]))
     }
 
     /// A router by trees among the proposals that are best on average.
-    pub fn forest(&self) -> (Router, Vec<f64>) {
+    pub fn forest(&self) -> (Router, Vec<usize>) {
         let mut order: Vec<usize> = (0..self.proposals.len()).collect();
         order.sort_by(|&one, &other| mean(&self.utilities[other]).total_cmp(&mean(&self.utilities[one])));
         order.truncate(FOREST_PROPOSALS);
@@ -78,8 +79,9 @@ impl Routing<'_> {
             features.iter().zip(self.folds).map(|(row, &fold)| forests[fold].predict(row)).collect();
         let axes = FOREST_AXES.min(self.features.axes());
         let predictor = Predictor::Forest { features: self.features.clone(), axes, forest: without(FOLDS) };
-        let proposals = order.into_iter().map(|at| self.proposals[at].clone()).collect();
-        (Router { proposals, predictor }, chosen(&predicted, &targets))
+        let proposals = order.iter().map(|&at| self.proposals[at].clone()).collect();
+        let picks = picks(&predicted).into_iter().map(|pick| order[pick]).collect();
+        (Router { proposals, predictor }, picks)
     }
 
     /// `[N][P]`
@@ -131,9 +133,9 @@ pub(super) fn closest(predicted: &[Vec<Vec<f64>>], targets: &[Vec<f64>]) -> usiz
     first_best(predicted.iter().map(error)).unwrap_or(0)
 }
 
-/// Utility of the proposal of the highest prediction, on each problem.
-fn chosen(predicted: &[Vec<f64>], targets: &[Vec<f64>]) -> Vec<f64> {
-    predicted.iter().zip(targets).map(|(predicted, targets)| best(predicted).map_or(0.0, |at| targets[at])).collect()
+/// The place of the highest prediction on each problem.
+fn picks(predicted: &[Vec<f64>]) -> Vec<usize> {
+    predicted.iter().map(|predicted| best(predicted).unwrap_or(0)).collect()
 }
 
 #[cfg(test)]
@@ -160,10 +162,10 @@ mod tests {
             folds: &folds,
             seed: 1,
         };
-        for (router, honest) in [routing.linear(), routing.nearest(), routing.forest()] {
+        let right: Vec<usize> = (0..60).map(|at| at % 2).collect();
+        for (router, picks) in [routing.linear(), routing.nearest(), routing.forest()] {
             let choose = |side| router.choose(Asked { question: "?", embedding: &[side, 0.0] });
-            let found = (mean(&honest), choose(1.0), choose(-1.0));
-            assert_eq!(found, (1.0, proposals[0].clone(), proposals[1].clone()));
+            assert_eq!((picks, choose(1.0), choose(-1.0)), (right.clone(), proposals[0].clone(), proposals[1].clone()));
         }
     }
 }

@@ -4,9 +4,9 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use super::TrainingConfig;
-use super::candidates::Selection;
 use super::metrics::{EpochMetrics, Summary};
 use super::rollout::{Problems, Tried};
+use super::selection::Selection;
 use crate::checkpoint::{Checkpoint, Provenance};
 use crate::controller::Controller;
 

@@ -7,8 +7,8 @@ use anyhow::{Context, Result, ensure};
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::candidates::Selection;
 use super::metrics::{EpochMetrics, Tally};
+use super::selection::Selection;
 use super::{Learner, MovingAverages, Update};
 use crate::checkpoint::TensorFile;
 use crate::strategy::Strategies;

@@ -51,7 +51,7 @@ fn episode(plan: Plan) -> Episode {
     let spans = plan.choices().map(span).collect();
     let dependencies = Schedule::Layered.dependencies(&plan, &[]);
     let trace = Trace { spans, dependencies, finish: None };
-    Episode { problem: String::new(), plan, trace, answer: None, score: 1.0 }
+    Episode { problem: String::new(), plan, trace, answer: None, confidence: None, score: 1.0 }
 }
 
 fn steps(bencher: Bencher, episodes: usize, controller: ControllerConfig, config: TrainingConfig) {

@@ -134,6 +134,7 @@ fn derivatives(vote: &Vote, rows: &[&Row], penalties: &[f64]) -> (f64, Vec<f64>,
 mod tests {
     use super::*;
     use crate::plan::OperatorId;
+    use crate::training::measured::Outcome;
     use crate::training::staging::Reply;
 
     /// Two operators that are right on nine and on six of ten problems, independently, and wrong in many ways.
@@ -142,7 +143,8 @@ mod tests {
         let mut reply = |share: f64, at: usize| {
             let is_right = rng.random_bool(share);
             let answer = if is_right { "right".to_owned() } else { format!("wrong {share} {at}") };
-            Reply { answer: Some(answer), score: f64::from(u8::from(is_right)), latency: 1.0, cost: 0.0 }
+            let outcome = Outcome { score: f64::from(u8::from(is_right)), latency: 1.0, cost: 0.0 };
+            Reply { answer: Some(answer), outcome }
         };
         let rows = [0.9, 0.6].map(|share| (0..1000).map(|at| reply(share, at)).collect::<Vec<_>>());
         let folds = (0..1000).map(|at| at % FOLDS).collect();

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use crate::decide::{Proposal, Said, Set, Stages, Then, Vote, subsets};
 use crate::objective::Objective;
 use crate::plan::{OperatorId, Plan};
+use crate::training::measured::{Measured, Outcome};
 
 /// Most operators that a query asks.
 const MOST: u32 = 4;
@@ -19,11 +20,7 @@ const FURTHER: u32 = 2;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Reply {
     pub answer: Option<String>,
-    pub score: f64,
-    /// In the objective's unit.
-    pub latency: f64,
-    /// Dollars.
-    pub cost: f64,
+    pub outcome: Outcome,
 }
 
 /// The replies of some operators, `[O][N]`.
@@ -31,23 +28,20 @@ pub(super) struct Replies {
     pub operators: Vec<OperatorId>,
     /// Equal answers to one problem have one number.
     said: Vec<Vec<Said>>,
-    score: Vec<Vec<f64>>,
-    latency: Vec<Vec<f64>>,
-    cost: Vec<Vec<f64>>,
+    outcomes: Vec<Vec<Outcome>>,
 }
 
 /// What was learned, and what each start would have come to.
 pub(super) struct Staging {
     pub stages: Stages,
     pub starts: Vec<Proposal>,
-    /// Utility on each problem by what was learned from the others, `[S][N]`.
-    pub utilities: Vec<Vec<f64>>,
+    /// What each came to by what was learned from other problems, `[S]`.
+    pub measured: Vec<Measured>,
 }
 
 impl Replies {
     /// Of the operators' replies, `[O][N]`.
     pub fn new(operators: Vec<OperatorId>, replies: &[Vec<Reply>]) -> Self {
-        let column = |of: fn(&Reply) -> f64| replies.iter().map(|row| row.iter().map(of).collect()).collect();
         let problems = replies.first().map_or(0, Vec::len);
         let mut said: Vec<Vec<Said>> = vec![Vec::with_capacity(problems); replies.len()];
         for problem in 0..problems {
@@ -60,13 +54,8 @@ impl Replies {
                 });
             }
         }
-        Replies {
-            operators,
-            said,
-            score: column(|reply| reply.score),
-            latency: column(|reply| reply.latency),
-            cost: column(|reply| reply.cost),
-        }
+        let outcomes = replies.iter().map(|row| row.iter().map(|reply| reply.outcome).collect()).collect();
+        Replies { operators, said, outcomes }
     }
 
     fn problems(&self) -> usize {
@@ -85,16 +74,19 @@ impl Replies {
 
     /// The score of an answer to a problem.
     fn score(&self, problem: usize, answer: u32) -> f64 {
-        let own = self.said.iter().zip(&self.score).filter(|(said, _)| said[problem] == Said::Answer(answer));
-        own.map(|(_, score)| score[problem]).fold(0.0, f64::max)
+        let own = self.said.iter().zip(&self.outcomes).filter(|(said, _)| said[problem] == Said::Answer(answer));
+        own.map(|(_, outcomes)| outcomes[problem].score).fold(0.0, f64::max)
     }
 }
 
-/// Learns when to ask on; `folds` are those of the problems.
-pub(super) fn learn(replies: &Replies, objective: &Objective, folds: &[usize], seed: u64) -> Staging {
-    let votes = fit_vote::by_fold(replies, folds, seed);
-    let whole: &Vote = &votes[votes.len() - 1];
-    let mut replay = replay::Replay::new(replies, objective, folds, &votes);
+/// Votes without each fold of the problems and, last, that of all.
+pub(super) fn votes(replies: &Replies, folds: &[usize], seed: u64) -> Vec<Vote> {
+    fit_vote::by_fold(replies, folds, seed)
+}
+
+/// Learns when to ask on, by the votes that were fitted without each fold of the problems.
+pub(super) fn learn(replies: &Replies, votes: &[Vote], objective: &Objective, folds: &[usize]) -> Staging {
+    let mut replay = replay::Replay::new(replies, objective, folds, votes);
     let mut states = Vec::new();
     let sets = subsets(replies.all(), MOST);
     for size in (1..=MOST).rev() {
@@ -106,15 +98,15 @@ pub(super) fn learn(replies: &Replies, objective: &Objective, folds: &[usize], s
     states.sort_by_key(|state| state.asked);
     let stages = Stages {
         operators: replies.operators.clone(),
-        vote: whole.clone(),
+        vote: votes.last().cloned().unwrap_or_default(),
         states,
         latency_weight: objective.latency_weight,
         cost_weight: objective.cost_weight,
         unit: objective.unit,
     };
     let starts = subsets(replies.all(), START);
-    let utilities = starts.iter().map(|&start| replay.start(start)).collect();
+    let measured = starts.iter().map(|&start| replay.start(start)).collect();
     let proposal = |&start: &Set| Proposal { plan: Plan { layers: vec![stages.layer(start)] }, then: Then::Ask };
     let starts = starts.iter().map(proposal).collect();
-    Staging { stages, starts, utilities }
+    Staging { stages, starts, measured }
 }

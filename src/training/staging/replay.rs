@@ -11,8 +11,10 @@
 use std::collections::BTreeMap;
 
 use super::Replies;
+
 use crate::decide::{Set, State, Vote, known};
 use crate::objective::Objective;
+use crate::training::measured::{Measured, Outcome};
 use crate::training::routing::{Regression, closest};
 
 /// Penalties among which is chosen, for standardised features.
@@ -33,9 +35,10 @@ struct Seen {
     /// Predicted utility of each further set, `[W]`, by what was learned from other folds; empty where none may follow.
     ways: Vec<Set>,
     predicted: Vec<Vec<f64>>,
-    /// Utility from here on: as predicted, and in fact.
+    /// Utility from here on, as predicted.
     value: Vec<f64>,
-    realised: Vec<f64>,
+    /// What comes of it in fact from here on.
+    realised: Vec<Outcome>,
 }
 
 impl<'a> Replay<'a> {
@@ -57,7 +60,7 @@ impl<'a> Replay<'a> {
         }
         let mut seen = Seen {
             value: posterior.clone(),
-            realised: score.clone(),
+            realised: score.iter().map(|&score| Outcome { score, ..Outcome::default() }).collect(),
             posterior,
             score,
             ways: ways.to_vec(),
@@ -87,9 +90,9 @@ impl<'a> Replay<'a> {
         Some(State { asked, ways: ways.to_vec(), base, slopes })
     }
 
-    /// Utility of a start on each problem in fact, `[N]`.
-    pub fn start(&self, start: Set) -> Vec<f64> {
-        self.follow(0, start).into_iter().map(|followed| followed.realised).collect()
+    /// What comes of a start in fact.
+    pub fn start(&self, start: Set) -> Measured {
+        Measured(self.follow(0, start).into_iter().map(|followed| followed.realised).collect())
     }
 
     /// What comes of asking `further` after `asked`, on each problem.
@@ -98,49 +101,57 @@ impl<'a> Replay<'a> {
     }
 
     fn follow_one(&self, problem: usize, asked: Set, further: Set) -> Followed {
-        let Replies { latency, cost, .. } = self.replies;
-        let mut members: Vec<usize> = (0..latency.len()).filter(|at| further >> at & 1 == 1).collect();
-        members.sort_by(|&one, &other| latency[one][problem].total_cmp(&latency[other][problem]));
-        let charge = |now: f64| {
-            let share = |&at: &usize| cost[at][problem] * (now / latency[at][problem].max(f64::MIN_POSITIVE)).min(1.0);
-            let dollars: f64 = members.iter().map(share).sum();
-            self.objective.latency_weight * now + self.objective.cost_weight * dollars
+        let of = |at: usize| self.replies.outcomes[at][problem];
+        let mut members: Vec<usize> = (0..self.replies.outcomes.len()).filter(|at| further >> at & 1 == 1).collect();
+        members.sort_by(|&one, &other| of(one).latency.total_cmp(&of(other).latency));
+        // A call that is dropped costs the share that has run.
+        let spent = |members: &[usize], now: f64| {
+            let share = |&at: &usize| of(at).cost * (now / of(at).latency.max(f64::MIN_POSITIVE)).min(1.0);
+            Outcome { score: 0.0, latency: now, cost: members.iter().map(share).sum() }
         };
         let mut arrived = asked;
         for (position, &member) in members.iter().enumerate() {
             arrived |= 1 << member;
-            let now = latency[member][problem];
+            let now = of(member).latency;
             let pending = &members[position + 1..];
-            if pending.iter().any(|&other| latency[other][problem] <= now) {
+            if pending.iter().any(|&other| of(other).latency <= now) {
                 continue;
             }
             let Some(seen) = self.seen.get(&arrived) else { continue };
-            let charged = charge(now);
+            let charged = spent(&members, now);
             if pending.is_empty() {
-                return Followed { value: seen.value[problem] - charged, realised: seen.realised[problem] - charged };
+                return Followed { value: seen.value[problem], realised: seen.realised[problem] }
+                    .after(charged, self.objective);
             }
             let left = pending.iter().fold(0, |set: Set, at| set | 1 << at);
             let Some(way) = seen.ways.iter().position(|way| *way == left) else { continue };
             // They have run for a while, and cost already: waiting is that much cheaper than asking them anew.
-            let begun: f64 = pending
-                .iter()
-                .map(|&at| cost[at][problem] * (now / latency[at][problem].max(f64::MIN_POSITIVE)).min(1.0))
-                .sum();
-            let wait =
-                seen.predicted[problem][way] + self.objective.latency_weight * now + self.objective.cost_weight * begun;
+            let wait = seen.predicted[problem][way] - spent(pending, now).utility(self.objective);
             if seen.posterior[problem] > wait {
-                return Followed { value: seen.posterior[problem] - charged, realised: seen.score[problem] - charged };
+                let realised = Outcome { score: seen.score[problem], ..Outcome::default() };
+                return Followed { value: seen.posterior[problem], realised }.after(charged, self.objective);
             }
         }
-        Followed { value: 0.0, realised: 0.0 }
+        Followed::default()
     }
 }
 
-/// Utility from a decision on: as predicted, and in fact.
-#[derive(Clone, Copy)]
+/// What follows a decision: its utility as predicted, and what comes of it in fact.
+#[derive(Clone, Copy, Default)]
 struct Followed {
     value: f64,
-    realised: f64,
+    realised: Outcome,
+}
+
+impl Followed {
+    /// Once this was spent before.
+    fn after(self, spent: Outcome, objective: &Objective) -> Self {
+        let Outcome { score, latency, cost } = self.realised;
+        Followed {
+            value: self.value + spent.utility(objective),
+            realised: Outcome { score, latency: latency + spent.latency, cost: cost + spent.cost },
+        }
+    }
 }
 
 /// Gives the columns mean zero and deviation one; returns what they had.

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::decide::Proposal;
+use crate::training::target::Met;
 
 /// What may answer, and what was seen of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -29,4 +30,7 @@ pub struct Selection {
     /// question explain out of fold: a lower bound of what can be known beforehand.
     #[serde(default)]
     pub explained: f64,
+    /// How a target was kept, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub met: Option<Met>,
 }

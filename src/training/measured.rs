@@ -1,0 +1,70 @@
+//! What something came to on each problem: score, latency and dollars apart, so that it can be weighed anew.
+
+use super::crossfit::mean;
+use crate::objective::Objective;
+
+/// What came of one problem.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Outcome {
+    pub score: f64,
+    /// In the objective's unit.
+    pub latency: f64,
+    /// Dollars.
+    pub cost: f64,
+}
+
+/// What something came to on each problem, `[N]`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Measured(pub Vec<Outcome>);
+
+impl Outcome {
+    /// `S - lambda_t T - lambda_c C`.
+    pub fn utility(&self, objective: &Objective) -> f64 {
+        self.score - objective.latency_weight * self.latency - objective.cost_weight * self.cost
+    }
+}
+
+impl Measured {
+    /// Where it failed, it is taken for as good as elsewhere.
+    pub fn filled(outcomes: Vec<Option<Outcome>>) -> Self {
+        let known: Vec<Outcome> = outcomes.iter().copied().flatten().collect();
+        let mean = Measured(known).mean();
+        Measured(outcomes.into_iter().map(|outcome| outcome.unwrap_or(mean)).collect())
+    }
+
+    /// On each problem what the picked one of some columns came to.
+    pub fn picked(columns: &[Measured], picks: &[usize]) -> Self {
+        Measured(picks.iter().enumerate().map(|(problem, &pick)| columns[pick].0[problem]).collect())
+    }
+
+    /// On each problem, `[N]`.
+    pub fn utilities(&self, objective: &Objective) -> Vec<f64> {
+        self.0.iter().map(|outcome| outcome.utility(objective)).collect()
+    }
+
+    pub fn mean(&self) -> Outcome {
+        let column = |of: fn(&Outcome) -> f64| mean(&self.0.iter().map(of).collect::<Vec<f64>>());
+        Outcome {
+            score: column(|outcome| outcome.score),
+            latency: column(|outcome| outcome.latency),
+            cost: column(|outcome| outcome.cost),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_are_taken_for_the_mean() {
+        let outcome = |score| Outcome { score, latency: 4.0, cost: 0.0 };
+        let filled = Measured::filled(vec![Some(outcome(1.0)), None, Some(outcome(0.0))]);
+        assert_eq!(filled.0[1], outcome(0.5));
+        assert_eq!(Measured::filled(vec![None]).0, [Outcome::default()]);
+        let objective = Objective { latency_weight: 0.1, cost_weight: 2.0, ..Objective::default() };
+        assert_eq!(filled.utilities(&objective), [0.6, 0.1 - 0.0, -0.4]);
+        let other = Measured(vec![outcome(0.25); 3]);
+        assert_eq!(Measured::picked(&[filled, other], &[0, 1, 0]).mean().score, (1.0 + 0.25) / 3.0);
+    }
+}

@@ -1,0 +1,233 @@
+//! Never worse than simple: what the run answers by is chosen by what was seen on problems that it was not fitted to.
+//!
+//! The best fixed plan, the best rule that asks a third operator where two differ, and the best router are each measured out
+//! of fold on the training and validation problems; the best of them stands if its gain on the fixed plan is no noise. The
+//! controller, which was fitted to the training problems, is measured on the validation problems alone.
+
+mod candidates;
+mod contest;
+
+pub use candidates::{Candidate, Selection};
+
+use anyhow::Result;
+
+use self::contest::{Contest, Won};
+use super::crossfit::{FOLDS, folds};
+use super::expectation::Expectation;
+use super::measured::{Measured, Outcome};
+use super::outcomes::Outcomes;
+use super::resume::Run;
+use super::rollout::{Attempt, Problems};
+use super::setup::{Event, Halt, Notify};
+use super::staging::{self, Replies, Reply};
+use super::worth::Space;
+use crate::controller::{Controller, Policy};
+use crate::decide::{Proposal, Then};
+use crate::evidence::Asked;
+use crate::execute::Episode;
+use crate::objective::Objective;
+use crate::plan::{Layer, OperatorId, Plan};
+use crate::random::{self, Purpose};
+use crate::strategy::Features;
+
+/// Problems between two looks at whether the run was cancelled.
+const CHUNK: usize = 16;
+
+impl Run<'_> {
+    /// Chooses what the run answers by, unless that is chosen or nothing simpler is asked for.
+    pub(super) async fn select(
+        &mut self,
+        space: &Space<'_>,
+        outcomes: &Outcomes,
+        expectation: &Expectation,
+        notify: &mut Notify<'_>,
+    ) -> Result<(), Halt> {
+        let serves_several = space.latency_weights.len() > 1;
+        let is_chosen = self.state.position.selection.is_some();
+        if !self.config.fallback || serves_several || is_chosen || self.validation.ids.is_empty() {
+            return Ok(());
+        }
+        let (objective, seed) = (self.config.felt(), self.provenance.seed);
+        let (train, validation) = (self.train, self.validation);
+        let plans: Vec<Proposal> = outcomes.plans.iter().map(|tried| tried.plan.clone().into()).collect();
+        let on_validation = self.on_each(validation, &plans, outcome(objective), notify).await?;
+        let both = |(at, validation): (usize, Vec<Option<Outcome>>)| {
+            Measured::filled(outcomes.measured(at).chain(validation).collect())
+        };
+        let of_plans = on_validation.into_iter().enumerate().map(both).collect();
+        let is_single = |&at: &usize| space.operators_of(&plans[at].plan).len() == 1;
+        let singles = (0..plans.len()).filter(is_single).collect();
+        let rules = rules(&outcomes.pairing);
+        let of_rules = self.on_all(&rules, outcome(objective), notify).await?;
+        let asked: Vec<Asked<'_>> = train.asked().chain(validation.asked()).collect();
+        let folds = folds(asked.len(), seed);
+        let controller = self.of_controller(expectation, &folds).await?;
+        let replies = self.replies(&outcomes.pairing, notify).await?;
+        let embeddings: Vec<&[f32]> = asked.iter().map(|asked| asked.embedding).collect();
+        let contest = Contest {
+            plans,
+            of_plans,
+            singles,
+            rules,
+            of_rules: of_rules.into_iter().map(Measured::filled).collect(),
+            controller,
+            replies: replies.map(|replies| {
+                let votes = staging::votes(&replies, &folds, seed);
+                (replies, votes)
+            }),
+            features: Features::new(&embeddings, &mut random::stream(seed, &[&"axes"])),
+            asked,
+            folds,
+            seed,
+            halts: self.config.execution.halting,
+        };
+        let won = |objective: &Objective| {
+            let Won { strategies, selection, expected } = contest.hold(objective);
+            ((strategies, selection), expected)
+        };
+        let (strategies, selection) = match self.config.target {
+            Some(target) => {
+                let ((strategies, selection), met) = target.meet(&objective, won);
+                (strategies, Selection { met: Some(met), ..selection })
+            }
+            None => won(&objective).0,
+        };
+        self.state.strategies = strategies;
+        notify(Event::Selected { selection: &selection });
+        self.state.position.selection = Some(selection);
+        Ok(self.save()?)
+    }
+
+    /// What operators do alone; nothing where there are no two, or where more follows a plan than a vote.
+    async fn replies(&mut self, operators: &[OperatorId], notify: &mut Notify<'_>) -> Result<Option<Replies>, Halt> {
+        if operators.len() < 2 {
+            return Ok(None);
+        }
+        let alone = |&id: &OperatorId| Plan { layers: vec![Layer { operators: vec![id] }] }.into();
+        let outcome = outcome(self.config.felt());
+        let reply = |episode: Option<Episode>| {
+            let is_whole = episode.as_ref().is_none_or(|episode| episode.trace.finish.is_none());
+            let answer = episode.as_ref().and_then(|episode| episode.answer.clone());
+            is_whole.then(|| Reply { answer, outcome: outcome(episode).unwrap_or_default() })
+        };
+        let replies = self.on_all(&operators.iter().map(alone).collect::<Vec<Proposal>>(), reply, notify).await?;
+        let replies: Option<Vec<Vec<Reply>>> = replies.into_iter().map(|of| of.into_iter().collect()).collect();
+        Ok(replies.map(|replies| Replies::new(operators.to_vec(), &replies)))
+    }
+
+    /// As [`Run::on_each`] on the training problems and, after them, the validation problems.
+    async fn on_all<T>(
+        &mut self,
+        proposals: &[Proposal],
+        of: impl Fn(Option<Episode>) -> T,
+        notify: &mut Notify<'_>,
+    ) -> Result<Vec<Vec<T>>, Halt> {
+        let mut found = self.on_each(self.train, proposals, &of, notify).await?;
+        let on_validation = self.on_each(self.validation, proposals, &of, notify).await?;
+        found.iter_mut().zip(on_validation).for_each(|(all, rest)| all.extend(rest));
+        Ok(found)
+    }
+
+    /// What each proposal comes to on each problem, `[proposals][N]`; `of` nothing where it failed.
+    async fn on_each<T>(
+        &mut self,
+        problems: Problems<'_>,
+        proposals: &[Proposal],
+        of: impl Fn(Option<Episode>) -> T,
+        notify: &mut Notify<'_>,
+    ) -> Result<Vec<Vec<T>>, Halt> {
+        let latency_weight = self.config.felt().latency_weight;
+        let attempt = |problem: usize, proposal: &Proposal| Attempt {
+            problem,
+            proposal: proposal.clone(),
+            draw: Purpose::Training.draw(0),
+            latency_weight,
+        };
+        let count = problems.ids.len();
+        let mut columns: Vec<Vec<T>> = proposals.iter().map(|_| Vec::with_capacity(count)).collect();
+        for start in (0..count).step_by(CHUNK) {
+            self.look()?;
+            let end = count.min(start + CHUNK);
+            let attempts = (start..end).flat_map(|problem| proposals.iter().map(move |one| attempt(problem, one)));
+            let found = self.attempt_all(problems, attempts.collect()).await?;
+            for (at, episode) in found.into_iter().enumerate() {
+                columns[at % proposals.len()].push(of(episode));
+            }
+            notify(Event::Compared { runs: end * proposals.len(), of: count * proposals.len() });
+        }
+        Ok(columns)
+    }
+
+    /// What the plans of a controller come to that did not learn from a problem: on each training problem those of one that learned
+    /// from the other folds, on the validation problems those of the run's own.
+    async fn of_controller(&mut self, expectation: &Expectation, folds: &[usize]) -> Result<Measured, Halt> {
+        let train = self.train.ids.len();
+        let mut outcomes = vec![None; train];
+        for fold in 0..FOLDS {
+            let (inside, others): (Vec<usize>, Vec<usize>) = (0..train).partition(|&problem| folds[problem] == fold);
+            if inside.is_empty() || others.is_empty() {
+                continue;
+            }
+            let policy = Policy::new(&self.learned_from(expectation, &others)?)?;
+            let found = self.of_policy(&policy, self.train, &inside).await?;
+            inside.into_iter().zip(found).for_each(|(problem, outcome)| outcomes[problem] = outcome);
+        }
+        let trained = &self.learner.controller;
+        let (config, kinds) = (trained.config().clone(), trained.kinds().to_vec());
+        let weights = &self.state.best_weights;
+        let best = Controller::from_tensors(config, kinds, trained.operators(), weights, trained.device())?;
+        let all: Vec<usize> = (0..self.validation.ids.len()).collect();
+        outcomes.extend(self.of_policy(&Policy::new(&best)?, self.validation, &all).await?);
+        Ok(Measured::filled(outcomes))
+    }
+
+    /// What the likeliest plans of a policy come to on some problems; none where they failed.
+    async fn of_policy(
+        &mut self,
+        policy: &Policy,
+        problems: Problems<'_>,
+        among: &[usize],
+    ) -> Result<Vec<Option<Outcome>>, Halt> {
+        let latency_weight = self.config.felt().latency_weight;
+        let attempt = |&problem: &usize| Attempt {
+            problem,
+            proposal: policy.greedy(&problems.queries[problem]).into(),
+            draw: Purpose::Training.draw(0),
+            latency_weight,
+        };
+        let found = self.attempt_all(problems, among.iter().map(attempt).collect()).await?;
+        Ok(found.into_iter().map(outcome(self.config.felt())).collect())
+    }
+
+    async fn attempt_all(
+        &mut self,
+        problems: Problems<'_>,
+        attempts: Vec<Attempt>,
+    ) -> Result<Vec<Option<Episode>>, Halt> {
+        let outcomes = problems.solve_all(attempts, false, self.config.concurrency).await;
+        let tried = self.settle(outcomes, &mut Default::default())?;
+        Ok(tried.into_iter().map(|tried| Some(tried?.episode)).collect())
+    }
+}
+
+/// What an episode came to; none where it failed.
+fn outcome(objective: Objective) -> impl Fn(Option<Episode>) -> Option<Outcome> {
+    move |episode| {
+        let Episode { score, trace, .. } = episode?;
+        Some(Outcome { score, latency: objective.path(&trace), cost: trace.cost() })
+    }
+}
+
+/// Two of these operators side by side, and a third where they differ.
+fn rules(operators: &[OperatorId]) -> Vec<Proposal> {
+    let mut rules = Vec::new();
+    for (at, &first) in operators.iter().enumerate() {
+        for &second in &operators[at + 1..] {
+            for &third in operators.iter().filter(|id| **id != first && **id != second) {
+                let layers = vec![Layer { operators: vec![first, second] }, Layer { operators: vec![third] }];
+                rules.push(Proposal { plan: Plan { layers }, then: Then::Escalate });
+            }
+        }
+    }
+    rules
+}
