@@ -156,7 +156,11 @@ impl Agent {
     /// ([`crate::execute::ExecuteError`]). A missing answer is none.
     pub async fn answer(&self, question: &str, ask: Ask<'_>) -> Result<Answered> {
         let chosen = self.plan(question, &ask)?;
-        let head = self.trained.as_ref().and_then(|trained| trained.head(chosen.latency_weight));
+        let own = self.trained.as_ref().filter(|trained| match ask.latency_weight {
+            Some(weight) => trained.strategies.at(weight).is_controller(),
+            None => true,
+        });
+        let head = own.and_then(|trained| trained.head(chosen.latency_weight));
         let options = SolveOptions {
             clock: ask.clock.unwrap_or(self.clock),
             samples: ask.samples,
@@ -165,7 +169,11 @@ impl Agent {
         };
         self.solver.catalogue().check_samples(ask.samples)?;
         let Chosen { plan, then, .. } = chosen.clone();
-        let stages = self.trained.as_ref().and_then(|trained| trained.strategies.stages.as_ref());
+        let strategies = self.trained.as_ref().map(|trained| match chosen.latency_weight {
+            Some(weight) => trained.strategies.at(weight),
+            None => &trained.strategies,
+        });
+        let stages = strategies.and_then(|strategies| strategies.stages.as_ref());
         let mut decider = Proposal { plan, then }.decider(stages, ask.confidence);
         let answer = self.solver.answer(question, &mut *decider, Purpose::Answer.draw(ask.draw), &options).await?;
         let given = |solution: &&Solution| answer.answer.is_some() && solution.answer == answer.answer;
@@ -199,8 +207,9 @@ impl Agent {
         match (ask.latency_weight, ask.within) {
             (Some(weight), _) => {
                 trained.latency_weights()?;
-                let plan = trained.policy.at(weight).greedy(asked.embedding);
-                Ok(Chosen { latency_weight: Some(weight), ..of_plan(plan) })
+                let strategy = trained.strategies.at(weight).chosen();
+                let Proposal { plan, then } = strategy.propose(&trained.policy.at(weight), asked);
+                Ok(Chosen { latency_weight: Some(weight), then, ..of_plan(plan) })
             }
             (None, Some(budget)) => {
                 let model = self

@@ -63,7 +63,7 @@ impl Trained {
         // Where no plan could have ended early there was nothing to fit a head to.
         let asked = checkpoint.provenance.configuration.pointer("/training/execution/halting") == Some(&true.into());
         ensure!(
-            trained.halting.is_some() || asked || !execution.halting || !trained.strategies.is_controller(),
+            trained.halting.is_some() || asked || !execution.halting || !trained.strategies.need_controller(),
             "`{}`: expected a halting head, found none; hint: train with `--halting true`, or set `--halting false`",
             origin.display()
         );
@@ -72,13 +72,9 @@ impl Trained {
 
     /// The same for queries of this latency weight.
     pub fn at(&self, latency_weight: f64) -> Self {
-        let halting = self.head(Some(latency_weight));
-        Trained {
-            policy: self.policy.at(latency_weight),
-            halting,
-            strategies: self.strategies.clone(),
-            seed: self.seed,
-        }
+        let strategies = self.strategies.at(latency_weight);
+        let halting = self.head(Some(latency_weight)).filter(|_| strategies.is_controller());
+        Trained { policy: self.policy.at(latency_weight), halting, strategies: strategies.clone(), seed: self.seed }
     }
 
     /// What is proposed for a query.

@@ -163,7 +163,8 @@ pub fn measure_candidates(
     methods: &mut Vec<Vec<Evaluation>>,
 ) -> Result<()> {
     let names = trained.first().map_or(&[][..], |trained| trained.strategies.candidates.as_slice());
-    for (place, (name, _)) in names.iter().enumerate() {
+    // One alone is what answers.
+    for (place, (name, _)) in names.iter().enumerate().filter(|_| names.len() > 1) {
         let propose = |trained: &Trained, asked: Asked<'_>| {
             let own = trained.strategies.candidates.get(place).map(|(_, strategy)| strategy);
             own.unwrap_or(&Strategy::Controller).propose(&trained.policy, asked)

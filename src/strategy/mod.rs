@@ -43,6 +43,9 @@ pub struct Strategies {
     /// What proposals that ask on do so by, where something was learned of it.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "shared")]
     pub stages: Option<Arc<Stages>>,
+    /// What answers at other latency weights, where the controller serves several: the lowest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub at: Vec<(f64, Strategies)>,
 }
 
 impl Strategies {
@@ -51,9 +54,27 @@ impl Strategies {
         self.candidates.get(self.chosen).map_or(&Strategy::Controller, |(_, strategy)| strategy)
     }
 
-    /// Whether that is the controller.
+    /// Whether the controller answers.
     pub fn is_controller(&self) -> bool {
         *self.chosen() == Strategy::Controller
+    }
+
+    /// Whether the controller answers at any latency weight.
+    pub fn need_controller(&self) -> bool {
+        self.is_controller() || self.at.iter().any(|(_, strategies)| strategies.need_controller())
+    }
+
+    /// Those for the nearest latency weight, as weights are multiplied.
+    pub fn at(&self, latency_weight: f64) -> &Strategies {
+        let distance = |weight: f64| (weight.max(f64::MIN_POSITIVE) / latency_weight.max(f64::MIN_POSITIVE)).ln().abs();
+        let nearest = self.at.iter().min_by(|one, other| distance(one.0).total_cmp(&distance(other.0)));
+        nearest.map_or(self, |(_, strategies)| strategies)
+    }
+
+    /// What answers alone, without what was measured beside it.
+    pub fn alone(mut self) -> Self {
+        let chosen = (self.chosen < self.candidates.len()).then(|| self.candidates.swap_remove(self.chosen));
+        Strategies { candidates: chosen.into_iter().collect(), chosen: 0, ..self }
     }
 }
 

@@ -41,8 +41,7 @@ struct Rows {
 impl Run<'_> {
     /// Fits a head for the best weights, unless it is there already or none is asked for.
     pub(super) async fn fit_halting(&mut self, notify: &mut Notify<'_>) -> Result<(), Halt> {
-        let is_controller = self.state.strategies.is_controller();
-        if !is_controller
+        if !self.state.strategies.need_controller()
             || !self.config.execution.halting
             || !self.state.halting.is_empty()
             || self.state.best_weights.is_empty()

@@ -21,7 +21,6 @@ pub(super) struct Contest<'a> {
     pub singles: Vec<usize>,
     pub rules: Vec<Proposal>,
     pub of_rules: Vec<Measured>,
-    pub controller: Measured,
     /// What operators do alone, with votes that were fitted without each fold.
     pub replies: Option<(Replies, Vec<Vote>)>,
     /// `[N]`
@@ -51,8 +50,8 @@ pub(super) struct Won {
 }
 
 impl Contest<'_> {
-    /// What answers best at these weights.
-    pub fn hold(&self, objective: &Objective) -> Won {
+    /// What answers best at these weights, where the controller comes to this.
+    pub fn hold(&self, objective: &Objective, controller: &Measured) -> Won {
         let Contest { folds, .. } = self;
         let contender = |name, strategy, measured: Measured| Contender {
             name,
@@ -83,8 +82,8 @@ impl Contest<'_> {
         found.push(routed("nearest neighbours", &self.of_plans, over_plans.nearest()));
         found.push(routed("forest router", &self.of_plans, over_plans.forest()));
         let explained = explained(&of_plans, &found);
-        let controller = found.len();
-        found.push(contender("controller", Strategy::Controller, self.controller.clone()));
+        let place = found.len();
+        found.push(contender("controller", Strategy::Controller, controller.clone()));
         let learned = self.replies.as_ref().map(|(replies, votes)| staging::learn(replies, votes, objective, folds));
         if let Some(Staging { starts, measured, .. }) = &learned {
             let of_starts = utilities(measured);
@@ -94,7 +93,7 @@ impl Contest<'_> {
             let of_all = [of_starts, of_plans].concat();
             found.push(routed("routed stages", &columns, self.routing(&proposals, &of_all).forest()));
         }
-        let (chosen, simplest) = self.choose(&found, has_single, controller);
+        let (chosen, simplest) = self.choose(&found, has_single, place);
         let candidates = found.iter().map(|contender| contender.candidate(&found[simplest])).collect();
         let expected = found[chosen].measured.mean();
         let named = |Contender { name, strategy, .. }| (String::from(name), strategy);
@@ -102,6 +101,7 @@ impl Contest<'_> {
             candidates: found.into_iter().map(named).collect(),
             chosen,
             stages: learned.map(|learned| Arc::new(learned.stages)),
+            at: Vec::new(),
         };
         Won { strategies, selection: Selection { candidates, chosen, explained, met: None }, expected }
     }

@@ -30,6 +30,8 @@ use crate::plan::{Layer, OperatorId, Plan};
 use crate::random::{self, Purpose};
 use crate::strategy::Features;
 
+/// Latency weights at which is chosen what answers, where the controller serves a range of them.
+const SERVED: usize = 7;
 /// Problems between two looks at whether the run was cancelled.
 const CHUNK: usize = 16;
 
@@ -42,9 +44,8 @@ impl Run<'_> {
         expectation: &Expectation,
         notify: &mut Notify<'_>,
     ) -> Result<(), Halt> {
-        let serves_several = space.latency_weights.len() > 1;
         let is_chosen = self.state.position.selection.is_some();
-        if !self.config.fallback || serves_several || is_chosen || self.validation.ids.is_empty() {
+        if !self.config.fallback || is_chosen || self.validation.ids.is_empty() {
             return Ok(());
         }
         let (objective, seed) = (self.config.felt(), self.provenance.seed);
@@ -61,7 +62,11 @@ impl Run<'_> {
         let of_rules = self.on_all(&rules, outcome(objective), notify).await?;
         let asked: Vec<Asked<'_>> = train.asked().chain(validation.asked()).collect();
         let folds = folds(asked.len(), seed);
-        let controller = self.of_controller(expectation, &folds).await?;
+        let (own, range) = (objective.latency_weight, self.learner.controller.config().latency_weights);
+        let weights: Vec<f64> = range.map_or_else(Vec::new, |range| range.grid(SERVED).collect());
+        let mut controllers =
+            self.of_controller(expectation, &folds, &[&[own], weights.as_slice()].concat()).await?.into_iter();
+        let controller = controllers.next().unwrap_or_default();
         let replies = self.replies(&outcomes.pairing, notify).await?;
         let embeddings: Vec<&[f32]> = asked.iter().map(|asked| asked.embedding).collect();
         let contest = Contest {
@@ -70,7 +75,6 @@ impl Run<'_> {
             singles,
             rules,
             of_rules: of_rules.into_iter().map(Measured::filled).collect(),
-            controller,
             replies: replies.map(|replies| {
                 let votes = staging::votes(&replies, &folds, seed);
                 (replies, votes)
@@ -82,16 +86,20 @@ impl Run<'_> {
             halts: self.config.execution.halting,
         };
         let won = |objective: &Objective| {
-            let Won { strategies, selection, expected } = contest.hold(objective);
+            let Won { strategies, selection, expected } = contest.hold(objective, &controller);
             ((strategies, selection), expected)
         };
-        let (strategies, selection) = match self.config.target {
+        let (mut strategies, selection) = match self.config.target {
             Some(target) => {
                 let ((strategies, selection), met) = target.meet(&objective, won);
                 (strategies, Selection { met: Some(met), ..selection })
             }
             None => won(&objective).0,
         };
+        for (weight, controller) in weights.into_iter().zip(controllers) {
+            self.look()?;
+            strategies.at.push((weight, contest.hold(&objective.at(weight), &controller).strategies.alone()));
+        }
         self.state.strategies = strategies;
         notify(Event::Selected { selection: &selection });
         self.state.position.selection = Some(selection);
@@ -158,27 +166,37 @@ impl Run<'_> {
         Ok(columns)
     }
 
-    /// What the plans of a controller come to that did not learn from a problem: on each training problem those of one that learned
+    /// What the plans of a controller come to, at each latency weight, that did not learn from a problem: on each training problem those of one that learned
     /// from the other folds, on the validation problems those of the run's own.
-    async fn of_controller(&mut self, expectation: &Expectation, folds: &[usize]) -> Result<Measured, Halt> {
+    async fn of_controller(
+        &mut self,
+        expectation: &Expectation,
+        folds: &[usize],
+        weights: &[f64],
+    ) -> Result<Vec<Measured>, Halt> {
         let train = self.train.ids.len();
-        let mut outcomes = vec![None; train];
+        let mut outcomes = vec![vec![None; train]; weights.len()];
         for fold in 0..FOLDS {
             let (inside, others): (Vec<usize>, Vec<usize>) = (0..train).partition(|&problem| folds[problem] == fold);
             if inside.is_empty() || others.is_empty() {
                 continue;
             }
             let policy = Policy::new(&self.learned_from(expectation, &others)?)?;
-            let found = self.of_policy(&policy, self.train, &inside).await?;
-            inside.into_iter().zip(found).for_each(|(problem, outcome)| outcomes[problem] = outcome);
+            for (outcomes, &weight) in outcomes.iter_mut().zip(weights) {
+                let found = self.of_policy(&policy.at(weight), self.train, &inside).await?;
+                inside.iter().zip(found).for_each(|(&problem, outcome)| outcomes[problem] = outcome);
+            }
         }
         let trained = &self.learner.controller;
         let (config, kinds) = (trained.config().clone(), trained.kinds().to_vec());
-        let weights = &self.state.best_weights;
-        let best = Controller::from_tensors(config, kinds, trained.operators(), weights, trained.device())?;
+        let best = &self.state.best_weights;
+        let best = Controller::from_tensors(config, kinds, trained.operators(), best, trained.device())?;
+        let policy = Policy::new(&best)?;
         let all: Vec<usize> = (0..self.validation.ids.len()).collect();
-        outcomes.extend(self.of_policy(&Policy::new(&best)?, self.validation, &all).await?);
-        Ok(Measured::filled(outcomes))
+        for (outcomes, &weight) in outcomes.iter_mut().zip(weights) {
+            outcomes.extend(self.of_policy(&policy.at(weight), self.validation, &all).await?);
+        }
+        Ok(outcomes.into_iter().map(Measured::filled).collect())
     }
 
     /// What the likeliest plans of a policy come to on some problems; none where they failed.
