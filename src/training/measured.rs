@@ -62,8 +62,8 @@ mod tests {
         let filled = Measured::filled(vec![Some(outcome(1.0)), None, Some(outcome(0.0))]);
         assert_eq!(filled.0[1], outcome(0.5));
         assert_eq!(Measured::filled(vec![None]).0, [Outcome::default()]);
-        let objective = Objective { latency_weight: 0.1, cost_weight: 2.0, ..Objective::default() };
-        assert_eq!(filled.utilities(&objective), [0.6, 0.1 - 0.0, -0.4]);
+        let objective = Objective { latency_weight: 0.125, cost_weight: 2.0, ..Objective::default() };
+        assert_eq!(filled.utilities(&objective), [0.5, 0.0, -0.5]);
         let other = Measured(vec![outcome(0.25); 3]);
         assert_eq!(Measured::picked(&[filled, other], &[0, 1, 0]).mean().score, (1.0 + 0.25) / 3.0);
     }

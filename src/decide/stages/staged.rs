@@ -137,3 +137,93 @@ impl Decider for Staged {
         Some(self.conclusion.clone())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::state::State;
+    use super::super::vote::Vote;
+    use super::*;
+    use crate::evidence::Charge;
+    use crate::operators::Solution;
+    use crate::plan::{Kind, Latency, OperatorId, Signature, Unit};
+
+    /// Two small operators, of which each is right with a good half, and a large one, which is asked where they differ.
+    fn stages() -> Arc<Stages> {
+        let mut vote = Vote::new(3);
+        vote.weights[..3].copy_from_slice(&[0.5, 0.5, 3.0]);
+        // Those who agree are right.
+        vote.weights[3] = 4.0;
+        let state = |asked, ways: Vec<Set>, base: Vec<f32>| {
+            let width = 7 + 2 * Set::count_ones(asked) as usize;
+            State { asked, slopes: vec![vec![0.0; width]; ways.len()], ways, base }
+        };
+        let states = vec![state(0b001, vec![0b010], vec![0.2]), state(0b011, vec![0b100], vec![0.7])];
+        Arc::new(Stages {
+            operators: [4, 5, 6].map(OperatorId).into(),
+            vote,
+            states,
+            latency_weight: 0.1,
+            cost_weight: 0.0,
+            unit: Unit::Tokens,
+        })
+    }
+
+    fn start() -> Layer {
+        Layer { operators: [4, 5].map(OperatorId).into() }
+    }
+
+    /// What each operator has answered by `now`; none while it runs.
+    fn next(decider: &mut Staged, now: f64, answers: &[(u16, Option<&str>)]) -> Next {
+        let solution = |answer: &&str| Solution {
+            text: String::new(),
+            answer: Some((*answer).to_owned()).filter(|answer| !answer.is_empty()),
+            executed: false,
+        };
+        let solutions: Vec<Option<Solution>> =
+            answers.iter().map(|(_, answer)| answer.as_ref().map(solution)).collect();
+        let chosen = answers.iter().zip(&solutions).map(|((id, _), solution)| Chosen {
+            layer: 0,
+            operator: OperatorId(*id),
+            signature: Signature::of(Kind::Generate),
+            executes: false,
+            stage: if solution.is_some() { Stage::Ended } else { Stage::Running },
+            started: Some(Latency::default()),
+            added: vec![solution.as_ref()],
+            replaced: None,
+        });
+        let choices: Vec<Chosen<'_>> = chosen.collect();
+        let charges = |_| Charge::default();
+        let now = Latency { tokens: now, seconds: 0.0 };
+        decider.next(&Known { now, layers: usize::from(!answers.is_empty()), choices: &choices, charges: &charges })
+    }
+
+    #[test]
+    fn more_is_asked_only_where_the_answers_differ() {
+        let mut decider = Staged::new(stages(), start(), None);
+        assert_eq!(next(&mut decider, 0.0, &[]), Next::Commit(vec![start()]));
+        // One alone is right with .62 (1.65 of 2.65); waiting is worth no more than .2 + .1.
+        assert_eq!(next(&mut decider.clone(), 1.0, &[(4, Some("7")), (5, None)]), Next::End);
+        // After six tokens of the other one's time waiting is worth .8.
+        assert_eq!(next(&mut decider.clone(), 6.0, &[(4, Some("7")), (5, None)]), Next::Wait);
+        assert_eq!(next(&mut decider.clone(), 9.0, &[(4, Some("7")), (5, Some("7"))]), Next::Wait);
+        let differ = next(&mut decider, 9.0, &[(4, Some("7")), (5, Some("8"))]);
+        assert_eq!(differ, Next::Commit(vec![Layer { operators: vec![OperatorId(6)] }]));
+        let all = [(4, Some("7")), (5, Some("8")), (6, Some("8"))];
+        assert_eq!((next(&mut decider, 20.0, &all), decider.may_add()), (Next::Wait, false));
+        let Conclusion { answer, confidence } = decider.concludes().unwrap_or_default();
+        assert!(answer.as_deref() == Some("8") && confidence > 0.9, "{answer:?} {confidence}");
+    }
+
+    #[test]
+    fn an_answer_that_is_not_sure_enough_is_none() {
+        let mut decider = Staged::new(stages(), start(), Some(0.995));
+        next(&mut decider, 0.0, &[]);
+        assert_eq!(next(&mut decider.clone(), 1.0, &[(4, Some("7")), (5, None)]), Next::Wait);
+        // They agree, and still one more is asked.
+        let agree = next(&mut decider, 9.0, &[(4, Some("7")), (5, Some("7"))]);
+        assert_eq!(agree, Next::Commit(vec![Layer { operators: vec![OperatorId(6)] }]));
+        next(&mut decider, 20.0, &[(4, Some("7")), (5, Some("7")), (6, Some(""))]);
+        let Conclusion { answer, confidence } = decider.concludes().unwrap_or_default();
+        assert!(answer.is_none() && confidence > 0.9 && confidence < 0.999, "{answer:?} {confidence}");
+    }
+}

@@ -37,9 +37,11 @@ pub(super) struct Contest<'a> {
 struct Contender {
     name: &'static str,
     strategy: Strategy,
-    measured: Measured,
     /// On each problem.
     utilities: Vec<f64>,
+    /// What is to be expected of it as it will answer: of what is the same for all questions, what that came to, whatever
+    /// was chosen without each fold.
+    expected: Outcome,
 }
 
 /// What answers, and what it came to on problems that it was not fitted to.
@@ -57,14 +59,16 @@ impl Contest<'_> {
             name,
             strategy,
             utilities: measured.utilities(objective),
-            measured,
+            expected: measured.mean(),
         };
         let utilities = |columns: &[Measured]| -> Vec<Vec<f64>> {
             columns.iter().map(|column| column.utilities(objective)).collect()
         };
         let of_plans = utilities(&self.of_plans);
         let fixed = |name, proposals: &[Proposal], columns: &[Measured], (best, picks): (usize, Vec<usize>)| {
-            contender(name, Strategy::Fixed(proposals[best].clone()), Measured::picked(columns, &picks))
+            let strategy = Strategy::Fixed(proposals[best].clone());
+            let expected = columns[best].mean();
+            Contender { expected, ..contender(name, strategy, Measured::picked(columns, &picks)) }
         };
         let mut found = vec![fixed("best fixed plan", &self.plans, &self.of_plans, nested(&of_plans, folds))];
         let singles = nested_among(&of_plans, &self.singles, folds);
@@ -95,7 +99,7 @@ impl Contest<'_> {
         }
         let (chosen, simplest) = self.choose(&found, has_single, place);
         let candidates = found.iter().map(|contender| contender.candidate(&found[simplest])).collect();
-        let expected = found[chosen].measured.mean();
+        let expected = found[chosen].expected;
         let named = |Contender { name, strategy, .. }| (String::from(name), strategy);
         let strategies = Strategies {
             candidates: found.into_iter().map(named).collect(),
