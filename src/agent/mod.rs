@@ -222,7 +222,7 @@ impl Agent {
             }
             (None, None) => {
                 let Proposal { plan, then } = match ask.confidence {
-                    Some(_) => trained.propose_sure(asked)?,
+                    Some(_) => trained.propose_sure()?,
                     None => trained.propose(asked),
                 };
                 Ok(Chosen { then, ..of_plan(plan) })

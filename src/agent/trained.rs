@@ -82,20 +82,17 @@ impl Trained {
         self.strategies.chosen().propose(&self.policy, asked)
     }
 
-    /// A start from which more is asked until the answer is sure enough.
+    /// A start from which more is asked until the answer is sure enough: the same for all questions, since the vote that knows
+    /// how sure it is knows no question.
     ///
     /// # Errors
     /// The run did not learn when to ask on.
-    pub fn propose_sure(&self, asked: Asked<'_>) -> Result<Proposal> {
-        let own = self.propose(asked);
-        if own.then == Then::Ask {
-            return Ok(own);
-        }
+    pub fn propose_sure(&self) -> Result<Proposal> {
         let mut starts = self.strategies.candidates.iter().filter_map(|(_, strategy)| match strategy {
             Strategy::Fixed(proposal) if proposal.then == Then::Ask => Some(proposal),
             _ => None,
         });
-        starts.next_back().cloned().context(
+        starts.next().cloned().context(
             "expected a run that learned when to ask on, for a confidence; found one that did not; hint: that takes a \
              training with a fallback, for one latency weight, over two operators that answer by themselves",
         )
