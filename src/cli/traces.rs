@@ -115,9 +115,10 @@ async fn output(
     Ok(Recorded {
         query: problem.id.clone(),
         operator: operator.name.clone(),
-        sample,
+        sample: Some(sample),
         output: added.map(|solution| solution.text.clone()),
         correct,
+        score: None,
         answer,
         executed: added.map(|solution| solution.executed),
         reads: (solver.identities()[span.operator.index()].reads != Reads::Nothing).then(|| "any".to_owned()),
@@ -127,5 +128,6 @@ async fn output(
         tool_seconds: span.tool_seconds,
         seconds: span.latency.seconds,
         cost: span.cost,
+        estimated: Vec::new(),
     })
 }
