@@ -38,6 +38,7 @@ mod session;
 mod split;
 mod sweep;
 mod traces;
+mod traces_import;
 mod train;
 mod train_all;
 mod train_run;

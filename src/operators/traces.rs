@@ -362,7 +362,9 @@ mod tests {
         assert_eq!(traces.estimates(), None);
         let unscored = parse(&[sound(), vec![with(r#""estimated": ["seconds", "cost"]"#)]].concat())?;
         let error = unscored.check_scored(|_| false).map_err(|error| error.to_string());
-        assert!(error.is_err_and(|error| error.starts_with("t.jsonl:1: expected `score` or `correct`, since problem `q`")));
+        assert!(
+            error.is_err_and(|error| error.starts_with("t.jsonl:1: expected `score` or `correct`, since problem `q`"))
+        );
         unscored.check_scored(|id| id == "q")?;
         let expected = "`t.jsonl`: of 7 outputs are estimated: cost of 1, seconds of 1";
         assert_eq!(unscored.estimates().as_deref(), Some(expected));
