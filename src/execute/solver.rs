@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::course::Execution;
@@ -106,7 +106,8 @@ impl Solver {
         model: Arc<dyn LanguageModel>,
         prices: &Prices,
     ) -> Result<Self> {
-        catalogue.check_prompts()?;
+        let hinted = |error| anyhow!("{error}; hint: recorded outputs (`--traces FILE`) need none");
+        catalogue.check_prompts().map_err(hinted)?;
         let price = |name: &str| prices.of(if name.is_empty() { model.id() } else { name });
         let prices = catalogue
             .operators()

@@ -1,11 +1,12 @@
 //! Tokens, seconds and dollars where a log has none.
 
-use std::str::FromStr;
+use std::collections::BTreeMap;
 
 use anyhow::{Result, bail, ensure};
 
 use super::join::Joined;
 use super::names::{self, Named};
+use super::options::Speed;
 use super::source::Sample;
 use crate::llm::{Price, Prices};
 use crate::plan::Usage;
@@ -19,33 +20,10 @@ const FIRST: f64 = 0.5;
 /// Tokens a second, where nobody says otherwise.
 const TOKENS: f64 = 50.0;
 
-/// How fast an operator writes, for seconds that were not recorded.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Speed {
-    /// None: all operators.
-    pub operator: Option<String>,
-    /// Tokens a second.
-    pub tokens: f64,
-}
-
-impl FromStr for Speed {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (operator, tokens) = match text.rsplit_once('=') {
-            Some((operator, tokens)) => (Some(operator.to_owned()), tokens),
-            None => (None, text),
-        };
-        let found = tokens.trim().parse().ok().filter(|tokens: &f64| tokens.is_finite() && *tokens > 0.0);
-        let tokens = found.ok_or_else(|| format!("expected N or OPERATOR=N with N tokens a second, found `{text}`"))?;
-        Ok(Speed { operator, tokens })
-    }
-}
-
 /// Fills in what was not recorded, and names it.
 ///
 /// # Errors
-/// A speed is that of no operator, or some operators have a price or a recorded cost and others have neither.
+/// A speed is that of no operator, or some outputs have a price or a recorded cost and others have neither.
 pub(super) fn fill(joined: &mut Joined, prices: &Prices, speeds: &[Speed]) -> Result<()> {
     let Joined { operators, problems, notes } = joined;
     for operator in speeds.iter().filter_map(|speed| speed.operator.as_ref()) {
@@ -57,26 +35,27 @@ pub(super) fn fill(joined: &mut Joined, prices: &Prices, speeds: &[Speed]) -> Re
         );
     }
     let known: Vec<Option<Price>> = operators.iter().map(|operator| price(prices, operator)).collect();
-    let mut unpriced = vec![0; operators.len()];
-    for problem in problems.iter() {
-        for ((operator, _), given) in &problem.outputs {
-            unpriced[*operator] += usize::from(given.sample.cost.is_none() && known[*operator].is_none());
+    let mut bare: BTreeMap<usize, usize> = BTreeMap::new();
+    let mut all = 0;
+    for ((operator, _), given) in problems.iter().flat_map(|problem| &problem.outputs) {
+        all += 1;
+        if given.sample.cost.is_none() && known[*operator].is_none() {
+            *bare.entry(*operator).or_default() += 1;
         }
     }
-    let names = |is_wanted: &dyn Fn(usize) -> bool| {
-        let wanted = (0..operators.len()).filter(|operator| is_wanted(*operator));
-        wanted.map(|operator| format!("`{}`", operators[operator].name)).collect::<Vec<_>>().join(", ")
-    };
-    let (without, with) = (names(&|operator| unpriced[operator] > 0), names(&|operator| unpriced[operator] == 0));
-    if !without.is_empty() && !with.is_empty() {
+    let without: usize = bare.values().sum();
+    if without > 0 && without < all {
+        let names: Vec<String> = bare.keys().map(|operator| format!("`{}`", operators[*operator].name)).collect();
         bail!(
-            "expected a cost or a price of every operator, or of none, found {with} with and {without} without; hint: add tables \
-             by their names, such as `[NAME]` with `prompt` and `completion` in dollars per million tokens, or `price = 0`, to a \
-             file and name it with `--prices`"
+            "expected a cost or a price for every output, or for none, found neither for {without} of {all} (of {}); hint: add \
+             tables by their names, such as `[NAME]` with `prompt` and `completion` in dollars per million tokens, or \
+             `price = 0`, to a file and name it with `--prices`",
+            names.join(", ")
         );
     }
-    if !without.is_empty() {
-        notes.push("no costs and no prices: all costs are 0 (estimated); hint: `--prices FILE` has prices by operator or model".to_owned());
+    if without > 0 {
+        let note = "no costs and no prices: all costs are 0 (estimated); hint: `--prices FILE` has prices by operator or model";
+        notes.push(note.to_owned());
     }
     for problem in problems {
         let question = problem.question.as_ref().map_or(0, |question| question.text.len());
@@ -136,19 +115,5 @@ mod tests {
         let whole = Sample { tokens: Some(7), seconds: Some(1.0), cost: Some(0.5), prompt_tokens: Some(3), ..bare };
         let mut same = whole.clone();
         assert!(fill_in(&mut same, 40, 10.0, price).is_empty() && same == whole);
-    }
-
-    #[test]
-    fn speeds_are_read() {
-        let check = |text: &str, expected: Option<(Option<&str>, f64)>| {
-            let found: Result<Speed, String> = text.parse();
-            let expected = expected.map(|(name, tokens)| Speed { operator: name.map(str::to_owned), tokens });
-            assert_eq!(found.ok(), expected, "{text}");
-        };
-        check("20", Some((None, 20.0)));
-        check("a=b=5.5", Some((Some("a=b"), 5.5)));
-        check("0", None);
-        check("a=fast", None);
-        check("inf", None);
     }
 }

@@ -8,8 +8,9 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use super::json::{self, Object, written};
+use super::options::{Input, Options};
 use super::source::{Sample, Source, Sources, excerpt};
-use super::{Input, Options, archive, messages, names};
+use super::{archive, messages, names};
 
 /// A log with its samples, each with its place.
 struct Log {

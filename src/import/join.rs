@@ -5,18 +5,9 @@ use std::collections::BTreeMap;
 use anyhow::{Result, bail};
 
 use super::names::{Named, Samples};
+use super::options::Precedence;
 use super::references::References;
 use super::source::{Sample, excerpt, listed};
-
-/// What counts where two lines contradict each other.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Precedence {
-    First,
-    Last,
-    /// Neither: it is an error.
-    #[default]
-    Neither,
-}
 
 /// A problem with its outputs.
 #[derive(Clone, Debug, Default)]

@@ -7,8 +7,9 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 use super::json::{self, Object, written};
+use super::options::{Input, Options};
 use super::source::{Sample, Source, Sources, excerpt};
-use super::{Input, Options, messages, names};
+use super::{messages, names};
 
 /// Fields of a document that may hold the question, the likeliest first.
 const QUESTIONS: [&str; 7] = ["question", "problem", "query", "prompt", "input", "text", "ctx"];

@@ -6,8 +6,9 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 use super::json::{self, Object};
+use super::options::{Input, Options};
 use super::source::{Sample, Source, Sources};
-use super::{Input, Options, messages, names};
+use super::{messages, names};
 
 type Lines = Vec<(String, Object)>;
 

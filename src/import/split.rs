@@ -1,38 +1,16 @@
 //! Which problems train, validate and test.
 
 use std::collections::BTreeMap;
-use std::str::FromStr;
 
 use anyhow::{Result, bail, ensure};
 
 use super::join::{Asked, Joined, Said};
+use super::options::Shares;
 use super::source::listed;
 use crate::random::key;
 
 /// The splits of a benchmark folder that training needs.
 pub(super) const SPLITS: [&str; 3] = ["train", "validation", "test"];
-
-/// How the problems are shared out to train, validation and test.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shares([u32; 3]);
-
-impl Default for Shares {
-    /// Those of the built-in workload: 2,400, 300 and 1,200 problems.
-    fn default() -> Self {
-        Shares([8, 1, 4])
-    }
-}
-
-impl FromStr for Shares {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let shares: Option<Vec<u32>> = text.split(':').map(|share| share.parse().ok()).collect();
-        let shares = shares.and_then(|shares| <[u32; 3]>::try_from(shares).ok());
-        let shares = shares.filter(|shares| shares.iter().all(|share| (1..=1_000_000).contains(share)));
-        shares.map(Shares).ok_or_else(|| format!("expected shares from 1 up such as 8:1:4, found `{text}`"))
-    }
-}
 
 /// Gives every problem a split: that of the input, or one by the seed and the question, so that equal questions stay together.
 ///

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 
+use super::options::{Input, Options};
 use super::source::{Sample, Source, Sources, excerpt};
-use super::{Input, Options};
 
 /// What a column may hold, and the headers that say so without being asked.
 pub(super) const COLUMNS: [(&str, &[&str]); 16] = [
@@ -38,28 +38,29 @@ pub(super) fn read(options: &Options, sources: &mut Sources) -> Result<()> {
             known()
         );
     }
+    // Where there are no ids, equal questions are one problem.
+    let mut questions = BTreeMap::new();
     for input in &options.files {
         let table = Table::read(&input.path, &options.columns)?;
-        let of_file = of_table(input, table).with_context(|| input.path.display().to_string())?;
+        let of_file = of_table(input, table, &mut questions).with_context(|| input.path.display().to_string())?;
         sources.sources.extend(of_file);
     }
     Ok(())
 }
 
-fn of_table(input: &Input, table: Table) -> Result<Vec<Source>> {
+fn of_table(input: &Input, table: Table, questions: &mut BTreeMap<String, usize>) -> Result<Vec<Source>> {
     let Input { operator: given, path } = input;
     table.needs(&["output"])?;
     table.needs(&["id", "question"])?;
     let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
     let mut sources: BTreeMap<String, Source> = BTreeMap::new();
     let mut order = Vec::new();
-    // Where there are no ids, equal questions are one problem.
-    let mut questions: BTreeMap<String, usize> = BTreeMap::new();
     for row in &table.rows {
         let cell = |name: &str| table.cell(row, name).map(str::to_owned);
-        let read = || -> Result<(String, Sample)> {
+        let mut read = || -> Result<(String, Sample)> {
             let needed = |name: &str| {
-                cell(name).with_context(|| format!("expected text in `{}`, found none", table.header(name)))
+                let text = cell(name).map(|text| text.trim().to_owned());
+                text.with_context(|| format!("expected text in `{}`, found none", table.header(name)))
             };
             let id = if table.has("id") {
                 needed("id")?
@@ -74,7 +75,6 @@ fn of_table(input: &Input, table: Table) -> Result<Vec<Source>> {
             };
             Ok((operator, sample(&table, row, id)?))
         };
-        let mut read = read;
         let (operator, sample) = read().with_context(|| row.place.clone())?;
         let model = cell("model");
         let source = sources.entry(operator.clone()).or_insert_with(|| {
@@ -112,6 +112,13 @@ fn sample(table: &Table, row: &Row, id: String) -> Result<Sample> {
         table.header("score"),
         score.unwrap_or_default()
     );
+    let score = score.or(correct);
+    ensure!(
+        cell("output").is_some() || score.is_none_or(|score| score == 0.0),
+        "expected text in `{}` that is worth {}, found none",
+        table.header("output"),
+        score.unwrap_or_default()
+    );
     let text = |name: &str| cell(name).map(str::to_owned);
     Ok(Sample {
         place: row.place.clone(),
@@ -123,7 +130,7 @@ fn sample(table: &Table, row: &Row, id: String) -> Result<Sample> {
         number: count("sample")?,
         output: text("output"),
         answer: text("prediction"),
-        score: score.or(correct),
+        score,
         calls: 1,
         prompt_bytes: None,
         prompt_tokens: count("prompt_tokens")?,
@@ -156,16 +163,16 @@ pub(super) struct Row {
 }
 
 impl Table {
-    /// Reads a file; `.tsv` is separated by tabs. `given` names the headers of some columns.
+    /// Reads a file whose cells are separated as its header says. `given` names the headers of some columns.
     pub(super) fn read(path: &Path, given: &BTreeMap<String, String>) -> Result<Self> {
         let bytes = std::fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))?;
         let text = String::from_utf8_lossy(&bytes);
         let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-        let is_tabbed = path.extension().is_some_and(|extension| extension == "tsv");
-        let mut reader = csv::ReaderBuilder::new()
-            .delimiter(if is_tabbed { b'\t' } else { b',' })
-            .flexible(true)
-            .from_reader(text.as_bytes());
+        let header = text.lines().next().unwrap_or_default();
+        let count = |separator: &u8| header.bytes().filter(|byte| byte == separator).count();
+        // The last of equals: a comma where there is none.
+        let separator = [b'\t', b';', b','].into_iter().max_by_key(count).unwrap_or(b',');
+        let mut reader = csv::ReaderBuilder::new().delimiter(separator).flexible(true).from_reader(text.as_bytes());
         let broken = |error: csv::Error| anyhow!("{}: expected a table, found {error}", path.display());
         let headers: Vec<String> =
             reader.headers().map_err(broken)?.iter().map(|header| header.trim().to_owned()).collect();

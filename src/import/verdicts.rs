@@ -8,11 +8,17 @@ use super::form::Form;
 use super::join::{Asked, Joined};
 use super::source::Sample;
 
-/// Gives free texts as answers, and takes back verdicts of equal answers that contradict each other: the benchmark grades those
+/// Takes blank outputs that are worth nothing for none, gives free texts as answers, and takes back verdicts of equal answers that contradict each other: the benchmark grades those
 /// that have a reference, and of the others the mean counts.
 pub(super) fn settle(joined: &mut Joined, form: Form) -> Result<()> {
     let (mut graded, mut averaged) = (0, 0);
     for problem in &mut joined.problems {
+        for sample in problem.outputs.values_mut().map(|given| &mut given.sample) {
+            let is_blank = sample.output.as_ref().is_some_and(|text| text.trim().is_empty());
+            if is_blank && sample.score.is_none_or(|score| score == 0.0) {
+                (sample.output, sample.answer) = (None, None);
+            }
+        }
         if form.is_free {
             for given in problem.outputs.values_mut() {
                 let sample = &mut given.sample;

@@ -76,7 +76,8 @@ impl Place {
 
 /// Operators with the mean score of their outputs and how many are estimated: tokens, seconds, cost.
 pub fn shown(summary: &Summary) -> Vec<(&str, f64, [usize; 3])> {
-    let of = |outputs: &lamas::import::Outputs| [&outputs.tokens, &outputs.seconds, &outputs.cost].map(|it| it.estimated);
+    let of =
+        |outputs: &lamas::import::Outputs| [&outputs.tokens, &outputs.seconds, &outputs.cost].map(|it| it.estimated);
     let rounded = |score: Option<f64>| (score.unwrap_or(-1.0) * 1000.0).round() / 1000.0;
     summary.operators.iter().map(|outputs| (outputs.operator.as_str(), rounded(outputs.score), of(outputs))).collect()
 }
@@ -114,7 +115,7 @@ fn choices_are_the_likeliest_ones() -> Result<()> {
     let mut options = place.options(Format::LmEval, &[&format!("tiny={CHOICE}")]);
     options.shares = "1:1:1".parse().map_err(anyhow::Error::msg)?;
     let summary = import(&options)?;
-    assert_eq!(shown(&summary), [("tiny", 0.5, [4, 4, 4])]);
+    assert_eq!(shown(&summary), [("tiny", 0.75, [4, 4, 4])]);
     assert!(summary.notes[0].contains("scored by `acc` (of acc, acc_norm)"), "{:?}", summary.notes);
     let answers = |split| -> Result<Vec<String>> {
         Ok(place.benchmark()?.problems(split)?.into_iter().map(|problem| problem.answer).collect())
@@ -144,7 +145,7 @@ fn logs_of_inspect_bring_tokens_and_seconds() -> Result<()> {
         traces.iter().find(|line| line.query == query && line.operator == operator).context("a line")
     };
     let first = line("test-00000", "chain")?;
-    assert_eq!((first.prompt_tokens, first.tokens, first.answer.as_deref()), (31, 42, Some("2592")));
+    assert_eq!((first.prompt_tokens, first.tokens, first.answer.as_deref()), (38, 77, Some("2592")));
     assert!(first.seconds > 0.0 && first.estimated == ["cost"] && first.correct == Some(true));
     assert_eq!(line("test-00000", "arithmetic-llama")?.correct, Some(false));
     // Earlier versions deflated what newer ones compress by Zstandard.
@@ -191,7 +192,7 @@ fn batches_are_joined_with_references_and_priced() -> Result<()> {
     options.references = Some(place.file("r.csv", references)?.into());
     options.prices = toml::from_str("[small]\nprice = 1\n")?;
     let unpriced = import(&options).map(|_| ()).map_err(|error| error.to_string()).unwrap_err();
-    assert!(unpriced.contains("found `small` with and `large` without; hint: "), "{unpriced}");
+    assert!(unpriced.contains("found neither for 3 of 6 (of `large`); hint: "), "{unpriced}");
     options.prices = toml::from_str("[small]\nprice = 1\n[large]\nprompt = 10\ncompletion = 100\n")?;
     options.speeds = vec!["100".parse().map_err(anyhow::Error::msg)?, "large=10".parse().map_err(anyhow::Error::msg)?];
     let summary = import(&options)?;
@@ -219,7 +220,11 @@ fn failed_requests_are_left_out_aloud() -> Result<()> {
     let lines = "{\"id\": \"q1\", \"answer\": 2}\n{\"id\": \"q2\", \"answer\": 4}\n{\"id\": \"q3\", \"answer\": 6}";
     options.references = Some(place.file("r.jsonl", lines)?.into());
     let summary = import(&options)?;
-    assert!(summary.notes.iter().any(|note| note.contains("2 requests that failed are left out")), "{:?}", summary.notes);
+    assert!(
+        summary.notes.iter().any(|note| note.contains("2 requests that failed are left out")),
+        "{:?}",
+        summary.notes
+    );
     assert_eq!(summary.problems.values().sum::<usize>(), 3);
     Ok(())
 }

@@ -4,6 +4,7 @@ use std::fs;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
+use lamas::benchmarks::AnswerForm;
 use lamas::import::{Format, Precedence, import};
 
 use crate::import::{CHAIN, DIRECT, Place, shown};
@@ -25,17 +26,42 @@ fn sound() -> String {
 #[test]
 fn a_table_brings_all_that_is_recorded() -> Result<()> {
     let place = Place::new()?;
-    let file = place.file("t.csv", &sound())?;
+    let file = place.file("t.csv", &sound().replace(',', ";").replace(";\n exactly", ",\n exactly"))?;
     let summary = import(&place.options(Format::Csv, &[&file]))?;
     // The verdicts contradict each other on equal answers, so that the benchmark grades.
     assert_eq!(shown(&summary), [("short", -1.0, [0; 3]), ("long", -1.0, [0; 3])]);
-    assert!(summary.notes.iter().any(|note| note.starts_with("verdicts of 6 outputs contradict those of equal answers")));
+    assert!(
+        summary.notes.iter().any(|note| note.starts_with("verdicts of 6 outputs contradict those of equal answers"))
+    );
     let lines = place.traces()?;
     let first = &lines[0];
     assert_eq!((first.query.as_str(), first.tokens, first.seconds, first.cost), ("1", 2, 0.5, 1e-6));
     assert!(lines.iter().all(|line| line.estimated.is_empty()));
     let test = place.benchmark()?.problems("test")?;
     assert_eq!((test.len(), test[0].question.as_str()), (1, "What is 3,\n exactly?"));
+    Ok(())
+}
+
+#[test]
+fn files_without_ids_and_operators_are_joined_by_questions() -> Result<()> {
+    let place = Place::new()?;
+    let files = [
+        place.file("small.csv", "Question,Expected,Model reply,correct\nq 1,A,B,false\nq 2,B,B,true\nq 3,C,C,1\n")?,
+        place
+            .file("large.tsv", "Question\tExpected\tModel reply\nq 3\tC\tthe answer is (C)\nq 1\tA\tA\nq 2\tB\tB\n")?,
+    ];
+    let mut options = place.options(Format::Csv, &files.each_ref().map(String::as_str));
+    options.columns.insert("output".into(), "Model reply".into());
+    let summary = import(&options)?;
+    assert_eq!(shown(&summary), [("small", 0.667, [3; 3]), ("large", -1.0, [3; 3])]);
+    assert_eq!((summary.answers, summary.problems.len()), (AnswerForm::Choice, 3));
+    let lines = place.traces()?;
+    assert_eq!(lines.len(), 6);
+    assert!(lines.iter().all(|line| line.operator != "large" || line.correct.is_none()));
+    options.columns.insert("colour".into(), "red".into());
+    options.out = place.path("other");
+    let error = import(&options).map(|_| ()).map_err(|error| error.to_string());
+    assert!(error.is_err_and(|error| error.starts_with("expected one of the columns id, question, ")));
     Ok(())
 }
 
@@ -64,13 +90,16 @@ fn contradictions_are_listed_at_once_and_one_side_can_count() -> Result<()> {
         let summary = import(&options)?;
         let counts = |note: &&String| note.contains("lines contradict others: the ") && note.contains("counts:\n  ");
         assert!(summary.notes.iter().any(|note| counts(&note)), "{:?}", summary.notes);
-        assert!(summary.notes.iter().any(|note| note.starts_with("1 lines repeat others")), "{:?}", summary.notes);
+        assert!(summary.notes.iter().any(|note| note.starts_with("2 lines repeat others")), "{:?}", summary.notes);
         assert_eq!(place.traces()?[0].output.as_deref(), Some(output));
         assert_eq!(place.benchmark()?.problems("validation")?[0].question, question);
     }
-    let many: String = (0..50).map(|number| format!("{},x{number},1,short,1,1,1,1,1,1,test\n", number % 3 + 1)).collect();
+    let many: String =
+        (0..50).map(|number| format!("{},x{number},1,short,1,1,1,1,1,1,test\n", number % 3 + 1)).collect();
+    fs::remove_dir_all(place.path("out"))?;
     let file = place.file("many.csv", &format!("{}{many}", sound()))?;
-    let error = import(&place.options(Format::Csv, &[&file])).map(|_| ()).map_err(|error| error.to_string()).unwrap_err();
+    let error =
+        import(&place.options(Format::Csv, &[&file])).map(|_| ()).map_err(|error| error.to_string()).unwrap_err();
     assert!(error.contains("\n  ... and ") && error.lines().count() == 23, "{error}");
     Ok(())
 }
@@ -97,11 +126,17 @@ fn what_is_wrong_is_named_and_nothing_is_left() -> Result<()> {
     table(&row(5, "perhaps"), "t.csv:2: expected true, false, 1 or 0 in `correct`, found `perhaps`")?;
     table(&row(7, "-1"), "t.csv:2: expected a number from 0 up in `tokens`, found `-1`")?;
     table(&row(9, "NaN"), "t.csv:2: expected a number from 0 up in `cost`, found `NaN`")?;
+    table(&row(4, ""), "t.csv:2: expected text in `output` that is worth 1, found none")?;
     table(&row(0, ""), "t.csv:2: expected text in `id`, found none")?;
     table(&row(10, "hard"), "expected at least 3 problems")?;
     table(&row(1, " "), "expected a question for every problem, found none for 1:\n  ")?;
-    check("t.csv", Format::Csv, "id,reply\n1,2\n", "expected a column `output`, found `id`, `reply`; hint: `--column output=")?;
-    check("t.csv", Format::Csv, "", "expected a column `output`")?;
+    check(
+        "t.csv",
+        Format::Csv,
+        "id,reply\n1,2\n",
+        "expected a column `output`, found `id`, `reply`; hint: `--column output=",
+    )?;
+    check("t.csv", Format::Csv, "", "t.csv: expected at least one row below the header, found none")?;
     let lines = |content: &str, expected: &str| check("samples_t.jsonl", Format::LmEval, content, expected);
     lines("", "expected a sample of lm-evaluation-harness")?;
     lines("{\"doc_id\": 1", "samples_t.jsonl:1: expected a sample of lm-evaluation-harness")?;
@@ -109,8 +144,14 @@ fn what_is_wrong_is_named_and_nothing_is_left() -> Result<()> {
     lines("{\"doc_id\": 1}", "samples_t.jsonl:1: expected a field `resps`, found none")?;
     lines("{\"doc\": {}}", "samples_t.jsonl:1: expected a field `doc_id`, found none")?;
     let sample = r#"{"doc_id": 1, "doc": {"question": "q"}, "target": "2", "resps": [["2"]], "filtered_resps": ["2"], "filter": "a""#;
-    lines(&format!("{sample}, \"metrics\": [\"f\", \"g\"]}}"), "filter `a`: expected one score, found `f`, `g`; hint: ")?;
-    lines(&format!("{sample}, \"metrics\": [\"f\"], \"f\": 7}}"), "samples_t.jsonl:1: expected a score from 0 to 1 in `f`, found `7`")?;
+    lines(
+        &format!("{sample}, \"metrics\": [\"f\", \"g\"]}}"),
+        "filter `a`: expected one score, found `f`, `g`; hint: ",
+    )?;
+    lines(
+        &format!("{sample}, \"metrics\": [\"f\"], \"f\": 7}}"),
+        "samples_t.jsonl:1: expected a score from 0 to 1 in `f`, found `7`",
+    )?;
     let two = format!("{sample}}}\n{}}}", sample.replace("\"a\"", "\"b\""));
     lines(&two, "expected one filter, found the filters `a`, `b`; hint: choose with `--filter NAME`")?;
     lines(&format!("{}}}", sample.replace("[[\"2\"]]", "[[[-3]]]")), "expected generated text, or choices")?;
@@ -121,16 +162,28 @@ fn what_is_wrong_is_named_and_nothing_is_left() -> Result<()> {
     log("{\"samples\": [{}], \"eval\": {}}", "x.json: sample 1: expected a field `id`, found none")?;
     log("{\"samples\": [], \"eval\": {}}", "expected at least one output, found none")?;
     let scored = |scores: &str| format!("{{\"samples\": [{{\"id\": 1, \"scores\": {scores}}}], \"eval\": {{}}}}");
-    log(&scored(r#"{"a": {"value": "C"}, "b": {"value": "I"}}"#), "expected one scorer, found `a`, `b`; hint: choose with")?;
+    log(
+        &scored(r#"{"a": {"value": "C"}, "b": {"value": "I"}}"#),
+        "expected one scorer, found `a`, `b`; hint: choose with",
+    )?;
     log(&scored(r#"{"a": {"value": {"x": 1, "y": 0}}}"#), "hint: choose with `--metric NAME`, one of `a/x`, `a/y`")?;
     log(&scored(r#"{"a": {"value": 7.5}}"#), "expected a score from 0 to 1 in `a`, found `7.5`")?;
-    check("x.eval", Format::Inspect, "PK\u{3}\u{4} and no more", "x.eval: expected a whole `.eval` file (a zip archive), found ")?;
+    check(
+        "x.eval",
+        Format::Inspect,
+        "PK\u{3}\u{4} and no more",
+        "x.eval: expected a whole `.eval` file (a zip archive), found ",
+    )?;
     let batch = |content: &str, expected: &str| check("x.jsonl", Format::OpenAiBatch, content, expected);
     batch("{\"custom_id\": 1}", "x.jsonl:1: expected requests (with `body`) or responses (with `response`)")?;
-    batch("{\"custom_id\": 1, \"body\": {}}", "expected a file of responses (an output file of the batch API), found none")?;
+    batch(
+        "{\"custom_id\": 1, \"body\": {}}",
+        "expected a file of responses (an output file of the batch API), found none",
+    )?;
     batch("{\"response\": {}}", "x.jsonl:1: expected a field `custom_id`, found none")?;
     batch("{\"custom_id\": 1, \"response\": {\"body\": {}}}", "x.jsonl:1: expected the body of a chat completion")?;
-    let missing = import(&Place::new()?.options(Format::Csv, &["nowhere.csv"])).map(|_| ()).map_err(|error| format!("{error:#}"));
+    let missing =
+        import(&Place::new()?.options(Format::Csv, &["nowhere.csv"])).map(|_| ()).map_err(|error| format!("{error:#}"));
     assert!(missing.is_err_and(|error| error.starts_with("cannot read `nowhere.csv`")));
     Ok(())
 }
@@ -179,7 +232,7 @@ fn the_command_imports_and_scores_train_without_references() -> Result<()> {
     };
     // Letters are well told by the cheap operator, cities by the dear one; a judge says so, and nothing else does.
     let row = |number: usize| {
-        let (question, cheap, dear) = if number % 2 == 0 {
+        let (question, cheap, dear) = if number.is_multiple_of(2) {
             (format!("Write a letter about day {number}"), 0.9, 0.9)
         } else {
             (format!("Describe the city number {number} and its history"), 0.1, 0.8)
@@ -191,12 +244,16 @@ fn the_command_imports_and_scores_train_without_references() -> Result<()> {
     place.file("p.toml", "[cheap]\nprice = 1\n[dear]\nprice = 10\n")?;
     let (told, errors) = lamas("traces import --format csv t.csv --out out --prices p.toml")?;
     assert!(told.contains("operator  outputs  score") || told.contains("operator"), "{told}");
-    for part in ["0.450", "0.850", "estimated", "36 problems to train, 5 to validate, 19 to test in `out`"] {
+    for part in ["0.500", "0.850", "estimated", "36 problems to train, 5 to validate, 19 to test in `out`"] {
         assert!(told.contains(part), "{part}: {told}{errors}");
     }
     assert!(told.contains("lamas train --benchmark out --traces out/traces.jsonl"), "{told}");
-    let (told, errors) = lamas("train --benchmark out --traces out/traces.jsonl --second-costs 0 --dollar-costs 0 --out run --json")?;
-    assert!(errors.contains("of 120 outputs are estimated: cost of 120, prompt_tokens of 120, seconds of 120"), "{errors}");
+    let (told, errors) =
+        lamas("train --benchmark out --traces out/traces.jsonl --second-costs 0 --dollar-costs 0 --out run --json")?;
+    assert!(
+        errors.contains("of 120 outputs are estimated: cost of 120, prompt_tokens of 120, seconds of 120"),
+        "{errors}"
+    );
     let rows: Vec<serde_json::Value> = serde_json::from_str(&told)?;
     let score = |row: &serde_json::Value| row["summary"]["score"]["mean"].as_f64();
     let last = rows.last().and_then(score).with_context(|| format!("a score in {told}"))?;
@@ -209,7 +266,9 @@ fn the_command_imports_and_scores_train_without_references() -> Result<()> {
     assert!(errors.contains("`fewer.jsonl`: problems without recorded outputs are left out: 1 of "), "{errors}");
     let chain = std::env::current_dir()?.join(CHAIN);
     let refused = lamas(&format!("traces import --format lm-eval {} --out other", chain.display()));
-    assert!(refused.is_err_and(|error| error.to_string().contains("found the filters `flexible-extract`, `strict-match`")));
+    assert!(
+        refused.is_err_and(|error| error.to_string().contains("found the filters `flexible-extract`, `strict-match`"))
+    );
     assert!(!place.path("other").exists());
     Ok(())
 }
