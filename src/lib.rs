@@ -24,6 +24,7 @@ pub mod sandbox;
 pub mod benchmarks;
 pub mod operators;
 
+pub mod import;
 pub mod record;
 
 pub mod evidence;

@@ -214,7 +214,7 @@ impl Benchmark {
     /// The score of `answer`: 1 for a right one, 0 for a wrong one or none.
     ///
     /// # Errors
-    /// The answer is code, and there is no sandbox to test it in, the sandbox broke, or the tests cannot be run there.
+    /// The problem has no reference, or the answer is code, and there is no sandbox to test it in, the sandbox broke, or the tests cannot be run there.
     pub async fn grade(&self, problem: &Problem, answer: Option<&str>, sandbox: Option<&Sandbox>) -> Result<f64> {
         let Some(answer) = answer else { return Ok(0.0) };
         let is_right = match &problem.tests {
@@ -226,6 +226,10 @@ impl Benchmark {
                     Outcome::Doubtful { doubt, .. } => bail!("{doubt}; hint: leave this problem out"),
                 }
             }
+            None if problem.answer.is_empty() => bail!(
+                "expected a reference answer to grade by, found none; hint: problems without one are learned from recorded \
+                 outputs with a `score` (`--traces`)"
+            ),
             None => self.answer.equal(&problem.answer, answer),
         };
         Ok(f64::from(u8::from(is_right)))

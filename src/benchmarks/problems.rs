@@ -15,6 +15,7 @@ pub struct Problem {
     /// Unique within a data set; keys the random streams, so it never changes.
     pub id: String,
     pub question: String,
+    /// The reference; empty where there is none, so that only recorded scores say what answers are worth.
     pub answer: String,
     /// The kind of problem, for tables by kind; the controller never sees it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -113,6 +114,14 @@ impl Reader<'_> {
         Ok(problems)
     }
 
+    /// The answer in a field that may hold a worked solution.
+    fn reference(&self, text: &str) -> Result<String> {
+        self.form.reference(text).with_context(|| {
+            let end: String = text.chars().rev().take(60).collect::<Vec<_>>().into_iter().rev().collect();
+            format!("expected an answer in `{}`, found none in the text that ends with `{end}`", self.fields.answer)
+        })
+    }
+
     /// Reads one line; fields that a [`Problem`] does not have are passed over.
     fn problem(&self, line: &str, default_id: &str) -> Result<Problem> {
         let Fields { id, question, answer, kind } = self.fields;
@@ -131,15 +140,22 @@ impl Reader<'_> {
             ensure!(!value.trim().is_empty(), "expected a non-empty `{field}`, found \"{value}\"");
             Ok(value)
         };
-        let reference = needed(answer)?;
+        let reference = match object.get(answer) {
+            Some(Value::Null) => None,
+            None => bail!(
+                "expected a field `{answer}`, found none; hint: `\"{answer}\": null` says that there is no reference, where \
+                 recorded outputs have a `score`"
+            ),
+            Some(_) => Some(needed(answer)?),
+        };
         let id = if object.contains_key(id) { needed(id)? } else { default_id.to_owned() };
         Ok(Problem {
             id,
             question: needed(question)?,
-            answer: self.form.reference(&reference).with_context(|| {
-                let end: String = reference.chars().rev().take(60).collect::<Vec<_>>().into_iter().rev().collect();
-                format!("expected an answer in `{answer}`, found none in the text that ends with `{end}`")
-            })?,
+            answer: match reference {
+                Some(reference) => self.reference(&reference)?,
+                None => String::new(),
+            },
             kind: text(kind)?,
             steps: object.get("steps").and_then(Value::as_u64).and_then(|steps| u32::try_from(steps).ok()),
             tests: Tests::of(&object)?,
@@ -233,6 +249,8 @@ mod tests {
         check(&format!("{a}\n\n{b}\n"), Ok(2));
         check(&format!("{a}\r\n{b}"), Ok(2));
         check(&format!("{a}\n{{\"id\": 3}}\n"), Err("x.jsonl:2: expected a field `answer`, found none"));
+        check(&format!("{a}\n{}", b.replace("\"2\"", "null")), Ok(2));
+        check(&format!("{a}\n{}", b.replace("\"2\"", "\"\"")), Err("x.jsonl:2: expected a non-empty `answer`"));
         check(&format!("{a}\n{b}\n{a}"), Err("x.jsonl:3: expected an id of its own, found `a` of line 1 again"));
         check(&format!("{a}\n{}", line(" ")), Err("x.jsonl:2: expected a non-empty `id`, found \" \""));
         check(&format!("{b}\n{}", &a[..20]), Err("x.jsonl:2: expected an object with `question` and `answer`"));

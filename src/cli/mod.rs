@@ -39,6 +39,7 @@ mod session;
 mod split;
 mod sweep;
 mod traces;
+mod traces_import;
 mod train;
 mod train_all;
 mod train_run;

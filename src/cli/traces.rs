@@ -1,14 +1,16 @@
-//! `lamas traces`: records what every operator gives by itself, for training without a model.
+//! `lamas traces`: records what every operator gives by itself, or imports what was logged, for training without a model.
 
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
+use clap::Subcommand;
 use futures::{StreamExt, TryStreamExt, stream};
 
 use super::config::Common;
 use super::operators::each_operator;
 use super::progress::bar;
 use super::session::Session;
+use super::traces_import;
 use crate::benchmarks::Problem;
 use crate::decide::FixedPlan;
 use crate::execute::{ExecutionConfig, SolveOptions, Solver};
@@ -19,10 +21,26 @@ use crate::report::jsonl;
 use crate::settings::Preset;
 
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    record: Record,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make a benchmark folder and its traces of the logs of other programs.
+    Import(Box<traces_import::Args>),
+}
+
+/// Records outputs of every operator by itself.
+#[derive(Debug, clap::Args)]
+struct Record {
     /// File to write: one JSON line for each output
     #[arg(long, value_name = "FILE")]
-    out: PathBuf,
+    out: Option<PathBuf>,
     /// Splits to record
     #[arg(long = "split", value_name = "SPLIT", value_delimiter = ',', default_value = "train,validation,test")]
     splits: Vec<String>,
@@ -37,6 +55,14 @@ pub struct Args {
 }
 
 pub fn run(args: Args) -> Result<()> {
+    match args.command {
+        Some(Command::Import(args)) => traces_import::run(*args),
+        None => record(args.record),
+    }
+}
+
+fn record(args: Record) -> Result<()> {
+    let out = args.out.as_deref().context("expected a file to write, found no `--out FILE`")?;
     let settings = args.common.resolve(Preset::default())?;
     let session = Session::open(&settings)?;
     ensure!(settings.traces.is_none(), "expected a model whose outputs can be recorded, found `--traces`");
@@ -66,8 +92,8 @@ pub fn run(args: Args) -> Result<()> {
     let recorded = stream::iter(wanted).map(record).buffered(session.concurrency).try_collect();
     let recorded: Vec<Recorded> = session.runtime.block_on(recorded)?;
     bar.finish_and_clear();
-    jsonl::write(&args.out, &recorded)?;
-    eprintln!("wrote {} outputs of {} problems to `{}`", recorded.len(), problems.len(), args.out.display());
+    jsonl::write(out, &recorded)?;
+    eprintln!("wrote {} outputs of {} problems to `{}`", recorded.len(), problems.len(), out.display());
     Ok(())
 }
 
@@ -115,9 +141,10 @@ async fn output(
     Ok(Recorded {
         query: problem.id.clone(),
         operator: operator.name.clone(),
-        sample,
+        sample: Some(sample),
         output: added.map(|solution| solution.text.clone()),
         correct,
+        score: None,
         answer,
         executed: added.map(|solution| solution.executed),
         reads: (solver.identities()[span.operator.index()].reads != Reads::Nothing).then(|| "any".to_owned()),
@@ -127,5 +154,6 @@ async fn output(
         tool_seconds: span.tool_seconds,
         seconds: span.latency.seconds,
         cost: span.cost,
+        estimated: Vec::new(),
     })
 }

@@ -1,9 +1,9 @@
 //! Everything that queries are solved with, and the one way to solve one: for training, evaluation and answering alike.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::course::Execution;
@@ -99,13 +99,15 @@ impl Solver {
     /// Brings the parts together.
     ///
     /// # Errors
-    /// When `prices` lacks the model of an operator, or the catalogue lacks the operator of the benchmark's finish.
+    /// When an operator lacks what is sent to a model, `prices` lacks the model of an operator, or the catalogue lacks the operator of the benchmark's finish.
     pub fn new(
         catalogue: Catalogue,
         benchmark: Benchmark,
         model: Arc<dyn LanguageModel>,
         prices: &Prices,
     ) -> Result<Self> {
+        let hinted = |error| anyhow!("{error}; hint: recorded outputs (`--traces FILE`) need none");
+        catalogue.check_prompts().map_err(hinted)?;
         let price = |name: &str| prices.of(if name.is_empty() { model.id() } else { name });
         let prices = catalogue
             .operators()
@@ -132,13 +134,17 @@ impl Solver {
     /// made of its answer is not recorded.
     ///
     /// # Errors
-    /// Names the line of a query that no split of the benchmark has, or a split that cannot be read.
+    /// Names the line of a query that no split of the benchmark has, or of an answer that nothing says the worth of, or a split
+    /// that cannot be read.
     pub fn from_traces(catalogue: Catalogue, benchmark: Benchmark, traces: Traces) -> Result<Self> {
-        let mut known = BTreeSet::new();
+        let mut known = BTreeMap::new();
         for split in benchmark.splits() {
-            known.extend(benchmark.problems(split)?.into_iter().map(|problem| problem.id));
+            let has_reference = |problem: &Problem| problem.tests.is_some() || !problem.answer.is_empty();
+            let problems = benchmark.problems(split)?.into_iter();
+            known.extend(problems.map(|problem| (problem.id.clone(), has_reference(&problem))));
         }
-        traces.check_queries(|id| known.contains(id))?;
+        traces.check_queries(|id| known.contains_key(id))?;
+        traces.check_scored(|id| known.get(id).copied().unwrap_or_default())?;
         let refusal =
             || Err(llm::Error::Permanent("expected recorded outputs only, found a request to a model".into()));
         let model = Arc::new(Scripted::new("none", move |_| refusal()));
@@ -276,8 +282,8 @@ impl Solver {
     /// See [`Benchmark::grade`].
     pub async fn score(&self, problem: &Problem, answer: Option<&str>) -> Result<f64, ExecuteError> {
         let verdict = self.recorded(&problem.id)?.zip(answer);
-        match verdict.and_then(|(recorded, answer)| recorded.verdict(answer)) {
-            Some(correct) => Ok(f64::from(u8::from(correct))),
+        match verdict.and_then(|(recorded, answer)| recorded.score(answer)) {
+            Some(score) => Ok(score),
             None => self.recorded_grade(problem, answer).await,
         }
     }

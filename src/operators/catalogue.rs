@@ -72,6 +72,8 @@ pub struct Catalogue {
     prompts: Environment<'static>,
     /// For each operator, whether its prompt reads the current solution, and whether it reads all.
     prompts_read: Vec<[bool; 2]>,
+    /// What the first operator lacks that is sent to a model.
+    unsendable: Option<String>,
     text: String,
 }
 
@@ -105,9 +107,14 @@ impl Catalogue {
         let mut prompts = Environment::new();
         prompts.set_undefined_behavior(UndefinedBehavior::Strict);
         let mut lines = BTreeMap::new();
+        let mut unsendable = None;
         for operator in &file.operator {
             let (span, operator) = (operator.span(), operator.get_ref());
             operator.check(&mut prompts).with_context(|| place(Some(span.clone())))?;
+            unsendable = unsendable.or_else(|| {
+                let error = operator.check_prompt().err()?;
+                Some(format!("{}: {error}", place(Some(span.clone()))))
+            });
             let line = line_of(&text, span.start);
             if let Some(first) = lines.insert(operator.name.as_str(), line) {
                 return Err(anyhow!("{}: expected a name of its own, found that of line {first}", place(Some(span))));
@@ -118,7 +125,15 @@ impl Catalogue {
         drop(lines);
         let operators: Vec<Operator> = file.operator.into_iter().map(Spanned::into_inner).collect();
         let prompts_read = operators.iter().map(|operator| reads_solutions(&prompts, &operator.name)).collect();
-        Ok(Catalogue { operators, prompts, prompts_read, text })
+        Ok(Catalogue { operators, prompts, prompts_read, unsendable, text })
+    }
+
+    /// Checks that the operators have what is sent to a model; those with recorded outputs need none of it.
+    ///
+    /// # Errors
+    /// Names the file, the line and the operator that lacks it.
+    pub fn check_prompts(&self) -> Result<()> {
+        self.unsendable.as_ref().map_or(Ok(()), |fault| Err(anyhow!("{fault}")))
     }
 
     /// Checks that these operators can take another number of samples.
@@ -166,7 +181,7 @@ impl Catalogue {
     pub fn signatures(&self) -> Vec<Signature> {
         let signature = |(operator, &[current, all]): (&Operator, &[bool; 2])| {
             let of_kind = Signature::of(operator.kind);
-            let asks_model = operator.prompt.is_some();
+            let asks_model = operator.prompt.is_some() || !matches!(operator.kind, Kind::Ensemble | Kind::Stop);
             Signature {
                 reads_solutions: of_kind.reads_solutions || current || all,
                 asks_model,
@@ -202,9 +217,17 @@ impl Operator {
         Sampling { temperature, top_p, max_tokens, stop: Vec::new() }
     }
 
+    /// Checks that there is what a model is asked by.
+    fn check_prompt(&self) -> Result<()> {
+        let is_silent = self.prompt.is_none() && matches!(self.kind, Kind::Ensemble | Kind::Stop);
+        ensure!(is_silent || self.prompt.is_some(), "expected a `prompt`, found none");
+        ensure!(is_silent || self.max_tokens > 0, "expected `max_tokens` of at least 1, found {}", self.max_tokens);
+        Ok(())
+    }
+
     /// Checks the settings against the kind, and compiles the prompt into `prompts`.
     fn check(&self, prompts: &mut Environment<'static>) -> Result<()> {
-        let Operator { kind, samples, rounds, temperature, top_p, max_tokens, .. } = *self;
+        let Operator { kind, samples, rounds, temperature, top_p, .. } = *self;
         ensure!(!self.name.trim().is_empty(), "expected a name, found none");
         ensure!(printable(&self.name) == self.name, "expected a name of letters, found `{}`", printable(&self.name));
         ensure!(!self.description.trim().is_empty(), "expected a description, found none");
@@ -219,12 +242,8 @@ impl Operator {
         ensure!(is_program || self.language == Language::default(), "only `program` operators take a `language`");
         let charge = self.tool_seconds.unwrap_or(0.0);
         ensure!(charge.is_finite() && charge >= 0.0, "expected `tool_seconds` from 0 up, found {charge}");
-        let Some(prompt) = &self.prompt else {
-            ensure!(matches!(kind, Kind::Ensemble | Kind::Stop), "expected a `prompt`, found none");
-            return Ok(());
-        };
+        let Some(prompt) = &self.prompt else { return Ok(()) };
         ensure!(kind != Kind::Stop, "`stop` operators take no `prompt`");
-        ensure!(max_tokens > 0, "expected `max_tokens` of at least 1, found {max_tokens}");
         prompts.add_template_owned(self.name.clone(), prompt.clone()).map_err(|error| anyhow!("prompt: {error}"))?;
         let unknown = prompts.get_template(&self.name)?.undeclared_variables(false);
         // A set in hash order: the smallest name, so that the same mistake gives the same message.
@@ -284,7 +303,8 @@ mod tests {
     /// Expects that `text`, after one sound operator of four lines and an empty line, is refused with `message`.
     #[track_caller]
     fn check(text: &str, message: &str) {
-        let error = Catalogue::parse(format!("{STOP}\n{text}"), "c.toml").err().map(|error| format!("{error:#}"));
+        let parsed = Catalogue::parse(format!("{STOP}\n{text}"), "c.toml");
+        let error = parsed.and_then(|catalogue| catalogue.check_prompts()).err().map(|error| format!("{error:#}"));
         assert_eq!(error.as_deref(), Some(message), "{text}");
     }
 

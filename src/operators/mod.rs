@@ -16,6 +16,7 @@ mod run;
 mod steps;
 mod test;
 mod tools;
+mod trace_line;
 mod traces;
 mod work;
 
@@ -28,5 +29,6 @@ pub use query::Query;
 pub use run::{is_free, run};
 pub use steps::{Call, Spent, Steps};
 pub use tools::{Checker, Language};
-pub use traces::{QueryTraces, Recorded, Traces, is_recorded};
+pub use trace_line::Recorded;
+pub use traces::{QueryTraces, Traces, is_recorded};
 pub use work::Work;

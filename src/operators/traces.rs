@@ -4,56 +4,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use serde::{Deserialize, Serialize};
 
+use super::trace_line::Recorded;
 use super::{Catalogue, Operator, Reads, Solution};
 use crate::benchmarks::AnswerForm;
 use crate::plan::{Kind, Usage};
-
-/// What an operator once gave for a query: a line of a file of traces. Fields that it does not have are passed over.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Recorded {
-    /// Id of the problem.
-    pub query: String,
-    /// Name of the operator in the catalogue.
-    pub operator: String,
-    /// Which of the operator's independent outputs for the query this is.
-    pub sample: u64,
-    /// The solution that the operator wrote; `null` if it added none.
-    pub output: Option<String>,
-    /// The final answer; where absent, it is read from the output as the benchmark says, and where nothing is found and
-    /// `correct` is known, the whole output is the answer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub answer: Option<String>,
-    /// Whether the answer is right; where absent, the benchmark grades it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub correct: Option<bool>,
-    /// Whether the answer was computed by a program that ran; where absent, that of a `program` operator was.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub executed: Option<bool>,
-    /// Of an operator that reads solutions: a digest of what it read, or `any` (as where absent), which stands for whatever is
-    /// on the board.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reads: Option<String>,
-    /// Model calls made.
-    #[serde(default = "one")]
-    pub calls: u32,
-    #[serde(default)]
-    pub prompt_tokens: u64,
-    /// Tokens written by the model, call after call.
-    pub tokens: u64,
-    /// Seconds of tools, charged as the benchmark's gamma says; part of `seconds`.
-    #[serde(default)]
-    pub tool_seconds: f64,
-    /// From the start of the operator to its end.
-    pub seconds: f64,
-    /// Dollars.
-    pub cost: f64,
-}
-
-fn one() -> u32 {
-    1
-}
 
 /// An output that plans are run over.
 #[derive(Clone, Debug, PartialEq)]
@@ -66,6 +21,18 @@ pub(super) struct Output {
     pub tool_seconds: f64,
     pub seconds: f64,
     pub cost: f64,
+    /// Which line says so.
+    line: usize,
+}
+
+/// What lines say of an answer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Verdict {
+    /// Of all lines that score it.
+    sum: f64,
+    lines: u32,
+    /// What the first line says that calls it right or wrong, and which that is.
+    said: Option<(bool, usize)>,
 }
 
 /// The outputs recorded for one query.
@@ -73,8 +40,8 @@ pub(super) struct Output {
 pub struct QueryTraces {
     /// By operator, in order of their sample numbers.
     outputs: BTreeMap<String, BTreeMap<u64, Output>>,
-    /// For answers that are known to be right or wrong: which, and the line that says so.
-    verdicts: BTreeMap<String, (bool, usize)>,
+    /// For answers whose worth is known.
+    verdicts: BTreeMap<String, Verdict>,
     /// Line of the first output.
     line: usize,
 }
@@ -84,6 +51,10 @@ pub struct QueryTraces {
 pub struct Traces {
     queries: BTreeMap<String, QueryTraces>,
     origin: String,
+    /// How many outputs there are.
+    outputs: usize,
+    /// By field, in how many outputs it is estimated.
+    estimated: BTreeMap<String, usize>,
 }
 
 impl Traces {
@@ -102,6 +73,7 @@ impl Traces {
     /// # Errors
     /// Those of [`Traces::load`].
     pub fn parse(text: &str, origin: &str, catalogue: &Catalogue, form: AnswerForm) -> Result<Self> {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let lines = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
         let recorded = |(number, line)| {
             let recorded = serde_json::from_str(line)
@@ -123,8 +95,12 @@ impl Traces {
         form: AnswerForm,
     ) -> Result<Self> {
         let mut queries: BTreeMap<String, QueryTraces> = BTreeMap::new();
+        let mut estimated: BTreeMap<String, usize> = BTreeMap::new();
+        let mut count = 0;
         for output in outputs {
             let (number, recorded) = output?;
+            count += 1;
+            recorded.estimated.iter().for_each(|field| *estimated.entry(field.clone()).or_default() += 1);
             let place = || format!("{origin}:{number}");
             let operator = catalogue.operator(catalogue.find(&recorded.operator).with_context(place)?);
             let query = queries.entry(recorded.query.clone());
@@ -132,7 +108,7 @@ impl Traces {
             query.add(recorded, operator, form, number).with_context(place)?;
         }
         ensure!(!queries.is_empty(), "{origin}: expected at least one recorded output, found none");
-        let traces = Traces { queries, origin: origin.to_owned() };
+        let traces = Traces { queries, origin: origin.to_owned(), outputs: count, estimated };
         traces.check_operators(catalogue)?;
         Ok(traces)
     }
@@ -154,6 +130,34 @@ impl Traces {
     /// The file that was read.
     pub fn origin(&self) -> &str {
         &self.origin
+    }
+
+    /// A remark on what is estimated in the outputs, if anything is.
+    pub fn estimates(&self) -> Option<String> {
+        let of = |(field, count): (&String, &usize)| format!("{field} of {count}");
+        let fields: Vec<String> = self.estimated.iter().map(of).collect();
+        let Traces { origin, outputs, .. } = self;
+        (!fields.is_empty()).then(|| format!("`{origin}`: of {outputs} outputs are estimated: {}", fields.join(", ")))
+    }
+
+    /// Checks that lines say what every answer is worth, where there is no reference for a query.
+    ///
+    /// # Errors
+    /// Names the file and the first line that does not.
+    pub fn check_scored(&self, has_reference: impl Fn(&str) -> bool) -> Result<()> {
+        let unscored = |query: &&QueryTraces| {
+            let outputs = query.outputs.values().flat_map(BTreeMap::values);
+            let lines = outputs.filter(|output| query.is_unscored(output)).map(|output| output.line);
+            lines.min()
+        };
+        let of_query = self.queries.iter().filter(|(id, _)| !has_reference(id));
+        match of_query.filter_map(|(id, query)| Some((unscored(&query)?, id))).min() {
+            Some((line, id)) => bail!(
+                "{}:{line}: expected `score` or `correct`, since problem `{id}` has no reference answer, found neither",
+                self.origin
+            ),
+            None => Ok(()),
+        }
     }
 
     /// Checks that every query is one of those that `is_known`.
@@ -190,11 +194,12 @@ impl Traces {
 
 impl QueryTraces {
     fn add(&mut self, recorded: Recorded, operator: Option<&Operator>, form: AnswerForm, line: usize) -> Result<()> {
+        let score = recorded.score()?;
+        let said = recorded.correct.filter(|_| recorded.score.is_none());
         let Recorded {
             sample,
             output,
             answer,
-            correct,
             executed,
             reads,
             calls,
@@ -215,20 +220,30 @@ impl QueryTraces {
         let is_program = operator.is_some_and(|operator| operator.kind == Kind::Program);
         let executed = executed.unwrap_or(is_program);
         let solution = output.map(|text| {
-            let whole = || correct.map(|_| text.trim().to_owned());
-            let answer = answer.map(|answer| self.spelled(form, answer, correct));
+            let whole = || score.map(|_| text.trim().to_owned());
+            let answer = answer.map(|answer| self.spelled(form, answer, said));
             let answer = answer.or_else(|| form.extract(&text)).or_else(whole);
             Solution { text, answer, executed }
         });
-        if let (Some(correct), Some(answer)) =
-            (correct, solution.as_ref().and_then(|solution| solution.answer.as_ref()))
-        {
-            let (earlier, first) = *self.verdicts.entry(answer.clone()).or_insert((correct, line));
-            ensure!(earlier == correct, "answer `{answer}` is {correct} here and {earlier} in line {first}");
+        let answered = solution.as_ref().and_then(|solution| solution.answer.as_ref());
+        if let (Some(score), Some(answer)) = (score, answered) {
+            let verdict = self.verdicts.entry(answer.clone()).or_insert(Verdict { sum: 0.0, lines: 0, said: None });
+            if let (Some((earlier, first)), Some(correct)) = (verdict.said, said) {
+                ensure!(
+                    earlier == correct,
+                    "answer `{answer}` is {correct} here and {earlier} in line {first}; hint: a `score` in place of \
+                     `correct` may differ, and the mean counts"
+                );
+            }
+            verdict.sum += score;
+            verdict.lines += 1;
+            verdict.said = verdict.said.or(said.map(|correct| (correct, line)));
         }
         let usage = Usage { prompt_tokens, completion_tokens: tokens, ..Usage::default() };
-        let output = Output { read, solution, calls, usage, tool_seconds, seconds, cost };
+        let output = Output { read, solution, calls, usage, tool_seconds, seconds, cost, line };
         let samples = self.outputs.entry(recorded.operator).or_default();
+        let next = || samples.last_key_value().map_or(0, |(last, _)| last.saturating_add(1));
+        let sample = sample.unwrap_or_else(next);
         ensure!(samples.insert(sample, output).is_none(), "expected a sample of its own, found number {sample} again");
         Ok(())
     }
@@ -237,7 +252,7 @@ impl QueryTraces {
     /// spelling otherwise, the answer stays as it was recorded.
     fn spelled(&self, form: AnswerForm, answer: String, correct: Option<bool>) -> String {
         let spelled = form.spelled(&answer);
-        let known = self.verdict(&spelled);
+        let known = self.verdicts.get(&spelled).and_then(|verdict| verdict.said).map(|(correct, _)| correct);
         if known.zip(correct).is_some_and(|(known, correct)| known != correct) { answer } else { spelled }
     }
 
@@ -246,9 +261,15 @@ impl QueryTraces {
         self.outputs.get(operator).into_iter().flat_map(BTreeMap::values).collect()
     }
 
-    /// Whether an answer is right, if a line says so.
-    pub fn verdict(&self, answer: &str) -> Option<bool> {
-        self.verdicts.get(answer).map(|(correct, _)| *correct)
+    /// What an answer is worth, from 0 to 1: the mean of the lines that say it.
+    pub fn score(&self, answer: &str) -> Option<f64> {
+        self.verdicts.get(answer).map(|verdict| verdict.sum / f64::from(verdict.lines))
+    }
+
+    fn is_unscored(&self, output: &Output) -> bool {
+        let answer = output.solution.as_ref().and_then(|solution| solution.answer.as_ref());
+        // Without an answer there is nothing to score.
+        answer.is_some_and(|answer| !self.verdicts.contains_key(answer))
     }
 }
 
@@ -293,7 +314,8 @@ mod tests {
     fn mistakes_name_file_and_line() {
         assert!(parse(&sound()).is_ok());
         check("{".into(), "expected a recorded output of an operator");
-        check(line("Generate", r#""sample": 1, "seconds": 1"#), "missing field `cost`");
+        check(line("Generate", r#""sample": 1, "cost": 1"#), "missing field `seconds`");
+        check(line("Generate", r#""score": 1.5, "seconds": 1"#), "expected `score` from 0 to 1, found 1.5");
         check(line("Nobody", r#""sample": 1, "seconds": 1, "cost": 0"#), "EarlyStop), found `Nobody`");
         check(line("Generate", r#""sample": 0, "seconds": 1, "cost": 0"#), "found number 0 again");
         check(line("Generate", r#""sample": 1, "seconds": -1, "cost": 0"#), "expected `seconds` from 0 up, found -1");
@@ -321,11 +343,31 @@ mod tests {
         let answers: Vec<_> =
             query.outputs("Generate").iter().map(|output| output.solution.clone().and_then(|it| it.answer)).collect();
         assert_eq!(answers, [Some("8"), Some("9"), Some("no number"), None, Some("10")].map(|it| it.map(String::from)));
-        assert_eq!(["8", "9", "no number"].map(|answer| query.verdict(answer)), [None, Some(false), Some(true)]);
+        assert_eq!(["8", "9", "no number"].map(|answer| query.score(answer)), [None, Some(0.0), Some(1.0)]);
         let contradiction =
             [sound(), vec![with(1, "8", r#", "correct": true"#), with(2, "8", r#", "correct": false"#)]];
         let error = parse(&contradiction.concat()).map_or_else(|error| format!("{error:#}"), |_| String::new());
-        assert_eq!(error, "t.jsonl:8: answer `8` is false here and true in line 7");
+        assert!(error.starts_with("t.jsonl:8: answer `8` is false here and true in line 7; hint: "), "{error}");
+        Ok(())
+    }
+
+    #[test]
+    fn scores_of_an_answer_count_by_their_mean_and_samples_number_themselves() -> Result<()> {
+        let with = |verdict: &str| line("Generate", &format!(r#""seconds": 0, {verdict}"#));
+        let scored = [r#""score": 0.5"#, r#""score": 1"#, r#""correct": 0"#].map(with);
+        let traces = parse(&[sound(), scored.into()].concat())?;
+        let query = traces.query("q").context("the query")?;
+        assert_eq!((query.outputs("Generate").len(), query.score("8")), (4, Some(0.5)));
+        traces.check_scored(|_| false)?;
+        assert_eq!(traces.estimates(), None);
+        let unscored = parse(&[sound(), vec![with(r#""estimated": ["seconds", "cost"]"#)]].concat())?;
+        let error = unscored.check_scored(|_| false).map_err(|error| error.to_string());
+        assert!(
+            error.is_err_and(|error| error.starts_with("t.jsonl:1: expected `score` or `correct`, since problem `q`"))
+        );
+        unscored.check_scored(|id| id == "q")?;
+        let expected = "`t.jsonl`: of 7 outputs are estimated: cost of 1, seconds of 1";
+        assert_eq!(unscored.estimates().as_deref(), Some(expected));
         Ok(())
     }
 }

@@ -46,10 +46,11 @@ fn recorded(line: &Line, catalogue: &Catalogue, sample: &mut u64) -> Vec<Recorde
         Recorded {
             query: line.problem.clone(),
             operator: line.operator.clone(),
-            sample,
+            sample: Some(sample),
             output: given.map(|given| given.text.clone()),
             answer: given.and_then(|given| given.answer.clone()),
             correct: given.and_then(|given| given.score).map(|score| score >= 1.0),
+            score: None,
             executed: given.map(|given| given.executed),
             reads: line.read.map(|Key(read)| format!("{read:032x}")),
             calls: asked.len() as u32,
@@ -58,6 +59,7 @@ fn recorded(line: &Line, catalogue: &Catalogue, sample: &mut u64) -> Vec<Recorde
             tool_seconds: tools.iter().map(|call| operator.tool_seconds.unwrap_or(call.seconds)).sum(),
             seconds: calls.iter().map(|call| call.seconds).sum(),
             cost: given.filter(|_| line.solutions.len() > 1).map_or(line.cost, |given| given.cost),
+            estimated: Vec::new(),
         }
     };
     // What a vote chose is no solution of its own.

@@ -12,6 +12,7 @@ mod preset;
 mod python;
 mod recording;
 mod run_file;
+mod traced;
 mod trust;
 
 pub use drift::{drift, same_benchmark};

@@ -10,6 +10,7 @@ use super::host::Host;
 use super::model::{endpoint, local, prices};
 use super::python::{Equipped, equip};
 use super::recording::{Recording, record as recorded};
+use super::traced;
 use crate::benchmarks::Benchmark;
 use crate::encoder::Encoder;
 use crate::execute::Solver;
@@ -61,14 +62,14 @@ impl Parts {
         let Equipped { catalogue, sandbox, remark } = equip(settings, &mut benchmark, catalogue, is_fixed).await?;
         let (device, found) = settings.device()?.open()?;
         let encoder = settings.encoder()?.open(&device)?;
-        let mut approximate = None;
+        let mut of_traces = Vec::new();
         let (endpoint, recording, solver) = match &settings.traces {
             Some(path) => {
                 let traces = match is_record(path)? {
                     true => record::traces(path, &catalogue, benchmark.answer)?,
                     false => Traces::load(path, &catalogue, benchmark.answer)?,
                 };
-                approximate = approximation(&traces, &catalogue);
+                of_traces = traced::remarks(&traces, &catalogue, &benchmark)?;
                 (None, None, Solver::from_traces(catalogue, benchmark, traces)?)
             }
             None => {
@@ -86,21 +87,8 @@ impl Parts {
         };
         let record = settings.record.as_deref().map(Record::open).transpose()?.map(Arc::new);
         let mended = record.as_ref().and_then(|record| record.remark()).map(str::to_owned);
-        let remarks = [remark, found, mended, approximate].into_iter().flatten().collect();
+        let remarks = [remark, found, mended].into_iter().flatten().chain(of_traces).collect();
         let solver = solver.with_sandbox(sandbox).with_record(record);
         Ok(Parts { device, encoder, endpoint, recording, solver, remarks })
     }
-}
-
-/// A remark on operators whose recorded outputs stand for whatever they would have read.
-fn approximation(traces: &Traces, catalogue: &Catalogue) -> Option<String> {
-    let names = traces.approximate(catalogue);
-    (!names.is_empty()).then(|| {
-        format!(
-            "`{}`: outputs of {} stand for others where none was recorded for what is on the board: results with them are \
-             approximate",
-            traces.origin(),
-            names.join(", ")
-        )
-    })
 }

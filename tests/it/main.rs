@@ -33,6 +33,8 @@ mod halting;
 mod hostile;
 #[cfg(target_os = "linux")]
 mod humaneval;
+mod import;
+mod import_table;
 mod layers;
 mod live;
 mod live_endpoint;

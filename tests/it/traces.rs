@@ -100,6 +100,24 @@ fn queries_of_another_benchmark_are_refused() {
 }
 
 #[test]
+fn short_lines_and_operators_without_prompts_are_enough() -> Result<()> {
+    let operator =
+        |name: &str| format!("[[operator]]\nname = \"{name}\"\nkind = \"generate\"\ndescription = \"Answers.\"\n");
+    let catalogue = Catalogue::parse(["A", "B"].map(operator).concat(), "c.toml")?;
+    let lines = r#"{"query": 1, "operator": "A", "output": "2", "correct": 1, "tokens": 3, "seconds": 0.1, "annotator": "x"}
+{"query": "1", "operator": "A", "output": "3", "correct": 0, "tokens": 3, "seconds": 0.1}
+{"query": 1, "operator": "B", "output": "about 2", "score": 0.5, "tokens": 9, "seconds": 1}"#;
+    let traces = Traces::parse(lines, "t.jsonl", &catalogue, AnswerForm::Exact)?;
+    let query = traces.query("1").context("the query")?;
+    assert_eq!(["2", "3", "about 2", "4"].map(|answer| query.score(answer)), [Some(1.0), Some(0.0), Some(0.5), None]);
+    traces.check_scored(|_| false)?;
+    // A model cannot be asked without.
+    let error = catalogue.check_prompts().map_err(|error| error.to_string());
+    assert_eq!(error, Err("c.toml:1: operator `A`: expected a `prompt`, found none".to_owned()));
+    Ok(())
+}
+
+#[test]
 fn a_controller_learns_from_traces_alone() -> Result<()> {
     let place = tempfile::tempdir()?;
     let lamas = |arguments: &str| -> Result<Output> {

@@ -1,0 +1,42 @@
+//! What the user should hear of recorded outputs that stand for a model.
+
+use anyhow::Result;
+
+use crate::benchmarks::Benchmark;
+use crate::operators::{Catalogue, Traces};
+
+/// Problems without outputs, what is estimated, and what stands for something else: one line each.
+///
+/// # Errors
+/// A split of the benchmark cannot be read.
+pub(super) fn remarks(traces: &Traces, catalogue: &Catalogue, benchmark: &Benchmark) -> Result<Vec<String>> {
+    let remarks = [unrecorded(traces, benchmark)?, traces.estimates(), approximation(traces, catalogue)];
+    Ok(remarks.into_iter().flatten().collect())
+}
+
+/// A remark on problems that no output was recorded for.
+fn unrecorded(traces: &Traces, benchmark: &Benchmark) -> Result<Option<String>> {
+    let mut splits = Vec::new();
+    for split in benchmark.splits() {
+        let problems = benchmark.problems(split)?;
+        let missing = problems.iter().filter(|problem| traces.query(&problem.id).is_none()).count();
+        if missing > 0 {
+            splits.push(format!("{missing} of {} in `{split}`", problems.len()));
+        }
+    }
+    let (origin, splits_of) = (traces.origin(), splits.join(", "));
+    Ok((!splits.is_empty()).then(|| format!("`{origin}`: problems without recorded outputs are left out: {splits_of}")))
+}
+
+/// A remark on operators whose recorded outputs stand for whatever they would have read.
+fn approximation(traces: &Traces, catalogue: &Catalogue) -> Option<String> {
+    let names = traces.approximate(catalogue);
+    (!names.is_empty()).then(|| {
+        format!(
+            "`{}`: outputs of {} stand for others where none was recorded for what is on the board: results with them are \
+             approximate",
+            traces.origin(),
+            names.join(", ")
+        )
+    })
+}
