@@ -56,13 +56,20 @@ pub(super) fn open(settings: &Settings, host: &Host, catalogue: &Catalogue, devi
     let backings = ids.zip(catalogue.operators()).map(backing).collect::<Result<Vec<Backing>>>()?;
     let is_asked = opening.served.contains_key(&None) || !opening.names_default();
     let Opening { endpoints, recordings, .. } = opening;
-    ensure!(
-        !settings.endpoint.is_capped() || !endpoints.is_empty(),
-        "`--max-cost` and `--max-tokens` limit what endpoints are asked, and none is named; hint: `--model-name`"
-    );
+    check_caps(settings, !endpoints.is_empty())?;
     let remark = "warning: the model of the flags or settings answers no operator: each names a `[[model]]` of its own";
     let remark = (!is_asked).then(|| remark.to_owned());
     Ok(Models { endpoints: Endpoints(endpoints), recordings: recordings.opened(), backings, remark })
+}
+
+/// # Errors
+/// There is a cap, and no endpoint that it could cap.
+pub(super) fn check_caps(settings: &Settings, has_endpoints: bool) -> Result<()> {
+    ensure!(
+        !settings.endpoint.is_capped() || has_endpoints,
+        "`--max-cost` and `--max-tokens` limit what endpoints are asked, and none is named; hint: `--model-name`"
+    );
+    Ok(())
 }
 
 /// A model that is open.

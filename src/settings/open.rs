@@ -8,7 +8,7 @@ use candle_core::Device;
 use super::Settings;
 use super::endpoints::Endpoints;
 use super::host::Host;
-use super::models::{Models, open};
+use super::models::{Models, check_caps, open};
 use super::python::{Equipped, equip};
 use super::recording::Recording;
 use crate::benchmarks::Benchmark;
@@ -63,6 +63,7 @@ impl Parts {
         let (mut approximate, mut unused) = (None, None);
         let (endpoints, recordings, solver) = match &settings.traces {
             Some(path) => {
+                check_caps(settings, settings.endpoint.is_used())?;
                 let traces = match is_record(path)? {
                     true => record::traces(path, &catalogue, benchmark.answer)?,
                     false => Traces::load(path, &catalogue, benchmark.answer)?,
