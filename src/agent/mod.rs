@@ -72,9 +72,9 @@ impl Agent {
             if path.is_dir() { newest(path)? } else { (Checkpoint::load(path)?, path.to_owned()) };
         let (settings, gone) =
             of_checkpoint(&checkpoint).with_context(|| format!("settings of `{}`", origin.display()))?;
-        let settings = admit(settings, &origin, host)?;
         let text = checkpoint.provenance.catalogue.clone();
         let catalogue = Catalogue::parse(text, &format!("{} (catalogue)", origin.display()))?;
+        let settings = admit(settings, &catalogue, &origin, host)?;
         let drift = drift(&settings, &settings, &catalogue, &settings.benchmark()?, &origin);
         let parts = Parts::open_for(&settings, host, catalogue).await?;
         let mut agent = Self::restore(parts, &settings, &checkpoint, &origin)?;
@@ -96,11 +96,11 @@ impl Agent {
 
     /// An agent of these parts; without a controller it answers by plans that are given to it.
     pub fn new(parts: Parts, settings: &Settings, trained: Option<Trained>, latency: Option<LatencyModel>) -> Self {
-        let Parts { encoder, endpoint, solver, remarks, .. } = parts;
+        let Parts { encoder, endpoints, solver, remarks, .. } = parts;
         Agent {
             execution: settings.execution(solver.benchmark()),
             objective: settings.training.objective,
-            clock: if endpoint.is_some() { Clock::Live } else { Clock::Virtual },
+            clock: if endpoints.is_empty() { Clock::Virtual } else { Clock::Live },
             solver,
             encoder,
             trained,

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
 use figment::Figment;
@@ -10,7 +10,8 @@ use figment::providers::{Format, Serialized, Toml};
 use figment::value::Value;
 use serde::Serialize;
 
-use crate::llm::Mode;
+use crate::llm::openai::EndpointConfig;
+use crate::llm::{Definitions, Mode, definitions};
 use crate::settings::{Dtype, Preset, Settings, modernise};
 
 /// Flags shared by all commands that solve queries. What is not given stays as the file or the preset has it.
@@ -32,6 +33,14 @@ pub struct Common {
     #[arg(long, value_name = "DIR", env = "LAMAS_BENCHMARK")]
     #[serde(skip_serializing_if = "Option::is_none")]
     benchmark: Option<PathBuf>,
+    /// Operator catalogue in TOML, or the name of a built-in one (`lamas catalogues` lists them); default: that of the benchmark
+    #[arg(long, value_name = "FILE|NAME", env = "LAMAS_CATALOGUE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    catalogue: Option<PathBuf>,
+    /// A server that may get the key in an environment variable, where the catalogue of somebody else's run says so; repeatable
+    #[arg(long = "send-key", value_name = "VARIABLE=URL", value_parser = sent)]
+    #[serde(skip)]
+    keys: Vec<(String, String)>,
     #[command(flatten)]
     #[serde(flatten)]
     local_model: ModelFlags,
@@ -152,6 +161,11 @@ impl Common {
         self.complete(preset.settings())
     }
 
+    /// Environment variables whose keys may go to a server, each with the server's URL.
+    pub fn keys(&self) -> &[(String, String)] {
+        &self.keys
+    }
+
     /// What the user asks for, whatever a run that is there already asks for.
     ///
     /// # Errors
@@ -181,12 +195,28 @@ impl Common {
     /// `defaults`, then the file, then the flags.
     fn merge(&self, defaults: &Settings) -> Result<Settings> {
         let mut figment = Figment::from(Serialized::defaults(defaults));
+        let mut models = Definitions::new();
         if let Some(path) = &self.config {
             // figment takes a missing file for an empty one.
             let text = std::fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;
             let mut written: serde_json::Value = toml::from_str(&text).unwrap_or_default();
             let before = written.clone();
             let gone = modernise(&mut written);
+            ensure!(
+                !written.get("model").is_some_and(serde_json::Value::is_object),
+                "{}: expected `[[model]]` tables, in two brackets each, or `model = \"PATH\"`, found `[model]`",
+                path.display()
+            );
+            // A model is defined whole: what a run says of one of the same name has no part in it.
+            if written.get("model").is_some_and(serde_json::Value::is_array) {
+                models = definitions(&text, &path.display().to_string())?;
+                written.as_object_mut().and_then(|written| written.remove("model"));
+            }
+            if let Some(named) = written.as_object_mut().and_then(|written| written.remove("models")) {
+                let named: Definitions =
+                    serde_json::from_value(named).with_context(|| format!("{}: `models`", path.display()))?;
+                models.extend(named);
+            }
             gone.iter().for_each(|gone| eprintln!("{}: {gone}", path.display()));
             // As it is, its mistakes are told with their places.
             figment = match written == before {
@@ -212,10 +242,12 @@ impl Common {
         for (name, value) in &self.local_model.template {
             figment = figment.merge(Serialized::default(&format!("template.{name}"), value));
         }
-        figment.extract().map_err(|error| {
+        let mut settings: Settings = figment.extract().map_err(|error| {
             let causes: Vec<String> = error.into_iter().map(|cause| cause.to_string()).collect();
             anyhow!("settings: {}", causes.join("; "))
-        })
+        })?;
+        settings.models.extend(models);
+        Ok(settings)
     }
 }
 
@@ -229,6 +261,13 @@ fn settled(mut settings: Settings) -> Result<Settings> {
         settings.endpoint.url = Some(settings.endpoint.base_url()?);
     }
     Ok(settings)
+}
+
+/// `VARIABLE=URL`.
+fn sent(text: &str) -> Result<(String, String), String> {
+    let (variable, url) = text.split_once('=').ok_or_else(|| format!("expected VARIABLE=URL, found `{text}`"))?;
+    let server = EndpointConfig { url: Some(url.to_owned()), ..EndpointConfig::default() };
+    Ok((variable.to_owned(), server.base_url().map_err(|error| error.to_string())?))
 }
 
 /// `NAME=VALUE`; a value that is no JSON is text.

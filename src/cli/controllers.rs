@@ -56,9 +56,9 @@ pub fn open(common: &Common, path: &Path, latency_weight: Option<f64>) -> Result
 }
 
 /// What a controller was trained on: all controllers that are measured together must agree on it.
-fn of_what(checkpoint: &Checkpoint) -> (&str, [Option<&serde_json::Value>; 5]) {
+fn of_what(checkpoint: &Checkpoint) -> (&str, [Option<&serde_json::Value>; 6]) {
     let Provenance { catalogue, configuration, .. } = &checkpoint.provenance;
-    let named = ["/benchmark", "/model", "/traces", "/endpoint/model", "/endpoint/url"];
+    let named = ["/benchmark", "/model", "/models", "/traces", "/endpoint/model", "/endpoint/url"];
     (catalogue, named.map(|name| configuration.pointer(name)))
 }
 

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use serde::Serialize;
 
 use super::config::Common;
@@ -16,7 +16,7 @@ use crate::llm::{LanguageModel, Message, Mode, Prices, Request, Role, Sampling, 
 use crate::operators::Catalogue;
 use crate::printable::printable;
 use crate::sandbox::OpenError;
-use crate::settings::{Host, Parts, Preset, Settings, database, open_sandbox, prices};
+use crate::settings::{Host, Parts, Preset, Settings, database, defined, open_sandbox, prices};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -63,13 +63,16 @@ impl Finding {
 pub fn run(args: Args) -> Result<()> {
     let settings = args.common.resolve(Preset::default())?;
     let benchmark = settings.benchmark()?;
-    let catalogue = Catalogue::load(benchmark.folder(), &benchmark.catalogue)?;
+    let catalogue = settings.catalogue(&benchmark)?;
     let host = host();
     let runtime = runtime()?;
     let mut found = match settings.endpoint.is_used() && settings.traces.is_none() {
         true => runtime.block_on(endpoint(&settings, &host)),
         false => vec![runtime.block_on(local(&settings, &host))],
     };
+    if settings.traces.is_none() {
+        found.extend(runtime.block_on(models(&settings, &catalogue, &host)));
+    }
     found.extend(runtime.block_on(python(&settings, &benchmark, &catalogue)));
     found.push(device(&settings));
     found.push(cache(&settings, &host));
@@ -123,6 +126,30 @@ async fn endpoint(settings: &Settings, host: &Host) -> Vec<Finding> {
     found
 }
 
+/// The models that operators may name, each server by one short question.
+async fn models(settings: &Settings, catalogue: &Catalogue, host: &Host) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for (name, model) in defined(settings, catalogue) {
+        let key = model.key_env.as_deref().map(|variable| (variable, host.key_of(variable)));
+        for url in model.servers() {
+            let answer = match &key {
+                Some((variable, key)) if key.is_absent() => {
+                    Err(anyhow!("expected its key in {variable}, found none; hint: `export {variable}=KEY`"))
+                }
+                key => {
+                    let base = settings.endpoint.clone();
+                    let config = EndpointConfig { attempts: 1, price: Some(0.0), ..model.config(&base, url) };
+                    let key = key.as_ref().map_or_else(Key::default, |(_, key)| key.clone());
+                    ask(config, &key).await.map_err(|Fault { part, error }| error.context(format!("its {part}")))
+                }
+            };
+            let told = answer.map(|seconds| format!("`{name}` at {url}, {seconds:.2} s"));
+            found.push(Finding::of("model", told.with_context(|| format!("`{name}` at {url}"))));
+        }
+    }
+    found
+}
+
 fn price(config: &EndpointConfig, prices: &Prices) -> Result<String> {
     if let Some(price) = config.price {
         return Ok(format!("{price} $ per million tokens, as set"));
@@ -165,9 +192,12 @@ async fn local(settings: &Settings, host: &Host) -> Finding {
     }
     Finding::of(
         "model",
-        opened.map(|parts| match (&parts.recording, &settings.traces) {
-            (Some(recording), _) => format!("`{}`", recording.id()),
-            (None, traces) => format!("outputs recorded in `{}`", traces.as_deref().unwrap_or(Path::new("")).display()),
+        opened.map(|parts| match &settings.traces {
+            None => {
+                let ids = parts.recordings.iter().map(|recording| format!("`{}`", recording.id()));
+                ids.collect::<Vec<_>>().join(", ")
+            }
+            Some(traces) => format!("outputs recorded in `{}`", traces.display()),
         }),
     )
 }

@@ -33,6 +33,7 @@ pub fn run(args: Args) -> Result<()> {
         say(json!({
             "encoder": provenance.encoder,
             "operators": operators,
+            "models": catalogue.models(),
             "seed": provenance.seed,
             "step": checkpoint.step,
             "revision": provenance.revision,
@@ -44,6 +45,9 @@ pub fn run(args: Args) -> Result<()> {
     }
     say(format_args!("encoder     {}", printable(&provenance.encoder)))?;
     say(format_args!("operators   {}", operators.join(", ")))?;
+    for (name, model) in catalogue.models() {
+        say(format_args!("model       {}: {}", printable(name), printable(&model.place())))?;
+    }
     say(format_args!("seed        {}", provenance.seed))?;
     say(format_args!("step        {}", checkpoint.step))?;
     say(format_args!("revision    {}", printable(provenance.revision.as_deref().unwrap_or("unknown"))))?;

@@ -8,10 +8,10 @@ use std::time::Duration;
 use anyhow::Error;
 use tokio::sync::watch;
 
-use super::session::spent;
+use super::session::books;
 use crate::execute::ExecuteError;
 use crate::llm;
-use crate::llm::openai::OpenAi;
+use crate::settings::Endpoints;
 
 /// Exit codes of work that was stopped and can be gone on with.
 const INTERRUPTED: u8 = 130;
@@ -34,7 +34,7 @@ pub struct Interrupt {
 
 /// Listens for Ctrl-C on the current tokio runtime. From the first one on nobody waits any longer for an endpoint that is
 /// down or busy, and soon for none at all: its answers are recorded, and a run goes on from where it was saved.
-pub fn listen(endpoint: Option<Arc<OpenAi>>) -> Interrupt {
+pub fn listen(endpoints: Endpoints) -> Interrupt {
     let (sender, over) = watch::channel(false);
     let interrupt = Interrupt { stop: Arc::default(), over, parting: Arc::default() };
     let (stop, parting) = (interrupt.stop.clone(), interrupt.parting.clone());
@@ -43,13 +43,13 @@ pub fn listen(endpoint: Option<Arc<OpenAi>>) -> Interrupt {
             PRESSED.store(true, Ordering::Relaxed);
             let parting = parting.lock().unwrap_or_else(PoisonError::into_inner).clone();
             if stop.swap(true, Ordering::Relaxed) || parting.is_some() {
-                endpoint.iter().for_each(|endpoint| eprintln!("{}", spent(&endpoint.account())));
+                books(&endpoints).iter().for_each(|line| eprintln!("{line}"));
                 parting.iter().for_each(|parting| eprintln!("{parting}"));
                 std::process::exit(INTERRUPTED.into());
             }
             eprintln!("\nstopping at the next safe point; press Ctrl-C again to stop at once");
-            if let Some(endpoint) = &endpoint {
-                endpoint.stop_waiting("Ctrl-C");
+            if !endpoints.is_empty() {
+                endpoints.stop_waiting("Ctrl-C");
                 let sender = sender.clone();
                 tokio::spawn(async move {
                     tokio::time::sleep(GRACE).await;

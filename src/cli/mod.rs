@@ -11,6 +11,7 @@ mod baselines;
 mod budget;
 mod cache;
 mod calibrate;
+mod catalogues;
 mod compare;
 mod config;
 mod controllers;
@@ -89,6 +90,8 @@ enum Command {
     Record(Box<record::Args>),
     /// Record outputs of every operator, from which controllers can be trained without a model.
     Traces(traces::Args),
+    /// List the operator catalogues inside the binary, or print what one holds.
+    Catalogues(catalogues::Args),
     /// List, export, import or prune recorded model calls.
     Cache(cache::Args),
     /// Print what a checkpoint holds.
@@ -145,6 +148,7 @@ fn dispatch(cli: Cli) -> Result<()> {
         Command::Calibrate(args) => calibrate::run(args),
         Command::Record(args) => record::run(*args),
         Command::Traces(args) => traces::run(args),
+        Command::Catalogues(args) => catalogues::run(&args),
         Command::Cache(args) => cache::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::Import(args) => import::run(args),

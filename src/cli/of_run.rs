@@ -40,10 +40,10 @@ impl OfRun {
             base.training.objective = benchmark(&settings, origin)?.reward.objective();
             settings = common.resolve_over(&base)?;
         }
-        let host = host_of(&own);
-        let settings = admit(settings, origin, &host)?;
+        let host = host_of(&own, common);
         let text = checkpoint.provenance.catalogue.clone();
         let catalogue = Catalogue::parse(text, &format!("{} (catalogue)", origin.display()))?;
+        let settings = admit(settings, &catalogue, origin, &host)?;
         if is_told {
             let warnings = drift(&run, &settings, &catalogue, &benchmark(&settings, origin)?, origin);
             warnings.iter().for_each(|warning| eprintln!("{warning}"));
@@ -61,9 +61,9 @@ fn benchmark(settings: &Settings, origin: &Path) -> Result<Benchmark> {
 }
 
 /// The host of a run that is gone on with or used, where the user asks for `own`.
-pub fn host_of(own: &Settings) -> Host {
-    let Settings { endpoint, python, allow_unsandboxed, .. } = own.clone();
-    Host { own: Own { endpoint, python, allow_unsandboxed }, ..host() }
+pub fn host_of(own: &Settings, common: &Common) -> Host {
+    let Settings { endpoint, models, python, allow_unsandboxed, .. } = own.clone();
+    Host { own: Own { endpoint, models, keys: common.keys().to_vec(), python, allow_unsandboxed }, ..host() }
 }
 
 /// The settings of a run as those of another process, which may name another model than the run does.
@@ -71,7 +71,7 @@ fn under(run: &Settings, own: &Settings) -> Settings {
     let mut base = run.clone();
     // What training might spend says nothing about this process.
     (base.endpoint.max_cost, base.endpoint.max_tokens) = (None, None);
-    if own.model.is_some() || own.endpoint.is_used() {
+    if own.model.is_some() || own.endpoint.is_used() || !own.models.is_empty() {
         base.traces = None;
     }
     if own.endpoint.is_used() {

@@ -127,7 +127,7 @@ fn make(args: Make) -> Result<()> {
     let record = solver.record().context("no record")?;
     let interrupt = {
         let _runtime = session.runtime.enter();
-        interrupt::listen(session.parts.endpoint.clone())
+        interrupt::listen(session.parts.endpoints.clone())
     };
     let mut problems = solver.problems(&args.split)?;
     problems.truncate(args.limit.unwrap_or(usize::MAX));
@@ -215,8 +215,8 @@ async fn make_all(
             failed = Some(Failure { count: failed.map_or(0, |failed| failed.count) + 1, last });
         }
         bar.inc(1);
-        if let Some(endpoint) = &session.parts.endpoint {
-            bar.set_message(format!("{:.4} $", endpoint.account().cost));
+        if !session.parts.endpoints.is_empty() {
+            bar.set_message(format!("{:.4} $", session.parts.endpoints.account().cost));
         }
         if interrupt.stop.load(std::sync::atomic::Ordering::Relaxed) {
             return Err(Stopped::by(None).into());

@@ -11,12 +11,12 @@ use crate::benchmarks::Problem;
 use crate::decide::HaltingHead;
 use crate::encoder::{self, Embeddings};
 use crate::execute::{ExecutionConfig, SolveOptions, Solver};
-use crate::llm::openai::{Account, Key, Listener, Notice, OpenAi};
+use crate::llm::openai::{Account, Key, Listener, Notice};
 use crate::objective::Objective;
 use crate::plan::{Kind, Plan, Prepared};
 use crate::record::Record;
 use crate::sandbox;
-use crate::settings::{Host, Own, Parts, Recording, Settings};
+use crate::settings::{Endpoints, Host, Own, Parts, Recording, Settings};
 
 /// The parts of a run.
 pub struct Session {
@@ -54,7 +54,7 @@ impl Session {
     /// # Errors
     /// Those of [`Record::open`].
     pub fn keep_record(&mut self, path: &Path) -> Result<()> {
-        if self.solver().record().is_none() && self.parts.recording.is_some() {
+        if self.solver().record().is_none() && !self.parts.recordings.is_empty() {
             let record = Arc::new(Record::open(path)?);
             record.remark().iter().for_each(|remark| eprintln!("{remark}"));
             self.closing.record = Some(record.clone());
@@ -105,41 +105,54 @@ impl Session {
 
 /// However a command ends, it tells what it spent, and what it found recorded.
 pub struct Closing {
-    endpoint: Option<Arc<OpenAi>>,
-    recording: Option<Arc<Recording>>,
+    endpoints: Endpoints,
+    recordings: Vec<Arc<Recording>>,
     record: Option<Arc<Record>>,
 }
 
 impl Closing {
     pub fn of(parts: &Parts) -> Self {
         let record = parts.solver.record().cloned();
-        Closing { endpoint: parts.endpoint.clone(), recording: parts.recording.clone(), record }
+        Closing { endpoints: parts.endpoints.clone(), recordings: parts.recordings.clone(), record }
     }
 }
 
 impl Drop for Closing {
     fn drop(&mut self) {
-        if let Some(endpoint) = &self.endpoint {
-            eprintln!("{}", spent(&endpoint.account()));
-        }
+        books(&self.endpoints).iter().for_each(|line| eprintln!("{line}"));
         if let Some(record) = &self.record {
             let (found, added) = (record.found(), record.added());
             eprintln!("calls of operators: {found} found in `{}`, {added} added", record.path().display());
         }
-        let Some(recording) = &self.recording else { return };
-        if let Some(store) = recording.store() {
-            let (hits, misses) = (recording.hits(), recording.misses());
+        let sum = |of: fn(&Recording) -> u64| self.recordings.iter().map(|recording| of(recording)).sum::<u64>();
+        if let Some(store) = self.recordings.iter().find_map(|recording| recording.store()) {
+            let (hits, misses) = (sum(Recording::hits), sum(Recording::misses));
             eprintln!("model calls: {hits} answered from `{}`, {misses} not", store.path().display());
         }
     }
 }
 
-/// One line on what an endpoint was asked.
-pub(super) fn spent(account: &Account) -> String {
+/// One line for each endpoint on what it was asked, and one for all where there are several.
+pub(super) fn books(endpoints: &Endpoints) -> Vec<String> {
+    let line = |(name, account): (Option<&str>, Account)| match name {
+        Some(name) => format!("model `{name}`: {}", spent(&account)),
+        None => format!("endpoint: {}", spent(&account)),
+    };
+    let books = endpoints.books();
+    let (several, all) = (books.len() > 1, endpoints.account());
+    let mut lines: Vec<String> = books.into_iter().map(line).collect();
+    lines.extend(several.then(|| {
+        let (answered, requests, cost) = (all.answered, all.requests, all.cost);
+        format!("all models: {answered} of {requests} requests answered, {} tokens, {cost:.6} $", all.tokens())
+    }));
+    lines
+}
+
+fn spent(account: &Account) -> String {
     let Account { requests, answered, usage, lost, cost, .. } = account;
     let estimated = if usage.estimated_tokens > 0 { " (in part estimated)" } else { "" };
     format!(
-        "endpoint: {answered} of {requests} requests answered, {} + {} tokens{estimated}, {} lost, {cost:.6} $; \
+        "{answered} of {requests} requests answered, {} + {} tokens{estimated}, {} lost, {cost:.6} $; \
          first token after {:.3} s, then {:.4} s each",
         usage.prompt_tokens,
         usage.completion_tokens,
@@ -153,6 +166,7 @@ pub(super) fn spent(account: &Account) -> String {
 pub fn host() -> Host {
     Host {
         key: Key::from_environment(),
+        variable: Some(|name| std::env::var(name).ok()),
         cache_folder: encoder::cache_folder(),
         state_folder: state_folder(),
         own: Own::default(),

@@ -37,7 +37,7 @@ pub fn run(args: Args) -> Result<()> {
     session.keep_record(&folder.join(RECORD))?;
     let interrupt = {
         let _runtime = session.runtime.enter();
-        interrupt::listen(session.parts.endpoint.clone())
+        interrupt::listen(session.parts.endpoints.clone())
     };
     let train = Split::open(&session, "train")?;
     let validation = Split::open(&session, "validation")?;

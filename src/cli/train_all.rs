@@ -58,7 +58,7 @@ pub fn train_all(
     let (train, validation) = (Split::open(session, "train")?, Split::open(session, "validation")?);
     let interrupt = {
         let _runtime = session.runtime.enter();
-        interrupt::listen(session.parts.endpoint.clone())
+        interrupt::listen(session.parts.endpoints.clone())
     };
     let jobs: Vec<(usize, u64)> =
         (0..variants.len()).flat_map(|at| seeds.iter().map(move |&seed| (at, seed))).collect();

@@ -126,7 +126,8 @@ impl Run {
              flag, `--out` names the folder of another run",
             differ.join(", ")
         );
-        let settings = admit(settings, folder, &host_of(&args.common.own()?))?;
+        let catalogue = settings.catalogue(&settings.benchmark()?)?;
+        let settings = admit(settings, &catalogue, folder, &host_of(&args.common.own()?, &args.common))?;
         file.started.evaluates &= !args.no_evaluation;
         file.started.episodes |= args.episodes;
         Ok(Run { folder: folder.to_owned(), file, settings, resumes: true })

@@ -1,7 +1,7 @@
 //! A committed operator, from its commit to its span.
 
 use crate::evidence::{Charge, Chosen, Stage};
-use crate::operators::{Board, Effect, Identity, Operator, Query, Solution, Spent, Steps, Turn, Work, run};
+use crate::operators::{Backing, Board, Effect, Identity, Operator, Query, Solution, Spent, Steps, Turn, Work, run};
 use crate::plan::{Cause, Kind, Latency, OperatorId, Outcome, Signature, Span, Unit};
 
 use super::error::ExecuteError;
@@ -12,6 +12,7 @@ pub(super) struct Choice<'a> {
     pub layer: usize,
     pub id: OperatorId,
     pub operator: &'a Operator,
+    pub backing: &'a Backing,
     pub signature: Signature,
     pub identity: Identity,
     pub turn: Turn,
@@ -60,7 +61,7 @@ pub(super) struct Ended {
 impl<'a> Choice<'a> {
     /// The operator at its start, whose steps are counted here.
     pub fn work(&self, query: &'a Query<'a>) -> Work<'a> {
-        Work::new(query, self.operator, self.identity, self.turn, self.steps.clone())
+        Work::new(query, self.operator, self.backing, self.identity, self.turn, self.steps.clone())
     }
 
     pub fn ended(&self) -> Option<&Ended> {
@@ -149,28 +150,24 @@ impl<'a> Choice<'a> {
     }
 
     /// What it has taken by `now`.
-    pub fn charge(&self, query: &Query<'_>, unit: Unit, now: Latency) -> Charge {
+    pub fn charge(&self, unit: Unit, now: Latency) -> Charge {
         let until = match &self.phase {
             Phase::Waiting => f64::NEG_INFINITY,
             Phase::Running { .. } => f64::INFINITY,
             Phase::Ended(ended) => ended.until(unit, unit.of(now)).min(ended.until),
         };
         let spent = self.steps.spent(unit, until);
-        Charge { usage: spent.usage, cost: self.cost(query, &spent) }
-    }
-
-    fn cost(&self, query: &Query<'_>, spent: &Spent) -> f64 {
-        spent.recorded_cost + query.prices.get(self.id.index()).map_or(0.0, |price| price.cost(spent.usage))
+        Charge { usage: spent.usage, cost: spent.cost(self.backing.price) }
     }
 
     /// What the finished choice leaves in the trace.
-    pub fn span(&self, query: &Query<'_>, unit: Unit) -> Span {
+    pub fn span(&self, unit: Unit) -> Span {
         let (start, until, outcome) = match &self.phase {
             Phase::Ended(Ended { start, until, outcome, .. }) => (*start, *until, outcome.clone()),
             Phase::Waiting | Phase::Running { .. } => (Latency::default(), f64::NEG_INFINITY, Outcome::Skipped),
         };
         let spent = self.steps.spent(unit, until);
-        let cost = self.cost(query, &spent);
+        let cost = spent.cost(self.backing.price);
         let Spent { calls, retries, usage, tool_seconds, latency, queued, .. } = spent;
         Span {
             layer: self.layer,

@@ -101,9 +101,7 @@ impl<'a> Course<'a> {
     fn next(&self, decider: &mut dyn Decider) -> Next {
         let unit = self.options.unit;
         let chosen: Vec<Chosen<'_>> = self.choices.iter().map(|choice| choice.known(unit, self.now)).collect();
-        let charges = |choice: usize| {
-            self.choices.get(choice).map_or(Charge::default(), |c| c.charge(self.query, unit, self.now))
-        };
+        let charges = |choice: usize| self.choices.get(choice).map_or(Charge::default(), |c| c.charge(unit, self.now));
         decider.next(&Known { now: self.now, layers: self.plan.layers.len(), choices: &chosen, charges: &charges })
     }
 
@@ -124,7 +122,9 @@ impl<'a> Course<'a> {
         self.choices.reserve(self.plan.len() - self.choices.len());
         let committed = self.plan.choices().zip(runs).zip(dependencies.0).skip(self.choices.len());
         for (((layer, id), runs), waits_for) in committed {
-            let (Some(operator), Some(&signature)) = (operators.get(id.index()), self.signatures.get(id.index()))
+            let at = id.index();
+            let (Some(operator), Some(backing), Some(&signature)) =
+                (operators.get(at), self.query.backings.get(at), self.signatures.get(at))
             else {
                 return Err(ExecuteError::UnknownOperator {
                     found: id.index(),
@@ -137,6 +137,7 @@ impl<'a> Course<'a> {
                 layer,
                 id,
                 operator,
+                backing,
                 signature,
                 identity,
                 turn,
@@ -235,7 +236,7 @@ impl<'a> Course<'a> {
         let conclusion = decider.concludes();
         self.settle_skipped();
         let solutions = self.standing_before(usize::MAX);
-        let spans = self.choices.iter().map(|choice| choice.span(self.query, self.options.unit)).collect();
+        let spans = self.choices.iter().map(|choice| choice.span(self.options.unit)).collect();
         let dependencies = Dependencies(self.choices.into_iter().map(|choice| choice.waits_for).collect());
         Execution { plan: self.plan, trace: Trace { spans, dependencies, finish: None }, solutions, conclusion }
     }

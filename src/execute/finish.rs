@@ -20,7 +20,8 @@ pub(super) async fn finish(
     options: Options<'_>,
 ) -> Result<Execution, ExecuteError> {
     let Some(finish) = options.finish.filter(|finish| finish.applies(query)) else { return Ok(execution) };
-    let Some(operator) = query.catalogue.operator(finish.operator) else { return Ok(execution) };
+    let parts = query.catalogue.operator(finish.operator).zip(query.backings.get(finish.operator.index()));
+    let Some((operator, backing)) = parts else { return Ok(execution) };
     let Some(standing) = vote(&execution.solutions).or(execution.solutions.last()) else { return Ok(execution) };
     let plan = &execution.plan;
     let start = Latency { tokens: execution.trace.path(Unit::Tokens).length, seconds: execution.trace.end() };
@@ -28,6 +29,7 @@ pub(super) async fn finish(
         layer: plan.layers.len(),
         id: finish.operator,
         operator,
+        backing,
         signature: Signature::of(operator.kind),
         identity: query.identities.get(finish.operator.index()).copied().unwrap_or_default(),
         turn: Turn::Finish,
@@ -51,7 +53,7 @@ pub(super) async fn finish(
         Err(error) => (None, Outcome::Failed(error.to_string())),
     };
     choice.end(Effect::Keep, outcome);
-    execution.trace.finish = Some(choice.span(query, options.unit));
+    execution.trace.finish = Some(choice.span(options.unit));
     if let Some(improved) = improved {
         execution.solutions = vec![improved];
         execution.conclusion = None;

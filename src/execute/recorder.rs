@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::benchmarks::{Benchmark, Problem};
-use crate::llm::{Error, Price};
-use crate::operators::{Board, Call, Effect, Finish, Solution, Turn, Work, is_free, run};
+use crate::llm::Error;
+use crate::operators::{Backing, Board, Call, Effect, Finish, Solution, Turn, Work, is_free, run};
 use crate::plan::Latency;
 use crate::record::{Asked, Change, Given, Key, Line, Record, Reference, read_by_finish};
 use crate::sandbox::Sandbox;
@@ -13,9 +13,6 @@ use crate::sandbox::Sandbox;
 pub struct Recorder<'a> {
     record: &'a Record,
     asked: Asked,
-    /// What answers is; for readers.
-    model: &'a str,
-    prices: &'a [Price],
     grader: Option<Grader<'a>>,
 }
 
@@ -38,14 +35,8 @@ struct Place {
 
 impl<'a> Recorder<'a> {
     /// `grader` is there where the query is a problem.
-    pub fn new(
-        record: &'a Record,
-        asked: Asked,
-        model: &'a str,
-        prices: &'a [Price],
-        grader: Option<Grader<'a>>,
-    ) -> Self {
-        Recorder { record, asked, model, prices, grader }
+    pub fn new(record: &'a Record, asked: Asked, grader: Option<Grader<'a>>) -> Self {
+        Recorder { record, asked, grader }
     }
 
     /// Lets an operator act, from the record where it can.
@@ -119,8 +110,8 @@ impl<'a> Recorder<'a> {
             Effect::Keep => (Change::Keep, &[][..]),
         };
         let calls = work.steps().taken();
-        let price = work.query().catalogue.find(&work.operator().name).ok().and_then(|id| self.prices.get(id.index()));
-        let cost = |calls: &[Call]| calls.iter().map(|call| price.map_or(0.0, |price| price.cost(call.usage))).sum();
+        let Backing { price, shown, .. } = work.backing();
+        let cost = |calls: &[Call]| calls.iter().map(|call| call.cost(*price)).sum();
         let arrivals = work.steps().arrivals(Latency::default(), solutions.len(), work.is_side_by_side());
         let mut given = Vec::with_capacity(solutions.len());
         for (position, (solution, arrival)) in solutions.iter().zip(arrivals).enumerate() {
@@ -146,12 +137,11 @@ impl<'a> Recorder<'a> {
             });
         }
         let [draw, turn] = self.asked.which(work.identity(), work.turn());
-        let own = &work.operator().model;
         let line = Line {
             key: place.key,
             problem: self.grader.map_or(String::new(), |grader| grader.problem.id.clone()),
             operator: work.operator().name.clone(),
-            model: if own.is_empty() { self.model } else { own }.to_owned(),
+            model: shown.clone(),
             draw,
             turn,
             read: place.read.map(Key),

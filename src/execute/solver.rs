@@ -16,7 +16,7 @@ use super::recorder::{Grader, Recorder};
 use crate::benchmarks::{Benchmark, Problem, Tests};
 use crate::decide::{Conclusion, Decider, Halting, HaltingHead, Quorum};
 use crate::llm::{self, LanguageModel, Price, Prices, Scripted};
-use crate::operators::{Catalogue, Finish, Identity, Query, QueryTraces, Traces, vote};
+use crate::operators::{Backing, Catalogue, Finish, Identity, Operator, Query, QueryTraces, Traces, vote};
 use crate::plan::{OperatorId, Schedule, Unit};
 use crate::random::Draw;
 use crate::record::{Asked, Graded, Record, Reference};
@@ -82,10 +82,9 @@ struct Question<'a> {
 pub struct Solver {
     catalogue: Catalogue,
     benchmark: Benchmark,
-    model: Arc<dyn LanguageModel>,
-    /// One for each operator.
+    /// One for each operator, as what follows.
+    backings: Vec<Backing>,
     identities: Vec<Identity>,
-    prices: Vec<Price>,
     /// What operators did before, and do now.
     record: Option<Arc<Record>>,
     /// What the operators gave once, in place of the model.
@@ -96,7 +95,7 @@ pub struct Solver {
 }
 
 impl Solver {
-    /// Brings the parts together.
+    /// Brings the parts together, where one back end answers for all operators.
     ///
     /// # Errors
     /// When an operator lacks what is sent to a model, `prices` lacks the model of an operator, or the catalogue lacks the operator of the benchmark's finish.
@@ -106,22 +105,32 @@ impl Solver {
         model: Arc<dyn LanguageModel>,
         prices: &Prices,
     ) -> Result<Self> {
+        let backing = |operator: &Operator| {
+            let asks = operator.model.clone();
+            let shown = if asks.is_empty() { model.id() } else { &asks }.to_owned();
+            let price = prices.of(&shown).with_context(|| format!("price of operator `{}`", operator.name))?;
+            Ok(Backing { model: model.clone(), asks, shown, price })
+        };
+        let backings = catalogue.operators().iter().map(backing).collect::<Result<_>>()?;
+        Self::with_backings(catalogue, benchmark, backings)
+    }
+
+    /// Brings the parts together, where each operator has a model of its own.
+    ///
+    /// # Errors
+    /// When the catalogue lacks the operator of the benchmark's finish, or there is not one model for each operator.
+    pub fn with_backings(catalogue: Catalogue, benchmark: Benchmark, backings: Vec<Backing>) -> Result<Self> {
         let hinted = |error| anyhow!("{error}; hint: recorded outputs (`--traces FILE`) need none");
         catalogue.check_prompts().map_err(hinted)?;
-        let price = |name: &str| prices.of(if name.is_empty() { model.id() } else { name });
-        let prices = catalogue
-            .operators()
-            .iter()
-            .map(|operator| price(&operator.model).with_context(|| format!("price of operator `{}`", operator.name)))
-            .collect::<Result<_>>()?;
+        let (operators, models) = (catalogue.operators().len(), backings.len());
+        ensure!(operators == models, "expected a model for each of {operators} operators, found {models}");
         let finish = benchmark.finish.as_ref().map(|finish| Finish::new(finish, &catalogue)).transpose()?;
-        let identities = catalogue.identities(model.id());
+        let identities = catalogue.identities_by(&backings.iter().map(Backing::id).collect::<Vec<_>>());
         Ok(Solver {
             catalogue,
             benchmark,
-            model,
+            backings,
             identities,
-            prices,
             record: None,
             traces: None,
             finish,
@@ -147,13 +156,12 @@ impl Solver {
         traces.check_scored(|id| known.get(id).copied().unwrap_or_default())?;
         let refusal =
             || Err(llm::Error::Permanent("expected recorded outputs only, found a request to a model".into()));
-        let model = Arc::new(Scripted::new("none", move |_| refusal()));
+        let model = Backing::new(Arc::new(Scripted::new("none", move |_| refusal())), Price::default());
         Ok(Solver {
             identities: catalogue.identities("none"),
+            backings: vec![model; catalogue.operators().len()],
             catalogue,
             benchmark,
-            model,
-            prices: Vec::new(),
             record: None,
             traces: Some(Arc::new(traces)),
             finish: None,
@@ -336,13 +344,12 @@ impl Solver {
             catalogue: &self.catalogue,
             identities: &self.identities,
             samples: options.samples,
-            model: &*self.model,
+            backings: &self.backings,
             recorded,
             evaluator: &self.evaluator,
             sandbox: self.sandbox.as_deref(),
             answer: self.benchmark.answer,
             tests,
-            prices: &self.prices,
             gamma: self.benchmark.reward.gamma,
             draw,
         };
@@ -364,9 +371,8 @@ impl Solver {
             reference: Reference::new(problem, form),
             sandbox: self.sandbox.as_deref(),
         });
-        let recorder = self.record.as_ref().map(|record| {
-            Recorder::new(record, Asked::new(question, form, tests, draw), self.model.id(), &self.prices, grader)
-        });
+        let recorder =
+            self.record.as_ref().map(|record| Recorder::new(record, Asked::new(question, form, tests, draw), grader));
         let options = Options { schedule, clock, unit, finish, observer, recorder: recorder.as_ref() };
         let execution = execute(&query, decider, options).await?;
         let Execution { plan, trace, solutions, conclusion } = execution;

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
 
+use super::hedged::Hedged;
 use crate::plan::Usage;
 
 /// Written by a back end while it serves a call, read by who has dropped the call. One for each call.
@@ -21,13 +22,16 @@ pub struct Reading {
     pub written: u64,
     /// When the last request was sent; none where it has come to nothing.
     pub sent: Option<Instant>,
+    /// Of a call that was sent several times at once: what the other requests came to.
+    pub hedged: Option<Hedged>,
 }
 
 impl Meter {
     /// A request goes out that is going to cost `usage` at least.
     pub fn sent(&self, usage: Usage) {
         let mut reading = self.lock();
-        *reading = Reading { requests: reading.requests + 1, usage, written: 0, sent: Some(Instant::now()) };
+        let requests = reading.requests + 1;
+        *reading = Reading { requests, usage, sent: Some(Instant::now()), ..Reading::default() };
     }
 
     /// The request has come to `usage`, and `written` tokens of its answer are here.
@@ -40,6 +44,17 @@ impl Meter {
     pub fn failed(&self) {
         let mut reading = self.lock();
         *reading = Reading { requests: reading.requests, ..Reading::default() };
+    }
+
+    /// The call has come to this.
+    pub fn shows(&self, reading: Reading) {
+        *self.lock() = reading;
+    }
+
+    /// The call has come to all that its answer says.
+    pub fn came_to_answer(&self, usage: Usage, hedged: Option<Hedged>) {
+        let mut reading = self.lock();
+        (reading.usage, reading.written, reading.hedged) = (usage, usage.completion_tokens, hedged);
     }
 
     /// What the call came to so far.

@@ -1,6 +1,9 @@
 //! Language models: one request in, one completion out.
 
 mod cache;
+mod definition;
+mod hedge;
+mod hedged;
 pub mod local;
 mod meter;
 pub mod openai;
@@ -8,6 +11,9 @@ mod prices;
 mod scripted;
 
 pub use cache::{Holding, Mode, Record, Replay, Store};
+pub use definition::{Definition, Definitions, definitions};
+pub use hedge::{Hedge, Hedger};
+pub use hedged::Hedged;
 pub use meter::{Meter, Reading};
 pub use prices::{Price, Prices};
 pub use scripted::{Reply, Scripted};
@@ -96,6 +102,9 @@ pub struct Completion {
     pub usage: Usage,
     pub finish: Finish,
     pub timing: Timing,
+    /// What else the call came to, where its request was sent several times at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hedged: Option<Hedged>,
 }
 
 impl Completion {

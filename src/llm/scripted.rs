@@ -75,7 +75,7 @@ impl LanguageModel for Scripted {
         }
         let seconds = delay.as_secs_f64();
         let timing = Timing { first_token: seconds, total: seconds, ..Timing::default() };
-        Ok(Completion { text, usage, finish: Finish::Stop, timing })
+        Ok(Completion { text, usage, finish: Finish::Stop, timing, hedged: None })
     }
 
     fn has_virtual_time(&self) -> bool {

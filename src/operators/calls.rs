@@ -5,7 +5,7 @@ use tokio::time::Instant;
 
 use super::Solution;
 use super::steps::{Step, Steps, Tariff};
-use crate::llm::{self, Completion, Meter, Timing};
+use crate::llm::{self, Completion, Meter, Reading, Timing};
 use crate::plan::{Latency, Usage};
 
 /// One of the answers that a generator gives side by side.
@@ -86,13 +86,13 @@ impl Drop for Calls {
 }
 
 fn ended(begins: Latency, result: &Result<Completion, llm::Error>, waited: f64) -> Step {
-    let (usage, Timing { total, queued, retries, .. }) = match result {
-        Ok(completion) => (completion.usage, completion.timing),
+    let (usage, hedged, Timing { total, queued, retries, .. }) = match result {
+        Ok(completion) => (completion.usage, completion.hedged, completion.timing),
         // The published code counts no time for calls that fail; they delay the plan all the same.
-        Err(error) => (Usage::default(), Timing { total: waited, retries: error.retries(), ..Timing::default() }),
+        Err(error) => (Usage::default(), None, Timing { total: waited, retries: error.retries(), ..Timing::default() }),
     };
     let lasts = Latency { tokens: usage.completion_tokens as f64, seconds: total };
-    Step { calls: 1, retries, queued, usage, ..Step::new(begins, lasts) }
+    Step { calls: 1, retries, queued, usage, hedged, ..Step::new(begins, lasts) }
 }
 
 /// A call that was not waited for, by what its meter shows; nothing if it was still waiting for its turn.
@@ -102,7 +102,8 @@ fn dropped(begins: Latency, meter: &Meter, waited: f64) -> Option<Step> {
     let seconds = reading.sent.map_or(0.0, |sent| sent.elapsed().as_secs_f64());
     let lasts = Latency { tokens: reading.written as f64, seconds };
     let queued = (waited - seconds).max(0.0);
-    Some(Step { calls: 1, retries, queued, usage: reading.usage, ..Step::new(begins, lasts) })
+    let Reading { usage, hedged, .. } = reading;
+    Some(Step { calls: 1, retries, queued, usage, hedged, ..Step::new(begins, lasts) })
 }
 
 /// A run of a tool that is dropped is charged for its time, waiting included; one that ends is not charged here.

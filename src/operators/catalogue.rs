@@ -1,57 +1,19 @@
-//! The operator catalogue: operators as data, one `[[operator]]` table each.
+//! The operator catalogue: operators as data, one `[[operator]]` table each, and the models that they name, one `[[model]]`
+//! table each.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use minijinja::{Environment, UndefinedBehavior};
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 use toml::Spanned;
 
-use super::tools::{Checker, Language};
+use super::operator::Operator;
 use crate::folder::{Folder, line_of};
-use crate::llm::Sampling;
+use crate::llm::{Definitions, definitions};
 use crate::plan::{Kind, OperatorId, Signature};
-use crate::printable::printable;
-
-/// One operator of a catalogue.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Operator {
-    pub name: String,
-    #[serde(deserialize_with = "known_kind")]
-    pub kind: Kind,
-    /// What the controller knows of the operator: the encoder embeds this text.
-    pub description: String,
-    /// A template over `question`, `solution` (the current one), `solutions` and `feedback`.
-    #[serde(default)]
-    pub prompt: Option<String>,
-    /// Answers that a `generate` operator gives side by side.
-    #[serde(default = "one")]
-    pub samples: u32,
-    /// 0 takes the likeliest token every time.
-    #[serde(default)]
-    pub temperature: f32,
-    #[serde(default = "everything")]
-    pub top_p: f32,
-    #[serde(default)]
-    pub max_tokens: u32,
-    /// Name of the model; empty for the back end's own.
-    #[serde(default)]
-    pub model: String,
-    /// Repairs after failed tests, or programs after the first one.
-    #[serde(default)]
-    pub rounds: u32,
-    #[serde(default)]
-    pub checker: Option<Checker>,
-    #[serde(default)]
-    pub language: Language,
-    /// What one run of the evaluator or of Python is charged, so that latencies are the same on every machine; where
-    /// absent, its measured time.
-    #[serde(default)]
-    pub tool_seconds: Option<f64>,
-}
 
 /// What a prompt template may read beside the question.
 #[derive(Clone, Copy, Debug, Default)]
@@ -63,8 +25,6 @@ pub(super) struct Material<'a> {
     pub feedback: &'a str,
 }
 
-const VARIABLES: [&str; 4] = ["question", "solution", "solutions", "feedback"];
-
 /// The operators that plans are made of; an [`OperatorId`] is a position in it.
 #[derive(Clone, Debug)]
 pub struct Catalogue {
@@ -74,6 +34,9 @@ pub struct Catalogue {
     prompts_read: Vec<[bool; 2]>,
     /// What the first operator lacks that is sent to a model.
     unsendable: Option<String>,
+    models: Definitions,
+    /// `FILE:LINE` of each operator.
+    places: Vec<String>,
     text: String,
 }
 
@@ -81,6 +44,9 @@ pub struct Catalogue {
 #[serde(deny_unknown_fields)]
 pub(super) struct File {
     pub(super) operator: Vec<Spanned<Operator>>,
+    /// Read by [`definitions`].
+    #[serde(default)]
+    pub(super) model: Vec<Spanned<IgnoredAny>>,
 }
 
 impl Catalogue {
@@ -123,9 +89,12 @@ impl Catalogue {
         ensure!(!file.operator.is_empty(), "{origin}: expected at least one `[[operator]]`, found none");
         ensure!(file.operator.len() <= usize::from(u16::MAX), "{origin}: expected at most {} operators", u16::MAX);
         drop(lines);
+        let models = definitions(&text, origin)?;
+        let place = |operator: &Spanned<Operator>| format!("{origin}:{}", line_of(&text, operator.span().start));
+        let places = file.operator.iter().map(place).collect();
         let operators: Vec<Operator> = file.operator.into_iter().map(Spanned::into_inner).collect();
         let prompts_read = operators.iter().map(|operator| reads_solutions(&prompts, &operator.name)).collect();
-        Ok(Catalogue { operators, prompts, prompts_read, unsendable, text })
+        Ok(Catalogue { operators, prompts, prompts_read, unsendable, models, places, text })
     }
 
     /// Checks that the operators have what is sent to a model; those with recorded outputs need none of it.
@@ -172,6 +141,18 @@ impl Catalogue {
         })
     }
 
+    /// The models that the catalogue defines, whether an operator names them or not.
+    pub fn models(&self) -> &Definitions {
+        &self.models
+    }
+
+    /// Where an operator stands: file, line and name, for errors.
+    pub fn place(&self, id: OperatorId) -> String {
+        let place = self.places.get(id.index()).map_or("", String::as_str);
+        let name = self.operator(id).map_or("", |operator| operator.name.as_str());
+        format!("{place}: operator `{name}`")
+    }
+
     /// The kind of each operator.
     pub fn kinds(&self) -> Vec<Kind> {
         self.operators.iter().map(|operator| operator.kind).collect()
@@ -210,54 +191,6 @@ impl Catalogue {
     }
 }
 
-impl Operator {
-    /// How the operator's completions are drawn.
-    pub fn sampling(&self) -> Sampling {
-        let &Operator { temperature, top_p, max_tokens, .. } = self;
-        Sampling { temperature, top_p, max_tokens, stop: Vec::new() }
-    }
-
-    /// Checks that there is what a model is asked by.
-    fn check_prompt(&self) -> Result<()> {
-        let is_silent = self.prompt.is_none() && matches!(self.kind, Kind::Ensemble | Kind::Stop);
-        ensure!(is_silent || self.prompt.is_some(), "expected a `prompt`, found none");
-        ensure!(is_silent || self.max_tokens > 0, "expected `max_tokens` of at least 1, found {}", self.max_tokens);
-        Ok(())
-    }
-
-    /// Checks the settings against the kind, and compiles the prompt into `prompts`.
-    fn check(&self, prompts: &mut Environment<'static>) -> Result<()> {
-        let Operator { kind, samples, rounds, temperature, top_p, .. } = *self;
-        ensure!(!self.name.trim().is_empty(), "expected a name, found none");
-        ensure!(printable(&self.name) == self.name, "expected a name of letters, found `{}`", printable(&self.name));
-        ensure!(!self.description.trim().is_empty(), "expected a description, found none");
-        ensure!(temperature.is_finite() && temperature >= 0.0, "expected a temperature from 0 up, found {temperature}");
-        ensure!(top_p > 0.0 && top_p <= 1.0, "expected `top_p` above 0 and at most 1, found {top_p}");
-        ensure!(samples == 1 || kind == Kind::Generate, "only `generate` operators take `samples`");
-        ensure!((1..=64).contains(&samples), "expected 1 to 64 `samples`, found {samples}");
-        ensure!(rounds == 0 || matches!(kind, Kind::Program | Kind::Test), "only `program` and `test` take `rounds`");
-        ensure!(rounds <= 16, "expected at most 16 `rounds`, found {rounds}");
-        ensure!(self.checker.is_some() == (kind == Kind::Test), "`test` operators, and only those, need a `checker`");
-        let is_program = kind == Kind::Program;
-        ensure!(is_program || self.language == Language::default(), "only `program` operators take a `language`");
-        let charge = self.tool_seconds.unwrap_or(0.0);
-        ensure!(charge.is_finite() && charge >= 0.0, "expected `tool_seconds` from 0 up, found {charge}");
-        let Some(prompt) = &self.prompt else { return Ok(()) };
-        ensure!(kind != Kind::Stop, "`stop` operators take no `prompt`");
-        prompts.add_template_owned(self.name.clone(), prompt.clone()).map_err(|error| anyhow!("prompt: {error}"))?;
-        let unknown = prompts.get_template(&self.name)?.undeclared_variables(false);
-        // A set in hash order: the smallest name, so that the same mistake gives the same message.
-        let unknown = unknown.iter().filter(|name| !VARIABLES.contains(&name.as_str())).min();
-        ensure!(
-            unknown.is_none(),
-            "prompt: expected {}, found `{}`",
-            VARIABLES.join(", "),
-            unknown.map_or("", |name| name)
-        );
-        Ok(())
-    }
-}
-
 /// Whether the prompt of that name reads the current solution, and whether it reads all.
 fn reads_solutions(prompts: &Environment<'_>, name: &str) -> [bool; 2] {
     let variables = prompts.get_template(name).map(|prompt| prompt.undeclared_variables(false)).unwrap_or_default();
@@ -277,20 +210,6 @@ fn operator_at(text: &str, offset: usize) -> Option<String> {
     let outline: Outline = toml::from_str(text).ok()?;
     let table = outline.operator.into_iter().rfind(|table| table.span().start <= offset)?;
     table.into_inner().name
-}
-
-fn known_kind<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Kind, D::Error> {
-    Kind::deserialize(deserializer).map_err(|error| {
-        D::Error::custom(error.to_string().replacen("unknown variant", "unknown operator kind", 1).trim())
-    })
-}
-
-fn one() -> u32 {
-    1
-}
-
-fn everything() -> f32 {
-    1.0
 }
 
 #[cfg(test)]
@@ -322,7 +241,8 @@ mod tests {
         check(
             &generator("temprature = 1.0"),
             "c.toml:10: operator `Go`: unknown field `temprature`, expected one of `name`, `kind`, `description`, \
-             `prompt`, `samples`, `temperature`, `top_p`, `max_tokens`, `model`, `rounds`, `checker`, `language`, `tool_seconds`",
+             `prompt`, `samples`, `temperature`, `top_p`, `max_tokens`, `model`, `hedge`, `hedge_with`, `rounds`, `checker`, \
+             `language`, `tool_seconds`",
         );
         check(
             &generator("max_tokens = \"many\""),
@@ -344,6 +264,20 @@ mod tests {
         check(
             &generator("prompt = \"q\"\nmax_tokens = 9\ntop_p = 1.5"),
             "c.toml:6: operator `Go`: expected `top_p` above 0 and at most 1, found 1.5",
+        );
+        check(
+            &generator("prompt = \"q\"\nmax_tokens = 9\nhedge = 2\nhedge_with = [\"a\", \"b\"]"),
+            "c.toml:6: operator `Go`: `hedge_with` names 2 models beside `model`, and `hedge` asks 2 in all; hint: \
+             `hedge = 3`",
+        );
+        check(
+            &generator("prompt = \"q\"\nmax_tokens = 9\nhedge = 0"),
+            "c.toml:6: operator `Go`: expected `hedge` from 1 to 4, found 0",
+        );
+        check(
+            &format!("{}[[model]]\nname = \"a\"", generator("prompt = \"q\"\nmax_tokens = 9\n")),
+            "c.toml:12: model `a`: expected where the model is, found neither `endpoint` nor `folder`; hint: `endpoint = \
+             \"URL\"` with `model = \"ID\"`, or `folder = \"PATH\"` for a local model",
         );
         let broken = Catalogue::parse(generator("prompt = \"{{ question\"\nmax_tokens = 9"), "c.toml");
         assert!(

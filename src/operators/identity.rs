@@ -6,7 +6,8 @@ use std::fmt;
 use serde::Serialize;
 
 use super::board::{Board, Solution};
-use super::catalogue::{Catalogue, Operator};
+use super::catalogue::Catalogue;
+use super::operator::Operator;
 use super::tools::{Checker, Language};
 use crate::plan::Kind;
 use crate::random;
@@ -100,8 +101,14 @@ struct Content<'a> {
 impl Catalogue {
     /// What each operator is, where the back end `model` answers.
     pub fn identities(&self, model: &str) -> Vec<Identity> {
+        let models: Vec<[&str; 2]> = self.operators().iter().map(|operator| [model, operator.model.as_str()]).collect();
+        self.identities_by(&models)
+    }
+
+    /// What each operator is, where for each this back end and this of its models answers.
+    pub fn identities_by(&self, models: &[[&str; 2]]) -> Vec<Identity> {
         let mut alike: HashMap<u128, u64> = HashMap::new();
-        let identity = |(operator, [current, all]): (&Operator, [bool; 2])| {
+        let identity = |((operator, &model), [current, all]): ((&Operator, &[&str; 2]), [bool; 2])| {
             let content = random::digest(&[content(operator, model).as_bytes()]);
             let is_random = operator.prompt.is_some() && operator.temperature > 0.0;
             let rank = alike.entry(content).or_default();
@@ -117,14 +124,13 @@ impl Catalogue {
             };
             Identity { fingerprint, reads, runs_tests: operator.checker == Some(Checker::Tests), is_random }
         };
-        self.operators().iter().zip(self.solutions_read()).map(identity).collect()
+        self.operators().iter().zip(models).zip(self.solutions_read()).map(identity).collect()
     }
 }
 
-fn content(operator: &Operator, model: &str) -> String {
+fn content(operator: &Operator, model: [&str; 2]) -> String {
     let Operator { kind, temperature, top_p, max_tokens, rounds, checker, language, .. } = *operator;
     let prompt = operator.prompt.as_deref();
-    let model = [model, &operator.model];
     let content = Content { kind, prompt, temperature, top_p, max_tokens, model, rounds, checker, language };
     // Numbers, names and text: there is nothing in it that could not be written.
     serde_json::to_string(&content).unwrap_or_default()
@@ -174,6 +180,18 @@ mod tests {
         check("Answers.", "Replies.", false);
         check("temperature = 1.0", "temperature = 1.0\nsamples = 5", false);
         assert!(of(TWO, "m").iter().zip(of(TWO, "n")).all(|(one, other)| one.fingerprint != other.fingerprint));
+    }
+
+    #[test]
+    fn an_operator_is_another_where_its_model_is() {
+        let catalogue = Catalogue::parse(TWO.to_owned(), "c.toml").expect("a sound catalogue");
+        let by = |models: [[&str; 2]; 2]| catalogue.identities_by(&models);
+        let before = by([["m", ""]; 2]);
+        assert_eq!(before, of(TWO, "m"), "where one answers for all, operators are what they were");
+        let after = by([["m", ""], ["n", ""]]);
+        assert_eq!((before[0] == after[0], before[1] == after[1]), (true, false));
+        // As it was before models had tables: records and completions of then are found.
+        assert_eq!(format!("{:032x}", before[0].fingerprint), "c0e21a3be0d2534e49d571a71e1c41d5");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Operators: what a plan is made of. Each reads the query and the solutions so far, and says what becomes of them.
 
+mod backing;
 mod board;
 mod calls;
 mod catalogue;
@@ -7,6 +8,7 @@ mod ensemble;
 mod finish;
 mod generate;
 mod identity;
+mod operator;
 mod program;
 mod python;
 mod query;
@@ -20,11 +22,13 @@ mod trace_line;
 mod traces;
 mod work;
 
+pub use backing::Backing;
 pub use board::{Ballot, Board, Effect, Solution, is_settled, vote, winner};
 pub use calls::{Arrival, Reporter};
-pub use catalogue::{Catalogue, Operator};
+pub use catalogue::Catalogue;
 pub use finish::Finish;
 pub use identity::{Identity, Reads, Turn};
+pub use operator::Operator;
 pub use query::Query;
 pub use run::{is_free, run};
 pub use steps::{Call, Spent, Steps};

@@ -2,7 +2,8 @@
 
 use anyhow::{Result, anyhow};
 
-use super::catalogue::{Catalogue, File, Operator};
+use super::catalogue::{Catalogue, File};
+use super::operator::Operator;
 use super::tools::{Checker, Language};
 use crate::plan::Kind;
 
@@ -34,11 +35,14 @@ impl Catalogue {
     /// Nothing is left.
     pub fn without_python(&self, origin: &str) -> Result<Self> {
         let file: File = toml::from_str(self.text()).map_err(|error| anyhow!("{origin}: {}", error.message()))?;
-        let starts: Vec<usize> = file.operator.iter().map(|operator| operator.span().start).collect();
-        let ends = starts.iter().skip(1).copied().chain([self.text().len()]);
-        let mut text = self.text()[..starts.first().copied().unwrap_or_default()].to_owned();
-        for ((operator, &start), end) in file.operator.iter().zip(&starts).zip(ends) {
-            if !operator.get_ref().needs_python() {
+        let models = file.model.iter().map(|model| (model.span().start, true));
+        let operators = file.operator.iter().map(|table| (table.span().start, !table.get_ref().needs_python()));
+        let mut tables: Vec<(usize, bool)> = operators.chain(models).collect();
+        tables.sort_unstable();
+        let ends = tables.iter().skip(1).map(|(start, _)| *start).chain([self.text().len()]);
+        let mut text = self.text()[..tables.first().map_or(0, |(start, _)| *start)].to_owned();
+        for (&(start, stays), end) in tables.iter().zip(ends) {
+            if stays {
                 text.push_str(&self.text()[start..end]);
             }
         }

@@ -1,10 +1,11 @@
 //! What the operators of one query have in common.
 
-use super::catalogue::{Catalogue, Operator};
+use super::backing::Backing;
+use super::catalogue::Catalogue;
 use super::identity::Identity;
+use super::operator::Operator;
 use super::traces::QueryTraces;
 use crate::benchmarks::{AnswerForm, Tests};
-use crate::llm::{LanguageModel, Price};
 use crate::plan::{OperatorId, Signature};
 use crate::random::Draw;
 use crate::sandbox::{Evaluator, Sandbox};
@@ -18,7 +19,8 @@ pub struct Query<'a> {
     pub identities: &'a [Identity],
     /// Operators that take another number of samples than the catalogue says.
     pub samples: &'a [(OperatorId, u32)],
-    pub model: &'a dyn LanguageModel,
+    /// One for each operator of the catalogue.
+    pub backings: &'a [Backing],
     /// What the operators gave once, in place of the model.
     pub recorded: Option<&'a QueryTraces>,
     pub evaluator: &'a Evaluator,
@@ -27,8 +29,6 @@ pub struct Query<'a> {
     pub answer: AnswerForm,
     /// What code that answers the question must pass, if that is known.
     pub tests: Option<&'a Tests>,
-    /// One for each operator of the catalogue.
-    pub prices: &'a [Price],
     /// (E3) tokens per second of tool time.
     pub gamma: f64,
     /// Which of the independent runs of the query this is.

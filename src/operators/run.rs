@@ -1,7 +1,7 @@
 //! Lets an operator act: the one place that tells the kinds apart.
 
 use super::board::{Board, Effect};
-use super::catalogue::Operator;
+use super::operator::Operator;
 use super::work::Work;
 use super::{ensemble, generate, program, recorded, refine, test};
 use crate::llm;

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
+use crate::llm::{Hedged, Price};
 use crate::plan::{Latency, Unit, Usage};
 
 /// A call of the model or of a tool.
@@ -18,6 +19,8 @@ pub(super) struct Step {
     /// Seconds that the call waited to be served.
     pub queued: f64,
     pub usage: Usage,
+    /// What else the call came to, where its request was sent several times at once.
+    pub hedged: Option<Hedged>,
     pub tool_seconds: f64,
     pub recorded_cost: f64,
 }
@@ -34,6 +37,16 @@ pub struct Call {
     pub usage: Usage,
     /// As measured.
     pub seconds: f64,
+    /// What else the call came to, where its request was sent several times at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hedged: Option<Hedged>,
+}
+
+impl Call {
+    /// Dollars, where the operator's model has this price.
+    pub fn cost(&self, price: Price) -> f64 {
+        self.hedged.map_or_else(|| price.cost(self.usage), |hedged| hedged.cost)
+    }
 }
 
 /// What an operator has taken.
@@ -44,14 +57,23 @@ pub struct Spent {
     /// Requests that were sent again, beyond one for each call.
     pub retries: u32,
     pub usage: Usage,
+    /// Of that, what the price of the operator's model is to be paid for.
+    pub priced: Usage,
     /// Seconds charged for tools.
     pub tool_seconds: f64,
     /// (E3) Calls side by side count once, calls one after another add up.
     pub latency: Latency,
     /// Seconds that the calls waited to be served, added up.
     pub queued: f64,
-    /// Dollars that recorded outputs name; nothing where the usage is priced.
-    pub recorded_cost: f64,
+    /// Dollars that are known otherwise: of recorded outputs, and of calls that were sent several times at once.
+    pub known_cost: f64,
+}
+
+impl Spent {
+    /// Dollars, where the operator's model has this price.
+    pub fn cost(&self, price: Price) -> f64 {
+        self.known_cost + price.cost(self.priced)
+    }
 }
 
 impl Step {
@@ -77,7 +99,10 @@ impl Steps {
 
     /// The calls of an operator that has ended.
     pub fn taken(&self) -> Vec<Call> {
-        let call = |step: &Step| Call { tool: step.calls == 0, usage: step.usage, seconds: step.lasts.seconds };
+        let call = |&Step { calls, usage, lasts, hedged, .. }: &Step| {
+            let (tool, seconds) = (calls == 0, lasts.seconds);
+            Call { tool, usage, seconds, hedged }
+        };
         self.lock().iter().map(call).collect()
     }
 
@@ -95,9 +120,17 @@ impl Steps {
             spent.calls += step.calls;
             spent.retries += step.retries;
             spent.queued += step.queued;
-            spent.usage += Usage { completion_tokens: written, ..step.usage };
+            let usage = Usage { completion_tokens: written, ..step.usage };
+            spent.usage += usage;
+            match step.hedged {
+                None => spent.priced += usage,
+                Some(hedged) => {
+                    spent.usage += hedged.usage;
+                    spent.known_cost += hedged.cost * share;
+                }
+            }
             spent.tool_seconds += step.tool_seconds * share;
-            spent.recorded_cost += step.recorded_cost * share;
+            spent.known_cost += step.recorded_cost * share;
             let lasts = Latency { tokens: step.lasts.tokens * share, seconds: step.lasts.seconds * share };
             spent.latency = spent.latency.beside(step.begins.then(lasts));
         }

@@ -9,7 +9,7 @@ use super::catalogue::Material;
 use super::identity::{Identity, Turn};
 use super::steps::{Call, Step, Steps, Tariff};
 use super::traces::Output;
-use super::{Operator, Query, Solution};
+use super::{Backing, Operator, Query, Solution};
 use crate::llm::{self, Message, Meter, Request, Role};
 use crate::plan::{Kind, Latency};
 use crate::random;
@@ -19,6 +19,7 @@ use crate::sandbox::{Evaluator, Limits, Run};
 pub struct Work<'a> {
     pub(super) query: &'a Query<'a>,
     pub(super) operator: &'a Operator,
+    backing: &'a Backing,
     identity: Identity,
     turn: Turn,
     pub(super) steps: Steps,
@@ -30,8 +31,15 @@ pub struct Work<'a> {
 
 impl<'a> Work<'a> {
     /// An operator that starts; what it does is counted in `steps`, also for whom its work is dropped.
-    pub fn new(query: &'a Query<'a>, operator: &'a Operator, identity: Identity, turn: Turn, steps: Steps) -> Self {
-        Work { query, operator, identity, turn, steps, known: Vec::new(), reporter: None }
+    pub fn new(
+        query: &'a Query<'a>,
+        operator: &'a Operator,
+        backing: &'a Backing,
+        identity: Identity,
+        turn: Turn,
+        steps: Steps,
+    ) -> Self {
+        Work { query, operator, backing, identity, turn, steps, known: Vec::new(), reporter: None }
     }
 
     pub fn query(&self) -> &'a Query<'a> {
@@ -40,6 +48,11 @@ impl<'a> Work<'a> {
 
     pub fn operator(&self) -> &'a Operator {
         self.operator
+    }
+
+    /// What answers its prompts.
+    pub fn backing(&self) -> &'a Backing {
+        self.backing
     }
 
     pub fn identity(&self) -> &Identity {
@@ -64,7 +77,8 @@ impl<'a> Work<'a> {
             }
             let begins = if self.is_side_by_side() { Latency::default() } else { self.steps.latency() };
             let lasts = Latency { tokens: call.usage.completion_tokens as f64, seconds: call.seconds };
-            self.steps.extend([Step { calls: 1, usage: call.usage, ..Step::new(begins, lasts) }]);
+            let &Call { usage, hedged, .. } = call;
+            self.steps.extend([Step { calls: 1, usage, hedged, ..Step::new(begins, lasts) }]);
         }
     }
 
@@ -120,7 +134,8 @@ impl<'a> Work<'a> {
         samples: u32,
         reporter: Option<Reporter>,
     ) -> Result<Vec<String>, llm::Error> {
-        let Query { question, catalogue, model, .. } = *self.query;
+        let Query { question, catalogue, .. } = *self.query;
+        let model = &self.backing.model;
         let prompt = catalogue
             .render(self.operator, question, material)
             .map_err(|error| llm::Error::Permanent(format!("prompt of `{}`: {error:#}", self.operator.name)))?;
@@ -155,13 +170,13 @@ impl<'a> Work<'a> {
 
     /// Request number `call` of this operator.
     fn request(&self, content: String, call: u32) -> Request {
-        let Operator { model, .. } = self.operator;
         let sampling = self.operator.sampling();
         // All greedy draws are one, which a cache need not make twice.
         let is_greedy = sampling.temperature == 0.0;
         let draw = || random::key(&[&self.query.draw, &self.identity.fingerprint, &self.turn, &call]);
         let sample = if is_greedy { 0 } else { draw() };
-        Request { model: model.clone(), messages: vec![Message { role: Role::User, content }], sampling, sample }
+        let (model, messages) = (self.backing.asks.clone(), vec![Message { role: Role::User, content }]);
+        Request { model, messages, sampling, sample }
     }
 
     /// Counts outputs that were recorded, side by side.

@@ -4,7 +4,7 @@ use super::drawing::significant_tokens;
 use super::number::{fixed, significant};
 use super::operator_name;
 use super::timeline::FINISH;
-use crate::evaluation::latency::{Accuracy, LatencyModel, Prediction};
+use crate::evaluation::latency::{Accuracy, LatencyModel, OperatorLatency, Prediction};
 use crate::plan::{Latency, Plan};
 
 /// A line for each choice of the plan, one for what followed it, if anything did or was to, and one for its critical path;
@@ -57,8 +57,9 @@ pub fn model(model: &LatencyModel) -> String {
         ["operator", "runs", "tokens", "per word", "calls in turn", "first token, ms", "per token, ms", "tools, ms"];
     let mut rows = vec![headers.map(str::to_owned).to_vec()];
     rows.extend(model.operators.iter().map(|operator| {
+        let OperatorLatency { name, model, .. } = operator;
         vec![
-            operator.name.clone(),
+            if model.is_empty() { name.clone() } else { format!("{name} ({model})") },
             operator.spans.to_string(),
             fixed(operator.base, 1),
             fixed(operator.per_word, 2),

@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use super::Settings;
+use super::models::defined;
 use crate::benchmarks::Benchmark;
+use crate::llm::Definition;
 use crate::operators::{Catalogue, Operator};
 
 /// A warning for each thing that is another than the run, `origin`, was trained with: the benchmark, the model, the
@@ -20,11 +22,11 @@ pub fn drift(
     if !is_same {
         found.push(format!("{trained} on {}, and is used on {}", benchmark_of(run), benchmark_of(now)));
     }
-    let models = [run, now].map(model_of);
+    let models = [run, now].map(|settings| model_of(settings, catalogue));
     if models[0] != models[1] {
         found.push(format!("{trained} with {}, and is used with {}", models[0], models[1]));
     }
-    let differ = if is_same { edited(catalogue, benchmark) } else { Ok(Vec::new()) };
+    let differ = if is_same { edited(catalogue, now, benchmark) } else { Ok(Vec::new()) };
     match differ {
         Ok(differ) if differ.is_empty() => {}
         Ok(differ) => found.push(format!(
@@ -47,8 +49,8 @@ fn benchmark_of(settings: &Settings) -> String {
     settings.benchmark.as_ref().map_or("the built-in workload".to_owned(), |path| format!("`{}`", path.display()))
 }
 
-fn model_of(settings: &Settings) -> String {
-    let endpoint = &settings.endpoint;
+fn model_of(settings: &Settings, catalogue: &Catalogue) -> String {
+    let (endpoint, defined) = (&settings.endpoint, defined(settings, catalogue));
     match (&settings.traces, &settings.model) {
         (Some(traces), _) => format!("the outputs recorded in `{}`", traces.display()),
         (None, _) if endpoint.is_used() => {
@@ -56,13 +58,17 @@ fn model_of(settings: &Settings) -> String {
             format!("model `{}` at `{url}`", endpoint.model.as_deref().unwrap_or_default())
         }
         (None, Some(model)) => format!("the model `{}`", model.display()),
-        (None, None) => "the built-in model".to_owned(),
+        (None, None) if defined.is_empty() => "the built-in model".to_owned(),
+        (None, None) => {
+            let shown = |(name, model): (&String, &Definition)| format!("`{name}` ({})", model.place());
+            defined.iter().map(shown).collect::<Vec<_>>().join(", ")
+        }
     }
 }
 
 /// Operators that are not what they were, each with what became of it. Those that need Python may have been left out.
-fn edited(catalogue: &Catalogue, benchmark: &Benchmark) -> anyhow::Result<Vec<String>> {
-    let now = Catalogue::load(benchmark.folder(), &benchmark.catalogue)?;
+fn edited(catalogue: &Catalogue, now: &Settings, benchmark: &Benchmark) -> anyhow::Result<Vec<String>> {
+    let now = now.catalogue(benchmark)?;
     let named = |operators: &[Operator], name: &str| operators.iter().position(|operator| operator.name == name);
     let mut found = Vec::new();
     for operator in catalogue.operators() {
@@ -84,6 +90,7 @@ fn changes(was: &Operator, now: &Operator) -> Vec<&'static str> {
         ("prompt", was.prompt != now.prompt),
         ("description", was.description != now.description),
         ("model", was.model != now.model),
+        ("hedge", (was.hedge, &was.hedge_with) != (now.hedge, &now.hedge_with)),
         ("samples", was.samples != now.samples),
         ("temperature", was.temperature != now.temperature),
         ("max_tokens", was.max_tokens != now.max_tokens),

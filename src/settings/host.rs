@@ -2,13 +2,16 @@
 
 use std::path::PathBuf;
 
+use crate::llm::Definitions;
 use crate::llm::openai::{EndpointConfig, Key, Listener};
 
 /// What the settings do not hold, and whoever opens them brings.
 #[derive(Clone, Debug, Default)]
 pub struct Host {
-    /// Of the endpoint.
+    /// Of the endpoint that flags or settings name.
     pub key: Key,
+    /// What an environment variable holds: `[[model]]` tables name those of their keys.
+    pub variable: Option<fn(&str) -> Option<String>>,
     /// Where completions are recorded if the settings name no place.
     pub cache_folder: Option<PathBuf>,
     /// Where it is recorded which runs were made here.
@@ -21,11 +24,22 @@ pub struct Host {
     pub listener: Option<fn() -> Listener>,
 }
 
+impl Host {
+    /// The key in an environment variable.
+    pub fn key_of(&self, variable: &str) -> Key {
+        Key::new(self.variable.and_then(|value| value(variable)))
+    }
+}
+
 /// What the user names, by a flag, the environment or a settings file: a run that names it too may have it.
 #[derive(Clone, Debug, Default)]
 pub struct Own {
     /// What it leaves open is where the key goes anyway.
     pub endpoint: EndpointConfig,
+    /// Of the settings file.
+    pub models: Definitions,
+    /// Environment variables whose keys may go to a server: each with the server's URL.
+    pub keys: Vec<(String, String)>,
     pub python: Option<PathBuf>,
     pub allow_unsandboxed: bool,
 }

@@ -3,9 +3,12 @@
 //! Nothing here prints or reads the environment: a [`Host`] brings what the settings do not hold, and what is worth
 //! saying comes back as text.
 
+mod catalogues;
 mod drift;
+mod endpoints;
 mod host;
 mod model;
+mod models;
 mod open;
 mod past;
 mod preset;
@@ -15,9 +18,12 @@ mod run_file;
 mod traced;
 mod trust;
 
+pub use catalogues::{CATALOGUES, catalogue_named};
 pub use drift::{drift, same_benchmark};
+pub use endpoints::{Endpoint, Endpoints};
 pub use host::{Host, Own};
 pub use model::prices;
+pub use models::defined;
 pub use open::Parts;
 pub use past::{modernise, of_checkpoint};
 pub use preset::Preset;
@@ -28,7 +34,7 @@ pub use trust::{admit, record};
 
 use std::path::PathBuf;
 
-use anyhow::{Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use serde::{Deserialize, Serialize};
 
 use crate::benchmarks::Benchmark;
@@ -36,9 +42,10 @@ use crate::controller::ControllerConfig;
 use crate::device::DeviceChoice;
 use crate::encoder::EncoderChoice;
 use crate::execute::ExecutionConfig;
-use crate::llm::Mode;
 use crate::llm::local::Variables;
 use crate::llm::openai::EndpointConfig;
+use crate::llm::{Definitions, Mode};
+use crate::operators::Catalogue;
 use crate::training::TrainingConfig;
 
 /// Everything that a run depends on; stored in its checkpoint.
@@ -53,6 +60,12 @@ pub struct Settings {
     /// Folder of the benchmark, or the name of a published one; the built-in workload if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub benchmark: Option<PathBuf>,
+    /// File of the operator catalogue, or the name of a built-in one; that of the benchmark if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub catalogue: Option<PathBuf>,
+    /// Models that operators may name, in place of those of the catalogue that have the same names.
+    #[serde(default, skip_serializing_if = "Definitions::is_empty")]
+    pub models: Definitions,
     /// The local language model: a folder, a GGUF file, or its name on the hub; the built-in one if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<PathBuf>,
@@ -104,6 +117,7 @@ impl Settings {
         self.controller.validate()?;
         self.training.validate()?;
         self.endpoint.validate()?;
+        self.models.iter().try_for_each(|(name, model)| model.check().with_context(|| model.told(name)))?;
         ensure!(
             self.model.is_none() || !self.endpoint.is_used(),
             "expected a local model (`--model`) or an endpoint (`--endpoint`, `--model-name`), found both"
@@ -123,6 +137,17 @@ impl Settings {
     /// Those of [`Benchmark::open`].
     pub fn benchmark(&self) -> Result<Benchmark> {
         Benchmark::open(self.benchmark.as_deref())
+    }
+
+    /// The operators that the settings name for a benchmark.
+    ///
+    /// # Errors
+    /// Those of [`Catalogue::load`].
+    pub fn catalogue(&self, benchmark: &Benchmark) -> Result<Catalogue> {
+        match &self.catalogue {
+            Some(path) => catalogue_named(path),
+            None => Catalogue::load(benchmark.folder(), &benchmark.catalogue),
+        }
     }
 
     /// The device as a value.

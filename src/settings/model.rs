@@ -1,19 +1,17 @@
 //! What answers the prompts: a local model, or the client of an endpoint with its prices.
 
 use std::path::Path;
-use std::sync::Arc;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use candle_core::{DType, Device};
 
 use super::host::Host;
 use super::{Dtype, Settings};
 use crate::benchmarks;
 use crate::folder::Folder;
+use crate::llm::Prices;
 use crate::llm::local::{ARITHMETIC_LLAMA, HubId, LocalModel, Options};
-use crate::llm::openai::OpenAi;
-use crate::llm::{LanguageModel, Prices};
-use crate::operators::Catalogue;
+use crate::llm::openai::{EndpointConfig, Key, OpenAi};
 
 /// The price list in a file, or the built-in one.
 ///
@@ -26,30 +24,25 @@ pub fn prices(path: Option<&Path>) -> Result<Prices> {
     Prices::load(&Folder::Disk(folder), file.with_context(|| format!("expected a file, found `{}`", path.display()))?)
 }
 
-/// The client of the endpoint, if the settings name one.
+/// The client of an endpoint.
 ///
 /// # Errors
 /// Those of [`OpenAi::new`].
-pub(super) fn endpoint(settings: &Settings, host: &Host, prices: &Prices) -> Result<Option<Arc<OpenAi>>> {
-    let config = &settings.endpoint;
-    let open = || -> Result<_> {
-        let client = OpenAi::new(config.clone(), host.key.clone(), prices)?;
-        Ok(Arc::new(match host.listener {
-            Some(listener) => client.telling(listener()),
-            None => client,
-        }))
-    };
-    config.is_used().then(open).transpose()
+pub(super) fn client(config: EndpointConfig, key: Key, prices: &Prices, host: &Host) -> Result<OpenAi> {
+    let client = OpenAi::new(config, key, prices)?;
+    Ok(match host.listener {
+        Some(listener) => client.telling(listener()),
+        None => client,
+    })
 }
 
-/// Opens the local model that the settings name, for all operators of the catalogue; `shows_progress` draws a bar where
-/// it has to be fetched.
+/// Opens a local model, or the built-in one; `shows_progress` draws a bar where it has to be fetched.
 ///
 /// # Errors
-/// It cannot be found, fetched or read, or an operator names another model.
+/// It cannot be found, fetched or read.
 pub(super) fn local(
+    path: Option<&Path>,
     settings: &Settings,
-    catalogue: &Catalogue,
     device: &Device,
     shows_progress: bool,
 ) -> Result<LocalModel> {
@@ -60,25 +53,14 @@ pub(super) fn local(
         Some(Dtype::F16) => DType::F16,
     };
     options.template.extend(settings.template.clone());
-    let model = LocalModel::load(&folder(settings, shows_progress)?, &options)?;
-    for operator in catalogue.operators() {
-        ensure!(
-            operator.model.is_empty() || operator.model == model.id(),
-            "operator `{}`: expected no model of its own, found `{}`, where the local model `{}` answers for all; hint: \
-             take its `model` out of the catalogue, or ask an endpoint (`--model-name`)",
-            operator.name,
-            operator.model,
-            model.id()
-        );
-    }
-    Ok(model)
+    LocalModel::load(&folder(path, shows_progress)?, &options)
 }
 
 /// A path that exists is a path; what looks like an id of the hub is fetched from there.
-fn folder(settings: &Settings, shows_progress: bool) -> Result<Folder> {
-    let Some(path) = &settings.model else { return Ok(ARITHMETIC_LLAMA) };
+fn folder(path: Option<&Path>, shows_progress: bool) -> Result<Folder> {
+    let Some(path) = path else { return Ok(ARITHMETIC_LLAMA) };
     match path.to_str().and_then(HubId::parse) {
         Some(id) if !path.exists() => id.fetch(shows_progress),
-        _ => Ok(Folder::Disk(path.clone())),
+        _ => Ok(Folder::Disk(path.to_owned())),
     }
 }

@@ -6,16 +6,15 @@ use anyhow::Result;
 use candle_core::Device;
 
 use super::Settings;
+use super::endpoints::Endpoints;
 use super::host::Host;
-use super::model::{endpoint, local, prices};
+use super::models::{Models, check_caps, open};
 use super::python::{Equipped, equip};
-use super::recording::{Recording, record as recorded};
+use super::recording::Recording;
 use super::traced;
 use crate::benchmarks::Benchmark;
 use crate::encoder::Encoder;
 use crate::execute::Solver;
-use crate::llm::LanguageModel;
-use crate::llm::openai::OpenAi;
 use crate::operators::{Catalogue, Traces};
 use crate::record::{self, Record, is_record};
 
@@ -23,10 +22,10 @@ use crate::record::{self, Record, is_record};
 pub struct Parts {
     pub device: Device,
     pub encoder: Box<dyn Encoder>,
-    /// The model, where it is an endpoint.
-    pub endpoint: Option<Arc<OpenAi>>,
-    /// What stands between the solver and its model; none where recorded outputs of operators stand for the model.
-    pub recording: Option<Arc<Recording>>,
+    /// The servers that are asked.
+    pub endpoints: Endpoints,
+    /// What stands between the solver and its models; none where recorded outputs of operators stand for them.
+    pub recordings: Vec<Arc<Recording>>,
     pub solver: Solver,
     /// What the user should hear, one line each: the device that was found, operators left out, programs unconfined.
     pub remarks: Vec<String>,
@@ -40,7 +39,7 @@ impl Parts {
     /// Says which part cannot be opened, and why.
     pub async fn open(settings: &Settings, host: &Host) -> Result<Self> {
         let benchmark = settings.benchmark()?;
-        let catalogue = Catalogue::load(benchmark.folder(), &benchmark.catalogue)?;
+        let catalogue = settings.catalogue(&benchmark)?;
         Self::with_catalogue(settings, host, benchmark, catalogue, false).await
     }
 
@@ -62,33 +61,27 @@ impl Parts {
         let Equipped { catalogue, sandbox, remark } = equip(settings, &mut benchmark, catalogue, is_fixed).await?;
         let (device, found) = settings.device()?.open()?;
         let encoder = settings.encoder()?.open(&device)?;
-        let mut of_traces = Vec::new();
-        let (endpoint, recording, solver) = match &settings.traces {
+        let (mut of_traces, mut unused) = (Vec::new(), None);
+        let (endpoints, recordings, solver) = match &settings.traces {
             Some(path) => {
+                check_caps(settings, settings.endpoint.is_used())?;
                 let traces = match is_record(path)? {
                     true => record::traces(path, &catalogue, benchmark.answer)?,
                     false => Traces::load(path, &catalogue, benchmark.answer)?,
                 };
                 of_traces = traced::remarks(&traces, &catalogue, &benchmark)?;
-                (None, None, Solver::from_traces(catalogue, benchmark, traces)?)
+                (Endpoints::default(), Vec::new(), Solver::from_traces(catalogue, benchmark, traces)?)
             }
             None => {
-                let prices = prices(settings.prices.as_deref())?;
-                let endpoint = endpoint(settings, host, &prices)?;
-                let prices = endpoint.as_ref().map_or(&prices, |endpoint| endpoint.prices());
-                let model: Arc<dyn LanguageModel> = match &endpoint {
-                    Some(endpoint) => endpoint.clone(),
-                    None => Arc::new(local(settings, &catalogue, &device, host.shows_progress)?),
-                };
-                let recording = Arc::new(recorded(settings, host.cache_folder.as_deref(), model)?);
-                let solver = Solver::new(catalogue, benchmark, recording.clone(), prices)?;
-                (endpoint, Some(recording), solver)
+                let Models { endpoints, recordings, backings, remark } = open(settings, host, &catalogue, &device)?;
+                unused = remark;
+                (endpoints, recordings, Solver::with_backings(catalogue, benchmark, backings)?)
             }
         };
         let record = settings.record.as_deref().map(Record::open).transpose()?.map(Arc::new);
         let mended = record.as_ref().and_then(|record| record.remark()).map(str::to_owned);
-        let remarks = [remark, found, mended].into_iter().flatten().chain(of_traces).collect();
+        let remarks = [remark, found, unused, mended].into_iter().flatten().chain(of_traces).collect();
         let solver = solver.with_sandbox(sandbox).with_record(record);
-        Ok(Parts { device, encoder, endpoint, recording, solver, remarks })
+        Ok(Parts { device, encoder, endpoints, recordings, solver, remarks })
     }
 }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Settings;
 use crate::controller::ControllerConfig;
+use crate::llm::Definitions;
 use crate::llm::local::Variables;
 use crate::llm::openai::EndpointConfig;
 use crate::training::TrainingConfig;
@@ -43,6 +44,8 @@ impl Preset {
             device: "auto".into(),
             encoder: "static".into(),
             benchmark: None,
+            catalogue: None,
+            models: Definitions::new(),
             model: None,
             template: Variables::new(),
             dtype: None,

@@ -1,12 +1,13 @@
-//! Where completions are recorded, and the recording in front of a model.
+//! Where completions are recorded, and the recordings in front of models.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
 
 use super::Settings;
-use crate::llm::{LanguageModel, Mode, Replay};
+use crate::llm::{LanguageModel, Mode, Replay, Store};
 
 /// The database inside a cache folder.
 const DATABASE: &str = "completions.sqlite";
@@ -29,22 +30,52 @@ pub fn database(cache: Option<&Path>, cache_folder: Option<&Path>) -> Result<Pat
     Ok(if is_file { path.to_owned() } else { path.join(DATABASE) })
 }
 
-/// Puts the recording that the settings ask for in front of a model.
-///
-/// Unless told otherwise, the built-in model is asked again in every run: it answers faster than a disk takes note.
-///
-/// # Errors
-/// The database cannot be opened.
-pub(super) fn record(
-    settings: &Settings,
-    cache_folder: Option<&Path>,
-    model: Arc<dyn LanguageModel>,
-) -> Result<Recording> {
-    let is_built_in = settings.model.is_none() && !settings.endpoint.is_used();
-    let usual = if is_built_in && settings.cache.is_none() { Mode::Off } else { Mode::Use };
-    match settings.cache_mode.unwrap_or(usual) {
-        Mode::Off => Ok(Replay::new(model)),
-        mode => Replay::open(model, &database(settings.cache.as_deref(), cache_folder)?, mode),
+/// The recordings of a process: one before each model, all in one database.
+pub(super) struct Recordings<'a> {
+    settings: &'a Settings,
+    cache_folder: Option<&'a Path>,
+    store: Option<Arc<Store>>,
+    /// By the model's id.
+    opened: BTreeMap<String, Arc<Recording>>,
+}
+
+impl<'a> Recordings<'a> {
+    pub fn new(settings: &'a Settings, cache_folder: Option<&'a Path>) -> Self {
+        Recordings { settings, cache_folder, store: None, opened: BTreeMap::new() }
+    }
+
+    /// Puts the recording that the settings ask for in front of a model.
+    ///
+    /// Unless told otherwise, the built-in model is asked again in every run: it answers faster than a disk takes note.
+    ///
+    /// # Errors
+    /// The database cannot be opened.
+    pub fn before(&mut self, model: Arc<dyn LanguageModel>, is_built_in: bool) -> Result<Arc<Recording>> {
+        if let Some(recording) = self.opened.get(model.id()) {
+            return Ok(recording.clone());
+        }
+        let usual = if is_built_in && self.settings.cache.is_none() { Mode::Off } else { Mode::Use };
+        let id = model.id().to_owned();
+        let recording = match self.settings.cache_mode.unwrap_or(usual) {
+            Mode::Off => Replay::new(model),
+            mode => Replay::sharing(model, self.store(mode)?, mode),
+        };
+        let recording = Arc::new(recording);
+        self.opened.insert(id, recording.clone());
+        Ok(recording)
+    }
+
+    /// Those before all models so far.
+    pub fn opened(self) -> Vec<Arc<Recording>> {
+        self.opened.into_values().collect()
+    }
+
+    fn store(&mut self, mode: Mode) -> Result<Arc<Store>> {
+        if let Some(store) = &self.store {
+            return Ok(store.clone());
+        }
+        let path = database(self.settings.cache.as_deref(), self.cache_folder)?;
+        Ok(self.store.insert(Arc::new(Store::open_for(&path, mode)?)).clone())
     }
 }
 

@@ -104,10 +104,22 @@ fn seeds(folder: &Path, settings: &Settings) -> Vec<u64> {
 
 /// Settings that say where and how fast a run is computed, or what may be spent: another process may have its own.
 const FREE: [&str; 5] = ["device", "python", "allow_unsandboxed", "training.concurrency", "endpoint"];
+/// What is free of a model's definition: what its server bears.
+const LIMITS: [&str; 9] = [
+    "stream",
+    "in_flight",
+    "requests_per_minute",
+    "tokens_per_minute",
+    "attempts",
+    "backoff_seconds",
+    "connect_seconds",
+    "stall_seconds",
+    "total_seconds",
+];
 /// What remains of [`FREE`]: where answers come from, and what they cost.
 const BOUND: [&str; 3] = ["endpoint.url", "endpoint.model", "endpoint.price"];
 /// Settings that are paths: another spelling of one is no other setting.
-const PATHS: [&str; 4] = ["benchmark", "model", "prices", "traces"];
+const PATHS: [&str; 5] = ["benchmark", "catalogue", "model", "prices", "traces"];
 
 /// What of `asked` contradicts the settings that a run was started with, one text for each setting.
 ///
@@ -133,7 +145,9 @@ fn compare(path: &str, run: Option<&Value>, asked: Option<&Value>, found: &mut V
         }
         return;
     }
-    let is_free = FREE.iter().any(|free| path == *free || path.starts_with(&format!("{free}.")));
+    let is_limit = path.strip_prefix("models.").and_then(|model| model.rsplit_once('.'));
+    let is_limit = is_limit.is_some_and(|(_, field)| LIMITS.contains(&field));
+    let is_free = is_limit || FREE.iter().any(|free| path == *free || path.starts_with(&format!("{free}.")));
     let is_same_path = || PATHS.contains(&path) && canonical(run).is_some_and(|run| Some(run) == canonical(asked));
     if is_free && !BOUND.contains(&path) || is_same_path() {
         return;

@@ -1,49 +1,88 @@
 //! What a run may make use of. The user's key goes to no server, and no program runs with the user's rights, that nobody but
 //! a folder names: folders are passed on.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::host::Host;
+use super::models::defined;
 use super::run_file::RunFile;
 use super::{Settings, Started};
 use crate::checkpoint::write_atomic;
 use crate::disk::create_folder;
+use crate::llm::Definitions;
+use crate::llm::openai::{EndpointConfig, KEY_VARIABLES};
+use crate::operators::Catalogue;
 
 /// What settings ask for that a stranger must not get.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rights {
     /// Where requests go, with the key.
     endpoint: Option<String>,
+    /// Where the keys of `[[model]]` tables go.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    models: BTreeSet<Sent>,
     python: Option<PathBuf>,
     allow_unsandboxed: bool,
 }
 
+/// A key on its way.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+struct Sent {
+    /// The environment variable that holds it.
+    key_env: String,
+    /// The base URL of the server that gets it.
+    to: String,
+}
+
 impl Rights {
-    /// What these settings ask for.
+    /// What these settings ask for, where operators may name the models `defined`.
     ///
     /// # Errors
     /// The endpoint has no URL.
-    pub fn of(settings: &Settings) -> Result<Self> {
+    pub fn of(settings: &Settings, defined: &Definitions) -> Result<Self> {
         let endpoint = settings.endpoint.is_used().then(|| settings.endpoint.base_url()).transpose()?;
-        Ok(Rights { endpoint, python: settings.python.clone(), allow_unsandboxed: settings.allow_unsandboxed })
+        let models = sent(defined)?;
+        Ok(Rights { endpoint, models, python: settings.python.clone(), allow_unsandboxed: settings.allow_unsandboxed })
     }
 }
 
+/// Where the keys of models go.
+fn sent(defined: &Definitions) -> Result<BTreeSet<Sent>> {
+    let mut all = BTreeSet::new();
+    for (name, definition) in defined {
+        let Some(key_env) = &definition.key_env else { continue };
+        for url in definition.servers() {
+            let to = at(url).base_url().with_context(|| definition.told(name))?;
+            all.insert(Sent { key_env: key_env.clone(), to });
+        }
+    }
+    Ok(all)
+}
+
+fn at(url: &str) -> EndpointConfig {
+    EndpointConfig { url: Some(url.to_owned()), ..EndpointConfig::default() }
+}
+
 /// The settings of a run, `origin`, as far as the user lets it have its way: what the user named as well, or all of a run
-/// that was made here. Programs of others run confined or not at all.
+/// that was made here. Programs of others run confined or not at all. `catalogue` are the operators of the run, which may define
+/// models.
 ///
 /// # Errors
-/// The run names an endpoint that would get the key, or a program; what to type is said.
-pub fn admit(mut settings: Settings, origin: &Path, host: &Host) -> Result<Settings> {
+/// The run names a server that would get a key, or a program; what to type is said.
+pub fn admit(mut settings: Settings, catalogue: &Catalogue, origin: &Path, host: &Host) -> Result<Settings> {
     let own = &host.own;
+    let defined = defined(&settings, catalogue);
     let asks = !host.key.is_absent() && settings.endpoint.is_used() && settings.traces.is_none();
     let is_key_safe = !asks || settings.endpoint.shares_server(&own.endpoint)?;
+    let astray = if settings.traces.is_none() { astray(&defined, host)? } else { None };
     let is_program_own = settings.python.is_none() || settings.python == own.python;
     let is_confined = !settings.allow_unsandboxed || own.allow_unsandboxed;
-    if is_key_safe && is_program_own && is_confined || is_made_here(&settings, origin, host) {
+    let is_own = is_key_safe && astray.is_none() && is_program_own && is_confined;
+    if is_own || is_made_here(&settings, &defined, origin, host) {
         return Ok(settings);
     }
     let origin = origin.display();
@@ -54,6 +93,12 @@ pub fn admit(mut settings: Settings, origin: &Path, host: &Host) -> Result<Setti
             is_key_safe,
             "`{origin}` names the endpoint `{url}`, {unknown}: it does not get your key; hint: if you trust that server, say \
              `--endpoint {url}`, or unset the key"
+        );
+    }
+    if let Some((name, Sent { key_env, to })) = astray {
+        bail!(
+            "model `{name}` of `{origin}` would send your {key_env} to `{to}`, {unknown}: it does not get that key; hint: if \
+             you trust that server, say `--send-key {key_env}={to}`, or unset {key_env}"
         );
     }
     if let Some(python) = settings.python.as_ref().filter(|_| !is_program_own) {
@@ -68,6 +113,29 @@ pub fn admit(mut settings: Settings, origin: &Path, host: &Host) -> Result<Setti
     Ok(settings)
 }
 
+/// The first model that would send a key of this host where the user sends none.
+fn astray(defined: &Definitions, host: &Host) -> Result<Option<(String, Sent)>> {
+    let mut allowed = sent(&host.own.models)?;
+    let keys = host.own.keys.iter();
+    allowed.extend(keys.map(|(key_env, url)| Sent { key_env: key_env.clone(), to: url.clone() }));
+    // The key of the flags goes to their endpoint anyway.
+    let usual = host.own.endpoint.base_url()?;
+    allowed.extend(KEY_VARIABLES.map(|key_env| Sent { key_env: key_env.to_owned(), to: usual.clone() }));
+    for (name, definition) in defined {
+        for Sent { key_env, to } in sent(&[(name.clone(), definition.clone())].into())? {
+            let server = at(&to);
+            let mut is_allowed = host.key_of(&key_env).is_absent();
+            for other in allowed.iter().filter(|other| other.key_env == key_env) {
+                is_allowed |= at(&other.to).shares_server(&server)?;
+            }
+            if !is_allowed {
+                return Ok(Some((name.clone(), Sent { key_env, to })));
+            }
+        }
+    }
+    Ok(None)
+}
+
 /// Takes note that a run was made here.
 ///
 /// # Errors
@@ -75,17 +143,18 @@ pub fn admit(mut settings: Settings, origin: &Path, host: &Host) -> Result<Setti
 pub fn record(started: &Started, settings: &Settings, host: &Host) -> Result<()> {
     let Some(path) = place(&started.id, host) else { return Ok(()) };
     path.parent().map(create_folder).transpose()?;
-    write_atomic(&path, serde_json::to_string_pretty(&Rights::of(settings)?)?.as_bytes())
+    let defined = defined(settings, &settings.catalogue(&settings.benchmark()?)?);
+    write_atomic(&path, serde_json::to_string_pretty(&Rights::of(settings, &defined)?)?.as_bytes())
 }
 
-fn is_made_here(settings: &Settings, origin: &Path, host: &Host) -> bool {
+fn is_made_here(settings: &Settings, models: &Definitions, origin: &Path, host: &Host) -> bool {
     let recorded = || -> Option<Rights> {
         let run = RunFile::read(&RunFile::folder_of(origin)?).ok()?;
         let record = std::fs::read(place(&run.started.id, host)?).ok()?;
         serde_json::from_slice(&record).ok()
     };
     // The id alone would let others change what the run asks for.
-    recorded().is_some_and(|recorded| Rights::of(settings).is_ok_and(|asked| asked == recorded))
+    recorded().is_some_and(|recorded| Rights::of(settings, models).is_ok_and(|asked| asked == recorded))
 }
 
 /// Where a run is recorded.
@@ -97,22 +166,41 @@ fn place(id: &str, host: &Host) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::llm::openai::{EndpointConfig, Key};
+    use crate::llm::openai::Key;
     use crate::settings::{Own, Preset};
+
+    const STOP: &str = "[[operator]]\nname = \"Stop\"\nkind = \"stop\"\ndescription = \"Ends.\"\n";
 
     fn at(url: &str) -> EndpointConfig {
         EndpointConfig { url: Some(url.into()), model: Some("m".into()), ..EndpointConfig::default() }
     }
 
+    /// A catalogue with a model `large` whose key goes to `url`.
+    fn with_model(url: &str) -> Catalogue {
+        let model = "[[model]]\nname = \"large\"\nmodel = \"l\"\nkey_env = \"LARGE_KEY\"\n";
+        Catalogue::parse(format!("{STOP}{model}endpoint = \"{url}\"\n"), "c.toml").expect("a sound catalogue")
+    }
+
+    fn nobody() -> Catalogue {
+        Catalogue::parse(STOP.into(), "c.toml").expect("a sound catalogue")
+    }
+
     fn host(own: Own, state: &Path) -> Host {
         let key = Key::new(Some("sk-secret-secret".into()));
-        Host { key, own, state_folder: Some(state.to_owned()), ..Host::default() }
+        let variable = |name: &str| (name == "LARGE_KEY").then(|| "sk-large-secret".to_owned());
+        Host { key, own, variable: Some(variable), state_folder: Some(state.to_owned()), ..Host::default() }
     }
 
     #[track_caller]
     fn check(settings: &Settings, own: Own, expected: Option<&str>) {
+        check_of(settings, &nobody(), own, expected);
+    }
+
+    #[track_caller]
+    fn check_of(settings: &Settings, catalogue: &Catalogue, own: Own, expected: Option<&str>) {
         let nowhere = Path::new("somewhere");
-        let found = admit(settings.clone(), nowhere, &host(own, nowhere)).err().map(|error| error.to_string());
+        let found =
+            admit(settings.clone(), catalogue, nowhere, &host(own, nowhere)).err().map(|error| error.to_string());
         match (&found, expected) {
             (None, None) => {}
             (Some(found), Some(expected)) if found.contains(expected) => {}
@@ -137,6 +225,40 @@ mod tests {
     }
 
     #[test]
+    fn the_key_of_a_model_goes_where_the_user_sends_it() -> Result<()> {
+        let run = Preset::default().settings();
+        let to = |url: &str| Own { keys: vec![("LARGE_KEY".into(), url.into())], ..Own::default() };
+        let there = with_model("https://there.org/v1");
+        let hint =
+            Some("model `large` of `somewhere` would send your LARGE_KEY to `https://there.org/v1`, and no record");
+        check_of(&run, &there, Own::default(), hint);
+        check_of(
+            &run,
+            &there,
+            Own::default(),
+            Some("hint: if you trust that server, say `--send-key LARGE_KEY=https://there"),
+        );
+        check_of(&run, &there, to("https://there.org"), None);
+        for other in ["https://here.org", "http://there.org", "https://there.org:444"] {
+            check_of(&run, &there, to(other), hint);
+        }
+        let another = Own { keys: vec![("SMALL_KEY".into(), "https://there.org".into())], ..Own::default() };
+        check_of(&run, &there, another, hint);
+        // The same model in the user's own settings names the server; what is only recorded is asked of nobody.
+        let own = Own { models: there.models().clone(), ..Own::default() };
+        check_of(&run, &there, own, None);
+        let recorded = Settings { traces: Some("t.jsonl".into()), ..run.clone() };
+        check_of(&recorded, &there, Own::default(), None);
+        // A run's settings define models too, and a key that is not set cannot be sent.
+        let run = Settings { models: there.models().clone(), ..run };
+        check_of(&run, &nobody(), Own::default(), hint);
+        let nowhere = Path::new("somewhere");
+        let keyless = Host { variable: None, ..host(Own::default(), nowhere) };
+        assert!(admit(run, &nobody(), nowhere, &keyless).is_ok());
+        Ok(())
+    }
+
+    #[test]
     fn programs_of_others_run_only_where_the_user_names_them() {
         let python = || Some(PathBuf::from("/there/python"));
         let run = Settings { python: python(), ..Preset::default().settings() };
@@ -146,7 +268,8 @@ mod tests {
         for allowed in [false, true] {
             let own = Own { allow_unsandboxed: allowed, ..Own::default() };
             let nowhere = Path::new("somewhere");
-            let admitted = admit(unconfined.clone(), nowhere, &host(own, nowhere)).map(|s| s.allow_unsandboxed);
+            let admitted =
+                admit(unconfined.clone(), &nobody(), nowhere, &host(own, nowhere)).map(|s| s.allow_unsandboxed);
             assert_eq!(admitted.ok(), Some(allowed));
         }
     }
@@ -159,15 +282,19 @@ mod tests {
         let settings = Settings { endpoint: at("https://there.org/v1"), ..Preset::default().settings() };
         let started = Started::new("train", Preset::default(), vec![0]);
         RunFile { started: started.clone(), settings: settings.clone(), gone: Vec::new() }.write(&folder)?;
-        let host = host(Own::default(), &state);
-        assert!(admit(settings.clone(), &folder, &host).is_err());
+        let (host, inside) = (host(Own::default(), &state), folder.join("seed-0/checkpoint.safetensors"));
+        assert!(admit(settings.clone(), &nobody(), &folder, &host).is_err());
         record(&started, &settings, &host)?;
-        assert!(admit(settings.clone(), &folder.join("seed-0/checkpoint.safetensors"), &host).is_ok());
-        assert!(admit(settings.clone(), place.path(), &host).is_err());
+        assert!(admit(settings.clone(), &nobody(), &inside, &host).is_ok());
+        assert!(
+            admit(settings.clone(), &with_model("https://there.org"), &inside, &host).is_err(),
+            "a model of others"
+        );
+        assert!(admit(settings.clone(), &nobody(), place.path(), &host).is_err());
         let changed = Settings { endpoint: at("https://elsewhere.org/v1"), ..settings.clone() };
-        assert!(admit(changed, &folder, &host).is_err());
+        assert!(admit(changed, &nobody(), &folder, &host).is_err());
         let elsewhere = Host { state_folder: Some(place.path().join("other")), ..host };
-        assert!(admit(settings, &folder, &elsewhere).is_err());
+        assert!(admit(settings, &nobody(), &folder, &elsewhere).is_err());
         Ok(())
     }
 }

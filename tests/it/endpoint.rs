@@ -290,7 +290,7 @@ async fn a_call_that_is_no_longer_needed_is_dropped() -> Result<()> {
     let call = client.complete_metered(&request, &meter);
     assert!(tokio::time::timeout(Duration::from_millis(100), call).await.is_err());
     let lost = Usage { prompt_tokens: 2, completion_tokens: 50, cached_tokens: 0, estimated_tokens: 52 };
-    let Reading { requests, usage, written, sent } = meter.read();
+    let Reading { requests, usage, written, sent, .. } = meter.read();
     assert_eq!((client.account().lost, usage, requests, written, sent.is_some()), (lost, lost, 1, 0, true));
     Ok(())
 }

@@ -29,6 +29,7 @@ mod fuzz;
 mod gguf;
 mod grading;
 mod halting;
+mod hedge;
 #[cfg(target_os = "linux")]
 mod hostile;
 #[cfg(target_os = "linux")]
@@ -41,6 +42,7 @@ mod live_endpoint;
 mod local_files;
 mod local_model;
 mod mathematics;
+mod models;
 mod numbers;
 mod parity;
 mod planned;
@@ -61,4 +63,5 @@ mod traces;
 mod training;
 #[cfg(target_os = "linux")]
 mod tricks;
+mod two_models;
 mod wire;

@@ -65,7 +65,7 @@ impl LatencyModel {
             operators.iter().enumerate().map(|(index, operator)| runs(index, operator, gamma, observed)).collect();
         let timing = model_timing(operators, &runs);
         let fit = |(operator, runs): (&Operator, &Vec<Run<'_>>)| {
-            let (first_token, per_token) = timing.get(operator.model.as_str()).copied().unwrap_or_default();
+            let (first_token, per_token) = timing.get(&served(operator)).copied().unwrap_or_default();
             fit_operator(operator, runs, gamma, first_token, per_token)
         };
         let finish = finish_runs(observed, gamma);
@@ -121,12 +121,19 @@ fn finish_runs<'a>(observed: &[Observed<'a>], gamma: f64) -> Option<(OperatorId,
     ))
 }
 
+/// What answers an operator: its model and, where its requests are hedged, how often and by whom.
+type Served<'a> = (&'a str, u32, &'a [String]);
+
+fn served(operator: &Operator) -> Served<'_> {
+    (&operator.model, operator.hedge, &operator.hedge_with)
+}
+
 /// Seconds to the first token and from token to token of each language model, from runs without tools.
-fn model_timing<'a>(operators: &'a [Operator], runs: &[Vec<Run<'_>>]) -> BTreeMap<&'a str, (f64, f64)> {
-    let mut rows: BTreeMap<&str, Vec<[f64; 3]>> = BTreeMap::new();
+fn model_timing<'a>(operators: &'a [Operator], runs: &[Vec<Run<'_>>]) -> BTreeMap<Served<'a>, (f64, f64)> {
+    let mut rows: BTreeMap<Served<'_>, Vec<[f64; 3]>> = BTreeMap::new();
     for (operator, runs) in operators.iter().zip(runs) {
         let asked = runs.iter().filter(|run| run.rounds > 0.0 && run.charge == 0.0);
-        rows.entry(&operator.model).or_default().extend(asked.map(|run| [run.rounds, run.written, run.seconds]));
+        rows.entry(served(operator)).or_default().extend(asked.map(|run| [run.rounds, run.written, run.seconds]));
     }
     rows.into_iter().map(|(model, rows)| (model, not_negative(&rows))).collect()
 }
@@ -262,6 +269,41 @@ mod tests {
         assert!((predicted.path.tokens - 16.0).abs() < 1e-9 && predicted.bound.tokens > 20.0, "{predicted:?}");
         assert_eq!(model.finish.map(|finish| (finish.name, finish.rounds)), Some(("Test".to_owned(), 0.5)));
         assert_eq!(model.operators[5].spans, 0);
+        Ok(())
+    }
+
+    #[test]
+    fn each_model_has_a_timing_of_its_own() -> anyhow::Result<()> {
+        let table = |name: &str, more: &str| {
+            let head = format!("[[operator]]\nname = \"{name}\"\nkind = \"generate\"\ndescription = \"Answers.\"\n");
+            format!("{head}prompt = \"{{{{ question }}}}\"\nmax_tokens = 9\n{more}\n")
+        };
+        let tables = [
+            table("Small", "model = \"s\""),
+            table("Large", "model = \"l\""),
+            table("Both", "model = \"l\"\nhedge = 2"),
+        ];
+        let catalogue = Catalogue::parse(tables.concat(), "c.toml")?;
+        let asked = Asked { question: "how many ?", embedding: &[1.0, 0.0] };
+        let timings = [(0.1, 0.001), (0.5, 0.02), (0.25, 0.01)];
+        let episode = |count: usize| {
+            let mut episode = episode(1.0, 1, &[&[0, 1, 2]]);
+            for (place, span) in episode.trace.spans.iter_mut().enumerate() {
+                let (tokens, (first_token, per_token)) = ((5 + (count + place) % 7) as f64, timings[place]);
+                span.latency = Latency { tokens, seconds: first_token + tokens * per_token };
+            }
+            episode
+        };
+        let episodes: Vec<Episode> = (0..60).map(episode).collect();
+        let observed: Vec<Observed<'_>> = episodes.iter().map(|episode| Observed { asked, episode }).collect();
+        let signatures = catalogue.signatures();
+        let prepare = |plan: &Plan| Schedule::Layered.prepare(plan, &signatures);
+        let model = LatencyModel::fit(catalogue.operators(), GAMMA, &observed, prepare);
+        for (operator, (first_token, per_token)) in model.operators.iter().zip(timings) {
+            let close = |found: f64, expected: f64| (found - expected).abs() < 1e-6;
+            assert!(close(operator.first_token, first_token) && close(operator.per_token, per_token), "{operator:#?}");
+        }
+        assert_eq!(model.operators.iter().map(|operator| operator.model.as_str()).collect::<Vec<_>>(), ["s", "l", "l"]);
         Ok(())
     }
 

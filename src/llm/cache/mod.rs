@@ -1,55 +1,27 @@
 //! Replay: a model that remembers, so that an equal request is never paid for twice.
 
+mod mode;
 mod record;
 mod rows;
 mod store;
 mod writer;
 
+pub use mode::Mode;
 pub use record::Record;
 pub use store::{Holding, Store};
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::Path;
-use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::Result;
 use async_trait::async_trait;
-use serde::{Deserialize, Serialize};
 use tokio::sync::OnceCell;
 
 use self::record::{Address, address};
 use super::{Completion, Error, LanguageModel, Meter, Request, Timing};
-
-/// What a [`Replay`] does with its store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Mode {
-    /// What is recorded is replayed; what is not is asked and recorded.
-    Use,
-    /// Everything is asked anew, once a process, and takes the place of what was recorded.
-    Record,
-    /// Nothing is asked: a request that is not recorded is an error.
-    Replay,
-    /// There is no store; equal requests of a process still run once.
-    Off,
-}
-
-impl FromStr for Mode {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "use" => Ok(Mode::Use),
-            "record" => Ok(Mode::Record),
-            "replay" => Ok(Mode::Replay),
-            "off" => Ok(Mode::Off),
-            _ => Err(format!("expected use, record, replay or off, found `{text}`")),
-        }
-    }
-}
 
 /// Remembers the completions of `M` by model id, messages, sampling and sample: in memory, and in a [`Store`] if there
 /// is one.
@@ -58,7 +30,7 @@ impl FromStr for Mode {
 /// after the store has it for good; an error is not remembered.
 pub struct Replay<M> {
     model: M,
-    store: Option<Store>,
+    store: Option<Arc<Store>>,
     mode: Mode,
     calls: Mutex<HashMap<Address, Call>>,
     requests: AtomicU64,
@@ -84,12 +56,15 @@ impl<M: LanguageModel> Replay<M> {
     /// # Errors
     /// Those of [`Store::open`] and, for [`Mode::Replay`], [`Store::open_existing`].
     pub fn open(model: M, path: &Path, mode: Mode) -> Result<Self> {
-        let store = match mode {
-            Mode::Off => None,
-            Mode::Replay => Some(Store::open_existing(path)?),
-            Mode::Use | Mode::Record => Some(Store::open(path)?),
-        };
-        Ok(Replay { store, mode, ..Self::new(model) })
+        match mode {
+            Mode::Off => Ok(Self::new(model)),
+            mode => Ok(Self::sharing(model, Arc::new(Store::open_for(path, mode)?), mode)),
+        }
+    }
+
+    /// A memory in front of `model`, whose store may be that of others too.
+    pub fn sharing(model: M, store: Arc<Store>, mode: Mode) -> Self {
+        Replay { store: Some(store), mode, ..Self::new(model) }
     }
 
     /// Requests answered from memory or the store.
@@ -104,7 +79,7 @@ impl<M: LanguageModel> Replay<M> {
 
     /// Where completions outlive the process.
     pub fn store(&self) -> Option<&Store> {
-        self.store.as_ref()
+        self.store.as_deref()
     }
 
     async fn obtain(&self, request: &Request, meter: &Meter, waited: &mut Timing) -> Result<Completion, Error> {
@@ -130,7 +105,7 @@ impl<M: LanguageModel> Replay<M> {
         self.misses.fetch_add(1, Ordering::Relaxed);
         let mut completion = self.model.complete_metered(request, meter).await?;
         // Who drops the call while it is being recorded has paid for all of it.
-        meter.came_to(completion.usage, completion.usage.completion_tokens);
+        meter.came_to_answer(completion.usage, completion.hedged);
         // Waiting belongs to the call, not to the completion: who hears it again has not waited.
         waited.queued = std::mem::take(&mut completion.timing.queued);
         waited.retries = std::mem::take(&mut completion.timing.retries);

@@ -13,6 +13,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, Row, TransactionBehavior, param
 use serde::Serialize;
 
 use super::super::{Completion, Error};
+use super::mode::Mode;
 use super::record::{Address, Record, address, now};
 use super::rows::{find, insert, record};
 use super::writer::Writer;
@@ -67,6 +68,14 @@ impl Store {
             create_folder(folder)?;
         }
         Self::connect(path)
+    }
+
+    /// Opens the database for what is done with it: what is only replayed must be there.
+    ///
+    /// # Errors
+    /// Those of [`Store::open`] and, for [`Mode::Replay`], [`Store::open_existing`].
+    pub fn open_for(path: &Path, mode: Mode) -> Result<Self> {
+        if mode == Mode::Replay { Self::open_existing(path) } else { Self::open(path) }
     }
 
     /// Opens a database that must be there.

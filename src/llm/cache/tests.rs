@@ -61,7 +61,7 @@ struct Busy;
 impl LanguageModel for Busy {
     async fn complete_metered(&self, _: &Request, _: &Meter) -> Result<Completion, Error> {
         let timing = Timing { first_token: 0.1, total: 0.2, queued: 5.0, retries: 1 };
-        Ok(Completion { text: "4".into(), usage: Usage::default(), finish: Finish::Stop, timing })
+        Ok(Completion { text: "4".into(), usage: Usage::default(), finish: Finish::Stop, timing, hedged: None })
     }
 
     fn id(&self) -> &str {
@@ -212,7 +212,7 @@ prop_compose! {
         let timing = Timing { first_token: total / 3.0, total, ..Timing::default() };
         let sampling = Sampling { temperature, stop: vec![stop], ..request("", 0).sampling };
         let request = Request { model: name, sampling, ..request(&content, sample) };
-        let completion = Completion { text, usage, finish: Finish::Length, timing };
+        let completion = Completion { text, usage, finish: Finish::Length, timing, hedged: None };
         Record { model, request, completion, recorded }
     }
 }

@@ -197,6 +197,7 @@ impl LocalModel {
             },
             finish: if ended || stop.is_some() { Finish::Stop } else { Finish::Length },
             timing: answer.timing,
+            hedged: None,
         })
     }
 }
@@ -211,7 +212,7 @@ impl LanguageModel for LocalModel {
         let prompt_tokens = prompt.len();
         if prompt_tokens >= self.context {
             let (text, usage, timing) = Default::default();
-            return Ok(Completion { text, usage, finish: Finish::ContextExceeded, timing });
+            return Ok(Completion { text, usage, finish: Finish::ContextExceeded, timing, hedged: None });
         }
         if max_tokens == 0 {
             let nothing = Answer { tokens: Vec::new(), timing: Timing::default() };

@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const MOST_MODELS: usize = 1 << 14;
 /// Names that are shown of a list.
 const SHOWN: usize = 8;
-pub const HINT: &str = "; hint: is the server there? Check `--endpoint`";
+pub const HINT: &str = "; hint: is the server there? Check `--endpoint`, or `endpoint` in its `[[model]]` table";
 
 /// What the first contact showed.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -9,8 +9,9 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::config::EndpointConfig;
-use super::ledger::{Account, Amount, Ledger, Room};
+use super::ledger::Account;
 use super::patience::Patience;
+use super::purse::{Amount, Purse, Room};
 use super::retry::{Cause, Failure};
 use crate::llm::Timing;
 use crate::plan::Usage;
@@ -34,11 +35,13 @@ pub struct Governor {
     state: Mutex<State>,
     /// A request has ended.
     changed: Notify,
+    /// What may be spent, perhaps by the requests of other endpoints too.
+    purse: Purse,
 }
 
 #[derive(Debug)]
 struct State {
-    ledger: Ledger,
+    account: Account,
     flow: Flow,
     requests: Window,
     tokens: Window,
@@ -55,38 +58,41 @@ enum Wait {
 }
 
 impl Governor {
-    pub fn new(config: &EndpointConfig) -> Self {
+    pub fn new(config: &EndpointConfig, purse: Purse) -> Self {
         let state = State {
-            ledger: Ledger::new(config),
+            account: Account::default(),
             flow: Flow { most: config.in_flight as f64, allowed: config.in_flight as f64, in_flight: 0, eased: None },
             requests: Window::new(config.requests_per_minute),
             tokens: Window::new(config.tokens_per_minute),
             held_until: None,
         };
-        Governor { line: tokio::sync::Mutex::default(), state: Mutex::new(state), changed: Notify::new() }
+        Governor { line: tokio::sync::Mutex::default(), state: Mutex::new(state), changed: Notify::new(), purse }
     }
 
     /// What all requests came to so far.
     pub fn account(&self) -> Account {
-        self.state().ledger.account
+        self.state().account
     }
 
     /// The client asks whether the endpoint is there.
     pub fn probed(&self) {
-        self.state().ledger.account.probes += 1;
+        self.state().account.probes += 1;
     }
 
     /// Waits for the turn of one request; it is over when the returned value is dropped.
     pub async fn admit(&self, estimate: Estimate, patience: &Patience) -> Result<Turn<'_>, Failure> {
         let _first = self.line.lock().await;
         loop {
-            let changed = self.changed.notified();
-            let wait = match self.state().admit(estimate, Instant::now()) {
+            let (changed, given_back) = (self.changed.notified(), self.purse.changed());
+            let wait = match self.state().admit(estimate, &self.purse, Instant::now()) {
                 Ok(sent) => return Ok(Turn { governor: self, estimate, sent }),
                 Err(wait) => wait?,
             };
             match wait {
-                Wait::Change => changed.await,
+                Wait::Change => tokio::select! {
+                    () = changed => {}
+                    () = given_back => {}
+                },
                 Wait::Until(moment) => tokio::select! {
                     slept = patience.until(moment) => slept.map_err(Failure::Capped)?,
                     () = changed => {}
@@ -102,12 +108,14 @@ impl Governor {
 
 impl State {
     /// When the request is sent, if it may be.
-    fn admit(&mut self, estimate: Estimate, now: Instant) -> Result<Instant, Result<Wait, Failure>> {
-        match self.ledger.room(estimate.most) {
-            Room::Enough => {}
-            Room::Later => return Err(Ok(Wait::Change)),
-            Room::Never(why) => return Err(Err(Failure::Capped(why))),
-        }
+    fn admit(&mut self, estimate: Estimate, purse: &Purse, now: Instant) -> Result<Instant, Result<Wait, Failure>> {
+        let enough = |room: Room| match room {
+            Room::Enough => Ok(()),
+            Room::Later => Err(Ok(Wait::Change)),
+            Room::Never(why) => Err(Err(Failure::Capped(why))),
+        };
+        // Nobody waits for a rate limit who may not spend anything afterwards.
+        enough(purse.room(estimate.most))?;
         if self.flow.in_flight as f64 + 1.0 > self.flow.allowed {
             return Err(Ok(Wait::Change));
         }
@@ -116,10 +124,11 @@ impl State {
         if let Some(moment) = limits.into_iter().flatten().max() {
             return Err(Ok(Wait::Until(moment)));
         }
+        enough(purse.reserve(estimate.most))?;
         self.flow.in_flight += 1;
         self.requests.take(1, now);
         self.tokens.take(estimate.tokens, now);
-        self.ledger.reserve(estimate.most);
+        self.account.requests += 1;
         Ok(now)
     }
 }
@@ -135,8 +144,8 @@ pub struct Turn<'a> {
 impl Turn<'_> {
     /// The answer came.
     pub fn answered(self, usage: Usage, cost: f64, timing: Timing) {
-        self.settle(usage.tokens(), |state| {
-            state.ledger.answered(usage, cost, timing);
+        self.settle((usage, cost), |state| {
+            state.account.answer(usage, cost, timing);
             state.flow.open();
         });
     }
@@ -144,8 +153,8 @@ impl Turn<'_> {
     /// No answer came, or not all of it; `lost` is to be paid for all the same.
     pub fn failed(self, failure: &Failure, (usage, cost): (Usage, f64)) {
         let sent = self.sent;
-        self.settle(usage.tokens(), |state| {
-            state.ledger.lost(usage, cost);
+        self.settle((usage, cost), |state| {
+            state.account.lose(usage, cost);
             let Failure::Transient { wait, cause, .. } = failure else { return };
             let until = wait.and_then(|wait| Instant::now().checked_add(wait));
             state.held_until = state.held_until.max(until);
@@ -157,10 +166,12 @@ impl Turn<'_> {
 
     /// The answer was no longer needed; what it came to by then is to be paid for all the same.
     pub fn dropped(self, (usage, cost): (Usage, f64)) {
-        self.settle(usage.tokens(), |state| state.ledger.lost(usage, cost));
+        self.settle((usage, cost), |state| state.account.lose(usage, cost));
     }
 
-    fn settle(self, tokens: u64, settle: impl FnOnce(&mut State)) {
+    fn settle(self, (usage, cost): (Usage, f64), settle: impl FnOnce(&mut State)) {
+        let tokens = usage.tokens();
+        self.governor.purse.spend(Amount { tokens, cost });
         let mut state = self.governor.state();
         state.tokens.correct(self.sent, self.estimate.tokens, tokens);
         settle(&mut state);
@@ -171,8 +182,8 @@ impl Drop for Turn<'_> {
     fn drop(&mut self) {
         let mut state = self.governor.state();
         state.flow.in_flight -= 1;
-        state.ledger.release(self.estimate.most);
         drop(state);
+        self.governor.purse.release(self.estimate.most);
         self.governor.changed.notify_one();
     }
 }
@@ -243,7 +254,7 @@ mod tests {
     use super::*;
 
     fn governor(config: EndpointConfig) -> Governor {
-        Governor::new(&config)
+        Governor::new(&config, Purse::new(&config))
     }
 
     /// Seconds after which each of `count` requests, of `tokens` each, is admitted; each takes `seconds`.
@@ -309,6 +320,26 @@ mod tests {
         assert!(matches!(refused, Err(Failure::Capped(ref why)) if why.contains("5 are spent")), "{refused:?}");
         let Account { requests, answered, cost, .. } = governor.account();
         assert_eq!((requests, answered, cost), (2, 1, 0.75));
+        Ok(())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_shares_a_purse_waits_for_what_others_give_back() -> Result<(), Failure> {
+        let config = EndpointConfig { max_tokens: Some(10), ..Default::default() };
+        let (purse, patience) = (Purse::new(&config), Patience::default());
+        let [one, other] = [(); 2].map(|()| Governor::new(&EndpointConfig::default(), purse.clone()));
+        let estimate = Estimate { tokens: 6, most: Amount { tokens: 6, cost: 0.0 } };
+        let turn = one.admit(estimate, &patience).await?;
+        let started = Instant::now();
+        let (waited, ()) = tokio::join!(other.admit(estimate, &patience), async {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            turn.answered(Usage { completion_tokens: 4, ..Usage::default() }, 0.0, Timing::default());
+        });
+        assert_eq!(started.elapsed().as_secs(), 5);
+        waited?.answered(Usage { completion_tokens: 6, ..Usage::default() }, 0.0, Timing::default());
+        let refused = one.admit(estimate, &patience).await;
+        assert!(matches!(refused, Err(Failure::Capped(ref why)) if why.contains("10 are spent")), "{refused:?}");
+        assert_eq!((one.account().tokens(), other.account().tokens()), (4, 6));
         Ok(())
     }
 }

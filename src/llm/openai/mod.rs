@@ -1,7 +1,8 @@
 //! A language model behind an OpenAI-compatible endpoint (`/chat/completions`): OpenAI, vLLM, SGLang, llama.cpp,
 //! Ollama, LiteLLM and others.
 //!
-//! One client is opened in a process. Its governor decides when a request is sent, `retry` whether it is sent again.
+//! There is one client for each server that a process asks. Its governor decides when a request is sent, `retry` whether it is
+//! sent again; clients that share a purse share their caps.
 //! Samples of one prompt are requests of their own, so that each has its seed, its latency and its place in a store.
 //!
 //! Nothing that a server sends is trusted: what is read is bounded in size and in time (`incoming`, `events`), of the
@@ -21,6 +22,7 @@ mod json;
 mod ledger;
 mod patience;
 mod piece;
+mod purse;
 mod redact;
 mod retry;
 mod size;
@@ -30,7 +32,7 @@ mod wire;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -44,7 +46,8 @@ use tokio::time::{Instant, timeout, timeout_at};
 pub use self::config::EndpointConfig;
 pub use self::ledger::Account;
 pub use self::patience::{Listener, Notice};
-pub use self::redact::Key;
+pub use self::purse::Purse;
+pub use self::redact::{KEY_VARIABLES, Key};
 pub use self::retry::is_of_key;
 
 use self::size::likely;
@@ -58,8 +61,8 @@ use self::dialect::Dialect;
 use self::fault::Fault;
 use self::governor::{Estimate, Governor};
 use self::incoming::Incoming;
-use self::ledger::Amount;
 use self::patience::Patience;
+use self::purse::Amount;
 use self::retry::{Attempts, Cause, Failure};
 use self::underway::{Prompts, Underway};
 use self::wire::Body;
@@ -87,7 +90,7 @@ pub struct OpenAi {
     contact: OnceCell<Result<Contact, Error>>,
     /// Of each model that lacks something.
     dialects: Mutex<HashMap<String, Dialect>>,
-    counted: Prompts,
+    counted: Arc<Prompts>,
 }
 
 impl OpenAi {
@@ -134,11 +137,11 @@ impl OpenAi {
             address,
             key,
             client,
-            governor: Governor::new(&config),
+            governor: Governor::new(&config, Purse::new(&config)),
             patience: Patience::default(),
             contact: OnceCell::new(),
             dialects: Mutex::default(),
-            counted: Prompts::default(),
+            counted: Arc::default(),
             config,
             prices,
         })
@@ -147,6 +150,18 @@ impl OpenAi {
     /// The same client, which tells `listener` what it waits for and what it finds out about the models.
     pub fn telling(mut self, listener: Listener) -> Self {
         self.patience = Patience::telling(listener);
+        self
+    }
+
+    /// The same client before its first request, which may spend only what `purse` allows all who share it.
+    pub fn sharing(mut self, purse: &Purse) -> Self {
+        self.governor = Governor::new(&self.config, purse.clone());
+        self
+    }
+
+    /// The same client beside that of another server of the same model: what one counts of a prompt, the other knows.
+    pub fn beside(mut self, other: &OpenAi) -> Self {
+        self.counted = other.counted.clone();
         self
     }
 
@@ -247,7 +262,7 @@ impl OpenAi {
             text.truncate(end);
             finish = Finish::Stop;
         }
-        Ok(Completion { text, usage, finish, timing })
+        Ok(Completion { text, usage, finish, timing, hedged: None })
     }
 
     async fn send(
@@ -344,7 +359,8 @@ impl LanguageModel for OpenAi {
                     self.patience.remark_once(finish, &message);
                     let (queued, retries) = (called.elapsed().as_secs_f64(), attempts.retries());
                     let timing = Timing { queued, retries, ..Timing::default() };
-                    return Ok(Completion { text: String::new(), usage: Usage::default(), finish, timing });
+                    let (text, usage) = (String::new(), Usage::default());
+                    return Ok(Completion { text, usage, finish, timing, hedged: None });
                 }
                 Err(failure) => failure,
             };

@@ -21,7 +21,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(600);
 /// Codes of an account that has nothing left; they come with status 429, but waiting does not help.
 const EMPTY: [&str; 3] = ["insufficient_quota", "billing_hard_limit_reached", "billing_not_active"];
 
-const KEY_HINT: &str = "hint: set OPENAI_API_KEY (or LAMAS_API_KEY) to a key of this endpoint";
+const KEY_HINT: &str =
+    "hint: set OPENAI_API_KEY (or LAMAS_API_KEY), or what its `key_env` names, to a key of this endpoint";
 
 /// Whether a call came to nothing because of its key.
 pub fn is_of_key(error: &Error) -> bool {
@@ -99,7 +100,9 @@ impl Failure {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
                 format!("{message}; {KEY_HINT}")
             }
-            StatusCode::NOT_FOUND => format!("{message}; hint: check `--endpoint` and `--model-name`"),
+            StatusCode::NOT_FOUND => {
+                format!("{message}; hint: check `--endpoint` and `--model-name`, or its `[[model]]` table")
+            }
             _ => message,
         })
     }

@@ -23,9 +23,9 @@ pub(in super::super) fn line(key: u128, texts: &[&str]) -> Line {
         arrival: Latency { tokens: text.len() as f64, seconds: 0.5 },
     };
     let call = |text: &&str| Call {
-        tool: false,
         usage: Usage { prompt_tokens: 3, completion_tokens: text.len() as u64, ..Usage::default() },
         seconds: 0.5,
+        ..Call::default()
     };
     Line {
         key: Key(key),

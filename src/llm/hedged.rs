@@ -1,0 +1,14 @@
+//! What a call came to that was sent several times at once.
+
+use serde::{Deserialize, Serialize};
+
+use crate::plan::Usage;
+
+/// What a call came to whose request went to several models or servers, beyond the answer that was taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Hedged {
+    /// Of the requests whose answers were not taken.
+    pub usage: Usage,
+    /// Dollars of all requests together, that of the answer among them, each at the price of its model.
+    pub cost: f64,
+}
