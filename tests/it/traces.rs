@@ -156,7 +156,7 @@ fn a_controller_learns_from_traces_alone() -> Result<()> {
     let compared = utilities("compare --seeds 2 --passes 1 --only LAMaS --out compare")?;
     let names: Vec<&str> = compared.iter().map(|(name, _)| name.as_str()).collect();
     assert!(
-        ["best in hindsight", "LAMaS", "router", "controller"].iter().all(|name| names.contains(name)),
+        ["best in hindsight", "LAMaS", "ridge router", "controller", "stages"].iter().all(|name| names.contains(name)),
         "{names:?}"
     );
     assert_eq!(names.last(), Some(&"lamas"));

@@ -3,7 +3,7 @@
 use rand::Rng;
 use rand::seq::index;
 
-use super::{MOST, Replies};
+use super::replies::{MOST, Replies};
 use crate::decide::{Said, Set, Vote};
 use crate::kernels::cholesky;
 use crate::random;
@@ -26,7 +26,7 @@ const STEPS: usize = 30;
 const CLOSE: f64 = 1e-5;
 
 /// The votes without each fold, then that of all.
-pub(super) fn by_fold(replies: &Replies, folds: &[usize], seed: u64) -> Vec<Vote> {
+pub fn by_fold(replies: &Replies, folds: &[usize], seed: u64) -> Vec<Vote> {
     let mut rng = random::stream(seed, &[&"asked"]);
     let operators = replies.operators.len();
     let each = (MOST_ROWS / replies.problems().max(1)).clamp(4, ROWS);
@@ -135,7 +135,7 @@ mod tests {
     use super::*;
     use crate::plan::OperatorId;
     use crate::training::measured::Outcome;
-    use crate::training::staging::Reply;
+    use crate::training::staging::replies::Reply;
 
     /// Two operators that are right on nine and on six of ten problems, independently, and wrong in many ways.
     fn replies() -> (Replies, Vec<usize>) {

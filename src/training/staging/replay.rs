@@ -10,8 +10,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Replies;
-
+use super::replies::Replies;
 use crate::decide::{Set, State, Vote, known};
 use crate::objective::Objective;
 use crate::training::measured::{Measured, Outcome};
@@ -20,7 +19,7 @@ use crate::training::routing::{Regression, closest};
 /// Penalties among which is chosen, for standardised features.
 const PENALTIES: [f64; 4] = [10.0, 100.0, 1e3, 1e4];
 
-pub(super) struct Replay<'a> {
+pub struct Replay<'a> {
     replies: &'a Replies,
     objective: &'a Objective,
     folds: &'a [usize],
