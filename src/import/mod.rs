@@ -1,6 +1,6 @@
 //! Logs as people have them, made into a benchmark folder with recorded outputs.
 //!
-//! Each format has a file that reads it into [`source::Source`]s: the samples of one file, of one setting. What follows is
+//! Each format has a file that reads it into `Source`s: the samples of one file, of one setting. What follows is
 //! the same for all: operators get names, samples are joined by the ids of their problems, what is not recorded is estimated,
 //! problems are split, and the folder is written whole or not at all.
 
