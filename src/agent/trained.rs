@@ -39,7 +39,9 @@ impl Trained {
         let halting = (!checkpoint.halting.is_empty()).then(head).transpose()?.map(Arc::new);
         let strategies = match checkpoint.strategies.as_str() {
             "" => Strategies::default(),
-            text => serde_json::from_str(text).context("metadata `strategies`")?,
+            text => serde_json::from_str(text).context(
+                "metadata `strategies`: expected what this version writes, found another; hint: train the run anew",
+            )?,
         };
         Ok(Trained { policy: Policy::new(controller)?, halting, strategies, seed: checkpoint.provenance.seed })
     }
