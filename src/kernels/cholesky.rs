@@ -18,7 +18,7 @@ pub fn solve(factor: &[Vec<f64>], b: Vec<f64>) -> Vec<f64> {
 }
 
 /// Solves `L x = b` for a factor `L`.
-pub fn forward(factor: &[Vec<f64>], mut b: Vec<f64>) -> Vec<f64> {
+fn forward(factor: &[Vec<f64>], mut b: Vec<f64>) -> Vec<f64> {
     for row in 0..b.len() {
         b[row] = (b[row] - dot(&factor[row][..row], &b[..row])) / factor[row][row];
     }
@@ -26,7 +26,7 @@ pub fn forward(factor: &[Vec<f64>], mut b: Vec<f64>) -> Vec<f64> {
 }
 
 /// Solves `L^T x = b` for a factor `L`.
-pub fn backward(factor: &[Vec<f64>], mut b: Vec<f64>) -> Vec<f64> {
+fn backward(factor: &[Vec<f64>], mut b: Vec<f64>) -> Vec<f64> {
     for row in (0..b.len()).rev() {
         b[row] /= factor[row][row];
         let own = b[row];

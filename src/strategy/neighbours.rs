@@ -49,7 +49,8 @@ impl Neighbours {
             let mut mean = vec![0.0; self.targets.first().map_or(0, Vec::len)];
             for (_, at) in taken {
                 let share = |&value: &f32| f64::from(value) / taken.len() as f64;
-                mean.iter_mut().zip(&self.targets[*at]).for_each(|(sum, value)| *sum += share(value));
+                let targets = self.targets.get(*at).into_iter().flatten();
+                mean.iter_mut().zip(targets).for_each(|(sum, value)| *sum += share(value));
             }
             mean
         };

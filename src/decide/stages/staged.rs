@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::state::{Set, Stages, known};
+use super::state::{MOST_OPERATORS, Set, Stages, known};
 use super::vote::Said;
 use crate::decide::{Conclusion, Decider, Next};
 use crate::evidence::{Chosen, Known, Stage};
@@ -52,7 +52,10 @@ impl Staged {
         };
         let mut numbers: BTreeMap<&str, u32> = BTreeMap::new();
         for choice in known.choices {
-            let Some(at) = self.stages.operators.iter().position(|id| *id == choice.operator) else { continue };
+            let Some(at) = self.stages.operators.iter().take(MOST_OPERATORS).position(|id| *id == choice.operator)
+            else {
+                continue;
+            };
             match choice.stage {
                 Stage::Waiting | Stage::Running => heard.pending |= 1 << at,
                 Stage::Skipped => {}
@@ -94,7 +97,6 @@ impl Staged {
         let leader = belief.leader.and_then(|leader| answers.get(leader as usize));
         let answer = leader.filter(|_| belief.posterior >= self.confidence).map(|leader| (*leader).to_owned());
         self.conclusion = Conclusion { answer, confidence: belief.posterior };
-        let end = if pending == 0 { Next::Wait } else { Next::End };
         if arrived == 0 && pending != 0 {
             return Next::Wait;
         }
@@ -103,12 +105,13 @@ impl Staged {
         let is_unsure = belief.posterior < self.confidence;
         if pending != 0 {
             let wait = state.worth(&known).find(|(way, _)| *way == pending).map(|(_, worth)| worth + self.begun(query));
-            return if is_unsure || wait.is_none_or(|wait| wait >= belief.posterior) { Next::Wait } else { end };
+            return if is_unsure || wait.is_none_or(|wait| wait >= belief.posterior) { Next::Wait } else { Next::End };
         }
         let best = state.worth(&known).reduce(|best, next| if next.1 > best.1 { next } else { best });
         match best {
             Some((way, worth)) if is_unsure || worth > belief.posterior => Next::Commit(vec![self.stages.layer(way)]),
-            _ => end,
+            // Nothing is under way: to wait is to end.
+            _ => Next::Wait,
         }
     }
 }

@@ -7,11 +7,13 @@ use crate::plan::{Layer, OperatorId, Unit};
 
 /// A set of the operators of [`Stages`]: bit `k` is number `k`.
 pub type Set = u32;
+/// A set has no room for more.
+pub const MOST_OPERATORS: usize = Set::BITS as usize;
 
 /// Decides by the answers that have arrived.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Stages {
-    /// Among which is chosen, at most 32.
+    /// Among which is chosen; those behind [`MOST_OPERATORS`] are never asked.
     pub operators: Vec<OperatorId>,
     pub vote: Vote,
     /// In the order of their sets.
@@ -44,7 +46,7 @@ impl Stages {
 
     /// The operators of a set, side by side.
     pub fn layer(&self, set: Set) -> Layer {
-        let members = self.operators.iter().enumerate().filter(|(at, _)| set >> at & 1 == 1);
+        let members = self.operators.iter().take(MOST_OPERATORS).enumerate().filter(|(at, _)| set >> at & 1 == 1);
         Layer { operators: members.map(|(_, id)| *id).collect() }
     }
 }

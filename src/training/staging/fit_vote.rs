@@ -63,10 +63,8 @@ fn fit(mut vote: Vote, rows: &[Row], fold: usize, problems: usize) -> Vote {
     // As if each problem counted once.
     let share = rows.len() as f64 / problems.max(1) as f64;
     let penalties: Vec<f64> = vote.penalties().into_iter().map(|penalty| penalty * share).collect();
-    let mut loss = f64::INFINITY;
     for _ in 0..STEPS {
         let (here, gradient, mut curvature) = derivatives(&vote, &rows, &penalties);
-        loss = loss.min(here);
         cholesky::factor(&mut curvature);
         let step = cholesky::solve(&curvature, gradient);
         let largest = step.iter().fold(0f64, |largest, value| largest.max(value.abs()));
@@ -78,7 +76,7 @@ fn fit(mut vote: Vote, rows: &[Row], fold: usize, problems: usize) -> Vote {
         let moved = loop {
             let weights = vote.weights.iter().zip(&step).map(|(weight, step)| weight - length * step).collect();
             let moved = Vote { weights, ..vote.clone() };
-            if self::loss(&moved, &rows, &penalties) <= loss || length < 1e-3 {
+            if loss(&moved, &rows, &penalties) <= here || length < 1e-3 {
                 break moved;
             }
             length /= 2.0;
