@@ -4,7 +4,7 @@
 //! # async fn example() -> anyhow::Result<()> {
 //! use lamas::agent::{Agent, Ask};
 //!
-//! let agent = Agent::open("runs/arithmetic-lamas").await?;
+//! let agent = Agent::open("runs/arithmetic-adaptive").await?;
 //! let ask = Ask { within: Some("40tokens".parse()?), ..Ask::default() };
 //! let answer = agent.answer("a hall has 432 rows of 6 seats . how many seats are in the hall ?", ask).await?;
 //! println!("{}", answer.answer.unwrap_or_default());

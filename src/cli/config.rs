@@ -283,11 +283,12 @@ impl ValueEnum for Preset {
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
         let help = match self {
-            Preset::Adaptive => "Our best method",
+            Preset::Adaptive => "Measures what could answer, the trained network among it, and takes the best",
             Preset::Paper => "LAMaS as published",
             Preset::Maas => "MaAS: one operator after another, no latency term",
         };
-        Some(PossibleValue::new(self.name()).help(help))
+        let value = PossibleValue::new(self.name()).help(help);
+        Some(if *self == Preset::Adaptive { value.alias("lamas") } else { value })
     }
 }
 

@@ -9,11 +9,11 @@ use crate::model::Definitions;
 use crate::model::local::Variables;
 use crate::model::openai::EndpointConfig;
 
-/// A published method, or ours.
+/// A published method, or this program's own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Preset {
-    /// Our best method.
+    /// This program's own method: what is best of all that could answer, the trained network among it.
     #[default]
     #[serde(alias = "lamas")]
     Adaptive,

@@ -150,7 +150,7 @@ fn a_controller_learns_from_traces_alone() -> Result<()> {
     let sweep = "sweep --weights 0.001,0.01 --seeds 1 --passes 1 --out sweep";
     let swept = utilities(sweep)?;
     let names: Vec<&str> = swept.iter().map(|(name, _)| name.as_str()).collect();
-    let methods = ["LAMaS", "one for all", "lamas"];
+    let methods = ["LAMaS", "one for all", "adaptive"];
     assert_eq!(names, ["0.001", "0.01"].map(|weight| methods.map(|method| format!("{method} {weight}"))).concat());
     assert_eq!(utilities(sweep)?, swept, "what is trained is not trained again");
     let compared = utilities("compare --seeds 2 --passes 1 --only LAMaS --out compare")?;
@@ -159,7 +159,7 @@ fn a_controller_learns_from_traces_alone() -> Result<()> {
         ["best in hindsight", "LAMaS", "ridge router", "controller", "stages"].iter().all(|name| names.contains(name)),
         "{names:?}"
     );
-    assert_eq!(names.last(), Some(&"lamas"));
+    assert_eq!(names.last(), Some(&"adaptive"));
     let outcomes = std::fs::read_to_string(place.path().join("compare/outcomes.jsonl"))?;
     let line: serde_json::Value = serde_json::from_str(outcomes.lines().next().context("a line")?)?;
     let fields = ["method", "seed", "problem", "score", "seconds", "dollars", "utility", "operators"];
