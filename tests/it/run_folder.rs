@@ -125,7 +125,7 @@ fn what_contradicts_a_run_is_named_before_anything_is_written() -> Result<()> {
         (&["--seed", "5"][..], "`seed` is 3 there, 5 here"),
         (&["--seeds", "3"], "`seeds` is 2 there, 3 here"),
         (&["--benchmark", "gsm8k"], "`benchmark` is `"),
-        (&["--preset", "paper"], "`preset` is `lamas` there, `paper` here"),
+        (&["--preset", "paper"], "`preset` is `adaptive` there, `paper` here"),
         (&["--epochs", "9"], "`training.epochs` is 3 there, 9 here"),
         (&["--model-name", "m", "--price", "0"], "`endpoint.model` is none there, `m` here"),
         (&["--endpoint", "http://127.0.0.1:9", "--model-name", "m"], "`endpoint.url` is none there"),
