@@ -3,15 +3,16 @@
 //! Tokens, truncation and pooling as in sentence-transformers.
 
 use anyhow::{Context, Result, anyhow, ensure};
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Device};
 use candle_nn::VarBuilder;
-use candle_transformers::models::bert::{BertModel, Config};
 use hf_hub::api::sync::ApiBuilder;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use tokenizers::{Tokenizer, TruncationParams};
 
 use super::bert::CpuBert;
+use super::bert_config::BertConfig;
+use super::device_bert::DeviceBert;
 use super::{DIMENSION, Embeddings, Encoder, normalize};
 use crate::folder::Folder;
 use crate::hub::HubError;
@@ -33,8 +34,8 @@ pub struct MiniLm {
 
 enum Network {
     Cpu(CpuBert),
-    /// candle's, in its place on another device.
-    Device(BertModel, Device),
+    /// In its place on another device.
+    Device(DeviceBert),
 }
 
 #[derive(Deserialize)]
@@ -67,7 +68,7 @@ impl MiniLm {
     /// # Errors
     /// Names the file that is missing, cut short or of another shape.
     pub fn load(folder: &Folder, device: &Device) -> Result<Self> {
-        let config: Config = serde_json::from_str(&folder.read_text("config.json")?)
+        let config: BertConfig = serde_json::from_str(&folder.read_text("config.json")?)
             .with_context(|| format!("`{folder}/config.json` does not describe a BERT model"))?;
         ensure!(
             config.hidden_size == DIMENSION,
@@ -98,43 +99,25 @@ impl MiniLm {
 }
 
 impl Network {
-    fn load(weights: Vec<u8>, config: &Config, device: &Device) -> Result<Self> {
+    fn load(weights: Vec<u8>, config: &BertConfig, device: &Device) -> Result<Self> {
         // candle's own text may carry a backtrace: its first line says enough.
-        let short = |error: candle_core::Error| anyhow!("{}", error.to_string().lines().next().unwrap_or_default());
+        let short = |error: &dyn std::fmt::Display| anyhow!("{}", error.to_string().lines().next().unwrap_or_default());
         if device.is_cpu() {
-            let tensors = candle_core::safetensors::load_buffer(&weights, device).map_err(short)?;
+            let tensors = candle_core::safetensors::load_buffer(&weights, device).map_err(|error| short(&error))?;
             return Ok(Network::Cpu(CpuBert::new(&tensors, config)?));
         }
-        let variables = VarBuilder::from_buffered_safetensors(weights, DType::F32, device).map_err(short)?;
-        Ok(Network::Device(BertModel::load(variables, config).map_err(short)?, device.clone()))
+        let variables =
+            VarBuilder::from_buffered_safetensors(weights, DType::F32, device).map_err(|error| short(&error))?;
+        Ok(Network::Device(DeviceBert::new(variables, config).map_err(|error| short(&error))?))
     }
 
     /// Embeds token rows that lie next to each other in length: [texts, DIMENSION], not yet of unit length.
     fn forward(&self, rows: &[&[u32]]) -> Result<Vec<Vec<f32>>> {
         match self {
             Network::Cpu(network) => network.forward(rows),
-            Network::Device(network, device) => padded_forward(network, device, rows),
+            Network::Device(network) => network.forward(rows),
         }
     }
-}
-
-/// Rows of one length, the shorter ones with padding that nothing attends to.
-fn padded_forward(network: &BertModel, device: &Device, rows: &[&[u32]]) -> Result<Vec<Vec<f32>>> {
-    let width = rows.iter().map(|row| row.len()).max().unwrap_or_default();
-    let shape = (rows.len(), width);
-    let padded = |fill: fn(u32) -> u32| -> Result<Tensor> {
-        let flat = rows.iter().flat_map(|row| {
-            let padding = std::iter::repeat_n(0, width - row.len());
-            row.iter().map(move |token| fill(*token)).chain(padding)
-        });
-        Ok(Tensor::from_iter(flat, device)?.reshape(shape)?)
-    };
-    let tokens = padded(|token| token)?;
-    let mask = padded(|_| 1)?;
-    let hidden = network.forward(&tokens, &tokens.zeros_like()?, Some(&mask))?;
-    let mask = mask.to_dtype(hidden.dtype())?;
-    let sum = hidden.broadcast_mul(&mask.unsqueeze(2)?)?.sum(1)?;
-    Ok(sum.broadcast_div(&mask.sum_keepdim(1)?)?.to_vec2()?)
 }
 
 impl Encoder for MiniLm {

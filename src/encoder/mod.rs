@@ -3,8 +3,10 @@
 //! `static` is a table of token vectors inside the binary, `minilm` the transformer that the table was distilled from.
 
 pub mod bert;
+mod bert_config;
 mod cache;
 mod choice;
+mod device_bert;
 pub mod minilm;
 pub mod static_table;
 

@@ -134,7 +134,7 @@ impl Solver {
             record: None,
             traces: None,
             finish,
-            evaluator: Evaluator::new(),
+            evaluator: Evaluator,
             sandbox: None,
         })
     }
@@ -165,7 +165,7 @@ impl Solver {
             record: None,
             traces: Some(Arc::new(traces)),
             finish: None,
-            evaluator: Evaluator::new(),
+            evaluator: Evaluator,
             sandbox: None,
         })
     }

@@ -3,6 +3,7 @@
 //! Integer arithmetic is evaluated inside the process, exactly ([`Evaluator`]). Python runs in a process of its own that
 //! has locked itself in ([`Sandbox`]).
 
+mod arithmetic;
 mod confinement;
 mod expression;
 mod group;

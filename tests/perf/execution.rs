@@ -118,12 +118,12 @@ fn barriers_of_64_queries(bencher: Bencher, is_staged: bool) {
 
 #[divan::bench]
 fn program(bencher: Bencher) {
-    let evaluator = Evaluator::new();
+    let evaluator = Evaluator;
     bencher.bench_local(|| evaluator.run("a = 5 * 12 ; b = a - 7 ; c = b * 3 ; return c"));
 }
 
 #[divan::bench]
 fn equations(bencher: Bencher) {
-    let evaluator = Evaluator::new();
+    let evaluator = Evaluator;
     bencher.bench_local(|| evaluator.wrong_equation("13 + 7 = 20 . 20 / 2 = 10 . 10 * 3 = 30 . the answer is 30"));
 }
