@@ -23,6 +23,7 @@ pub fn lines(selection: &Selection, names: &[String]) -> String {
     if let Some(Met { target, multiplier, expected, is_kept }) = selection.met {
         let (target, amount) = match target {
             Target::Latency(most) => ("mean latency", most),
+            Target::LatencyP95(most) => ("95th percentile of latency", most),
             Target::Cost(most) => ("mean dollars", most),
             Target::Score(least) => ("mean score", least),
         };

@@ -252,7 +252,8 @@ impl TrainingConfig {
                 "training setting `target`: expected `fallback` and a survey, found none; hint: the published presets know \
                  no target"
             );
-            let (Target::Latency(amount) | Target::Cost(amount) | Target::Score(amount)) = target;
+            let (Target::Latency(amount) | Target::LatencyP95(amount) | Target::Cost(amount) | Target::Score(amount)) =
+                target;
             ensure!(
                 amount.is_finite() && amount > 0.0,
                 "training setting `target`: expected a number above 0, found {amount}"

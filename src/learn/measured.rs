@@ -42,6 +42,14 @@ impl Measured {
         self.0.iter().map(|outcome| outcome.utility(objective)).collect()
     }
 
+    /// The latency that all but one query in twenty keep, in the objective's unit; 0 where there are none.
+    pub fn latency_p95(&self) -> f64 {
+        let mut latencies: Vec<f64> = self.0.iter().map(|outcome| outcome.latency).collect();
+        latencies.sort_by(f64::total_cmp);
+        let rank = (0.95 * latencies.len() as f64).ceil() as usize;
+        latencies.get(rank.saturating_sub(1)).copied().unwrap_or(0.0)
+    }
+
     pub fn mean(&self) -> Outcome {
         let column = |of: fn(&Outcome) -> f64| mean(&self.0.iter().map(of).collect::<Vec<f64>>());
         Outcome {
@@ -55,6 +63,18 @@ impl Measured {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_query_in_twenty_may_take_longer() {
+        let check = |latencies: &[u32], expected: f64| {
+            let outcome = |&latency: &u32| Outcome { latency: f64::from(latency), ..Outcome::default() };
+            assert_eq!(Measured(latencies.iter().map(outcome).collect()).latency_p95(), expected);
+        };
+        check(&(1..=20).rev().collect::<Vec<u32>>(), 19.0);
+        check(&(1..=40).collect::<Vec<u32>>(), 38.0);
+        check(&[7], 7.0);
+        check(&[], 0.0);
+    }
 
     #[test]
     fn failures_are_taken_for_the_mean() {

@@ -6,7 +6,7 @@ use super::candidates::{Candidate, Selection};
 use crate::decide::{Proposal, Vote};
 use crate::evidence::Asked;
 use crate::learn::crossfit::{gain, is_sure, mean, nested, nested_among};
-use crate::learn::measured::{Measured, Outcome};
+use crate::learn::measured::Measured;
 use crate::learn::routing::Routing;
 use crate::learn::staging::{self, Replies, Staging};
 use crate::objective::Objective;
@@ -41,14 +41,14 @@ struct Contender {
     utilities: Vec<f64>,
     /// What is to be expected of it as it will answer: of what is the same for all questions, what that came to, whatever
     /// was chosen without each fold.
-    expected: Outcome,
+    expected: Measured,
 }
 
 /// What answers, and what it came to on problems that it was not fitted to.
 pub(super) struct Won {
     pub strategies: Strategies,
     pub selection: Selection,
-    pub expected: Outcome,
+    pub expected: Measured,
 }
 
 impl Contest<'_> {
@@ -59,7 +59,7 @@ impl Contest<'_> {
             name,
             strategy,
             utilities: measured.utilities(objective),
-            expected: measured.mean(),
+            expected: measured,
         };
         let utilities = |columns: &[Measured]| -> Vec<Vec<f64>> {
             columns.iter().map(|column| column.utilities(objective)).collect()
@@ -67,7 +67,7 @@ impl Contest<'_> {
         let of_plans = utilities(&self.of_plans);
         let fixed = |name, proposals: &[Proposal], columns: &[Measured], (best, picks): (usize, Vec<usize>)| {
             let strategy = Strategy::Fixed(proposals[best].clone());
-            let expected = columns[best].mean();
+            let expected = columns[best].clone();
             Contender { expected, ..contender(name, strategy, Measured::picked(columns, &picks)) }
         };
         let mut found = vec![fixed("best fixed plan", &self.plans, &self.of_plans, nested(&of_plans, folds))];
@@ -99,7 +99,7 @@ impl Contest<'_> {
         }
         let (chosen, simplest) = self.choose(&found, has_single, place);
         let candidates = found.iter().map(|contender| contender.candidate(&found[simplest])).collect();
-        let expected = found[chosen].expected;
+        let expected = found[chosen].expected.clone();
         let named = |Contender { name, strategy, .. }| (String::from(name), strategy);
         let strategies = Strategies {
             candidates: found.into_iter().map(named).collect(),

@@ -7,6 +7,7 @@ use tokenizers::Tokenizer;
 
 use super::gguf::whole;
 use super::gguf_sentencepiece;
+use super::gguf_words::Words;
 
 /// Of tokens that belong to the text although no merge makes them, such as `<think>`.
 const USER_DEFINED: u64 = 4;
@@ -24,7 +25,7 @@ pub fn tokenizer(content: &Content) -> Result<Tokenizer> {
     }
 }
 
-/// That of Qwen and Llama 3.
+/// One that merges bytes, as GPT-2 began it.
 fn byte_level(content: &Content) -> Result<Tokenizer> {
     let mut content = Content {
         magic: content.magic,
@@ -32,20 +33,16 @@ fn byte_level(content: &Content) -> Result<Tokenizer> {
         tensor_infos: Default::default(),
         tensor_data_offset: content.tensor_data_offset,
     };
-    let pre = content.metadata.get("tokenizer.ggml.pre").and_then(|value| value.to_string().ok());
-    let family = match pre.map(String::as_str) {
-        Some("qwen2" | "deepseek-r1-qwen") => "qwen2",
-        Some("llama-bpe" | "llama3" | "llama-v3") => "llama3",
-        found => bail!("expected words split as `qwen2` or `llama-bpe` does, found `{}`", found.unwrap_or("none")),
-    };
-    if family == "llama3" {
-        // llama.cpp takes both for granted.
-        for name in ["tokenizer.ggml.add_bos_token", "tokenizer.ggml.ignore_merges"] {
-            content.metadata.entry(name.into()).or_insert(Value::Bool(true));
-        }
+    let name = content.metadata.get("tokenizer.ggml.pre").and_then(|value| value.to_string().ok().cloned());
+    let words = Words::of(name.as_deref())?;
+    for (name, value) in [("add_bos_token", words.has_start), ("ignore_merges", words.takes_whole_words)] {
+        content.metadata.entry(format!("tokenizer.ggml.{name}")).or_insert(Value::Bool(value));
     }
-    content.metadata.insert("tokenizer.ggml.pre".into(), Value::String(family.into()));
-    let tokenizer = Tokenizer::from_gguf(&content).map_err(|error| anyhow!("{error}"))?;
+    // Vocabulary, merges and added tokens are candle's; the words are ours.
+    let base = if words.composes { "qwen2" } else { "llama3" };
+    content.metadata.insert("tokenizer.ggml.pre".into(), Value::String(base.into()));
+    let mut tokenizer = Tokenizer::from_gguf(&content).map_err(|error| anyhow!("{error}"))?;
+    tokenizer.with_pre_tokenizer(Some(words.splitting()?));
     let types = content.metadata.get("tokenizer.ggml.token_type").and_then(|value| value.to_vec().ok());
     let is_text = |kind: &Value| whole(kind) == Some(USER_DEFINED);
     match types.filter(|types| types.iter().any(is_text)) {

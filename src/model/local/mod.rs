@@ -12,6 +12,7 @@ mod files;
 mod gguf;
 mod gguf_sentencepiece;
 mod gguf_tokenizer;
+mod gguf_words;
 mod hub;
 mod network;
 mod prompts;

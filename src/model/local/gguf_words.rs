@@ -1,0 +1,106 @@
+//! How a byte-level tokenizer splits a text into words before it merges bytes, by the name that a GGUF file gives it.
+
+use anyhow::{Result, anyhow, bail};
+use tokenizers::PreTokenizerWrapper;
+use tokenizers::pre_tokenizers::byte_level::ByteLevel;
+use tokenizers::pre_tokenizers::sequence::Sequence;
+use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
+use tokenizers::tokenizer::SplitDelimiterBehavior;
+
+const GPT2: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
+const LLAMA3: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+const QWEN2: &str =
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+const TEKKEN: &str = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+const GPT4O: &str = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+const DIGITS: &str = r"\p{N}";
+
+/// What is known of a way to split words.
+pub(super) struct Words {
+    /// Each splits what the ones before have left whole.
+    patterns: &'static [&'static str],
+    /// Whether a text begins with the start token where the file does not say.
+    pub has_start: bool,
+    /// Whether a word that is a token is that token, whatever its merges say.
+    pub takes_whole_words: bool,
+    /// Whether characters are brought to their composed form.
+    pub composes: bool,
+}
+
+impl Words {
+    /// Of the value of `tokenizer.ggml.pre`; a file without one is read as GPT-2's.
+    ///
+    /// # Errors
+    /// The name is not among those that are known.
+    pub fn of(name: Option<&str>) -> Result<Self> {
+        let words = |patterns| Words { patterns, has_start: false, takes_whole_words: false, composes: false };
+        Ok(match name {
+            None | Some("default" | "gpt-2" | "gpt2" | "phi-2" | "mpt" | "olmo" | "jais") => words(&[GPT2]),
+            Some("smollm" | "starcoder" | "refact" | "command-r" | "codeshell" | "exaone" | "minerva-7b") => {
+                words(&[DIGITS, GPT2])
+            }
+            Some("llama-bpe" | "llama3" | "llama-v3" | "falcon3" | "pixtral" | "lfm2") => {
+                Words { has_start: true, takes_whole_words: true, ..words(&[LLAMA3]) }
+            }
+            Some("dbrx" | "smaug-bpe" | "chatglm-bpe") => words(&[LLAMA3]),
+            Some("qwen2" | "deepseek-r1-qwen" | "megrez" | "hunyuan") => Words { composes: true, ..words(&[QWEN2]) },
+            Some("stablelm2") => words(&[QWEN2]),
+            Some("tekken") => Words { has_start: true, takes_whole_words: true, ..words(&[TEKKEN]) },
+            Some("gpt-4o" | "llama4") => words(&[GPT4O]),
+            Some(name) => bail!(
+                "expected words split as one of smollm, gpt-2, llama-bpe, qwen2, tekken, gpt-4o, dbrx or stablelm2 splits them, \
+                 found `{name}`; hint: put the model's `tokenizer.json` beside the file"
+            ),
+        })
+    }
+
+    /// The splitting as a part of a tokenizer, which ends with bytes as GPT-2 spells them.
+    ///
+    /// # Errors
+    /// A pattern is none; that does not happen.
+    pub fn splitting(&self) -> Result<PreTokenizerWrapper> {
+        let split = |pattern: &&str| {
+            let pattern = SplitPattern::Regex((*pattern).to_owned());
+            Split::new(pattern, SplitDelimiterBehavior::Isolated, false).map_err(|error| anyhow!(error))
+        };
+        let splits = self.patterns.iter().map(|pattern| Ok(split(pattern)?.into()));
+        let bytes = [Ok(ByteLevel::new(false, false, false).into())];
+        Ok(Sequence::new(splits.chain(bytes).collect::<Result<_>>()?).into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokenizers::{OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer};
+
+    use super::*;
+
+    /// Checks the words of a text, `|` between them and spaces as they are.
+    #[track_caller]
+    fn check(name: &str, text: &str, expected: &str) {
+        let splitting = Words::of(Some(name)).and_then(|words| words.splitting()).expect("a known name");
+        let mut pieces = PreTokenizedString::from(text);
+        splitting.pre_tokenize(&mut pieces).expect("a text can be split");
+        let splits = pieces.get_splits(OffsetReferential::Original, OffsetType::Byte);
+        let words: Vec<&str> = splits.iter().map(|(_, (from, to), _)| &text[*from..*to]).collect();
+        assert_eq!(words.join("|"), expected, "{name}");
+    }
+
+    #[test]
+    fn words_are_split_as_the_models_learned_them() {
+        check("gpt-2", "It's 1234  apples, no?\n\nYes", "It|'s| 1234| | apples|,| no|?|\n|\n|Yes");
+        check("smollm", "It's 1234  apples", "It|'s| |1|2|3|4| | apples");
+        check("llama-bpe", "It'S 12345 apples!\n\nYes", "It|'S| |123|45| apples|!\n\n|Yes");
+        check("qwen2", "x=42;\n  y", "x|=|4|2|;\n| | y");
+        check("tekken", "camelCase HTTPServer 42/\n", "camel|Case| HTTPServer| |4|2|/\n");
+        check("gpt-4o", "Don't stop, HELLO World 12345", "Don't| stop|,| HELLO| World| |123|45");
+        check("dbrx", "é漢字 ok", "é漢字| ok");
+    }
+
+    #[test]
+    fn what_is_unknown_is_named() {
+        let error = Words::of(Some("martian")).err().expect("no such splitting");
+        assert!(error.to_string().contains("found `martian`"), "{error}");
+        assert!(Words::of(None).is_ok());
+    }
+}
