@@ -14,8 +14,8 @@ use super::traces_import;
 use crate::benchmarks::Problem;
 use crate::decide::FixedPlan;
 use crate::execute::{ExecutionConfig, SolveOptions, Solver};
-use crate::operators::{Operator, Reads, Recorded, is_recorded};
-use crate::plan::{Kind, OperatorId, Outcome, Plan};
+use crate::operators::{Reads, Recorded};
+use crate::plan::{OperatorId, Outcome, Plan, Signature};
 use crate::random::Purpose;
 use crate::report::jsonl;
 use crate::settings::Preset;
@@ -107,13 +107,14 @@ struct Alone {
 
 fn alone(session: &Session) -> Result<Alone> {
     let catalogue = session.solver().catalogue();
-    let is_wanted = |id: OperatorId, wanted: fn(&Operator) -> bool| catalogue.operator(id).is_some_and(wanted);
+    let is_wanted =
+        |id: OperatorId, wanted: fn(&Signature) -> bool| catalogue.signature(id).is_some_and(|it| wanted(&it));
     let last = |plan: &Plan| plan.choices().last().map(|(_, id)| id);
     let plans: Vec<Plan> = each_operator(session)?.into_iter().map(|(_, plan)| plan).collect();
-    let generators =
-        plans.iter().filter_map(last).filter(|&id| is_wanted(id, |operator| operator.kind == Kind::Generate));
+    let generators = plans.iter().filter_map(last).filter(|&id| is_wanted(id, |signature| signature.is_side_by_side));
     let samples = generators.map(|id| (id, 1)).collect();
-    let plans = plans.into_iter().filter(|plan| last(plan).is_some_and(|id| is_wanted(id, is_recorded))).collect();
+    let plans =
+        plans.into_iter().filter(|plan| last(plan).is_some_and(|id| is_wanted(id, Signature::is_at_work))).collect();
     Ok(Alone { samples, plans })
 }
 
@@ -132,7 +133,8 @@ async fn output(
     ensure!(span.outcome == Outcome::Done, "operator `{}` failed: {:?}", operator.name, span.outcome);
     // What the operator before it left stands first; a vote, or a test that was passed, adds nothing.
     let before = plan.layers.len() - 1;
-    let added = answered.solutions.get(before).filter(|_| operator.kind != Kind::Ensemble);
+    let replaces = solver.catalogue().signature(span.operator).is_some_and(|signature| signature.replaces);
+    let added = answered.solutions.get(before).filter(|_| !replaces);
     let answer = added.and_then(|solution| solution.answer.clone());
     let correct = match &answer {
         Some(answer) => Some(solver.grade(problem, Some(answer)).await? >= 1.0),

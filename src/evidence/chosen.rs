@@ -9,8 +9,6 @@ pub struct Chosen<'a> {
     pub layer: usize,
     pub operator: OperatorId,
     pub signature: Signature,
-    /// Whether a program computes its answers.
-    pub executes: bool,
     pub stage: Stage,
     /// From the start of the query; none while it waits.
     pub started: Option<Latency>,

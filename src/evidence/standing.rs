@@ -2,16 +2,12 @@
 
 use super::chosen::{Chosen, Stage};
 use crate::operators::{Ballot, is_settled, winner};
-use crate::plan::Kind;
 
 /// Whether a plain vote comes last: nothing stands beside it or behind it but votes and stops, so that it gives what the vote
 /// that ends every plan would give without it.
 fn closes(vote: &Chosen<'_>, choices: &[Chosen<'_>]) -> bool {
-    let is_plain = |other: &Chosen<'_>| match other.signature.kind {
-        Kind::Ensemble => !other.signature.asks_model,
-        kind => kind == Kind::Stop,
-    };
-    choices.iter().filter(|other| other.layer >= vote.layer && other.stage != Stage::Skipped).all(is_plain)
+    let mut behind = choices.iter().filter(|other| other.layer >= vote.layer && other.stage != Stage::Skipped);
+    behind.all(|other| !other.signature.is_at_work())
 }
 
 /// Ballots in plan order.
@@ -37,15 +33,14 @@ impl<'a> Standing<'a> {
                 match choice.added.get(place).copied().flatten() {
                     Some(solution) => standing.push(choice.layer, Ballot::from(solution), false),
                     None if has_ended => {}
-                    None => standing.push(choice.layer, Ballot { answer: None, executed: choice.executes }, true),
+                    None => {
+                        standing.push(choice.layer, Ballot { answer: None, executed: choice.signature.executes }, true)
+                    }
                 }
             }
             match choice.replaced {
                 Some(solution) => standing.replace(choice.layer, Ballot::from(solution)),
-                None => {
-                    standing.is_open |=
-                        !has_ended && choice.signature.kind == Kind::Ensemble && !closes(choice, choices)
-                }
+                None => standing.is_open |= !has_ended && choice.signature.replaces && !closes(choice, choices),
             }
         }
         standing

@@ -6,7 +6,7 @@ use super::observe::Telling;
 use super::options::Options;
 use crate::decide::{Conclusion, Decider, Next};
 use crate::evidence::{Charge, Chosen, Known};
-use crate::operators::{Board, Effect, Query, Solution, Steps, Turn, Work, is_free};
+use crate::operators::{Acting, Board, Effect, Query, Solution, Steps, Turn};
 use crate::plan::{Cause, Dependencies, Latency, Layer, Outcome, Plan, Prepared, Signature, Trace};
 
 /// What came of a query.
@@ -132,14 +132,12 @@ impl<'a> Course<'a> {
                 });
             };
             let turn = Turn::Plan(self.choices.iter().filter(|choice| choice.id == id).count());
-            let identity = self.query.identities.get(id.index()).copied().unwrap_or_default();
             self.choices.push(Choice {
                 layer,
                 id,
                 operator,
                 backing,
                 signature,
-                identity,
                 turn,
                 runs,
                 waits_for,
@@ -167,7 +165,7 @@ impl<'a> Course<'a> {
     }
 
     /// Hands what is ready to `begin`, with the number of the choice, and settles what never runs.
-    pub fn start_ready(&mut self, ready: Ready, mut begin: impl FnMut(usize, Work<'a>, Board)) {
+    pub fn start_ready(&mut self, ready: Ready, mut begin: impl FnMut(usize, Acting<'a>, Board)) {
         for at in 0..self.choices.len() {
             if !self.choices[at].is_waiting() {
                 continue;
@@ -179,12 +177,12 @@ impl<'a> Course<'a> {
             }
             let board = Board { solutions: self.read_by(&self.choices[at]) };
             let choice = &mut self.choices[at];
-            if ready == Ready::Free && !is_free(choice.operator, &board) {
+            let Some(acting) = choice.acting(self.query) else { continue };
+            if ready == Ready::Free && !acting.is_free(&board) {
                 continue;
             }
-            let work = choice.work(self.query);
             choice.phase = Phase::Running { start, given: Vec::new() };
-            begin(at, work, board);
+            begin(at, acting, board);
         }
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::benchmarks::{Benchmark, Problem};
 use crate::llm::Error;
-use crate::operators::{Backing, Board, Call, Effect, Finish, Solution, Turn, Work, is_free, run};
+use crate::operators::{Acting, Backing, Board, Call, Effect, Finish, Solution, Turn, Work};
 use crate::plan::Latency;
 use crate::record::{Asked, Change, Given, Key, Line, Record, Reference, read_by_finish};
 use crate::sandbox::Sandbox;
@@ -43,11 +43,12 @@ impl<'a> Recorder<'a> {
     ///
     /// # Errors
     /// Those of the operator, and a record that cannot be read or written.
-    pub(super) async fn run(&self, work: &mut Work<'_>, board: &Board) -> Result<Effect, Error> {
-        if is_free(work.operator(), board) {
-            return run(work, board).await;
+    pub(super) async fn run(&self, acting: &mut Acting<'_>, board: &Board) -> Result<Effect, Error> {
+        if acting.is_free(board) {
+            return acting.run(board).await;
         }
-        let read = work.identity().reads.of(board);
+        let work = &mut acting.work;
+        let read = work.identity().read(board);
         let wanted = if work.is_side_by_side() { work.samples() as usize } else { 0 };
         let place = Place { key: self.asked.key(work.identity(), read, work.turn()), read, wanted };
         if let Some(effect) = self.replay(work, &place)? {
@@ -60,8 +61,8 @@ impl<'a> Recorder<'a> {
         if let Some(line) = self.find(&place, 0)? {
             work.goes_on(line.solutions.iter().map(Given::solution).collect(), &line.calls);
         }
-        let effect = run(work, board).await?;
-        self.keep(work, &place, &effect).await?;
+        let effect = acting.run(board).await?;
+        self.keep(&acting.work, &place, &effect).await?;
         Ok(effect)
     }
 

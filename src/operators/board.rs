@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::prompts::Material;
+
 /// One attempt at the query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Solution {
@@ -26,6 +28,11 @@ impl Board {
 
     pub(super) fn current_text(&self) -> &str {
         self.current().map_or("", |solution| &solution.text)
+    }
+
+    /// What a prompt may read of it; `texts` are those of its solutions.
+    pub(super) fn material<'a>(&'a self, texts: &'a [&'a str]) -> Material<'a> {
+        Material { solution: self.current_text(), solutions: texts, ..Material::default() }
     }
 
     pub(super) fn texts(&self) -> Vec<&str> {

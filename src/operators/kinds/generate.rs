@@ -1,0 +1,40 @@
+//! Generate: answers the query by itself, once or several times side by side.
+
+use anyhow::{Result, ensure};
+use async_trait::async_trait;
+use serde::Deserialize;
+
+use crate::llm;
+use crate::operators::board::{Board, Effect};
+use crate::operators::kind::Kind;
+use crate::operators::operator::Operator;
+use crate::operators::work::Work;
+use crate::plan::Signature;
+
+/// Settings of a `generate` operator.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct Generate {
+    /// Answers given side by side.
+    #[serde(default = "one")]
+    samples: u32,
+}
+
+fn one() -> u32 {
+    1
+}
+
+#[async_trait]
+impl Kind for Generate {
+    fn signature(&self, _: &Operator) -> Signature {
+        Signature { solutions: self.samples as usize, ..Signature::ANSWERS }
+    }
+
+    fn check(&self, _: &Operator) -> Result<()> {
+        ensure!((1..=64).contains(&self.samples), "expected 1 to 64 `samples`, found {}", self.samples);
+        Ok(())
+    }
+
+    async fn run(&self, work: &mut Work<'_>, board: &Board) -> Result<Effect, llm::Error> {
+        Ok(Effect::Append(work.ask_side_by_side(board.material(&board.texts())).await?))
+    }
+}

@@ -1,0 +1,27 @@
+//! Refine: improves the current solution.
+
+use async_trait::async_trait;
+use serde::Deserialize;
+
+use crate::llm;
+use crate::operators::board::{Board, Effect};
+use crate::operators::kind::Kind;
+use crate::operators::operator::Operator;
+use crate::operators::work::Work;
+use crate::plan::Signature;
+
+/// Settings of a `refine` operator.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct Refine {}
+
+#[async_trait]
+impl Kind for Refine {
+    fn signature(&self, _: &Operator) -> Signature {
+        Signature::IMPROVES
+    }
+
+    async fn run(&self, work: &mut Work<'_>, board: &Board) -> Result<Effect, llm::Error> {
+        let text = work.ask(board.material(&board.texts())).await?;
+        Ok(Effect::Append(vec![work.solution(text)]))
+    }
+}

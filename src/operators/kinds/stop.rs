@@ -1,0 +1,26 @@
+//! Stop: ends the plan after its layer.
+
+use async_trait::async_trait;
+use serde::Deserialize;
+
+use crate::llm;
+use crate::operators::board::{Board, Effect};
+use crate::operators::kind::Kind;
+use crate::operators::operator::Operator;
+use crate::operators::work::Work;
+use crate::plan::Signature;
+
+/// Settings of a `stop` operator.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct Stop {}
+
+#[async_trait]
+impl Kind for Stop {
+    fn signature(&self, _: &Operator) -> Signature {
+        Signature::ENDS
+    }
+
+    async fn run(&self, _: &mut Work<'_>, _: &Board) -> Result<Effect, llm::Error> {
+        Ok(Effect::Keep)
+    }
+}
