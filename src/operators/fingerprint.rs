@@ -152,4 +152,25 @@ mod tests {
         check("kind = \"generate\"", test, [Reads::Current, Reads::Current]);
         assert!(of(&TWO.replacen("kind = \"generate\"", test, 1), "m")[0].runs_tests);
     }
+
+    #[test]
+    fn operators_of_the_shipped_catalogues_are_what_records_and_checkpoints_know() -> anyhow::Result<()> {
+        let check = |file: &str, expected: &str| -> anyhow::Result<()> {
+            let text = std::fs::read_to_string(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(file))?;
+            let identities = Catalogue::parse(text, file)?.identities("m");
+            let told = identities.iter().map(|it| {
+                let Identity { fingerprint, reads, runs_tests, is_random } = it;
+                format!("{fingerprint:032x} {reads:?} {runs_tests} {is_random}\n")
+            });
+            let found = random::digest(&[told.collect::<String>().as_bytes()]);
+            assert_eq!(format!("{found:032x}"), expected, "{file}");
+            Ok(())
+        };
+        check("data/arithmetic/catalogue.toml", "914a0ac8ef127db5d5d2a607502c5166")?;
+        check("data/gsm8k/catalogue.toml", "846216299bd148c087527960233bd398")?;
+        check("data/math/catalogue.toml", "1bd3033778ed113387c9421e8f008d65")?;
+        check("data/humaneval/catalogue.toml", "bd99a34e52b91e676af599a01f556fd8")?;
+        check("data/catalogues/two-models.toml", "a27d6e8554ebfd5aba02f3923689a63f")?;
+        check("tests/benchmarks/tiny/catalogue.toml", "09828adf6a90612e412aaa3a51fdfd81")
+    }
 }
