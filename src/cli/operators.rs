@@ -92,9 +92,13 @@ pub fn each_operator(session: &Session) -> Result<Vec<(String, Plan)>> {
     let Some(base) = generators.iter().find(|name| **name == "GenerateCoT").or(generators.first()) else {
         bail!("expected an operator that generates, found none in the catalogue");
     };
-    let texts = signed()
-        .filter(|(_, signature)| !signature.ends)
-        .map(|(name, signature)| if signature.opens() { name.to_owned() } else { format!("{base};{name}") });
+    let reader = signed().find(|(_, signature)| signature.opens() && signature.reads_context).map(|(name, _)| name);
+    let texts = signed().filter(|(_, signature)| !signature.ends).map(|(name, signature)| match signature {
+        _ if signature.opens() => name.to_owned(),
+        // Before somebody who reads the context, where there is one.
+        _ if signature.prepares() => format!("{name};{}", reader.unwrap_or(base)),
+        _ => format!("{base};{name}"),
+    });
     texts.map(|text| Ok((text.clone(), plans::parse(&text, catalogue)?))).collect()
 }
 

@@ -18,7 +18,6 @@ use crate::benchmarks::Problem;
 use crate::decide::FixedPlan;
 use crate::execute::{ExecuteError, ExecutionConfig, SolveOptions};
 use crate::llm;
-use crate::operators::Reads;
 use crate::plan::{OperatorId, Plan};
 use crate::random::{Draw, Purpose};
 use crate::record::{Merged, merge};
@@ -165,7 +164,7 @@ fn plans(session: &Session, readers: bool) -> Result<Vec<(Plan, bool)>> {
         let identified =
             ids.last().and_then(|id| Some((solver.catalogue().signature(*id)?, solver.identities().get(id.index())?)));
         let Some((signature, identity)) = identified else { continue };
-        let is_alone = ids.len() == 1 && identity.reads == Reads::Nothing;
+        let is_alone = ids.len() == 1 && identity.reads_nothing();
         if is_alone || readers && signature.is_at_work() {
             let is_random = ids.iter().any(|id| solver.identities().get(id.index()).is_some_and(|it| it.is_random));
             plans.push((plan, is_random));

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Subcommand;
 use futures::{StreamExt, TryStreamExt, stream};
 
@@ -14,7 +14,7 @@ use super::traces_import;
 use crate::benchmarks::Problem;
 use crate::decide::FixedPlan;
 use crate::execute::{ExecutionConfig, SolveOptions, Solver};
-use crate::operators::{Reads, Recorded};
+use crate::operators::Recorded;
 use crate::plan::{OperatorId, Outcome, Plan, Signature};
 use crate::random::Purpose;
 use crate::report::jsonl;
@@ -110,6 +110,14 @@ fn alone(session: &Session) -> Result<Alone> {
     let is_wanted =
         |id: OperatorId, wanted: fn(&Signature) -> bool| catalogue.signature(id).is_some_and(|it| wanted(&it));
     let last = |plan: &Plan| plan.choices().last().map(|(_, id)| id);
+    let signed = catalogue.operators().iter().zip(catalogue.signatures());
+    if let Some((operator, _)) = signed.into_iter().find(|(_, signature)| signature.scores || signature.informs) {
+        bail!(
+            "expected operators that leave solutions, found `{}`; hint: `lamas record` keeps what any operator leaves, and \
+             `--traces` reads that too",
+            operator.name
+        );
+    }
     let plans: Vec<Plan> = each_operator(session)?.into_iter().map(|(_, plan)| plan).collect();
     let generators = plans.iter().filter_map(last).filter(|&id| is_wanted(id, |signature| signature.is_side_by_side));
     let samples = generators.map(|id| (id, 1)).collect();
@@ -149,7 +157,7 @@ async fn output(
         score: None,
         answer,
         executed: added.map(|solution| solution.executed),
-        reads: (solver.identities()[span.operator.index()].reads != Reads::Nothing).then(|| "any".to_owned()),
+        reads: (!solver.identities()[span.operator.index()].reads_nothing()).then(|| "any".to_owned()),
         calls: span.calls,
         prompt_tokens: span.usage.prompt_tokens,
         tokens: span.usage.completion_tokens,

@@ -1,7 +1,7 @@
 //! The vote at one moment: the solutions that stand, and the places of those still to come.
 
 use super::chosen::{Chosen, Stage};
-use crate::operators::{Ballot, is_settled, winner};
+use crate::operators::{Ballot, Mark, is_settled, winner};
 
 /// Whether a plain vote comes last: nothing stands beside it or behind it but votes and stops, so that it gives what the vote
 /// that ends every plan would give without it.
@@ -16,9 +16,9 @@ pub struct Standing<'a> {
     pub ballots: Vec<Ballot<'a>>,
     /// Whether each ballot is still to come.
     pub is_pending: Vec<bool>,
-    /// The layer of each ballot.
-    layers: Vec<usize>,
-    /// Whether some may yet be replaced.
+    /// The layer of each ballot, and its number in the order of the plan.
+    places: Vec<[usize; 2]>,
+    /// Whether some may yet be replaced, or weigh otherwise.
     pub is_open: bool,
 }
 
@@ -26,38 +26,66 @@ impl<'a> Standing<'a> {
     /// Of a choice that has not ended only what it has given so far counts, and how much it may still give.
     pub fn of(choices: &[Chosen<'a>]) -> Self {
         let mut standing = Standing::default();
+        let (mut numbers, mut read, mut read_by) = (0.., Vec::new(), usize::MAX);
         for choice in choices.iter().filter(|choice| choice.stage != Stage::Skipped) {
+            if read_by != choice.layer {
+                read_by = choice.layer;
+                read = standing.known();
+            }
+            let mut push = |standing: &mut Self, ballot, is_pending| {
+                let number = numbers.next().unwrap_or_default();
+                standing.push([choice.layer, number], ballot, is_pending);
+            };
             let has_ended = choice.stage == Stage::Ended;
             let most = if has_ended { choice.added.len() } else { choice.signature.solutions };
             for place in 0..most {
                 match choice.added.get(place).copied().flatten() {
-                    Some(solution) => standing.push(choice.layer, Ballot::from(solution), false),
+                    Some(solution) => push(&mut standing, Ballot::from(solution), false),
                     None if has_ended => {}
                     None => {
-                        standing.push(choice.layer, Ballot { answer: None, executed: choice.signature.executes }, true)
+                        let to_come = Ballot { executed: choice.signature.executes, ..Ballot::default() };
+                        push(&mut standing, to_come, true);
                     }
                 }
             }
-            match choice.replaced {
-                Some(solution) => standing.replace(choice.layer, Ballot::from(solution)),
-                None => standing.is_open |= !has_ended && choice.signature.replaces && !closes(choice, choices),
+            if let Some(solution) = choice.replaced {
+                standing.keep(|[layer, _]| layer >= choice.layer);
+                push(&mut standing, Ballot::from(solution), false);
             }
+            standing.judge(&read, choice.marks);
+            let replaces = choice.signature.replaces && !closes(choice, choices);
+            standing.is_open |= !has_ended && (replaces || choice.signature.scores);
         }
         standing
     }
 
-    fn push(&mut self, layer: usize, ballot: Ballot<'a>, is_pending: bool) {
+    fn push(&mut self, place: [usize; 2], ballot: Ballot<'a>, is_pending: bool) {
         self.ballots.push(ballot);
         self.is_pending.push(is_pending);
-        self.layers.push(layer);
+        self.places.push(place);
     }
 
-    fn replace(&mut self, layer: usize, ballot: Ballot<'a>) {
-        let kept: Vec<usize> = (0..self.layers.len()).filter(|&at| self.layers[at] >= layer).collect();
+    fn keep(&mut self, stays: impl Fn([usize; 2]) -> bool) {
+        let kept: Vec<usize> = (0..self.places.len()).filter(|&at| stays(self.places[at])).collect();
         self.ballots = kept.iter().map(|&at| self.ballots[at]).collect();
         self.is_pending = kept.iter().map(|&at| self.is_pending[at]).collect();
-        self.layers = kept.iter().map(|&at| self.layers[at]).collect();
-        self.push(layer, ballot, false);
+        self.places = kept.iter().map(|&at| self.places[at]).collect();
+    }
+
+    /// The numbers of the ballots that are there.
+    fn known(&self) -> Vec<usize> {
+        let known = self.places.iter().zip(&self.is_pending).filter(|(_, is_pending)| !**is_pending);
+        known.map(|([_, number], _)| *number).collect()
+    }
+
+    /// Weighs the ballots of these numbers, as far as they stand.
+    fn judge(&mut self, numbers: &[usize], marks: &[Option<Mark>]) {
+        for (number, mark) in numbers.iter().zip(marks) {
+            let at = self.places.iter().position(|[_, other]| other == number);
+            if let (Some(at), Some(mark)) = (at, mark) {
+                self.ballots[at].weight = self.ballots[at].weight.with(*mark);
+            }
+        }
     }
 
     /// The winner of a vote taken now.

@@ -102,7 +102,8 @@ impl<'a> Choice<'a> {
     pub fn known(&self, unit: Unit, now: Latency) -> Chosen<'_> {
         let Choice { layer, id, signature, .. } = *self;
         let stage = if self.runs { Stage::Waiting } else { Stage::Skipped };
-        let chosen = Chosen { layer, operator: id, signature, stage, started: None, added: Vec::new(), replaced: None };
+        let (added, replaced, marks) = (Vec::new(), None, &[][..]);
+        let chosen = Chosen { layer, operator: id, signature, stage, started: None, added, replaced, marks };
         let is_past = |time: Latency| unit.of(time) <= unit.of(now);
         match &self.phase {
             Phase::Waiting => chosen,
@@ -221,7 +222,7 @@ impl Ended {
 pub(super) fn appended(effect: &Effect) -> &[Solution] {
     match effect {
         Effect::Append(solutions) => solutions,
-        Effect::Replace(_) | Effect::Keep => &[],
+        Effect::Replace(_) | Effect::Judge(_) | Effect::Inform(_) | Effect::Keep => &[],
     }
 }
 

@@ -108,18 +108,20 @@ impl<'a> Recorder<'a> {
         let (change, solutions) = match effect {
             Effect::Append(solutions) => (Change::Append, &solutions[..]),
             Effect::Replace(solution) => (Change::Replace, std::slice::from_ref(solution)),
+            Effect::Judge(_) => (Change::Judge, &[][..]),
+            Effect::Inform(_) => (Change::Inform, &[][..]),
             Effect::Keep => (Change::Keep, &[][..]),
         };
+        let marks = if let Effect::Judge(marks) = effect { marks.clone() } else { Vec::new() };
+        let context = if let Effect::Inform(text) = effect { Some(text.clone()) } else { None };
         let calls = work.steps().taken();
         let Backing { price, shown, .. } = work.backing();
         let cost = |calls: &[Call]| calls.iter().map(|call| call.cost(*price)).sum();
         let arrivals = work.steps().arrivals(Latency::default(), solutions.len(), work.is_side_by_side());
         let mut given = Vec::with_capacity(solutions.len());
         for (position, (solution, arrival)) in solutions.iter().zip(arrivals).enumerate() {
-            let own: &[Call] = match place.wanted {
-                0 => &calls,
-                _ => calls.get(position..=position).unwrap_or_default(),
-            };
+            // Round by round each solution has a call of its own.
+            let own: Vec<Call> = calls.iter().skip(position).step_by(solutions.len()).copied().collect();
             let score = match &solution.answer {
                 Some(answer) => self.score(answer).await,
                 None => None,
@@ -133,7 +135,7 @@ impl<'a> Recorder<'a> {
                 tokens: sum(|call| call.usage.completion_tokens),
                 prompt_tokens: sum(|call| call.usage.prompt_tokens),
                 seconds: own.iter().map(|call| call.seconds).sum(),
-                cost: cost(own),
+                cost: cost(&own),
                 arrival,
             });
         }
@@ -148,6 +150,8 @@ impl<'a> Recorder<'a> {
             read: place.read.map(Key),
             effect: change,
             solutions: given,
+            marks,
+            context,
             cost: cost(&calls),
             calls,
             reference: self.grader.map(|grader| grader.reference.0),

@@ -3,21 +3,26 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::prompts::Material;
+use super::weight::{Mark, Weight};
 
 /// One attempt at the query.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Solution {
     pub text: String,
     /// The final answer found in the text, in its one spelling.
     pub answer: Option<String>,
     /// Whether the answer was computed by a program that ran.
     pub executed: bool,
+    /// By what judges said of it since.
+    pub weight: Weight,
 }
 
-/// What an operator reads: the solutions that the operators before it left, in plan order.
+/// What an operator reads of what the operators before it left, in plan order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Board {
     pub solutions: Vec<Solution>,
+    /// What they found for others to read.
+    pub context: Vec<String>,
 }
 
 impl Board {
@@ -30,13 +35,27 @@ impl Board {
         self.current().map_or("", |solution| &solution.text)
     }
 
-    /// What a prompt may read of it; `texts` are those of its solutions.
-    pub(super) fn material<'a>(&'a self, texts: &'a [&'a str]) -> Material<'a> {
-        Material { solution: self.current_text(), solutions: texts, ..Material::default() }
+    /// The board as prompts read it.
+    pub(super) fn sheet(&self) -> Sheet<'_> {
+        Sheet {
+            solution: self.current_text(),
+            solutions: self.solutions.iter().map(|solution| solution.text.as_str()).collect(),
+            context: self.context.join("\n\n"),
+        }
     }
+}
 
-    pub(super) fn texts(&self) -> Vec<&str> {
-        self.solutions.iter().map(|solution| solution.text.as_str()).collect()
+/// A board as prompts read it.
+pub(super) struct Sheet<'a> {
+    solution: &'a str,
+    solutions: Vec<&'a str>,
+    context: String,
+}
+
+impl Sheet<'_> {
+    pub fn material(&self) -> Material<'_> {
+        let Sheet { solution, solutions, context } = self;
+        Material { solution, solutions, context, ..Material::default() }
     }
 }
 
@@ -47,13 +66,56 @@ pub enum Effect {
     Append(Vec<Solution>),
     /// Puts one solution in the place of all that the operator read.
     Replace(Solution),
+    /// Judges the solutions that the operator read, in their order; none where it says nothing of one.
+    Judge(Vec<Option<Mark>>),
+    /// Leaves context for others to read.
+    Inform(String),
     /// Leaves them as they are.
     Keep,
 }
 
-/// The most consistent solution: one with the most frequent answer.
+/// The solutions that operators leave which have these effects, each with its layer, in plan order.
 ///
-/// Among equally frequent answers one that a program computed wins, then the one given last, which may have seen the
+/// A replacement takes away only what its operator read: solutions found beside it stand, whatever the order within the
+/// layer. In the same way a judge weighs what it read, as far as it stands.
+pub fn standing<'a>(effects: impl Iterator<Item = (usize, &'a Effect)>) -> Vec<Solution> {
+    struct Stood<'a> {
+        layer: usize,
+        number: usize,
+        solution: &'a Solution,
+        weight: Weight,
+    }
+    let mut standing: Vec<Stood<'a>> = Vec::new();
+    let (mut numbers, mut read, mut read_by) = (0.., Vec::new(), usize::MAX);
+    for (layer, effect) in effects {
+        if read_by != layer {
+            read_by = layer;
+            read = standing.iter().map(|stood| stood.number).collect();
+        }
+        let stood = |(number, solution)| Stood { layer, number, solution, weight: Weight::default() };
+        match effect {
+            Effect::Append(solutions) => standing.extend(numbers.by_ref().zip(solutions).map(stood)),
+            Effect::Replace(solution) => {
+                standing.retain(|stood| stood.layer >= layer);
+                standing.extend(numbers.by_ref().zip([solution]).map(stood));
+            }
+            Effect::Judge(marks) => {
+                for (number, mark) in read.iter().zip(marks) {
+                    let stood = standing.iter_mut().find(|stood| stood.number == *number);
+                    if let (Some(stood), Some(mark)) = (stood, mark) {
+                        stood.weight = stood.weight.with(*mark);
+                    }
+                }
+            }
+            Effect::Inform(_) | Effect::Keep => {}
+        }
+    }
+    standing.into_iter().map(|Stood { solution, weight, .. }| Solution { weight, ..solution.clone() }).collect()
+}
+
+/// The most consistent solution: one with the answer of most weight, each solution having its vote.
+///
+/// Among answers of equal weight that of more solutions wins. Among equally frequent answers one that a program computed wins, then the one given last, which may have seen the
 /// others; of the solutions with the winning answer the last executed one is returned, else the last. Solutions without
 /// an answer have no vote.
 pub fn vote(solutions: &[Solution]) -> Option<&Solution> {
@@ -62,15 +124,16 @@ pub fn vote(solutions: &[Solution]) -> Option<&Solution> {
 }
 
 /// What counts of a solution in a vote.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ballot<'a> {
     pub answer: Option<&'a str>,
     pub executed: bool,
+    pub weight: Weight,
 }
 
 impl<'a> From<&'a Solution> for Ballot<'a> {
     fn from(solution: &'a Solution) -> Self {
-        Ballot { answer: solution.answer.as_deref(), executed: solution.executed }
+        Ballot { answer: solution.answer.as_deref(), executed: solution.executed, weight: solution.weight }
     }
 }
 
@@ -84,7 +147,8 @@ pub fn winner(ballots: &[Ballot<'_>]) -> Option<usize> {
     }
     let champion = |supporters: &Vec<usize>| {
         let (executed, best) = supporters.iter().map(|&position| (ballots[position].executed, position)).max()?;
-        Some((supporters.len(), executed, supporters.last().copied(), best))
+        let weight: u64 = supporters.iter().map(|&position| u64::from(ballots[position].weight.thousandths())).sum();
+        Some((weight, supporters.len(), executed, supporters.last().copied(), best))
     };
     supporters.values().filter_map(champion).max().map(|(.., best)| best)
 }
@@ -92,7 +156,7 @@ pub fn winner(ballots: &[Ballot<'_>]) -> Option<usize> {
 /// Whether a vote gives the same answer whatever the solutions say that are still to come.
 ///
 /// `ballots` are in plan order; the `pending` ones among them stand in their places, `executed` where a program may give
-/// them. No rival gets further than with all of the pending ballots, and none of those helps the leader less
+/// them. A ballot that is still to come has a full vote: while a judge may still speak, no vote is settled (`Standing`). No rival gets further than with all of the pending ballots, and none of those helps the leader less
 /// than not being cast, so that one vote for each rival decides.
 pub fn is_settled(ballots: &[Ballot<'_>], pending: &[bool]) -> bool {
     let cast = |rival: Option<&str>| {
@@ -125,6 +189,7 @@ mod tests {
             text: position.to_string(),
             answer: (*text != "x").then(|| text.trim_end_matches('!').to_owned()),
             executed: text.ends_with('!'),
+            ..Solution::default()
         };
         let solutions: Vec<_> = answers.iter().enumerate().map(solution).collect();
         assert_eq!(
@@ -140,6 +205,7 @@ mod tests {
         let ballot = |text: &&'static str| Ballot {
             answer: (!matches!(*text, "x" | "?" | "?!")).then(|| text.trim_end_matches('!')),
             executed: text.ends_with('!'),
+            ..Ballot::default()
         };
         let cast: Vec<Ballot> = ballots.iter().map(ballot).collect();
         let pending: Vec<bool> = ballots.iter().map(|text| text.starts_with('?')).collect();

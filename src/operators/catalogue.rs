@@ -191,12 +191,12 @@ fn operator_tables(text: &str) -> Result<Vec<Spanned<DeValue<'_>>>, Fault> {
 fn check(operator: &Operator, operation: &Operation, prompts: &mut Prompts) -> Result<bool> {
     operator.check()?;
     let kind = operation.as_kind();
-    kind.check(operator)?;
     let asks = kind.signature(operator).asks_model;
     if let Some(prompt) = &operator.prompt {
         ensure!(asks, "`{}` operators take no `prompt`", operator.kind);
         prompts.add(&operator.name, prompt)?;
     }
+    kind.check(operator, prompts.reads(&operator.name))?;
     Ok(asks)
 }
 

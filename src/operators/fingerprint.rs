@@ -50,8 +50,14 @@ impl Catalogue {
             let rank = alike.entry(content).or_default();
             let fingerprint = random::digest(&[&content.to_be_bytes(), &rank.to_be_bytes()]);
             *rank += u64::from(is_random);
-            let reads = kind.reads(self.prompts().reads(&operator.name));
-            Identity { fingerprint, reads, runs_tests: kind.checker() == Some(Checker::Tests), is_random }
+            let prompt = self.prompts().reads(&operator.name);
+            Identity {
+                fingerprint,
+                reads: kind.reads(prompt),
+                reads_context: signature.reads_context || prompt.context,
+                runs_tests: kind.checker() == Some(Checker::Tests),
+                is_random,
+            }
         };
         self.operators().iter().zip(self.operations()).zip(models).map(identity).collect()
     }
@@ -159,7 +165,7 @@ mod tests {
             let text = std::fs::read_to_string(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(file))?;
             let identities = Catalogue::parse(text, file)?.identities("m");
             let told = identities.iter().map(|it| {
-                let Identity { fingerprint, reads, runs_tests, is_random } = it;
+                let Identity { fingerprint, reads, runs_tests, is_random, .. } = it;
                 format!("{fingerprint:032x} {reads:?} {runs_tests} {is_random}\n")
             });
             let found = random::digest(&[told.collect::<String>().as_bytes()]);

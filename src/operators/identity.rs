@@ -12,6 +12,8 @@ pub struct Identity {
     /// calls are random, each in a catalogue has one of its own, by their order.
     pub fingerprint: u128,
     pub reads: Reads,
+    /// Whether it reads context.
+    pub reads_context: bool,
     /// Whether it runs the public tests of the question.
     pub runs_tests: bool,
     /// Whether equal calls may end differently.
@@ -21,7 +23,19 @@ pub struct Identity {
 impl Identity {
     /// A digest of what it reads of the board; none where that is nothing.
     pub fn read(&self, board: &Board) -> Option<u128> {
-        self.reads.of(board)
+        let solutions = self.reads.of(board);
+        if !self.reads_context || board.context.is_empty() {
+            return solutions;
+        }
+        let solutions = solutions.map(u128::to_be_bytes);
+        let solutions: &[u8] = solutions.as_ref().map_or(&[], |digest| digest);
+        let context = board.context.iter().map(String::as_bytes);
+        Some(random::digest(&[solutions, b"context"].into_iter().chain(context).collect::<Vec<_>>()))
+    }
+
+    /// Whether it reads the question alone.
+    pub fn reads_nothing(&self) -> bool {
+        self.reads == Reads::Nothing && !self.reads_context
     }
 }
 
@@ -50,7 +64,8 @@ impl Reads {
             }
             Reads::Solutions => {
                 let mut parts: Vec<&[u8]> = Vec::with_capacity(3 * board.solutions.len());
-                for Solution { text, answer, executed } in &board.solutions {
+                let weights: Vec<_> = board.solutions.iter().map(|it| it.weight.thousandths().to_be_bytes()).collect();
+                for (Solution { text, answer, executed, weight }, thousandths) in board.solutions.iter().zip(&weights) {
                     let marks: &[u8] = match (answer, executed) {
                         (None, false) => b"unanswered",
                         (None, true) => b"executed, unanswered",
@@ -58,6 +73,7 @@ impl Reads {
                         (Some(_), true) => b"executed, answered",
                     };
                     parts.extend([text.as_bytes(), marks, answer.as_deref().unwrap_or_default().as_bytes()]);
+                    parts.extend(weight.is_judged().then_some(thousandths.as_slice()));
                 }
                 Some(random::digest(&parts))
             }
@@ -86,15 +102,16 @@ impl fmt::Display for Turn {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::operators::{Mark, Weight};
 
     #[test]
     fn what_is_read_is_hashed_in_order() {
         let solution = |text: &str, answer: Option<&str>| Solution {
             text: text.to_owned(),
             answer: answer.map(str::to_owned),
-            executed: false,
+            ..Solution::default()
         };
-        let board = |solutions: Vec<Solution>| Board { solutions };
+        let board = |solutions: Vec<Solution>| Board { solutions, ..Board::default() };
         let (one, other) = (solution("a", Some("1")), solution("b", None));
         let boards = [
             board(vec![one.clone(), other.clone()]),
@@ -110,5 +127,29 @@ mod tests {
         assert_eq!(alike(Reads::Current), [0, 1, 0, 0]);
         assert_eq!(alike(Reads::Texts), [0, 1, 2, 0]);
         assert_eq!(alike(Reads::Solutions), [0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn context_and_weights_are_hashed_where_they_are_read() {
+        let text = |text: &str| Solution { text: text.to_owned(), ..Solution::default() };
+        let judged = Solution { weight: Weight::default().with(Mark::new(0.5).expect("a mark")), ..text("a") };
+        let plain = Board { solutions: vec![text("a")], ..Board::default() };
+        let weighed = Board { solutions: vec![judged], ..Board::default() };
+        let informed = |context: &[&str]| Board {
+            context: context.iter().map(|text| (*text).to_owned()).collect(),
+            ..plain.clone()
+        };
+        let read = |reads: Reads, reads_context: bool, board: &Board| {
+            Identity { reads, reads_context, ..Identity::default() }.read(board)
+        };
+        assert_ne!(read(Reads::Solutions, false, &plain), read(Reads::Solutions, false, &weighed));
+        assert_eq!(read(Reads::Texts, false, &plain), read(Reads::Texts, false, &weighed));
+        assert_eq!(read(Reads::Texts, false, &informed(&["c"])), read(Reads::Texts, false, &plain));
+        assert_eq!(read(Reads::Texts, true, &plain), read(Reads::Texts, false, &plain), "no context is none");
+        let boards = [plain.clone(), informed(&["c"]), informed(&["d"]), informed(&["c", "d"]), informed(&["cd"])];
+        for reads in [Reads::Nothing, Reads::Current, Reads::Texts, Reads::Solutions] {
+            let digests: std::collections::BTreeSet<_> = boards.iter().map(|board| read(reads, true, board)).collect();
+            assert_eq!(digests.len(), boards.len(), "{reads:?}");
+        }
     }
 }

@@ -22,7 +22,7 @@ pub(super) trait Kind: fmt::Debug + Send + Sync {
 
     /// # Errors
     /// The settings make no sense, alone or for this operator.
-    fn check(&self, _: &Operator) -> Result<()> {
+    fn check(&self, _: &Operator, _: PromptReads) -> Result<()> {
         Ok(())
     }
 

@@ -22,10 +22,11 @@ mod task;
 mod tools;
 mod trace_line;
 mod traces;
+mod weight;
 mod work;
 
 pub use backing::Backing;
-pub use board::{Ballot, Board, Effect, Solution, is_settled, vote, winner};
+pub use board::{Ballot, Board, Effect, Solution, is_settled, standing, vote, winner};
 pub use calls::{Arrival, Reporter};
 pub use catalogue::Catalogue;
 pub use finish::Finish;
@@ -40,4 +41,5 @@ pub use task::Task;
 pub use tools::{Checker, Language};
 pub use trace_line::Recorded;
 pub use traces::{QueryTraces, Traces};
+pub use weight::{Mark, Weight};
 pub use work::Work;

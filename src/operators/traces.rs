@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 
 use super::trace_line::Recorded;
-use super::{Catalogue, Operator, Reads, Solution};
+use super::{Catalogue, Operator, Solution};
 use crate::benchmarks::AnswerForm;
 use crate::plan::{Signature, Usage};
 
@@ -122,7 +122,7 @@ impl Traces {
     /// is taken.
     pub fn approximate<'a>(&self, catalogue: &'a Catalogue) -> Vec<&'a str> {
         let identified = catalogue.operators().iter().zip(catalogue.identities(""));
-        let readers = identified.filter(|(_, identity)| identity.reads != Reads::Nothing);
+        let readers = identified.filter(|(_, identity)| !identity.reads_nothing());
         let is_there = |name: &&str| self.queries.values().any(|query| query.outputs.contains_key(*name));
         readers.map(|(operator, _)| operator.name.as_str()).filter(is_there).collect()
     }
@@ -223,7 +223,7 @@ impl QueryTraces {
             let whole = || score.map(|_| text.trim().to_owned());
             let answer = answer.map(|answer| self.spelled(form, answer, said));
             let answer = answer.or_else(|| form.extract(&text)).or_else(whole);
-            Solution { text, answer, executed }
+            Solution { text, answer, executed, ..Solution::default() }
         });
         let answered = solution.as_ref().and_then(|solution| solution.answer.as_ref());
         if let (Some(score), Some(answer)) = (score, answered) {

@@ -124,6 +124,11 @@ impl<'a> Work<'a> {
         Ok(self.ask_all(material, 1, None).await?.swap_remove(0))
     }
 
+    /// Asks the model so often at once, with independent draws. One failed call fails all.
+    pub(super) async fn ask_together(&mut self, material: Material<'_>, calls: u32) -> Result<Vec<String>, llm::Error> {
+        self.ask_all(material, calls, None).await
+    }
+
     /// Asks the model at once for all solutions that are not known, with independent draws. One failed call fails all.
     pub(super) async fn ask_side_by_side(&mut self, material: Material<'_>) -> Result<Vec<Solution>, llm::Error> {
         let reporter = self.reporter.clone();
@@ -230,6 +235,6 @@ impl<'a> Work<'a> {
     /// What the model wrote, with the final answer found in it.
     pub(super) fn solution(&self, text: String) -> Solution {
         let answer = self.task.answer.extract(&text);
-        Solution { text, answer, executed: false }
+        Solution { text, answer, ..Solution::default() }
     }
 }

@@ -180,7 +180,7 @@ mod tests {
         let solution = |answer: &&str| Solution {
             text: String::new(),
             answer: Some((*answer).to_owned()).filter(|answer| !answer.is_empty()),
-            executed: false,
+            ..Solution::default()
         };
         let solutions: Vec<Option<Solution>> =
             answers.iter().map(|(_, answer)| answer.as_ref().map(solution)).collect();
@@ -192,6 +192,7 @@ mod tests {
             started: Some(Latency::default()),
             added: vec![solution.as_ref()],
             replaced: None,
+            marks: &[],
         });
         let choices: Vec<Chosen<'_>> = chosen.collect();
         let charges = |_| Charge::default();

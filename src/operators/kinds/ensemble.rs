@@ -9,6 +9,7 @@ use crate::operators::identity::Reads;
 use crate::operators::kind::Kind;
 use crate::operators::operator::Operator;
 use crate::operators::prompts::PromptReads;
+use crate::operators::weight::Weight;
 use crate::operators::work::Work;
 use crate::plan::Signature;
 
@@ -41,13 +42,15 @@ impl Kind for Ensemble {
         if self.is_free(work.operator(), board) {
             return Ok(replaced(vote(&board.solutions)));
         }
-        let reply = work.ask(board.material(&board.texts())).await?;
+        let reply = work.ask(board.sheet().material()).await?;
         Ok(replaced(chosen(&reply, &board.solutions).or_else(|| vote(&board.solutions))))
     }
 }
 
 fn replaced(choice: Option<&Solution>) -> Effect {
-    choice.map_or(Effect::Keep, |solution| Effect::Replace(solution.clone()))
+    // What it weighed among others says nothing any more.
+    let alone = |solution: &Solution| Solution { weight: Weight::default(), ..solution.clone() };
+    choice.map_or(Effect::Keep, |solution| Effect::Replace(alone(solution)))
 }
 
 /// The solution that the last number from 1, or the last capital letter from `A`, of `reply` names.
@@ -65,7 +68,7 @@ mod tests {
 
     #[track_caller]
     fn check(reply: &str, choice: Option<usize>) {
-        let solution = |text: usize| Solution { text: text.to_string(), answer: None, executed: false };
+        let solution = |text: usize| Solution { text: text.to_string(), ..Solution::default() };
         let solutions: Vec<_> = (0..3).map(solution).collect();
         assert_eq!(chosen(reply, &solutions), choice.map(|position| &solutions[position]), "{reply}");
     }

@@ -8,6 +8,7 @@ use crate::llm;
 use crate::operators::board::{Board, Effect};
 use crate::operators::kind::Kind;
 use crate::operators::operator::Operator;
+use crate::operators::prompts::PromptReads;
 use crate::operators::work::Work;
 use crate::plan::Signature;
 
@@ -29,12 +30,12 @@ impl Kind for Generate {
         Signature { solutions: self.samples as usize, ..Signature::ANSWERS }
     }
 
-    fn check(&self, _: &Operator) -> Result<()> {
+    fn check(&self, _: &Operator, _: PromptReads) -> Result<()> {
         ensure!((1..=64).contains(&self.samples), "expected 1 to 64 `samples`, found {}", self.samples);
         Ok(())
     }
 
     async fn run(&self, work: &mut Work<'_>, board: &Board) -> Result<Effect, llm::Error> {
-        Ok(Effect::Append(work.ask_side_by_side(board.material(&board.texts())).await?))
+        Ok(Effect::Append(work.ask_side_by_side(board.sheet().material()).await?))
     }
 }

@@ -9,7 +9,7 @@ use crate::llm;
 use crate::operators::board::{Board, Effect, Solution};
 use crate::operators::kind::{Content, Kind};
 use crate::operators::operator::Operator;
-use crate::operators::prompts::Material;
+use crate::operators::prompts::{Material, PromptReads};
 use crate::operators::tools::{Language, MOST_ROUNDS};
 use crate::operators::work::Work;
 use crate::plan::Signature;
@@ -41,7 +41,7 @@ impl Kind for Program {
         Signature::COMPUTES
     }
 
-    fn check(&self, _: &Operator) -> Result<()> {
+    fn check(&self, _: &Operator, _: PromptReads) -> Result<()> {
         ensure!(self.rounds <= MOST_ROUNDS, "expected at most {MOST_ROUNDS} `rounds`, found {}", self.rounds);
         Ok(())
     }
@@ -55,10 +55,10 @@ impl Kind for Program {
     }
 
     async fn run(&self, work: &mut Work<'_>, board: &Board) -> Result<Effect, llm::Error> {
-        let solutions = board.texts();
+        let sheet = board.sheet();
         let mut feedback = String::new();
         for _ in 0..=self.rounds {
-            let text = work.ask(Material { feedback: &feedback, ..board.material(&solutions) }).await?;
+            let text = work.ask(Material { feedback: &feedback, ..sheet.material() }).await?;
             let result = match self.language {
                 Language::Arithmetic => {
                     work.evaluate(|evaluator| evaluator.run(&text)).map(worded).map_err(|error| error.to_string())
@@ -77,7 +77,7 @@ impl Kind for Program {
 /// The run as a chain of equations, so that later operators read it like any other solution.
 fn worded(Executed { value, mut steps }: Executed) -> Solution {
     steps.push(format!("the answer is {value}"));
-    Solution { text: steps.join(" . "), answer: Some(value.to_string()), executed: true }
+    Solution { text: steps.join(" . "), answer: Some(value.to_string()), executed: true, ..Solution::default() }
 }
 
 /// Runs the program of a reply; the last line that it prints is the answer. Otherwise the program with what is wrong with

@@ -21,7 +21,7 @@ impl Kind for Refine {
     }
 
     async fn run(&self, work: &mut Work<'_>, board: &Board) -> Result<Effect, llm::Error> {
-        let text = work.ask(board.material(&board.texts())).await?;
+        let text = work.ask(board.sheet().material()).await?;
         Ok(Effect::Append(vec![work.solution(text)]))
     }
 }

@@ -42,7 +42,7 @@ impl Kind for Test {
         Signature { uses_tool: true, executes, ..Signature::IMPROVES }
     }
 
-    fn check(&self, _: &Operator) -> Result<()> {
+    fn check(&self, _: &Operator, _: PromptReads) -> Result<()> {
         ensure!(self.rounds <= MOST_ROUNDS, "expected at most {MOST_ROUNDS} `rounds`, found {}", self.rounds);
         Ok(())
     }
@@ -64,7 +64,7 @@ impl Kind for Test {
     }
 
     async fn run(&self, work: &mut Work<'_>, board: &Board) -> Result<Effect, llm::Error> {
-        let solutions = board.texts();
+        let sheet = board.sheet();
         let mut repaired = None;
         let mut has_passed = false;
         for _ in 0..self.rounds {
@@ -76,7 +76,7 @@ impl Kind for Test {
                     break;
                 }
                 Verdict::Failed(feedback) => {
-                    let material = Material { solution, feedback: &feedback, ..board.material(&solutions) };
+                    let material = Material { solution, feedback: &feedback, ..sheet.material() };
                     repaired = Some(work.ask(material).await?);
                 }
             }
