@@ -1,5 +1,6 @@
 //! The kinds of operators, one file each: its settings, its signature and what it does.
 
+mod debate;
 mod ensemble;
 mod generate;
 mod program;
@@ -47,6 +48,7 @@ kinds! {
     program: Program,
     test: Test,
     refine: Refine,
+    debate: Debate,
     stop: Stop,
 }
 
