@@ -180,6 +180,8 @@ pub fn is_settled(ballots: &[Ballot<'_>], pending: &[bool]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use rand::Rng;
+
     use super::*;
 
     /// `answers`: `x` for no answer, `!` after an executed one.
@@ -242,5 +244,103 @@ mod tests {
         check(&["9!", "7!"], Some(1));
         check(&["3", "7", "7!", "9", "9!"], Some(4));
         check(&["7", "9!", "9", "7!", "1!"], Some(3));
+    }
+
+    /// All ways in which the ballots that are still to come may turn out, each an answer of `answers` or none.
+    fn outcomes<'a>(ballots: &[Ballot<'a>], pending: &[bool], answers: &[&'a str]) -> Vec<Vec<Ballot<'a>>> {
+        let mut all = vec![Vec::new()];
+        for (ballot, is_pending) in ballots.iter().zip(pending) {
+            let ways: Vec<Ballot<'a>> = match is_pending {
+                false => vec![*ballot],
+                true => {
+                    let answered = answers.iter().map(|answer| Some(*answer)).chain([None]);
+                    // A program may also give no answer that it computed.
+                    let answered = answered.map(|answer| Ballot { answer, ..*ballot });
+                    answered.flat_map(|cast| [cast, Ballot { executed: false, ..cast }]).collect()
+                }
+            };
+            all = all
+                .iter()
+                .flat_map(|cast: &Vec<Ballot<'a>>| ways.iter().map(move |way| [cast.as_slice(), &[*way]].concat()))
+                .collect();
+        }
+        all
+    }
+
+    #[test]
+    fn a_settled_vote_of_weights_is_one_that_nothing_to_come_can_change() {
+        let mut rng = crate::random::stream(7, &[&"settled"]);
+        let (mut settled, mut open) = (0, 0);
+        for _ in 0..20_000 {
+            let count = rng.random_range(1..=5);
+            let pending: Vec<bool> = (0..count).map(|_| rng.random_bool(0.35)).collect();
+            let ballots: Vec<Ballot> = pending
+                .iter()
+                .map(|&is_pending| {
+                    let executed = rng.random_bool(0.3);
+                    if is_pending {
+                        return Ballot { executed, ..Ballot::default() };
+                    }
+                    let marks =
+                        (0..rng.random_range(0..3)).filter_map(|_| Mark::new(rng.random_range(0..=4) as f64 / 4.0));
+                    let weight = marks.fold(Weight::default(), Weight::with);
+                    Ballot { answer: [Some("7"), Some("8"), Some("9"), None][rng.random_range(0..4)], executed, weight }
+                })
+                .collect();
+            // One that nobody has given yet among them.
+            let ends: BTreeSet<Option<&str>> = outcomes(&ballots, &pending, &["7", "8", "9", "new"])
+                .iter()
+                .map(|cast| winner(cast).and_then(|best| cast[best].answer))
+                .collect();
+            let found = is_settled(&ballots, &pending);
+            assert_eq!(found, ends.len() == 1, "{ballots:?} {pending:?} {ends:?}");
+            *(if found { &mut settled } else { &mut open }) += 1;
+        }
+        assert!(settled > 2000 && open > 2000, "{settled} {open}");
+    }
+
+    #[test]
+    fn heavier_answers_win() {
+        let solution = |answer: &str, mark: Option<f64>| Solution {
+            answer: Some(answer.to_owned()),
+            weight: mark.and_then(Mark::new).map_or(Weight::default(), |mark| Weight::default().with(mark)),
+            ..Solution::default()
+        };
+        let check = |solutions: &[Solution], expected: &str| {
+            assert_eq!(vote(solutions).and_then(|best| best.answer.as_deref()), Some(expected), "{solutions:?}");
+        };
+        check(&[solution("7", Some(0.9)), solution("8", Some(0.4)), solution("8", Some(0.4))], "7");
+        check(&[solution("7", Some(0.9)), solution("8", Some(0.5)), solution("8", Some(0.5))], "8");
+        check(&[solution("7", Some(0.9)), solution("8", None)], "8");
+        // Of answers that a judge gives nothing that of more solutions wins.
+        check(&[solution("7", Some(0.0)), solution("7", Some(0.0)), solution("8", Some(0.0))], "7");
+    }
+
+    #[test]
+    fn a_judge_weighs_what_it_read() {
+        let text = |text: &str| Solution { text: text.to_owned(), ..Solution::default() };
+        let append = |texts: &[&str]| Effect::Append(texts.iter().map(|it| text(it)).collect());
+        let marks = |shares: &[f64]| Effect::Judge(shares.iter().map(|&share| Mark::new(share)).collect());
+        let check = |effects: &[(usize, Effect)], expected: &[(&str, u32)]| {
+            let stands = standing(effects.iter().map(|(layer, effect)| (*layer, effect)));
+            let found: Vec<(&str, u32)> =
+                stands.iter().map(|solution| (solution.text.as_str(), solution.weight.thousandths())).collect();
+            assert_eq!(found, expected, "{effects:?}");
+        };
+        let (two, judge) = (append(&["a", "b"]), marks(&[0.2, 0.9]));
+        check(&[(0, two.clone()), (1, judge.clone())], &[("a", 200), ("b", 900)]);
+        // What stands beside the judge, or comes later, has its full weight.
+        let beside = append(&["c"]);
+        check(&[(0, two.clone()), (1, beside.clone()), (1, judge.clone())], &[("a", 200), ("b", 900), ("c", 1000)]);
+        check(&[(0, two.clone()), (1, judge.clone()), (2, beside)], &[("a", 200), ("b", 900), ("c", 1000)]);
+        // Two judges side by side count alike, in either order.
+        let other = marks(&[0.4, 0.1]);
+        check(&[(0, two.clone()), (1, judge.clone()), (1, other.clone())], &[("a", 300), ("b", 500)]);
+        check(&[(0, two.clone()), (1, other), (1, judge.clone())], &[("a", 300), ("b", 500)]);
+        // What is replaced beside the judge is no longer there to be weighed.
+        let replace = Effect::Replace(text("b"));
+        check(&[(0, two.clone()), (1, replace.clone()), (1, judge.clone())], &[("b", 1000)]);
+        check(&[(0, two.clone()), (1, judge), (1, replace)], &[("b", 1000)]);
+        check(&[(0, two), (1, marks(&[0.5])), (1, Effect::Inform("c".into()))], &[("a", 500), ("b", 1000)]);
     }
 }

@@ -251,7 +251,7 @@ mod tests {
         check(
             "[[operator]]\nname = \"Go\"\nkind = \"magic\"\ndescription = \"Answers.\"",
             "c.toml:8: operator `Go`: unknown operator kind `magic`, expected one of `generate`, `ensemble`, `program`, \
-             `test`, `refine`, `debate`, `stop`",
+             `test`, `refine`, `debate`, `judge`, `stop`",
         );
         check(
             &generator("temprature = 1.0"),

@@ -16,6 +16,7 @@ mod python;
 mod query;
 mod reading;
 mod recorded;
+mod reply;
 mod run;
 mod steps;
 mod task;

@@ -3,6 +3,7 @@
 mod debate;
 mod ensemble;
 mod generate;
+mod judge;
 mod program;
 mod refine;
 mod stop;
@@ -49,6 +50,7 @@ kinds! {
     test: Test,
     refine: Refine,
     debate: Debate,
+    judge: Judge,
     stop: Stop,
 }
 
