@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, ensure};
 use serde::Deserialize;
@@ -11,6 +12,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::identity::Reads;
+use super::kind::Program;
 use super::kinds::Operation;
 use super::operator::Operator;
 use super::prompts::Prompts;
@@ -33,6 +35,8 @@ pub struct Catalogue {
     /// What the first operator lacks that is sent to a model.
     unsendable: Option<String>,
     models: Definitions,
+    /// Where paths of commands start.
+    folder: Option<PathBuf>,
     text: String,
 }
 
@@ -51,7 +55,8 @@ impl Catalogue {
     /// # Errors
     /// Names the file, the line and the operator at fault.
     pub fn load(folder: &Folder, file: &str) -> Result<Self> {
-        Self::parse(folder.read_text(file)?, &format!("{folder}/{file}"))
+        let catalogue = Self::parse(folder.read_text(file)?, &format!("{folder}/{file}"))?;
+        Ok(catalogue.in_folder(folder))
     }
 
     /// Reads a catalogue from its text; `origin` names it in errors.
@@ -88,7 +93,28 @@ impl Catalogue {
         let models = definitions(&text, origin)?;
         let of = |(operator, operation): (&Operator, &Operation)| signature(operator, operation, &prompts);
         let signatures = operators.iter().zip(&operations).map(of).collect();
-        Ok(Catalogue { operators, operations, signatures, places, prompts, unsendable, models, text })
+        Ok(Catalogue { operators, operations, signatures, places, prompts, unsendable, models, folder: None, text })
+    }
+
+    /// The same catalogue, with the paths of its commands starting in a folder, unless they start somewhere already.
+    pub fn in_folder(self, folder: &Folder) -> Self {
+        let folder = match folder {
+            Folder::Disk(path) => std::path::absolute(path).ok(),
+            Folder::Embedded { .. } => None,
+        };
+        Catalogue { folder: self.folder.or(folder), ..self }
+    }
+
+    /// Where paths of commands start.
+    pub fn folder(&self) -> Option<&Path> {
+        self.folder.as_deref()
+    }
+
+    /// The operators that run programs of the user's, with these programs.
+    pub fn programs(&self) -> Vec<(&str, Program)> {
+        let described = self.operators.iter().zip(&self.operations);
+        let programs = described.map(|(operator, operation)| (operator.name.as_str(), operation.as_kind().program()));
+        programs.filter_map(|(name, program)| Some((name, program?))).collect()
     }
 
     /// Checks that the operators have what is sent to a model; those with recorded outputs need none of it.
@@ -251,7 +277,7 @@ mod tests {
         check(
             "[[operator]]\nname = \"Go\"\nkind = \"magic\"\ndescription = \"Answers.\"",
             "c.toml:8: operator `Go`: unknown operator kind `magic`, expected one of `generate`, `ensemble`, `program`, \
-             `test`, `refine`, `debate`, `judge`, `stop`",
+             `test`, `refine`, `debate`, `judge`, `command`, `stop`",
         );
         check(
             &generator("temprature = 1.0"),

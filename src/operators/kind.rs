@@ -4,6 +4,7 @@ use std::fmt;
 
 use anyhow::Result;
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 
 use super::board::{Board, Effect, Solution};
 use super::identity::Reads;
@@ -50,6 +51,11 @@ pub(super) trait Kind: fmt::Debug + Send + Sync {
         false
     }
 
+    /// The program of the user's that it runs, if it does.
+    fn program(&self) -> Option<Program> {
+        None
+    }
+
     /// Whether it takes nothing on this board: it asks no model and uses no tool.
     fn is_free(&self, operator: &Operator, board: &Board) -> bool {
         let signature = self.signature(operator);
@@ -76,4 +82,15 @@ pub(super) struct Content {
     pub language: Language,
     /// Of kinds that have other settings.
     pub settings: Option<serde_json::Value>,
+}
+
+/// A program of the user's, and what it may do.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Program {
+    /// Its name and its arguments.
+    pub words: Vec<String>,
+    /// Folders that it reads.
+    pub read: Vec<String>,
+    /// Whether it runs with the user's rights.
+    pub is_trusted: bool,
 }

@@ -32,6 +32,7 @@ pub use calls::{Arrival, Reporter};
 pub use catalogue::Catalogue;
 pub use finish::Finish;
 pub use identity::{Identity, Reads, Turn};
+pub use kind::Program;
 pub use kinds::Operation;
 pub use operator::Operator;
 pub use prompts::Prompts;

@@ -3,6 +3,7 @@
 use anyhow::{Result, anyhow};
 
 use super::catalogue::{Catalogue, File};
+use crate::folder::Folder;
 
 impl Catalogue {
     /// Names of the operators that run Python.
@@ -30,6 +31,10 @@ impl Catalogue {
                 text.push_str(&self.text()[start..end]);
             }
         }
-        Self::parse(text, origin)
+        let parsed = Self::parse(text, origin)?;
+        Ok(match self.folder() {
+            Some(folder) => parsed.in_folder(&Folder::Disk(folder.to_owned())),
+            None => parsed,
+        })
     }
 }

@@ -39,7 +39,8 @@ impl<'a> Query<'a> {
     /// What each of its operators works on.
     pub(super) fn task(&self) -> Task<'a> {
         let &Query { question, catalogue, evaluator, sandbox, answer, tests, gamma, draw, .. } = self;
-        Task { question, prompts: catalogue.prompts(), evaluator, sandbox, answer, tests, gamma, draw }
+        let (prompts, folder) = (catalogue.prompts(), catalogue.folder());
+        Task { question, prompts, folder, evaluator, sandbox, answer, tests, gamma, draw }
     }
 
     /// What schedules must know of each operator.

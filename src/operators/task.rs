@@ -1,5 +1,7 @@
 //! What an operator works on, whichever it is.
 
+use std::path::Path;
+
 use super::prompts::Prompts;
 use crate::benchmarks::{AnswerForm, Tests};
 use crate::random::Draw;
@@ -10,6 +12,8 @@ use crate::sandbox::{Evaluator, Sandbox};
 pub struct Task<'a> {
     pub question: &'a str,
     pub prompts: &'a Prompts,
+    /// Where the paths of commands start.
+    pub folder: Option<&'a Path>,
     pub evaluator: &'a Evaluator,
     /// Where Python runs, if anything needs it.
     pub sandbox: Option<&'a Sandbox>,

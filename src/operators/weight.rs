@@ -45,7 +45,7 @@ impl Weight {
 
     /// Thousandths of a full vote; a mean is rounded to the nearest.
     pub fn thousandths(self) -> u32 {
-        if self.marks == 0 { FULL } else { (self.sum + self.marks / 2) / self.marks }
+        (self.sum + self.marks / 2).checked_div(self.marks).unwrap_or(FULL)
     }
 
     /// Whether somebody judged the solution.

@@ -12,10 +12,10 @@ use super::operator::Operator;
 use super::prompts::Material;
 use super::steps::{Call, Step, Steps, Tariff};
 use super::task::Task;
-use crate::llm::{self, Message, Meter, Request, Role};
-use crate::plan::{Latency, Signature};
+use crate::llm::{self, Hedged, Message, Meter, Request, Role};
+use crate::plan::{Latency, Signature, Usage};
 use crate::random;
-use crate::sandbox::{Evaluator, Limits, Run};
+use crate::sandbox::{Evaluator, Launch, Limits, Run, Sandbox, run_trusted};
 
 /// An operator of a plan while it runs.
 pub struct Work<'a> {
@@ -84,7 +84,7 @@ impl<'a> Work<'a> {
             let begins = self.steps.latency();
             for call in round {
                 if call.tool {
-                    self.charge(call.seconds);
+                    self.tariff().charge(&self.steps, call.seconds, call.usage, call.hedged);
                     continue;
                 }
                 let lasts = Latency { tokens: call.usage.completion_tokens as f64, seconds: call.seconds };
@@ -214,11 +214,7 @@ impl<'a> Work<'a> {
     /// # Errors
     /// There is no sandbox, or it broke. What the program does is no error.
     pub(super) async fn run_python(&mut self, program: &str, stdin: &str) -> Result<Run, llm::Error> {
-        let name = &self.operator.name;
-        let sandbox = self
-            .task
-            .sandbox
-            .ok_or_else(|| llm::Error::Permanent(format!("expected a sandbox for operator `{name}`, found none")))?;
+        let sandbox = self.sandbox()?;
         let charged = ToolRun::new(self.steps.clone(), self.tariff());
         let run = sandbox.run(program, stdin, &Limits::default()).await;
         charged.ended();
@@ -227,9 +223,43 @@ impl<'a> Work<'a> {
         Ok(run)
     }
 
+    /// Runs a program of the user's, confined unless it is trusted; whoever asks charges for it.
+    ///
+    /// # Errors
+    /// There is no sandbox or no such program. What it does is no error.
+    pub(super) async fn run_command(
+        &mut self,
+        launch: Launch<'_>,
+        is_trusted: bool,
+        stdin: &str,
+        limits: &Limits,
+    ) -> Result<Run, llm::Error> {
+        let sandbox = if is_trusted { None } else { Some(self.sandbox()?) };
+        let charged = ToolRun::new(self.steps.clone(), self.tariff());
+        let run = match sandbox {
+            Some(sandbox) => sandbox.run_command(launch, stdin, limits).await,
+            None => run_trusted(launch, stdin, limits).await,
+        };
+        charged.ended();
+        run.map_err(|error| llm::Error::Permanent(format!("operator `{}`: {error:#}", self.operator.name)))
+    }
+
+    fn sandbox(&self) -> Result<&'a Sandbox, llm::Error> {
+        let name = &self.operator.name;
+        let missing = || llm::Error::Permanent(format!("expected a sandbox for operator `{name}`, found none"));
+        self.task.sandbox.ok_or_else(missing)
+    }
+
     /// Counts one use of a tool that took `measured` seconds.
     pub(super) fn charge(&mut self, measured: f64) {
-        self.tariff().charge(&self.steps, measured);
+        self.tariff().charge(&self.steps, measured, Usage::default(), None);
+    }
+
+    /// As [`Work::charge`], for a tool that says what it has taken besides.
+    pub(super) fn charge_stated(&mut self, measured: f64, tokens: u64, dollars: f64) {
+        let usage = Usage { completion_tokens: tokens, ..Usage::default() };
+        let hedged = (dollars > 0.0).then(|| Hedged { cost: dollars, ..Hedged::default() });
+        self.tariff().charge(&self.steps, measured, usage, hedged);
     }
 
     /// What the model wrote, with the final answer found in it.

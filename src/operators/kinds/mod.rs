@@ -1,5 +1,6 @@
 //! The kinds of operators, one file each: its settings, its signature and what it does.
 
+mod command;
 mod debate;
 mod ensemble;
 mod generate;
@@ -51,6 +52,7 @@ kinds! {
     refine: Refine,
     debate: Debate,
     judge: Judge,
+    command: Command,
     stop: Stop,
 }
 
