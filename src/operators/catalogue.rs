@@ -300,7 +300,8 @@ mod tests {
         );
         check(
             &generator("prompt = \"q\"\nmax_tokens = 9\nrounds = 2"),
-            "c.toml:12: operator `Go`: only `program` and `test` operators take `rounds`, found it for a `generate` operator",
+            "c.toml:12: operator `Go`: `rounds` is a setting of `program`, `test`, `debate` operators, found it for a \
+             `generate` operator",
         );
         check(
             &generator("prompt = \"q\"\nmax_tokens = 9\ntop_p = 1.5"),

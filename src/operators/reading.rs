@@ -74,7 +74,10 @@ fn unknown(setting: &str, kind: &str, keys: &[&str]) -> String {
         .map(|entry| format!("`{}`", entry.name))
         .collect();
     if !others.is_empty() {
-        return format!("only {} operators take `{setting}`, found it for a `{kind}` operator", others.join(" and "));
+        return format!(
+            "`{setting}` is a setting of {} operators, found it for a `{kind}` operator",
+            others.join(", ")
+        );
     }
     let known = || fields::<Operator>().iter().chain(keys).copied();
     let hint = hint(setting, known());
