@@ -355,4 +355,32 @@ mod tests {
         assert!(catalogue.signatures()[0].reads_solutions);
         Ok(())
     }
+
+    #[test]
+    fn settings_of_a_kind_must_make_sense() {
+        let check = |kind: &str, settings: &str, message: &str| {
+            let table = format!("[[operator]]\nname = \"Go\"\nkind = \"{kind}\"\ndescription = \"Acts.\"\n{settings}");
+            let error = Catalogue::parse(table, "c").err().map(|error| format!("{error:#}")).unwrap_or_default();
+            assert!(error.starts_with("c:") && error.contains(message), "{kind} {settings}: {error}");
+        };
+        let reads = "max_tokens = 9\nprompt = \"{% for s in solutions %}{{ s }}{% endfor %}\"\n";
+        let alone = "max_tokens = 9\nprompt = \"{{ question }}\"\ntemperature = 1.0\n";
+        check("debate", alone, "expected a prompt that reads the answers of the round before");
+        check("debate", reads, "expected a `temperature` above 0");
+        check("debate", &format!("{reads}temperature = 1.0\nrounds = 1"), "expected 2 to 8 `rounds`");
+        check("debate", &format!("{reads}temperature = 1.0\nsamples = 99"), "expected 2 to 16 `samples`");
+        check("judge", alone, "expected a prompt that reads the solutions");
+        check("judge", &format!("{reads}best = 0.0"), "expected `best`, the highest rating, above 0");
+        check("judge", &format!("{reads}score = true"), "hint: did you mean `scores`?");
+        check("command", "", "missing field `command`");
+        check("command", "command = []", "expected a `command`, a program with its arguments");
+        check("command", "command = [\"x\"]\nseconds = 0.0", "expected `seconds` above 0");
+        check("command", "command = [\"x\"]\ngives = \"advice\"", "unknown variant `advice`");
+        check("command", "command = [\"x\"]\nprompt = \"p\"", "`command` operators take no `prompt`");
+        check("comand", "", "hint: did you mean `command`?");
+        check("refine", &format!("{reads}samples = 2"), "`samples` is a setting of `generate`, `debate` operators");
+        // What says nothing may stand anywhere, as it always could.
+        let silent = format!("{}rounds = 0\nlanguage = \"arithmetic\"", generator(alone));
+        assert!(Catalogue::parse(silent, "c").is_ok());
+    }
 }

@@ -99,7 +99,12 @@ impl Unread {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use rand::Rng;
+
     use super::*;
+    use crate::random;
 
     const RETRIEVES: Signature = Signature { informs: true, uses_tool: true, ..Signature::IDLE };
     const READS_ALL: Signature = Signature { reads_context: true, ..Signature::IMPROVES };
@@ -139,5 +144,30 @@ mod tests {
         check(&[&[4, 0], &[5, 3], &[6]], Schedule::Dataflow, &[&[], &[], &[0], &[1], &[0, 2, 3]]);
         check(&[&[4], &[6], &[4], &[5]], Schedule::Dataflow, &[&[], &[0], &[], &[0, 2]]);
         check(&[&[4, 0], &[5, 3], &[6]], Schedule::Layered, &[&[], &[], &[0, 1], &[0, 1], &[2, 3]]);
+    }
+
+    #[test]
+    fn readers_wait_for_all_that_leave_what_they_read_and_for_nobody_else() {
+        let mut rng = random::stream(3, &[&"schedule"]);
+        for _ in 0..2_000 {
+            let layers: Vec<Vec<u16>> = (0..rng.random_range(1..=5))
+                .map(|_| (0..rng.random_range(1..=3)).map(|_| rng.random_range(0..ALL.len()) as u16).collect())
+                .collect();
+            let plan = Plan::from_indices(&layers.iter().map(Vec::as_slice).collect::<Vec<_>>());
+            let Dependencies(waits_for) = Schedule::Dataflow.dependencies(&plan, &ALL);
+            let choices: Vec<(usize, Signature)> = plan.choices().map(|(layer, id)| (layer, ALL[id.index()])).collect();
+            let mut before: Vec<BTreeSet<usize>> = Vec::new();
+            for (at, (layer, reader)) in choices.iter().enumerate() {
+                let leaves = |of: &Signature| {
+                    reader.reads_solutions && of.moves_solutions() || reader.reads_context && of.informs
+                };
+                let read: BTreeSet<usize> =
+                    (0..at).filter(|&other| choices[other].0 < *layer && leaves(&choices[other].1)).collect();
+                let direct: BTreeSet<usize> = waits_for[at].iter().copied().collect();
+                let all = direct.iter().flat_map(|&other| before[other].iter().copied().chain([other])).collect();
+                assert!(direct.is_subset(&read) && read.is_subset(&all), "{layers:?}: {at} waits for {direct:?}");
+                before.push(all);
+            }
+        }
     }
 }

@@ -118,7 +118,9 @@ async fn a_hostile_command_is_stopped() -> Result<()> {
         fs::write(place.path(&format!("b/{at}.py")), program)?;
     }
     let names: Vec<String> = (0..count).map(|at| format!("H{at}")).collect();
-    let answered = place.json(&format!("run 6*7? --plan Honest,{};Guess --json", names.join(","))).await?;
+    let answered = place
+        .json(&format!("run 6*7? --plan Honest,{};Guess --json --cancel virtual --quorum false", names.join(",")))
+        .await?;
     let outcome = |at: usize| &answered["trace"]["spans"][at]["outcome"];
     assert_eq!(outcome(0), "done", "{answered}");
     for (at, (what, _)) in programs(&home).iter().enumerate() {
@@ -145,11 +147,7 @@ async fn a_trusted_command_has_the_users_rights_and_answers() -> Result<()> {
     fs::write(place.path("b/silent.py"), "")?;
     let answered = place.json("run what? --plan Guess;Agent --json --record r.jsonl").await?;
     let span = |answered: &Value, at: usize| answered["trace"]["spans"][at].clone();
-    assert_eq!(
-        (&answered["answer"], &answered["solutions"][1]["text"]),
-        (&"42".into(), &"1 of what?".into()),
-        "{answered}"
-    );
+    assert_eq!((&answered["answer"], &answered["text"]), (&"42".into(), &"1 of what?".into()), "{answered}");
     let agent = span(&answered, 1);
     assert_eq!((&agent["usage"]["completion_tokens"], &agent["cost"]), (&7.into(), &0.25.into()), "{agent}");
     assert!(agent["tool_seconds"].as_f64().is_some_and(|seconds| seconds > 0.0), "{agent}");

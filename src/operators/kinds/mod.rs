@@ -18,9 +18,9 @@ use super::kind::Kind;
 
 pub(super) use test::{Verdict, check};
 
-/// Lists the kinds: the name in a catalogue, and the settings in the file of that name. Nothing else tells kinds apart.
+/// Lists the kinds: the file, of the name that a catalogue uses, and the settings in it. Nothing else tells kinds apart.
 macro_rules! kinds {
-    ($($name:ident: $settings:ident),* $(,)?) => {
+    ($($name:ident::$settings:ident),* $(,)?) => {
         /// What an operator does, with the settings of its kind.
         #[derive(Clone, Debug, PartialEq)]
         pub enum Operation {
@@ -45,15 +45,15 @@ macro_rules! kinds {
 }
 
 kinds! {
-    generate: Generate,
-    ensemble: Ensemble,
-    program: Program,
-    test: Test,
-    refine: Refine,
-    debate: Debate,
-    judge: Judge,
-    command: Command,
-    stop: Stop,
+    generate::Generate,
+    ensemble::Ensemble,
+    program::Program,
+    test::Test,
+    refine::Refine,
+    debate::Debate,
+    judge::Judge,
+    command::Command,
+    stop::Stop,
 }
 
 /// A kind, as a catalogue is read.
