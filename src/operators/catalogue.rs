@@ -19,7 +19,7 @@ use super::prompts::Prompts;
 use super::reading::{Fault, read};
 use super::tools::Checker;
 use crate::folder::{Folder, line_of};
-use crate::llm::{Definitions, definitions};
+use crate::model::{Definitions, definitions};
 use crate::plan::{OperatorId, Signature};
 
 /// The operators that plans are made of; an [`OperatorId`] is a position in it.

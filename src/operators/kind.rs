@@ -12,7 +12,7 @@ use super::operator::Operator;
 use super::prompts::PromptReads;
 use super::tools::{Checker, Language};
 use super::work::Work;
-use crate::llm;
+use crate::model;
 use crate::plan::Signature;
 
 /// The settings of a kind, with what follows from them.
@@ -71,7 +71,7 @@ pub(super) trait Kind: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// Those of the model and of tools. What a model writes, however wrong, is no error.
-    async fn run(&self, work: &mut Work<'_>, board: &Board) -> Result<Effect, llm::Error>;
+    async fn run(&self, work: &mut Work<'_>, board: &Board) -> Result<Effect, model::Error>;
 }
 
 /// What decides what an operator does beside its prompt, model and sampling.

@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use serde::Deserialize;
 
-use crate::llm::Sampling;
+use crate::model::Sampling;
 use crate::printable::printable;
 
 const MOST_HEDGES: u32 = 4;

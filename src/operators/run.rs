@@ -8,7 +8,7 @@ use super::recorded;
 use super::steps::Steps;
 use super::traces::QueryTraces;
 use super::work::Work;
-use crate::llm;
+use crate::model;
 use crate::plan::{OperatorId, Signature};
 
 /// An operator of a plan at work on a query.
@@ -41,7 +41,7 @@ impl<'a> Acting<'a> {
     ///
     /// # Errors
     /// Those of the model and of tools. What a model writes, however wrong, is no error.
-    pub async fn run(&mut self, board: &Board) -> Result<Effect, llm::Error> {
+    pub async fn run(&mut self, board: &Board) -> Result<Effect, model::Error> {
         if board.solutions.is_empty() && self.work.signature().needs_solution {
             return Ok(Effect::Keep);
         }

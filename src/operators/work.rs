@@ -12,7 +12,7 @@ use super::operator::Operator;
 use super::prompts::Material;
 use super::steps::{Call, Step, Steps, Tariff};
 use super::task::Task;
-use crate::llm::{self, Hedged, Message, Meter, Request, Role};
+use crate::model::{self, Hedged, Message, Meter, Request, Role};
 use crate::plan::{Latency, Signature, Usage};
 use crate::random;
 use crate::sandbox::{Evaluator, Launch, Limits, Run, Sandbox, run_trusted};
@@ -120,17 +120,21 @@ impl<'a> Work<'a> {
     }
 
     /// Asks the model once.
-    pub(super) async fn ask(&mut self, material: Material<'_>) -> Result<String, llm::Error> {
+    pub(super) async fn ask(&mut self, material: Material<'_>) -> Result<String, model::Error> {
         Ok(self.ask_all(material, 1, None).await?.swap_remove(0))
     }
 
     /// Asks the model so often at once, with independent draws. One failed call fails all.
-    pub(super) async fn ask_together(&mut self, material: Material<'_>, calls: u32) -> Result<Vec<String>, llm::Error> {
+    pub(super) async fn ask_together(
+        &mut self,
+        material: Material<'_>,
+        calls: u32,
+    ) -> Result<Vec<String>, model::Error> {
         self.ask_all(material, calls, None).await
     }
 
     /// Asks the model at once for all solutions that are not known, with independent draws. One failed call fails all.
-    pub(super) async fn ask_side_by_side(&mut self, material: Material<'_>) -> Result<Vec<Solution>, llm::Error> {
+    pub(super) async fn ask_side_by_side(&mut self, material: Material<'_>) -> Result<Vec<Solution>, model::Error> {
         let reporter = self.reporter.clone();
         if let Some(reporter) = &reporter {
             for (place, (solution, call)) in self.known.iter().zip(self.steps.taken()).enumerate() {
@@ -150,12 +154,12 @@ impl<'a> Work<'a> {
         material: Material<'_>,
         samples: u32,
         reporter: Option<Reporter>,
-    ) -> Result<Vec<String>, llm::Error> {
+    ) -> Result<Vec<String>, model::Error> {
         let Task { question, prompts, .. } = self.task;
         let model = &self.backing.model;
         let prompt = prompts
             .render(&self.operator.name, question, material)
-            .map_err(|error| llm::Error::Permanent(format!("prompt of `{}`: {error:#}", self.operator.name)))?;
+            .map_err(|error| model::Error::Permanent(format!("prompt of `{}`: {error:#}", self.operator.name)))?;
         let made = self.steps.calls();
         let requests: Vec<_> = (0..samples).map(|sample| self.request(prompt.clone(), made + sample)).collect();
         let meters: Vec<_> = requests.iter().map(|_| Meter::default()).collect();
@@ -213,12 +217,12 @@ impl<'a> Work<'a> {
     ///
     /// # Errors
     /// There is no sandbox, or it broke. What the program does is no error.
-    pub(super) async fn run_python(&mut self, program: &str, stdin: &str) -> Result<Run, llm::Error> {
+    pub(super) async fn run_python(&mut self, program: &str, stdin: &str) -> Result<Run, model::Error> {
         let sandbox = self.sandbox()?;
         let charged = ToolRun::new(self.steps.clone(), self.tariff());
         let run = sandbox.run(program, stdin, &Limits::default()).await;
         charged.ended();
-        let run = run.map_err(|error| llm::Error::Transient(format!("sandbox: {error:#}")))?;
+        let run = run.map_err(|error| model::Error::Transient(format!("sandbox: {error:#}")))?;
         self.charge(run.seconds);
         Ok(run)
     }
@@ -233,7 +237,7 @@ impl<'a> Work<'a> {
         is_trusted: bool,
         stdin: &str,
         limits: &Limits,
-    ) -> Result<Run, llm::Error> {
+    ) -> Result<Run, model::Error> {
         let sandbox = if is_trusted { None } else { Some(self.sandbox()?) };
         let charged = ToolRun::new(self.steps.clone(), self.tariff());
         let run = match sandbox {
@@ -241,12 +245,12 @@ impl<'a> Work<'a> {
             None => run_trusted(launch, stdin, limits).await,
         };
         charged.ended();
-        run.map_err(|error| llm::Error::Permanent(format!("operator `{}`: {error:#}", self.operator.name)))
+        run.map_err(|error| model::Error::Permanent(format!("operator `{}`: {error:#}", self.operator.name)))
     }
 
-    fn sandbox(&self) -> Result<&'a Sandbox, llm::Error> {
+    fn sandbox(&self) -> Result<&'a Sandbox, model::Error> {
         let name = &self.operator.name;
-        let missing = || llm::Error::Permanent(format!("expected a sandbox for operator `{name}`, found none"));
+        let missing = || model::Error::Permanent(format!("expected a sandbox for operator `{name}`, found none"));
         self.task.sandbox.ok_or_else(missing)
     }
 

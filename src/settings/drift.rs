@@ -5,7 +5,7 @@ use std::path::Path;
 use super::Settings;
 use super::models::defined;
 use crate::benchmarks::Benchmark;
-use crate::llm::Definition;
+use crate::model::Definition;
 use crate::operators::{Catalogue, Operation, Operator};
 
 /// A warning for each thing that is another than the run, `origin`, was trained with: the benchmark, the model, the
@@ -110,7 +110,7 @@ fn changes(was: (&Operator, &Operation), now: (&Operator, &Operation)) -> Vec<&'
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::llm::openai::EndpointConfig;
+    use crate::model::openai::EndpointConfig;
     use crate::settings::Preset;
 
     #[test]

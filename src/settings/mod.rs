@@ -43,9 +43,9 @@ use crate::device::DeviceChoice;
 use crate::encoder::EncoderChoice;
 use crate::execute::ExecutionConfig;
 use crate::folder::Folder;
-use crate::llm::local::Variables;
-use crate::llm::openai::EndpointConfig;
-use crate::llm::{Definitions, Mode};
+use crate::model::local::Variables;
+use crate::model::openai::EndpointConfig;
+use crate::model::{Definitions, Mode};
 use crate::operators::Catalogue;
 use crate::training::TrainingConfig;
 

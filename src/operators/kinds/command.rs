@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::llm;
+use crate::model;
 use crate::operators::board::{Board, Effect, Solution};
 use crate::operators::identity::Reads;
 use crate::operators::kind::{Content, Kind, Program};
@@ -157,14 +157,14 @@ impl Kind for Command {
         }
     }
 
-    async fn run(&self, work: &mut Work<'_>, board: &Board) -> Result<Effect, llm::Error> {
+    async fn run(&self, work: &mut Work<'_>, board: &Board) -> Result<Effect, model::Error> {
         let Command { command, read, trusted, seconds, gives, .. } = self;
         let input = self.input(work.task().question, board);
         let limits = Limits { seconds: *seconds, output: 1 << 20, ..Limits::default() };
         let launch = Launch { words: command, folder: work.task().folder, read };
         let run = work.run_command(launch, *trusted, &input, &limits).await?;
         let name = &work.operator().name;
-        let broken = |fault: String| llm::Error::Transient(format!("command of `{name}`: {fault}"));
+        let broken = |fault: String| model::Error::Transient(format!("command of `{name}`: {fault}"));
         if let Some(fault) = run.fault() {
             work.charge(run.seconds);
             return Err(broken(fault));

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::llm;
+use crate::model;
 use crate::operators::board::{Board, Effect};
 use crate::operators::identity::Reads;
 use crate::operators::kind::{Content, Kind};
@@ -66,7 +66,7 @@ impl Kind for Debate {
         Content { rounds: self.rounds, settings: Some(json!({ "samples": self.samples })), ..Content::default() }
     }
 
-    async fn run(&self, work: &mut Work<'_>, board: &Board) -> Result<Effect, llm::Error> {
+    async fn run(&self, work: &mut Work<'_>, board: &Board) -> Result<Effect, model::Error> {
         let sheet = board.sheet();
         let mut answers: Vec<String> = Vec::new();
         for _ in 0..self.rounds {

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use serde::Deserialize;
 
-use crate::llm;
+use crate::model;
 use crate::operators::board::{Board, Effect, Solution, vote};
 use crate::operators::identity::Reads;
 use crate::operators::kind::Kind;
@@ -39,7 +39,7 @@ impl Kind for Ensemble {
         replaced(vote(&board.solutions))
     }
 
-    async fn run(&self, work: &mut Work<'_>, board: &Board) -> Result<Effect, llm::Error> {
+    async fn run(&self, work: &mut Work<'_>, board: &Board) -> Result<Effect, model::Error> {
         if self.is_free(work.operator(), board) {
             return Ok(replaced(vote(&board.solutions)));
         }

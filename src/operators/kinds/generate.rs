@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use async_trait::async_trait;
 use serde::Deserialize;
 
-use crate::llm;
+use crate::model;
 use crate::operators::board::{Board, Effect};
 use crate::operators::kind::Kind;
 use crate::operators::operator::Operator;
@@ -35,7 +35,7 @@ impl Kind for Generate {
         Ok(())
     }
 
-    async fn run(&self, work: &mut Work<'_>, board: &Board) -> Result<Effect, llm::Error> {
+    async fn run(&self, work: &mut Work<'_>, board: &Board) -> Result<Effect, model::Error> {
         Ok(Effect::Append(work.ask_side_by_side(board.sheet().material()).await?))
     }
 }

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::llm;
+use crate::model;
 use crate::operators::board::{Board, Effect, Solution};
 use crate::operators::identity::Reads;
 use crate::operators::kind::{Content, Kind};
@@ -84,7 +84,7 @@ impl Kind for Judge {
         }
     }
 
-    async fn run(&self, work: &mut Work<'_>, board: &Board) -> Result<Effect, llm::Error> {
+    async fn run(&self, work: &mut Work<'_>, board: &Board) -> Result<Effect, model::Error> {
         let reply = work.ask(board.sheet().material()).await?;
         Ok(self.marks(&reply, board.solutions.len()))
     }

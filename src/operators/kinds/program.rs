@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use serde::Deserialize;
 
 use crate::benchmarks::AnswerForm;
-use crate::llm;
+use crate::model;
 use crate::operators::board::{Board, Effect, Solution};
 use crate::operators::kind::{Content, Kind};
 use crate::operators::operator::Operator;
@@ -54,7 +54,7 @@ impl Kind for Program {
         self.language == Language::Python
     }
 
-    async fn run(&self, work: &mut Work<'_>, board: &Board) -> Result<Effect, llm::Error> {
+    async fn run(&self, work: &mut Work<'_>, board: &Board) -> Result<Effect, model::Error> {
         let sheet = board.sheet();
         let mut feedback = String::new();
         for _ in 0..=self.rounds {
@@ -82,7 +82,7 @@ fn worded(Executed { value, mut steps }: Executed) -> Solution {
 
 /// Runs the program of a reply; the last line that it prints is the answer. Otherwise the program with what is wrong with
 /// it.
-async fn python(work: &mut Work<'_>, text: &str) -> Result<Result<Solution, String>, llm::Error> {
+async fn python(work: &mut Work<'_>, text: &str) -> Result<Result<Solution, String>, model::Error> {
     let Some(program) = AnswerForm::Python.extract(text) else {
         return Ok(Err("expected a Python program in a code block, found none".to_owned()));
     };

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use serde::Deserialize;
 
-use crate::llm;
+use crate::model;
 use crate::operators::board::{Board, Effect};
 use crate::operators::kind::Kind;
 use crate::operators::operator::Operator;
@@ -20,7 +20,7 @@ impl Kind for Refine {
         Signature::IMPROVES
     }
 
-    async fn run(&self, work: &mut Work<'_>, board: &Board) -> Result<Effect, llm::Error> {
+    async fn run(&self, work: &mut Work<'_>, board: &Board) -> Result<Effect, model::Error> {
         let text = work.ask(board.sheet().material()).await?;
         Ok(Effect::Append(vec![work.solution(text)]))
     }

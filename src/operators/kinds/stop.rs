@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use serde::Deserialize;
 
-use crate::llm;
+use crate::model;
 use crate::operators::board::{Board, Effect};
 use crate::operators::kind::Kind;
 use crate::operators::operator::Operator;
@@ -20,7 +20,7 @@ impl Kind for Stop {
         Signature::ENDS
     }
 
-    async fn run(&self, _: &mut Work<'_>, _: &Board) -> Result<Effect, llm::Error> {
+    async fn run(&self, _: &mut Work<'_>, _: &Board) -> Result<Effect, model::Error> {
         Ok(Effect::Keep)
     }
 }

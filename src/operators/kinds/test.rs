@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use serde::Deserialize;
 
 use crate::benchmarks::{Outcome, Tried};
-use crate::llm;
+use crate::model;
 use crate::operators::board::{Board, Effect, Solution};
 use crate::operators::calls::ToolRun;
 use crate::operators::identity::Reads;
@@ -63,7 +63,7 @@ impl Kind for Test {
         self.checker == Checker::Tests
     }
 
-    async fn run(&self, work: &mut Work<'_>, board: &Board) -> Result<Effect, llm::Error> {
+    async fn run(&self, work: &mut Work<'_>, board: &Board) -> Result<Effect, model::Error> {
         let sheet = board.sheet();
         let mut repaired = None;
         let mut has_passed = false;
@@ -96,7 +96,7 @@ pub(in crate::operators) async fn check(
     work: &mut Work<'_>,
     checker: Checker,
     solution: &str,
-) -> Result<Verdict, llm::Error> {
+) -> Result<Verdict, model::Error> {
     match checker {
         Checker::Equations => {
             let fault = work.evaluate(|evaluator| evaluator.wrong_equation(solution));
@@ -106,19 +106,19 @@ pub(in crate::operators) async fn check(
     }
 }
 
-async fn run_tests(work: &mut Work<'_>, solution: &str) -> Result<Verdict, llm::Error> {
+async fn run_tests(work: &mut Work<'_>, solution: &str) -> Result<Verdict, model::Error> {
     let Some(tests) = work.task().tests else { return Ok(Verdict::Silent) };
     let Some(code) = work.task().answer.extract(solution) else {
         return Ok(Verdict::Failed("expected Python code in a code block, found none".to_owned()));
     };
     let Some(trial) = tests.public_trial(work.task().question, &code) else { return Ok(Verdict::Silent) };
     let name = &work.operator().name;
-    let missing = || llm::Error::Permanent(format!("expected a sandbox for operator `{name}`, found none"));
+    let missing = || model::Error::Permanent(format!("expected a sandbox for operator `{name}`, found none"));
     let sandbox = work.task().sandbox.ok_or_else(missing)?;
     let charged = ToolRun::new(work.steps().clone(), work.tariff());
     let tried = trial.run(sandbox).await;
     charged.ended();
-    let Tried { outcome, seconds } = tried.map_err(|error| llm::Error::Transient(format!("sandbox: {error:#}")))?;
+    let Tried { outcome, seconds } = tried.map_err(|error| model::Error::Transient(format!("sandbox: {error:#}")))?;
     work.charge(seconds);
     Ok(match outcome {
         Outcome::Passed => Verdict::Passed,
