@@ -256,7 +256,7 @@ fn operator_at(text: &str, offset: usize) -> Option<String> {
 mod tests {
     use super::super::prompts::Material;
     use super::*;
-    use crate::benchmarks::ARITHMETIC;
+    use crate::task::ARITHMETIC;
 
     const STOP: &str = "[[operator]]\nname = \"Stop\"\nkind = \"stop\"\ndescription = \"Ends.\"\n";
 

@@ -5,9 +5,9 @@ use anyhow::{Context, Result, ensure};
 use super::kinds::{Verdict, check};
 use super::prompts::Material;
 use super::{Catalogue, Checker, Query, Solution, Work};
-use crate::benchmarks;
 use crate::model;
 use crate::plan::OperatorId;
+use crate::task;
 
 /// The finish of a benchmark. It is no choice of a controller, and comes also after a stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +24,7 @@ impl Finish {
     ///
     /// # Errors
     /// The catalogue has no `test` operator of that name, or the number of improvements is none that makes sense.
-    pub fn new(described: &benchmarks::Finish, catalogue: &Catalogue) -> Result<Self> {
+    pub fn new(described: &task::Finish, catalogue: &Catalogue) -> Result<Self> {
         let operator = catalogue.find(&described.operator).context("`finish` of the benchmark")?;
         let checker = catalogue.checker(operator).with_context(|| {
             format!("`finish` of the benchmark: expected a `test` operator, found `{}`", described.operator)

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use super::prompts::Prompts;
-use crate::benchmarks::{AnswerForm, Tests};
 use crate::random::Draw;
 use crate::sandbox::{Evaluator, Sandbox};
+use crate::task::{AnswerForm, Tests};
 
 /// What the operators of one query have in common while they work.
 #[derive(Clone, Copy)]

@@ -4,7 +4,6 @@ use anyhow::{Result, ensure};
 use async_trait::async_trait;
 use serde::Deserialize;
 
-use crate::benchmarks::AnswerForm;
 use crate::model;
 use crate::operators::board::{Board, Effect, Solution};
 use crate::operators::kind::{Content, Kind};
@@ -14,6 +13,7 @@ use crate::operators::tools::{Language, MOST_ROUNDS};
 use crate::operators::work::Work;
 use crate::plan::Signature;
 use crate::sandbox::Executed;
+use crate::task::AnswerForm;
 
 /// Follows a Python program: one that defines `solution()` need not print.
 const CALL: &str = "

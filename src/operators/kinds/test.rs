@@ -4,7 +4,6 @@ use anyhow::{Result, ensure};
 use async_trait::async_trait;
 use serde::Deserialize;
 
-use crate::benchmarks::{Outcome, Tried};
 use crate::model;
 use crate::operators::board::{Board, Effect, Solution};
 use crate::operators::calls::ToolRun;
@@ -15,6 +14,7 @@ use crate::operators::prompts::{Material, PromptReads};
 use crate::operators::tools::{Checker, MOST_ROUNDS};
 use crate::operators::work::Work;
 use crate::plan::Signature;
+use crate::task::{Outcome, Tried};
 
 /// Settings of a `test` operator.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
