@@ -13,7 +13,7 @@ use super::session::Session;
 use super::traces_import;
 use crate::decide::FixedPlan;
 use crate::execute::{ExecutionConfig, SolveOptions, Solver};
-use crate::operators::Recorded;
+use crate::operation::Recorded;
 use crate::plan::{OperatorId, Outcome, Plan, Signature};
 use crate::random::Purpose;
 use crate::report::jsonl;

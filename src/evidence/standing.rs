@@ -1,7 +1,7 @@
 //! The vote at one moment: the solutions that stand, and the places of those still to come.
 
 use super::chosen::{Chosen, Stage};
-use crate::operators::{Ballot, Mark, is_settled, winner};
+use crate::operation::{Ballot, Mark, is_settled, winner};
 
 /// Whether a plain vote comes last: nothing stands beside it or behind it but votes and stops, so that it gives what the vote
 /// that ends every plan would give without it.
@@ -107,7 +107,7 @@ mod tests {
     use rand_chacha::ChaCha8Rng;
 
     use super::*;
-    use crate::operators::{Effect, Solution, standing, vote};
+    use crate::operation::{Effect, Solution, standing, vote};
     use crate::plan::{OperatorId, Signature};
     use crate::random;
 

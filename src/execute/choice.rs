@@ -1,7 +1,7 @@
 //! A committed operator, from its commit to its span.
 
 use crate::evidence::{Charge, Chosen, Stage};
-use crate::operators::{Acting, Backing, Board, Effect, Operator, Query, Solution, Spent, Steps, Turn};
+use crate::operation::{Acting, Backing, Board, Effect, Operator, Query, Solution, Spent, Steps, Turn};
 use crate::plan::{Cause, Latency, OperatorId, Outcome, Signature, Span, Unit};
 
 use super::error::ExecuteError;

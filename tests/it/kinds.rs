@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use assert_cmd::Command;
-use lamas::operators::Catalogue;
+use lamas::operation::Catalogue;
 use lamas::plan::{OperatorId, Signature, improvers, openers};
 use serde_json::Value;
 

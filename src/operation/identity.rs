@@ -102,7 +102,7 @@ impl fmt::Display for Turn {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::operators::{Mark, Weight};
+    use crate::operation::{Mark, Weight};
 
     #[test]
     fn what_is_read_is_hashed_in_order() {

@@ -5,14 +5,14 @@ use async_trait::async_trait;
 use serde::Deserialize;
 
 use crate::model;
-use crate::operators::board::{Board, Effect, Solution};
-use crate::operators::calls::ToolRun;
-use crate::operators::identity::Reads;
-use crate::operators::kind::{Content, Kind};
-use crate::operators::operator::Operator;
-use crate::operators::prompts::{Material, PromptReads};
-use crate::operators::tools::{Checker, MOST_ROUNDS};
-use crate::operators::work::Work;
+use crate::operation::board::{Board, Effect, Solution};
+use crate::operation::calls::ToolRun;
+use crate::operation::identity::Reads;
+use crate::operation::kind::{Content, Kind};
+use crate::operation::operator::Operator;
+use crate::operation::prompts::{Material, PromptReads};
+use crate::operation::tools::{Checker, MOST_ROUNDS};
+use crate::operation::work::Work;
 use crate::plan::Signature;
 use crate::task::{Outcome, Tried};
 
@@ -26,7 +26,7 @@ pub struct Test {
 }
 
 /// What a check says of a solution.
-pub(in crate::operators) enum Verdict {
+pub(in crate::operation) enum Verdict {
     /// Nothing against it.
     Silent,
     /// It did what it must: evidence for it.
@@ -92,7 +92,7 @@ impl Kind for Test {
 ///
 /// # Errors
 /// Those of the sandbox.
-pub(in crate::operators) async fn check(
+pub(in crate::operation) async fn check(
     work: &mut Work<'_>,
     checker: Checker,
     solution: &str,

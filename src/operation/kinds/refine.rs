@@ -4,10 +4,10 @@ use async_trait::async_trait;
 use serde::Deserialize;
 
 use crate::model;
-use crate::operators::board::{Board, Effect};
-use crate::operators::kind::Kind;
-use crate::operators::operator::Operator;
-use crate::operators::work::Work;
+use crate::operation::board::{Board, Effect};
+use crate::operation::kind::Kind;
+use crate::operation::operator::Operator;
+use crate::operation::work::Work;
 use crate::plan::Signature;
 
 /// Settings of a `refine` operator.

@@ -6,14 +6,14 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::model;
-use crate::operators::board::{Board, Effect, Solution};
-use crate::operators::identity::Reads;
-use crate::operators::kind::{Content, Kind};
-use crate::operators::operator::Operator;
-use crate::operators::prompts::PromptReads;
-use crate::operators::reply::{chosen, rated};
-use crate::operators::weight::Mark;
-use crate::operators::work::Work;
+use crate::operation::board::{Board, Effect, Solution};
+use crate::operation::identity::Reads;
+use crate::operation::kind::{Content, Kind};
+use crate::operation::operator::Operator;
+use crate::operation::prompts::PromptReads;
+use crate::operation::reply::{chosen, rated};
+use crate::operation::weight::Mark;
+use crate::operation::work::Work;
 use crate::plan::Signature;
 
 /// Settings of a `judge` operator.

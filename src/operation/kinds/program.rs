@@ -5,12 +5,12 @@ use async_trait::async_trait;
 use serde::Deserialize;
 
 use crate::model;
-use crate::operators::board::{Board, Effect, Solution};
-use crate::operators::kind::{Content, Kind};
-use crate::operators::operator::Operator;
-use crate::operators::prompts::{Material, PromptReads};
-use crate::operators::tools::{Language, MOST_ROUNDS};
-use crate::operators::work::Work;
+use crate::operation::board::{Board, Effect, Solution};
+use crate::operation::kind::{Content, Kind};
+use crate::operation::operator::Operator;
+use crate::operation::prompts::{Material, PromptReads};
+use crate::operation::tools::{Language, MOST_ROUNDS};
+use crate::operation::work::Work;
 use crate::plan::Signature;
 use crate::sandbox::Executed;
 use crate::task::AnswerForm;

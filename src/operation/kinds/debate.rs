@@ -6,12 +6,12 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::model;
-use crate::operators::board::{Board, Effect};
-use crate::operators::identity::Reads;
-use crate::operators::kind::{Content, Kind};
-use crate::operators::operator::Operator;
-use crate::operators::prompts::{Material, PromptReads};
-use crate::operators::work::Work;
+use crate::operation::board::{Board, Effect};
+use crate::operation::identity::Reads;
+use crate::operation::kind::{Content, Kind};
+use crate::operation::operator::Operator;
+use crate::operation::prompts::{Material, PromptReads};
+use crate::operation::work::Work;
 use crate::plan::Signature;
 
 /// Settings of a `debate` operator.

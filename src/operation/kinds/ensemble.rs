@@ -4,14 +4,14 @@ use async_trait::async_trait;
 use serde::Deserialize;
 
 use crate::model;
-use crate::operators::board::{Board, Effect, Solution, vote};
-use crate::operators::identity::Reads;
-use crate::operators::kind::Kind;
-use crate::operators::operator::Operator;
-use crate::operators::prompts::PromptReads;
-use crate::operators::reply::chosen;
-use crate::operators::weight::Weight;
-use crate::operators::work::Work;
+use crate::operation::board::{Board, Effect, Solution, vote};
+use crate::operation::identity::Reads;
+use crate::operation::kind::Kind;
+use crate::operation::operator::Operator;
+use crate::operation::prompts::PromptReads;
+use crate::operation::reply::chosen;
+use crate::operation::weight::Weight;
+use crate::operation::work::Work;
 use crate::plan::Signature;
 
 /// Settings of an `ensemble` operator. Without a prompt it is a plain vote, which needs no model; with one the model names its

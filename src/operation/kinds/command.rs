@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::model;
-use crate::operators::board::{Board, Effect, Solution};
-use crate::operators::identity::Reads;
-use crate::operators::kind::{Content, Kind, Program};
-use crate::operators::operator::Operator;
-use crate::operators::prompts::PromptReads;
-use crate::operators::work::Work;
+use crate::operation::board::{Board, Effect, Solution};
+use crate::operation::identity::Reads;
+use crate::operation::kind::{Content, Kind, Program};
+use crate::operation::operator::Operator;
+use crate::operation::prompts::PromptReads;
+use crate::operation::work::Work;
 use crate::plan::Signature;
 use crate::sandbox::{Launch, Limits};
 
