@@ -13,7 +13,7 @@ use super::output::say;
 use super::plans;
 use super::session::Session;
 use super::split::Split;
-use crate::evaluation::Evaluation;
+use crate::evaluate::Evaluation;
 use crate::execute::SolveOptions;
 use crate::plan::{OperatorId, Plan};
 use crate::report::jsonl;
