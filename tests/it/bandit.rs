@@ -11,10 +11,10 @@ use candle_core::{Device, Tensor};
 use lamas::checkpoint::Provenance;
 use lamas::controller::{Controller, ControllerConfig};
 use lamas::execute::Episode;
+use lamas::learn::{Event, Problems, Rollout, Setup, Trained, TrainingConfig, train};
 use lamas::objective::Objective;
 use lamas::plan::{Latency, OperatorId, Outcome, Plan, Schedule, Signature, Span, Trace, Usage};
 use lamas::random::{self, Draw};
-use lamas::training::{Event, Problems, Rollout, Setup, Trained, TrainingConfig, train};
 use rand::Rng;
 
 pub const SIGNATURES: [Signature; 4] = [Signature::ANSWERS, Signature::ANSWERS, Signature::IMPROVES, Signature::ENDS];

@@ -11,13 +11,13 @@ use lamas::checkpoint::{Checkpoint, Provenance};
 use lamas::controller::{Controller, ControllerConfig, LatencyWeights, Policy};
 use lamas::evaluate::latency::Budget;
 use lamas::execute::Episode;
-use lamas::objective::Objective;
-use lamas::plan::{Latency, OperatorId, Outcome, Plan, Schedule, Signature, Span, Trace, Usage};
-use lamas::random::{self, Draw};
-use lamas::training::{
+use lamas::learn::{
     CHECKPOINT_FILE, Event, METRICS_FILE, Problems, Rollout, STATE_FILE, Setup, SurveyConfig, Trained, TrainingConfig,
     Tried, train,
 };
+use lamas::objective::Objective;
+use lamas::plan::{Latency, OperatorId, Outcome, Plan, Schedule, Signature, Span, Trace, Usage};
+use lamas::random::{self, Draw};
 use rand::Rng;
 
 const SIGNATURES: [Signature; 2] = [Signature::ANSWERS, Signature::ANSWERS];

@@ -170,9 +170,9 @@ fn mean(values: impl Iterator<Item = f64>) -> f64 {
 mod tests {
     use super::*;
     use crate::execute::Episode;
+    use crate::learn::Credit;
+    use crate::learn::testing::episode;
     use crate::objective::Objective;
-    use crate::training::Credit;
-    use crate::training::testing::episode;
 
     const SIGNATURES: [Signature; 5] =
         [Signature::ANSWERS, Signature::ANSWERS, Signature::ANSWERS, Signature::IMPROVES, Signature::ENDS];
