@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 
-use super::kinds::{Verdict, check};
+use super::kinds::{CheckResult, check};
 use super::prompts::Material;
 use super::{Catalogue, Checker, Query, Solution, Work};
 use crate::model;
@@ -24,7 +24,7 @@ impl Finish {
     ///
     /// # Errors
     /// The catalogue has no `test` operator of that name, or the number of improvements is none that makes sense.
-    pub fn new(described: &task::Finish, catalogue: &Catalogue) -> Result<Self> {
+    pub fn new(described: &task::FinishConfig, catalogue: &Catalogue) -> Result<Self> {
         let operator = catalogue.find(&described.operator).context("`finish` of the benchmark")?;
         let checker = catalogue.checker(operator).with_context(|| {
             format!("`finish` of the benchmark: expected a `test` operator, found `{}`", described.operator)
@@ -52,15 +52,15 @@ impl Finish {
         for left in (0..=self.improve).rev() {
             let solution = improved.as_deref().unwrap_or(&standing.text);
             let verdict = check(work, self.checker, solution).await?;
-            let executed = matches!(verdict, Verdict::Passed);
+            let executed = matches!(verdict, CheckResult::Passed);
             match verdict {
-                Verdict::Failed(_) if left == 0 => break,
-                Verdict::Failed(feedback) => {
+                CheckResult::Failed(_) if left == 0 => break,
+                CheckResult::Failed(feedback) => {
                     let material =
                         Material { solution, solutions: &[solution], feedback: &feedback, ..Material::default() };
                     improved = Some(work.ask(material).await?);
                 }
-                Verdict::Passed | Verdict::Silent => {
+                CheckResult::Passed | CheckResult::Silent => {
                     return Ok(improved.map(|text| Solution { executed, ..work.solution(text) }));
                 }
             }

@@ -41,7 +41,7 @@ pub use run::Acting;
 pub use steps::{Call, Spent, Steps};
 pub use task::Task;
 pub use tools::{Checker, Language};
-pub use trace_line::Recorded;
+pub use trace_line::TraceLine;
 pub use traces::{QueryTraces, Traces};
 pub use weight::{Mark, Weight};
 pub use work::Work;
