@@ -35,7 +35,7 @@ impl Trained {
     /// # Errors
     /// The halting head is damaged.
     pub fn new(controller: &Controller, checkpoint: &Checkpoint) -> Result<Self> {
-        let head = || HaltingHead::from_tensors(&checkpoint.halting, inputs(controller.kinds().len()));
+        let head = || HaltingHead::from_tensors(&checkpoint.halting, inputs(controller.signatures().len()));
         let halting = (!checkpoint.halting.is_empty()).then(head).transpose()?.map(Arc::new);
         let strategies = match checkpoint.strategies.as_str() {
             "" => Strategies::default(),
@@ -59,8 +59,8 @@ impl Trained {
             origin.display()
         );
         let cannot = || format!("cannot use `{}`", origin.display());
-        let kinds = parts.solver.catalogue().kinds();
-        let controller = Controller::from_checkpoint(checkpoint, kinds, &parts.device).with_context(cannot)?;
+        let signatures = parts.solver.catalogue().signatures();
+        let controller = Controller::from_checkpoint(checkpoint, signatures, &parts.device).with_context(cannot)?;
         let trained = Trained::new(&controller, checkpoint).with_context(cannot)?;
         // Where no plan could have ended early there was nothing to fit a head to.
         let asked = checkpoint.provenance.configuration.pointer("/training/execution/halting") == Some(&true.into());
@@ -132,8 +132,8 @@ impl Trained {
         let weights = self.latency_weights()?;
         let signatures = solver.catalogue().signatures();
         let bound = |plan: &_| model.predict(plan, &schedule.prepare(plan, &signatures), asked).bound;
-        let (config, kinds) = (self.policy.config(), self.policy.kinds());
-        let others = small_plans(config.layout(), kinds, config.layers, OTHERS.0, OTHERS.1);
+        let (config, signatures) = (self.policy.config(), self.policy.signatures());
+        let others = small_plans(config.layout(), signatures, config.layers, OTHERS.0, OTHERS.1);
         Ok(budget.choose(&self.policy, &weights, asked.embedding, &others, bound))
     }
 }

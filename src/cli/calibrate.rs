@@ -92,13 +92,13 @@ fn calibration(session: &Session, trained: &[Trained], split: &Split, queries: u
     let count = queries.clamp(1, split.problems.len().max(1));
     let chosen: Vec<usize> = (0..count).map(|query| query * split.problems.len() / count).collect();
     let problems: Vec<Problem> = chosen.iter().filter_map(|&index| split.problems.get(index).cloned()).collect();
-    let kinds = session.kinds();
+    let signatures = session.signatures();
     let plan = |query: usize| -> Plan {
         let mut rng = random::stream(0, &[&"calibration", &query]);
         let own = trained.get(query / 2 % trained.len().max(1)).filter(|_| query % 2 == 1);
         let asked = chosen.get(query).and_then(|&index| split.asked().nth(index));
         match own.zip(asked) {
-            None => baselines::random_plan(&kinds, RANDOM.0, RANDOM.1, &mut rng),
+            None => baselines::random_plan(&signatures, RANDOM.0, RANDOM.1, &mut rng),
             Some((trained, asked)) => match trained.policy.config().latency_weights {
                 Some(weights) => trained.policy.at(weights.draw(&mut rng)).greedy(asked.embedding),
                 None => trained.propose(asked).plan,
@@ -119,7 +119,7 @@ fn calibration(session: &Session, trained: &[Trained], split: &Split, queries: u
 
 fn fit(session: &Session, observed: &[Observed<'_>]) -> LatencyModel {
     let gamma = session.solver().benchmark().reward.gamma;
-    LatencyModel::fit(session.solver().catalogue().operators(), gamma, observed, |plan| session.prepare(plan))
+    LatencyModel::fit(session.solver().catalogue(), gamma, observed, |plan| session.prepare(plan))
 }
 
 /// The queries of all splits by the problem's id.

@@ -41,6 +41,10 @@ pub struct Common {
     #[arg(long = "send-key", value_name = "VARIABLE=URL", value_parser = sent)]
     #[serde(skip)]
     keys: Vec<(String, String)>,
+    /// Run the commands that the catalogue of somebody else's run names, confined as they are in a catalogue of yours
+    #[arg(long)]
+    #[serde(skip)]
+    run_commands: bool,
     #[command(flatten)]
     #[serde(flatten)]
     local_model: ModelFlags,
@@ -164,6 +168,11 @@ impl Common {
     /// Environment variables whose keys may go to a server, each with the server's URL.
     pub fn keys(&self) -> &[(String, String)] {
         &self.keys
+    }
+
+    /// Whether commands in the catalogues of others may run.
+    pub fn runs_commands(&self) -> bool {
+        self.run_commands
     }
 
     /// What the user asks for, whatever a run that is there already asks for.

@@ -41,7 +41,7 @@ pub fn run(args: Args) -> Result<()> {
         step: 0,
     };
     // A state dict of another shape is found out now, not when it is first used.
-    Controller::from_checkpoint(&checkpoint, session.kinds(), &session.parts.device)?;
+    Controller::from_checkpoint(&checkpoint, session.signatures(), &session.parts.device)?;
     checkpoint.save(&args.out)?;
     eprintln!("wrote {}", args.out.display());
     Ok(())

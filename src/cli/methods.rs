@@ -97,8 +97,8 @@ pub fn measure_baselines(
     seeds: &[u64],
     methods: &mut Vec<Vec<Evaluation>>,
 ) -> Result<()> {
-    let (names, kinds) = (session.names(), session.kinds());
-    for baseline in baselines::fixed(&names, &kinds) {
+    let (names, signatures) = (session.names(), session.signatures());
+    for baseline in baselines::fixed(&names, &signatures) {
         match baseline {
             Ok(baseline) => {
                 session.solver().catalogue().check_samples(&baseline.samples)?;
@@ -112,7 +112,7 @@ pub fn measure_baselines(
     let random = |seed, index: usize| {
         let problem = split.problems.get(index).map_or("", |problem| problem.id.as_str());
         baselines::random_plan(
-            &kinds,
+            &signatures,
             RANDOM_LAYERS,
             RANDOM_THRESHOLD,
             &mut random::stream(seed, &[&"random", &problem]),
@@ -191,7 +191,7 @@ pub fn measure_trained(
     methods: &mut Vec<Vec<Evaluation>>,
 ) -> Result<()> {
     let seeds: Vec<u64> = (0..chosen.proposals.len() as u64).collect();
-    let (unit, operators) = (session.objective.unit, session.kinds().len());
+    let (unit, operators) = (session.objective.unit, session.signatures().len());
     let of = |position: u64, index: usize| {
         let proposal = chosen.proposals.get(position as usize).and_then(|proposals| proposals.get(index)).cloned();
         let heads = chosen.halting.get(position as usize).filter(|_| execution.halting);

@@ -63,7 +63,17 @@ fn benchmark(settings: &Settings, origin: &Path) -> Result<Benchmark> {
 /// The host of a run that is gone on with or used, where the user asks for `own`.
 pub fn host_of(own: &Settings, common: &Common) -> Host {
     let Settings { endpoint, models, python, allow_unsandboxed, .. } = own.clone();
-    Host { own: Own { endpoint, models, keys: common.keys().to_vec(), python, allow_unsandboxed }, ..host() }
+    Host {
+        own: Own {
+            endpoint,
+            models,
+            keys: common.keys().to_vec(),
+            python,
+            allow_unsandboxed,
+            runs_commands: common.runs_commands(),
+        },
+        ..host()
+    }
 }
 
 /// The settings of a run as those of another process, which may name another model than the run does.

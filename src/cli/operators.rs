@@ -15,7 +15,7 @@ use super::session::Session;
 use super::split::Split;
 use crate::evaluate::Evaluation;
 use crate::execute::SolveOptions;
-use crate::plan::{Kind, OperatorId, Plan};
+use crate::plan::{OperatorId, Plan};
 use crate::report::jsonl;
 use crate::settings::Preset;
 
@@ -87,17 +87,17 @@ pub fn run(args: Args) -> Result<()> {
 /// Operators that generate alone, the others after the first that reasons (or else the first that generates).
 pub fn each_operator(session: &Session) -> Result<Vec<(String, Plan)>> {
     let catalogue = session.solver().catalogue();
-    let generators: Vec<&str> = catalogue
-        .operators()
-        .iter()
-        .filter(|operator| operator.kind.generates())
-        .map(|operator| operator.name.as_str())
-        .collect();
+    let signed = || catalogue.operators().iter().map(|operator| operator.name.as_str()).zip(catalogue.signatures());
+    let generators: Vec<&str> = signed().filter(|(_, signature)| signature.opens()).map(|(name, _)| name).collect();
     let Some(base) = generators.iter().find(|name| **name == "GenerateCoT").or(generators.first()) else {
         bail!("expected an operator that generates, found none in the catalogue");
     };
-    let texts = catalogue.operators().iter().filter(|operator| operator.kind != Kind::Stop).map(|operator| {
-        if operator.kind.generates() { operator.name.clone() } else { format!("{base};{}", operator.name) }
+    let reader = signed().find(|(_, signature)| signature.opens() && signature.reads_context).map(|(name, _)| name);
+    let texts = signed().filter(|(_, signature)| !signature.ends).map(|(name, signature)| match signature {
+        _ if signature.opens() => name.to_owned(),
+        // Before somebody who reads the context, where there is one.
+        _ if signature.prepares() => format!("{name};{}", reader.unwrap_or(base)),
+        _ => format!("{base};{name}"),
     });
     texts.map(|text| Ok((text.clone(), plans::parse(&text, catalogue)?))).collect()
 }

@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 
 use crate::operation::Catalogue;
-use crate::plan::{Layer, Plan};
+use crate::plan::{Layer, OperatorId, Plan, Signature};
 
 /// Reads `A,B;C` as two layers of operators of the catalogue.
 ///
@@ -21,9 +21,10 @@ pub fn parse(text: &str, catalogue: &Catalogue) -> Result<Plan> {
         ensure!(!layer.operators.is_empty(), "plan `{text}`: expected operators in every layer, found an empty one");
         plan.layers.push(layer);
     }
-    let mut first = plan.layers.iter().take(1).flat_map(|layer| &layer.operators);
+    let is = |id: &OperatorId, wanted: fn(&Signature) -> bool| catalogue.signature(*id).is_some_and(|it| wanted(&it));
+    let mut first = plan.layers.iter().filter(|layer| !layer.operators.iter().all(|id| is(id, Signature::prepares)));
     ensure!(
-        first.any(|&id| catalogue.operator(id).is_some_and(|operator| operator.kind.generates())),
+        first.next().is_some_and(|layer| layer.operators.iter().any(|id| is(id, Signature::opens))),
         "plan `{text}`: expected an operator that generates a solution in the first layer, found none"
     );
     Ok(plan)

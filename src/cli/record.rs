@@ -17,7 +17,6 @@ use super::session::Session;
 use crate::decide::FixedPlan;
 use crate::execute::{ExecuteError, ExecutionConfig, SolveOptions};
 use crate::model;
-use crate::operation::{Reads, is_recorded};
 use crate::plan::{OperatorId, Plan};
 use crate::random::{Draw, Purpose};
 use crate::record::{Merged, merge};
@@ -163,10 +162,10 @@ fn plans(session: &Session, readers: bool) -> Result<Vec<(Plan, bool)>> {
     for (_, plan) in each_operator(session)? {
         let ids: Vec<OperatorId> = plan.choices().map(|(_, id)| id).collect();
         let identified =
-            ids.last().and_then(|id| Some((solver.catalogue().operator(*id)?, solver.identities().get(id.index())?)));
-        let Some((operator, identity)) = identified else { continue };
-        let is_alone = ids.len() == 1 && identity.reads == Reads::Nothing;
-        if is_alone || readers && is_recorded(operator) {
+            ids.last().and_then(|id| Some((solver.catalogue().signature(*id)?, solver.identities().get(id.index())?)));
+        let Some((signature, identity)) = identified else { continue };
+        let is_alone = ids.len() == 1 && identity.reads_nothing();
+        if is_alone || readers && signature.is_at_work() {
             let is_random = ids.iter().any(|id| solver.identities().get(id.index()).is_some_and(|it| it.is_random));
             plans.push((plan, is_random));
         }

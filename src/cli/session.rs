@@ -12,7 +12,7 @@ use crate::encoder::{self, Embeddings};
 use crate::execute::{ExecutionConfig, SolveOptions, Solver};
 use crate::model::openai::{Account, Key, Listener, Notice};
 use crate::objective::Objective;
-use crate::plan::{Kind, Plan, Prepared};
+use crate::plan::{Plan, Prepared, Signature};
 use crate::record::Record;
 use crate::sandbox;
 use crate::settings::{Endpoints, Host, Own, Parts, Recording, Settings};
@@ -74,8 +74,8 @@ impl Session {
     }
 
     /// Kinds of the operators, in catalogue order.
-    pub fn kinds(&self) -> Vec<Kind> {
-        self.solver().catalogue().operators().iter().map(|operator| operator.kind).collect()
+    pub fn signatures(&self) -> Vec<Signature> {
+        self.solver().catalogue().signatures()
     }
 
     /// Names of the operators, in catalogue order.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Subcommand;
 use futures::{StreamExt, TryStreamExt, stream};
 
@@ -13,8 +13,8 @@ use super::session::Session;
 use super::traces_import;
 use crate::decide::FixedPlan;
 use crate::execute::{ExecutionConfig, SolveOptions, Solver};
-use crate::operation::{Operator, Reads, TraceLine, is_recorded};
-use crate::plan::{Kind, OperatorId, Plan, Status};
+use crate::operation::TraceLine;
+use crate::plan::{OperatorId, Plan, Signature, Status};
 use crate::random::Purpose;
 use crate::report::jsonl;
 use crate::settings::Preset;
@@ -107,13 +107,22 @@ struct Alone {
 
 fn alone(session: &Session) -> Result<Alone> {
     let catalogue = session.solver().catalogue();
-    let is_wanted = |id: OperatorId, wanted: fn(&Operator) -> bool| catalogue.operator(id).is_some_and(wanted);
+    let is_wanted =
+        |id: OperatorId, wanted: fn(&Signature) -> bool| catalogue.signature(id).is_some_and(|it| wanted(&it));
     let last = |plan: &Plan| plan.choices().last().map(|(_, id)| id);
+    let signed = catalogue.operators().iter().zip(catalogue.signatures());
+    if let Some((operator, _)) = signed.into_iter().find(|(_, signature)| signature.scores || signature.informs) {
+        bail!(
+            "expected operators that leave solutions, found `{}`; hint: `lamas record` keeps what any operator leaves, and \
+             `--traces` reads that too",
+            operator.name
+        );
+    }
     let plans: Vec<Plan> = each_operator(session)?.into_iter().map(|(_, plan)| plan).collect();
-    let generators =
-        plans.iter().filter_map(last).filter(|&id| is_wanted(id, |operator| operator.kind == Kind::Generate));
+    let generators = plans.iter().filter_map(last).filter(|&id| is_wanted(id, |signature| signature.is_side_by_side));
     let samples = generators.map(|id| (id, 1)).collect();
-    let plans = plans.into_iter().filter(|plan| last(plan).is_some_and(|id| is_wanted(id, is_recorded))).collect();
+    let plans =
+        plans.into_iter().filter(|plan| last(plan).is_some_and(|id| is_wanted(id, Signature::is_at_work))).collect();
     Ok(Alone { samples, plans })
 }
 
@@ -132,7 +141,8 @@ async fn output(
     ensure!(span.outcome == Status::Done, "operator `{}` failed: {:?}", operator.name, span.outcome);
     // What the operator before it left stands first; a vote, or a test that was passed, adds nothing.
     let before = plan.layers.len() - 1;
-    let added = answered.solutions.get(before).filter(|_| operator.kind != Kind::Ensemble);
+    let replaces = solver.catalogue().signature(span.operator).is_some_and(|signature| signature.replaces);
+    let added = answered.solutions.get(before).filter(|_| !replaces);
     let answer = added.and_then(|solution| solution.answer.clone());
     let correct = match &answer {
         Some(answer) => Some(solver.grade(problem, Some(answer)).await? >= 1.0),
@@ -147,7 +157,7 @@ async fn output(
         score: None,
         answer,
         executed: added.map(|solution| solution.executed),
-        reads: (solver.identities()[span.operator.index()].reads != Reads::Nothing).then(|| "any".to_owned()),
+        reads: (!solver.identities()[span.operator.index()].reads_nothing()).then(|| "any".to_owned()),
         calls: span.calls,
         prompt_tokens: span.usage.prompt_tokens,
         tokens: span.usage.completion_tokens,

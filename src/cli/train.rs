@@ -106,8 +106,13 @@ impl Job<'_> {
         let Job { session, execution, settings, seed, folder, .. } = *self;
         create_folder(folder)?;
         let operators = session.operators()?.to_tensor(&session.parts.device)?;
-        let controller =
-            Controller::new(settings.controller.clone(), session.kinds(), &operators, seed, &session.parts.device)?;
+        let controller = Controller::new(
+            settings.controller.clone(),
+            session.signatures(),
+            &operators,
+            seed,
+            &session.parts.device,
+        )?;
         let (solver, unit) = (session.solver(), settings.training.objective.unit);
         let rollouts = [train, validation].map(|split| Rollouts::new(solver, execution, unit, split));
         let provenance = Provenance {
@@ -153,11 +158,11 @@ impl Job<'_> {
         }
         let trained = match &outcome.checkpoint {
             Some(checkpoint) => {
-                let controller = Controller::from_checkpoint(checkpoint, session.kinds(), &session.parts.device)?;
+                let controller = Controller::from_checkpoint(checkpoint, session.signatures(), &session.parts.device)?;
                 Trained::new(&controller, checkpoint)?
             }
             None => {
-                let policy = Policy::uniform(settings.controller.clone(), session.kinds());
+                let policy = Policy::uniform(settings.controller.clone(), session.signatures());
                 Trained { policy, halting: None, strategies: Strategies::default(), seed }
             }
         };

@@ -6,7 +6,7 @@ use std::collections::hash_map::Entry;
 use anyhow::{Result, ensure};
 
 use super::{ControllerConfig, Selection};
-use crate::plan::{Kind, Layer, OperatorId, Plan, feasible};
+use crate::plan::{Layer, OperatorId, Plan, Signature, feasible, is_open};
 
 /// Plans for `Q` queries over `O` operators. A *row* is a layer of plans of one query that agree in the layers before it, and is
 /// evaluated once.
@@ -72,7 +72,7 @@ impl Batch {
     /// unknown, repeated or masked.
     pub fn new(
         config: &ControllerConfig,
-        kinds: &[Kind],
+        signatures: &[Signature],
         latency_weights: &[f64],
         plans: &[(usize, &Plan)],
     ) -> Result<Self> {
@@ -99,26 +99,26 @@ impl Batch {
         for &(query, plan) in plans {
             let found = plan.layers.len();
             for layer in 0..found {
-                batch.push_layer(config, kinds, &mut met, query, plan, layer)?;
+                batch.push_layer(config, signatures, &mut met, query, plan, layer)?;
             }
             if is_set && (1..config.layers).contains(&found) {
-                batch.push_end(config, kinds, &mut met, query, plan);
+                batch.push_end(config, signatures, &mut met, query, plan);
             }
         }
-        batch.settle_conditions(config, kinds.len(), &met);
+        batch.settle_conditions(config, signatures.len(), &met);
         Ok(batch)
     }
 
     fn push_layer<'a>(
         &mut self,
         config: &ControllerConfig,
-        kinds: &[Kind],
+        signatures: &[Signature],
         met: &mut Met<'a>,
         query: usize,
         plan: &'a Plan,
         layer: usize,
     ) -> Result<()> {
-        let operators = kinds.len();
+        let operators = signatures.len();
         let chosen = &plan.layers[layer].operators;
         let size = chosen.len();
         ensure!(size > 0, "expected at least one operator in layer {layer}, found none");
@@ -126,7 +126,7 @@ impl Batch {
             let index = operator.index();
             ensure!(index < operators, "expected an operator below {operators} in layer {layer}, found {index}");
         }
-        let row = self.row(config, kinds, met, query, &plan.layers[..layer]);
+        let row = self.row(config, signatures, met, query, &plan.layers[..layer]);
         let mut open = self.allowed[row as usize * operators..][..operators].to_vec();
         for &operator in chosen {
             let index = operator.index();
@@ -154,12 +154,12 @@ impl Batch {
     fn push_end<'a>(
         &mut self,
         config: &ControllerConfig,
-        kinds: &[Kind],
+        signatures: &[Signature],
         met: &mut Met<'a>,
         query: usize,
         plan: &'a Plan,
     ) {
-        let row = self.row(config, kinds, met, query, &plan.layers);
+        let row = self.row(config, signatures, met, query, &plan.layers);
         let last = plan.layers.last().map_or(0, |layer| layer.operators.len());
         if let Drawn::Sets(sets) = &mut self.drawn {
             let choices = sets.end.len();
@@ -172,7 +172,7 @@ impl Batch {
     fn row<'a>(
         &mut self,
         config: &ControllerConfig,
-        kinds: &[Kind],
+        signatures: &[Signature],
         met: &mut Met<'a>,
         query: usize,
         before: &'a [Layer],
@@ -189,10 +189,10 @@ impl Batch {
                 let condition = *conditions.entry(last).or_insert(condition);
                 self.queries.push((layer * self.positions.len() + query) as u32);
                 self.knows.push(condition);
-                self.can_end.push(u8::from(layer > 0));
+                self.can_end.push(u8::from(is_open(signatures, before)));
                 match config.is_masked() {
-                    true => self.allowed.extend(can_act(config.selection, kinds, before).into_iter().map(u8::from)),
-                    false => self.allowed.extend(std::iter::repeat_n(1, kinds.len())),
+                    true => self.allowed.extend(can_act(config, signatures, before).into_iter().map(u8::from)),
+                    false => self.allowed.extend(std::iter::repeat_n(1, signatures.len())),
                 }
                 next
             }
@@ -224,10 +224,10 @@ impl DrawnSets {
 }
 
 /// Which operators may be chosen for the layer that follows `before`, `[O]`. A plan made of sets ends with an empty one and needs no stop.
-pub(super) fn can_act(selection: Selection, kinds: &[Kind], before: &[Layer]) -> Vec<bool> {
-    let mut can_act = feasible(kinds, before);
-    if selection == Selection::Sets {
-        can_act.iter_mut().zip(kinds).for_each(|(can_act, kind)| *can_act &= *kind != Kind::Stop);
+pub(super) fn can_act(config: &ControllerConfig, signatures: &[Signature], before: &[Layer]) -> Vec<bool> {
+    let mut can_act = feasible(signatures, before, config.layers);
+    if config.selection == Selection::Sets {
+        can_act.iter_mut().zip(signatures).for_each(|(can_act, signature)| *can_act &= !signature.ends);
     }
     can_act
 }

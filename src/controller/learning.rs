@@ -28,7 +28,7 @@ use super::layer::LayerWeights;
 use super::sets::log_partition;
 use super::{ControllerConfig, Selection};
 use crate::checkpoint::Checkpoint;
-use crate::plan::{Kind, Plan};
+use crate::plan::{Plan, Signature};
 
 /// Stands for minus infinity before a softmax; finite, so that no gradient becomes NaN.
 const NEVER: f32 = -1e30;
@@ -36,7 +36,7 @@ const NEVER: f32 = -1e30;
 /// A controller with gradients.
 pub struct Controller {
     config: ControllerConfig,
-    kinds: Vec<Kind>,
+    signatures: Vec<Signature>,
     /// Embeddings of the operators' descriptions, `[O, E]`.
     operators: Tensor,
     /// `[[e, 0], [0, e]]`, `[2 O, 2 E]`: multiplies both halves of a later layer's `W_o` at once.
@@ -45,20 +45,20 @@ pub struct Controller {
 }
 
 impl Controller {
-    /// An untrained controller for operators of these `kinds`, embedded as `operators` `[O, E]`.
+    /// An untrained controller for operators of these `signatures`, embedded as `operators` `[O, E]`.
     ///
     /// # Errors
     /// A setting out of range, operators of another shape, or no operator that can answer by itself.
     pub fn new(
         config: ControllerConfig,
-        kinds: Vec<Kind>,
+        signatures: Vec<Signature>,
         operators: &Tensor,
         seed: u64,
         device: &Device,
     ) -> Result<Self> {
-        let count = kinds.len();
+        let count = signatures.len();
         let layer = |config: &ControllerConfig, layer| LayerWeights::new(config, count, layer, seed, device);
-        Self::build(config, kinds, operators, device, layer)
+        Self::build(config, signatures, operators, device, layer)
     }
 
     /// A controller from the tensors of a state dict.
@@ -67,13 +67,13 @@ impl Controller {
     /// As [`Controller::new`]; names a tensor that is missing, misshapen, not finite or not the controller's.
     pub fn from_tensors(
         config: ControllerConfig,
-        kinds: Vec<Kind>,
+        signatures: Vec<Signature>,
         operators: &Tensor,
         tensors: &BTreeMap<String, Tensor>,
         device: &Device,
     ) -> Result<Self> {
         let layer = |config: &ControllerConfig, layer| LayerWeights::load(config, layer, tensors, device);
-        let controller = Self::build(config, kinds, operators, device, layer)?;
+        let controller = Self::build(config, signatures, operators, device, layer)?;
         let known: Vec<String> = controller.named_vars().map(|(name, _)| name).collect();
         for name in tensors.keys() {
             ensure!(
@@ -84,43 +84,43 @@ impl Controller {
         Ok(controller)
     }
 
-    /// The controller of a checkpoint; `kinds` are those of the operators of its catalogue.
+    /// The controller of a checkpoint; `signatures` are those of the operators of its catalogue.
     ///
     /// # Errors
     /// As [`Controller::from_tensors`].
-    pub fn from_checkpoint(checkpoint: &Checkpoint, kinds: Vec<Kind>, device: &Device) -> Result<Self> {
+    pub fn from_checkpoint(checkpoint: &Checkpoint, signatures: Vec<Signature>, device: &Device) -> Result<Self> {
         let config = ControllerConfig::of_checkpoint(checkpoint)?;
-        Self::from_tensors(config, kinds, &checkpoint.operators, &checkpoint.weights, device)
+        Self::from_tensors(config, signatures, &checkpoint.operators, &checkpoint.weights, device)
     }
 
     fn build(
         config: ControllerConfig,
-        kinds: Vec<Kind>,
+        signatures: Vec<Signature>,
         operators: &Tensor,
         device: &Device,
         layer: impl Fn(&ControllerConfig, usize) -> Result<LayerWeights>,
     ) -> Result<Self> {
         config.validate()?;
-        let expected = [kinds.len(), config.embedding];
+        let expected = [signatures.len(), config.embedding];
         let found = operators.dims();
         ensure!(found == expected, "operator embeddings: expected shape {expected:?}, found {found:?}");
         ensure!(
-            kinds.iter().any(|kind| kind.generates()),
+            signatures.iter().any(|kind| kind.opens()),
             "expected an operator that can answer by itself (kind `generate` or `program`), found none"
         );
         let layers = (0..config.layers).map(|index| layer(&config, index)).collect::<Result<_>>()?;
         let operators = operators.to_dtype(DType::F32)?.to_device(device)?;
         let zeros = operators.zeros_like()?;
         let both_halves = [Tensor::cat(&[&operators, &zeros], 1)?, Tensor::cat(&[&zeros, &operators], 1)?];
-        Ok(Controller { config, kinds, both_halves: Tensor::cat(&both_halves, 0)?, operators, layers })
+        Ok(Controller { config, signatures, both_halves: Tensor::cat(&both_halves, 0)?, operators, layers })
     }
 
     pub fn config(&self) -> &ControllerConfig {
         &self.config
     }
 
-    pub fn kinds(&self) -> &[Kind] {
-        &self.kinds
+    pub fn signatures(&self) -> &[Signature] {
+        &self.signatures
     }
 
     /// Embeddings of the operators, `[O, E]`.
@@ -178,8 +178,8 @@ impl Controller {
     /// # Errors
     /// As [`Controller::log_probs`].
     pub fn log_probs_of(&self, queries: &Tensor, latency_weights: &[f64], plans: &[(usize, &Plan)]) -> Result<Tensor> {
-        let batch = Batch::new(&self.config, &self.kinds, latency_weights, plans)?;
-        let shape = (batch.queries.len(), self.kinds.len());
+        let batch = Batch::new(&self.config, &self.signatures, latency_weights, plans)?;
+        let shape = (batch.queries.len(), self.signatures.len());
         let device = self.device();
         let scores = self.scores(queries, &batch)?;
         let never = Tensor::new(NEVER, device)?;
@@ -227,7 +227,7 @@ impl Controller {
         };
         let queries = Tensor::stack(&layers.iter().map(query).collect::<Result<Vec<_>>>()?, 0)?;
         let (own, of_previous) = self.operator_sides(layers)?;
-        let shape = (batch.depth, batch.conditions, self.kinds.len());
+        let shape = (batch.depth, batch.conditions, self.signatures.len());
         let before = Tensor::from_slice(&batch.previous, shape, device)?.matmul(&of_previous)?;
 
         let row_queries = Tensor::new(batch.queries.as_slice(), device)?;
@@ -270,7 +270,7 @@ impl Controller {
     /// `W_o e_o + b_o` of the first `layers`, with the two halves of `W_o`: the operator's own part, and that of a previous
     /// operator (without bias, zero in the first layer), each `[D, O, H]`.
     pub(super) fn operator_sides(&self, layers: &[LayerWeights]) -> Result<(Tensor, Tensor)> {
-        let count = self.kinds.len();
+        let count = self.signatures.len();
         let mut own = Vec::with_capacity(layers.len());
         let mut of_previous = Vec::with_capacity(layers.len());
         for (index, layer) in layers.iter().enumerate() {

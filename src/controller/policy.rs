@@ -10,7 +10,7 @@ use super::batch::{add_condition, can_act};
 use super::layer::equal_sizes;
 use super::sets::Sets;
 use super::{Controller, ControllerConfig, Selection};
-use crate::plan::{Kind, Layer, OperatorId, Plan};
+use crate::plan::{Layer, OperatorId, Plan, Signature, is_open};
 
 /// A controller frozen at one moment of its training.
 #[derive(Clone)]
@@ -22,7 +22,7 @@ pub struct Policy {
 
 struct Weights {
     config: ControllerConfig,
-    kinds: Vec<Kind>,
+    signatures: Vec<Signature>,
     layers: Vec<LayerTable>,
 }
 
@@ -80,25 +80,25 @@ impl Policy {
                 },
             });
         }
-        Ok(Self::of(Weights { config, kinds: controller.kinds().to_vec(), layers }))
+        Ok(Self::of(Weights { config, signatures: controller.signatures().to_vec(), layers }))
     }
 
     /// A policy for which all operators of a layer are equally likely, whatever the query, and for sets all sizes.
-    pub fn uniform(config: ControllerConfig, kinds: Vec<Kind>) -> Self {
+    pub fn uniform(config: ControllerConfig, signatures: Vec<Signature>) -> Self {
         let (hidden, embedding) = (config.hidden, config.embedding);
         let sizes = config.width + 1;
         let table = |_| LayerTable {
             query_weight: vec![0.0; hidden * embedding],
             query_bias: vec![0.0; hidden],
-            own: vec![0.0; kinds.len() * hidden],
-            of_previous: vec![0.0; kinds.len() * hidden],
+            own: vec![0.0; signatures.len() * hidden],
+            of_previous: vec![0.0; signatures.len() * hidden],
             temperature: 1.0,
             latency: None,
             size: (config.selection == Selection::Sets)
-                .then(|| [vec![0.0; sizes * hidden], equal_sizes(kinds.len(), config.width)]),
+                .then(|| [vec![0.0; sizes * hidden], equal_sizes(signatures.len(), config.width)]),
         };
         let layers = (0..config.layers).map(table).collect();
-        Self::of(Weights { config, kinds, layers })
+        Self::of(Weights { config, signatures, layers })
     }
 
     fn of(weights: Weights) -> Self {
@@ -114,23 +114,23 @@ impl Policy {
         &self.weights.config
     }
 
-    pub fn kinds(&self) -> &[Kind] {
-        &self.weights.kinds
+    pub fn signatures(&self) -> &[Signature] {
+        &self.weights.signatures
     }
 
     /// Draws a plan for the query `[E]`: in each layer a set, or operators without replacement, each by its share of what is
     /// left, until the probabilities of those drawn sum to more than the threshold.
     pub fn sample(&self, query: &[f32], rng: &mut impl Rng) -> Plan {
-        self.plan(query, |policy, scores, is_first| match &scores.sizes {
-            Some(sizes) => Sets::new(&scores.operators, sizes, is_first).draw(rng),
+        self.plan(query, |policy, scores, may_end| match &scores.sizes {
+            Some(sizes) => Sets::new(&scores.operators, sizes, may_end).draw(rng),
             None => policy.one_by_one(scores, |probabilities, left| drawn(probabilities, left, rng)),
         })
     }
 
     /// The plan of the likeliest operators for the query `[E]` (E2); ties go to the lower index.
     pub fn greedy(&self, query: &[f32]) -> Plan {
-        self.plan(query, |policy, scores, is_first| match &scores.sizes {
-            Some(sizes) => Sets::new(&scores.operators, sizes, is_first).likeliest(),
+        self.plan(query, |policy, scores, may_end| match &scores.sizes {
+            Some(sizes) => Sets::new(&scores.operators, sizes, may_end).likeliest(),
             None => policy.one_by_one(scores, likeliest),
         })
     }
@@ -138,12 +138,14 @@ impl Policy {
     /// Probability of each operator in each layer of `plan`, given its layers before, `[layers of the plan][O]`: that it is in
     /// the set, or that it is drawn first.
     pub fn probabilities(&self, query: &[f32], plan: &Plan) -> Vec<Vec<f32>> {
+        let signatures = self.signatures();
         let layers = plan.layers.len().min(self.weights.layers.len());
         let of_layer = |layer: usize| {
             let scores = self.scores(query, plan, layer);
             match scores.sizes {
                 Some(sizes) => {
-                    let inclusion = Sets::new(&scores.operators, &sizes, layer == 0).inclusion();
+                    let inclusion =
+                        Sets::new(&scores.operators, &sizes, is_open(signatures, &plan.layers[..layer])).inclusion();
                     inclusion.into_iter().map(|probability| probability as f32).collect()
                 }
                 None => softmax(scores.operators),
@@ -155,9 +157,9 @@ impl Policy {
     /// Logarithm of the probability that `plan` is drawn for the query `[E]`; for operators drawn one by one, in their order.
     /// Minus infinity for a plan that cannot be drawn.
     pub fn log_probability(&self, query: &[f32], plan: &Plan) -> f64 {
-        let Weights { config, kinds, layers } = &*self.weights;
+        let Weights { config, signatures, layers } = &*self.weights;
         let found = plan.layers.len();
-        let is_known = plan.choices().all(|(_, operator)| operator.index() < kinds.len());
+        let is_known = plan.choices().all(|(_, operator)| operator.index() < signatures.len());
         if found > layers.len() || !is_known {
             return f64::NEG_INFINITY;
         }
@@ -167,30 +169,31 @@ impl Policy {
             let chosen: Vec<usize> = chosen.iter().map(|operator| operator.index()).collect();
             let scores = self.scores(query, plan, layer);
             match scores.sizes {
-                Some(sizes) => Sets::new(&scores.operators, &sizes, layer == 0).log_probability(&chosen),
+                Some(sizes) => Sets::new(&scores.operators, &sizes, is_open(signatures, &plan.layers[..layer]))
+                    .log_probability(&chosen),
                 None => one_by_one(config.selection, &softmax(scores.operators), &chosen),
             }
         };
         (0..found + usize::from(ends)).map(of_layer).sum()
     }
 
-    /// Builds a plan layer by layer, each chosen by its scores and whether it is the first; none ends the plan.
+    /// Builds a plan layer by layer, each chosen by its scores and whether the plan may end; none ends it.
     fn plan(&self, query: &[f32], mut choose: impl FnMut(&Self, Scores, bool) -> Vec<usize>) -> Plan {
-        let Weights { config, kinds, layers } = &*self.weights;
+        let Weights { config, signatures, layers } = &*self.weights;
         let mut plan = Plan::default();
         while plan.layers.len() < layers.len() {
             let is_first = plan.layers.is_empty();
             let scores = self.scores(query, &plan, plan.layers.len());
-            let chosen = choose(self, scores, is_first);
+            let chosen = choose(self, scores, is_open(signatures, &plan.layers));
             if chosen.is_empty() {
                 break;
             }
             let mut layer = Layer { operators: chosen.into_iter().map(|at| OperatorId(at as u16)).collect() };
             // As published: without masks, a first layer that stops or cannot answer becomes a plain Generate.
-            if !config.is_masked() && is_first && !can_open(kinds, &layer) {
-                layer.operators = first_generator(kinds).into_iter().collect();
+            if !config.is_masked() && is_first && !can_open(signatures, &layer) {
+                layer.operators = first_generator(signatures).into_iter().collect();
             }
-            let stops = layer.operators.iter().any(|operator| kinds[operator.index()] == Kind::Stop);
+            let stops = layer.operators.iter().any(|operator| signatures[operator.index()].ends);
             plan.layers.push(layer);
             if stops {
                 break;
@@ -216,7 +219,7 @@ impl Policy {
 
     /// What a layer of `plan` is chosen by, given the layers before it.
     fn scores(&self, query: &[f32], plan: &Plan, layer: usize) -> Scores {
-        let Weights { config, kinds, layers } = &*self.weights;
+        let Weights { config, signatures, layers } = &*self.weights;
         let hidden = config.hidden;
         let table = &layers[layer];
         let mut h_q = linear(&table.query_weight, &table.query_bias, query);
@@ -227,7 +230,7 @@ impl Policy {
         let length = norm(&h_q);
         h_q.iter_mut().for_each(|value| *value /= length);
 
-        let mut condition = vec![0.0; kinds.len()];
+        let mut condition = vec![0.0; signatures.len()];
         if let Some(previous) = layer.checked_sub(1).and_then(|before| plan.layers.get(before)) {
             add_condition(config.selection, &previous.operators, &mut condition);
         }
@@ -239,7 +242,7 @@ impl Policy {
         }
 
         let mut h_o = vec![0.0; hidden];
-        let mut operators: Vec<f32> = Vec::with_capacity(kinds.len());
+        let mut operators: Vec<f32> = Vec::with_capacity(signatures.len());
         for own in table.own.chunks_exact(hidden) {
             for ((value, own), previous) in h_o.iter_mut().zip(own).zip(&of_previous) {
                 *value = own + previous;
@@ -247,7 +250,7 @@ impl Policy {
             operators.push(dot(&h_q, &h_o) / (norm(&h_o) * table.temperature));
         }
         if config.is_masked() {
-            let can_act = can_act(config.selection, kinds, &plan.layers[..layer]);
+            let can_act = can_act(config, signatures, &plan.layers[..layer]);
             operators.iter_mut().zip(can_act).filter(|(_, can_act)| !can_act).for_each(|(z, _)| *z = f32::NEG_INFINITY);
         }
         Scores { operators, sizes: table.size.as_ref().map(|[weight, bias]| linear(weight, bias, &h_q)) }
@@ -289,14 +292,14 @@ fn one_by_one(selection: Selection, probabilities: &[f32], chosen: &[usize]) -> 
     log_probability
 }
 
-fn can_open(kinds: &[Kind], layer: &Layer) -> bool {
-    let mut chosen = layer.operators.iter().map(|operator| kinds[operator.index()]);
-    chosen.clone().any(Kind::generates) && chosen.all(|kind| kind != Kind::Stop)
+fn can_open(signatures: &[Signature], layer: &Layer) -> bool {
+    let mut chosen = layer.operators.iter().map(|operator| signatures[operator.index()]);
+    chosen.clone().any(|signature| signature.opens()) && chosen.all(|signature| !signature.ends)
 }
 
-fn first_generator(kinds: &[Kind]) -> Option<OperatorId> {
-    let plain = kinds.iter().position(|&kind| kind == Kind::Generate);
-    plain.or_else(|| kinds.iter().position(|kind| kind.generates())).map(|index| OperatorId(index as u16))
+fn first_generator(signatures: &[Signature]) -> Option<OperatorId> {
+    let plain = signatures.iter().position(|signature| signature.opens() && !signature.uses_tool);
+    plain.or_else(|| signatures.iter().position(Signature::opens)).map(|index| OperatorId(index as u16))
 }
 
 fn numbers(tensor: &Tensor) -> Result<Vec<f32>> {

@@ -55,13 +55,13 @@ pub(super) struct Sets {
 }
 
 impl Sets {
-    /// The distribution for scores `[O]`, minus infinity for what cannot act, and scores of sizes `[K + 1]`; `is_first` where
-    /// the empty set cannot be.
-    pub fn new(scores: &[f32], sizes: &[f32], is_first: bool) -> Self {
+    /// The distribution for scores `[O]`, minus infinity for what cannot act, and scores of sizes `[K + 1]`; unless it
+    /// `may_end` the plan, the set is not empty.
+    pub fn new(scores: &[f32], sizes: &[f32], may_end: bool) -> Self {
         let scores: Vec<f64> = scores.iter().map(|&score| f64::from(score)).collect();
         let highest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let mut size_scores: Vec<f64> = sizes.iter().map(|&size| f64::from(size)).collect();
-        if is_first {
+        if !may_end {
             size_scores[0] = f64::NEG_INFINITY;
         }
         let shift = |size: usize| if size == 0 { 0.0 } else { size as f64 * highest };
@@ -183,9 +183,9 @@ mod tests {
     const SIZES: [f32; 4] = [-0.3, 0.1, -0.8, 0.6];
 
     /// Every set with its probability, straight from the definition.
-    fn enumerated(is_first: bool) -> Vec<(Vec<usize>, f64)> {
+    fn enumerated(may_end: bool) -> Vec<(Vec<usize>, f64)> {
         let sets = (0..1usize << SCORES.len()).map(|bits| (0..SCORES.len()).filter(|at| bits >> at & 1 == 1).collect());
-        let fits = |set: &Vec<usize>| set.len() < SIZES.len() && !(set.is_empty() && is_first);
+        let fits = |set: &Vec<usize>| set.len() < SIZES.len() && (may_end || !set.is_empty());
         let weight = |set: &Vec<usize>| {
             let score: f32 = set.iter().map(|&at| SCORES[at]).sum::<f32>() + SIZES[set.len()];
             f64::from(score).exp()
@@ -197,8 +197,8 @@ mod tests {
 
     #[test]
     fn the_distribution_is_that_of_the_definition() {
-        for is_first in [false, true] {
-            let (sets, expected) = (Sets::new(&SCORES, &SIZES, is_first), enumerated(is_first));
+        for may_end in [true, false] {
+            let (sets, expected) = (Sets::new(&SCORES, &SIZES, may_end), enumerated(may_end));
             let near = |found: f64, expected: f64| assert!((found - expected).abs() < 1e-6, "{found}, not {expected}");
             expected.iter().for_each(|(set, p)| near(sets.log_probability(set).exp(), *p));
             for (operator, found) in sets.inclusion().into_iter().enumerate() {
@@ -222,7 +222,7 @@ mod tests {
         let sizes = Tensor::new(&[SIZES], &Device::Cpu)?;
         let log_partition = log_partition(&scores, &sizes)?;
         let found: f64 = log_partition.get(0)?.to_scalar::<f32>()?.into();
-        let sets = Sets::new(&SCORES, &SIZES, false);
+        let sets = Sets::new(&SCORES, &SIZES, true);
         assert!((f64::from(SCORES[3] + SIZES[1]) - found - sets.log_probability(&[3])).abs() < 1e-5);
         let gradients = log_partition.sum_all()?.backward()?;
         let gradient: Vec<f32> = gradients.get(&scores).map_or(Ok(Vec::new()), |g| g.get(0)?.to_vec1())?;
@@ -232,11 +232,11 @@ mod tests {
 
     #[test]
     fn what_is_far_apart_is_no_overflow() {
-        let sets = Sets::new(&[90.0, -90.0, 0.0], &[0.0, 50.0, -200.0], false);
+        let sets = Sets::new(&[90.0, -90.0, 0.0], &[0.0, 50.0, -200.0], true);
         assert_eq!(sets.likeliest(), [0]);
         assert!(sets.log_probability(&[0]) > -1e-9 && sets.log_probability(&[1, 2]) < -300.0);
         assert_eq!(sets.log_probability(&[0, 1, 2]), f64::NEG_INFINITY);
-        let sets = Sets::new(&[f32::NEG_INFINITY, 0.0], &[0.0, 0.0, 0.0], true);
+        let sets = Sets::new(&[f32::NEG_INFINITY, 0.0], &[0.0, 0.0, 0.0], false);
         assert_eq!((sets.likeliest(), sets.draw(&mut random::stream(0, &[]))), (vec![1], vec![1]));
     }
 }

@@ -42,7 +42,7 @@ impl Decider for Escalation {
 /// Whether an operator that answers by itself has ended without a solution.
 fn is_silent(known: &Known<'_>) -> bool {
     known.choices.iter().any(|choice| {
-        let answers = choice.stage == Stage::Ended && choice.signature.kind.generates();
+        let answers = choice.stage == Stage::Ended && choice.signature.opens();
         answers && choice.solutions().next().is_none()
     })
 }

@@ -2,7 +2,7 @@
 
 use rand::Rng;
 
-use crate::plan::{Kind, Layer, OperatorId, Plan, feasible};
+use crate::plan::{Layer, OperatorId, Plan, Signature, feasible};
 
 /// Chains of thought in the self-consistency baseline, as in the paper.
 const CHAINS: u32 = 5;
@@ -23,29 +23,29 @@ pub struct Skipped {
     pub reason: String,
 }
 
-/// The fixed plans, for operators given by name and kind in catalogue order.
+/// The fixed plans, for operators given by name and signature in catalogue order.
 ///
 /// Five chains with a vote are one `MultiGenerateCoT` that takes five samples: all run side by side, so the critical
 /// path is the longest chain, and the vote is the one that ends every plan.
-pub fn fixed(names: &[String], kinds: &[Kind]) -> Vec<Result<Baseline, Skipped>> {
+pub fn fixed(names: &[String], signatures: &[Signature]) -> Vec<Result<Baseline, Skipped>> {
     let named = |wanted: &str| {
         let position = names.iter().position(|name| name == wanted);
         position.and_then(operator_id).ok_or_else(|| format!("the catalogue has no operator `{wanted}`"))
     };
-    let of_kind = |wanted: fn(Kind) -> bool| -> Vec<OperatorId> {
-        kinds.iter().enumerate().filter(|(_, kind)| wanted(**kind)).filter_map(|(at, _)| operator_id(at)).collect()
+    let that = |wanted: fn(&Signature) -> bool| -> Vec<OperatorId> {
+        signatures.iter().enumerate().filter(|(_, it)| wanted(it)).filter_map(|(at, _)| operator_id(at)).collect()
     };
     let program = || {
-        let program = of_kind(|kind| kind == Kind::Program).first().copied();
+        let program = that(|it| it.opens() && it.asks_model && it.executes).first().copied();
         program.ok_or_else(|| "the catalogue has no operator of kind `program`".to_string())
     };
     let everything = || {
-        let generators = of_kind(Kind::generates);
+        let generators = that(Signature::opens);
         if generators.is_empty() {
             return Err("the catalogue has no operator that generates".to_string());
         }
-        let improvers = of_kind(|kind| matches!(kind, Kind::Test | Kind::Refine));
-        Ok(vec![generators, improvers, of_kind(|kind| kind == Kind::Ensemble)])
+        let improvers = that(|it| it.improves() && !it.replaces);
+        Ok(vec![that(Signature::prepares), generators, improvers, that(|it| it.replaces)])
     };
     let chains = named("MultiGenerateCoT");
     let samples = chains.iter().map(|&operator| (operator, CHAINS)).collect();
@@ -61,11 +61,15 @@ pub fn fixed(names: &[String], kinds: &[Kind]) -> Vec<Result<Baseline, Skipped>>
 
 /// The controller's draw with equal probabilities: feasible operators without replacement until they hold more than
 /// `threshold` of the probability (E2), for at most `layers` layers.
-pub fn random_plan(kinds: &[Kind], layers: usize, threshold: f64, rng: &mut impl Rng) -> Plan {
+pub fn random_plan(signatures: &[Signature], layers: usize, threshold: f64, rng: &mut impl Rng) -> Plan {
     let mut plan = Plan::default();
     while plan.layers.len() < layers {
-        let mut left: Vec<usize> =
-            feasible(kinds, &plan.layers).iter().enumerate().filter(|(_, can)| **can).map(|(at, _)| at).collect();
+        let mut left: Vec<usize> = feasible(signatures, &plan.layers, layers)
+            .iter()
+            .enumerate()
+            .filter(|(_, can)| **can)
+            .map(|(at, _)| at)
+            .collect();
         let candidates = left.len() as f64;
         let mut layer = Layer::default();
         while !left.is_empty() && layer.operators.len() as f64 / candidates <= threshold {
@@ -75,7 +79,7 @@ pub fn random_plan(kinds: &[Kind], layers: usize, threshold: f64, rng: &mut impl
         if layer.operators.is_empty() {
             break;
         }
-        let stops = layer.operators.iter().any(|operator| kinds.get(operator.index()) == Some(&Kind::Stop));
+        let stops = layer.operators.iter().any(|operator| signatures.get(operator.index()).is_some_and(|it| it.ends));
         plan.layers.push(layer);
         if stops {
             break;
@@ -105,20 +109,20 @@ mod tests {
     use super::*;
     use crate::random;
 
-    const CATALOGUE: [(&str, Kind); 7] = [
-        ("Generate", Kind::Generate),
-        ("GenerateCoT", Kind::Generate),
-        ("MultiGenerateCoT", Kind::Generate),
-        ("ScEnsemble", Kind::Ensemble),
-        ("Programmer", Kind::Program),
-        ("SelfRefine", Kind::Refine),
-        ("EarlyStop", Kind::Stop),
+    const CATALOGUE: [(&str, Signature); 7] = [
+        ("Generate", Signature::ANSWERS),
+        ("GenerateCoT", Signature::ANSWERS),
+        ("MultiGenerateCoT", Signature::ANSWERS),
+        ("ScEnsemble", Signature::VOTES),
+        ("Programmer", Signature::COMPUTES),
+        ("SelfRefine", Signature::IMPROVES),
+        ("EarlyStop", Signature::ENDS),
     ];
 
-    fn plans(catalogue: &[(&str, Kind)]) -> Vec<Result<Baseline, Skipped>> {
+    fn plans(catalogue: &[(&str, Signature)]) -> Vec<Result<Baseline, Skipped>> {
         let names: Vec<String> = catalogue.iter().map(|(name, _)| name.to_string()).collect();
-        let kinds: Vec<Kind> = catalogue.iter().map(|(_, kind)| *kind).collect();
-        fixed(&names, &kinds)
+        let signatures: Vec<Signature> = catalogue.iter().map(|(_, kind)| *kind).collect();
+        fixed(&names, &signatures)
     }
 
     #[test]
@@ -149,18 +153,18 @@ mod tests {
     proptest! {
         #[test]
         fn random_plans_are_plans(
-            kinds in prop::collection::vec(
-                prop::sample::select(vec![Kind::Generate, Kind::Program, Kind::Ensemble, Kind::Refine, Kind::Stop]), 0..9),
+            signatures in prop::collection::vec(
+                prop::sample::select(vec![Signature::ANSWERS, Signature::COMPUTES, Signature::VOTES, Signature::IMPROVES, Signature::ENDS]), 0..9),
             layers in 0usize..6,
             threshold in 0.0..1.2,
             seed: u64,
         ) {
-            let draw = || random_plan(&kinds, layers, threshold, &mut random::stream(seed, &[&"plan"]));
+            let draw = || random_plan(&signatures, layers, threshold, &mut random::stream(seed, &[&"plan"]));
             let plan = draw();
             prop_assert_eq!(&plan, &draw());
             prop_assert!(plan.layers.len() <= layers);
             for (index, layer) in plan.layers.iter().enumerate() {
-                let allowed = feasible(&kinds, &plan.layers[..index]);
+                let allowed = feasible(&signatures, &plan.layers[..index], layers);
                 let mut seen: Vec<_> = layer.operators.clone();
                 seen.sort_unstable();
                 seen.dedup();
@@ -168,7 +172,7 @@ mod tests {
                 prop_assert!(!seen.is_empty() && seen.iter().all(|operator| allowed[operator.index()]));
                 let share = |drawn: usize| drawn as f64 / allowed.iter().filter(|can| **can).count() as f64;
                 prop_assert!(share(seen.len() - 1) <= threshold && (share(seen.len()) > threshold || share(seen.len()) == 1.0));
-                let stops = layer.operators.iter().any(|operator| kinds[operator.index()] == Kind::Stop);
+                let stops = layer.operators.iter().any(|operator| signatures[operator.index()].ends);
                 prop_assert!(!stops || index + 1 == plan.layers.len());
             }
         }

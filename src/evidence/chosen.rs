@@ -1,6 +1,6 @@
 //! A committed operator, as a decider knows it.
 
-use crate::operation::{Effect, Solution};
+use crate::operation::{Effect, Mark, Solution};
 use crate::plan::{Latency, OperatorId, Signature, Usage};
 
 /// An operator that was committed.
@@ -9,8 +9,6 @@ pub struct Chosen<'a> {
     pub layer: usize,
     pub operator: OperatorId,
     pub signature: Signature,
-    /// Whether a program computes its answers.
-    pub executes: bool,
     pub stage: Stage,
     /// From the start of the query; none while it waits.
     pub started: Option<Latency>,
@@ -18,6 +16,8 @@ pub struct Chosen<'a> {
     pub added: Vec<Option<&'a Solution>>,
     /// What it put in the place of all that it read.
     pub replaced: Option<&'a Solution>,
+    /// What it says of the solutions that it read, in their order.
+    pub marks: &'a [Option<Mark>],
 }
 
 /// How far a choice is.
@@ -48,11 +48,12 @@ impl<'a> Chosen<'a> {
 
     /// The choice with what its operator did once it has ended.
     pub fn ended(self, effect: &'a Effect) -> Self {
-        let (added, replaced) = match effect {
-            Effect::Append(solutions) => (solutions.iter().map(Some).collect(), None),
-            Effect::Replace(solution) => (Vec::new(), Some(solution)),
-            Effect::Keep => (Vec::new(), None),
-        };
-        Chosen { stage: Stage::Ended, added, replaced, ..self }
+        let ended = Chosen { stage: Stage::Ended, added: Vec::new(), replaced: None, marks: &[], ..self };
+        match effect {
+            Effect::Append(solutions) => Chosen { added: solutions.iter().map(Some).collect(), ..ended },
+            Effect::Replace(solution) => Chosen { replaced: Some(solution), ..ended },
+            Effect::Judge(marks) => Chosen { marks, ..ended },
+            Effect::Inform(_) | Effect::Keep => ended,
+        }
     }
 }

@@ -1,8 +1,8 @@
 //! A committed operator, from its commit to its span.
 
 use crate::evidence::{Charge, Chosen, Stage};
-use crate::operation::{Backing, Board, Effect, Identity, Operator, Query, Solution, Spent, Steps, Turn, Work, run};
-use crate::plan::{Cause, Kind, Latency, OperatorId, Signature, Span, Status, Unit};
+use crate::operation::{Acting, Backing, Board, Effect, Operator, Query, Solution, Spent, Steps, Turn};
+use crate::plan::{Cause, Latency, OperatorId, Signature, Span, Status, Unit};
 
 use super::error::ExecuteError;
 use super::recorder::Recorder;
@@ -14,7 +14,6 @@ pub(super) struct Choice<'a> {
     pub operator: &'a Operator,
     pub backing: &'a Backing,
     pub signature: Signature,
-    pub identity: Identity,
     pub turn: Turn,
     /// Not behind a stop.
     pub runs: bool,
@@ -60,8 +59,8 @@ pub(super) struct Ended {
 
 impl<'a> Choice<'a> {
     /// The operator at its start, whose steps are counted here.
-    pub fn work(&self, query: &'a Query<'a>) -> Work<'a> {
-        Work::new(query, self.operator, self.backing, self.identity, self.turn, self.steps.clone())
+    pub fn acting(&self, query: &'a Query<'a>) -> Option<Acting<'a>> {
+        Acting::new(query, self.id, self.signature, self.turn, self.steps.clone())
     }
 
     pub fn ended(&self) -> Option<&Ended> {
@@ -79,7 +78,7 @@ impl<'a> Choice<'a> {
     pub fn end(&mut self, effect: Effect, outcome: Status) {
         let Phase::Running { start, .. } = self.phase else { return };
         let solutions = appended(&effect).len();
-        let arrivals = self.steps.arrivals(start, solutions, self.operator.kind == Kind::Generate);
+        let arrivals = self.steps.arrivals(start, solutions, self.signature.is_side_by_side);
         let end = start.then(self.steps.latency());
         let ended = Ended { start, end, arrivals, until: f64::INFINITY, outcome, effect, is_fresh: true };
         self.phase = Phase::Ended(ended);
@@ -101,18 +100,10 @@ impl<'a> Choice<'a> {
 
     /// What a decider knows of it at `now`.
     pub fn known(&self, unit: Unit, now: Latency) -> Chosen<'_> {
-        let Choice { layer, id, signature, operator, .. } = *self;
+        let Choice { layer, id, signature, .. } = *self;
         let stage = if self.runs { Stage::Waiting } else { Stage::Skipped };
-        let chosen = Chosen {
-            layer,
-            operator: id,
-            signature,
-            executes: operator.executes(),
-            stage,
-            started: None,
-            added: Vec::new(),
-            replaced: None,
-        };
+        let (added, replaced, marks) = (Vec::new(), None, &[][..]);
+        let chosen = Chosen { layer, operator: id, signature, stage, started: None, added, replaced, marks };
         let is_past = |time: Latency| unit.of(time) <= unit.of(now);
         match &self.phase {
             Phase::Waiting => chosen,
@@ -231,7 +222,7 @@ impl Ended {
 pub(super) fn appended(effect: &Effect) -> &[Solution] {
     match effect {
         Effect::Append(solutions) => solutions,
-        Effect::Replace(_) | Effect::Keep => &[],
+        Effect::Replace(_) | Effect::Judge(_) | Effect::Inform(_) | Effect::Keep => &[],
     }
 }
 
@@ -240,18 +231,18 @@ pub(super) fn appended(effect: &Effect) -> &[Solution] {
 /// # Errors
 /// When the model refuses a request for good.
 pub(super) async fn act(
-    work: &mut Work<'_>,
+    acting: &mut Acting<'_>,
     board: &Board,
     recorder: Option<&Recorder<'_>>,
 ) -> Result<(Effect, Status), ExecuteError> {
     let result = match recorder {
-        Some(recorder) => recorder.run(work, board).await,
-        None => run(work, board).await,
+        Some(recorder) => recorder.run(acting, board).await,
+        None => acting.run(board).await,
     };
     match result {
         Ok(effect) => Ok((effect, Status::Done)),
         Err(error) if error.is_permanent() => {
-            Err(ExecuteError::Model { operator: work.operator().name.clone(), error })
+            Err(ExecuteError::Model { operator: acting.work.operator().name.clone(), error })
         }
         Err(error) => Ok((Effect::Keep, Status::Failed(error.to_string()))),
     }

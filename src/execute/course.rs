@@ -6,7 +6,7 @@ use super::observe::Announced;
 use super::options::Options;
 use crate::decide::{Conclusion, Decider, Next};
 use crate::evidence::{Charge, Chosen, Known};
-use crate::operation::{Board, Effect, Query, Solution, Steps, Turn, Work, is_free};
+use crate::operation::{Acting, Board, Effect, Query, Solution, Steps, Turn, standing};
 use crate::plan::{Cause, Dependencies, Latency, Layer, Plan, Prepared, Signature, Status, Trace};
 
 /// What came of a query.
@@ -132,14 +132,12 @@ impl<'a> Course<'a> {
                 });
             };
             let turn = Turn::Plan(self.choices.iter().filter(|choice| choice.id == id).count());
-            let identity = self.query.identities.get(id.index()).copied().unwrap_or_default();
             self.choices.push(Choice {
                 layer,
                 id,
                 operator,
                 backing,
                 signature,
-                identity,
                 turn,
                 runs,
                 waits_for,
@@ -167,7 +165,7 @@ impl<'a> Course<'a> {
     }
 
     /// Hands what is ready to `begin`, with the number of the choice, and settles what never runs.
-    pub fn start_ready(&mut self, ready: Ready, mut begin: impl FnMut(usize, Work<'a>, Board)) {
+    pub fn start_ready(&mut self, ready: Ready, mut begin: impl FnMut(usize, Acting<'a>, Board)) {
         for at in 0..self.choices.len() {
             if !self.choices[at].is_waiting() {
                 continue;
@@ -177,14 +175,14 @@ impl<'a> Course<'a> {
                 self.choices[at].skip(start);
                 continue;
             }
-            let board = Board { solutions: self.read_by(&self.choices[at]) };
+            let board = self.read_by(&self.choices[at]);
             let choice = &mut self.choices[at];
-            if ready == Ready::Free && !is_free(choice.operator, &board) {
+            let Some(acting) = choice.acting(self.query) else { continue };
+            if ready == Ready::Free && !acting.is_free(&board) {
                 continue;
             }
-            let work = choice.work(self.query);
             choice.phase = Phase::Running { start, given: Vec::new() };
-            begin(at, work, board);
+            begin(at, acting, board);
         }
     }
 
@@ -198,29 +196,22 @@ impl<'a> Course<'a> {
             .try_fold(choice.committed, |latest, &before| Some(latest.beside(self.choices[before].ended()?.end)))
     }
 
-    fn read_by(&self, choice: &Choice<'_>) -> Vec<Solution> {
-        if choice.signature.reads_solutions { self.standing_before(choice.layer) } else { Vec::new() }
+    fn read_by(&self, choice: &Choice<'_>) -> Board {
+        let Signature { reads_solutions, reads_context, .. } = choice.signature;
+        let solutions = if reads_solutions { standing(self.effects(choice.layer)) } else { Vec::new() };
+        let context = if reads_context { self.context(choice.layer) } else { Vec::new() };
+        Board { solutions, context }
     }
 
-    /// The solutions that the layers before `layer` leave, in plan order.
-    ///
-    /// A replacement takes away only what its operator read: solutions found beside it stand, whatever the order within the
-    /// layer.
-    fn standing_before(&self, layer: usize) -> Vec<Solution> {
-        let mut standing: Vec<(usize, &Solution)> = Vec::new();
-        for choice in self.choices.iter().filter(|choice| choice.layer < layer) {
-            match choice.ended().map(|ended| &ended.effect) {
-                Some(Effect::Append(solutions)) => {
-                    standing.extend(solutions.iter().map(|solution| (choice.layer, solution)));
-                }
-                Some(Effect::Replace(solution)) => {
-                    standing.retain(|&(from, _)| from >= choice.layer);
-                    standing.push((choice.layer, solution));
-                }
-                Some(Effect::Keep) | None => {}
-            }
-        }
-        standing.into_iter().map(|(_, solution)| solution.clone()).collect()
+    /// What the operators of the layers before `layer` did, with their layers, in plan order.
+    fn effects(&self, layer: usize) -> impl Iterator<Item = (usize, &Effect)> {
+        let before = self.choices.iter().filter(move |choice| choice.layer < layer);
+        before.filter_map(|choice| Some((choice.layer, &choice.ended()?.effect)))
+    }
+
+    fn context(&self, layer: usize) -> Vec<String> {
+        let context = |effect: &Effect| if let Effect::Inform(text) = effect { Some(text.clone()) } else { None };
+        self.effects(layer).filter_map(|(_, effect)| context(effect)).collect()
     }
 
     /// Tells the observer what has become certain.
@@ -235,7 +226,7 @@ impl<'a> Course<'a> {
         self.tell();
         let conclusion = decider.concludes();
         self.settle_skipped();
-        let solutions = self.standing_before(usize::MAX);
+        let solutions = standing(self.effects(usize::MAX));
         let spans = self.choices.iter().map(|choice| choice.span(self.options.unit)).collect();
         let dependencies = Dependencies(self.choices.into_iter().map(|choice| choice.waits_for).collect());
         Execution { plan: self.plan, trace: Trace { spans, dependencies, finish: None }, solutions, conclusion }

@@ -4,8 +4,8 @@ use super::choice::{Choice, Phase};
 use super::course::Execution;
 use super::error::ExecuteError;
 use super::options::Options;
-use crate::operation::{Effect, Query, Steps, Turn, vote};
-use crate::plan::{Latency, Signature, Status, Unit};
+use crate::operation::{Acting, Effect, Query, Steps, Turn, vote};
+use crate::plan::{Latency, Status, Unit};
 
 /// Lets the query's finish act on what the plan came to. A solution that it improved stands alone afterwards; where it fails
 /// the solutions stay as they are, and the failure is recorded.
@@ -22,6 +22,7 @@ pub(super) async fn finish(
     let Some(finish) = options.finish.filter(|finish| finish.applies(query)) else { return Ok(execution) };
     let parts = query.catalogue.operator(finish.operator).zip(query.backings.get(finish.operator.index()));
     let Some((operator, backing)) = parts else { return Ok(execution) };
+    let Some(signature) = query.catalogue.signature(finish.operator) else { return Ok(execution) };
     let Some(standing) = vote(&execution.solutions).or(execution.solutions.last()) else { return Ok(execution) };
     let plan = &execution.plan;
     let start = Latency { tokens: execution.trace.path(Unit::Tokens).length, seconds: execution.trace.end() };
@@ -30,8 +31,7 @@ pub(super) async fn finish(
         id: finish.operator,
         operator,
         backing,
-        signature: Signature::of(operator.kind),
-        identity: query.identities.get(finish.operator.index()).copied().unwrap_or_default(),
+        signature,
         turn: Turn::Finish,
         runs: true,
         waits_for: Vec::new(),
@@ -40,7 +40,7 @@ pub(super) async fn finish(
         steps: Steps::default(),
         phase: Phase::Running { start, given: Vec::new() },
     };
-    let mut work = choice.work(query);
+    let Some(Acting { mut work, .. }) = choice.acting(query) else { return Ok(execution) };
     let result = match options.recorder {
         Some(recorder) => recorder.finish(finish, &mut work, standing).await,
         None => finish.run(&mut work, standing).await,

@@ -69,11 +69,11 @@ pub(super) async fn run<'a>(course: &mut Course<'a>, decider: &mut dyn Decider) 
 impl<'a> Calls<'a> {
     fn start(&mut self, course: &mut Course<'a>, ready: Ready) {
         let recorder = course.options.recorder;
-        course.start_ready(ready, |at, mut work, board| {
-            work.reports(Reporter { choice: at, arrivals: self.reports.clone() });
+        course.start_ready(ready, |at, mut acting, board| {
+            acting.work.reports(Reporter { choice: at, arrivals: self.reports.clone() });
             let (handle, registration) = AbortHandle::new_pair();
             self.handles.insert(at, handle);
-            let run = Abortable::new(async move { act(&mut work, &board, recorder).await }, registration);
+            let run = Abortable::new(async move { act(&mut acting, &board, recorder).await }, registration);
             self.running.push(async move { (at, run.await.ok()) }.boxed());
         });
     }

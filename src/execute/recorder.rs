@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::model::Error;
-use crate::operation::{Backing, Board, Call, Effect, Finish, Solution, Turn, Work, is_free, run};
+use crate::operation::{Acting, Backing, Board, Call, Effect, Finish, Solution, Turn, Work};
 use crate::plan::Latency;
 use crate::record::{Asked, Change, Given, Key, Line, Record, Reference, read_by_finish};
 use crate::sandbox::Sandbox;
@@ -43,11 +43,12 @@ impl<'a> Recorder<'a> {
     ///
     /// # Errors
     /// Those of the operator, and a record that cannot be read or written.
-    pub(super) async fn run(&self, work: &mut Work<'_>, board: &Board) -> Result<Effect, Error> {
-        if is_free(work.operator(), board) {
-            return run(work, board).await;
+    pub(super) async fn run(&self, acting: &mut Acting<'_>, board: &Board) -> Result<Effect, Error> {
+        if acting.is_free(board) {
+            return acting.run(board).await;
         }
-        let read = work.identity().reads.of(board);
+        let work = &mut acting.work;
+        let read = work.identity().read(board);
         let wanted = if work.is_side_by_side() { work.samples() as usize } else { 0 };
         let place = Place { key: self.asked.key(work.identity(), read, work.turn()), read, wanted };
         if let Some(effect) = self.replay(work, &place)? {
@@ -60,8 +61,8 @@ impl<'a> Recorder<'a> {
         if let Some(line) = self.find(&place, 0)? {
             work.goes_on(line.solutions.iter().map(Given::solution).collect(), &line.calls);
         }
-        let effect = run(work, board).await?;
-        self.keep(work, &place, &effect).await?;
+        let effect = acting.run(board).await?;
+        self.keep(&acting.work, &place, &effect).await?;
         Ok(effect)
     }
 
@@ -107,18 +108,20 @@ impl<'a> Recorder<'a> {
         let (change, solutions) = match effect {
             Effect::Append(solutions) => (Change::Append, &solutions[..]),
             Effect::Replace(solution) => (Change::Replace, std::slice::from_ref(solution)),
+            Effect::Judge(_) => (Change::Judge, &[][..]),
+            Effect::Inform(_) => (Change::Inform, &[][..]),
             Effect::Keep => (Change::Keep, &[][..]),
         };
+        let marks = if let Effect::Judge(marks) = effect { marks.clone() } else { Vec::new() };
+        let context = if let Effect::Inform(text) = effect { Some(text.clone()) } else { None };
         let calls = work.steps().taken();
         let Backing { price, shown, .. } = work.backing();
         let cost = |calls: &[Call]| calls.iter().map(|call| call.cost(*price)).sum();
         let arrivals = work.steps().arrivals(Latency::default(), solutions.len(), work.is_side_by_side());
         let mut given = Vec::with_capacity(solutions.len());
         for (position, (solution, arrival)) in solutions.iter().zip(arrivals).enumerate() {
-            let own: &[Call] = match place.wanted {
-                0 => &calls,
-                _ => calls.get(position..=position).unwrap_or_default(),
-            };
+            // Round by round each solution has a call of its own.
+            let own: Vec<Call> = calls.iter().skip(position).step_by(solutions.len()).copied().collect();
             let score = match &solution.answer {
                 Some(answer) => self.score(answer).await,
                 None => None,
@@ -132,7 +135,7 @@ impl<'a> Recorder<'a> {
                 tokens: sum(|call| call.usage.completion_tokens),
                 prompt_tokens: sum(|call| call.usage.prompt_tokens),
                 seconds: own.iter().map(|call| call.seconds).sum(),
-                cost: cost(own),
+                cost: cost(&own),
                 arrival,
             });
         }
@@ -147,6 +150,8 @@ impl<'a> Recorder<'a> {
             read: place.read.map(Key),
             effect: change,
             solutions: given,
+            marks,
+            context,
             cost: cost(&calls),
             calls,
             reference: self.grader.map(|grader| grader.reference.0),

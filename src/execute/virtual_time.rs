@@ -38,8 +38,8 @@ async fn finish_running(course: &mut Course<'_>) -> Result<(), ExecuteError> {
     let mut running = FuturesUnordered::new();
     let recorder = course.options.recorder;
     loop {
-        course.start_ready(Ready::All, |at, mut work, board| {
-            running.push(async move { (at, act(&mut work, &board, recorder).await) });
+        course.start_ready(Ready::All, |at, mut acting, board| {
+            running.push(async move { (at, act(&mut acting, &board, recorder).await) });
         });
         let Some((at, result)) = running.next().await else { return Ok(()) };
         let (effect, outcome) = result?;

@@ -238,16 +238,16 @@ fn mean((sum, count): (f64, u32)) -> Option<f64> {
 mod tests {
     use super::*;
     use crate::learn::testing::episode;
-    use crate::plan::{Kind, Latency, Schedule, Signature, Span};
+    use crate::plan::{Latency, Schedule, Signature, Span};
 
     use Charge::{Nothing, Share, Whole};
 
-    const KINDS: [Kind; 4] = [Kind::Generate, Kind::Generate, Kind::Refine, Kind::Stop];
+    const SIGNATURES: [Signature; 4] = [Signature::ANSWERS, Signature::ANSWERS, Signature::IMPROVES, Signature::ENDS];
 
     fn check(credit: Credit, schedule: Schedule, latency: [f64; 4], charges: [Charge; 4]) {
         let objective = Objective { latency_weight: 0.5, cost_weight: 2.0, ..Objective::default() };
         let mut episode = episode("p", &[&[0, 1], &[2, 3]], &[3.0, 5.0, 2.0, 0.0], 1.0, 0.25);
-        episode.trace.dependencies = schedule.dependencies(&episode.plan, &KINDS.map(Signature::of));
+        episode.trace.dependencies = schedule.dependencies(&episode.plan, &SIGNATURES);
         let expected = Utilities { value: 0.5, path: -3.5, latency: latency.to_vec(), charges: charges.to_vec() };
         let expected = match schedule {
             Schedule::Sequential => Utilities { path: -5.0, ..expected },

@@ -62,9 +62,9 @@ impl Run<'_> {
     /// Runs the likeliest plan of each training problem.
     async fn record_courses(&self, notify: &mut Notify<'_>) -> Result<Vec<StoppableRun>, Halt> {
         let trained = &self.learner.controller;
-        let (config, kinds) = (trained.config().clone(), trained.kinds().to_vec());
+        let (config, signatures) = (trained.config().clone(), trained.signatures().to_vec());
         let weights = &self.state.best_weights;
-        let best = Controller::from_tensors(config, kinds, trained.operators(), weights, trained.device())?;
+        let best = Controller::from_tensors(config, signatures, trained.operators(), weights, trained.device())?;
         let policy = Policy::new(&best)?;
         let mut attempts = Vec::new();
         for draw in 0..self.config.halting.draws {

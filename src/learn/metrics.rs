@@ -96,7 +96,7 @@ pub(super) struct MeanProbabilities {
 impl MeanProbabilities {
     pub fn new(policy: &Policy) -> Self {
         let layers = policy.config().layers;
-        MeanProbabilities { sums: vec![vec![0.0; policy.kinds().len()]; layers], counts: vec![0.0; layers] }
+        MeanProbabilities { sums: vec![vec![0.0; policy.signatures().len()]; layers], counts: vec![0.0; layers] }
     }
 
     /// Takes in one query, `[layers of its plan][O]`.

@@ -37,13 +37,14 @@ impl Run<'_> {
     async fn learn(&mut self, notify: &mut Notify<'_>) -> Result<(), Halt> {
         let survey = self.config.survey.clone();
         let is_chosen = !self.config.fallback || self.state.position.selection.is_some();
-        let (config, kinds) = (self.learner.controller.config().clone(), self.learner.controller.kinds().to_vec());
+        let (config, signatures) =
+            (self.learner.controller.config().clone(), self.learner.controller.signatures().to_vec());
         let latency_weights: Vec<f64> = match config.latency_weights {
             Some(weights) => weights.grid(WORTH_WEIGHTS).collect(),
             None => vec![self.config.felt().latency_weight],
         };
         let space = Space {
-            kinds: &kinds,
+            signatures: &signatures,
             layers: config.layers,
             layout: config.layout(),
             operators: survey.operators,
@@ -144,8 +145,8 @@ impl Run<'_> {
     /// A controller that learns from some of the training problems alone; the run's own stays as it is.
     pub(super) fn learned_from(&mut self, expectation: &Expectation, problems: &[usize]) -> Result<Controller, Halt> {
         let own = &self.learner.controller;
-        let (config, kinds) = (own.config().clone(), own.kinds().to_vec());
-        let untrained = Controller::from_tensors(config, kinds, own.operators(), &self.untrained, own.device())?;
+        let (config, signatures) = (own.config().clone(), own.signatures().to_vec());
+        let untrained = Controller::from_tensors(config, signatures, own.operators(), &self.untrained, own.device())?;
         let own = std::mem::replace(&mut self.learner, Learner::new(untrained, self.config.clone())?);
         let sums = std::mem::take(&mut self.state.position.pass);
         let learned =

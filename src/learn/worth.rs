@@ -5,11 +5,11 @@ use std::collections::HashSet;
 
 use super::crossfit::first_best;
 use super::outcomes::{Outcomes, PlanOutcomes};
-use crate::plan::{Kind, Layout, OperatorId, Plan, generators, improvers};
+use crate::plan::{Layout, OperatorId, Plan, Signature, improvers, is_of_use, openers};
 
 /// Among which plans is chosen.
 pub(super) struct Space<'a> {
-    pub kinds: &'a [Kind],
+    pub signatures: &'a [Signature],
     pub layers: usize,
     pub layout: Layout,
     /// Most operators of a plan.
@@ -32,15 +32,17 @@ const IMPROVED: usize = 4;
 impl Space<'_> {
     /// The plans of `size` operators to try next, once those of one less were tried.
     pub fn candidates(&self, tried: &Outcomes, size: usize) -> Vec<Plan> {
-        let operators: Vec<OperatorId> = generators(self.kinds).collect();
+        let operators: Vec<OperatorId> = openers(self.signatures).collect();
         let smaller = self.best_of_size(tried, size - 1);
+        let prepares = |id: &OperatorId| self.signatures.get(id.index()).is_some_and(Signature::prepares);
+        let is_basis = |chosen: &[OperatorId]| chosen.iter().all(|id| operators.contains(id) || prepares(id));
         let extended = self.plans.div_ceil(4).max(EXTENDED);
         let mut chosen: Vec<Vec<OperatorId>> = match size {
             1 => operators.iter().map(|&id| vec![id]).collect(),
             2 => self.pairs(tried),
             _ => smaller
                 .iter()
-                .filter(|chosen| chosen.iter().all(|id| operators.contains(id)))
+                .filter(|chosen| is_basis(chosen))
                 .take(extended)
                 .flat_map(|chosen| {
                     let others = operators.iter().filter(|id| !chosen.contains(id));
@@ -48,13 +50,19 @@ impl Space<'_> {
                 })
                 .collect(),
         };
-        let unimproved = smaller.iter().filter(|chosen| chosen.iter().all(|id| operators.contains(id)));
-        for best in unimproved.take(IMPROVED) {
-            chosen.extend(improvers(self.kinds).map(|id| [best.as_slice(), &[id]].concat()));
+        let unimproved: Vec<_> = smaller.iter().filter(|chosen| is_basis(chosen)).collect();
+        let added = |best: &[OperatorId], id: OperatorId| [best, &[id]].concat();
+        for best in unimproved.iter().take(IMPROVED) {
+            chosen.extend(improvers(self.signatures).filter(|id| !prepares(id)).map(|id| added(best, id)));
+        }
+        // The best of those who read context: without it they may be the worst of all.
+        for id in improvers(self.signatures).filter(prepares) {
+            let readers = unimproved.iter().filter(|best| is_of_use(self.signatures, best, id) && !best.contains(&id));
+            chosen.extend(readers.take(IMPROVED).map(|best| added(best, id)));
         }
         let mut seen = HashSet::new();
         chosen.retain(|chosen| seen.insert(chosen.clone()));
-        let plans = chosen.iter().filter_map(|chosen| self.layout.plan(self.kinds, self.layers, chosen));
+        let plans = chosen.iter().filter_map(|chosen| self.layout.plan(self.signatures, self.layers, chosen));
         plans.filter(|plan| !tried.has(plan)).collect()
     }
 
@@ -98,7 +106,7 @@ impl Space<'_> {
     fn pairs(&self, tried: &Outcomes) -> Vec<Vec<OperatorId>> {
         let single = |id: OperatorId| tried.plans.iter().position(|tried| self.operators_of(&tried.plan) == [id]);
         let singles: Vec<(OperatorId, usize)> =
-            generators(self.kinds).filter_map(|id| Some((id, single(id)?))).collect();
+            openers(self.signatures).filter_map(|id| Some((id, single(id)?))).collect();
         let pairs =
             singles.iter().enumerate().flat_map(|(at, one)| singles[at + 1..].iter().map(move |other| (one, other)));
         let both = |&(&(_, one), &(_, other)): &(&(OperatorId, usize), &(OperatorId, usize)), weight: f64| {
@@ -132,8 +140,8 @@ impl Space<'_> {
 
     /// What a plan asks, without what ends it.
     pub fn operators_of(&self, plan: &Plan) -> Vec<OperatorId> {
-        let stops = |id: OperatorId| self.kinds.get(id.index()) == Some(&Kind::Stop);
-        plan.choices().map(|(_, id)| id).filter(|&id| !stops(id)).collect()
+        let ends = |id: OperatorId| self.signatures.get(id.index()).is_some_and(|signature| signature.ends);
+        plan.choices().map(|(_, id)| id).filter(|&id| !ends(id)).collect()
     }
 }
 
@@ -166,12 +174,13 @@ mod tests {
     use crate::learn::testing::episode;
     use crate::objective::Objective;
 
-    const KINDS: [Kind; 5] = [Kind::Generate, Kind::Generate, Kind::Generate, Kind::Refine, Kind::Stop];
+    const SIGNATURES: [Signature; 5] =
+        [Signature::ANSWERS, Signature::ANSWERS, Signature::ANSWERS, Signature::IMPROVES, Signature::ENDS];
     const PROBLEMS: usize = 4;
 
     fn space(plans: usize) -> Space<'static> {
         let layout = Layout::Sets { width: 3 };
-        Space { kinds: &KINDS, layers: 3, layout, operators: 3, plans, latency_weights: &[0.01] }
+        Space { signatures: &SIGNATURES, layers: 3, layout, operators: 3, plans, latency_weights: &[0.01] }
     }
 
     /// Operator 2 is right on all problems but the first, operator 0 on the first alone, operator 1 on none; each takes ten

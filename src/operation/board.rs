@@ -2,20 +2,27 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::prompts::Material;
+use super::weight::{Mark, Weight};
+
 /// One attempt at the query.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Solution {
     pub text: String,
     /// The final answer found in the text, in its one spelling.
     pub answer: Option<String>,
     /// Whether the answer was computed by a program that ran.
     pub executed: bool,
+    /// By what judges said of it since.
+    pub weight: Weight,
 }
 
-/// What an operator reads: the solutions that the operators before it left, in plan order.
+/// What an operator reads of what the operators before it left, in plan order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Board {
     pub solutions: Vec<Solution>,
+    /// What they found for others to read.
+    pub context: Vec<String>,
 }
 
 impl Board {
@@ -28,8 +35,27 @@ impl Board {
         self.current().map_or("", |solution| &solution.text)
     }
 
-    pub(super) fn texts(&self) -> Vec<&str> {
-        self.solutions.iter().map(|solution| solution.text.as_str()).collect()
+    /// The board as prompts read it.
+    pub(super) fn sheet(&self) -> Sheet<'_> {
+        Sheet {
+            solution: self.current_text(),
+            solutions: self.solutions.iter().map(|solution| solution.text.as_str()).collect(),
+            context: self.context.join("\n\n"),
+        }
+    }
+}
+
+/// A board as prompts read it.
+pub(super) struct Sheet<'a> {
+    solution: &'a str,
+    solutions: Vec<&'a str>,
+    context: String,
+}
+
+impl Sheet<'_> {
+    pub fn material(&self) -> Material<'_> {
+        let Sheet { solution, solutions, context } = self;
+        Material { solution, solutions, context, ..Material::default() }
     }
 }
 
@@ -40,13 +66,56 @@ pub enum Effect {
     Append(Vec<Solution>),
     /// Puts one solution in the place of all that the operator read.
     Replace(Solution),
+    /// Judges the solutions that the operator read, in their order; none where it says nothing of one.
+    Judge(Vec<Option<Mark>>),
+    /// Leaves context for others to read.
+    Inform(String),
     /// Leaves them as they are.
     Keep,
 }
 
-/// The most consistent solution: one with the most frequent answer.
+/// The solutions that operators leave which have these effects, each with its layer, in plan order.
 ///
-/// Among equally frequent answers one that a program computed wins, then the one given last, which may have seen the
+/// A replacement takes away only what its operator read: solutions found beside it stand, whatever the order within the
+/// layer. In the same way a judge weighs what it read, as far as it stands.
+pub fn standing<'a>(effects: impl Iterator<Item = (usize, &'a Effect)>) -> Vec<Solution> {
+    struct Stood<'a> {
+        layer: usize,
+        number: usize,
+        solution: &'a Solution,
+        weight: Weight,
+    }
+    let mut standing: Vec<Stood<'a>> = Vec::new();
+    let (mut numbers, mut read, mut read_by) = (0.., Vec::new(), usize::MAX);
+    for (layer, effect) in effects {
+        if read_by != layer {
+            read_by = layer;
+            read = standing.iter().map(|stood| stood.number).collect();
+        }
+        let stood = |(number, solution)| Stood { layer, number, solution, weight: Weight::default() };
+        match effect {
+            Effect::Append(solutions) => standing.extend(numbers.by_ref().zip(solutions).map(stood)),
+            Effect::Replace(solution) => {
+                standing.retain(|stood| stood.layer >= layer);
+                standing.extend(numbers.by_ref().zip([solution]).map(stood));
+            }
+            Effect::Judge(marks) => {
+                for (number, mark) in read.iter().zip(marks) {
+                    let stood = standing.iter_mut().find(|stood| stood.number == *number);
+                    if let (Some(stood), Some(mark)) = (stood, mark) {
+                        stood.weight = stood.weight.with(*mark);
+                    }
+                }
+            }
+            Effect::Inform(_) | Effect::Keep => {}
+        }
+    }
+    standing.into_iter().map(|Stood { solution, weight, .. }| Solution { weight, ..solution.clone() }).collect()
+}
+
+/// The most consistent solution: one with the answer of most weight, each solution having its vote.
+///
+/// Among answers of equal weight that of more solutions wins. Among equally frequent answers one that a program computed wins, then the one given last, which may have seen the
 /// others; of the solutions with the winning answer the last executed one is returned, else the last. Solutions without
 /// an answer have no vote.
 pub fn vote(solutions: &[Solution]) -> Option<&Solution> {
@@ -55,15 +124,16 @@ pub fn vote(solutions: &[Solution]) -> Option<&Solution> {
 }
 
 /// What counts of a solution in a vote.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ballot<'a> {
     pub answer: Option<&'a str>,
     pub executed: bool,
+    pub weight: Weight,
 }
 
 impl<'a> From<&'a Solution> for Ballot<'a> {
     fn from(solution: &'a Solution) -> Self {
-        Ballot { answer: solution.answer.as_deref(), executed: solution.executed }
+        Ballot { answer: solution.answer.as_deref(), executed: solution.executed, weight: solution.weight }
     }
 }
 
@@ -77,7 +147,8 @@ pub fn winner(ballots: &[Ballot<'_>]) -> Option<usize> {
     }
     let champion = |supporters: &Vec<usize>| {
         let (executed, best) = supporters.iter().map(|&position| (ballots[position].executed, position)).max()?;
-        Some((supporters.len(), executed, supporters.last().copied(), best))
+        let weight: u64 = supporters.iter().map(|&position| u64::from(ballots[position].weight.thousandths())).sum();
+        Some((weight, supporters.len(), executed, supporters.last().copied(), best))
     };
     supporters.values().filter_map(champion).max().map(|(.., best)| best)
 }
@@ -85,7 +156,7 @@ pub fn winner(ballots: &[Ballot<'_>]) -> Option<usize> {
 /// Whether a vote gives the same answer whatever the solutions say that are still to come.
 ///
 /// `ballots` are in plan order; the `pending` ones among them stand in their places, `executed` where a program may give
-/// them. No rival gets further than with all of the pending ballots, and none of those helps the leader less
+/// them. A ballot that is still to come has a full vote: while a judge may still speak, no vote is settled (`Standing`). No rival gets further than with all of the pending ballots, and none of those helps the leader less
 /// than not being cast, so that one vote for each rival decides.
 pub fn is_settled(ballots: &[Ballot<'_>], pending: &[bool]) -> bool {
     let cast = |rival: Option<&str>| {
@@ -109,6 +180,8 @@ pub fn is_settled(ballots: &[Ballot<'_>], pending: &[bool]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use rand::Rng;
+
     use super::*;
 
     /// `answers`: `x` for no answer, `!` after an executed one.
@@ -118,6 +191,7 @@ mod tests {
             text: position.to_string(),
             answer: (*text != "x").then(|| text.trim_end_matches('!').to_owned()),
             executed: text.ends_with('!'),
+            ..Solution::default()
         };
         let solutions: Vec<_> = answers.iter().enumerate().map(solution).collect();
         assert_eq!(
@@ -133,6 +207,7 @@ mod tests {
         let ballot = |text: &&'static str| Ballot {
             answer: (!matches!(*text, "x" | "?" | "?!")).then(|| text.trim_end_matches('!')),
             executed: text.ends_with('!'),
+            ..Ballot::default()
         };
         let cast: Vec<Ballot> = ballots.iter().map(ballot).collect();
         let pending: Vec<bool> = ballots.iter().map(|text| text.starts_with('?')).collect();
@@ -169,5 +244,103 @@ mod tests {
         check(&["9!", "7!"], Some(1));
         check(&["3", "7", "7!", "9", "9!"], Some(4));
         check(&["7", "9!", "9", "7!", "1!"], Some(3));
+    }
+
+    /// All ways in which the ballots that are still to come may turn out, each an answer of `answers` or none.
+    fn outcomes<'a>(ballots: &[Ballot<'a>], pending: &[bool], answers: &[&'a str]) -> Vec<Vec<Ballot<'a>>> {
+        let mut all = vec![Vec::new()];
+        for (ballot, is_pending) in ballots.iter().zip(pending) {
+            let ways: Vec<Ballot<'a>> = match is_pending {
+                false => vec![*ballot],
+                true => {
+                    let answered = answers.iter().map(|answer| Some(*answer)).chain([None]);
+                    // A program may also give no answer that it computed.
+                    let answered = answered.map(|answer| Ballot { answer, ..*ballot });
+                    answered.flat_map(|cast| [cast, Ballot { executed: false, ..cast }]).collect()
+                }
+            };
+            all = all
+                .iter()
+                .flat_map(|cast: &Vec<Ballot<'a>>| ways.iter().map(move |way| [cast.as_slice(), &[*way]].concat()))
+                .collect();
+        }
+        all
+    }
+
+    #[test]
+    fn a_settled_vote_of_weights_is_one_that_nothing_to_come_can_change() {
+        let mut rng = crate::random::stream(7, &[&"settled"]);
+        let (mut settled, mut open) = (0, 0);
+        for _ in 0..20_000 {
+            let count = rng.random_range(1..=5);
+            let pending: Vec<bool> = (0..count).map(|_| rng.random_bool(0.35)).collect();
+            let ballots: Vec<Ballot> = pending
+                .iter()
+                .map(|&is_pending| {
+                    let executed = rng.random_bool(0.3);
+                    if is_pending {
+                        return Ballot { executed, ..Ballot::default() };
+                    }
+                    let marks =
+                        (0..rng.random_range(0..3)).filter_map(|_| Mark::new(rng.random_range(0..=4) as f64 / 4.0));
+                    let weight = marks.fold(Weight::default(), Weight::with);
+                    Ballot { answer: [Some("7"), Some("8"), Some("9"), None][rng.random_range(0..4)], executed, weight }
+                })
+                .collect();
+            // One that nobody has given yet among them.
+            let ends: BTreeSet<Option<&str>> = outcomes(&ballots, &pending, &["7", "8", "9", "new"])
+                .iter()
+                .map(|cast| winner(cast).and_then(|best| cast[best].answer))
+                .collect();
+            let found = is_settled(&ballots, &pending);
+            assert_eq!(found, ends.len() == 1, "{ballots:?} {pending:?} {ends:?}");
+            *(if found { &mut settled } else { &mut open }) += 1;
+        }
+        assert!(settled > 2000 && open > 2000, "{settled} {open}");
+    }
+
+    #[test]
+    fn heavier_answers_win() {
+        let solution = |answer: &str, mark: Option<f64>| Solution {
+            answer: Some(answer.to_owned()),
+            weight: mark.and_then(Mark::new).map_or(Weight::default(), |mark| Weight::default().with(mark)),
+            ..Solution::default()
+        };
+        let check = |solutions: &[Solution], expected: &str| {
+            assert_eq!(vote(solutions).and_then(|best| best.answer.as_deref()), Some(expected), "{solutions:?}");
+        };
+        check(&[solution("7", Some(0.9)), solution("8", Some(0.4)), solution("8", Some(0.4))], "7");
+        check(&[solution("7", Some(0.9)), solution("8", Some(0.5)), solution("8", Some(0.5))], "8");
+        check(&[solution("7", Some(0.9)), solution("8", None)], "8");
+        // Of answers that a judge gives nothing that of more solutions wins.
+        check(&[solution("7", Some(0.0)), solution("7", Some(0.0)), solution("8", Some(0.0))], "7");
+    }
+
+    #[test]
+    fn a_judge_weighs_what_it_read() {
+        let text = |text: &str| Solution { text: text.to_owned(), ..Solution::default() };
+        let append = |texts: &[&str]| Effect::Append(texts.iter().map(|it| text(it)).collect());
+        let marks = |shares: &[f64]| Effect::Judge(shares.iter().map(|&share| Mark::new(share)).collect());
+        let check = |effects: &[(usize, Effect)], expected: &[(&str, u32)]| {
+            let stands = standing(effects.iter().map(|(layer, effect)| (*layer, effect)));
+            let found: Vec<(&str, u32)> =
+                stands.iter().map(|solution| (solution.text.as_str(), solution.weight.thousandths())).collect();
+            assert_eq!(found, expected, "{effects:?}");
+        };
+        let (two, judge) = (append(&["a", "b"]), marks(&[0.2, 0.9]));
+        check(&[(0, two.clone()), (1, judge.clone())], &[("a", 200), ("b", 900)]);
+        // What stands beside the judge, or comes later, has its full weight.
+        let beside = append(&["c"]);
+        check(&[(0, two.clone()), (1, beside.clone()), (1, judge.clone())], &[("a", 200), ("b", 900), ("c", 1000)]);
+        check(&[(0, two.clone()), (1, judge.clone()), (2, beside)], &[("a", 200), ("b", 900), ("c", 1000)]);
+        // Two judges side by side count alike, in either order.
+        let other = marks(&[0.4, 0.1]);
+        check(&[(0, two.clone()), (1, judge.clone()), (1, other.clone())], &[("a", 300), ("b", 500)]);
+        check(&[(0, two.clone()), (1, other), (1, judge.clone())], &[("a", 300), ("b", 500)]);
+        // What is replaced beside the judge is no longer there to be weighed.
+        let replace = Effect::Replace(text("b"));
+        check(&[(0, two.clone()), (1, replace.clone()), (1, judge.clone())], &[("b", 1000)]);
+        check(&[(0, two.clone()), (1, judge), (1, replace)], &[("b", 1000)]);
+        check(&[(0, two), (1, marks(&[0.5])), (1, Effect::Inform("c".into()))], &[("a", 500), ("b", 1000)]);
     }
 }

@@ -126,7 +126,8 @@ impl ToolRun {
 impl Drop for ToolRun {
     fn drop(&mut self) {
         if let Some(since) = self.since {
-            self.tariff.charge(&self.steps, since.elapsed().as_secs_f64());
+            let measured = since.elapsed().as_secs_f64();
+            self.tariff.charge(&self.steps, measured, Usage::default(), None);
         }
     }
 }

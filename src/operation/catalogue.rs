@@ -3,47 +3,47 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, ensure};
-use minijinja::{Environment, UndefinedBehavior};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use toml::Spanned;
+use toml::de::{DeTable, DeValue};
 
+use super::identity::Reads;
+use super::kind::Program;
+use super::kinds::Operation;
 use super::operator::Operator;
+use super::prompts::Prompts;
+use super::reading::{Fault, read};
+use super::tools::Checker;
 use crate::folder::{Folder, line_of};
 use crate::model::{Definitions, definitions};
-use crate::plan::{Kind, OperatorId, Signature};
-
-/// What a prompt template may read beside the question.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Material<'a> {
-    /// The current solution.
-    pub solution: &'a str,
-    pub solutions: &'a [&'a str],
-    /// What was found wrong with the last attempt.
-    pub feedback: &'a str,
-}
+use crate::plan::{OperatorId, Signature};
 
 /// The operators that plans are made of; an [`OperatorId`] is a position in it.
 #[derive(Clone, Debug)]
 pub struct Catalogue {
     operators: Vec<Operator>,
-    prompts: Environment<'static>,
-    /// For each operator, whether its prompt reads the current solution, and whether it reads all.
-    prompts_read: Vec<[bool; 2]>,
+    /// One for each operator, as what follows.
+    operations: Vec<Operation>,
+    signatures: Vec<Signature>,
+    /// `FILE:LINE`.
+    places: Vec<String>,
+    prompts: Prompts,
     /// What the first operator lacks that is sent to a model.
     unsendable: Option<String>,
     models: Definitions,
-    /// `FILE:LINE` of each operator.
-    places: Vec<String>,
+    /// Where paths of commands start.
+    folder: Option<PathBuf>,
     text: String,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct File {
-    pub(super) operator: Vec<Spanned<Operator>>,
+    pub(super) operator: Vec<Spanned<IgnoredAny>>,
     /// Read by [`definitions`].
     #[serde(default)]
     pub(super) model: Vec<Spanned<IgnoredAny>>,
@@ -55,7 +55,8 @@ impl Catalogue {
     /// # Errors
     /// Names the file, the line and the operator at fault.
     pub fn load(folder: &Folder, file: &str) -> Result<Self> {
-        Self::parse(folder.read_text(file)?, &format!("{folder}/{file}"))
+        let catalogue = Self::parse(folder.read_text(file)?, &format!("{folder}/{file}"))?;
+        Ok(catalogue.in_folder(folder))
     }
 
     /// Reads a catalogue from its text; `origin` names it in errors.
@@ -63,38 +64,57 @@ impl Catalogue {
     /// # Errors
     /// Those of [`Catalogue::load`].
     pub fn parse(text: String, origin: &str) -> Result<Self> {
-        let place = |span: Option<Range<usize>>| {
-            let start = span.map_or(0, |span| span.start);
-            let operator = operator_at(&text, start).map_or(String::new(), |name| format!(": operator `{name}`"));
-            format!("{origin}:{}{operator}", line_of(&text, start))
+        let place = |at: Range<usize>| {
+            let operator = operator_at(&text, at.start).map_or(String::new(), |name| format!(": operator `{name}`"));
+            format!("{origin}:{}{operator}", line_of(&text, at.start))
         };
-        let file: File =
-            toml::from_str(&text).map_err(|error| anyhow!("{}: {}", place(error.span()), error.message()))?;
-        let mut prompts = Environment::new();
-        prompts.set_undefined_behavior(UndefinedBehavior::Strict);
+        let fault = |Fault { at, text }: Fault| anyhow!("{}: {text}", place(at));
+        let File { operator: tables, .. } = toml::from_str(&text).map_err(|error| fault(error.into()))?;
+        ensure!(!tables.is_empty(), "{origin}: expected at least one `[[operator]]`, found none");
+        ensure!(tables.len() <= usize::from(u16::MAX), "{origin}: expected at most {} operators", u16::MAX);
+        let (mut operators, mut operations, mut places) = (Vec::new(), Vec::new(), Vec::new());
         let mut lines = BTreeMap::new();
         let mut unsendable = None;
-        for operator in &file.operator {
-            let (span, operator) = (operator.span(), operator.get_ref());
-            operator.check(&mut prompts).with_context(|| place(Some(span.clone())))?;
-            unsendable = unsendable.or_else(|| {
-                let error = operator.check_prompt().err()?;
-                Some(format!("{}: {error}", place(Some(span.clone()))))
-            });
-            let line = line_of(&text, span.start);
-            if let Some(first) = lines.insert(operator.name.as_str(), line) {
-                return Err(anyhow!("{}: expected a name of its own, found that of line {first}", place(Some(span))));
+        let mut prompts = Prompts::new();
+        for table in operator_tables(&text).map_err(fault)? {
+            let at = table.span();
+            let (operator, operation) = read(table).map_err(fault)?;
+            let asks = check(&operator, &operation, &mut prompts).with_context(|| place(at.clone()))?;
+            let lacking = asks.then(|| operator.check_prompt().err()).flatten();
+            unsendable = unsendable.or_else(|| Some(format!("{}: {}", place(at.clone()), lacking?)));
+            let line = line_of(&text, at.start);
+            if let Some(first) = lines.insert(operator.name.clone(), line) {
+                return Err(anyhow!("{}: expected a name of its own, found that of line {first}", place(at)));
             }
+            places.push(format!("{origin}:{line}"));
+            operators.push(operator);
+            operations.push(operation);
         }
-        ensure!(!file.operator.is_empty(), "{origin}: expected at least one `[[operator]]`, found none");
-        ensure!(file.operator.len() <= usize::from(u16::MAX), "{origin}: expected at most {} operators", u16::MAX);
-        drop(lines);
         let models = definitions(&text, origin)?;
-        let place = |operator: &Spanned<Operator>| format!("{origin}:{}", line_of(&text, operator.span().start));
-        let places = file.operator.iter().map(place).collect();
-        let operators: Vec<Operator> = file.operator.into_iter().map(Spanned::into_inner).collect();
-        let prompts_read = operators.iter().map(|operator| reads_solutions(&prompts, &operator.name)).collect();
-        Ok(Catalogue { operators, prompts, prompts_read, unsendable, models, places, text })
+        let of = |(operator, operation): (&Operator, &Operation)| signature(operator, operation, &prompts);
+        let signatures = operators.iter().zip(&operations).map(of).collect();
+        Ok(Catalogue { operators, operations, signatures, places, prompts, unsendable, models, folder: None, text })
+    }
+
+    /// The same catalogue, with the paths of its commands starting in a folder, unless they start somewhere already.
+    pub fn in_folder(self, folder: &Folder) -> Self {
+        let folder = match folder {
+            Folder::Disk(path) => std::path::absolute(path).ok(),
+            Folder::Embedded { .. } => None,
+        };
+        Catalogue { folder: self.folder.or(folder), ..self }
+    }
+
+    /// Where paths of commands start.
+    pub fn folder(&self) -> Option<&Path> {
+        self.folder.as_deref()
+    }
+
+    /// The operators that run programs of the user's, with these programs.
+    pub fn programs(&self) -> Vec<(&str, Program)> {
+        let described = self.operators.iter().zip(&self.operations);
+        let programs = described.map(|(operator, operation)| (operator.name.as_str(), operation.as_kind().program()));
+        programs.filter_map(|(name, program)| Some((name, program?))).collect()
     }
 
     /// Checks that the operators have what is sent to a model; those with recorded outputs need none of it.
@@ -111,8 +131,8 @@ impl Catalogue {
     /// Names an operator that is not in the catalogue or takes no samples.
     pub fn check_samples(&self, samples: &[(OperatorId, u32)]) -> Result<()> {
         for &(id, samples) in samples {
-            let operator = self.operator(id).filter(|operator| operator.kind == Kind::Generate);
-            let operator =
+            let operator = self.operator(id).zip(self.signature(id)).filter(|(_, it)| it.is_side_by_side);
+            let (operator, _) =
                 operator.with_context(|| format!("expected a `generate` operator, found number {}", id.0))?;
             ensure!((1..=64).contains(&samples), "`{}`: expected 1 to 64 samples, found {samples}", operator.name);
         }
@@ -127,6 +147,11 @@ impl Catalogue {
     /// The operator at a position.
     pub fn operator(&self, id: OperatorId) -> Option<&Operator> {
         self.operators.get(id.index())
+    }
+
+    /// What each operator does.
+    pub fn operations(&self) -> &[Operation] {
+        &self.operations
     }
 
     /// The position of the operator of that name.
@@ -153,48 +178,63 @@ impl Catalogue {
         format!("{place}: operator `{name}`")
     }
 
-    /// The kind of each operator.
-    pub fn kinds(&self) -> Vec<Kind> {
-        self.operators.iter().map(|operator| operator.kind).collect()
-    }
-
-    /// What schedules must know of each operator.
+    /// What plans, schedules and surveys must know of each operator.
     pub fn signatures(&self) -> Vec<Signature> {
-        let signature = |(operator, &[current, all]): (&Operator, &[bool; 2])| {
-            let of_kind = Signature::of(operator.kind);
-            let asks_model = operator.prompt.is_some() || !matches!(operator.kind, Kind::Ensemble | Kind::Stop);
-            Signature {
-                reads_solutions: of_kind.reads_solutions || current || all,
-                asks_model,
-                is_deterministic: !asks_model || operator.temperature == 0.0,
-                solutions: of_kind.solutions * operator.samples as usize,
-                ..of_kind
-            }
-        };
-        self.operators.iter().zip(&self.prompts_read).map(signature).collect()
+        self.signatures.clone()
     }
 
-    /// For each operator, whether its prompt reads the current solution, and whether it reads all.
-    pub(super) fn solutions_read(&self) -> impl Iterator<Item = [bool; 2]> + '_ {
-        self.prompts_read.iter().copied()
+    /// What they must know of one.
+    pub fn signature(&self, id: OperatorId) -> Option<Signature> {
+        self.signatures.get(id.index()).copied()
+    }
+
+    /// What an operator checks solutions with, if it does.
+    pub fn checker(&self, id: OperatorId) -> Option<Checker> {
+        self.operations.get(id.index())?.as_kind().checker()
+    }
+
+    /// Their prompts.
+    pub fn prompts(&self) -> &Prompts {
+        &self.prompts
     }
 
     /// The catalogue as it was written, for checkpoints.
     pub fn text(&self) -> &str {
         &self.text
     }
-
-    pub(super) fn render(&self, operator: &Operator, question: &str, material: Material) -> Result<String> {
-        let Material { solution, solutions, feedback } = material;
-        let prompt = self.prompts.get_template(&operator.name)?;
-        Ok(prompt.render(minijinja::context! { question, solution, solutions, feedback })?)
-    }
 }
 
-/// Whether the prompt of that name reads the current solution, and whether it reads all.
-fn reads_solutions(prompts: &Environment<'_>, name: &str) -> [bool; 2] {
-    let variables = prompts.get_template(name).map(|prompt| prompt.undeclared_variables(false)).unwrap_or_default();
-    ["solution", "solutions"].map(|name| variables.contains(name))
+/// The tables of the operators, each with its place in the text.
+fn operator_tables(text: &str) -> Result<Vec<Spanned<DeValue<'_>>>, Fault> {
+    let mut file = DeTable::parse(text)?.into_inner();
+    Ok(match file.remove("operator").map(Spanned::into_inner) {
+        Some(DeValue::Array(tables)) => tables.into_iter().collect(),
+        _ => Vec::new(),
+    })
+}
+
+/// Checks an operator, and whether it asks a model.
+fn check(operator: &Operator, operation: &Operation, prompts: &mut Prompts) -> Result<bool> {
+    operator.check()?;
+    let kind = operation.as_kind();
+    let asks = kind.signature(operator).asks_model;
+    if let Some(prompt) = &operator.prompt {
+        ensure!(asks, "`{}` operators take no `prompt`", operator.kind);
+        prompts.add(&operator.name, prompt)?;
+    }
+    kind.check(operator, prompts.reads(&operator.name))?;
+    Ok(asks)
+}
+
+fn signature(operator: &Operator, operation: &Operation, prompts: &Prompts) -> Signature {
+    let (kind, prompt) = (operation.as_kind(), prompts.reads(&operator.name));
+    let signature = kind.signature(operator);
+    Signature {
+        reads_solutions: signature.reads_solutions || kind.reads(prompt) != Reads::Nothing,
+        reads_context: signature.reads_context || prompt.context,
+        is_deterministic: signature.is_deterministic || signature.asks_model && operator.temperature == 0.0,
+        ..signature
+    }
 }
 
 /// The name of the operator whose table holds the byte at `offset`, where the text is TOML enough to tell.
@@ -214,6 +254,7 @@ fn operator_at(text: &str, offset: usize) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::prompts::Material;
     use super::*;
     use crate::task::ARITHMETIC;
 
@@ -236,13 +277,13 @@ mod tests {
         check(
             "[[operator]]\nname = \"Go\"\nkind = \"magic\"\ndescription = \"Answers.\"",
             "c.toml:8: operator `Go`: unknown operator kind `magic`, expected one of `generate`, `ensemble`, `program`, \
-             `test`, `refine`, `stop`",
+             `test`, `refine`, `debate`, `judge`, `command`, `stop`",
         );
         check(
             &generator("temprature = 1.0"),
-            "c.toml:10: operator `Go`: unknown field `temprature`, expected one of `name`, `kind`, `description`, \
-             `prompt`, `samples`, `temperature`, `top_p`, `max_tokens`, `model`, `hedge`, `hedge_with`, `rounds`, `checker`, \
-             `language`, `tool_seconds`",
+            "c.toml:10: operator `Go`: unknown setting `temprature` of a `generate` operator, expected one of `name`, `kind`, \
+             `description`, `prompt`, `temperature`, `top_p`, `max_tokens`, `model`, `hedge`, `hedge_with`, `tool_seconds`, \
+             `samples`; hint: did you mean `temperature`?",
         );
         check(
             &generator("max_tokens = \"many\""),
@@ -255,11 +296,12 @@ mod tests {
         check(&generator("prompt = \"q\""), "c.toml:6: operator `Go`: expected `max_tokens` of at least 1, found 0");
         check(
             &generator("prompt = \"{{ querry }}\"\nmax_tokens = 9"),
-            "c.toml:6: operator `Go`: prompt: expected question, solution, solutions, feedback, found `querry`",
+            "c.toml:6: operator `Go`: prompt: expected question, solution, solutions, context, feedback, found `querry`",
         );
         check(
             &generator("prompt = \"q\"\nmax_tokens = 9\nrounds = 2"),
-            "c.toml:6: operator `Go`: only `program` and `test` take `rounds`",
+            "c.toml:12: operator `Go`: `rounds` is a setting of `program`, `test`, `debate` operators, found it for a \
+             `generate` operator",
         );
         check(
             &generator("prompt = \"q\"\nmax_tokens = 9\ntop_p = 1.5"),
@@ -298,7 +340,7 @@ mod tests {
         assert_eq!(readers, [false, false, false, true, false, true, true, true]);
         assert!(catalogue.find("Tset").is_err_and(|error| error.to_string().contains("EarlyStop), found `Tset`")));
         let material = Material { solution: "1 + 1 = 3", ..Material::default() };
-        let prompt = catalogue.render(&catalogue.operators()[6], "what is 1 and 1", material)?;
+        let prompt = catalogue.prompts().render("SelfRefine", "what is 1 and 1", material)?;
         assert_eq!(prompt, "what is 1 and 1 <|candidate|> 1 + 1 = 3 <|refine|>");
         Ok(())
     }
@@ -309,8 +351,36 @@ mod tests {
             generator("prompt = '''{{ question }}{% for s in solutions %} {{ loop.index }}: {{ s }}{% endfor %}'''");
         let catalogue = Catalogue::parse(format!("{text}\nmax_tokens = 9"), "c.toml")?;
         let material = Material { solutions: &["one", "two"], ..Material::default() };
-        assert_eq!(catalogue.render(&catalogue.operators()[0], "?", material)?, "? 1: one 2: two");
+        assert_eq!(catalogue.prompts().render("Go", "?", material)?, "? 1: one 2: two");
         assert!(catalogue.signatures()[0].reads_solutions);
         Ok(())
+    }
+
+    #[test]
+    fn settings_of_a_kind_must_make_sense() {
+        let check = |kind: &str, settings: &str, message: &str| {
+            let table = format!("[[operator]]\nname = \"Go\"\nkind = \"{kind}\"\ndescription = \"Acts.\"\n{settings}");
+            let error = Catalogue::parse(table, "c").err().map(|error| format!("{error:#}")).unwrap_or_default();
+            assert!(error.starts_with("c:") && error.contains(message), "{kind} {settings}: {error}");
+        };
+        let reads = "max_tokens = 9\nprompt = \"{% for s in solutions %}{{ s }}{% endfor %}\"\n";
+        let alone = "max_tokens = 9\nprompt = \"{{ question }}\"\ntemperature = 1.0\n";
+        check("debate", alone, "expected a prompt that reads the answers of the round before");
+        check("debate", reads, "expected a `temperature` above 0");
+        check("debate", &format!("{reads}temperature = 1.0\nrounds = 1"), "expected 2 to 8 `rounds`");
+        check("debate", &format!("{reads}temperature = 1.0\nsamples = 99"), "expected 2 to 16 `samples`");
+        check("judge", alone, "expected a prompt that reads the solutions");
+        check("judge", &format!("{reads}best = 0.0"), "expected `best`, the highest rating, above 0");
+        check("judge", &format!("{reads}score = true"), "hint: did you mean `scores`?");
+        check("command", "", "missing field `command`");
+        check("command", "command = []", "expected a `command`, a program with its arguments");
+        check("command", "command = [\"x\"]\nseconds = 0.0", "expected `seconds` above 0");
+        check("command", "command = [\"x\"]\ngives = \"advice\"", "unknown variant `advice`");
+        check("command", "command = [\"x\"]\nprompt = \"p\"", "`command` operators take no `prompt`");
+        check("comand", "", "hint: did you mean `command`?");
+        check("refine", &format!("{reads}samples = 2"), "`samples` is a setting of `generate`, `debate` operators");
+        // What says nothing may stand anywhere, as it always could.
+        let silent = format!("{}rounds = 0\nlanguage = \"arithmetic\"", generator(alone));
+        assert!(Catalogue::parse(silent, "c").is_ok());
     }
 }

@@ -2,11 +2,11 @@
 
 use anyhow::{Context, Result, ensure};
 
-use super::catalogue::Material;
-use super::test::{CheckResult, check};
+use super::kinds::{CheckResult, check};
+use super::prompts::Material;
 use super::{Catalogue, Checker, Query, Solution, Work};
 use crate::model;
-use crate::plan::{Kind, OperatorId};
+use crate::plan::OperatorId;
 use crate::task;
 
 /// The finish of a benchmark. It is no choice of a controller, and comes also after a stop.
@@ -14,6 +14,7 @@ use crate::task;
 pub struct Finish {
     /// The `test` operator of the catalogue whose checker and prompt it takes.
     pub operator: OperatorId,
+    pub checker: Checker,
     /// Most improvements, one after another.
     pub improve: u32,
 }
@@ -25,19 +26,19 @@ impl Finish {
     /// The catalogue has no `test` operator of that name, or the number of improvements is none that makes sense.
     pub fn new(described: &task::FinishConfig, catalogue: &Catalogue) -> Result<Self> {
         let operator = catalogue.find(&described.operator).context("`finish` of the benchmark")?;
-        let is_test = catalogue.operator(operator).is_some_and(|operator| operator.kind == Kind::Test);
-        ensure!(is_test, "`finish` of the benchmark: expected a `test` operator, found `{}`", described.operator);
+        let checker = catalogue.checker(operator).with_context(|| {
+            format!("`finish` of the benchmark: expected a `test` operator, found `{}`", described.operator)
+        })?;
         let improve = described.improve;
         ensure!((1..=16).contains(&improve), "`finish` of the benchmark: expected 1 to 16 `improve`, found {improve}");
-        Ok(Finish { operator, improve })
+        Ok(Finish { operator, checker, improve })
     }
 
     /// Whether there is something to check solutions of `query` against.
     pub fn applies(&self, query: &Query<'_>) -> bool {
-        match query.catalogue.operator(self.operator).and_then(|operator| operator.checker) {
-            Some(Checker::Tests) => query.tests.is_some_and(|tests| !tests.public.is_empty()),
-            Some(Checker::Equations) => true,
-            None => false,
+        match self.checker {
+            Checker::Tests => query.tests.is_some_and(|tests| !tests.public.is_empty()),
+            Checker::Equations => true,
         }
     }
 
@@ -50,12 +51,13 @@ impl Finish {
         let mut improved: Option<String> = None;
         for left in (0..=self.improve).rev() {
             let solution = improved.as_deref().unwrap_or(&standing.text);
-            let verdict = check(work, solution).await?;
+            let verdict = check(work, self.checker, solution).await?;
             let executed = matches!(verdict, CheckResult::Passed);
             match verdict {
                 CheckResult::Failed(_) if left == 0 => break,
                 CheckResult::Failed(feedback) => {
-                    let material = Material { solution, solutions: &[solution], feedback: &feedback };
+                    let material =
+                        Material { solution, solutions: &[solution], feedback: &feedback, ..Material::default() };
                     improved = Some(work.ask(material).await?);
                 }
                 CheckResult::Passed | CheckResult::Silent => {

@@ -1,34 +1,24 @@
-//! An operator of a catalogue, and what its table may say.
+//! What a table of a catalogue may say of an operator whatever its kind.
 
-use anyhow::{Result, anyhow, ensure};
-use minijinja::Environment;
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer};
+use anyhow::{Result, ensure};
+use serde::Deserialize;
 
-use super::tools::{Checker, Language};
 use crate::model::Sampling;
-use crate::plan::Kind;
 use crate::printable::printable;
 
-/// What prompts may read.
-const VARIABLES: [&str; 4] = ["question", "solution", "solutions", "feedback"];
 const MOST_HEDGES: u32 = 4;
 
-/// One operator of a catalogue.
+/// One operator of a catalogue, without the settings of its kind.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Operator {
     pub name: String,
-    #[serde(deserialize_with = "known_kind")]
-    pub kind: Kind,
+    /// What its kind is called.
+    pub kind: String,
     /// What the controller knows of the operator: the encoder embeds this text.
     pub description: String,
-    /// A template over `question`, `solution` (the current one), `solutions` and `feedback`.
+    /// A template over `question`, `solution` (the current one), `solutions`, `context` and `feedback`.
     #[serde(default)]
     pub prompt: Option<String>,
-    /// Answers that a `generate` operator gives side by side.
-    #[serde(default = "one")]
-    pub samples: u32,
     /// 0 takes the likeliest token every time.
     #[serde(default)]
     pub temperature: f32,
@@ -45,15 +35,8 @@ pub struct Operator {
     /// Names of the models that hedged requests go to beside `model`; where there are fewer, its replicas, then again itself.
     #[serde(default)]
     pub hedge_with: Vec<String>,
-    /// Repairs after failed tests, or programs after the first one.
-    #[serde(default)]
-    pub rounds: u32,
-    #[serde(default)]
-    pub checker: Option<Checker>,
-    #[serde(default)]
-    pub language: Language,
-    /// What one run of the evaluator or of Python is charged, so that latencies are the same on every machine; where
-    /// absent, its measured time.
+    /// What one run of the evaluator, of Python or of a command is charged, so that latencies are the same on every machine;
+    /// where absent, its measured time.
     #[serde(default)]
     pub tool_seconds: Option<f64>,
 }
@@ -67,43 +50,22 @@ impl Operator {
 
     /// Checks that there is what a model is asked by.
     pub(super) fn check_prompt(&self) -> Result<()> {
-        let is_silent = self.prompt.is_none() && matches!(self.kind, Kind::Ensemble | Kind::Stop);
-        ensure!(is_silent || self.prompt.is_some(), "expected a `prompt`, found none");
-        ensure!(is_silent || self.max_tokens > 0, "expected `max_tokens` of at least 1, found {}", self.max_tokens);
+        ensure!(self.prompt.is_some(), "expected a `prompt`, found none");
+        ensure!(self.max_tokens > 0, "expected `max_tokens` of at least 1, found {}", self.max_tokens);
         Ok(())
     }
 
-    /// Checks the settings against the kind, and compiles the prompt into `prompts`.
-    pub(super) fn check(&self, prompts: &mut Environment<'static>) -> Result<()> {
-        let Operator { kind, samples, rounds, temperature, top_p, .. } = *self;
+    /// Checks the settings, as far as they are the same for all kinds.
+    pub(super) fn check(&self) -> Result<()> {
+        let Operator { temperature, top_p, .. } = *self;
         ensure!(!self.name.trim().is_empty(), "expected a name, found none");
         ensure!(printable(&self.name) == self.name, "expected a name of letters, found `{}`", printable(&self.name));
         ensure!(!self.description.trim().is_empty(), "expected a description, found none");
         ensure!(temperature.is_finite() && temperature >= 0.0, "expected a temperature from 0 up, found {temperature}");
         ensure!(top_p > 0.0 && top_p <= 1.0, "expected `top_p` above 0 and at most 1, found {top_p}");
-        ensure!(samples == 1 || kind == Kind::Generate, "only `generate` operators take `samples`");
-        ensure!((1..=64).contains(&samples), "expected 1 to 64 `samples`, found {samples}");
-        ensure!(rounds == 0 || matches!(kind, Kind::Program | Kind::Test), "only `program` and `test` take `rounds`");
-        ensure!(rounds <= 16, "expected at most 16 `rounds`, found {rounds}");
-        ensure!(self.checker.is_some() == (kind == Kind::Test), "`test` operators, and only those, need a `checker`");
-        let is_program = kind == Kind::Program;
-        ensure!(is_program || self.language == Language::default(), "only `program` operators take a `language`");
         let charge = self.tool_seconds.unwrap_or(0.0);
         ensure!(charge.is_finite() && charge >= 0.0, "expected `tool_seconds` from 0 up, found {charge}");
-        self.check_hedge()?;
-        let Some(prompt) = &self.prompt else { return Ok(()) };
-        ensure!(kind != Kind::Stop, "`stop` operators take no `prompt`");
-        prompts.add_template_owned(self.name.clone(), prompt.clone()).map_err(|error| anyhow!("prompt: {error}"))?;
-        let unknown = prompts.get_template(&self.name)?.undeclared_variables(false);
-        // A set in hash order: the smallest name, so that the same mistake gives the same message.
-        let unknown = unknown.iter().filter(|name| !VARIABLES.contains(&name.as_str())).min();
-        ensure!(
-            unknown.is_none(),
-            "prompt: expected {}, found `{}`",
-            VARIABLES.join(", "),
-            unknown.map_or("", |name| name)
-        );
-        Ok(())
+        self.check_hedge()
     }
 
     fn check_hedge(&self) -> Result<()> {
@@ -118,12 +80,6 @@ impl Operator {
         );
         Ok(())
     }
-}
-
-fn known_kind<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Kind, D::Error> {
-    Kind::deserialize(deserializer).map_err(|error| {
-        D::Error::custom(error.to_string().replacen("unknown variant", "unknown operator kind", 1).trim())
-    })
 }
 
 fn one() -> u32 {

@@ -3,30 +3,14 @@
 use anyhow::{Result, anyhow};
 
 use super::catalogue::{Catalogue, File};
-use super::operator::Operator;
-use super::tools::{Checker, Language};
-use crate::plan::Kind;
-
-impl Operator {
-    /// Whether what it adds may have been run.
-    pub fn executes(&self) -> bool {
-        self.kind == Kind::Program || self.checker == Some(Checker::Tests)
-    }
-
-    /// Whether it runs what was written in Python.
-    pub fn needs_python(&self) -> bool {
-        self.language == Language::Python || self.checker == Some(Checker::Tests)
-    }
-}
+use crate::folder::Folder;
 
 impl Catalogue {
     /// Names of the operators that run Python.
     pub fn needs_python(&self) -> Vec<&str> {
-        self.operators()
-            .iter()
-            .filter(|operator| operator.needs_python())
-            .map(|operator| operator.name.as_str())
-            .collect()
+        let described = self.operators().iter().zip(self.operations());
+        let needing = described.filter(|(_, operation)| operation.as_kind().needs_python());
+        needing.map(|(operator, _)| operator.name.as_str()).collect()
     }
 
     /// The same catalogue without the operators that run Python; its text lacks them too.
@@ -36,7 +20,8 @@ impl Catalogue {
     pub fn without_python(&self, origin: &str) -> Result<Self> {
         let file: File = toml::from_str(self.text()).map_err(|error| anyhow!("{origin}: {}", error.message()))?;
         let models = file.model.iter().map(|model| (model.span().start, true));
-        let operators = file.operator.iter().map(|table| (table.span().start, !table.get_ref().needs_python()));
+        let operators = file.operator.iter().zip(self.operations());
+        let operators = operators.map(|(table, operation)| (table.span().start, !operation.as_kind().needs_python()));
         let mut tables: Vec<(usize, bool)> = operators.chain(models).collect();
         tables.sort_unstable();
         let ends = tables.iter().skip(1).map(|(start, _)| *start).chain([self.text().len()]);
@@ -46,6 +31,10 @@ impl Catalogue {
                 text.push_str(&self.text()[start..end]);
             }
         }
-        Self::parse(text, origin)
+        let parsed = Self::parse(text, origin)?;
+        Ok(match self.folder() {
+            Some(folder) => parsed.in_folder(&Folder::Disk(folder.to_owned())),
+            None => parsed,
+        })
     }
 }

@@ -3,7 +3,7 @@
 use super::backing::Backing;
 use super::catalogue::Catalogue;
 use super::identity::Identity;
-use super::operator::Operator;
+use super::task::Task;
 use super::traces::QueryTraces;
 use crate::plan::{OperatorId, Signature};
 use crate::random::Draw;
@@ -35,11 +35,12 @@ pub struct Query<'a> {
     pub draw: Draw,
 }
 
-impl Query<'_> {
-    /// Answers that an operator gives side by side.
-    pub fn samples(&self, operator: &Operator) -> u32 {
-        let is_it = |id: &OperatorId| self.catalogue.operator(*id).is_some_and(|other| other.name == operator.name);
-        self.samples.iter().find(|(id, _)| is_it(id)).map_or(operator.samples, |&(_, samples)| samples)
+impl<'a> Query<'a> {
+    /// What each of its operators works on.
+    pub(super) fn task(&self) -> Task<'a> {
+        let &Query { question, catalogue, evaluator, sandbox, answer, tests, gamma, draw, .. } = self;
+        let (prompts, folder) = (catalogue.prompts(), catalogue.folder());
+        Task { question, prompts, folder, evaluator, sandbox, answer, tests, gamma, draw }
     }
 
     /// What schedules must know of each operator.

@@ -2,33 +2,36 @@
 
 use rand::seq::SliceRandom;
 
-use super::traces::{Output, QueryTraces, is_recorded};
-use super::{Board, Effect, Work, vote};
-use crate::plan::Kind;
+use super::board::{Board, Solution};
+use super::steps::Step;
+use super::traces::{Output, QueryTraces};
+use super::work::Work;
+use crate::plan::Latency;
 
-/// Draws as many recorded outputs as the operator takes samples; a vote is taken over the board as it is.
+/// Draws as many recorded outputs as the operator takes samples: different ones as long as there are any.
 ///
 /// What depends on the board (a refinement, a test) is taken as it was recorded for what stands there, else for anything.
-pub(super) fn run(recorded: &QueryTraces, work: &mut Work<'_>, board: &Board) -> Effect {
-    let drawn = if is_recorded(work.operator) { draw(recorded, work, board) } else { Vec::new() };
-    work.count_recorded(&drawn);
-    match work.operator.kind {
-        Kind::Stop => Effect::Keep,
-        Kind::Ensemble => vote(&board.solutions).map_or(Effect::Keep, |solution| Effect::Replace(solution.clone())),
-        Kind::Generate | Kind::Program | Kind::Test | Kind::Refine => {
-            let solutions: Vec<_> = drawn.into_iter().filter_map(|output| output.solution.clone()).collect();
-            if solutions.is_empty() { Effect::Keep } else { Effect::Append(solutions) }
-        }
+pub(super) fn draw(recorded: &QueryTraces, work: &mut Work<'_>, board: &Board) -> Vec<Solution> {
+    if !work.signature().is_at_work() {
+        return Vec::new();
     }
-}
-
-/// Different outputs as long as there are any.
-fn draw<'a>(recorded: &'a QueryTraces, work: &Work<'_>, board: &Board) -> Vec<&'a Output> {
-    let mut outputs = recorded.outputs(&work.operator.name);
-    let read = work.identity().reads.of(board);
+    let mut outputs = recorded.outputs(&work.operator().name);
+    let read = work.identity().read(board);
     if outputs.iter().any(|output| output.read.is_some() && output.read == read) {
         outputs.retain(|output| output.read == read);
     }
     outputs.shuffle(&mut work.stream());
-    outputs.into_iter().cycle().take(work.samples() as usize).collect()
+    let drawn: Vec<&Output> = outputs.into_iter().cycle().take(work.samples() as usize).collect();
+    count(work, &drawn);
+    drawn.into_iter().filter_map(|output| output.solution.clone()).collect()
+}
+
+/// Counts outputs that were recorded, side by side.
+fn count(work: &Work<'_>, outputs: &[&Output]) {
+    let begins = work.steps().latency();
+    for &&Output { calls, usage, tool_seconds, seconds, cost: recorded_cost, .. } in outputs {
+        let tokens = usage.completion_tokens as f64 + work.task().gamma * tool_seconds;
+        let step = Step::new(begins, Latency { tokens, seconds });
+        work.steps().extend([Step { calls, usage, tool_seconds, recorded_cost, ..step }]);
+    }
 }

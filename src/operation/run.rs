@@ -1,42 +1,54 @@
-//! Lets an operator act: the one place that tells the kinds apart.
+//! Lets an operator act.
 
 use super::board::{Board, Effect};
-use super::operator::Operator;
+use super::identity::Turn;
+use super::kinds::Operation;
+use super::query::Query;
+use super::recorded;
+use super::steps::Steps;
+use super::traces::QueryTraces;
 use super::work::Work;
-use super::{ensemble, generate, program, recorded, refine, test};
 use crate::model;
-use crate::plan::Kind;
+use crate::plan::{OperatorId, Signature};
 
-/// Whether an operator takes nothing on this board: it asks no model and uses no tool.
-pub fn is_free(operator: &Operator, board: &Board) -> bool {
-    match operator.kind {
-        Kind::Stop => true,
-        Kind::Ensemble => operator.prompt.is_none() || board.solutions.len() <= 1,
-        Kind::Generate | Kind::Program | Kind::Test | Kind::Refine => {
-            operator.kind.needs_solution() && board.solutions.is_empty()
-        }
-    }
+/// An operator of a plan at work on a query.
+pub struct Acting<'a> {
+    pub work: Work<'a>,
+    operation: &'a Operation,
+    /// What it gave once, in place of a model and of tools.
+    recorded: Option<&'a QueryTraces>,
 }
 
-/// Lets an operator act on `board`; what it took is counted in `work`, also when it fails.
-///
-/// An operator that needs a solution does nothing where there is none.
-///
-/// # Errors
-/// Those of the model. What a model writes, however wrong, is no error.
-pub async fn run(work: &mut Work<'_>, board: &Board) -> Result<Effect, model::Error> {
-    if board.solutions.is_empty() && work.operator.kind.needs_solution() {
-        return Ok(Effect::Keep);
+impl<'a> Acting<'a> {
+    /// An operator that starts; what it does is counted in `steps`, also for whom its work is dropped. None for an operator that
+    /// the catalogue lacks.
+    pub fn new(query: &'a Query<'a>, id: OperatorId, signature: Signature, turn: Turn, steps: Steps) -> Option<Self> {
+        let at = id.index();
+        let operator = query.catalogue.operator(id)?;
+        let identity = query.identities.get(at).copied().unwrap_or_default();
+        let work = Work::new(query.task(), operator, query.backings.get(at)?, signature, identity, turn, steps);
+        Some(Acting { work, operation: query.catalogue.operations().get(at)?, recorded: query.recorded })
     }
-    if let Some(recorded) = work.query.recorded {
-        return Ok(recorded::run(recorded, work, board));
+
+    /// Whether it takes nothing on this board: it asks no model and uses no tool.
+    pub fn is_free(&self, board: &Board) -> bool {
+        self.operation.as_kind().is_free(self.work.operator(), board)
     }
-    match work.operator.kind {
-        Kind::Generate => generate::run(work, board).await,
-        Kind::Ensemble => ensemble::run(work, board).await,
-        Kind::Program => program::run(work, board).await,
-        Kind::Test => test::run(work, board).await,
-        Kind::Refine => refine::run(work, board).await,
-        Kind::Stop => Ok(Effect::Keep),
+
+    /// Lets it act on `board`; what it took is counted in its work, also when it fails.
+    ///
+    /// An operator that needs a solution does nothing where there is none.
+    ///
+    /// # Errors
+    /// Those of the model and of tools. What a model writes, however wrong, is no error.
+    pub async fn run(&mut self, board: &Board) -> Result<Effect, model::Error> {
+        if board.solutions.is_empty() && self.work.signature().needs_solution {
+            return Ok(Effect::Keep);
+        }
+        let kind = self.operation.as_kind();
+        match self.recorded {
+            Some(recorded) => Ok(kind.recorded(recorded::draw(recorded, &mut self.work, board), board)),
+            None => kind.run(&mut self.work, board).await,
+        }
     }
 }

@@ -176,10 +176,10 @@ pub(super) struct Tariff {
 }
 
 impl Tariff {
-    /// One use of a tool that took `measured` seconds, after all that was done before.
-    pub fn charge(self, steps: &Steps, measured: f64) {
+    /// One use of a tool that took `measured` seconds, and what it says that it took besides, after all that was done before.
+    pub fn charge(self, steps: &Steps, measured: f64, usage: Usage, hedged: Option<Hedged>) {
         let tool_seconds = self.tool_seconds.unwrap_or(measured);
         let lasts = Latency { tokens: self.gamma * tool_seconds, seconds: measured };
-        steps.extend([Step { tool_seconds, ..Step::new(steps.latency(), lasts) }]);
+        steps.extend([Step { tool_seconds, usage, hedged, ..Step::new(steps.latency(), lasts) }]);
     }
 }

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What a [`Kind::Test`](crate::plan::Kind::Test) operator checks the current solution with.
+/// Most repairs of a test, and programs after the first one.
+pub(super) const MOST_ROUNDS: u32 = 16;
+
+/// What a `test` operator checks the current solution with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Checker {
@@ -12,7 +15,7 @@ pub enum Checker {
     Tests,
 }
 
-/// What a [`Kind::Program`](crate::plan::Kind::Program) operator writes.
+/// What a `program` operator writes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Language {

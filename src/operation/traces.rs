@@ -6,8 +6,8 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 
 use super::trace_line::TraceLine;
-use super::{Catalogue, Operator, Reads, Solution};
-use crate::plan::{Kind, Usage};
+use super::{Catalogue, Operator, Solution};
+use crate::plan::{Signature, Usage};
 use crate::task::AnswerForm;
 
 /// An output that plans are run over.
@@ -102,10 +102,10 @@ impl Traces {
             count += 1;
             recorded.estimated.iter().for_each(|field| *estimated.entry(field.clone()).or_default() += 1);
             let place = || format!("{origin}:{number}");
-            let operator = catalogue.operator(catalogue.find(&recorded.operator).with_context(place)?);
+            let signature = catalogue.signature(catalogue.find(&recorded.operator).with_context(place)?);
             let query = queries.entry(recorded.query.clone());
             let query = query.or_insert_with(|| QueryTraces { line: number, ..QueryTraces::default() });
-            query.add(recorded, operator, form, number).with_context(place)?;
+            query.add(recorded, signature, form, number).with_context(place)?;
         }
         ensure!(!queries.is_empty(), "{origin}: expected at least one recorded output, found none");
         let traces = Traces { queries, origin: origin.to_owned(), outputs: count, estimated };
@@ -122,7 +122,7 @@ impl Traces {
     /// is taken.
     pub fn approximate<'a>(&self, catalogue: &'a Catalogue) -> Vec<&'a str> {
         let identified = catalogue.operators().iter().zip(catalogue.identities(""));
-        let readers = identified.filter(|(_, identity)| identity.reads != Reads::Nothing);
+        let readers = identified.filter(|(_, identity)| !identity.reads_nothing());
         let is_there = |name: &&str| self.queries.values().any(|query| query.outputs.contains_key(*name));
         readers.map(|(operator, _)| operator.name.as_str()).filter(is_there).collect()
     }
@@ -177,11 +177,11 @@ impl Traces {
 
     fn check_operators(&self, catalogue: &Catalogue) -> Result<()> {
         for (id, QueryTraces { outputs, line, .. }) in &self.queries {
-            let missing = catalogue
-                .operators()
-                .iter()
-                .find(|operator| is_recorded(operator) && !outputs.contains_key(&operator.name));
-            if let Some(Operator { name, .. }) = missing {
+            let signed = catalogue.operators().iter().zip(catalogue.signatures());
+            let mut at_work = signed.filter(|(_, signature)| signature.is_at_work());
+            if let Some((Operator { name, .. }, _)) =
+                at_work.find(|(operator, _)| !outputs.contains_key(&operator.name))
+            {
                 bail!(
                     "{}:{line}: query `{id}`: expected outputs of every operator, found none of `{name}`",
                     self.origin
@@ -193,7 +193,7 @@ impl Traces {
 }
 
 impl QueryTraces {
-    fn add(&mut self, recorded: TraceLine, operator: Option<&Operator>, form: AnswerForm, line: usize) -> Result<()> {
+    fn add(&mut self, recorded: TraceLine, signature: Option<Signature>, form: AnswerForm, line: usize) -> Result<()> {
         let score = recorded.score()?;
         let said = recorded.correct.filter(|_| recorded.score.is_none());
         let TraceLine {
@@ -217,13 +217,13 @@ impl QueryTraces {
         for (name, value) in [("tool_seconds", tool_seconds), ("seconds", seconds), ("cost", cost)] {
             ensure!(value.is_finite() && value >= 0.0, "expected `{name}` from 0 up, found {value}");
         }
-        let is_program = operator.is_some_and(|operator| operator.kind == Kind::Program);
+        let is_program = signature.is_some_and(|it| it.executes && it.opens());
         let executed = executed.unwrap_or(is_program);
         let solution = output.map(|text| {
             let whole = || score.map(|_| text.trim().to_owned());
             let answer = answer.map(|answer| self.spelled(form, answer, said));
             let answer = answer.or_else(|| form.extract(&text)).or_else(whole);
-            Solution { text, answer, executed }
+            Solution { text, answer, executed, ..Solution::default() }
         });
         let answered = solution.as_ref().and_then(|solution| solution.answer.as_ref());
         if let (Some(score), Some(answer)) = (score, answered) {
@@ -270,15 +270,6 @@ impl QueryTraces {
         let answer = output.solution.as_ref().and_then(|solution| solution.answer.as_ref());
         // Without an answer there is nothing to score.
         answer.is_some_and(|answer| !self.verdicts.contains_key(answer))
-    }
-}
-
-/// Whether an operator gives outputs that can be recorded: a plain vote is taken anew, and a stop gives nothing.
-pub fn is_recorded(operator: &Operator) -> bool {
-    match operator.kind {
-        Kind::Stop => false,
-        Kind::Ensemble => operator.prompt.is_some(),
-        _ => true,
     }
 }
 

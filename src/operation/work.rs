@@ -4,25 +4,28 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use rand_chacha::ChaCha8Rng;
 use tokio::time::Instant;
 
+use super::backing::Backing;
+use super::board::Solution;
 use super::calls::{Calls, Reporter, ToolRun};
-use super::catalogue::Material;
 use super::identity::{Identity, Turn};
+use super::operator::Operator;
+use super::prompts::Material;
 use super::steps::{Call, Step, Steps, Tariff};
-use super::traces::Output;
-use super::{Backing, Operator, Query, Solution};
-use crate::model::{self, Message, Meter, Request, Role};
-use crate::plan::{Kind, Latency};
+use super::task::Task;
+use crate::model::{self, Hedged, Message, Meter, Request, Role};
+use crate::plan::{Latency, Signature, Usage};
 use crate::random;
-use crate::sandbox::{Evaluator, Limits, Run};
+use crate::sandbox::{Evaluator, Launch, Limits, Run, Sandbox, run_trusted};
 
 /// An operator of a plan while it runs.
 pub struct Work<'a> {
-    pub(super) query: &'a Query<'a>,
-    pub(super) operator: &'a Operator,
+    task: Task<'a>,
+    operator: &'a Operator,
     backing: &'a Backing,
+    signature: Signature,
     identity: Identity,
     turn: Turn,
-    pub(super) steps: Steps,
+    steps: Steps,
     /// The first of several solutions, where they are known.
     known: Vec<Solution>,
     /// Told of each of several answers as it arrives.
@@ -32,18 +35,20 @@ pub struct Work<'a> {
 impl<'a> Work<'a> {
     /// An operator that starts; what it does is counted in `steps`, also for whom its work is dropped.
     pub fn new(
-        query: &'a Query<'a>,
+        task: Task<'a>,
         operator: &'a Operator,
         backing: &'a Backing,
+        signature: Signature,
         identity: Identity,
         turn: Turn,
         steps: Steps,
     ) -> Self {
-        Work { query, operator, backing, identity, turn, steps, known: Vec::new(), reporter: None }
+        Work { task, operator, backing, signature, identity, turn, steps, known: Vec::new(), reporter: None }
     }
 
-    pub fn query(&self) -> &'a Query<'a> {
-        self.query
+    /// What it works on.
+    pub fn task(&self) -> &Task<'a> {
+        &self.task
     }
 
     pub fn operator(&self) -> &'a Operator {
@@ -53,6 +58,10 @@ impl<'a> Work<'a> {
     /// What answers its prompts.
     pub fn backing(&self) -> &'a Backing {
         self.backing
+    }
+
+    pub fn signature(&self) -> &Signature {
+        &self.signature
     }
 
     pub fn identity(&self) -> &Identity {
@@ -70,15 +79,18 @@ impl<'a> Work<'a> {
 
     /// Counts calls as if they were made now.
     pub fn replay(&mut self, calls: &[Call]) {
-        for call in calls {
-            if call.tool {
-                self.charge(call.seconds);
-                continue;
+        let at_once = self.signature.rounds.map_or(1, |rounds| calls.len().div_ceil(rounds.max(1) as usize).max(1));
+        for round in calls.chunks(at_once) {
+            let begins = self.steps.latency();
+            for call in round {
+                if call.tool {
+                    self.tariff().charge(&self.steps, call.seconds, call.usage, call.hedged);
+                    continue;
+                }
+                let lasts = Latency { tokens: call.usage.completion_tokens as f64, seconds: call.seconds };
+                let &Call { usage, hedged, .. } = call;
+                self.steps.extend([Step { calls: 1, usage, hedged, ..Step::new(begins, lasts) }]);
             }
-            let begins = if self.is_side_by_side() { Latency::default() } else { self.steps.latency() };
-            let lasts = Latency { tokens: call.usage.completion_tokens as f64, seconds: call.seconds };
-            let &Call { usage, hedged, .. } = call;
-            self.steps.extend([Step { calls: 1, usage, hedged, ..Step::new(begins, lasts) }]);
         }
     }
 
@@ -90,7 +102,7 @@ impl<'a> Work<'a> {
 
     /// Whether its calls are made at once, each for a solution.
     pub fn is_side_by_side(&self) -> bool {
-        self.operator.kind == Kind::Generate
+        self.signature.is_side_by_side
     }
 
     /// Has `reporter` told of each of several answers as it arrives.
@@ -98,18 +110,27 @@ impl<'a> Work<'a> {
         self.reporter = Some(reporter);
     }
 
-    /// Answers that a generator gives side by side.
+    /// Answers that it gives, side by side where it gives several.
     pub fn samples(&self) -> u32 {
-        self.query.samples(self.operator)
+        self.signature.solutions.max(1) as u32
     }
 
     pub(super) fn tariff(&self) -> Tariff {
-        Tariff { gamma: self.query.gamma, tool_seconds: self.operator.tool_seconds }
+        Tariff { gamma: self.task.gamma, tool_seconds: self.operator.tool_seconds }
     }
 
     /// Asks the model once.
     pub(super) async fn ask(&mut self, material: Material<'_>) -> Result<String, model::Error> {
         Ok(self.ask_all(material, 1, None).await?.swap_remove(0))
+    }
+
+    /// Asks the model so often at once, with independent draws. One failed call fails all.
+    pub(super) async fn ask_together(
+        &mut self,
+        material: Material<'_>,
+        calls: u32,
+    ) -> Result<Vec<String>, model::Error> {
+        self.ask_all(material, calls, None).await
     }
 
     /// Asks the model at once for all solutions that are not known, with independent draws. One failed call fails all.
@@ -134,10 +155,10 @@ impl<'a> Work<'a> {
         samples: u32,
         reporter: Option<Reporter>,
     ) -> Result<Vec<String>, model::Error> {
-        let Query { question, catalogue, .. } = *self.query;
+        let Task { question, prompts, .. } = self.task;
         let model = &self.backing.model;
-        let prompt = catalogue
-            .render(self.operator, question, material)
+        let prompt = prompts
+            .render(&self.operator.name, question, material)
             .map_err(|error| model::Error::Permanent(format!("prompt of `{}`: {error:#}", self.operator.name)))?;
         let made = self.steps.calls();
         let requests: Vec<_> = (0..samples).map(|sample| self.request(prompt.clone(), made + sample)).collect();
@@ -173,31 +194,21 @@ impl<'a> Work<'a> {
         let sampling = self.operator.sampling();
         // All greedy draws are one, which a cache need not make twice.
         let is_greedy = sampling.temperature == 0.0;
-        let draw = || random::key(&[&self.query.draw, &self.identity.fingerprint, &self.turn, &call]);
+        let draw = || random::key(&[&self.task.draw, &self.identity.fingerprint, &self.turn, &call]);
         let sample = if is_greedy { 0 } else { draw() };
         let (model, messages) = (self.backing.asks.clone(), vec![Message { role: Role::User, content }]);
         Request { model, messages, sampling, sample }
     }
 
-    /// Counts outputs that were recorded, side by side.
-    pub(super) fn count_recorded(&mut self, outputs: &[&Output]) {
-        let begins = self.steps.latency();
-        for &&Output { calls, usage, tool_seconds, seconds, cost: recorded_cost, .. } in outputs {
-            let tokens = usage.completion_tokens as f64 + self.query.gamma * tool_seconds;
-            let step = Step::new(begins, Latency { tokens, seconds });
-            self.steps.extend([Step { calls, usage, tool_seconds, recorded_cost, ..step }]);
-        }
-    }
-
     /// The random stream of this choice of this run of the query.
     pub(super) fn stream(&self) -> ChaCha8Rng {
-        random::stream(0, &[&self.query.draw, &self.query.question, &self.operator.name, &self.turn])
+        random::stream(0, &[&self.task.draw, &self.task.question, &self.operator.name, &self.turn])
     }
 
     /// Uses the evaluator once and charges for it.
     pub(super) fn evaluate<T>(&mut self, tool: impl FnOnce(&Evaluator) -> T) -> T {
         let started = Instant::now();
-        let result = tool(self.query.evaluator);
+        let result = tool(self.task.evaluator);
         self.charge(started.elapsed().as_secs_f64());
         result
     }
@@ -207,11 +218,7 @@ impl<'a> Work<'a> {
     /// # Errors
     /// There is no sandbox, or it broke. What the program does is no error.
     pub(super) async fn run_python(&mut self, program: &str, stdin: &str) -> Result<Run, model::Error> {
-        let name = &self.operator.name;
-        let sandbox = self
-            .query
-            .sandbox
-            .ok_or_else(|| model::Error::Permanent(format!("expected a sandbox for operator `{name}`, found none")))?;
+        let sandbox = self.sandbox()?;
         let charged = ToolRun::new(self.steps.clone(), self.tariff());
         let run = sandbox.run(program, stdin, &Limits::default()).await;
         charged.ended();
@@ -220,14 +227,48 @@ impl<'a> Work<'a> {
         Ok(run)
     }
 
+    /// Runs a program of the user's, confined unless it is trusted; whoever asks charges for it.
+    ///
+    /// # Errors
+    /// There is no sandbox or no such program. What it does is no error.
+    pub(super) async fn run_command(
+        &mut self,
+        launch: Launch<'_>,
+        is_trusted: bool,
+        stdin: &str,
+        limits: &Limits,
+    ) -> Result<Run, model::Error> {
+        let sandbox = if is_trusted { None } else { Some(self.sandbox()?) };
+        let charged = ToolRun::new(self.steps.clone(), self.tariff());
+        let run = match sandbox {
+            Some(sandbox) => sandbox.run_command(launch, stdin, limits).await,
+            None => run_trusted(launch, stdin, limits).await,
+        };
+        charged.ended();
+        run.map_err(|error| model::Error::Permanent(format!("operator `{}`: {error:#}", self.operator.name)))
+    }
+
+    fn sandbox(&self) -> Result<&'a Sandbox, model::Error> {
+        let name = &self.operator.name;
+        let missing = || model::Error::Permanent(format!("expected a sandbox for operator `{name}`, found none"));
+        self.task.sandbox.ok_or_else(missing)
+    }
+
     /// Counts one use of a tool that took `measured` seconds.
     pub(super) fn charge(&mut self, measured: f64) {
-        self.tariff().charge(&self.steps, measured);
+        self.tariff().charge(&self.steps, measured, Usage::default(), None);
+    }
+
+    /// As [`Work::charge`], for a tool that says what it has taken besides.
+    pub(super) fn charge_stated(&mut self, measured: f64, tokens: u64, dollars: f64) {
+        let usage = Usage { completion_tokens: tokens, ..Usage::default() };
+        let hedged = (dollars > 0.0).then(|| Hedged { cost: dollars, ..Hedged::default() });
+        self.tariff().charge(&self.steps, measured, usage, hedged);
     }
 
     /// What the model wrote, with the final answer found in it.
     pub(super) fn solution(&self, text: String) -> Solution {
-        let answer = self.query.answer.extract(&text);
-        Solution { text, answer, executed: false }
+        let answer = self.task.answer.extract(&text);
+        Solution { text, answer, ..Solution::default() }
     }
 }

@@ -86,12 +86,12 @@ fn last_zero_successor(end: usize, waits_for: &[Vec<usize>], finish: &[f64]) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{Kind, Plan, Schedule, Signature};
+    use crate::plan::{Plan, Schedule, Signature};
 
-    const KINDS: [Kind; 4] = [Kind::Generate, Kind::Generate, Kind::Refine, Kind::Stop];
+    const SIGNATURES: [Signature; 4] = [Signature::ANSWERS, Signature::ANSWERS, Signature::IMPROVES, Signature::ENDS];
 
     fn check(layers: &[&[u16]], schedule: Schedule, durations: &[f64], length: f64, on_path: &[bool]) {
-        let dependencies = schedule.dependencies(&Plan::from_indices(layers), &KINDS.map(Signature::of));
+        let dependencies = schedule.dependencies(&Plan::from_indices(layers), &SIGNATURES);
         let path = critical_path(&dependencies, |_| &[], |_| false, Unit::Tokens, durations);
         assert_eq!(path, CriticalPath { length, on_path: on_path.to_vec() }, "{layers:?} {schedule:?} {durations:?}");
     }
@@ -119,7 +119,7 @@ mod tests {
         // Two operators of 3 and 9; a third of 4 was committed once the first had ended and the second had given its first
         // solution, after 5; a fourth of 1 once the third was there.
         let plan = Plan::from_indices(&[&[0, 1], &[0], &[0]]);
-        let dependencies = Schedule::Dataflow.dependencies(&plan, &KINDS.map(Signature::of));
+        let dependencies = Schedule::Dataflow.dependencies(&plan, &SIGNATURES);
         let after = |choice, tokens| Cause { choice, after: Latency { tokens, seconds: 0.0 } };
         let causes = [vec![], vec![], vec![after(0, 3.0), after(1, 5.0)], vec![after(2, 4.0)]];
         let check = |durations: [f64; 4], length: f64, on_path: [bool; 4]| {

@@ -1,14 +1,25 @@
 //! Which operators can act at a point of a plan.
 
-use super::{Kind, Layer};
+use super::{Layer, Signature};
 
-/// For each operator of the catalogue, whether it may be drawn for the layer that follows `layers`.
+/// For each operator of the catalogue, whether it may be drawn for the layer that follows `layers`, of at most `most`.
 ///
 /// A layer's operators act on what earlier layers left, so the first layer may hold only operators that need no
-/// solution, and stopping before any solution exists is not possible.
-pub fn feasible(kinds: &[Kind], layers: &[Layer]) -> Vec<bool> {
-    let solved = layers.iter().flat_map(|layer| &layer.operators).any(|id| kinds[id.index()].generates());
-    kinds.iter().map(|kind| solved || kind.generates()).collect()
+/// solution, and stopping before any solution exists is not possible. Where nobody has answered yet, those of the last layer
+/// do.
+pub fn feasible(signatures: &[Signature], layers: &[Layer], most: usize) -> Vec<bool> {
+    let is_last = layers.len() + 1 >= most;
+    let may_act: fn(&Signature) -> bool = match is_open(signatures, layers) {
+        true => |_| true,
+        false if is_last => Signature::opens,
+        false => |signature| !signature.needs_solution,
+    };
+    signatures.iter().map(may_act).collect()
+}
+
+/// Whether these layers may have left a solution.
+pub fn is_open(signatures: &[Signature], layers: &[Layer]) -> bool {
+    layers.iter().flat_map(|layer| &layer.operators).any(|id| signatures[id.index()].opens())
 }
 
 #[cfg(test)]
@@ -18,9 +29,14 @@ mod tests {
 
     #[test]
     fn nothing_acts_on_an_empty_board() {
-        let kinds = [Kind::Generate, Kind::Ensemble, Kind::Program, Kind::Refine, Kind::Stop];
-        assert_eq!(feasible(&kinds, &[]), [true, false, true, false, false]);
-        let first = Layer { operators: vec![OperatorId(0)] };
-        assert_eq!(feasible(&kinds, &[first]), [true; 5]);
+        let prepares = Signature { informs: true, uses_tool: true, ..Signature::IDLE };
+        let all =
+            [Signature::ANSWERS, Signature::VOTES, Signature::COMPUTES, Signature::IMPROVES, Signature::ENDS, prepares];
+        let after = |id: u16| feasible(&all, &[Layer { operators: vec![OperatorId(id)] }], 3);
+        let without_solution = [true, false, true, false, false, true];
+        assert_eq!(feasible(&all, &[], 2), without_solution);
+        assert_eq!(feasible(&all, &[], 1), [true, false, true, false, false, false], "somebody must answer");
+        assert_eq!(after(0), [true; 6]);
+        assert_eq!(after(5), without_solution, "context is no solution");
     }
 }

@@ -9,11 +9,11 @@ mod small;
 mod trace;
 
 pub use critical_path::{Cause, CriticalPath, critical_path};
-pub use feasibility::feasible;
+pub use feasibility::{feasible, is_open};
 pub use latency::{Latency, Unit};
 pub use schedule::{Dependencies, Prepared, Schedule};
 pub use signature::Signature;
-pub use small::{Layout, generators, improvers, small_plans};
+pub use small::{Layout, improvers, is_of_use, openers, small_plans};
 pub use trace::{Span, Status, Trace, Usage};
 
 use serde::{Deserialize, Serialize};
@@ -27,36 +27,6 @@ impl OperatorId {
     /// The operator's row in tensors of shape `[.., O]`.
     pub fn index(self) -> usize {
         self.0 as usize
-    }
-}
-
-/// What an operator does to the solutions found so far.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Kind {
-    /// Answers the query by itself, once or several times in parallel; adds that many solutions.
-    Generate,
-    /// Replaces all solutions by the most consistent one.
-    Ensemble,
-    /// Writes a program and runs it; adds one solution.
-    Program,
-    /// Tests the current solution and repairs it while the tests fail; adds one solution.
-    Test,
-    /// Improves the current solution; adds one solution.
-    Refine,
-    /// Ends the plan after its layer.
-    Stop,
-}
-
-impl Kind {
-    /// Whether the operator has nothing to act on before some solution exists.
-    pub fn needs_solution(self) -> bool {
-        matches!(self, Kind::Ensemble | Kind::Test | Kind::Refine)
-    }
-
-    /// Whether the operator puts a solution on an empty board.
-    pub fn generates(self) -> bool {
-        matches!(self, Kind::Generate | Kind::Program)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Kind, OperatorId, Plan, Signature};
+use super::{OperatorId, Plan, Signature};
 
 /// Which operators wait for which. What an operator reads is the same under all: what earlier layers left.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,8 +33,8 @@ pub struct Prepared {
 impl Schedule {
     /// What is known of a run of `plan` before it; `signatures` are those of the operators.
     pub fn prepare(self, plan: &Plan, signatures: &[Signature]) -> Prepared {
-        let is_stop = |id: &OperatorId| signatures.get(id.index()).is_some_and(|operator| operator.kind == Kind::Stop);
-        let last = plan.layers.iter().position(|layer| layer.operators.iter().any(is_stop)).unwrap_or(usize::MAX);
+        let ends = |id: &OperatorId| signatures.get(id.index()).is_some_and(|operator| operator.ends);
+        let last = plan.layers.iter().position(|layer| layer.operators.iter().any(ends)).unwrap_or(usize::MAX);
         Prepared {
             runs: plan.choices().map(|(layer, _)| layer <= last).collect(),
             dependencies: self.dependencies(plan, signatures),
@@ -44,48 +44,91 @@ impl Schedule {
     /// Dependencies of `plan` under this schedule; every edge points to an earlier choice. `signatures` are those of
     /// the operators.
     ///
-    /// Who reads solutions comes after every choice of the earlier layers, through one step or several.
+    /// Who reads solutions comes after every choice of the earlier layers that may change them, through one step or several,
+    /// and who reads context after every one that leaves some.
     pub fn dependencies(self, plan: &Plan, signatures: &[Signature]) -> Dependencies {
-        let reads = |id: OperatorId| signatures.get(id.index()).is_none_or(|operator| operator.reads_solutions);
+        let of = |id: OperatorId| signatures.get(id.index()).copied().unwrap_or(Signature::IMPROVES);
         let mut waits_for: Vec<Vec<usize>> = Vec::with_capacity(plan.len());
         let mut previous = 0..0;
-        // The last layer with a reader, which has waited for all before it, and the layers after it.
-        let mut unread = 0..0;
+        let (mut solutions, mut context) = (Unread::default(), Unread::default());
         for layer in &plan.layers {
             let start = waits_for.len();
             for (position, &id) in layer.operators.iter().enumerate() {
                 waits_for.push(match self {
                     Schedule::Sequential => (start + position).checked_sub(1).into_iter().collect(),
                     Schedule::Layered => previous.clone().collect(),
-                    Schedule::Dataflow if reads(id) => unread.clone().collect(),
-                    Schedule::Dataflow => Vec::new(),
+                    Schedule::Dataflow => match (of(id).reads_solutions, of(id).reads_context) {
+                        (false, false) => Vec::new(),
+                        (true, false) => solutions.0.clone(),
+                        (false, true) => context.0.clone(),
+                        (true, true) => solutions.with(&context),
+                    },
                 });
             }
             previous = start..waits_for.len();
-            let from = if layer.operators.iter().any(|&id| reads(id)) { start } else { unread.start };
-            unread = from..waits_for.len();
+            let layer: Vec<Signature> = layer.operators.iter().map(|&id| of(id)).collect();
+            solutions.pass(start, layer.iter().map(|it| [it.reads_solutions, it.moves_solutions()]));
+            context.pass(start, layer.iter().map(|it| [it.reads_context, it.informs]));
         }
         Dependencies(waits_for)
     }
 }
 
+/// Who has left something that no later reader has waited for: of the last layer in which somebody both read and left such
+/// a thing, having waited for all before it, and of the layers after that one.
+#[derive(Default)]
+struct Unread(Vec<usize>);
+
+impl Unread {
+    /// Passes a layer, whose choices begin with number `start`: whether each reads such things, and whether it leaves some.
+    fn pass(&mut self, start: usize, choices: impl Iterator<Item = [bool; 2]>) {
+        let choices: Vec<[bool; 2]> = choices.collect();
+        if choices.contains(&[true, true]) {
+            self.0.clear();
+        }
+        self.0.extend((start..).zip(choices).filter(|(_, [_, leaves])| *leaves).map(|(choice, _)| choice));
+    }
+
+    fn with(&self, other: &Unread) -> Vec<usize> {
+        let mut all = [self.0.as_slice(), &other.0].concat();
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::plan::Kind;
+    use std::collections::BTreeSet;
 
-    /// Operators 0 and 1 read the question only, 2 and 3 the solutions.
+    use rand::Rng;
+
+    use super::*;
+    use crate::random;
+
+    const RETRIEVES: Signature = Signature { informs: true, uses_tool: true, ..Signature::IDLE };
+    const READS_ALL: Signature = Signature { reads_context: true, ..Signature::IMPROVES };
+    const ALL: [Signature; 7] = [
+        Signature::ANSWERS,
+        Signature::COMPUTES,
+        Signature::VOTES,
+        Signature::IMPROVES,
+        RETRIEVES,
+        Signature { reads_context: true, ..Signature::ANSWERS },
+        READS_ALL,
+    ];
+
+    /// Operators 0 and 1 read the question only, 2 and 3 the solutions; 4 leaves context, 5 reads it, and 6 reads both.
     #[track_caller]
     fn check(layers: &[&[u16]], schedule: Schedule, expected: &[&[usize]]) {
-        let kinds = [Kind::Generate, Kind::Program, Kind::Ensemble, Kind::Refine];
-        let found = schedule.dependencies(&Plan::from_indices(layers), &kinds.map(Signature::of));
+        let found = schedule.dependencies(&Plan::from_indices(layers), &ALL);
         assert_eq!(found.0, expected, "{layers:?} {schedule:?}");
     }
 
     #[test]
     fn nothing_runs_behind_the_layer_of_a_stop() {
-        let kinds = [Kind::Generate, Kind::Stop].map(Signature::of);
-        let runs = |layers: &[&[u16]]| Schedule::Layered.prepare(&Plan::from_indices(layers), &kinds).runs;
+        let signatures = [Signature::ANSWERS, Signature::ENDS];
+        let runs = |layers: &[&[u16]]| Schedule::Layered.prepare(&Plan::from_indices(layers), &signatures).runs;
         assert_eq!(runs(&[&[0], &[0]]), [true; 2]);
         assert_eq!(runs(&[&[1, 0], &[0, 1], &[0]]), [true, true, false, false, false]);
     }
@@ -98,5 +141,33 @@ mod tests {
         check(&[&[0], &[1], &[2]], Schedule::Dataflow, &[&[], &[], &[0, 1]]);
         check(&[&[0], &[2, 1], &[3]], Schedule::Dataflow, &[&[], &[0], &[], &[1, 2]]);
         check(&[&[0], &[2], &[1], &[3]], Schedule::Dataflow, &[&[], &[0], &[], &[1, 2]]);
+        check(&[&[4, 0], &[5, 3], &[6]], Schedule::Dataflow, &[&[], &[], &[0], &[1], &[0, 2, 3]]);
+        check(&[&[4], &[6], &[4], &[5]], Schedule::Dataflow, &[&[], &[0], &[], &[0, 2]]);
+        check(&[&[4, 0], &[5, 3], &[6]], Schedule::Layered, &[&[], &[], &[0, 1], &[0, 1], &[2, 3]]);
+    }
+
+    #[test]
+    fn readers_wait_for_all_that_leave_what_they_read_and_for_nobody_else() {
+        let mut rng = random::stream(3, &[&"schedule"]);
+        for _ in 0..2_000 {
+            let layers: Vec<Vec<u16>> = (0..rng.random_range(1..=5))
+                .map(|_| (0..rng.random_range(1..=3)).map(|_| rng.random_range(0..ALL.len()) as u16).collect())
+                .collect();
+            let plan = Plan::from_indices(&layers.iter().map(Vec::as_slice).collect::<Vec<_>>());
+            let Dependencies(waits_for) = Schedule::Dataflow.dependencies(&plan, &ALL);
+            let choices: Vec<(usize, Signature)> = plan.choices().map(|(layer, id)| (layer, ALL[id.index()])).collect();
+            let mut before: Vec<BTreeSet<usize>> = Vec::new();
+            for (at, (layer, reader)) in choices.iter().enumerate() {
+                let leaves = |of: &Signature| {
+                    reader.reads_solutions && of.moves_solutions() || reader.reads_context && of.informs
+                };
+                let read: BTreeSet<usize> =
+                    (0..at).filter(|&other| choices[other].0 < *layer && leaves(&choices[other].1)).collect();
+                let direct: BTreeSet<usize> = waits_for[at].iter().copied().collect();
+                let all = direct.iter().flat_map(|&other| before[other].iter().copied().chain([other])).collect();
+                assert!(direct.is_subset(&read) && read.is_subset(&all), "{layers:?}: {at} waits for {direct:?}");
+                before.push(all);
+            }
+        }
     }
 }

@@ -185,7 +185,7 @@ mod tests {
 
     #[test]
     fn a_finish_reads_what_stands_and_how_often_it_may_improve() {
-        let standing = |text: &str| Solution { text: text.to_owned(), answer: None, executed: false };
+        let standing = |text: &str| Solution { text: text.to_owned(), ..Solution::default() };
         assert_ne!(read_by_finish(&standing("a"), 1), read_by_finish(&standing("a"), 2));
         assert_ne!(read_by_finish(&standing("a"), 1), read_by_finish(&standing("b"), 1));
     }

@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::key::Key;
-use crate::operation::{Call, Effect, Solution};
+use crate::operation::{Call, Effect, Mark, Solution};
 use crate::plan::Latency;
 
 /// What a call of an operator came to. Fields of later versions are passed over.
@@ -26,7 +26,14 @@ pub struct Line {
     pub read: Option<Key>,
     pub effect: Change,
     pub solutions: Vec<Given>,
-    /// What was done, one after another; of an operator that gives several solutions side by side, one call for each.
+    /// What it said of the solutions that it read, in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub marks: Vec<Option<Mark>>,
+    /// What it found for others to read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<String>,
+    /// What was done, one after another; of an operator that gives several solutions side by side, one call for each, and where
+    /// it does so in rounds, as many for each round.
     pub calls: Vec<Call>,
     /// Dollars of all calls, at the prices of then.
     pub cost: f64,
@@ -41,6 +48,8 @@ pub struct Line {
 pub enum Change {
     Append,
     Replace,
+    Judge,
+    Inform,
     Keep,
 }
 
@@ -76,7 +85,8 @@ pub struct Graded {
 
 impl Given {
     pub fn solution(&self) -> Solution {
-        Solution { text: self.text.clone(), answer: self.answer.clone(), executed: self.executed }
+        let (text, answer) = (self.text.clone(), self.answer.clone());
+        Solution { text, answer, executed: self.executed, ..Solution::default() }
     }
 }
 
@@ -88,6 +98,8 @@ impl Line {
                 Effect::Append(self.solutions.iter().take(samples).map(Given::solution).collect())
             }
             (Change::Replace, Some(solution)) => Effect::Replace(solution.solution()),
+            (Change::Judge, _) => Effect::Judge(self.marks.clone()),
+            (Change::Inform, _) => self.context.clone().map_or(Effect::Keep, Effect::Inform),
             (Change::Keep, _) | (_, None) => Effect::Keep,
         }
     }
@@ -97,13 +109,17 @@ impl Line {
     pub(super) fn check(&self) -> Result<()> {
         let (solutions, calls) = (self.solutions.len(), self.calls.len());
         ensure!(
-            solutions < 2 || calls == solutions,
-            "expected a call for each of {solutions} solutions, found {calls}"
+            solutions < 2 || calls > 0 && calls % solutions == 0,
+            "expected calls for each of {solutions} solutions, found {calls}"
         );
         ensure!(
-            (self.effect == Change::Keep) == (solutions == 0) && (self.effect != Change::Replace || solutions == 1),
+            matches!(self.effect, Change::Append | Change::Replace) == (solutions > 0)
+                && (self.effect != Change::Replace || solutions == 1),
             "expected solutions that fit the effect, found {solutions}"
         );
+        let (marks, context) = (self.effect == Change::Judge, self.effect == Change::Inform);
+        ensure!(marks != self.marks.is_empty(), "expected marks of a judge, and of nobody else");
+        ensure!(context == self.context.is_some(), "expected context of who informs, and of nobody else");
         Ok(())
     }
 
@@ -143,6 +159,8 @@ impl Line {
             () if self.effect != other.effect => Some("effect"),
             () if !several && self.solutions.len() != other.solutions.len() => Some("solutions"),
             () if content(self) != content(other) => Some("solutions"),
+            () if self.marks != other.marks => Some("marks"),
+            () if self.context != other.context => Some("context"),
             () if tokens(self) != tokens(other) => Some("tokens"),
             () if differ => Some("score"),
             () => None,

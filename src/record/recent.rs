@@ -74,6 +74,8 @@ mod tests {
                 read,
                 effect,
                 solutions,
+                marks: Vec::new(),
+                context: None,
                 calls,
                 cost: 0.0,
                 reference,

@@ -83,7 +83,7 @@ pub fn each_call(path: &Path, mut see: impl FnMut(usize, Line) -> Result<()>) ->
     let mut remarks = Vec::new();
     read(path, |found| {
         match Entry::of(&found) {
-            Ok(Entry::Call(line)) => see(found.number, line)?,
+            Ok(Entry::Call(line)) => see(found.number, *line)?,
             Ok(Entry::Score(_)) => {}
             Err(fault) => remarks.push(format!("`{}` line {}: {fault:#}", path.display(), found.number)),
         }
@@ -100,7 +100,7 @@ pub(super) fn read(path: &Path, see: impl FnMut(Found<'_>) -> Result<()>) -> Res
 
 /// A line, read whole.
 pub(super) enum Entry {
-    Call(Line),
+    Call(Box<Line>),
     Score(Graded),
 }
 
@@ -111,7 +111,7 @@ impl Entry {
         ensure!(!found.is_torn, "expected a whole line, found one that was left unfinished");
         let is_call = Glance::of(found.bytes)?.key.is_some();
         let parsed = match is_call {
-            true => serde_json::from_slice(found.bytes).map(Entry::Call),
+            true => serde_json::from_slice(found.bytes).map(|line| Entry::Call(Box::new(line))),
             false => serde_json::from_slice(found.bytes).map(Entry::Score),
         };
         let entry = parsed.map_err(|error| anyhow!("expected a line of a record: {error}"))?;

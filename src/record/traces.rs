@@ -32,22 +32,26 @@ pub fn traces(path: &Path, catalogue: &Catalogue, form: AnswerForm) -> Result<Tr
     Traces::collect(outputs.into_iter(), &path.display().to_string(), catalogue, form)
 }
 
+/// What an operator left that is no solution, as text.
+fn left(line: &Line) -> Option<String> {
+    let marks = || serde_json::to_string(&line.marks).ok();
+    line.context.clone().or_else(|| marks().filter(|_| !line.marks.is_empty()))
+}
+
 /// The outputs of a call, the next of which is number `sample`.
 fn recorded(line: &Line, catalogue: &Catalogue, sample: &mut u64) -> Vec<TraceLine> {
     let operator = catalogue.find(&line.operator).ok().and_then(|id| catalogue.operator(id));
     let Some(operator) = operator else { return Vec::new() };
     let output = |sample: u64, place: Option<usize>| {
-        let calls: &[Call] = match place {
-            Some(place) if line.solutions.len() > 1 => line.calls.get(place..=place).unwrap_or_default(),
-            _ => &line.calls,
-        };
+        let several = line.solutions.len().max(1);
+        let calls: Vec<Call> = line.calls.iter().skip(place.unwrap_or_default()).step_by(several).copied().collect();
         let given = place.and_then(|place| line.solutions.get(place));
         let (tools, asked): (Vec<&Call>, Vec<&Call>) = calls.iter().partition(|call| call.tool);
         TraceLine {
             query: line.problem.clone(),
             operator: line.operator.clone(),
             sample: Some(sample),
-            output: given.map(|given| given.text.clone()),
+            output: given.map(|given| given.text.clone()).or_else(|| left(line)),
             answer: given.and_then(|given| given.answer.clone()),
             correct: given.and_then(|given| given.score).map(|score| score >= 1.0),
             score: None,
@@ -65,7 +69,7 @@ fn recorded(line: &Line, catalogue: &Catalogue, sample: &mut u64) -> Vec<TraceLi
     // What a vote chose is no solution of its own.
     let places = match line.effect {
         Change::Append => (0..line.solutions.len()).map(Some).collect(),
-        Change::Replace | Change::Keep => vec![None],
+        Change::Replace | Change::Judge | Change::Inform | Change::Keep => vec![None],
     };
     let outputs: Vec<TraceLine> = (*sample..).zip(places).map(|(sample, place)| output(sample, place)).collect();
     *sample += outputs.len() as u64;

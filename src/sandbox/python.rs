@@ -9,8 +9,9 @@ use anyhow::{Context, Result, bail, ensure};
 use tokio::process::Command;
 use tokio::sync::Semaphore;
 
-use super::confinement::{CHILD_COMMAND, Confinement, JOB, PROGRAM};
+use super::confinement::{CHILD_COMMAND, Confinement, JOB, PROGRAM, START};
 use super::interpreter::Interpreter;
+use super::launch::{Found, Launch};
 use super::limits::Limits;
 use super::process::{self, Ended, Run, Terms};
 use super::scratch::{Scratch, sweep};
@@ -131,6 +132,18 @@ impl Sandbox {
         place.outcome(process::run(place.command(Stdio::piped())?, terms).await?)
     }
 
+    /// Runs a program of the user's as a program that a model wrote is run, but that it may read its own files and folders.
+    ///
+    /// # Errors
+    /// There is no such program, and those of [`Sandbox::run`].
+    pub async fn run_command(&self, launch: Launch<'_>, stdin: &str, limits: &Limits) -> Result<Run> {
+        let _permit = self.permits.acquire().await.context("the sandbox is closed")?;
+        let found = launch.find(Some(&self.interpreter.executable))?;
+        let place = Place::of_command(self, found, limits)?;
+        let terms = place.terms(Some(stdin), Instant::now(), std::future::pending());
+        place.outcome(process::run(place.command(Stdio::piped())?, terms).await?)
+    }
+
     /// Runs two programs that talk to each other by their standard inputs, which are the two ends of a stream. The second
     /// is stopped when the first ends. They share nothing else, and their time is one; each may use the other `limits`.
     ///
@@ -189,11 +202,25 @@ struct Place<'a> {
 impl<'a> Place<'a> {
     fn new(sandbox: &'a Sandbox, script: Script<'_>, limits: &Limits) -> Result<Self> {
         let scratch = Scratch::new(&[(PROGRAM, Some(script.program)), (JOB, script.job)])?;
+        let arguments = ["-s", "-B", "-c", START].map(str::to_owned).into();
+        let executable = sandbox.interpreter.executable.clone();
+        let readable = sandbox.interpreter.readable.clone();
+        Self::with(sandbox, Found { executable, arguments, readable }, scratch, limits)
+    }
+
+    fn of_command(sandbox: &'a Sandbox, mut found: Found, limits: &Limits) -> Result<Self> {
+        found.readable.extend(sandbox.interpreter.readable.iter().cloned());
+        Self::with(sandbox, found, Scratch::new(&[])?, limits)
+    }
+
+    fn with(sandbox: &'a Sandbox, found: Found, scratch: Scratch, limits: &Limits) -> Result<Self> {
+        let Found { executable, arguments, readable } = found;
         let confinement = Confinement {
             nonce: nonce(&scratch.work),
             parent: std::process::id(),
-            executable: sandbox.interpreter.executable.clone(),
-            readable: sandbox.interpreter.readable.clone(),
+            executable,
+            arguments,
+            readable,
             scratch: scratch.work.clone(),
             mounts: sandbox.mounts,
             limits: *limits,

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::Settings;
 use super::models::defined;
 use crate::model::Definition;
-use crate::operation::{Catalogue, Operator};
+use crate::operation::{Catalogue, Operation, Operator};
 use crate::task::Benchmark;
 
 /// A warning for each thing that is another than the run, `origin`, was trained with: the benchmark, the model, the
@@ -71,11 +71,12 @@ fn edited(catalogue: &Catalogue, now: &Settings, benchmark: &Benchmark) -> anyho
     let now = now.catalogue(benchmark)?;
     let named = |operators: &[Operator], name: &str| operators.iter().position(|operator| operator.name == name);
     let mut found = Vec::new();
-    for operator in catalogue.operators() {
-        match named(now.operators(), &operator.name).map(|at| &now.operators()[at]) {
-            Some(same) if same == operator => {}
-            Some(other) => found.push(format!("`{}` ({})", operator.name, changes(operator, other).join(", "))),
-            None => found.push(format!("`{}` (gone)", operator.name)),
+    for was in described(catalogue) {
+        let name = &was.0.name;
+        match named(now.operators(), name).and_then(|at| described(&now).nth(at)) {
+            Some(same) if same == was => {}
+            Some(other) => found.push(format!("`{name}` ({})", changes(was, other).join(", "))),
+            None => found.push(format!("`{name}` (gone)")),
         }
     }
     let needs_python = now.needs_python();
@@ -85,18 +86,25 @@ fn edited(catalogue: &Catalogue, now: &Settings, benchmark: &Benchmark) -> anyho
     Ok(found)
 }
 
-fn changes(was: &Operator, now: &Operator) -> Vec<&'static str> {
+fn described(catalogue: &Catalogue) -> impl Iterator<Item = (&Operator, &Operation)> {
+    catalogue.operators().iter().zip(catalogue.operations())
+}
+
+fn changes(was: (&Operator, &Operation), now: (&Operator, &Operation)) -> Vec<&'static str> {
+    let settings = was.1 != now.1;
+    let (was, now) = (was.0, now.0);
     let differ = [
+        ("kind", was.kind != now.kind),
         ("prompt", was.prompt != now.prompt),
         ("description", was.description != now.description),
         ("model", was.model != now.model),
         ("hedge", (was.hedge, &was.hedge_with) != (now.hedge, &now.hedge_with)),
-        ("samples", was.samples != now.samples),
+        ("settings", was.kind == now.kind && settings),
         ("temperature", was.temperature != now.temperature),
         ("max_tokens", was.max_tokens != now.max_tokens),
     ];
     let named: Vec<&str> = differ.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect();
-    if named.is_empty() { vec!["settings"] } else { named }
+    if named.is_empty() { vec!["sampling or tools"] } else { named }
 }
 
 #[cfg(test)]
@@ -138,6 +146,7 @@ mod tests {
             &["is used with model `m` at `"],
         )?;
         check(|_| (), |text| text.replacen("prompt = \"", "prompt = \"Now: ", 1), &["(prompt)"])?;
+        check(|_| (), |text| text.replacen("samples = 3", "samples = 4", 1), &["`MultiGenerateCoT` (settings)"])?;
         check(
             |_| (),
             |text| text.replacen("name = \"Generate\"", "name = \"Guess\"", 1),

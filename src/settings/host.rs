@@ -42,4 +42,6 @@ pub struct Own {
     pub keys: Vec<(String, String)>,
     pub python: Option<PathBuf>,
     pub allow_unsandboxed: bool,
+    /// Whether commands in the catalogues of others may run, confined.
+    pub runs_commands: bool,
 }

@@ -32,7 +32,7 @@ pub use recording::{Recording, database};
 pub use run_file::{RunFile, SETTINGS, Started, contradictions};
 pub use trust::{admit, record};
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, ensure};
 use serde::{Deserialize, Serialize};
@@ -41,6 +41,7 @@ use crate::controller::ControllerConfig;
 use crate::device::DeviceChoice;
 use crate::encoder::EncoderChoice;
 use crate::execute::ExecutionConfig;
+use crate::folder::Folder;
 use crate::learn::TrainingConfig;
 use crate::model::local::Variables;
 use crate::model::openai::EndpointConfig;
@@ -150,6 +151,16 @@ impl Settings {
         }
     }
 
+    /// A catalogue that was read from elsewhere, such as a checkpoint, with the paths of its commands starting where those of
+    /// the settings' catalogue do.
+    pub fn place(&self, catalogue: Catalogue, benchmark: &Benchmark) -> Catalogue {
+        let named = self.catalogue.as_deref().filter(|path| path.is_file()).and_then(Path::parent);
+        match named {
+            Some(folder) => catalogue.in_folder(&Folder::Disk(folder.to_owned())),
+            None => catalogue.in_folder(benchmark.folder()),
+        }
+    }
+
     /// The device as a value.
     ///
     /// # Errors
@@ -175,8 +186,6 @@ impl Settings {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
 
     #[test]

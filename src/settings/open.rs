@@ -58,6 +58,7 @@ impl Parts {
         catalogue: Catalogue,
         is_fixed: bool,
     ) -> Result<Self> {
+        let catalogue = settings.place(catalogue, &benchmark);
         let Equipped { catalogue, sandbox, remark } = equip(settings, &mut benchmark, catalogue, is_fixed).await?;
         let (device, found) = settings.device()?.open()?;
         let encoder = settings.encoder()?.open(&device)?;

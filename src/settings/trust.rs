@@ -15,7 +15,7 @@ use crate::checkpoint::write_atomic;
 use crate::disk::create_folder;
 use crate::model::Definitions;
 use crate::model::openai::{EndpointConfig, KEY_VARIABLES};
-use crate::operation::Catalogue;
+use crate::operation::{Catalogue, Program};
 
 /// What settings ask for that a stranger must not get.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +27,9 @@ pub struct Rights {
     models: BTreeSet<Sent>,
     python: Option<PathBuf>,
     allow_unsandboxed: bool,
+    /// Programs of `command` operators.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    programs: BTreeSet<Program>,
 }
 
 /// A key on its way.
@@ -39,14 +42,17 @@ struct Sent {
 }
 
 impl Rights {
-    /// What these settings ask for, where operators may name the models `defined`.
+    /// What these settings ask for, with the operators of `catalogue`.
     ///
     /// # Errors
     /// The endpoint has no URL.
-    pub fn of(settings: &Settings, defined: &Definitions) -> Result<Self> {
+    pub fn of(settings: &Settings, catalogue: &Catalogue) -> Result<Self> {
+        let defined = &defined(settings, catalogue);
+        let programs = catalogue.programs().into_iter().map(|(_, program)| program).collect();
         let endpoint = settings.endpoint.is_used().then(|| settings.endpoint.base_url()).transpose()?;
         let models = sent(defined)?;
-        Ok(Rights { endpoint, models, python: settings.python.clone(), allow_unsandboxed: settings.allow_unsandboxed })
+        let (python, allow_unsandboxed) = (settings.python.clone(), settings.allow_unsandboxed);
+        Ok(Rights { endpoint, models, python, allow_unsandboxed, programs })
     }
 }
 
@@ -81,8 +87,9 @@ pub fn admit(mut settings: Settings, catalogue: &Catalogue, origin: &Path, host:
     let astray = if settings.traces.is_none() { astray(&defined, host)? } else { None };
     let is_program_own = settings.python.is_none() || settings.python == own.python;
     let is_confined = !settings.allow_unsandboxed || own.allow_unsandboxed;
-    let is_own = is_key_safe && astray.is_none() && is_program_own && is_confined;
-    if is_own || is_made_here(&settings, &defined, origin, host) {
+    let stranger = stranger(&settings, catalogue, own.runs_commands);
+    let is_own = is_key_safe && astray.is_none() && is_program_own && is_confined && stranger.is_none();
+    if is_own || is_made_here(&settings, catalogue, origin, host) {
         return Ok(settings);
     }
     let origin = origin.display();
@@ -99,6 +106,18 @@ pub fn admit(mut settings: Settings, catalogue: &Catalogue, origin: &Path, host:
         bail!(
             "model `{name}` of `{origin}` would send your {key_env} to `{to}`, {unknown}: it does not get that key; hint: if \
              you trust that server, say `--send-key {key_env}={to}`, or unset {key_env}"
+        );
+    }
+    if let Some((name, Program { words, is_trusted, .. })) = stranger {
+        let words = words.join(" ");
+        ensure!(
+            !is_trusted,
+            "operator `{name}` of `{origin}` would run `{words}` with your rights (`trusted = true`), {unknown}: only a catalogue \
+             of your own may say so; hint: train with such a catalogue on this machine"
+        );
+        bail!(
+            "operator `{name}` of `{origin}` would run the program `{words}`, {unknown}: it is not run; hint: \
+             `--run-commands` if you trust it, and it runs confined"
         );
     }
     if let Some(python) = settings.python.as_ref().filter(|_| !is_program_own) {
@@ -136,6 +155,17 @@ fn astray(defined: &Definitions, host: &Host) -> Result<Option<(String, Sent)>> 
     Ok(None)
 }
 
+/// The first program that would run without the user having said so; those with the user's rights first.
+fn stranger(settings: &Settings, catalogue: &Catalogue, runs_commands: bool) -> Option<(String, Program)> {
+    if settings.traces.is_some() {
+        return None;
+    }
+    let mut programs = catalogue.programs();
+    programs.sort_by_key(|(_, program)| !program.is_trusted);
+    let mut strangers = programs.into_iter().filter(|(_, program)| program.is_trusted || !runs_commands);
+    strangers.next().map(|(name, program)| (name.to_owned(), program))
+}
+
 /// Takes note that a run was made here.
 ///
 /// # Errors
@@ -143,18 +173,18 @@ fn astray(defined: &Definitions, host: &Host) -> Result<Option<(String, Sent)>> 
 pub fn record(started: &Started, settings: &Settings, host: &Host) -> Result<()> {
     let Some(path) = place(&started.id, host) else { return Ok(()) };
     path.parent().map(create_folder).transpose()?;
-    let defined = defined(settings, &settings.catalogue(&settings.benchmark()?)?);
-    write_atomic(&path, serde_json::to_string_pretty(&Rights::of(settings, &defined)?)?.as_bytes())
+    let catalogue = settings.catalogue(&settings.benchmark()?)?;
+    write_atomic(&path, serde_json::to_string_pretty(&Rights::of(settings, &catalogue)?)?.as_bytes())
 }
 
-fn is_made_here(settings: &Settings, models: &Definitions, origin: &Path, host: &Host) -> bool {
+fn is_made_here(settings: &Settings, catalogue: &Catalogue, origin: &Path, host: &Host) -> bool {
     let recorded = || -> Option<Rights> {
         let run = RunFile::read(&RunFile::folder_of(origin)?).ok()?;
         let record = std::fs::read(place(&run.started.id, host)?).ok()?;
         serde_json::from_slice(&record).ok()
     };
     // The id alone would let others change what the run asks for.
-    recorded().is_some_and(|recorded| Rights::of(settings, models).is_ok_and(|asked| asked == recorded))
+    recorded().is_some_and(|recorded| Rights::of(settings, catalogue).is_ok_and(|asked| asked == recorded))
 }
 
 /// Where a run is recorded.
@@ -272,6 +302,26 @@ mod tests {
                 admit(unconfined.clone(), &nobody(), nowhere, &host(own, nowhere)).map(|s| s.allow_unsandboxed);
             assert_eq!(admitted.ok(), Some(allowed));
         }
+    }
+
+    #[test]
+    fn commands_of_others_run_only_where_the_user_says_so() {
+        let with = |settings: &str| {
+            let command = "[[operator]]\nname = \"Look\"\nkind = \"command\"\ndescription = \"Looks.\"\n";
+            Catalogue::parse(format!("{STOP}{command}command = [\"look\", \"-n\"]\n{settings}"), "c.toml")
+                .expect("a sound catalogue")
+        };
+        let run = Preset::default().settings();
+        let asked = Own { runs_commands: true, ..Own::default() };
+        let refused = "operator `Look` of `somewhere` would run the program `look -n`, and no record of yours says";
+        check_of(&run, &with(""), Own::default(), Some(refused));
+        check_of(&run, &with(""), Own::default(), Some("hint: `--run-commands`"));
+        check_of(&run, &with(""), asked.clone(), None);
+        let trusted = "would run `look -n` with your rights (`trusted = true`)";
+        check_of(&run, &with("trusted = true"), Own::default(), Some(trusted));
+        check_of(&run, &with("trusted = true"), asked, Some(trusted));
+        let recorded = Settings { traces: Some("t.jsonl".into()), ..run };
+        check_of(&recorded, &with("trusted = true"), Own::default(), None);
     }
 
     #[test]

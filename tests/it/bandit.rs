@@ -13,11 +13,11 @@ use lamas::controller::{Controller, ControllerConfig};
 use lamas::execute::Episode;
 use lamas::learn::{Event, Problems, Rollout, Setup, Trained, TrainingConfig, train};
 use lamas::objective::Objective;
-use lamas::plan::{Kind, Latency, OperatorId, Plan, Schedule, Span, Status, Trace, Usage};
+use lamas::plan::{Latency, OperatorId, Plan, Schedule, Signature, Span, Status, Trace, Usage};
 use lamas::random::{self, Draw};
 use rand::Rng;
 
-pub const KINDS: [Kind; 4] = [Kind::Generate, Kind::Generate, Kind::Refine, Kind::Stop];
+pub const SIGNATURES: [Signature; 4] = [Signature::ANSWERS, Signature::ANSWERS, Signature::IMPROVES, Signature::ENDS];
 pub const EMBEDDING: usize = 8;
 pub const PROBLEMS: usize = 24;
 
@@ -83,9 +83,9 @@ pub fn data() -> Data {
 pub fn controller(config: ControllerConfig, seed: u64) -> Controller {
     let config = ControllerConfig { layers: 2, hidden: 8, embedding: EMBEDDING, ..config };
     let mut rng = random::stream(5, &[&"operators"]);
-    let operators: Vec<f32> = (0..KINDS.len() * EMBEDDING).map(|_| rng.random_range(-1.0..1.0)).collect();
-    let operators = Tensor::from_vec(operators, (KINDS.len(), EMBEDDING), &Device::Cpu).expect("a matrix");
-    Controller::new(config, KINDS.to_vec(), &operators, seed, &Device::Cpu).expect("a controller")
+    let operators: Vec<f32> = (0..SIGNATURES.len() * EMBEDDING).map(|_| rng.random_range(-1.0..1.0)).collect();
+    let operators = Tensor::from_vec(operators, (SIGNATURES.len(), EMBEDDING), &Device::Cpu).expect("a matrix");
+    Controller::new(config, SIGNATURES.to_vec(), &operators, seed, &Device::Cpu).expect("a controller")
 }
 
 pub struct Runner<'a> {

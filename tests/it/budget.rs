@@ -16,11 +16,11 @@ use lamas::learn::{
     TrainingEpisode, train,
 };
 use lamas::objective::Objective;
-use lamas::plan::{Kind, Latency, OperatorId, Plan, Schedule, Span, Status, Trace, Usage};
+use lamas::plan::{Latency, OperatorId, Plan, Schedule, Signature, Span, Status, Trace, Usage};
 use lamas::random::{self, Draw};
 use rand::Rng;
 
-const KINDS: [Kind; 2] = [Kind::Generate, Kind::Generate];
+const SIGNATURES: [Signature; 2] = [Signature::ANSWERS, Signature::ANSWERS];
 const QUICK: OperatorId = OperatorId(0);
 const SLOW: OperatorId = OperatorId(1);
 const EMBEDDING: usize = 8;
@@ -94,8 +94,8 @@ fn run(
     };
     let configuration = serde_json::json!({ "controller": config });
     let mut rng = random::stream(5, &[&"operators"]);
-    let operators: Vec<f32> = (0..KINDS.len() * EMBEDDING).map(|_| rng.random_range(-1.0..1.0)).collect();
-    let operators = Tensor::from_vec(operators, (KINDS.len(), EMBEDDING), &Device::Cpu)?;
+    let operators: Vec<f32> = (0..SIGNATURES.len() * EMBEDDING).map(|_| rng.random_range(-1.0..1.0)).collect();
+    let operators = Tensor::from_vec(operators, (SIGNATURES.len(), EMBEDDING), &Device::Cpu)?;
     let ids: Vec<String> = (0..PROBLEMS).map(|problem| problem.to_string()).collect();
     let queries = queries();
     let problems = Problems { ids: &ids, questions: &[], queries: &queries, rollout: &QuickOrRight };
@@ -103,7 +103,7 @@ fn run(
     let objective = Objective { cost_weight: 50.0, ..Objective::default() };
     let survey = if epochs == 0 { SurveyConfig { batch: 4, ..SurveyConfig::default() } } else { SurveyConfig::none() };
     let setup = Setup {
-        controller: Controller::new(config, KINDS.to_vec(), &operators, 1, &Device::Cpu)?,
+        controller: Controller::new(config, SIGNATURES.to_vec(), &operators, 1, &Device::Cpu)?,
         config: TrainingConfig { epochs, batch: 4, save_every: 2, objective, survey, ..TrainingConfig::default() },
         train: problems,
         validation: problems,
@@ -124,7 +124,7 @@ fn run(
 }
 
 fn policy(checkpoint: &Checkpoint) -> Result<Policy> {
-    Policy::new(&Controller::from_checkpoint(checkpoint, KINDS.to_vec(), &Device::Cpu)?)
+    Policy::new(&Controller::from_checkpoint(checkpoint, SIGNATURES.to_vec(), &Device::Cpu)?)
 }
 
 #[test]

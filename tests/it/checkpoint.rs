@@ -5,15 +5,15 @@ use std::path::Path;
 use candle_core::{Device, Tensor};
 use lamas::checkpoint::{Checkpoint, Provenance, TensorFile, state_dict};
 use lamas::controller::{Controller, ControllerConfig, Policy};
-use lamas::plan::Kind;
+use lamas::plan::Signature;
 
-const KINDS: [Kind; 3] = [Kind::Generate, Kind::Ensemble, Kind::Stop];
+const SIGNATURES: [Signature; 3] = [Signature::ANSWERS, Signature::VOTES, Signature::ENDS];
 
 fn controller() -> Controller {
     let config = ControllerConfig { layers: 2, hidden: 4, embedding: 6, ..ControllerConfig::default() };
     let operators: Vec<f32> = (0..18).map(|index| (index as f32).sin()).collect();
     let operators = Tensor::from_vec(operators, (3, 6), &Device::Cpu).expect("a matrix");
-    Controller::new(config, KINDS.to_vec(), &operators, 3, &Device::Cpu).expect("a controller")
+    Controller::new(config, SIGNATURES.to_vec(), &operators, 3, &Device::Cpu).expect("a controller")
 }
 
 fn checkpoint() -> Checkpoint {
@@ -61,7 +61,7 @@ fn a_checkpoint_comes_back_whole() {
     assert_eq!(bytes, std::fs::read(&again).expect("bytes"));
     assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 2, "no temporary file is left");
 
-    let restored = Controller::from_checkpoint(&loaded, KINDS.to_vec(), &Device::Cpu).expect("a controller");
+    let restored = Controller::from_checkpoint(&loaded, SIGNATURES.to_vec(), &Device::Cpu).expect("a controller");
     let (before, after) = (Policy::new(&controller()), Policy::new(&restored));
     let (before, after) = (before.expect("a policy"), after.expect("a policy"));
     let query = [0.1, -0.2, 0.3, 0.4, -0.5, 0.6];
@@ -92,8 +92,8 @@ fn check_damage(damage: impl Fn(&mut TensorFile), expected: &str) {
     let mut file = TensorFile::load(&path).expect("loaded");
     damage(&mut file);
     file.save(&path).expect("saved");
-    let controller =
-        Checkpoint::load(&path).and_then(|loaded| Controller::from_checkpoint(&loaded, KINDS.to_vec(), &Device::Cpu));
+    let controller = Checkpoint::load(&path)
+        .and_then(|loaded| Controller::from_checkpoint(&loaded, SIGNATURES.to_vec(), &Device::Cpu));
     let error = whole_error(controller);
     assert!(error.contains(expected), "expected `{expected}`, found `{error}`");
 }
@@ -141,7 +141,7 @@ fn a_published_state_dict_is_imported() {
     let weight = tensors["layers.1.operator_encoder.weight"].to_vec2::<f32>().expect("a matrix");
     assert_eq!((weight[0][0], weight[3][11]), (-2.0, 2.75));
     let operators = controller().operators().clone();
-    Controller::from_tensors(config, KINDS.to_vec(), &operators, &tensors, &Device::Cpu).expect("a controller");
+    Controller::from_tensors(config, SIGNATURES.to_vec(), &operators, &tensors, &Device::Cpu).expect("a controller");
 
     let folder = folder();
     let cut = folder.path().join("cut.pth");

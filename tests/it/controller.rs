@@ -2,12 +2,13 @@
 
 use candle_core::{Device, Tensor};
 use lamas::controller::{Controller, ControllerConfig, LatencyWeights, Policy, Selection};
-use lamas::plan::{Kind, Layer, OperatorId, Plan, feasible};
+use lamas::plan::{Layer, OperatorId, Plan, Signature, feasible};
 use lamas::random;
 use proptest::prelude::*;
 use rand::Rng;
 
-const KINDS: [Kind; 5] = [Kind::Generate, Kind::Ensemble, Kind::Program, Kind::Refine, Kind::Stop];
+const SIGNATURES: [Signature; 5] =
+    [Signature::ANSWERS, Signature::VOTES, Signature::COMPUTES, Signature::IMPROVES, Signature::ENDS];
 const EMBEDDING: usize = 12;
 
 fn vectors(count: usize, seed: u64) -> Vec<Vec<f32>> {
@@ -19,9 +20,9 @@ fn matrix(rows: &[Vec<f32>]) -> Tensor {
     Tensor::from_vec(rows.concat(), (rows.len(), EMBEDDING), &Device::Cpu).expect("a matrix")
 }
 
-fn controller(config: ControllerConfig, kinds: &[Kind], seed: u64) -> Controller {
-    let operators = matrix(&vectors(kinds.len(), seed));
-    Controller::new(config, kinds.to_vec(), &operators, seed, &Device::Cpu).expect("a controller")
+fn controller(config: ControllerConfig, signatures: &[Signature], seed: u64) -> Controller {
+    let operators = matrix(&vectors(signatures.len(), seed));
+    Controller::new(config, signatures.to_vec(), &operators, seed, &Device::Cpu).expect("a controller")
 }
 
 /// What the latency weight adds is zero at first: numbers as after some training.
@@ -63,7 +64,7 @@ proptest! {
 
     #[test]
     fn a_draw_stops_at_the_threshold_and_repeats_nothing(config in any_config(), seed in any::<u64>(), greedy: bool) {
-        let policy = Policy::new(&controller(config.clone(), &KINDS, seed)).expect("a policy");
+        let policy = Policy::new(&controller(config.clone(), &SIGNATURES, seed)).expect("a policy");
         let query = &vectors(1, seed ^ 1)[0];
         let mut rng = random::stream(seed, &[&"draw"]);
         let plan = if greedy { policy.greedy(query) } else { policy.sample(query, &mut rng) };
@@ -77,14 +78,14 @@ proptest! {
             distinct.sort();
             distinct.dedup();
             prop_assert_eq!(distinct.len(), ids.len());
-            let allowed = feasible(&KINDS, &plan.layers[..index]);
+            let allowed = feasible(&SIGNATURES, &plan.layers[..index], config.layers);
             if config.is_masked() {
                 prop_assert!(ids.iter().all(|id| allowed[id.index()]));
             } else if index == 0 {
-                prop_assert!(ids.iter().any(|id| KINDS[id.index()].generates()));
-                prop_assert!(ids.iter().all(|id| KINDS[id.index()] != Kind::Stop));
+                prop_assert!(ids.iter().any(|id| SIGNATURES[id.index()].opens()));
+                prop_assert!(ids.iter().all(|id| !SIGNATURES[id.index()].ends));
             }
-            let stops = ids.iter().any(|id| KINDS[id.index()] == Kind::Stop);
+            let stops = ids.iter().any(|id| SIGNATURES[id.index()].ends);
             if is_set {
                 prop_assert!(&distinct == ids && ids.len() <= config.width && !stops);
                 prop_assert!(probabilities.iter().sum::<f32>() < config.width as f32 + 1e-5);
@@ -104,7 +105,7 @@ proptest! {
 
     #[test]
     fn both_sides_agree(config in any_config(), seed in any::<u64>(), count in 1usize..6) {
-        let controller = controller(config, &KINDS, seed);
+        let controller = controller(config, &SIGNATURES, seed);
         draw_latency_sides(&controller, seed);
         let policy = Policy::new(&controller).expect("a policy");
         let queries = vectors(count, seed ^ 1);
@@ -126,20 +127,20 @@ proptest! {
 }
 
 /// Every plan of sets that a controller of so many layers can draw.
-fn all_plans_of_sets(kinds: &[Kind], layers: usize, width: usize, before: Plan) -> Vec<Plan> {
+fn all_plans_of_sets(signatures: &[Signature], layers: usize, width: usize, before: Plan) -> Vec<Plan> {
     let mut plans = Vec::new();
     if before.layers.len() == layers {
         return vec![before];
     }
-    let allowed = feasible(kinds, &before.layers);
-    for bits in 1u16..1 << kinds.len() {
-        let chosen = (0..kinds.len()).filter(|at| bits >> at & 1 == 1);
+    let allowed = feasible(signatures, &before.layers, layers);
+    for bits in 1u16..1 << signatures.len() {
+        let chosen = (0..signatures.len()).filter(|at| bits >> at & 1 == 1);
         let operators: Vec<OperatorId> = chosen.map(|at| OperatorId(at as u16)).collect();
-        let fits = |id: &OperatorId| allowed[id.index()] && kinds[id.index()] != Kind::Stop;
+        let fits = |id: &OperatorId| allowed[id.index()] && !signatures[id.index()].ends;
         if operators.len() <= width && operators.iter().all(fits) {
             let mut plan = before.clone();
             plan.layers.push(Layer { operators });
-            plans.extend(all_plans_of_sets(kinds, layers, width, plan));
+            plans.extend(all_plans_of_sets(signatures, layers, width, plan));
         }
     }
     plans.extend((!before.is_empty()).then_some(before));
@@ -150,8 +151,8 @@ fn all_plans_of_sets(kinds: &[Kind], layers: usize, width: usize, before: Plan) 
 fn the_probabilities_of_all_plans_of_sets_sum_to_one() {
     for seed in 1..4 {
         let config = config(Selection::Sets, 2, 0.3);
-        let plans = all_plans_of_sets(&KINDS, config.layers, config.width, Plan::default());
-        let controller = controller(config, &KINDS, seed);
+        let plans = all_plans_of_sets(&SIGNATURES, config.layers, config.width, Plan::default());
+        let controller = controller(config, &SIGNATURES, seed);
         let query = &vectors(1, seed ^ 1)[0];
         let policy = Policy::new(&controller).expect("a policy");
         let sum: f64 = plans.iter().map(|plan| policy.log_probability(query, plan).exp()).sum();
@@ -168,7 +169,7 @@ fn the_probabilities_of_all_plans_of_sets_sum_to_one() {
 
 /// Every plan that `policy` can draw, in every order.
 fn all_plans(policy: &Policy, query: &[f32], before: Plan) -> Vec<Plan> {
-    let stopped = before.choices().any(|(_, operator)| policy.kinds()[operator.index()] == Kind::Stop);
+    let stopped = before.choices().any(|(_, operator)| policy.signatures()[operator.index()].ends);
     if stopped || before.layers.len() == policy.config().layers {
         return vec![before];
     }
@@ -202,9 +203,9 @@ fn all_plans(policy: &Policy, query: &[f32], before: Plan) -> Vec<Plan> {
 fn enumerate(selection: Selection, threshold: f64, seed: u64) -> (Controller, Tensor) {
     let settings = config(selection, 2, threshold);
     let query = &vectors(1, seed ^ 1)[0];
-    let controller = controller(settings.clone(), &KINDS[1..], seed);
+    let controller = controller(settings.clone(), &SIGNATURES[1..], seed);
     let plans = match selection {
-        Selection::Sets => all_plans_of_sets(&KINDS[1..], settings.layers, settings.width, Plan::default()),
+        Selection::Sets => all_plans_of_sets(&SIGNATURES[1..], settings.layers, settings.width, Plan::default()),
         _ => all_plans(&Policy::new(&controller).expect("a policy"), query, Plan::default()),
     };
     let queries = matrix(&vec![query.clone(); plans.len()]);
@@ -259,7 +260,7 @@ fn a_constant_reward_moves_nothing() {
 
 #[test]
 fn plans_that_cannot_be_drawn_are_refused() {
-    let controller = controller(config(Selection::Sets, 2, 0.3), &KINDS, 1);
+    let controller = controller(config(Selection::Sets, 2, 0.3), &SIGNATURES, 1);
     let query = matrix(&vectors(1, 2));
     let check = |layers: &[&[u16]], expected: &str| {
         let error = controller.log_probs(&query, &[Plan::from_indices(layers)]).expect_err("an error").to_string();
@@ -282,7 +283,7 @@ fn the_latency_weight_changes_only_controllers_that_read_it() {
     let plan = Plan::from_indices(&[&[0], &[2]]);
     let probabilities = |latency_weights| {
         let controller =
-            controller(ControllerConfig { latency_weights, ..config(Selection::Threshold, 2, 0.3) }, &KINDS, 1);
+            controller(ControllerConfig { latency_weights, ..config(Selection::Threshold, 2, 0.3) }, &SIGNATURES, 1);
         draw_latency_sides(&controller, 1);
         let policy = Policy::new(&controller).expect("a policy");
         [0.0, 1e-3, 1.0].map(|weight| policy.at(weight).probabilities(query, &plan))
@@ -296,7 +297,7 @@ fn the_latency_weight_changes_only_controllers_that_read_it() {
 
 #[test]
 fn a_uniform_policy_prefers_nothing() {
-    let policy = Policy::uniform(config(Selection::Threshold, 3, 0.3), KINDS.to_vec());
+    let policy = Policy::uniform(config(Selection::Threshold, 3, 0.3), SIGNATURES.to_vec());
     let query = vec![0.5; EMBEDDING];
     let plan = policy.greedy(&query);
     assert_eq!(plan, Plan::from_indices(&[&[0], &[0, 1], &[0, 1]]));

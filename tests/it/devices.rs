@@ -6,11 +6,11 @@ use lamas::device::DeviceChoice;
 use lamas::encoder::EncoderChoice;
 use lamas::learn::{gradients, policy_loss};
 use lamas::model::local::{self, ARITHMETIC_LLAMA, Options};
-use lamas::plan::{Kind, Plan};
+use lamas::plan::{Plan, Signature};
 use lamas::random;
 use rand::Rng;
 
-const KINDS: [Kind; 4] = [Kind::Generate, Kind::Ensemble, Kind::Program, Kind::Refine];
+const SIGNATURES: [Signature; 4] = [Signature::ANSWERS, Signature::VOTES, Signature::COMPUTES, Signature::IMPROVES];
 
 fn device() -> Option<Device> {
     let (device, _) = DeviceChoice::Auto.open().expect("`auto` never fails");
@@ -27,8 +27,9 @@ fn vectors(count: usize, width: usize) -> Vec<f32> {
 }
 
 fn controller(device: &Device) -> Controller {
-    let operators = Tensor::from_vec(vectors(KINDS.len(), 384), (KINDS.len(), 384), device).expect("a matrix");
-    Controller::new(ControllerConfig::default(), KINDS.to_vec(), &operators, 1, device).expect("a controller")
+    let operators =
+        Tensor::from_vec(vectors(SIGNATURES.len(), 384), (SIGNATURES.len(), 384), device).expect("a matrix");
+    Controller::new(ControllerConfig::default(), SIGNATURES.to_vec(), &operators, 1, device).expect("a controller")
 }
 
 fn nearly_equal(what: &str, found: &[f32], expected: &[f32], tolerance: f32) {

@@ -16,10 +16,10 @@ use lamas::learn::{
     TrainingConfig, train,
 };
 use lamas::objective::Objective;
-use lamas::plan::{Kind, Latency, Plan, Schedule, Span, Trace};
+use lamas::plan::{Latency, Plan, Schedule, Signature, Span, Trace};
 use lamas::random::Draw;
 
-const KINDS: [Kind; 2] = [Kind::Generate, Kind::Stop];
+const SIGNATURES: [Signature; 2] = [Signature::ANSWERS, Signature::ENDS];
 const PROBLEMS: usize = 16;
 
 /// Plans last 40 tokens; what stands after 10 is right already for even problems.
@@ -60,7 +60,8 @@ fn run(folder: &Path, resume: bool, seed: u64, stop_at: Option<usize>) -> Traine
     };
     let settings = ControllerConfig { layers: 2, hidden: 4, embedding: 2, ..ControllerConfig::default() };
     let operators = Tensor::new(&[[1f32, 0.0], [0.0, 1.0]], &Device::Cpu).expect("a matrix");
-    let controller = Controller::new(settings, KINDS.to_vec(), &operators, seed, &Device::Cpu).expect("a controller");
+    let controller =
+        Controller::new(settings, SIGNATURES.to_vec(), &operators, seed, &Device::Cpu).expect("a controller");
     let ids: Vec<String> = (0..PROBLEMS).map(|problem| format!("slow-{problem}")).collect();
     let queries: Vec<Vec<f32>> = (0..PROBLEMS).map(|problem| vec![1.0, problem as f32 / 16.0]).collect();
     let problems = Problems { ids: &ids, questions: &[], queries: &queries, rollout: &Slow };
@@ -105,7 +106,7 @@ fn the_head_is_trained_last_and_kept_with_the_controller() {
     assert!(bytes(first)[0] != bytes(other)[0]);
 
     let checkpoint = Checkpoint::load(&first.join(CHECKPOINT_FILE)).expect("a checkpoint");
-    Controller::from_checkpoint(&checkpoint, KINDS.to_vec(), &Device::Cpu).expect("a controller");
+    Controller::from_checkpoint(&checkpoint, SIGNATURES.to_vec(), &Device::Cpu).expect("a controller");
     let head = HaltingHead::from_tensors(&checkpoint.halting, 1).expect("a head");
     assert!(head.halts(&[0.0]) && !head.halts(&[1.0]), "{:?}", [head.forecast(&[0.0]), head.forecast(&[1.0])]);
 }

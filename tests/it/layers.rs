@@ -11,7 +11,7 @@ use std::path::Path;
 use regex::Regex;
 use syn::punctuated::Punctuated;
 use syn::visit::{self, Visit};
-use syn::{Attribute, Item, ItemMod, ItemUse, Macro, UseTree, VisRestricted, Visibility};
+use syn::{Attribute, Item, ItemMacro, ItemMod, ItemUse, Macro, UseTree, VisRestricted, Visibility};
 
 /// A path of names, from the root of the crate where it is a module's.
 type Names = Vec<String>;
@@ -171,6 +171,13 @@ impl<'ast> Visit<'ast> for Module {
         if let Some(name) = defined(item) {
             self.items.insert(name);
         }
+        // What a macro defines belongs to the file that has the macro, which alone uses it.
+        if let Item::Macro(ItemMacro { ident: Some(_), mac, .. }) = item {
+            let tokens = mac.tokens.to_string();
+            let defined = Regex::new(r"\b(?:const|enum|fn|static|struct|trait|type) ([A-Za-z_]\w*)");
+            let defined = defined.expect("a regular expression");
+            self.items.extend(defined.captures_iter(&tokens).map(|found| found[1].to_owned()));
+        }
         visit::visit_item(self, item);
     }
 
@@ -272,7 +279,8 @@ fn names_lead_to_the_files_that_define_them() {
         let at: Names = inside.split('/').filter(|name| !name.is_empty()).map(str::to_owned).collect();
         tree.add(text, file, &at);
     };
-    add("lib.rs", "mod low; mod high; mod methods;");
+    add("lib.rs", "mod low; mod high; mod methods; mod user;");
+    add("user.rs", "use crate::high::Listed; fn f(listed: Listed) {}");
     add(
         "low/mod.rs",
         "mod deep; mod side; pub use deep::{Deep as Renamed, Kind}; pub struct Own; pub(crate) use side::*;",
@@ -284,6 +292,8 @@ fn names_lead_to_the_files_that_define_them() {
         "high.rs",
         "use crate::low::{self, Own}; use crate::methods::Go as _;
          fn f() { assert!(matches!(x, low::Kind::A), \"{}\", self::g()); select! { _ = low::Renamed::x() => {} } }
+         macro_rules! list { ($($of:ident::$name:ident),*) => { pub enum Listed { $($name($of::$name)),* } } }
+         list! { low::Own }
          pub fn g() {} #[cfg(test)] mod tests { use crate::nowhere; }",
     );
     let imports = tree.imports();
@@ -295,6 +305,7 @@ fn names_lead_to_the_files_that_define_them() {
     check("low/mod.rs", &[]);
     check("low/deep.rs", &["methods.rs"]);
     check("low/side.rs", &["low/deep.rs"]);
+    check("user.rs", &["high.rs"]);
     check("high.rs", &["low/deep.rs", "low/mod.rs", "methods.rs"]);
 }
 

@@ -8,6 +8,8 @@ mod checkpoint;
 mod cli;
 #[cfg(target_os = "linux")]
 mod code_grading;
+#[cfg(target_os = "linux")]
+mod commands;
 mod controller;
 mod deciders;
 mod devices;
@@ -36,6 +38,7 @@ mod hostile;
 mod humaneval;
 mod import;
 mod import_table;
+mod kinds;
 mod layers;
 mod live;
 mod live_endpoint;

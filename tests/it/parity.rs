@@ -10,7 +10,7 @@ use lamas::controller::{Controller, ControllerConfig, Policy};
 use lamas::execute::Episode;
 use lamas::learn::{Adam, Baseline, Credit, MovingAverages, Sample, advantages, gradients, policy_loss, utilities};
 use lamas::objective::Objective;
-use lamas::plan::{Kind, Latency, Layer, OperatorId, Plan, Schedule, Span, Status, Trace, Unit, Usage};
+use lamas::plan::{Latency, Layer, OperatorId, Plan, Schedule, Signature, Span, Status, Trace, Unit, Usage};
 use serde::Deserialize;
 
 /// Gradients no larger than this are rounding noise.
@@ -87,19 +87,19 @@ impl Parity {
         let shape = initial["layers.0.query_encoder.weight"].dims2().expect("a matrix");
         let layers = initial.keys().filter(|name| name.ends_with(".query_encoder.bias")).count();
         let config = ControllerConfig { layers, hidden: shape.0, embedding: shape.1, ..ControllerConfig::published() };
-        let kinds = self.golden.sets[set].operators.iter().map(|name| kind(name)).collect();
-        Controller::from_tensors(config, kinds, operators, &initial, &Device::Cpu).expect("a controller")
+        let signatures = self.golden.sets[set].operators.iter().map(|name| kind(name)).collect();
+        Controller::from_tensors(config, signatures, operators, &initial, &Device::Cpu).expect("a controller")
     }
 }
 
-fn kind(operator: &str) -> Kind {
+fn kind(operator: &str) -> Signature {
     match operator {
-        "ScEnsemble" => Kind::Ensemble,
-        "Programmer" => Kind::Program,
-        "Test" => Kind::Test,
-        "SelfRefine" => Kind::Refine,
-        "EarlyStop" => Kind::Stop,
-        _ => Kind::Generate,
+        "ScEnsemble" => Signature::VOTES,
+        "Programmer" => Signature::COMPUTES,
+        "Test" => Signature::IMPROVES,
+        "SelfRefine" => Signature::IMPROVES,
+        "EarlyStop" => Signature::ENDS,
+        _ => Signature::ANSWERS,
     }
 }
 

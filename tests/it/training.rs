@@ -13,13 +13,13 @@ use lamas::learn::{
     TrainingConfig, advantages, episode_loss, utilities,
 };
 use lamas::objective::Objective;
-use lamas::plan::{OperatorId, Plan, Schedule, Signature, Unit};
+use lamas::plan::{OperatorId, Plan, Schedule, Unit};
 use proptest::prelude::*;
 
-use super::bandit::{Bandit, KINDS, PROBLEMS, Runner, data, episode};
+use super::bandit::{Bandit, PROBLEMS, Runner, SIGNATURES, data, episode};
 
 fn right_first_choices(checkpoint: &Checkpoint) -> usize {
-    let controller = Controller::from_checkpoint(checkpoint, KINDS.to_vec(), &Device::Cpu).expect("a controller");
+    let controller = Controller::from_checkpoint(checkpoint, SIGNATURES.to_vec(), &Device::Cpu).expect("a controller");
     let policy = Policy::new(&controller).expect("a policy");
     let right = |(problem, query): (usize, &Vec<f32>)| {
         policy.greedy(query).layers[0].operators == [OperatorId((problem % 2) as u16)]
@@ -210,7 +210,7 @@ proptest! {
         let credit = if uniform { Credit::Uniform } else { Credit::Marginal };
         let schedule = if sequential { Schedule::Sequential } else { Schedule::Layered };
         let mut episode = episode;
-        episode.trace.dependencies = schedule.dependencies(&episode.plan, &KINDS.map(Signature::of));
+        episode.trace.dependencies = schedule.dependencies(&episode.plan, &SIGNATURES);
         let found = utilities(&episode, &Objective::default(), credit);
         prop_assert_eq!(found.totals().count(), episode.plan.choices().count());
         prop_assert!(found.latency.iter().all(|latency| *latency <= 0.0));

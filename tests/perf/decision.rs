@@ -6,7 +6,7 @@ use candle_core::{Device, Tensor};
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use lamas::controller::{Controller, ControllerConfig, Policy};
-use lamas::plan::{Kind, Plan};
+use lamas::plan::{Plan, Signature};
 use lamas::random;
 use rand::Rng;
 use rayon::prelude::*;
@@ -15,16 +15,16 @@ fn main() {
     divan::main();
 }
 
-const KINDS: [Kind; 8] = [
-    Kind::Generate,
-    Kind::Generate,
-    Kind::Generate,
-    Kind::Ensemble,
-    Kind::Program,
-    Kind::Test,
-    Kind::Refine,
+const SIGNATURES: [Signature; 8] = [
+    Signature::ANSWERS,
+    Signature::ANSWERS,
+    Signature::ANSWERS,
+    Signature::VOTES,
+    Signature::COMPUTES,
+    Signature::IMPROVES,
+    Signature::IMPROVES,
     // A stop would end plans early; without one every plan has four layers.
-    Kind::Refine,
+    Signature::IMPROVES,
 ];
 
 fn queries(count: usize) -> Vec<Vec<f32>> {
@@ -33,8 +33,8 @@ fn queries(count: usize) -> Vec<Vec<f32>> {
 }
 
 fn policy(config: ControllerConfig) -> Policy {
-    let operators = Tensor::from_vec(queries(KINDS.len()).concat(), (KINDS.len(), 384), &Device::Cpu);
-    let controller = Controller::new(config, KINDS.to_vec(), &operators.expect("a matrix"), 1, &Device::Cpu);
+    let operators = Tensor::from_vec(queries(SIGNATURES.len()).concat(), (SIGNATURES.len(), 384), &Device::Cpu);
+    let controller = Controller::new(config, SIGNATURES.to_vec(), &operators.expect("a matrix"), 1, &Device::Cpu);
     Policy::new(&controller.expect("a controller")).expect("a policy")
 }
 

@@ -48,6 +48,8 @@ fn line(number: u64) -> Line {
         read: None,
         effect: Change::Append,
         solutions: vec![given],
+        marks: Vec::new(),
+        context: None,
         calls: vec![Call { usage, seconds: 0.731_25, ..Call::default() }],
         cost: 1.25e-5,
         reference: Some(Key(digest(&[&(number / 40).to_le_bytes()]))),

@@ -94,13 +94,13 @@ fn pass(path: &Path, mode: Mode, problems: usize, hurry: u32) -> Result<(Vec<Epo
     let model = Replay::open(Scripted::new("scripted", move |request| script(request, hurry)), path, mode)?;
     let prices = Prices([("scripted".to_owned(), Price { prompt: 1.0, completion: 10.0, ..Price::default() })].into());
     let catalogue = Catalogue::load(&ARITHMETIC, "catalogue.toml")?;
-    let kinds = catalogue.kinds();
+    let signatures = catalogue.signatures();
     let system = Planned::new(catalogue, Benchmark::load(ARITHMETIC)?, Arc::new(model), &prices, Schedule::Layered)?;
     let data = Data::new(system, problems)?;
-    let operators = vectors(kinds.len()).concat();
-    let operators = Tensor::from_vec(operators, (kinds.len(), 384), &Device::Cpu)?;
+    let operators = vectors(signatures.len()).concat();
+    let operators = Tensor::from_vec(operators, (signatures.len(), 384), &Device::Cpu)?;
     let setup = Setup {
-        controller: Controller::new(ControllerConfig::default(), kinds, &operators, 1, &Device::Cpu)?,
+        controller: Controller::new(ControllerConfig::default(), signatures, &operators, 1, &Device::Cpu)?,
         config: TrainingConfig { epochs: 1, ..TrainingConfig::default() },
         train: data.problems(),
         validation: data.problems(),

@@ -14,7 +14,7 @@ use lamas::execute::Episode;
 use lamas::learn::{Experience, Learner, TrainingConfig};
 use lamas::model::{Price, Prices, Reply, Scripted};
 use lamas::operation::Catalogue;
-use lamas::plan::{Kind, Latency, Plan, Schedule, Span, Status, Trace};
+use lamas::plan::{Latency, Plan, Schedule, Signature, Span, Status, Trace};
 use lamas::random;
 use lamas::task::{ARITHMETIC, Benchmark, Problem};
 use rand::Rng;
@@ -39,8 +39,15 @@ fn main() {
 }
 
 /// A stop would end plans early; without one every plan has all layers.
-const KINDS: [Kind; 7] =
-    [Kind::Generate, Kind::Generate, Kind::Generate, Kind::Ensemble, Kind::Program, Kind::Test, Kind::Refine];
+const SIGNATURES: [Signature; 7] = [
+    Signature::ANSWERS,
+    Signature::ANSWERS,
+    Signature::ANSWERS,
+    Signature::VOTES,
+    Signature::COMPUTES,
+    Signature::IMPROVES,
+    Signature::IMPROVES,
+];
 
 fn vectors(count: usize) -> Vec<Vec<f32>> {
     let mut rng = random::stream(1, &[&"vectors"]);
@@ -48,10 +55,10 @@ fn vectors(count: usize) -> Vec<Vec<f32>> {
 }
 
 fn controller(operators: usize, layers: usize) -> Controller {
-    let kinds = KINDS.iter().copied().cycle().take(operators).collect();
+    let signatures = SIGNATURES.iter().copied().cycle().take(operators).collect();
     let embeddings = Tensor::from_vec(vectors(operators).concat(), (operators, 384), &Device::Cpu).expect("a matrix");
     let config = ControllerConfig { layers, ..ControllerConfig::default() };
-    Controller::new(config, kinds, &embeddings, 1, &Device::Cpu).expect("a controller")
+    Controller::new(config, signatures, &embeddings, 1, &Device::Cpu).expect("a controller")
 }
 
 fn episode(plan: Plan, rng: &mut impl Rng) -> Episode {

@@ -8,7 +8,7 @@ use divan::counter::ItemsCount;
 use lamas::controller::{Controller, ControllerConfig, Policy};
 use lamas::execute::Episode;
 use lamas::learn::{Experience, Learner, TrainingConfig};
-use lamas::plan::{Kind, Latency, Plan, Schedule, Span, Status, Trace, Usage};
+use lamas::plan::{Latency, Plan, Schedule, Signature, Span, Status, Trace, Usage};
 use lamas::random;
 use rand::Rng;
 
@@ -18,15 +18,15 @@ fn main() {
     divan::main();
 }
 
-const KINDS: [Kind; 8] = [
-    Kind::Generate,
-    Kind::Generate,
-    Kind::Generate,
-    Kind::Ensemble,
-    Kind::Program,
-    Kind::Test,
-    Kind::Refine,
-    Kind::Stop,
+const SIGNATURES: [Signature; 8] = [
+    Signature::ANSWERS,
+    Signature::ANSWERS,
+    Signature::ANSWERS,
+    Signature::VOTES,
+    Signature::COMPUTES,
+    Signature::IMPROVES,
+    Signature::IMPROVES,
+    Signature::ENDS,
 ];
 
 fn vectors(count: usize) -> Vec<Vec<f32>> {
@@ -55,8 +55,9 @@ fn episode(plan: Plan) -> Episode {
 }
 
 fn steps(bencher: Bencher, episodes: usize, controller: ControllerConfig, config: TrainingConfig) {
-    let operators = Tensor::from_vec(vectors(KINDS.len()).concat(), (KINDS.len(), 384), &setting::device());
-    let controller = Controller::new(controller, KINDS.to_vec(), &operators.expect("a matrix"), 1, &setting::device());
+    let operators = Tensor::from_vec(vectors(SIGNATURES.len()).concat(), (SIGNATURES.len(), 384), &setting::device());
+    let controller =
+        Controller::new(controller, SIGNATURES.to_vec(), &operators.expect("a matrix"), 1, &setting::device());
     let mut learner = Learner::new(controller.expect("a controller"), config).expect("a learner");
     let policy = Policy::new(learner.controller()).expect("a policy");
     let queries = vectors(episodes);

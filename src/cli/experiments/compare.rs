@@ -67,7 +67,7 @@ pub fn run(args: Args) -> Result<()> {
     let mut session = Session::open(&ours)?;
     let survey = &ours.training.survey;
     let (layout, layers) = (ours.controller.layout(), ours.controller.layers);
-    let plans = small_plans(layout, &session.kinds(), layers, survey.operators, PORTFOLIO);
+    let plans = small_plans(layout, &session.signatures(), layers, survey.operators, PORTFOLIO);
     let mut all = variants(args.passes, |preset| args.resolve(preset))?;
     for name in &args.only {
         let known: Vec<&str> = all.iter().map(|variant| variant.name.as_str()).collect();

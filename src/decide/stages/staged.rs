@@ -148,7 +148,7 @@ mod tests {
     use super::*;
     use crate::evidence::Charge;
     use crate::operation::Solution;
-    use crate::plan::{Kind, Latency, OperatorId, Signature, Unit};
+    use crate::plan::{Latency, OperatorId, Signature, Unit};
 
     /// Two small operators, of which each is right with a good half, and a large one, which is asked where they differ.
     fn stages() -> Arc<Stages> {
@@ -180,19 +180,19 @@ mod tests {
         let solution = |answer: &&str| Solution {
             text: String::new(),
             answer: Some((*answer).to_owned()).filter(|answer| !answer.is_empty()),
-            executed: false,
+            ..Solution::default()
         };
         let solutions: Vec<Option<Solution>> =
             answers.iter().map(|(_, answer)| answer.as_ref().map(solution)).collect();
         let chosen = answers.iter().zip(&solutions).map(|((id, _), solution)| Chosen {
             layer: 0,
             operator: OperatorId(*id),
-            signature: Signature::of(Kind::Generate),
-            executes: false,
+            signature: Signature::ANSWERS,
             stage: if solution.is_some() { Stage::Ended } else { Stage::Running },
             started: Some(Latency::default()),
             added: vec![solution.as_ref()],
             replaced: None,
+            marks: &[],
         });
         let choices: Vec<Chosen<'_>> = chosen.collect();
         let charges = |_| Charge::default();

@@ -6,8 +6,8 @@ use super::ridge::{Linear, ridge};
 use super::{LatencyModel, Observed, OperatorLatency, measured_path};
 use crate::evaluate::statistics::{mean, quantile};
 use crate::evidence::Asked;
-use crate::operation::Operator;
-use crate::plan::{Kind, Latency, OperatorId, Plan, Prepared, Span, Status};
+use crate::operation::{Catalogue, Operator};
+use crate::plan::{Latency, OperatorId, Plan, Prepared, Span, Status};
 
 /// Share of the plans that the slack covers.
 const COVERED: f64 = 0.95;
@@ -37,12 +37,12 @@ impl<'a> Run<'a> {
 }
 
 impl LatencyModel {
-    /// Fits what `operators` take, (E3) with `gamma`; `prepare` says how a plan runs.
+    /// Fits what the operators of `catalogue` take, (E3) with `gamma`; `prepare` says how a plan runs.
     ///
     /// An operator that was never seen takes nothing. The slack is found on queries that the fit has not seen: each half
     /// of them is predicted from the other.
     pub fn fit(
-        operators: &[Operator],
+        catalogue: &Catalogue,
         gamma: f64,
         observed: &[Observed<'_>],
         prepare: impl Fn(&Plan) -> Prepared,
@@ -51,18 +51,19 @@ impl LatencyModel {
         let halves = [half(0), half(1)];
         let mut needed = Vec::with_capacity(observed.len());
         for (seen, other) in [(&halves[0], &halves[1]), (&halves[1], &halves[0])] {
-            let model = Self::means(operators, gamma, seen);
+            let model = Self::means(catalogue, gamma, seen);
             needed.extend(other.iter().map(|observed| model.deviations_needed(observed, &prepare)));
         }
         let slack = |unit: fn(&Latency) -> f64| quantile(&needed.iter().map(unit).collect::<Vec<_>>(), COVERED);
         let slack = Latency { tokens: slack(|needed| needed.tokens), seconds: slack(|needed| needed.seconds) };
-        LatencyModel { slack, ..Self::means(operators, gamma, observed) }
+        LatencyModel { slack, ..Self::means(catalogue, gamma, observed) }
     }
 
     /// The model without slack.
-    fn means(operators: &[Operator], gamma: f64, observed: &[Observed<'_>]) -> Self {
-        let runs: Vec<Vec<Run<'_>>> =
-            operators.iter().enumerate().map(|(index, operator)| runs(index, operator, gamma, observed)).collect();
+    fn means(catalogue: &Catalogue, gamma: f64, observed: &[Observed<'_>]) -> Self {
+        let (operators, signatures) = (catalogue.operators(), catalogue.signatures());
+        let rounds = signatures.iter().map(|signature| signature.rounds).enumerate();
+        let runs: Vec<Vec<Run<'_>>> = rounds.map(|(index, rounds)| runs(index, rounds, gamma, observed)).collect();
         let timing = model_timing(operators, &runs);
         let fit = |(operator, runs): (&Operator, &Vec<Run<'_>>)| {
             let (first_token, per_token) = timing.get(&served(operator)).copied().unwrap_or_default();
@@ -96,13 +97,13 @@ impl LatencyModel {
     }
 }
 
-/// The finished runs of one operator.
-fn runs<'a>(index: usize, operator: &Operator, gamma: f64, observed: &[Observed<'a>]) -> Vec<Run<'a>> {
+/// The finished runs of one operator, whose calls make so many `rounds` where that is known.
+fn runs<'a>(index: usize, rounds: Option<u32>, gamma: f64, observed: &[Observed<'a>]) -> Vec<Run<'a>> {
     let finished = |span: &&Span| span.operator.index() == index && span.outcome == Status::Done;
     let mut runs = Vec::new();
     for Observed { asked, episode } in observed {
-        // Only the samples of a `generate` operator are asked for side by side.
-        let rounds = |span: &Span| if operator.kind == Kind::Generate { span.calls.min(1) } else { span.calls };
+        // Calls side by side count once.
+        let rounds = |span: &Span| rounds.map_or(span.calls, |rounds| span.calls.min(rounds));
         let run = |span: &Span| Run::new(*asked, span, f64::from(rounds(span)), gamma);
         runs.extend(episode.trace.spans.iter().filter(finished).map(run));
     }
@@ -159,7 +160,7 @@ fn fit_operator(
     let has_written = runs.iter().any(|run| run.written > 0.0);
     let mut fitted = OperatorLatency {
         name: operator.name.clone(),
-        kind: operator.kind,
+        kind: operator.kind.clone(),
         model: operator.model.clone(),
         spans: runs.len(),
         rounds: of(|run| run.rounds),
@@ -263,7 +264,7 @@ mod tests {
         let observed: Vec<Observed<'_>> = episodes.iter().map(|episode| Observed { asked, episode }).collect();
         let signatures = catalogue.signatures();
         let prepare = |plan: &Plan| Schedule::Layered.prepare(plan, &signatures);
-        let model = LatencyModel::fit(catalogue.operators(), GAMMA, &observed, prepare);
+        let model = LatencyModel::fit(&catalogue, GAMMA, &observed, prepare);
         let predicted = model.predict(&episodes[0].plan, &prepare(&episodes[0].plan), asked);
         assert!((predicted.finish.tokens - 5.0).abs() < 1e-9, "{predicted:?}");
         assert!((predicted.path.tokens - 16.0).abs() < 1e-9 && predicted.bound.tokens > 20.0, "{predicted:?}");
@@ -298,7 +299,7 @@ mod tests {
         let observed: Vec<Observed<'_>> = episodes.iter().map(|episode| Observed { asked, episode }).collect();
         let signatures = catalogue.signatures();
         let prepare = |plan: &Plan| Schedule::Layered.prepare(plan, &signatures);
-        let model = LatencyModel::fit(catalogue.operators(), GAMMA, &observed, prepare);
+        let model = LatencyModel::fit(&catalogue, GAMMA, &observed, prepare);
         for (operator, (first_token, per_token)) in model.operators.iter().zip(timings) {
             let close = |found: f64, expected: f64| (found - expected).abs() < 1e-6;
             assert!(close(operator.first_token, first_token) && close(operator.per_token, per_token), "{operator:#?}");
@@ -321,7 +322,7 @@ mod tests {
             asked.zip(&episodes).map(|(asked, episode)| Observed { asked, episode }).collect();
         let signatures = catalogue.signatures();
         let prepare = |plan: &Plan| Schedule::Layered.prepare(plan, &signatures);
-        let model = LatencyModel::fit(catalogue.operators(), GAMMA, &observed, prepare);
+        let model = LatencyModel::fit(&catalogue, GAMMA, &observed, prepare);
         let check =
             |found: f64, expected: f64| assert!((found - expected).abs() < 1e-3, "{found}, not {expected}: {model:#?}");
         let [chain, program] = [1, 4].map(|index: usize| &model.operators[index]);

@@ -188,9 +188,9 @@ impl Run<'_> {
             }
         }
         let trained = &self.learner.controller;
-        let (config, kinds) = (trained.config().clone(), trained.kinds().to_vec());
+        let (config, signatures) = (trained.config().clone(), trained.signatures().to_vec());
         let best = &self.state.best_weights;
-        let best = Controller::from_tensors(config, kinds, trained.operators(), best, trained.device())?;
+        let best = Controller::from_tensors(config, signatures, trained.operators(), best, trained.device())?;
         let policy = Policy::new(&best)?;
         let all: Vec<usize> = (0..self.validation.ids.len()).collect();
         for (outcomes, &weight) in outcomes.iter_mut().zip(weights) {

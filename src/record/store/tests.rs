@@ -37,6 +37,8 @@ pub(in super::super) fn line(key: u128, texts: &[&str]) -> Line {
         read: None,
         effect: if texts.is_empty() { Change::Keep } else { Change::Append },
         solutions: texts.iter().map(given).collect(),
+        marks: Vec::new(),
+        context: None,
         calls: texts.iter().map(call).collect(),
         cost: 1e-4 * texts.len() as f64,
         reference: Some(Key(5)),

@@ -25,7 +25,7 @@ pub(super) const PROGRAM: &str = "program.py";
 pub(super) const JOB: &str = "job.json";
 
 /// Closes what this process may have inherited open without knowing, then runs the program as the main module.
-const START: &str = "import os; os.closerange(3, 1 << 16); del os; \
+pub(super) const START: &str = "import os; os.closerange(3, 1 << 16); del os; \
                      exec(compile(open('program.py', encoding='utf-8').read(), 'program.py', 'exec'))";
 
 /// All that a confined process needs to know.
@@ -36,7 +36,8 @@ pub struct Confinement {
     /// The process that started the helper; the program ends with it.
     pub(super) parent: u32,
     pub(super) executable: PathBuf,
-    /// What the interpreter reads of its installation.
+    pub(super) arguments: Vec<String>,
+    /// What the interpreter reads of its installation, and a program of the user's of its files.
     pub(super) readable: Vec<PathBuf>,
     /// The only folder that is written to.
     pub(super) scratch: PathBuf,
@@ -54,12 +55,12 @@ impl Confinement {
         Ok(serde_json::from_str(argument)?)
     }
 
-    /// Python on the program, with an environment that holds nothing of the user's. The hash seed is fixed, so that the
+    /// Python on the program, or a program of the user's, with an environment that holds nothing of the user's. The hash seed is fixed, so that the
     /// same program does the same again.
     pub(super) fn command(&self) -> Command {
         let mut command = Command::new(&self.executable);
         command
-            .args(["-s", "-B", "-c", START])
+            .args(&self.arguments)
             .env_clear()
             .env("HOME", &self.scratch)
             .env("TMPDIR", &self.scratch)
