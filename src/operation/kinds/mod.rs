@@ -16,7 +16,7 @@ use toml::de::{Error, ValueDeserializer};
 use super::fields::fields;
 use super::kind::Kind;
 
-pub(super) use test::{Verdict, check};
+pub(super) use test::{CheckResult, check};
 
 /// Lists the kinds: the file, of the name that a catalogue uses, and the settings in it. Nothing else tells kinds apart.
 macro_rules! kinds {

@@ -14,7 +14,7 @@ use crate::operation::prompts::{Material, PromptReads};
 use crate::operation::tools::{Checker, MOST_ROUNDS};
 use crate::operation::work::Work;
 use crate::plan::Signature;
-use crate::task::{Outcome, Tried};
+use crate::task::{TestResult, TestRun};
 
 /// Settings of a `test` operator.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -26,7 +26,7 @@ pub struct Test {
 }
 
 /// What a check says of a solution.
-pub(in crate::operation) enum Verdict {
+pub(in crate::operation) enum CheckResult {
     /// Nothing against it.
     Silent,
     /// It did what it must: evidence for it.
@@ -70,12 +70,12 @@ impl Kind for Test {
         for _ in 0..self.rounds {
             let solution = repaired.as_deref().unwrap_or(board.current_text());
             match check(work, self.checker, solution).await? {
-                Verdict::Silent => break,
-                Verdict::Passed => {
+                CheckResult::Silent => break,
+                CheckResult::Passed => {
                     has_passed = true;
                     break;
                 }
-                Verdict::Failed(feedback) => {
+                CheckResult::Failed(feedback) => {
                     let material = Material { solution, feedback: &feedback, ..sheet.material() };
                     repaired = Some(work.ask(material).await?);
                 }
@@ -96,34 +96,34 @@ pub(in crate::operation) async fn check(
     work: &mut Work<'_>,
     checker: Checker,
     solution: &str,
-) -> Result<Verdict, model::Error> {
+) -> Result<CheckResult, model::Error> {
     match checker {
         Checker::Equations => {
             let fault = work.evaluate(|evaluator| evaluator.wrong_equation(solution));
-            Ok(fault.map_or(Verdict::Silent, Verdict::Failed))
+            Ok(fault.map_or(CheckResult::Silent, CheckResult::Failed))
         }
         Checker::Tests => run_tests(work, solution).await,
     }
 }
 
-async fn run_tests(work: &mut Work<'_>, solution: &str) -> Result<Verdict, model::Error> {
-    let Some(tests) = work.task().tests else { return Ok(Verdict::Silent) };
+async fn run_tests(work: &mut Work<'_>, solution: &str) -> Result<CheckResult, model::Error> {
+    let Some(tests) = work.task().tests else { return Ok(CheckResult::Silent) };
     let Some(code) = work.task().answer.extract(solution) else {
-        return Ok(Verdict::Failed("expected Python code in a code block, found none".to_owned()));
+        return Ok(CheckResult::Failed("expected Python code in a code block, found none".to_owned()));
     };
-    let Some(trial) = tests.public_trial(work.task().question, &code) else { return Ok(Verdict::Silent) };
+    let Some(trial) = tests.public_trial(work.task().question, &code) else { return Ok(CheckResult::Silent) };
     let name = &work.operator().name;
     let missing = || model::Error::Permanent(format!("expected a sandbox for operator `{name}`, found none"));
     let sandbox = work.task().sandbox.ok_or_else(missing)?;
     let charged = ToolRun::new(work.steps().clone(), work.tariff());
     let tried = trial.run(sandbox).await;
     charged.ended();
-    let Tried { outcome, seconds } = tried.map_err(|error| model::Error::Transient(format!("sandbox: {error:#}")))?;
+    let TestRun { outcome, seconds } = tried.map_err(|error| model::Error::Transient(format!("sandbox: {error:#}")))?;
     work.charge(seconds);
     Ok(match outcome {
-        Outcome::Passed => Verdict::Passed,
-        Outcome::Failed(fault) => Verdict::Failed(fault),
+        TestResult::Passed => CheckResult::Passed,
+        TestResult::Failed(fault) => CheckResult::Failed(fault),
         // Nothing is known against it.
-        Outcome::Doubtful { .. } => Verdict::Silent,
+        TestResult::Doubtful { .. } => CheckResult::Silent,
     })
 }
