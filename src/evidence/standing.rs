@@ -204,7 +204,7 @@ mod tests {
                 let ends = one.ends(acted.len() - 1);
                 all = all
                     .iter()
-                    .flat_map(|before| ends.iter().map(|end| [before.as_slice(), &[end.clone()]].concat()))
+                    .flat_map(|before| ends.iter().map(|end| [before.as_slice(), std::slice::from_ref(end)].concat()))
                     .collect();
             }
             let answers: BTreeSet<Option<String>> = all

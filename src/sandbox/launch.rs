@@ -134,7 +134,7 @@ mod tests {
         assert_eq!(found.arguments, ["-B".to_owned(), own("search.py"), "x".to_owned()]);
         assert_eq!(found.readable, [folder.join("search.py")]);
         // What lies elsewhere is not read because an argument names it.
-        assert_eq!(find(&["python3", "../other/secret"], &[])?.readable, [PathBuf::new(); 0]);
+        assert_eq!(find(&["python3", "../other/secret"], &[])?.readable, Vec::<PathBuf>::new());
         assert!(find(&["python3"], &["nowhere"]).is_err_and(|error| format!("{error:#}").contains("nowhere")));
         assert!(find(&["no-such-program"], &[]).is_err_and(|error| format!("{error:#}").contains("`no-such-program`")));
         assert!(find(&[], &[]).is_err());
