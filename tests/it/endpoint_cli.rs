@@ -55,6 +55,12 @@ fn answer(body: &Value) -> Reply {
     streamed(if draw.is_multiple_of(3) { "The answer is 42." } else { "The answer is 7." }, 40, 5 + draw % 30)
 }
 
+/// Prompt and completion tokens that the last command says it used: `.. answered, P + C tokens, ..`.
+fn tokens(errors: &str) -> u64 {
+    let before = errors.split(" tokens,").next().unwrap_or_default();
+    before.rsplit([' ', '+']).filter_map(|count| count.parse::<u64>().ok()).take(2).sum()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_question_is_answered() -> Result<()> {
     let place = tempfile::tempdir()?;
@@ -184,9 +190,13 @@ async fn a_quota_that_runs_out_ends_training_resumably() -> Result<()> {
     let resumed = lamas(&server, &[&train[..], &["--resume", "run"]].concat(), place.path()).await?;
     assert_eq!(resumed.code, Some(0), "{}", resumed.errors);
 
-    // An evaluation that meets the cap shows what it has.
-    let evaluate = ["evaluate", "run", "--alone", "--max-tokens"];
-    let short = lamas(&server, &[&evaluate[..], &["900"]].concat(), place.path()).await?;
+    // An evaluation that meets the cap shows what it has. What it takes whole depends on the plans that were learned.
+    fs::write(place.path().join("one.toml"), "[training]\nconcurrency = 1\n")?;
+    let evaluate = ["evaluate", "run", "--alone", "--config", "one.toml"];
+    let whole = lamas(&server, &evaluate, place.path()).await?;
+    assert_eq!(whole.code, Some(0), "{}", whole.errors);
+    let cap = (tokens(&whole.errors) * 3 / 5).to_string();
+    let short = lamas(&server, &[&evaluate[..], &["--max-tokens", &cap]].concat(), place.path()).await?;
     assert_eq!(short.code, Some(3), "{}", short.errors);
     assert!(short.errors.contains("`trained controller` was stopped after"), "{}", short.errors);
     assert!(short.out.contains("trained controller"), "{} {}", short.out, short.errors);
