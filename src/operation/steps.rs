@@ -19,7 +19,7 @@ pub(super) struct Step {
     /// Seconds that the call waited to be served.
     pub queued: f64,
     pub usage: Usage,
-    /// What else the call came to, where its request was sent several times at once.
+    /// What else the call came to, where its request was sent several times at once; the dollars that a tool says it has spent.
     pub hedged: Option<Hedged>,
     pub tool_seconds: f64,
     pub recorded_cost: f64,
@@ -37,7 +37,7 @@ pub struct Call {
     pub usage: Usage,
     /// As measured.
     pub seconds: f64,
-    /// What else the call came to, where its request was sent several times at once.
+    /// What else the call came to, where its request was sent several times at once; the dollars that a tool says it has spent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hedged: Option<Hedged>,
 }

@@ -219,10 +219,12 @@ impl QueryTraces {
         }
         let is_program = signature.is_some_and(|it| it.executes && it.opens());
         let executed = executed.unwrap_or(is_program);
+        // Marks and context are no answers.
+        let answers = signature.is_none_or(|it| it.solutions > 0 || it.replaces);
         let solution = output.map(|text| {
             let whole = || score.map(|_| text.trim().to_owned());
             let answer = answer.map(|answer| self.spelled(form, answer, said));
-            let answer = answer.or_else(|| form.extract(&text)).or_else(whole);
+            let answer = answer.or_else(|| form.extract(&text)).or_else(whole).filter(|_| answers);
             Solution { text, answer, executed, ..Solution::default() }
         });
         let answered = solution.as_ref().and_then(|solution| solution.answer.as_ref());
@@ -359,6 +361,23 @@ mod tests {
         unscored.check_scored(|id| id == "q")?;
         let expected = "`t.jsonl`: of 7 outputs are estimated: cost of 1, seconds of 1";
         assert_eq!(unscored.estimates().as_deref(), Some(expected));
+        Ok(())
+    }
+
+    #[test]
+    fn marks_and_context_are_no_answers() -> Result<()> {
+        let of = |name: &str, kind: &str| {
+            format!("[[operator]]\nname = \"{name}\"\nkind = \"{kind}\"\ndescription = \"Acts.\"\n")
+        };
+        let text = [of("A", "generate"), of("J", "judge"), of("C", "command")].concat();
+        let catalogue = Catalogue::parse(format!("{text}command = [\"x\"]\ngives = \"context\""), "c")?;
+        let lines =
+            [line("A", r#""seconds": 0, "correct": 1"#), line("J", r#""seconds": 0"#), line("C", r#""seconds": 0"#)];
+        let traces = Traces::parse(&lines.join("\n"), "t.jsonl", &catalogue, AnswerForm::Integer)?;
+        traces.check_scored(|_| false)?;
+        let query = traces.query("q").context("the query")?;
+        let answer = |name: &str| query.outputs(name)[0].solution.clone().and_then(|solution| solution.answer);
+        assert_eq!(["A", "J", "C"].map(answer), [Some("8".to_owned()), None, None]);
         Ok(())
     }
 }
