@@ -165,6 +165,7 @@ impl Agent {
             clock: ask.clock.unwrap_or(self.clock),
             samples: ask.samples,
             observer: ask.observer,
+            letters: ask.letters,
             ..SolveOptions::new(self.execution, head.as_ref().filter(|_| ask.plan.is_none()), self.objective.unit)
         };
         self.solver.catalogue().check_samples(ask.samples)?;

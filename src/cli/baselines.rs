@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::config::Common;
 use super::methods;
-use super::output::say;
+use super::output::{say, say_json_lines};
 use super::session::Session;
 use super::split::Split;
 use crate::evaluation::{Row, Summary};
@@ -36,7 +36,7 @@ pub fn run(args: Args) -> Result<()> {
     let rows: Vec<Row> =
         methods.iter().map(|passes| Row { summary: Summary::new(passes, &session.objective), gain: None }).collect();
     if args.json {
-        say(serde_json::to_string_pretty(&rows)?)?;
+        say_json_lines(&rows)?;
     } else {
         say(format_args!("{}\n{}", table::table(&rows, false), table::legend(&rows)))?;
     }

@@ -12,6 +12,7 @@ use crate::evaluation::Evaluation;
 use crate::evaluation::latency::{Accuracy, Budget, Choice, LatencyModel, measured_path};
 use crate::evaluation::statistics::{mean, quantile};
 use crate::execute::Episode;
+use crate::report::transcript::LETTERS;
 
 /// What to trade accuracy for.
 #[derive(Clone, Copy, Debug, clap::Args)]
@@ -76,7 +77,8 @@ pub fn choose_all(
         choices.extend(chosen);
     }
     let seeds = trained.iter().map(|trained| trained.seed).collect();
-    Ok((Chosen { name: format!("within {budget}"), seeds, halting, stages: Vec::new(), proposals }, choices))
+    let name = format!("within {budget}");
+    Ok((Chosen { name, seeds, halting, stages: Vec::new(), proposals, letters: LETTERS }, choices))
 }
 
 /// How the budget fared.

@@ -9,7 +9,7 @@ use clap::Subcommand;
 use comfy_table::{Table, presets};
 use serde::Serialize;
 
-use super::output::say;
+use super::output::{say, say_json_lines};
 use crate::disk::create_file;
 use crate::encoder::cache_folder;
 use crate::llm::{Holding, Prices, Store};
@@ -90,7 +90,7 @@ impl List {
         let holdings = Store::open_existing(path)?.holdings()?;
         let lines: Vec<Line<'_>> = holdings.iter().map(|holding| Line::new(holding, &prices)).collect();
         if self.json {
-            say(serde_json::to_string_pretty(&lines)?)?;
+            say_json_lines(&lines)?;
         } else {
             eprintln!("{}", path.display());
             say(table(&lines))?;

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
 
 use super::config::Common;
 use super::controllers::{self, Opened};
-use super::output::say;
+use super::output::{say, say_json};
 use super::progress::{Running, bar};
 use super::session::Session;
 use super::split::Split;
@@ -21,7 +22,7 @@ use crate::evidence::Asked;
 use crate::execute::Episode;
 use crate::plan::Plan;
 use crate::random::{self, Purpose};
-use crate::report::{explanation, jsonl};
+use crate::report::{explanation, jsonl, named};
 
 /// Queries of the calibration run.
 pub const QUERIES: usize = 200;
@@ -54,7 +55,12 @@ pub fn run(args: Args) -> Result<()> {
         let episodes = calibration(&session, &trained, &split, args.queries)?;
         (vec![split], episodes)
     } else {
-        let episodes: Vec<Vec<Episode>> = args.from.iter().map(|path| jsonl::read(path)).collect::<Result<_>>()?;
+        let names = session.names();
+        let read = |path: &PathBuf| -> Result<Vec<Episode>> {
+            let episode = |value: Result<Value>| named::numbered(value?, &names);
+            jsonl::lines(path)?.map(episode).collect::<Result<_>>().with_context(|| format!("`{}`", path.display()))
+        };
+        let episodes: Vec<Vec<Episode>> = args.from.iter().map(read).collect::<Result<_>>()?;
         let names = session.solver().benchmark().splits();
         (names.map(|name| Split::open(&session, name)).collect::<Result<_>>()?, episodes.concat())
     };
@@ -64,7 +70,7 @@ pub fn run(args: Args) -> Result<()> {
     let model = fit(&session, &observed);
     let path = keep(&model, &args.checkpoint)?;
     if args.json {
-        say(serde_json::to_string(&model)?)?;
+        say_json(&model)?;
     } else {
         let accuracy = model.accuracy(&observed, |plan| session.prepare(plan));
         say(format_args!("{}\n\n{}", explanation::model(&model), explanation::accuracy(&accuracy)))?;

@@ -6,7 +6,7 @@ use anyhow::Result;
 use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::json;
 
-use super::output::say;
+use super::output::{say, say_json_lines};
 use crate::operators::{Catalogue, Operator};
 use crate::printable::printable;
 use crate::settings::{CATALOGUES, catalogue_named};
@@ -32,11 +32,13 @@ pub fn run(args: &Args) -> Result<()> {
     let catalogues =
         names.iter().map(|name| Ok((name.as_path(), catalogue_named(name)?))).collect::<Result<Vec<_>>>()?;
     if args.text {
-        return catalogues.iter().try_for_each(|(_, catalogue)| say(catalogue.text().trim_end()).map_err(Into::into));
+        return catalogues
+            .iter()
+            .try_for_each(|(_, catalogue)| say(catalogue.text().trim_end().replace("\r\n", "\n")).map_err(Into::into));
     }
     if args.json {
         let all: Vec<_> = catalogues.iter().map(|(name, catalogue)| described(name, catalogue)).collect();
-        say(serde_json::to_string_pretty(&all)?)?;
+        say_json_lines(&all)?;
         return Ok(());
     }
     for (name, catalogue) in &catalogues {

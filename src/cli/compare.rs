@@ -8,7 +8,8 @@ use super::config::Common;
 use super::methods::{self, Chosen, Measured};
 use super::output::say;
 use super::progress::bar;
-use super::results::{About, Results, provenance};
+use super::provenance::{About, provenance};
+use super::results::Results;
 use super::session::Session;
 use super::split::Split;
 use super::train::panels;
@@ -87,7 +88,9 @@ pub fn run(args: Args) -> Result<()> {
         let execution = variant.settings.execution(session.solver().benchmark());
         let (controllers, records): (Vec<Trained>, Vec<_>) =
             outcomes.into_iter().map(|outcome| (outcome.trained, outcome.history)).unzip();
-        let chosen = Chosen::likeliest(&variant.name, &test, &controllers);
+        let likeliest = Chosen::likeliest(&variant.name, &test, &controllers);
+        let letters = if variant.name == OURS { likeliest.letters } else { 0 };
+        let chosen = Chosen { letters, ..likeliest };
         if variant.name == OURS {
             methods::measure_candidates(&session, &test, &controllers, &mut others)?;
         }

@@ -6,7 +6,7 @@ use anyhow::Result;
 use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::json;
 
-use super::output::say;
+use super::output::{say, say_json};
 use crate::checkpoint::Checkpoint;
 use crate::operators::Catalogue;
 use crate::printable::printable;
@@ -30,7 +30,7 @@ pub fn run(args: Args) -> Result<()> {
     if args.json {
         let tensors: serde_json::Map<_, _> =
             checkpoint.weights.iter().map(|(name, tensor)| (name.clone(), json!(tensor.dims()))).collect();
-        say(json!({
+        say_json(&json!({
             "encoder": provenance.encoder,
             "operators": operators,
             "models": catalogue.models(),

@@ -16,6 +16,7 @@ use crate::execute::{Episode, ExecutionConfig, SolveOptions};
 use crate::llm;
 use crate::plan::Plan;
 use crate::random::{self, Purpose};
+use crate::report::transcript::LETTERS;
 use crate::strategy::Strategy;
 
 /// A method to be measured, one pass for each seed.
@@ -137,6 +138,8 @@ pub struct Chosen {
     pub stages: Vec<Option<Arc<Stages>>>,
     /// `[controllers][problems]`
     pub proposals: Vec<Vec<Proposal>>,
+    /// Letters that traces keep of each text.
+    pub letters: usize,
 }
 
 impl Chosen {
@@ -148,6 +151,7 @@ impl Chosen {
             halting: trained.iter().map(|trained| vec![trained.halting.clone(); split.problems.len()]).collect(),
             stages: trained.iter().map(|trained| trained.strategies.stages.clone()).collect(),
             proposals: trained.iter().map(|trained| split.proposals(trained)).collect(),
+            letters: LETTERS,
         }
     }
 }
@@ -176,6 +180,7 @@ pub fn measure_candidates(
             halting: Vec::new(),
             stages: trained.iter().map(|trained| trained.strategies.stages.clone()).collect(),
             proposals: trained.iter().map(proposals).collect(),
+            letters: 0,
         };
         measure_trained(session, session.execution, split, &chosen, methods)?;
     }
@@ -210,6 +215,7 @@ pub fn measure_trained(
             }
         }
     };
-    let measured = Measured { name: &chosen.name, split, seeds: &seeds, options: session.options(execution, None) };
+    let options = SolveOptions { letters: chosen.letters, ..session.options(execution, None) };
+    let measured = Measured { name: &chosen.name, split, seeds: &seeds, options };
     measured.by_deciders(session, decider, methods)
 }

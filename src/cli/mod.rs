@@ -29,6 +29,7 @@ mod operators;
 mod output;
 mod plans;
 mod progress;
+mod provenance;
 mod record;
 mod record_show;
 mod remarks;
@@ -118,6 +119,7 @@ enum Command {
 /// Exit codes: 0 done; 1 the input or the settings are at fault; 2 anything else, such as a network or a disk; 3 stopped by
 /// `--max-cost` or `--max-tokens`; 130 interrupted by Ctrl-C. What ended with 3 or 130 can be gone on with.
 pub fn main() -> ExitCode {
+    provenance::begins();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

@@ -5,24 +5,50 @@ use std::io::{self, ErrorKind, Write};
 
 use anyhow::Error;
 use rusqlite::ErrorCode;
+use serde::Serialize;
 
 use super::interrupt;
 use crate::disk::WriteError;
 use crate::execute::ExecuteError;
 use crate::hub::HubError;
 use crate::llm;
-use crate::printable::printable;
+use crate::printable::{printable, printable_json};
 
-/// Writes text and a line end to standard output. A reader that has seen enough, as `head` does, is no error.
+/// Writes text and a line end to standard output, with nothing in it that a terminal would obey. A reader that has seen
+/// enough, as `head` does, is no error.
 ///
 /// # Errors
 /// Standard output cannot be written.
 pub fn say(text: impl Display) -> Result<(), WriteError> {
+    say_styled(printable(&text.to_string()))
+}
+
+/// As [`say`], for text of our own that styles itself.
+///
+/// # Errors
+/// Standard output cannot be written.
+pub fn say_styled(text: impl Display) -> Result<(), WriteError> {
     let mut out = io::stdout().lock();
     match writeln!(out, "{text}").and_then(|()| out.flush()) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         written => written.map_err(WriteError::of("write to standard output")),
     }
+}
+
+/// Writes JSON and a line end to standard output, with nothing in it that a terminal would obey.
+///
+/// # Errors
+/// Standard output cannot be written.
+pub fn say_json(value: &impl Serialize) -> anyhow::Result<()> {
+    Ok(say_styled(printable_json(&serde_json::to_string(value)?))?)
+}
+
+/// As [`say_json`], over several lines.
+///
+/// # Errors
+/// Standard output cannot be written.
+pub fn say_json_lines(value: &impl Serialize) -> anyhow::Result<()> {
+    Ok(say_styled(printable_json(&serde_json::to_string_pretty(value)?))?)
 }
 
 /// The causes of an error on one line, outermost first. Backtraces that libraries put into their texts are cut off, and

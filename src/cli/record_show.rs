@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use comfy_table::{Table, presets};
 use serde::Serialize;
 
-use super::output::say;
+use super::output::{say, say_json};
 use crate::printable::printable;
 use crate::record::{Line, each_call};
 
@@ -51,7 +51,7 @@ pub fn run(args: &Args) -> Result<()> {
     }
     ensure!(!operators.is_empty(), "`{}`: expected at least one recorded call, found none", args.file.display());
     if args.json {
-        return Ok(say(serde_json::to_string(&operators)?)?);
+        return say_json(&operators);
     }
     let mut table = Table::new();
     table.load_preset(presets::NOTHING).force_no_tty();

@@ -9,7 +9,7 @@ use super::budget::Haste;
 use super::config::Common;
 use super::controllers::RUNS;
 use super::of_run::OfRun;
-use super::output::say;
+use super::output::{say, say_json};
 use super::plans;
 use super::session::{Closing, host, runtime};
 use crate::agent::{Agent, Answered, Ask, latency_model, newest};
@@ -17,9 +17,9 @@ use crate::checkpoint::Checkpoint;
 use crate::evaluation::latency::{Budget, measured_path};
 use crate::execute::{Clock, Event, Observer, Transcript};
 use crate::llm;
-use crate::plan::{Latency, Plan};
-use crate::printable::printable;
-use crate::report::{Timeline, drawing, explanation};
+use crate::plan::{Latency, Plan, shortened};
+use crate::report::transcript::{LETTERS, transcript};
+use crate::report::{Timeline, drawing, explanation, named};
 use crate::settings::{Parts, Preset, Settings};
 
 /// Columns of the timeline's time axis.
@@ -47,6 +47,9 @@ pub struct Args {
     /// Show what the plan was predicted to take beside what it took
     #[arg(long)]
     explain: bool,
+    /// Show what each operator wrote
+    #[arg(long, short, conflicts_with = "json")]
+    verbose: bool,
     /// Print what happens as it is decided, on standard error
     #[arg(long)]
     follow: bool,
@@ -82,6 +85,7 @@ pub fn run(mut args: Args) -> Result<()> {
         confidence: args.confidence,
         clock: args.cancel,
         draw: settings.seed,
+        letters: if args.verbose || args.json { LETTERS } else { 0 },
         observer: is_watched.then_some(&watcher as &dyn Observer),
         ..Ask::default()
     };
@@ -110,12 +114,12 @@ fn show(args: &Args, agent: &Agent, answered: &Answered) -> Result<()> {
             .iter()
             .map(|layer| layer.operators.iter().filter_map(|operator| names.get(operator.index())).collect())
             .collect();
-        say(json!({
+        return say_json(&json!({
             "answer": answered.answer,
             "confidence": answered.confidence,
             "text": answered.text,
             "plan": layers,
-            "trace": trace,
+            "trace": named::named(trace, &names)?,
             "critical_path_tokens": path.tokens,
             "seconds": trace.end(),
             "cost": trace.cost(),
@@ -124,12 +128,14 @@ fn show(args: &Args, agent: &Agent, answered: &Answered) -> Result<()> {
             "tool_seconds": trace.tool_seconds(),
             "queued_seconds": trace.queued(),
             "retries": trace.retries(),
-        }))?;
-        return Ok(());
+        }));
     }
     say(format_args!("{}\n", drawing::plan(plan, &names)))?;
     let timeline = Timeline::new(plan, trace, &names, agent.objective().unit);
     say(format_args!("{}\n", drawing::timeline(&timeline, TIMELINE_WIDTH)))?;
+    if args.verbose {
+        say(format_args!("{}\n", transcript(plan, trace, &names)))?;
+    }
     say(format_args!(
         "critical path {:.0} tokens, {:.3} s, {} completion tokens in all, {:.6} $",
         path.tokens,
@@ -149,7 +155,7 @@ fn show(args: &Args, agent: &Agent, answered: &Answered) -> Result<()> {
         say(format_args!("confidence {confidence:.2}"))?;
     }
     let answer = match (&answered.answer, answered.confidence) {
-        (Some(answer), _) => printable(answer).into_owned(),
+        (Some(answer), _) => shortened(answer, LETTERS).0,
         (None, Some(_)) if args.confidence.is_some() => "none that is sure enough".to_owned(),
         (None, _) => "none found".to_owned(),
     };

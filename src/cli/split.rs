@@ -57,11 +57,15 @@ pub struct Rollouts<'a> {
 }
 
 impl<'a> Rollouts<'a> {
-    /// Plans that run under `execution`, on a clock that counts in `unit`.
-    pub fn new(solver: &'a Solver, execution: ExecutionConfig, unit: Unit, split: &'a Split) -> Self {
+    /// Plans that run under `execution`, on a clock that counts in `unit`; their traces keep `letters` of each text.
+    pub fn new(solver: &'a Solver, execution: ExecutionConfig, unit: Unit, split: &'a Split, letters: usize) -> Self {
         // A head is trained last, and ends no plan before.
         let execution = ExecutionConfig { halting: false, ..execution };
-        Rollouts { solver, options: SolveOptions::new(execution, None, unit), problems: &split.problems }
+        Rollouts {
+            solver,
+            options: SolveOptions { letters, ..SolveOptions::new(execution, None, unit) },
+            problems: &split.problems,
+        }
     }
 }
 

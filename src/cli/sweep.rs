@@ -9,7 +9,8 @@ use anyhow::{Context, Result, ensure};
 use super::calibrate;
 use super::config::Common;
 use super::methods::{self, Chosen};
-use super::results::{About, Results, provenance};
+use super::provenance::{About, provenance};
+use super::results::Results;
 use super::session::Session;
 use super::split::Split;
 use super::train_all::{AllTrained, train_all, variant_folder};
@@ -93,7 +94,7 @@ pub fn run(args: Args) -> Result<()> {
         }
         rows.extend(compare(&others, &own, &objective));
     }
-    let results = Results::of_rows(rows, own, args.json)?;
+    let results = Results::of_rows(&session, rows, own, args.json)?;
     let about = About {
         title: format!("Latency weights on {}", session.solver().benchmark().name),
         provenance: provenance(seeds, &session.parts.device),

@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use clap::builder::PossibleValue;
 use comfy_table::{Table, presets};
 
-use super::output::say;
+use super::output::{say, say_json};
 use crate::benchmarks::AnswerForm;
 use crate::import::{Format, Input, Options, Outputs, Precedence, Quantity, Shares, Speed, Summary, import};
 use crate::printable::printable;
@@ -121,7 +121,7 @@ pub fn run(args: Args) -> Result<()> {
     };
     let summary = import(&options)?;
     if args.json {
-        return Ok(say(serde_json::to_string(&summary)?)?);
+        return say_json(&summary);
     }
     summary.notes.iter().for_each(|note| eprintln!("{}", printable(note)));
     say(table(&summary))?;

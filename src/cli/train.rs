@@ -5,26 +5,29 @@ use std::path::Path;
 use anyhow::Result;
 use indicatif::ProgressBar;
 use serde::Serialize;
+use serde_json::Value;
 
 use super::calibrate;
 use super::interrupt::{self, Interrupt, Stopped};
 use super::methods::Chosen;
 use super::progress::bar;
-use super::results::{About, Results, provenance, revision};
+use super::provenance::{About, provenance, revision, training_cost};
+use super::results::Results;
 use super::selection;
 use super::session::Session;
 use super::split::{Rollouts, Split};
 use super::train_run::{Args, Run};
 use crate::agent::Trained;
-use crate::checkpoint::Provenance;
+use crate::checkpoint;
 use crate::controller::{Controller, Policy};
 use crate::disk::create_folder;
 use crate::execute::ExecutionConfig;
 use crate::report::jsonl::Appender;
-use crate::report::{Curve, Line, Panel};
+use crate::report::transcript::LETTERS;
+use crate::report::{Curve, Line, Panel, Provenance, named};
 use crate::settings::{RunFile, Settings};
 use crate::strategy::Strategies;
-use crate::training::{self, EpochMetrics, Event, Setup, TrainingConfig, Tried};
+use crate::training::{self, EpochMetrics, Event, Setup, TrainingConfig};
 
 /// The record of a run, in its folder.
 pub(super) const RECORD: &str = "record.jsonl";
@@ -63,6 +66,7 @@ pub fn run(args: Args) -> Result<()> {
     if !started.evaluates {
         return Ok(());
     }
+    let training = training_cost(&session);
     interrupt.part_at_once(format!("stopped; `{}` goes on from here", run.resume()));
     let test = Split::open(&session, "test")?;
     calibrate::after_training(&session, &trained, &train, folder)?;
@@ -70,7 +74,7 @@ pub fn run(args: Args) -> Result<()> {
     let results = Results::measure(&session, &test, &chosen, &trained, true, args.json)?;
     let about = About {
         title: format!("{} controller on {}", started.preset.name(), session.solver().benchmark().name),
-        provenance: provenance(started.seeds.clone(), &session.parts.device),
+        provenance: Provenance { training, ..provenance(started.seeds.clone(), &session.parts.device) },
         panels: panels(&histories),
         config: serde_json::to_value(said)?,
     };
@@ -109,8 +113,9 @@ impl Job<'_> {
         let controller =
             Controller::new(settings.controller.clone(), session.kinds(), &operators, seed, &session.parts.device)?;
         let (solver, unit) = (session.solver(), settings.training.objective.unit);
-        let rollouts = [train, validation].map(|split| Rollouts::new(solver, execution, unit, split));
-        let provenance = Provenance {
+        let letters = if self.episodes { LETTERS } else { 0 };
+        let rollouts = [train, validation].map(|split| Rollouts::new(solver, execution, unit, split, letters));
+        let provenance = checkpoint::Provenance {
             encoder: session.parts.encoder.id().to_owned(),
             catalogue: session.solver().catalogue().text().to_owned(),
             configuration: serde_json::to_value(self.said)?,
@@ -130,8 +135,9 @@ impl Job<'_> {
         let mut log = self.episodes.then(|| Appender::open(&folder.join("episodes.jsonl"))).transpose()?;
         let mut watcher = Watcher::new(self.bar.clone(), &settings.training, train.ids.len(), session.names());
         let mut failure = None;
+        let names = session.names();
         let mut notify = |event: Event<'_>| {
-            let kept = log.as_mut().map_or(Ok(()), |log| keep(log, &event));
+            let kept = log.as_mut().map_or(Ok(()), |log| keep(log, &event, &names));
             failure = failure.take().or(kept.err());
             watcher.see(&event);
         };
@@ -166,17 +172,17 @@ impl Job<'_> {
 }
 
 /// Appends the training episodes of a batch.
-fn keep(log: &mut Appender, event: &Event<'_>) -> Result<()> {
+fn keep(log: &mut Appender, event: &Event<'_>, names: &[String]) -> Result<()> {
     #[derive(Serialize)]
-    struct Record<'a> {
+    struct Record {
         epoch: u32,
         batch: usize,
         #[serde(flatten)]
-        tried: &'a Tried,
+        tried: Value,
     }
     if let Event::Batch { epoch, batch, episodes, .. } = *event {
         for tried in episodes {
-            log.append(&Record { epoch, batch, tried })?;
+            log.append(&Record { epoch, batch, tried: named::named(tried, names)? })?;
         }
     }
     Ok(())

@@ -2,7 +2,7 @@
 
 use crate::evidence::{Charge, Chosen, Stage};
 use crate::operators::{Backing, Board, Effect, Identity, Operator, Query, Solution, Spent, Steps, Turn, Work, run};
-use crate::plan::{Cause, Kind, Latency, OperatorId, Outcome, Signature, Span, Unit};
+use crate::plan::{Cause, Kind, Latency, OperatorId, Outcome, Signature, Span, Unit, Written};
 
 use super::error::ExecuteError;
 use super::recorder::Recorder;
@@ -160,8 +160,17 @@ impl<'a> Choice<'a> {
         Charge { usage: spent.usage, cost: spent.cost(self.backing.price) }
     }
 
-    /// What the finished choice leaves in the trace.
-    pub fn span(&self, unit: Unit) -> Span {
+    fn wrote(&self, letters: usize) -> Vec<Written> {
+        let given = match self.ended().map(|ended| &ended.effect) {
+            Some(Effect::Append(solutions)) => solutions.as_slice(),
+            Some(Effect::Replace(solution)) => std::slice::from_ref(solution),
+            Some(Effect::Keep) | None => &[],
+        };
+        given.iter().map(|given| Written::new(&given.text, given.answer.as_deref(), letters)).collect()
+    }
+
+    /// What the finished choice leaves in the trace, with so many letters of each text that it gave.
+    pub fn span(&self, unit: Unit, letters: usize) -> Span {
         let (start, until, outcome) = match &self.phase {
             Phase::Ended(Ended { start, until, outcome, .. }) => (*start, *until, outcome.clone()),
             Phase::Waiting | Phase::Running { .. } => (Latency::default(), f64::NEG_INFINITY, Outcome::Skipped),
@@ -183,6 +192,7 @@ impl<'a> Choice<'a> {
             start: unit.of(start),
             causes: self.causes.clone(),
             outcome,
+            wrote: if letters > 0 { self.wrote(letters) } else { Vec::new() },
         }
     }
 }

@@ -59,6 +59,8 @@ pub struct SolveOptions<'a> {
     pub without_finish: bool,
     /// Is told what happens.
     pub observer: Option<&'a dyn Observer>,
+    /// Letters that the trace keeps of each text that an operator gives; 0 keeps none.
+    pub letters: usize,
 }
 
 impl SolveOptions<'_> {
@@ -353,7 +355,7 @@ impl Solver {
             gamma: self.benchmark.reward.gamma,
             draw,
         };
-        let &SolveOptions { schedule, quorum, clock, unit, observer, .. } = options;
+        let &SolveOptions { schedule, quorum, clock, unit, observer, letters, .. } = options;
         let finish = self.finish.filter(|_| !options.without_finish);
         let (mut inner, mut halting, mut settled) = (decider, None, None);
         let mut decider: &mut dyn Decider = &mut inner;
@@ -373,7 +375,7 @@ impl Solver {
         });
         let recorder =
             self.record.as_ref().map(|record| Recorder::new(record, Asked::new(question, form, tests, draw), grader));
-        let options = Options { schedule, clock, unit, finish, observer, recorder: recorder.as_ref() };
+        let options = Options { schedule, clock, unit, finish, observer, letters, recorder: recorder.as_ref() };
         let execution = execute(&query, decider, options).await?;
         let Execution { plan, trace, solutions, conclusion } = execution;
         let (answer, confidence) = match conclusion {

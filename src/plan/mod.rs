@@ -7,6 +7,7 @@ mod schedule;
 mod signature;
 mod small;
 mod trace;
+mod written;
 
 pub use critical_path::{Cause, CriticalPath, critical_path};
 pub use feasibility::feasible;
@@ -15,6 +16,7 @@ pub use schedule::{Dependencies, Prepared, Schedule};
 pub use signature::Signature;
 pub use small::{Layout, generators, improvers, small_plans};
 pub use trace::{Outcome, Span, Trace, Usage};
+pub use written::{Written, shortened};
 
 use serde::{Deserialize, Serialize};
 

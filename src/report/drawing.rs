@@ -2,8 +2,9 @@
 
 use crate::plan::{Plan, Unit};
 
+use super::Timeline;
+use super::names::operator_name;
 use super::number::{counted, significant};
-use super::{Timeline, operator_name};
 
 /// The plan from left to right, the operators of a layer below each other; `names` are in catalogue order.
 pub fn plan(plan: &Plan, names: &[String]) -> String {

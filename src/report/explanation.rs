@@ -1,8 +1,8 @@
 //! What a plan was predicted to take beside what it took.
 
 use super::drawing::significant_tokens;
+use super::names::operator_name;
 use super::number::{fixed, significant};
-use super::operator_name;
 use super::timeline::FINISH;
 use crate::evaluation::latency::{Accuracy, LatencyModel, OperatorLatency, Prediction};
 use crate::plan::{Latency, Plan};

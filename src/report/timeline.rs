@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::plan::{Outcome, Plan, Span, Trace, Unit};
 
-use super::operator_name;
+use super::names::operator_name;
 
 /// What the finish is called.
 pub(super) const FINISH: &str = "finish";
@@ -92,14 +92,18 @@ impl Bar {
             tokens: span.map_or(0.0, |span| span.latency.tokens),
             seconds: span.map_or(0.0, |span| span.latency.seconds),
             cost: span.map_or(0.0, |span| span.cost),
-            fault: match span.map(|span| &span.outcome) {
-                Some(Outcome::Done) => None,
-                Some(Outcome::Failed(reason)) => Some(format!("failed: {reason}")),
-                Some(Outcome::Cancelled) => Some("cancelled".into()),
-                Some(Outcome::Skipped) => Some("skipped".into()),
-                None => Some("not run".into()),
-            },
+            fault: span.map_or(Some("not run".into()), |span| fault(&span.outcome)),
             ..self
         }
+    }
+}
+
+/// Why an operator has no result, if it has none.
+pub(super) fn fault(outcome: &Outcome) -> Option<String> {
+    match outcome {
+        Outcome::Done => None,
+        Outcome::Failed(reason) => Some(format!("failed: {reason}")),
+        Outcome::Cancelled => Some("cancelled".into()),
+        Outcome::Skipped => Some("skipped".into()),
     }
 }

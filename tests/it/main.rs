@@ -61,6 +61,8 @@ mod tidy;
 mod tiny_model;
 mod traces;
 mod training;
+#[cfg(unix)]
+mod transcripts;
 #[cfg(target_os = "linux")]
 mod tricks;
 mod two_models;
