@@ -32,6 +32,7 @@ pub fn run(args: Args) -> Result<()> {
     let split = Split::open(&session, &args.split)?;
     let seeds: Vec<u64> = (settings.seed..settings.seed + args.seeds.max(1)).collect();
     let mut methods = Vec::new();
+    methods::say_left_out(&session);
     let outcome = methods::measure_baselines(&session, &split, &seeds, &mut methods);
     let rows: Vec<Row> =
         methods.iter().map(|passes| Row { summary: Summary::new(passes, &session.objective), gain: None }).collect();

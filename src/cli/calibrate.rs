@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::config::Common;
 use super::controllers::{self, Opened};
 use super::output::{say, say_json};
-use super::progress::{Running, bar};
+use super::progress::Running;
 use super::session::Session;
 use super::split::Split;
 use crate::agent::{Trained, latency_path};
@@ -24,6 +24,8 @@ use crate::plan::Plan;
 use crate::random::{self, Purpose};
 use crate::report::{explanation, jsonl, named};
 
+/// The step of the calibration run.
+pub const CALIBRATION: &str = "calibration";
 /// Queries of the calibration run.
 pub const QUERIES: usize = 200;
 /// The split that the calibration run asks from.
@@ -94,7 +96,7 @@ fn keep(model: &LatencyModel, origin: &Path) -> Result<PathBuf> {
 
 /// Queries solved one at a time, as in answering, half by random plans, so that every operator is seen, half by the
 /// controllers' own at weights from all over their range.
-fn calibration(session: &Session, trained: &[Trained], split: &Split, queries: usize) -> Result<Vec<Episode>> {
+pub fn calibration(session: &Session, trained: &[Trained], split: &Split, queries: usize) -> Result<Vec<Episode>> {
     let count = queries.clamp(1, split.problems.len().max(1));
     let chosen: Vec<usize> = (0..count).map(|query| query * split.problems.len() / count).collect();
     let problems: Vec<Problem> = chosen.iter().filter_map(|&index| split.problems.get(index).cloned()).collect();
@@ -111,14 +113,14 @@ fn calibration(session: &Session, trained: &[Trained], split: &Split, queries: u
             },
         }
     };
-    let bar = bar("calibration", problems.len() as u64);
+    let bar = session.progress.begin(CALIBRATION, "questions", problems.len() as u64);
     let mut running = Running::new(&session.objective, &bar);
     let decider = |query: usize| -> Box<dyn Decider> { Box::new(FixedPlan::new(plan(query))) };
     let options = session.options(session.execution, None);
     let method = Method { name: "calibration", options, decider, draw: Purpose::Calibration.draw(0) };
     let pass = evaluate(session.solver(), &method, &problems, 1, |episode| running.see(episode));
     let (evaluation, ended) = session.runtime.block_on(pass);
-    bar.finish_and_clear();
+    drop(bar);
     ended?;
     Ok(evaluation.episodes)
 }

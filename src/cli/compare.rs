@@ -7,7 +7,6 @@ use anyhow::{Context, Result, ensure};
 use super::config::Common;
 use super::methods::{self, Chosen, Measured};
 use super::output::say;
-use super::progress::bar;
 use super::provenance::{About, provenance};
 use super::results::Results;
 use super::session::Session;
@@ -80,6 +79,7 @@ pub fn run(args: Args) -> Result<()> {
 
     let test = Split::open(&session, "test")?;
     let mut others = Vec::new();
+    methods::say_left_out(&session);
     methods::measure_baselines(&session, &test, &seeds, &mut others)?;
     measure_portfolio(&session, &plans, survey.draws, [&train, &test], &seeds, &mut others)?;
     let mut trained = Vec::new();
@@ -164,7 +164,7 @@ fn measure_portfolio(
 const STATIC: &str = "best static plan";
 
 fn record(session: &Session, split: &Split, plans: &[Plan], draws: Vec<Draw>, label: &str) -> Result<Recorded> {
-    let bar = bar(label, (plans.len() * draws.len() * split.problems.len()) as u64);
+    let bar = session.progress.begin(label, "plans", (plans.len() * draws.len() * split.problems.len()) as u64);
     let mut utilities = Vec::with_capacity(plans.len());
     for plan in plans {
         let mut of_plan = Vec::with_capacity(draws.len());
@@ -185,7 +185,6 @@ fn record(session: &Session, split: &Split, plans: &[Plan], draws: Vec<Draw>, la
         }
         utilities.push(of_plan);
     }
-    bar.finish_and_clear();
     Ok(Recorded { utilities })
 }
 

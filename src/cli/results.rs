@@ -28,6 +28,9 @@ use crate::report::{Breakdown, Example, Probabilities, Report, html, jsonl, name
 const EXAMPLES: usize = 1500;
 const EXAMPLE_LETTERS: usize = 12 << 20;
 
+/// The step of [`Results::measure`].
+pub const EVALUATION: &str = "evaluation";
+
 /// What was measured, ready to be shown.
 pub struct Results {
     rows: Vec<Row>,
@@ -66,6 +69,12 @@ impl Results {
         as_json: bool,
     ) -> Result<Self> {
         let (mut ours, mut others) = (Vec::new(), Vec::new());
+        let methods = 1 + if beside { methods::beside(session, trained) } else { 0 };
+        let questions = methods * split.problems.len() * chosen.seeds.len();
+        let evaluation = session.progress.group(EVALUATION, "questions", questions as u64);
+        if beside {
+            methods::say_left_out(session);
+        }
         let mut outcome = methods::measure_trained(session, session.execution, split, chosen, &mut ours);
         if beside && outcome.is_ok() {
             outcome = methods::measure_baselines(session, split, &chosen.seeds, &mut others);
@@ -73,6 +82,7 @@ impl Results {
         if beside && outcome.is_ok() {
             outcome = methods::measure_candidates(session, split, trained, &mut others);
         }
+        drop(evaluation);
         let trained: Vec<Evaluation> = ours.into_iter().flatten().collect();
         let outcomes = outcomes(session, &others, &trained, &chosen.seeds);
         let rows = compare(&others, &trained, &session.objective);

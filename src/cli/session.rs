@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use tokio::runtime::Runtime;
 
+use super::progress::Progress;
 use crate::benchmarks::Problem;
 use crate::decide::HaltingHead;
 use crate::encoder::{self, Embeddings};
@@ -26,6 +27,7 @@ pub struct Session {
     pub execution: ExecutionConfig,
     pub objective: Objective,
     pub concurrency: usize,
+    pub progress: Progress,
     closing: Closing,
 }
 
@@ -46,7 +48,8 @@ impl Session {
         let execution = settings.execution(parts.solver.benchmark());
         let (objective, concurrency) = (settings.training.objective, settings.training.concurrency);
         let closing = Closing::of(&parts);
-        Session { runtime, parts, execution, objective, concurrency, closing }
+        let progress = Progress::new(parts.endpoints.clone());
+        Session { runtime, parts, execution, objective, concurrency, progress, closing }
     }
 
     /// Keeps a record in the file `path`, unless there is one already, or recorded outputs stand for the model.

@@ -8,7 +8,6 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 use super::config::Common;
 use super::operators::each_operator;
-use super::progress::bar;
 use super::session::Session;
 use super::traces_import;
 use crate::benchmarks::Problem;
@@ -83,7 +82,7 @@ fn record(args: Record) -> Result<()> {
             wanted.extend((0..args.samples).map(|sample| (problem, plan, sample)));
         }
     }
-    let bar = bar("traces", wanted.len() as u64);
+    let bar = session.progress.begin("traces", "outputs", wanted.len() as u64);
     let record = async |(problem, plan, sample): (&Problem, &Plan, u64)| {
         let recorded = output(solver, problem, plan, sample, &options).await;
         bar.inc(1);
@@ -91,7 +90,7 @@ fn record(args: Record) -> Result<()> {
     };
     let recorded = stream::iter(wanted).map(record).buffered(session.concurrency).try_collect();
     let recorded: Vec<Recorded> = session.runtime.block_on(recorded)?;
-    bar.finish_and_clear();
+    drop(bar);
     jsonl::write(out, &recorded)?;
     eprintln!("wrote {} outputs of {} problems to `{}`", recorded.len(), problems.len(), out.display());
     Ok(())

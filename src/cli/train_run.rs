@@ -44,6 +44,9 @@ pub struct Args {
     /// Keep this mean score, as fast and cheap as can be
     #[arg(long, value_name = "SCORE", conflicts_with = "latency_weights")]
     target_score: Option<f64>,
+    /// Estimate calls, tokens and dollars from a few questions, and stop there
+    #[arg(long)]
+    pub dry_run: bool,
     /// Train only: no evaluation, no report
     #[arg(long)]
     no_evaluation: bool,

@@ -17,7 +17,7 @@ use crate::benchmarks::{Benchmark, Problem, Tests};
 use crate::decide::{Conclusion, Decider, Halting, HaltingHead, Quorum};
 use crate::llm::{self, LanguageModel, Price, Prices, Scripted};
 use crate::operators::{Backing, Catalogue, Finish, Identity, Operator, Query, QueryTraces, Traces, vote};
-use crate::plan::{OperatorId, Schedule, Unit};
+use crate::plan::{OperatorId, Schedule, Unit, Usage};
 use crate::random::Draw;
 use crate::record::{Asked, Graded, Record, Reference};
 use crate::sandbox::{Evaluator, Sandbox};
@@ -192,6 +192,12 @@ impl Solver {
     /// The record, if there is one.
     pub fn record(&self) -> Option<&Arc<Record>> {
         self.record.as_ref()
+    }
+
+    /// Whether calls of models cost anything.
+    pub fn is_paid(&self) -> bool {
+        let usage = Usage { prompt_tokens: 1_000_000, completion_tokens: 1_000_000, ..Usage::default() };
+        self.backings.iter().any(|backing| backing.price.cost(usage) > 0.0)
     }
 
     /// What each operator of the catalogue is.
