@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::config::Common;
 use super::methods;
-use super::output::{say, say_json_lines};
+use super::output::{Tables, format, say_json_lines, say_table};
 use super::session::Session;
 use super::split::Split;
 use crate::evaluation::{Row, Summary};
@@ -17,20 +17,23 @@ pub struct Args {
     #[arg(long, default_value = "test")]
     split: String,
     /// Independent passes
-    #[arg(long, value_name = "K", default_value_t = 1)]
+    #[arg(long, value_name = "K", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     seeds: u64,
     /// A JSON array instead of the table
     #[arg(long)]
     json: bool,
     #[command(flatten)]
     common: Common,
+    #[command(flatten)]
+    tables: Tables,
 }
 
 pub fn run(args: Args) -> Result<()> {
+    args.tables.apply();
     let settings = args.common.resolve(Preset::default())?;
     let session = Session::open(&settings)?;
     let split = Split::open(&session, &args.split)?;
-    let seeds: Vec<u64> = (settings.seed..settings.seed + args.seeds.max(1)).collect();
+    let seeds: Vec<u64> = (settings.seed..settings.seed + args.seeds).collect();
     let mut methods = Vec::new();
     methods::say_left_out(&session);
     let outcome = methods::measure_baselines(&session, &split, &seeds, &mut methods);
@@ -39,7 +42,7 @@ pub fn run(args: Args) -> Result<()> {
     if args.json {
         say_json_lines(&rows)?;
     } else {
-        say(format_args!("{}\n{}", table::table(&rows, false), table::legend(&rows)))?;
+        say_table(table::table(&rows, false, format()), [table::legend(&rows)])?;
     }
     outcome
 }

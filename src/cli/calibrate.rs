@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::config::Common;
 use super::controllers::{self, Opened};
-use super::output::{say, say_json};
+use super::output::{Tables, format, say_json, say_table};
 use super::progress::Running;
 use super::session::Session;
 use super::split::Split;
@@ -48,9 +48,12 @@ pub struct Args {
     json: bool,
     #[command(flatten)]
     common: Common,
+    #[command(flatten)]
+    tables: Tables,
 }
 
 pub fn run(args: Args) -> Result<()> {
+    args.tables.apply();
     let Opened { session, trained, .. } = controllers::open(&args.common, &args.checkpoint, None)?;
     let (splits, episodes) = if args.from.is_empty() {
         let split = Split::open(&session, SPLIT)?;
@@ -75,7 +78,8 @@ pub fn run(args: Args) -> Result<()> {
         say_json(&model)?;
     } else {
         let accuracy = model.accuracy(&observed, |plan| session.prepare(plan));
-        say(format_args!("{}\n\n{}", explanation::model(&model), explanation::accuracy(&accuracy)))?;
+        let accuracy = format!("\n{}", explanation::accuracy(&accuracy));
+        say_table(explanation::model(&model, format()), [accuracy])?;
     }
     eprintln!("wrote {}", path.display());
     Ok(())

@@ -6,7 +6,7 @@ use anyhow::Result;
 use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::json;
 
-use super::output::{say, say_json_lines};
+use super::output::{Tables, rendered, say, say_json_lines};
 use crate::operators::{Catalogue, Operator};
 use crate::printable::printable;
 use crate::settings::{CATALOGUES, catalogue_named};
@@ -22,9 +22,12 @@ pub struct Args {
     /// JSON instead of text
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    tables: Tables,
 }
 
 pub fn run(args: &Args) -> Result<()> {
+    args.tables.apply();
     let names = match &args.catalogue {
         Some(path) => vec![path.clone()],
         None => CATALOGUES.map(PathBuf::from).to_vec(),
@@ -56,7 +59,7 @@ pub fn run(args: &Args) -> Result<()> {
             let cells = [name, kind.as_str().unwrap_or_default(), &model, description];
             table.add_row(cells.map(|cell| printable(cell).into_owned()));
         }
-        say(format_args!("\n{table}\n"))?;
+        say(format_args!("\n{}\n", rendered(&table)))?;
     }
     Ok(())
 }

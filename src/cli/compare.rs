@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::config::Common;
 use super::methods::{self, Chosen, Measured};
-use super::output::say;
+use super::output::{Tables, format, say_table};
 use super::provenance::{About, provenance};
 use super::results::Results;
 use super::session::Session;
@@ -27,7 +27,7 @@ use crate::settings::{Preset, Settings};
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Controllers to train for each method, with seeds counted up from --seed
-    #[arg(long, value_name = "K", default_value_t = 5)]
+    #[arg(long, value_name = "K", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
     seeds: u64,
     /// Folder for the checkpoints and the report; one that holds a comparison is gone on with; default: new, under `runs`
     #[arg(long, value_name = "DIR")]
@@ -46,6 +46,8 @@ pub struct Args {
     json: bool,
     #[command(flatten)]
     common: Common,
+    #[command(flatten)]
+    tables: Tables,
 }
 
 impl Args {
@@ -63,6 +65,7 @@ const PORTFOLIO: usize = 400;
 const HINDSIGHT_DRAWS: u64 = 4;
 
 pub fn run(args: Args) -> Result<()> {
+    args.tables.apply();
     let ours = args.resolve(Preset::Lamas)?;
     let mut session = Session::open(&ours)?;
     let survey = &ours.training.survey;
@@ -104,7 +107,7 @@ pub fn run(args: Args) -> Result<()> {
     let per_seed = beats_static(&session, &trained, &others);
     let results = Results::of(&session, &others, trained, &seeds, args.json)?;
     if !args.json {
-        say(format_args!("\n{}\n\n{per_seed}", differences(results.rows())))?;
+        say_table(format!("\n{}", differences(results.rows(), format())), [format!("\n{per_seed}")])?;
     }
     let about = About {
         title: format!("All methods on {}", session.solver().benchmark().name),

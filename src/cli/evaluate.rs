@@ -9,7 +9,7 @@ use super::budget::{self, Haste};
 use super::config::Common;
 use super::controllers::{self, Opened};
 use super::methods::Chosen;
-use super::output::{say, say_json};
+use super::output::{Tables, say, say_json};
 use super::provenance::{About, provenance};
 use super::results::Results;
 use super::split::Split;
@@ -37,9 +37,12 @@ pub struct Args {
     haste: Haste,
     #[command(flatten)]
     common: Common,
+    #[command(flatten)]
+    tables: Tables,
 }
 
 pub fn run(args: Args) -> Result<()> {
+    args.tables.apply();
     args.haste.validate()?;
     let Opened { mut session, mut trained, configuration } =
         controllers::open(&args.common, &args.checkpoint, args.haste.latency_weight)?;

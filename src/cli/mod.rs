@@ -19,9 +19,11 @@ mod data;
 mod doctor;
 mod estimate;
 mod evaluate;
+mod familiarity;
 mod fetch;
 mod grade;
 mod import;
+mod init;
 mod inspect;
 mod interrupt;
 mod job;
@@ -38,6 +40,7 @@ mod record_show;
 mod remarks;
 mod results;
 mod run;
+mod run_many;
 mod sandbox_child;
 mod selection;
 mod session;
@@ -49,6 +52,7 @@ mod train;
 mod train_all;
 mod train_run;
 mod variants;
+mod warnings;
 
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
@@ -100,6 +104,8 @@ enum Command {
     Cache(cache::Args),
     /// Print what a checkpoint holds.
     Inspect(inspect::Args),
+    /// Make a benchmark folder to begin with, with comments.
+    Init(init::Args),
     /// Turn a published PyTorch state dict (`.pth`) into a checkpoint.
     Import(import::Args),
     /// Generate problems of a built-in workload.
@@ -156,6 +162,7 @@ fn dispatch(cli: Cli) -> Result<()> {
         Command::Catalogues(args) => catalogues::run(&args),
         Command::Cache(args) => cache::run(args),
         Command::Inspect(args) => inspect::run(args),
+        Command::Init(args) => init::run(args),
         Command::Import(args) => import::run(args),
         Command::Data(args) => data::run(args),
         Command::Grade(args) => grade::run(args),

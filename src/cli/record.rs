@@ -48,7 +48,7 @@ struct Make {
     #[arg(long, default_value = "train")]
     split: String,
     /// Independent calls of every operator for every problem
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     draws: u64,
     /// Also the calls of operators that read solutions, each after the first operator that reasons: all that `--traces` needs
     #[arg(long)]

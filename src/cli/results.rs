@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::methods::{self, Chosen};
-use super::output::{say, say_json_lines, say_styled};
+use super::output::{format, say_json_lines, say_table};
 use super::provenance::About;
 use super::remarks::remarks;
 use super::session::Session;
@@ -133,8 +133,10 @@ impl Results {
             say_json_lines(&self.rows)?;
         } else {
             let styled = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-            say_styled(format_args!("{}\n\n{}", table::table(&self.rows, styled), table::legend(&self.rows)))?;
-            self.remarks.iter().chain(&verdict(&self.rows, session.objective.unit)).try_for_each(say)?;
+            let verdict = verdict(&self.rows, session.objective.unit);
+            let said =
+                [format!("\n{}", table::legend(&self.rows))].into_iter().chain(self.remarks.clone()).chain(verdict);
+            say_table(table::table(&self.rows, styled, format()), said)?;
         }
         Ok(())
     }

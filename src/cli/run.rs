@@ -8,9 +8,11 @@ use serde_json::json;
 use super::budget::Haste;
 use super::config::Common;
 use super::controllers::RUNS;
+use super::familiarity::Familiar;
 use super::of_run::OfRun;
 use super::output::{say, say_json};
 use super::plans;
+use super::run_many::{self, Many};
 use super::session::{Closing, host, runtime};
 use crate::agent::{Agent, Answered, Ask, latency_model, newest};
 use crate::checkpoint::Checkpoint;
@@ -26,9 +28,18 @@ use crate::settings::{Parts, Preset, Settings};
 const TIMELINE_WIDTH: usize = 32;
 
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  lamas run \"What is 17 x 23?\"\n  lamas run \"What is 17 x 23?\" --plan \"GenerateCoT,Programmer;ScEnsemble\" --verbose\n  \
+                        lamas run --checkpoint runs/mine --file questions.jsonl > answers.jsonl\n  \
+                        echo \"What is 17 x 23?\" | lamas run - --budget 2s"
+)]
 pub struct Args {
     /// What to answer; `-` reads it from standard input
-    question: String,
+    #[arg(required_unless_present = "file")]
+    question: Option<String>,
+    /// Questions as JSON lines (`question`, and `id` if there is one), or `-` for standard input; a JSON line for each answer
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["question", "follow", "transcript", "explain", "json"])]
+    file: Option<PathBuf>,
     /// A trained controller, or a run folder; default: the newest under `runs`
     #[arg(long, value_name = "FILE|DIR", conflicts_with = "plan")]
     checkpoint: Option<PathBuf>,
@@ -64,10 +75,15 @@ pub struct Args {
 }
 
 pub fn run(mut args: Args) -> Result<()> {
-    if args.question == "-" {
-        args.question = std::io::read_to_string(std::io::stdin()).context("cannot read standard input")?;
+    let questions = match &args.file {
+        Some(path) => run_many::read(path)?,
+        None => Vec::new(),
+    };
+    let mut question = args.question.take().unwrap_or_default();
+    if question == "-" {
+        question = std::io::read_to_string(std::io::stdin()).context("cannot read standard input")?;
     }
-    ensure!(!args.question.trim().is_empty(), "expected a question, found an empty one");
+    ensure!(args.file.is_some() || !question.trim().is_empty(), "expected a question, found an empty one");
     args.haste.validate()?;
     let runtime = runtime()?;
     let Opened { settings, agent, plan, _closing } = runtime.block_on(open(&args))?;
@@ -76,6 +92,7 @@ pub fn run(mut args: Args) -> Result<()> {
         !is_recorded || args.cancel != Some(Clock::Live),
         "expected a model for `--cancel live`, found recorded outputs"
     );
+    let familiar = if plan.is_none() { Familiar::of(&agent) } else { None };
     let watcher = Watcher { follow: args.follow, transcript: Transcript::default() };
     let is_watched = args.follow || args.transcript.is_some();
     let ask = Ask {
@@ -89,7 +106,16 @@ pub fn run(mut args: Args) -> Result<()> {
         observer: is_watched.then_some(&watcher as &dyn Observer),
         ..Ask::default()
     };
-    let answered = runtime.block_on(agent.answer(&args.question, ask))?;
+    if args.file.is_some() {
+        let letters = if args.verbose { LETTERS } else { 0 };
+        let many =
+            Many { agent: &agent, ask: Ask { letters, ..ask }, familiar, at_once: settings.training.concurrency };
+        return runtime.block_on(many.answer(questions));
+    }
+    if let Some(remark) = familiar.and_then(|familiar| familiar.remark(&agent, &question).transpose()).transpose()? {
+        eprintln!("{remark}");
+    }
+    let answered = runtime.block_on(agent.answer(&question, ask))?;
     if let Some(path) = &args.transcript {
         let lines = watcher.transcript.lines().join("\n") + "\n";
         std::fs::write(path, lines).with_context(|| format!("cannot write `{}`", path.display()))?;
@@ -109,16 +135,11 @@ fn show(args: &Args, agent: &Agent, answered: &Answered) -> Result<()> {
     let (trace, plan) = (&answered.trace, &answered.chosen.plan);
     let path = measured_path(trace);
     if args.json {
-        let layers: Vec<Vec<&String>> = plan
-            .layers
-            .iter()
-            .map(|layer| layer.operators.iter().filter_map(|operator| names.get(operator.index())).collect())
-            .collect();
         return say_json(&json!({
             "answer": answered.answer,
             "confidence": answered.confidence,
             "text": answered.text,
-            "plan": layers,
+            "plan": run_many::layers(plan, &names),
             "trace": named::named(trace, &names)?,
             "critical_path_tokens": path.tokens,
             "seconds": trace.end(),
@@ -130,7 +151,7 @@ fn show(args: &Args, agent: &Agent, answered: &Answered) -> Result<()> {
             "retries": trace.retries(),
         }));
     }
-    say(format_args!("{}\n", drawing::plan(plan, &names)))?;
+    say(format_args!("{}\n", drawing::plan(plan, trace, &names)))?;
     let timeline = Timeline::new(plan, trace, &names, agent.objective().unit);
     say(format_args!("{}\n", drawing::timeline(&timeline, TIMELINE_WIDTH)))?;
     if args.verbose {

@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use tokio::runtime::Runtime;
 
 use super::progress::Progress;
+use super::warnings;
 use crate::benchmarks::Problem;
 use crate::decide::HaltingHead;
 use crate::encoder::{self, Embeddings};
@@ -44,7 +45,9 @@ impl Session {
 
     /// A session of parts that were opened on `runtime`.
     pub fn new(runtime: Runtime, parts: Parts, settings: &Settings) -> Self {
-        parts.remarks.iter().for_each(|remark| eprintln!("{remark}"));
+        let blind = warnings::of_prompts(parts.solver.catalogue());
+        let is_asked = parts.solver.record().is_some() || !parts.recordings.is_empty();
+        parts.remarks.iter().chain(blind.iter().filter(|_| is_asked)).for_each(|remark| eprintln!("{remark}"));
         let execution = settings.execution(parts.solver.benchmark());
         let (objective, concurrency) = (settings.training.objective, settings.training.concurrency);
         let closing = Closing::of(&parts);

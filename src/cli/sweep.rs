@@ -9,6 +9,7 @@ use anyhow::{Context, Result, ensure};
 use super::calibrate;
 use super::config::Common;
 use super::methods::{self, Chosen};
+use super::output::Tables;
 use super::provenance::{About, provenance};
 use super::results::Results;
 use super::session::Session;
@@ -29,7 +30,7 @@ pub struct Args {
     #[arg(long, value_name = "W,W,...", value_delimiter = ',')]
     weights: Vec<f64>,
     /// Controllers to train for each method and weight, with seeds counted up from --seed
-    #[arg(long, value_name = "K", default_value_t = 3)]
+    #[arg(long, value_name = "K", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
     seeds: u64,
     /// Passes of the published method; 0 leaves it out
     #[arg(long, value_name = "N", default_value_t = 4)]
@@ -42,6 +43,8 @@ pub struct Args {
     json: bool,
     #[command(flatten)]
     common: Common,
+    #[command(flatten)]
+    tables: Tables,
 }
 
 /// Multiples of the benchmark's latency weight that are swept unless told otherwise.
@@ -53,6 +56,7 @@ const PUBLISHED: &str = "LAMaS";
 const ONE: &str = "one for all";
 
 pub fn run(args: Args) -> Result<()> {
+    args.tables.apply();
     let ours = args.common.resolve(Preset::Lamas)?;
     let mut session = Session::open(&ours)?;
     let weights = match args.weights.as_slice() {

@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use clap::builder::PossibleValue;
 use comfy_table::{Table, presets};
 
-use super::output::{say, say_json};
+use super::output::{rendered, say, say_json};
 use crate::benchmarks::AnswerForm;
 use crate::import::{Format, Input, Options, Outputs, Precedence, Quantity, Shares, Speed, Summary, import};
 use crate::printable::printable;
@@ -154,7 +154,7 @@ fn table(summary: &Summary) -> String {
             shown(&thousand, 4, *outputs),
         ]);
     }
-    table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+    rendered(&table)
 }
 
 /// A mean, and whether it is an estimate.

@@ -12,6 +12,7 @@ use super::results::{EVALUATION, Results};
 use super::session::Session;
 use super::split::Split;
 use super::train_run::{Args, Run};
+use super::warnings;
 use crate::report::{Curve, Line, Panel, Provenance};
 use crate::settings::RunFile;
 use crate::training::EpochMetrics;
@@ -20,6 +21,7 @@ use crate::training::EpochMetrics;
 pub(super) const RECORD: &str = "record.jsonl";
 
 pub fn run(args: Args) -> Result<()> {
+    args.tables.apply();
     let run = Run::of(&args)?;
     let Run { folder, file: RunFile { started, settings: said, .. }, settings, resumes } = &run;
     let mut session = Session::open(settings)?;
@@ -31,6 +33,7 @@ pub fn run(args: Args) -> Result<()> {
     };
     let train = Split::open(&session, "train")?;
     let validation = Split::open(&session, "validation")?;
+    say_shared(&session, [&train, &validation]);
     let estimated = estimate::before(&session, &run, args.dry_run, [&train, &validation], &interrupt);
     let estimated = estimated.map_err(|error| Stopped::hinted(error, &run.resume()))?;
     if args.dry_run {
@@ -74,6 +77,14 @@ pub fn run(args: Args) -> Result<()> {
         config: serde_json::to_value(said)?,
     };
     results.write(&session, &test, about, folder)
+}
+
+/// Warns of splits that share questions.
+fn say_shared(session: &Session, [train, validation]: [&Split; 2]) {
+    let test = session.solver().problems("test").unwrap_or_default();
+    let test: Vec<String> = test.into_iter().map(|problem| problem.question).collect();
+    let splits = [("train", &train.questions[..]), ("validation", &validation.questions), ("test", &test)];
+    warnings::of_splits(&splits).iter().for_each(|line| eprintln!("{line}"));
 }
 
 /// Says what the run is going to do, and what that is expected to cost.

@@ -7,6 +7,7 @@ use anyhow::{Result, bail, ensure};
 use super::config::Common;
 use super::controllers::RUNS;
 use super::of_run::host_of;
+use super::output::Tables;
 use super::session::host;
 use crate::controller::LatencyWeights;
 use crate::disk::create_folder;
@@ -16,12 +17,18 @@ use crate::settings::{Preset, RunFile, SETTINGS, Settings, Started, admit, contr
 use crate::training::Target;
 
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  lamas train\n  lamas train --benchmark gsm8k --model-name gpt-4.1-nano --dry-run\n  \
+                        lamas train --benchmark gsm8k --model-name gpt-4.1-nano --max-cost 5 --out runs/nano\n  \
+                        lamas train --resume runs/nano\n  \
+                        lamas train --benchmark mine --traces mine/traces.jsonl --second-costs .01 --dollar-costs 20"
+)]
 pub struct Args {
     /// lamas (ours), paper (LAMaS as published) or maas [default: lamas]
     #[arg(long, value_enum)]
     preset: Option<Preset>,
     /// Controllers to train, with seeds counted up from --seed [default: 1]
-    #[arg(long, value_name = "K")]
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u64).range(1..))]
     seeds: Option<u64>,
     /// Folder of the run; default: a new one under `runs`
     #[arg(long, value_name = "DIR", conflicts_with = "resume")]
@@ -58,6 +65,8 @@ pub struct Args {
     pub json: bool,
     #[command(flatten)]
     common: Common,
+    #[command(flatten)]
+    pub tables: Tables,
 }
 
 /// A run before anything of it is written.

@@ -5,6 +5,7 @@ pub mod differences;
 pub mod drawing;
 pub mod explanation;
 mod forest;
+pub mod format;
 pub mod html;
 pub mod jsonl;
 mod markup;

@@ -14,7 +14,7 @@ pub fn verdict(rows: &[Row], unit: Unit) -> Option<String> {
     let name = &theirs.name;
     Some(if gain.low > 0.0 {
         format!(
-            "Use the {}: its utility is {} a question above that of the best of the others, {name}: {}.",
+            "Use the {}: its utility is {} a question above that of the best of the others, \"{name}\": {}.",
             ours.name,
             margin(gain),
             beside(ours, theirs, unit)?
@@ -22,16 +22,16 @@ pub fn verdict(rows: &[Row], unit: Unit) -> Option<String> {
     } else if gain.high < 0.0 {
         let turned = Estimate { mean: -gain.mean, low: -gain.high, high: -gain.low };
         format!(
-            "Use {name} instead: its utility is {} a question above that of the {}: {}.",
+            "Use \"{name}\" instead: its utility is {} a question above that of the {}: {}.",
             margin(turned),
             ours.name,
             beside(theirs, ours, unit)?
         )
     } else if gain == Estimate::default() {
-        format!("The {} does what {name} does, which is the best of the others: take the simpler one.", ours.name)
+        format!("The {} answers as \"{name}\" does, which is the best of the others.", ours.name)
     } else {
         format!(
-            "The {} and the best of the others, {name}, cannot be told apart by utility ({}): take the simpler one, or more \
+            "The {} and the best of the others, \"{name}\", cannot be told apart by utility ({}): take the simpler one, or more \
              questions; {}.",
             ours.name,
             margin(gain),
@@ -107,23 +107,20 @@ mod tests {
         check(
             [0.1, 0.05, 0.15],
             "Use the trained controller: its utility is +0.100 [+0.050, +0.150] a question above that of the best of the \
-             others, CoT: score 0.800 against 0.700, path 70.0 against 60.0 tokens, 0.0050 against 0.0050 $ a question.",
+             others, \"CoT\": score 0.800 against 0.700, path 70.0 against 60.0 tokens, 0.0050 against 0.0050 $ a question.",
         );
         check(
             [-0.1, -0.15, -0.05],
-            "Use CoT instead: its utility is +0.100 [+0.050, +0.150] a question above that of the trained controller: score \
+            "Use \"CoT\" instead: its utility is +0.100 [+0.050, +0.150] a question above that of the trained controller: score \
              0.700 against 0.800, path 60.0 against 70.0 tokens, 0.0050 against 0.0050 $ a question.",
         );
         check(
             [0.01, -0.02, 0.03],
-            "The trained controller and the best of the others, CoT, cannot be told apart by utility (+0.010 [-0.020, \
+            "The trained controller and the best of the others, \"CoT\", cannot be told apart by utility (+0.010 [-0.020, \
              +0.030]): take the simpler one, or more questions; score 0.800 against 0.700, path 70.0 against 60.0 tokens, \
              0.0050 against 0.0050 $ a question.",
         );
-        check(
-            [0.0; 3],
-            "The trained controller does what CoT does, which is the best of the others: take the simpler one.",
-        );
+        check([0.0; 3], "The trained controller answers as \"CoT\" does, which is the best of the others.");
     }
 
     #[test]

@@ -17,6 +17,8 @@ mod earlier;
 mod encoder;
 mod endpoint;
 mod endpoint_cli;
+#[cfg(unix)]
+mod estimate;
 mod executor;
 mod exit_codes;
 #[cfg(unix)]
@@ -25,6 +27,8 @@ mod faults;
 #[cfg(target_os = "linux")]
 mod finish;
 mod first_contact;
+#[cfg(unix)]
+mod first_steps;
 mod fuzz;
 mod gguf;
 mod grading;

@@ -8,8 +8,9 @@ use lamas::benchmarks::Problem;
 use lamas::evaluation::{Evaluation, compare};
 use lamas::execute::Episode;
 use lamas::objective::Objective;
-use lamas::plan::{Latency, OperatorId, Outcome, Plan, Schedule, Span, Trace, Unit, Usage, Written};
+use lamas::plan::{Dependencies, Latency, OperatorId, Outcome, Plan, Schedule, Span, Trace, Unit, Usage, Written};
 use lamas::random;
+use lamas::report::format::Format;
 use lamas::report::{
     Breakdown, Curve, Example, Line, Panel, Probabilities, Provenance, Report, Timeline, drawing, html, plot, table,
     worst_first,
@@ -267,7 +268,7 @@ fn a_report_survives_its_json() {
 #[test]
 fn the_table_of_a_real_report_fits_the_terminal() {
     let rows = report().rows;
-    let text = table::table(&rows, false);
+    let text = table::table(&rows, false, Format::Text);
     assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
     assert_eq!(
         text.lines().filter(|line| rows.iter().any(|row| line.starts_with(&row.summary.name))).count(),
@@ -277,7 +278,7 @@ fn the_table_of_a_real_report_fits_the_terminal() {
 
 #[test]
 fn plans_and_timelines_are_drawn_in_characters() {
-    let plan = |layers: &[&[u16]]| drawing::plan(&Plan::from_indices(layers), &names());
+    let plan = |layers: &[&[u16]]| drawing::plan(&Plan::from_indices(layers), &Trace::default(), &names());
     insta::assert_snapshot!(plan(&[&[0, 1, 2, 4], &[5], &[3, 6]]), @r"
     query ┬─ Generate ─────────┬── SelfRefine ──┬─ ScEnsemble ─┬─ answer
           ├─ GenerateCoT ──────┤                └─ EarlyStop ──┘
@@ -286,6 +287,20 @@ fn plans_and_timelines_are_drawn_in_characters() {
     ");
     insta::assert_snapshot!(plan(&[&[1], &[9]]), @"query ── GenerateCoT ──── operator 9 ─── answer");
     insta::assert_snapshot!(plan(&[]), @"query ─ answer");
+    // What reads the question alone starts with the first layer, and what was left out says so.
+    let committed = Plan::from_indices(&[&[1], &[4, 5], &[3]]);
+    let span = |layer, outcome| Span { layer, outcome, ..Span::default() };
+    let spans = vec![
+        span(0, Outcome::Done),
+        span(1, Outcome::Cancelled),
+        span(1, Outcome::Skipped),
+        span(2, Outcome::Failed("503".into())),
+    ];
+    let trace = Trace { spans, dependencies: Dependencies(vec![vec![], vec![], vec![0], vec![0, 1, 2]]), finish: None };
+    insta::assert_snapshot!(drawing::plan(&committed, &trace, &names()), @r"
+    query ┬─ GenerateCoT ────────────┬── SelfRefine (skipped) ──── ScEnsemble (failed) ─── answer
+          └─ Programmer (cancelled) ─┘
+    ");
     let timeline = |unit| {
         let mut shown = episode(3, 2, &[&[1, 2, 4], &[5], &[3]], 0.9);
         shown.trace.spans[2].outcome = Outcome::Cancelled;

@@ -1,0 +1,93 @@
+//! What a run is expected to ask for, beside what it then asked for.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use lamas::random;
+use serde_json::{Value, json};
+
+use crate::run_folder::{check, lamas};
+use crate::server::{Reply, Server, streamed};
+
+const CATALOGUE: &str = r#"
+[[operator]]
+name = "Generate"
+kind = "generate"
+description = "Says the answer."
+prompt = "Say it: {{ question }}"
+max_tokens = 20
+
+[[operator]]
+name = "GenerateCoT"
+kind = "generate"
+description = "Thinks step by step."
+prompt = "Think: {{ question }}"
+max_tokens = 200
+
+[[operator]]
+name = "SelfRefine"
+kind = "refine"
+description = "Improves a solution."
+prompt = "Improve: {{ question }} {{ solution }}"
+max_tokens = 200
+"#;
+
+fn benchmark(folder: &Path) -> Result<()> {
+    let text = "name = \"sums\"\nanswer = \"integer\"\ncatalogue = \"catalogue.toml\"\n[splits]\ntrain = \"train.jsonl\"\n\
+                validation = \"validation.jsonl\"\ntest = \"test.jsonl\"\n[reward]\nlatency_weight = 0.001\n";
+    fs::create_dir_all(folder)?;
+    fs::write(folder.join("benchmark.toml"), text)?;
+    fs::write(folder.join("catalogue.toml"), CATALOGUE)?;
+    for (split, count) in [("train", 64), ("validation", 40), ("test", 40)] {
+        let line = |at: usize| json!({ "id": format!("{split}-{at}"), "question": format!("{split} {at} + 1 ?"), "answer": "42" });
+        let lines: Vec<String> = (0..count).map(|at| line(at).to_string()).collect();
+        fs::write(folder.join(format!("{split}.jsonl")), lines.join("\n"))?;
+    }
+    Ok(())
+}
+
+/// Right or wrong, and longer or shorter, by the request alone.
+fn answer(body: &Value) -> Reply {
+    let prompt = body["messages"].to_string();
+    let draw = random::key(&[&body["messages"], &body["seed"]]);
+    let is_right = !draw.is_multiple_of(if prompt.contains("Think") { 8 } else { 2 });
+    let tokens = if prompt.contains("Say it") { 3 + draw % 4 } else { 40 + draw % 60 };
+    streamed(if is_right { "The answer is 42." } else { "The answer is 7." }, 30, tokens)
+}
+
+/// The dollars before the last ` $` of the first line that holds `part`.
+fn dollars(text: &str, part: &str) -> Result<f64> {
+    let line = text.lines().find(|line| line.contains(part)).with_context(|| format!("`{part}` in: {text}"))?;
+    let figure = line.split(" $").next().and_then(|before| before.split_whitespace().last()).context("a figure")?;
+    Ok(figure.parse()?)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_costs_about_what_its_probes_say() -> Result<()> {
+    let place = tempfile::tempdir()?;
+    let here = place.path();
+    benchmark(&here.join("sums"))?;
+    let server = Server::start(|_, body| answer(body)).await;
+    let model = ["--benchmark", "sums", "--model-name", "m", "--price", "100", "--endpoint", &server.url];
+    let run = |arguments: &[&str]| {
+        let command = lamas(&[arguments, &model].concat(), here);
+        tokio::task::block_in_place(|| check(0, command, &[]))
+    };
+    let probed = run(&["train", "--out", "run", "--dry-run"])?;
+    let (expected, paid) = (dollars(&probed, "  all ")?, dollars(&probed, "endpoint: ")?);
+    let cap = format!("{:.4}", 0.5 * expected);
+    let capped = run(&["train", "--out", "capped", "--dry-run", "--max-cost", &cap])?;
+    assert!(capped.contains(&format!("--max-cost {cap} is less: it stops the run before its end")), "{capped}");
+    assert!(!here.join("run/seed-0").exists());
+    let asked = server.seen().len();
+    let whole = run(&["train", "--resume", "run"])?;
+    let spent = paid + dollars(&whole, "endpoint: ")?;
+    assert!((spent / expected - 1.0).abs() < 0.3, "{expected} $ expected, {spent} $ spent");
+    assert!(paid < 0.5 * expected, "{paid} of {expected} $ for probes");
+    // Whoever pays is told before, without asking; the probes' calls are not made again.
+    let again = run(&["train", "--out", "again"])?;
+    assert!(again.contains("estimate from all that is asked on") && !again.contains("is less"), "{again}");
+    assert!(asked < server.seen().len() / 2);
+    Ok(())
+}
