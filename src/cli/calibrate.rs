@@ -100,7 +100,7 @@ fn keep(model: &LatencyModel, origin: &Path) -> Result<PathBuf> {
 
 /// Queries solved one at a time, as in answering, half by random plans, so that every operator is seen, half by the
 /// controllers' own at weights from all over their range.
-pub fn calibration(session: &Session, trained: &[Trained], split: &Split, queries: usize) -> Result<Vec<Episode>> {
+fn calibration(session: &Session, trained: &[Trained], split: &Split, queries: usize) -> Result<Vec<Episode>> {
     let count = queries.clamp(1, split.problems.len().max(1));
     let chosen: Vec<usize> = (0..count).map(|query| query * split.problems.len() / count).collect();
     let problems: Vec<Problem> = chosen.iter().filter_map(|&index| split.problems.get(index).cloned()).collect();

@@ -1,6 +1,8 @@
 //! What a run is going to ask for, before it does: all of it on a few questions, whose calls it then need not make again.
+//!
+//! How many plans the halting head and the calibration follow is known; what such a plan takes is what those of the probes took.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::ops::{Add, Mul};
 
 use anyhow::{Context, Result};
@@ -14,12 +16,15 @@ use super::progress_line::money;
 use super::session::Session;
 use super::split::Split;
 use super::train_run::Run;
-use crate::record::{Line, Record, each_call};
+use crate::evaluation::Evaluation;
+use crate::execute::Episode;
+use crate::random::Purpose;
+use crate::record::{Key, Line, Record, each_call};
 use crate::settings::{RunFile, Settings};
 
 /// Questions of each split that are probed, at most.
-const PROBES: usize = 12;
-/// Of so many questions no more than one is probed, unless nothing else is asked for.
+const PROBES: usize = 24;
+/// Of so many questions no more than one is probed; of half as many where nothing else is asked for.
 const ONE_IN: usize = 8;
 /// Fewer say too little about the others.
 const FEWEST: usize = 4;
@@ -71,6 +76,18 @@ impl From<&Line> for Tally {
     }
 }
 
+impl From<&Episode> for Tally {
+    fn from(episode: &Episode) -> Self {
+        let usage = episode.trace.usage();
+        Tally {
+            calls: episode.trace.all().map(|span| f64::from(span.calls)).sum(),
+            prompt_tokens: usage.prompt_tokens as f64,
+            tokens: usage.completion_tokens as f64,
+            dollars: episode.trace.cost(),
+        }
+    }
+}
+
 /// Estimates what the run is going to ask for where that costs anything, or where `dry` asks for nothing else, and says it.
 /// Returns dollars.
 ///
@@ -97,7 +114,7 @@ pub fn before(
     let test = started.evaluates.then(|| Split::open(session, "test")).transpose()?;
     let probed = |split: &Split| {
         let total = split.problems.len();
-        if dry { total.min(PROBES) } else { (total / ONE_IN).min(PROBES) }
+        if dry { (2 * total / ONE_IN).max(FEWEST).min(PROBES).min(total) } else { (total / ONE_IN).min(PROBES) }
     };
     if !dry && probed(train) < FEWEST {
         return Ok(None);
@@ -130,28 +147,31 @@ pub fn before(
             return Ok(None);
         }
     };
-    let by_problem = seen.further(&record)?;
-    let of = |split: &Split, some: &Split| {
-        let tallies = some.ids.iter().filter_map(|id| by_problem.get(id)).copied();
-        tallies.fold(Tally::default(), Add::add) * (split.ids.len() as f64 / some.ids.len().max(1) as f64)
-    };
-    let training = (of(train, &some_train) + of(validation, &some_validation)) * repeats(settings, started.seeds.len());
+    let learned = seen.further(&record)?;
+    let questions = (train.ids.len() + validation.ids.len()) as f64;
+    let probes = (some_train.ids.len() + some_validation.ids.len()) as f64;
+    let survey = learned * (questions / probes) * repeats(settings, started.seeds.len());
+    let (mut own, mut random) = (Vec::new(), Vec::new());
+    let some = some_test.as_ref().unwrap_or(&some_validation);
+    let chosen = Chosen::likeliest("trained controller", some, &trained);
+    methods::measure_trained(session, execution, some, &chosen, &mut own)?;
+    if some_test.is_some() {
+        methods::measure_baselines(session, some, &[seed], &mut random)?;
+        methods::measure_candidates(session, some, &trained, &mut own)?;
+    }
+    let (own, random) = (mean(own.iter().flatten()), mean(random.last().into_iter().flatten()));
+    let seeds = started.seeds.len() as f64;
+    let followed =
+        if execution.halting { settings.training.halting.draws as f64 * train.ids.len() as f64 } else { 0.0 };
+    let training = survey + own * followed * seeds;
     let mut rest = Tally::default();
-    if let (Some(test), Some(some)) = (&test, &some_test) {
-        let queries = calibrate::QUERIES.min(train.ids.len());
-        let probes = some_train.ids.len();
-        calibrate::calibration(session, &trained, &some_train, probes)?;
-        let calibration = sum(&seen.further(&record)?) * (queries as f64 / probes.max(1) as f64);
-        let mut methods = Vec::new();
-        let chosen = Chosen::likeliest("trained controller", some, &trained);
-        methods::measure_trained(session, execution, some, &chosen, &mut methods)?;
-        methods::measure_baselines(session, some, &[seed], &mut methods)?;
-        methods::measure_candidates(session, some, &trained, &mut methods)?;
-        let by = test.ids.len() as f64 / some.ids.len().max(1) as f64 * started.seeds.len() as f64;
-        rest = calibration + sum(&seen.further(&record)?) * by;
+    if let Some(test) = &test {
+        let calibrated = calibrate::QUERIES.min(train.ids.len()) as f64;
+        let by = test.ids.len() as f64 / some.ids.len().max(1) as f64 * seeds;
+        rest = (own + random) * (0.5 * calibrated) + seen.further(&record)? * by;
     }
     drop(bar);
-    let probes = some_train.ids.len() + some_validation.ids.len() + some_test.map_or(0, |some| some.ids.len());
+    let probes = some_train.ids.len() + some_validation.ids.len() + some_test.as_ref().map_or(0, |some| some.ids.len());
     let all = training + rest;
     eprintln!("estimate from all that is asked on {probes} questions:");
     let lines = [("training", training), ("evaluation", rest), ("all", all)];
@@ -170,8 +190,11 @@ fn repeats(settings: &Settings, seeds: usize) -> f64 {
     if settings.training.epochs > 0 { seeds as f64 } else { 1.0 }
 }
 
-fn sum(tallies: &BTreeMap<String, Tally>) -> Tally {
-    tallies.values().copied().fold(Tally::default(), Add::add)
+/// What a query takes on average.
+fn mean<'e>(passes: impl Iterator<Item = &'e Evaluation>) -> Tally {
+    let episodes: Vec<&Episode> = passes.flat_map(|pass| &pass.episodes).collect();
+    let sum = episodes.iter().map(|episode| Tally::from(*episode)).fold(Tally::default(), Add::add);
+    sum * (1.0 / episodes.len().max(1) as f64)
 }
 
 fn shown(what: &str, tally: &Tally) -> String {
@@ -206,24 +229,25 @@ impl Seen {
         seen.further(record).map(|_| seen)
     }
 
-    /// What calls came to that were added since, by problem.
-    fn further(&mut self, record: &Record) -> Result<BTreeMap<String, Tally>> {
+    /// What calls came to that were added since, but for those of a halting head.
+    fn further(&mut self, record: &Record) -> Result<Tally> {
         let (first, mut last) = (self.lines, self.lines);
         // A call of which more samples were taken later stands on a line anew, with what it held before.
-        let mut before: HashMap<u128, Tally> = HashMap::new();
-        let mut tallies: BTreeMap<String, Tally> = BTreeMap::new();
+        let mut before: HashMap<Key, Tally> = HashMap::new();
+        let mut sum = Tally::default();
+        let halting = Purpose::Halting.draw(0).to_string();
+        let halting = halting.trim_end_matches([' ', '0']);
         each_call(record.path(), |number, line| {
             let all = Tally::from(&line);
-            let held = before.insert(line.key.0, all).unwrap_or_default();
-            if number > first {
-                last = last.max(number);
-                let tally = tallies.entry(line.problem.clone()).or_default();
-                *tally = *tally + all + held * -1.0;
+            let held = before.insert(line.key, all).unwrap_or_default();
+            last = last.max(number);
+            if number > first && !line.draw.starts_with(halting) {
+                sum = sum + all + held * -1.0;
             }
             Ok(())
         })?;
         self.lines = last;
-        Ok(tallies)
+        Ok(sum)
     }
 }
 

@@ -154,9 +154,9 @@ pub(super) fn steps(name: &str, config: &TrainingConfig, problems: [usize; 2], o
     let (survey, head) = (&config.survey, config.execution.halting);
     let is_surveyed = survey.operators > 0 && survey.plans > 0 && survey.passes > 0;
     let works = [
-        (SURVEY, is_surveyed, train * (operators * survey.plans.min(20)) as f64),
+        (SURVEY, is_surveyed, 0.7 * train * operators as f64),
         (DRAWN, config.epochs > 0, (train + validation) * f64::from(config.epochs)),
-        (CANDIDATES, is_surveyed && config.fallback, (train + validation) * operators as f64),
+        (CANDIDATES, is_surveyed && config.fallback, 0.25 * (train + validation) * operators as f64),
         (HALTING, head, 4.0 * train),
     ];
     let asked = works.into_iter().filter(|(_, is_asked, _)| *is_asked);

@@ -1,9 +1,11 @@
 //! The command line: settings in, tables on standard output, everything else on standard error.
 
-/// As the standard library's, but a full or closed standard error ends no command: it shadows that one in all of `cli`.
+/// As the standard library's, but a full or closed standard error ends no command, and a line of progress gives way: it shadows
+/// that one in all of `cli`.
 macro_rules! eprintln {
     ($($text:tt)*) => {{
-        let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("{}\n", format_args!($($text)*)));
+        let text = format!($($text)*);
+        $crate::cli::progress::aside(|| _ = std::io::Write::write_all(&mut std::io::stderr(), format!("{text}\n").as_bytes()));
     }};
 }
 

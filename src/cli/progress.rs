@@ -18,6 +18,18 @@ use crate::settings::Endpoints;
 const PLAIN: Duration = Duration::from_secs(30);
 const DRAWN: Duration = Duration::from_millis(500);
 
+/// The line on the terminal, if there is one.
+static SHOWN: Mutex<Option<ProgressBar>> = Mutex::new(None);
+
+/// Writes to standard error beside the line of progress, which comes back below.
+pub fn aside(write: impl FnOnce()) {
+    let shown = SHOWN.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    match shown {
+        Some(bar) => bar.suspend(write),
+        None => write(),
+    }
+}
+
 /// The steps of a command, one after another. Copies are the same.
 #[derive(Clone)]
 pub struct Progress(Arc<Shared>);
@@ -43,6 +55,7 @@ impl Progress {
             // A template that does not parse is a mistake of ours, not worth a crash.
             ProgressStyle::with_template("{wide_msg}").map_or(bar.clone(), |style| bar.with_style(style))
         });
+        SHOWN.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&drawn);
         let (ticking, ends) = channel();
         let shared = Arc::new(Shared {
             course: Mutex::default(),
@@ -152,7 +165,7 @@ impl Shared {
 
     /// The line as it is now; none between two steps.
     fn line(&self) -> Option<String> {
-        let course = self.course();
+        let mut course = self.course();
         let spent = (!self.endpoints.is_empty()).then(|| self.endpoints.account().cost);
         let spent = Spent { dollars: spent.unwrap_or_default(), of: course.expected };
         course.line(self.started.elapsed(), spent)

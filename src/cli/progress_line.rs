@@ -18,6 +18,8 @@ pub struct Course {
     is_under_way: bool,
     /// When it began, from the start of the command.
     since: Duration,
+    /// The most of it that was ever done: where its end moves away, it stands still.
+    peak: f64,
     pub part: Part,
     /// Dollars that all steps are expected to cost.
     pub expected: Option<f64>,
@@ -52,6 +54,7 @@ impl Course {
         let found = self.planned.iter().skip(next).position(|(name, _)| name == label);
         self.at = found.map(|found| next + found).or(self.at);
         (self.label, self.is_under_way, self.since, self.part) = (label.to_owned(), true, now, part);
+        self.peak = 0.0;
     }
 
     pub fn end(&mut self) {
@@ -68,14 +71,16 @@ impl Course {
     }
 
     fn of_step(&self) -> f64 {
-        if self.part.total == 0 { 0.0 } else { (self.part.done as f64 / self.part.total as f64).min(1.0) }
+        let share = if self.part.total == 0 { 0.0 } else { self.part.done as f64 / self.part.total as f64 };
+        share.min(1.0).max(self.peak)
     }
 
     /// The line `now`, from the start of the command; none where no step is under way.
-    pub fn line(&self, now: Duration, spent: Spent) -> Option<String> {
+    pub fn line(&mut self, now: Duration, spent: Spent) -> Option<String> {
         if !self.is_under_way {
             return None;
         }
+        self.peak = self.of_step();
         let number = match (self.share(), self.at) {
             (Some(_), Some(at)) => format!("step {} of {}: ", at + 1, self.planned.len()),
             _ => String::new(),
@@ -162,9 +167,9 @@ mod tests {
         assert_eq!(course.line(seconds(1), free), None);
         course.plan(vec![("survey".into(), 60.0), ("halting head".into(), 20.0), ("evaluation".into(), 20.0)]);
         course.begin("survey", part("plans", 310, 620, ""), seconds(0));
-        let line = |course: &Course, at, spent| course.line(seconds(at), spent).unwrap_or_default();
+        let line = |course: &mut Course, at, spent| course.line(seconds(at), spent).unwrap_or_default();
         assert_eq!(
-            line(&course, 60, free),
+            line(&mut course, 60, free),
             "step 1 of 3: survey  50 %, 140 s left".replace("140 s", "2 min") + ", 5.2 plans/s"
         );
         course.end();
@@ -172,16 +177,18 @@ mod tests {
         course.begin("evaluation", part("questions", 3, 6, "score 0.912, path 23.4"), seconds(100));
         let spent = Spent { dollars: 0.0512, of: Some(0.5) };
         assert_eq!(
-            line(&course, 200, spent),
+            line(&mut course, 200, spent),
             "step 3 of 3: evaluation  50 %, 22 s left, $0.05 of 0.50, 1.8 questions/min"
         );
-        course.part.done = 0;
+        course.part.total = 60;
+        assert!(line(&mut course, 200, spent).contains("evaluation  50 %"), "what was done is not undone");
+        course.begin("evaluation", part("questions", 0, 6, "score 0.912, path 23.4"), seconds(100));
         assert_eq!(
-            line(&course, 200, spent),
+            line(&mut course, 200, spent),
             "step 3 of 3: evaluation   0 %, 50 s left, $0.05 of 0.50, score 0.912, path 23.4"
         );
         course.begin("something else", part("calls", 5, 0, ""), seconds(200));
-        assert_eq!(line(&course, 202, free), "something else   0 %, 2.5 calls/s");
+        assert_eq!(line(&mut course, 202, free), "something else   0 %, 2.5 calls/s");
     }
 
     #[test]

@@ -71,10 +71,10 @@ impl Results {
         let (mut ours, mut others) = (Vec::new(), Vec::new());
         let methods = 1 + if beside { methods::beside(session, trained) } else { 0 };
         let questions = methods * split.problems.len() * chosen.seeds.len();
-        let evaluation = session.progress.group(EVALUATION, "questions", questions as u64);
         if beside {
             methods::say_left_out(session);
         }
+        let evaluation = session.progress.group(EVALUATION, "questions", questions as u64);
         let mut outcome = methods::measure_trained(session, session.execution, split, chosen, &mut ours);
         if beside && outcome.is_ok() {
             outcome = methods::measure_baselines(session, split, &chosen.seeds, &mut others);

@@ -95,9 +95,10 @@ fn plan_steps(session: &Session, run: &Run, [train, validation]: [&Split; 2], do
     let of_seed = |seed: &u64| steps(&format!("seed {seed}"), &settings.training, sizes, operators);
     let mut all: Vec<(String, f64)> = started.seeds.iter().flat_map(of_seed).collect();
     if started.evaluates {
-        let questions = session.solver().benchmark().splits().count() as f64 * sizes[0] as f64;
-        all.push((CALIBRATION.into(), calibrate::QUERIES.min(sizes[0]) as f64));
-        all.push((EVALUATION.into(), questions * started.seeds.len() as f64));
+        // About so many methods ask anew; the calibration asks one question after another.
+        let test = session.solver().problems("test").map_or(0, |problems| problems.len());
+        all.push((CALIBRATION.into(), 2.0 * calibrate::QUERIES.min(sizes[0]) as f64));
+        all.push((EVALUATION.into(), (8 * test * started.seeds.len()) as f64));
     }
     session.progress.plan(all);
     if let Some(dollars) = dollars {

@@ -55,7 +55,8 @@ mod tests {
         let get = |value: &Value, name: &str| value.get_attr(name).map(|value| value.to_string()).unwrap_or_default();
         let lines = found.get_attr("lines").unwrap_or_default();
         let line = |at: usize| lines.get_item_by_index(at).unwrap_or_default();
-        let names: Vec<String> = (0..3).map(|at| get(&line(at), "name") + " " + &get(&line(at), "side")).collect();
+        let names: Vec<String> =
+            (0..3).map(|at| format!("{} {}", get(&line(at), "name"), get(&line(at), "side"))).collect();
         assert_eq!(names, ["best in hindsight bad", "even even", "weak good"]);
         assert_eq!(get(&line(2), "text"), "+0.300 [+0.200, +0.400]");
         let number = |value: String| value.parse::<f64>().unwrap_or(f64::NAN);

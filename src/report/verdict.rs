@@ -10,7 +10,8 @@ pub fn verdict(rows: &[Row], unit: Unit) -> Option<String> {
     let is_rival = |row: &&Row| !portfolio::is_hindsight(&row.summary.name);
     let gain = |row: &Row| Some(row.gain.as_ref().filter(|gain| gain.problems > 0)?.utility.estimate);
     let rivals = rows.iter().filter(is_rival).filter_map(|row| Some((&row.summary, gain(row)?, row.summary.utility?)));
-    let (theirs, gain, _) = rivals.max_by(|a, b| a.2.mean.total_cmp(&b.2.mean))?;
+    // Of equals the first, which is the simplest.
+    let (theirs, gain, _) = rivals.reduce(|best, next| if next.2.mean > best.2.mean { next } else { best })?;
     let name = &theirs.name;
     Some(if gain.low > 0.0 {
         format!(

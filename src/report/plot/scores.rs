@@ -74,7 +74,12 @@ pub fn scores(points: &[Point], axis: &str) -> Result<String> {
             context! {
                 x => place.0, y => place.1, low => y.at(point.score.low), high => y.at(point.score.high),
                 name => point.name, ours => point.ours,
-                label => label.map(|label| context! { x => label.x, y => pixel(label.y + 13.0), text => short(&point.name) }),
+                label => label.map(|label| context! {
+                    x => label.x, y => pixel(label.y + 13.0), text => short(&point.name),
+                    // Where a line from the point meets it.
+                    near_x => pixel(place.0.clamp(label.x, label.x + label.width)),
+                    near_y => pixel(place.1.clamp(label.y, label.y + label.height)),
+                }),
             }
         })
         .collect();
