@@ -16,8 +16,9 @@ use super::progress_line::money;
 use super::session::Session;
 use super::split::Split;
 use super::train_run::Run;
-use crate::evaluation::Evaluation;
+use crate::evaluation::{Evaluation, statistics};
 use crate::execute::Episode;
+use crate::objective::Objective;
 use crate::random::Purpose;
 use crate::record::{Key, Line, Record, each_call};
 use crate::settings::{RunFile, Settings};
@@ -159,10 +160,10 @@ pub fn before(
         methods::measure_baselines(session, some, &[seed], &mut random)?;
         methods::measure_candidates(session, some, &trained, &mut own)?;
     }
+    let is_followed = execution.halting && (seen.is_halting || leads(&own, &session.objective));
     let (own, random) = (mean(own.iter().flatten()), mean(random.last().into_iter().flatten()));
     let seeds = started.seeds.len() as f64;
-    let followed =
-        if execution.halting { settings.training.halting.draws as f64 * train.ids.len() as f64 } else { 0.0 };
+    let followed = if is_followed { settings.training.halting.draws as f64 * train.ids.len() as f64 } else { 0.0 };
     let training = survey + own * followed * seeds;
     let mut rest = Tally::default();
     if let Some(test) = &test {
@@ -188,6 +189,16 @@ pub fn before(
 /// How often training asks anew: all seeds share the calls of the survey, and draw plans of their own.
 fn repeats(settings: &Settings, seeds: usize) -> f64 {
     if settings.training.epochs > 0 { seeds as f64 } else { 1.0 }
+}
+
+/// Whether the controller is above the best operator on the probes: a run then answers by it, and fits a halting head to it.
+fn leads(methods: &[Vec<Evaluation>], objective: &Objective) -> bool {
+    let utility = |name: &str| -> Option<f64> {
+        let passes = methods.iter().find(|passes| passes.iter().any(|pass| pass.name == name))?;
+        let episodes = passes.iter().flat_map(|pass| &pass.episodes);
+        Some(statistics::mean(&episodes.map(|episode| objective.measure(episode).utility).collect::<Vec<_>>()))
+    };
+    utility("controller").zip(utility("best operator")).is_none_or(|(ours, theirs)| ours > theirs)
 }
 
 /// What a query takes on average.
@@ -221,12 +232,15 @@ fn round(value: f64) -> String {
 /// How far a record was read.
 struct Seen {
     lines: usize,
+    /// Whether a halting head was among what was asked for.
+    is_halting: bool,
 }
 
 impl Seen {
     fn new(record: &Record) -> Result<Self> {
-        let mut seen = Seen { lines: 0 };
-        seen.further(record).map(|_| seen)
+        let mut seen = Seen { lines: 0, is_halting: false };
+        seen.further(record)?;
+        Ok(Seen { is_halting: false, ..seen })
     }
 
     /// What calls came to that were added since, but for those of a halting head.
@@ -234,19 +248,21 @@ impl Seen {
         let (first, mut last) = (self.lines, self.lines);
         // A call of which more samples were taken later stands on a line anew, with what it held before.
         let mut before: HashMap<Key, Tally> = HashMap::new();
-        let mut sum = Tally::default();
+        let (mut sum, mut is_halting) = (Tally::default(), self.is_halting);
         let halting = Purpose::Halting.draw(0).to_string();
         let halting = halting.trim_end_matches([' ', '0']);
         each_call(record.path(), |number, line| {
             let all = Tally::from(&line);
             let held = before.insert(line.key, all).unwrap_or_default();
             last = last.max(number);
-            if number > first && !line.draw.starts_with(halting) {
-                sum = sum + all + held * -1.0;
+            match line.draw.starts_with(halting) {
+                _ if number <= first => {}
+                true => is_halting = true,
+                false => sum = sum + all + held * -1.0,
             }
             Ok(())
         })?;
-        self.lines = last;
+        (self.lines, self.is_halting) = (last, is_halting);
         Ok(sum)
     }
 }

@@ -86,7 +86,9 @@ impl Course {
             _ => String::new(),
         };
         let label: String = self.label.chars().take(LABEL).collect();
-        let mut line = format!("{number}{label} {:>3.0} %", 100.0 * self.of_step());
+        // Of how much is not always known.
+        let done = if self.part.total > 0 { format!(" {:>3.0} %", 100.0 * self.of_step()) } else { String::new() };
+        let mut line = format!("{number}{label}{done}");
         let mut add = |part: Option<String>| {
             // What does not fit is left out, and what counts more comes first.
             if let Some(part) = part.filter(|part| line.chars().count() + 2 + part.chars().count() <= WIDTH) {
@@ -188,7 +190,7 @@ mod tests {
             "step 3 of 3: evaluation   0 %, 50 s left, $0.05 of 0.50, score 0.912, path 23.4"
         );
         course.begin("something else", part("calls", 5, 0, ""), seconds(200));
-        assert_eq!(line(&mut course, 202, free), "something else   0 %, 2.5 calls/s");
+        assert_eq!(line(&mut course, 202, free), "something else, 2.5 calls/s");
     }
 
     #[test]
