@@ -34,8 +34,9 @@ max_tokens = 200
 "#;
 
 fn benchmark(folder: &Path) -> Result<()> {
-    let text = "name = \"sums\"\nanswer = \"integer\"\ncatalogue = \"catalogue.toml\"\n[splits]\ntrain = \"train.jsonl\"\n\
-                validation = \"validation.jsonl\"\ntest = \"test.jsonl\"\n[reward]\nlatency_weight = 0.001\n";
+    let text = "name = \"sums\"\ndescription = \"Sums.\"\nanswer = \"integer\"\ncatalogue = \"catalogue.toml\"\n[splits]\ntrain = \"train.jsonl\"\n\
+                validation = \"validation.jsonl\"\ntest = \"test.jsonl\"\n[reward]\nlatency_weight = 0.001\n\
+                cost_weight = 3.0\ngamma = 50.0\n";
     fs::create_dir_all(folder)?;
     fs::write(folder.join("benchmark.toml"), text)?;
     fs::write(folder.join("catalogue.toml"), CATALOGUE)?;
