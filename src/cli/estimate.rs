@@ -115,7 +115,7 @@ pub fn before(
     let test = started.evaluates.then(|| Split::open(session, "test")).transpose()?;
     let probed = |split: &Split| {
         let total = split.problems.len();
-        if dry { (2 * total / ONE_IN).max(FEWEST).min(PROBES).min(total) } else { (total / ONE_IN).min(PROBES) }
+        if dry { (2 * total / ONE_IN).clamp(FEWEST, PROBES).min(total) } else { (total / ONE_IN).min(PROBES) }
     };
     if !dry && probed(train) < FEWEST {
         return Ok(None);
