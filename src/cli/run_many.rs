@@ -13,7 +13,7 @@ use super::output::say_json;
 use crate::agent::{Agent, Answered, Ask};
 use crate::evaluation::latency::measured_path;
 use crate::execute::ExecuteError;
-use crate::llm;
+use crate::model;
 use crate::plan::Plan;
 use crate::report::named;
 
@@ -95,7 +95,7 @@ impl Many<'_> {
             if let Err(error) = answered {
                 failed += 1;
                 // What would meet every question alike ends all.
-                let is_for_all = error.chain().any(|cause| match cause.downcast_ref::<llm::Error>() {
+                let is_for_all = error.chain().any(|cause| match cause.downcast_ref::<model::Error>() {
                     Some(error) => error.is_permanent(),
                     None => cause.downcast_ref::<ExecuteError>().is_some_and(|error| error.cap().is_some()),
                 });
@@ -134,7 +134,9 @@ impl Many<'_> {
 /// An answer in which no operator failed, or which was found all the same.
 fn complete(answered: Answered) -> Result<Answered> {
     match (&answered.answer, answered.trace.failure()) {
-        (None, Some(reason)) => Err(anyhow::Error::new(llm::Error::Transient(reason.to_owned())).context("no answer")),
+        (None, Some(reason)) => {
+            Err(anyhow::Error::new(model::Error::Transient(reason.to_owned())).context("no answer"))
+        }
         _ => Ok(answered),
     }
 }

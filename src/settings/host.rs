@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use crate::llm::Definitions;
-use crate::llm::openai::{EndpointConfig, Key, Listener};
+use crate::model::Definitions;
+use crate::model::openai::{EndpointConfig, Key, Listener};
 
 /// What the settings do not hold, and whoever opens them brings.
 #[derive(Clone, Debug, Default)]

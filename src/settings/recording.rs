@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 
 use super::Settings;
-use crate::llm::{LanguageModel, Mode, Replay, Store};
+use crate::model::{LanguageModel, Mode, Replay, Store};
 
 /// The database inside a cache folder.
 const DATABASE: &str = "completions.sqlite";
