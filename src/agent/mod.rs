@@ -24,7 +24,6 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::benchmarks::Problem;
 use crate::checkpoint::Checkpoint;
 use crate::controller::Policy;
 use crate::decide::{Proposal, Then};
@@ -37,6 +36,7 @@ use crate::operators::{Catalogue, Solution, vote};
 use crate::plan::Plan;
 use crate::random::{Draw, Purpose};
 use crate::settings::{Host, Parts, Settings, admit, drift, of_checkpoint};
+use crate::task::Problem;
 
 /// Answers questions. Immutable: any number of questions can be asked at once, and nothing that one asks changes another.
 ///

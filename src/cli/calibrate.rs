@@ -13,7 +13,6 @@ use super::progress::Running;
 use super::session::Session;
 use super::split::Split;
 use crate::agent::{Trained, latency_path};
-use crate::benchmarks::Problem;
 use crate::checkpoint::write_atomic;
 use crate::decide::{Decider, FixedPlan};
 use crate::evaluation::latency::{LatencyModel, Observed};
@@ -23,6 +22,7 @@ use crate::execute::Episode;
 use crate::plan::Plan;
 use crate::random::{self, Purpose};
 use crate::report::{explanation, jsonl, named};
+use crate::task::Problem;
 
 /// The step of the calibration run.
 pub const CALIBRATION: &str = "calibration";

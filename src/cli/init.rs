@@ -125,9 +125,9 @@ pub fn run(args: Args) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::benchmarks::Benchmark;
     use crate::folder::Folder;
     use crate::operators::Catalogue;
+    use crate::task::Benchmark;
 
     #[test]
     fn what_is_written_is_a_benchmark_whose_own_answers_are_right() -> Result<()> {

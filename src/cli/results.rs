@@ -15,7 +15,6 @@ use super::remarks::remarks;
 use super::session::Session;
 use super::split::Split;
 use crate::agent::Trained;
-use crate::benchmarks::Problem;
 use crate::checkpoint::write_atomic;
 use crate::disk::create_folder;
 use crate::evaluation::{Evaluation, Row, compare};
@@ -23,6 +22,7 @@ use crate::execute::Episode;
 use crate::plan::Unit;
 use crate::report::verdict::verdict;
 use crate::report::{Breakdown, Example, Probabilities, Report, html, jsonl, named, table, worst_first};
+use crate::task::Problem;
 
 /// Most queries that the report shows with their texts, and most letters of them: a browser must like to open it.
 const EXAMPLES: usize = 1500;

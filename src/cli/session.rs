@@ -9,7 +9,6 @@ use tokio::runtime::Runtime;
 
 use super::progress::Progress;
 use super::warnings;
-use crate::benchmarks::Problem;
 use crate::decide::HaltingHead;
 use crate::encoder::{self, Embeddings};
 use crate::execute::{ExecutionConfig, SolveOptions, Solver};
@@ -19,6 +18,7 @@ use crate::plan::{Kind, Plan, Prepared};
 use crate::record::Record;
 use crate::sandbox;
 use crate::settings::{Endpoints, Host, Own, Parts, Recording, Settings};
+use crate::task::Problem;
 
 /// The parts of a run.
 pub struct Session {

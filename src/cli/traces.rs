@@ -10,7 +10,6 @@ use super::config::Common;
 use super::operators::each_operator;
 use super::session::Session;
 use super::traces_import;
-use crate::benchmarks::Problem;
 use crate::decide::FixedPlan;
 use crate::disk::WriteError;
 use crate::execute::{ExecutionConfig, SolveOptions, Solver};
@@ -19,6 +18,7 @@ use crate::plan::{Kind, OperatorId, Outcome, Plan};
 use crate::random::Purpose;
 use crate::report::jsonl::Appender;
 use crate::settings::Preset;
+use crate::task::Problem;
 
 #[derive(Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]

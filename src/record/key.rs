@@ -5,9 +5,9 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::benchmarks::{AnswerForm, Problem, Tests};
 use crate::operators::{Identity, Solution, Turn};
 use crate::random::{self, Draw};
+use crate::task::{AnswerForm, Problem, Tests};
 
 /// What a call is found by; written as 32 hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

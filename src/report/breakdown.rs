@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::names::operator_name;
-use crate::benchmarks::Problem;
 use crate::evaluation::{Evaluation, statistics};
 use crate::execute::Episode;
 use crate::objective::Objective;
 use crate::plan::Plan;
+use crate::task::Problem;
 
 /// Plans that are listed by themselves.
 const PLANS: usize = 10;

@@ -4,7 +4,6 @@ use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use lamas::benchmarks::Problem;
 use lamas::evaluation::{Evaluation, compare};
 use lamas::execute::Episode;
 use lamas::objective::Objective;
@@ -15,6 +14,7 @@ use lamas::report::{
     Breakdown, Curve, Example, Line, Panel, Probabilities, Provenance, Report, Timeline, drawing, html, plot, table,
     worst_first,
 };
+use lamas::task::Problem;
 use rand::Rng;
 use sha2::{Digest, Sha256};
 
