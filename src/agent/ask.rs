@@ -3,7 +3,7 @@
 use crate::decide::Then;
 use crate::evaluation::latency::{Budget, Prediction};
 use crate::execute::{Clock, Observer};
-use crate::operators::Solution;
+use crate::operation::Solution;
 use crate::plan::{OperatorId, Plan, Trace};
 
 /// All that holds for one question.

@@ -126,7 +126,7 @@ pub fn run(args: Args) -> Result<()> {
 mod tests {
     use super::*;
     use crate::folder::Folder;
-    use crate::operators::Catalogue;
+    use crate::operation::Catalogue;
     use crate::task::Benchmark;
 
     #[test]

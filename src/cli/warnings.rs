@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::operators::Catalogue;
+use crate::operation::Catalogue;
 
 /// One line for each operator that is to answer a question which its prompt does not hold.
 pub fn of_prompts(catalogue: &Catalogue) -> Vec<String> {

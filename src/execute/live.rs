@@ -13,7 +13,7 @@ use super::choice::{Choice, Ended, Given, Phase, act};
 use super::course::{Course, Ready, Verdict};
 use super::error::ExecuteError;
 use crate::decide::Decider;
-use crate::operators::{Arrival, Effect, Reporter, Solution};
+use crate::operation::{Arrival, Effect, Reporter, Solution};
 use crate::plan::{Latency, Outcome};
 
 /// An operator that runs: its number and, unless it was aborted, what it did.

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use super::observe::Observer;
 use super::recorder::Recorder;
-use crate::operators::Finish;
+use crate::operation::Finish;
 use crate::plan::{Schedule, Unit};
 
 /// How one query is run.
