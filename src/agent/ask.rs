@@ -1,7 +1,7 @@
 //! What is asked of an agent, and what it answers.
 
 use crate::decide::Then;
-use crate::evaluation::latency::{Budget, Prediction};
+use crate::evaluate::latency::{Budget, Prediction};
 use crate::execute::{Clock, Observer};
 use crate::operation::Solution;
 use crate::plan::{OperatorId, Plan, Trace};

@@ -16,7 +16,7 @@ use super::progress_line::money;
 use super::session::Session;
 use super::split::Split;
 use super::train_run::Run;
-use crate::evaluation::{Evaluation, statistics};
+use crate::evaluate::{Evaluation, statistics};
 use crate::execute::Episode;
 use crate::objective::Objective;
 use crate::random::Purpose;

@@ -14,7 +14,7 @@ use super::provenance::{About, provenance};
 use super::results::Results;
 use super::split::Split;
 use crate::agent::latency_model;
-use crate::evaluation::latency::Budget;
+use crate::evaluate::latency::Budget;
 use crate::report::explanation;
 
 #[derive(Debug, clap::Args)]

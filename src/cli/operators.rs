@@ -13,7 +13,7 @@ use super::output::{Tables, rendered, say};
 use super::plans;
 use super::session::Session;
 use super::split::Split;
-use crate::evaluation::Evaluation;
+use crate::evaluate::Evaluation;
 use crate::execute::SolveOptions;
 use crate::plan::{Kind, OperatorId, Plan};
 use crate::report::jsonl;

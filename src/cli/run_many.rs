@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::familiarity::Familiar;
 use super::output::say_json;
 use crate::agent::{Agent, Answered, Ask};
-use crate::evaluation::latency::measured_path;
+use crate::evaluate::latency::measured_path;
 use crate::execute::ExecuteError;
 use crate::model;
 use crate::plan::Plan;

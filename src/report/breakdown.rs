@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::names::operator_name;
-use crate::evaluation::{Evaluation, statistics};
+use crate::evaluate::{Evaluation, statistics};
 use crate::execute::Episode;
 use crate::objective::Objective;
 use crate::plan::Plan;

@@ -3,7 +3,7 @@
 use minijinja::{Value, context};
 
 use super::number::fixed;
-use crate::evaluation::{Estimate, Row, portfolio};
+use crate::evaluate::{Estimate, Row, portfolio};
 
 /// One line for each method that can be compared, the one on which least is gained first; none where there is none.
 pub(super) fn forest(rows: &[Row]) -> Option<Value> {
@@ -17,7 +17,7 @@ pub(super) fn forest(rows: &[Row]) -> Option<Value> {
     let margin = ((high - low) * 0.03).max(1e-6);
     let (low, high) = (low - margin, high + margin);
     let at = |value: f64| 100.0 * ((value - low) / (high - low)).clamp(0.0, 1.0);
-    let line = |(name, gain): &(&str, crate::evaluation::Difference)| {
+    let line = |(name, gain): &(&str, crate::evaluate::Difference)| {
         let Estimate { mean, low, high } = gain.estimate;
         context! {
             name,
@@ -39,7 +39,7 @@ fn signed(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evaluation::{Comparison, Difference, Summary};
+    use crate::evaluate::{Comparison, Difference, Summary};
 
     #[test]
     fn every_method_is_on_one_scale_with_zero() {

@@ -13,7 +13,7 @@ use super::number::{duration, fixed, significant};
 use super::verdict::verdict;
 use super::viewer::viewer;
 use super::{Report, plot};
-use crate::evaluation::{Estimate, Row, portfolio};
+use crate::evaluate::{Estimate, Row, portfolio};
 
 const TEMPLATES: [(&str, &str); 2] = [
     ("report.html", include_str!("templates/report.html")),

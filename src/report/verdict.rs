@@ -1,7 +1,7 @@
 //! The answer to the question that a comparison asks, in one sentence.
 
 use super::number::{fixed, significant};
-use crate::evaluation::{Estimate, Row, Summary, portfolio};
+use crate::evaluate::{Estimate, Row, Summary, portfolio};
 use crate::plan::Unit;
 
 /// Which method to use, and what it gains; none where nothing can be compared. The last row is the run's own.
@@ -67,7 +67,7 @@ fn beside(one: &Summary, other: &Summary, unit: Unit) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evaluation::{Comparison, Difference, Spread};
+    use crate::evaluate::{Comparison, Difference, Spread};
 
     fn row(name: &str, utility: f64, gain: Option<[f64; 3]>) -> Row {
         let estimate = |mean| Estimate { mean, low: mean - 0.01, high: mean + 0.01 };

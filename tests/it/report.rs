@@ -4,7 +4,7 @@ use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use lamas::evaluation::{Evaluation, compare};
+use lamas::evaluate::{Evaluation, compare};
 use lamas::execute::Episode;
 use lamas::objective::Objective;
 use lamas::plan::{Dependencies, Latency, OperatorId, Outcome, Plan, Schedule, Span, Trace, Unit, Usage, Written};
