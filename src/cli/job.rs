@@ -17,12 +17,12 @@ use crate::checkpoint::Provenance;
 use crate::controller::{Controller, Policy};
 use crate::disk::create_folder;
 use crate::execute::ExecutionConfig;
+use crate::learn::{self, EpochMetrics, Event, Setup, TrainingConfig};
 use crate::report::jsonl::Appender;
 use crate::report::named;
 use crate::report::transcript::LETTERS;
 use crate::settings::Settings;
 use crate::strategy::Strategies;
-use crate::training::{self, EpochMetrics, Event, Setup, TrainingConfig};
 
 /// The training of one seed.
 pub(super) struct Job<'a> {
@@ -50,7 +50,7 @@ impl Job<'_> {
     /// Trains the controller to its end.
     ///
     /// # Errors
-    /// Those of [`training::train`], and [`Stopped`] where it is interrupted or meets a cap.
+    /// Those of [`learn::train`], and [`Stopped`] where it is interrupted or meets a cap.
     pub fn train(&self, train: &Split, validation: &Split, resume: bool, interrupt: &Interrupt) -> Result<Outcome> {
         let Job { session, execution, settings, seed, folder, .. } = *self;
         create_folder(folder)?;
@@ -89,7 +89,7 @@ impl Job<'_> {
         let outcome = session.runtime.block_on(async {
             tokio::select! {
                 biased;
-                outcome = training::train(setup, &mut notify) => outcome,
+                outcome = learn::train(setup, &mut notify) => outcome,
                 // As where the process ends: the run goes on from what it last saved.
                 () = interrupt.over() => Err(Stopped::by(None).into()),
             }

@@ -13,9 +13,9 @@ use super::session::Session;
 use super::split::Split;
 use super::train_run::{Args, Run};
 use super::warnings;
+use crate::learn::EpochMetrics;
 use crate::report::{Curve, Line, Panel, Provenance};
 use crate::settings::RunFile;
-use crate::training::EpochMetrics;
 
 /// The record of a run, in its folder.
 pub(super) const RECORD: &str = "record.jsonl";
