@@ -14,13 +14,13 @@ mod budget;
 mod cache;
 mod calibrate;
 mod catalogues;
-mod compare;
 mod config;
 mod controllers;
 mod data;
 mod doctor;
 mod estimate;
 mod evaluate;
+mod experiments;
 mod familiarity;
 mod fetch;
 mod grade;
@@ -47,13 +47,10 @@ mod sandbox_child;
 mod selection;
 mod session;
 mod split;
-mod sweep;
 mod traces;
 mod traces_import;
 mod train;
-mod train_all;
 mod train_run;
-mod variants;
 mod warnings;
 
 use std::io::{ErrorKind, Write};
@@ -85,9 +82,9 @@ enum Command {
     /// Evaluate a trained controller beside the baselines.
     Evaluate(evaluate::Args),
     /// Train and evaluate every method, published and ours, over several seeds: the table for a paper.
-    Compare(compare::Args),
+    Compare(experiments::compare::Args),
     /// Train and evaluate at several latency weights: LAMaS, ours, and one checkpoint of ours for all weights.
-    Sweep(sweep::Args),
+    Sweep(experiments::sweep::Args),
     /// Evaluate the fixed plans and a random controller; no training.
     Baselines(baselines::Args),
     /// Answer one question; show the plan, the timeline and what it cost.
@@ -153,8 +150,8 @@ fn dispatch(cli: Cli) -> Result<()> {
     match cli.command.unwrap_or(Command::Train(cli.train)) {
         Command::Train(args) => train::run(args),
         Command::Evaluate(args) => evaluate::run(args),
-        Command::Compare(args) => compare::run(args),
-        Command::Sweep(args) => sweep::run(args),
+        Command::Compare(args) => experiments::compare::run(args),
+        Command::Sweep(args) => experiments::sweep::run(args),
         Command::Baselines(args) => baselines::run(args),
         Command::Run(args) => run::run(args),
         Command::Operators(args) => operators::run(args),

@@ -8,14 +8,14 @@ use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, ensure};
 
-use super::interrupt::{self, Interrupt, Stopped};
-use super::job::{Job, Outcome};
-use super::progress::Progress;
-use super::session::Session;
-use super::split::Split;
-use super::train::RECORD;
-use super::train_run::{begin, seeds, unused};
 use super::variants::Variant;
+use crate::cli::interrupt::{self, Interrupt, Stopped};
+use crate::cli::job::{Job, Outcome};
+use crate::cli::progress::Progress;
+use crate::cli::session::Session;
+use crate::cli::split::Split;
+use crate::cli::train::RECORD;
+use crate::cli::train_run::{begin, seeds, unused};
 use crate::disk::create_folder;
 use crate::settings::{Preset, RunFile, SETTINGS, Settings, Started};
 

@@ -4,17 +4,17 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 
-use super::config::Common;
-use super::methods::{self, Chosen, Measured};
-use super::output::{Tables, format, say_table};
-use super::provenance::{About, provenance};
-use super::results::Results;
-use super::session::Session;
-use super::split::Split;
-use super::train::panels;
 use super::train_all::{AllTrained, train_all};
 use super::variants::{OURS, variants};
 use crate::agent::Trained;
+use crate::cli::config::Common;
+use crate::cli::methods::{self, Chosen, Measured};
+use crate::cli::output::{Tables, format, say_table};
+use crate::cli::provenance::{About, provenance};
+use crate::cli::results::Results;
+use crate::cli::session::Session;
+use crate::cli::split::Split;
+use crate::cli::train::panels;
 use crate::decide::{Decider, FixedPlan};
 use crate::evaluate::portfolio::{HINDSIGHT, LengthRouter, Recorded};
 use crate::evaluate::{Evaluation, Method, evaluate, statistics};
