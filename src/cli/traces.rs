@@ -13,8 +13,8 @@ use super::traces_import;
 use crate::decide::FixedPlan;
 use crate::disk::WriteError;
 use crate::execute::{ExecutionConfig, SolveOptions, Solver};
-use crate::operation::{Operator, Reads, Recorded, is_recorded};
-use crate::plan::{Kind, OperatorId, Outcome, Plan};
+use crate::operation::{Operator, Reads, TraceLine, is_recorded};
+use crate::plan::{Kind, OperatorId, Plan, Status};
 use crate::random::Purpose;
 use crate::report::jsonl::Appender;
 use crate::settings::Preset;
@@ -138,12 +138,12 @@ async fn output(
     plan: &Plan,
     sample: u64,
     options: &SolveOptions<'_>,
-) -> Result<Recorded> {
+) -> Result<TraceLine> {
     let mut decider = FixedPlan::new(plan.clone());
     let answered = solver.attempt(problem, &mut decider, Purpose::Training.draw(sample), options).await?;
     let span = answered.trace.spans.last().context("the plan has no operator")?;
     let operator = solver.catalogue().operator(span.operator).context("an operator outside the catalogue")?;
-    ensure!(span.outcome == Outcome::Done, "operator `{}` failed: {:?}", operator.name, span.outcome);
+    ensure!(span.outcome == Status::Done, "operator `{}` failed: {:?}", operator.name, span.outcome);
     // What the operator before it left stands first; a vote, or a test that was passed, adds nothing.
     let before = plan.layers.len() - 1;
     let added = answered.solutions.get(before).filter(|_| operator.kind != Kind::Ensemble);
@@ -152,7 +152,7 @@ async fn output(
         Some(answer) => Some(solver.grade(problem, Some(answer)).await? >= 1.0),
         None => None,
     };
-    Ok(Recorded {
+    Ok(TraceLine {
         query: problem.id.clone(),
         operator: operator.name.clone(),
         sample: Some(sample),

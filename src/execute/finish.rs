@@ -5,7 +5,7 @@ use super::course::Execution;
 use super::error::ExecuteError;
 use super::options::Options;
 use crate::operation::{Effect, Query, Steps, Turn, vote};
-use crate::plan::{Latency, Outcome, Signature, Unit};
+use crate::plan::{Latency, Signature, Status, Unit};
 
 /// Lets the query's finish act on what the plan came to. A solution that it improved stands alone afterwards; where it fails
 /// the solutions stay as they are, and the failure is recorded.
@@ -46,11 +46,11 @@ pub(super) async fn finish(
         None => finish.run(&mut work, standing).await,
     };
     let (improved, outcome) = match result {
-        Ok(improved) => (improved, Outcome::Done),
+        Ok(improved) => (improved, Status::Done),
         Err(error) if error.is_permanent() => {
             return Err(ExecuteError::Model { operator: operator.name.clone(), error });
         }
-        Err(error) => (None, Outcome::Failed(error.to_string())),
+        Err(error) => (None, Status::Failed(error.to_string())),
     };
     choice.end(improved.clone().map_or(Effect::Keep, Effect::Replace), outcome);
     execution.trace.finish = Some(choice.span(options.unit, options.letters));

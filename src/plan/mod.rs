@@ -15,7 +15,7 @@ pub use latency::{Latency, Unit};
 pub use schedule::{Dependencies, Prepared, Schedule};
 pub use signature::Signature;
 pub use small::{Layout, generators, improvers, small_plans};
-pub use trace::{Outcome, Span, Trace, Usage};
+pub use trace::{Span, Status, Trace, Usage};
 pub use written::{Written, shortened};
 
 use serde::{Deserialize, Serialize};

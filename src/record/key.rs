@@ -124,7 +124,7 @@ fn name_of(form: AnswerForm) -> &'static str {
         AnswerForm::Number => "number",
         AnswerForm::Mathematics => "mathematics",
         AnswerForm::Exact => "exact",
-        AnswerForm::Choice => "choice",
+        AnswerForm::MultipleChoice => "choice",
         AnswerForm::Python => "python",
     }
 }

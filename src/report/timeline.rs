@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::plan::{Outcome, Plan, Span, Trace, Unit};
+use crate::plan::{Plan, Span, Status, Trace, Unit};
 
 use super::names::operator_name;
 
@@ -99,11 +99,11 @@ impl Bar {
 }
 
 /// Why an operator has no result, if it has none.
-pub(super) fn fault(outcome: &Outcome) -> Option<String> {
+pub(super) fn fault(outcome: &Status) -> Option<String> {
     match outcome {
-        Outcome::Done => None,
-        Outcome::Failed(reason) => Some(format!("failed: {reason}")),
-        Outcome::Cancelled => Some("cancelled".into()),
-        Outcome::Skipped => Some("skipped".into()),
+        Status::Done => None,
+        Status::Failed(reason) => Some(format!("failed: {reason}")),
+        Status::Cancelled => Some("cancelled".into()),
+        Status::Skipped => Some("skipped".into()),
     }
 }

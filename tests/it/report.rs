@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use lamas::evaluate::{Evaluation, compare};
 use lamas::execute::Episode;
 use lamas::objective::Objective;
-use lamas::plan::{Dependencies, Latency, OperatorId, Outcome, Plan, Schedule, Span, Trace, Unit, Usage, Written};
+use lamas::plan::{Dependencies, Latency, OperatorId, Plan, Schedule, Span, Status, Trace, Unit, Usage, Written};
 use lamas::random;
 use lamas::report::format::Format;
 use lamas::report::{
@@ -52,7 +52,7 @@ fn episode(seed: u64, problem: usize, layers: &[&[u16]], skill: f64) -> Episode 
             tool_seconds: 0.0,
             latency: Latency { tokens, seconds },
             started,
-            outcome: Outcome::Done,
+            outcome: Status::Done,
             ..Span::default()
         }
     };
@@ -107,13 +107,13 @@ fn report() -> Report {
         episode: episode(3, problem, layers, 0.9),
     };
     let mut broken = example(9, &[&[0, 4], &[3]], HOSTILE);
-    broken.episode.trace.spans[1].outcome = Outcome::Failed(HOSTILE.into());
+    broken.episode.trace.spans[1].outcome = Status::Failed(HOSTILE.into());
     broken.episode.trace.spans[0].wrote = vec![Written::new(WRITTEN, Some(WRITTEN), 4000)];
     broken.episode.answer = None;
     let mut endless = example(10, &[&[0]], &"no space in it ".replace(' ', "").repeat(80_000));
     endless.episode.trace.spans[0].wrote = vec![Written::new(&"x".repeat(1 << 20), None, 4000)];
     (endless.episode.score, endless.episode.answer) = (0.0, Some("7".repeat(1 << 20)));
-    endless.episode.trace.spans[0].outcome = Outcome::Cancelled;
+    endless.episode.trace.spans[0].outcome = Status::Cancelled;
     let problem = |problem: usize| Problem {
         id: format!("test-{problem:04}"),
         question: "How many apples are left?".into(),
@@ -291,10 +291,10 @@ fn plans_and_timelines_are_drawn_in_characters() {
     let committed = Plan::from_indices(&[&[1], &[4, 5], &[3]]);
     let span = |layer, outcome| Span { layer, outcome, ..Span::default() };
     let spans = vec![
-        span(0, Outcome::Done),
-        span(1, Outcome::Cancelled),
-        span(1, Outcome::Skipped),
-        span(2, Outcome::Failed("503".into())),
+        span(0, Status::Done),
+        span(1, Status::Cancelled),
+        span(1, Status::Skipped),
+        span(2, Status::Failed("503".into())),
     ];
     let trace = Trace { spans, dependencies: Dependencies(vec![vec![], vec![], vec![0], vec![0, 1, 2]]), finish: None };
     insta::assert_snapshot!(drawing::plan(&committed, &trace, &names()), @r"
@@ -303,7 +303,7 @@ fn plans_and_timelines_are_drawn_in_characters() {
     ");
     let timeline = |unit| {
         let mut shown = episode(3, 2, &[&[1, 2, 4], &[5], &[3]], 0.9);
-        shown.trace.spans[2].outcome = Outcome::Cancelled;
+        shown.trace.spans[2].outcome = Status::Cancelled;
         drawing::timeline(&Timeline::new(&shown.plan, &shown.trace, &names(), unit), 30)
     };
     insta::assert_snapshot!(timeline(Unit::Tokens), @r"

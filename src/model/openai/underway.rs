@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::answer::Answer;
+use super::answer::Reply;
 use super::governor::Turn;
 use super::retry::Failure;
 use super::size::likely;
@@ -46,7 +46,7 @@ impl Prompts {
 /// is an estimate.
 pub struct Underway<'a> {
     turn: Option<Turn<'a>>,
-    pub answer: Answer,
+    pub answer: Reply,
     meter: &'a Meter,
     price: Price,
     prompts: &'a Prompts,
@@ -67,7 +67,7 @@ impl<'a> Underway<'a> {
         prompts: &'a Prompts,
         meter: &'a Meter,
     ) -> Self {
-        let (turn, answer, max_tokens) = (Some(turn), Answer::default(), request.sampling.max_tokens.into());
+        let (turn, answer, max_tokens) = (Some(turn), Reply::default(), request.sampling.max_tokens.into());
         let mut prompt = DefaultHasher::new();
         (&request.model, &request.messages).hash(&mut prompt);
         let prompt = prompt.finish();
