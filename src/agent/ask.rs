@@ -24,6 +24,8 @@ pub struct Ask<'a> {
     pub clock: Option<Clock>,
     /// Tells independent answers apart.
     pub draw: u64,
+    /// Letters that the trace keeps of each text that an operator gives; 0 keeps none.
+    pub letters: usize,
     /// Is told what happens.
     pub observer: Option<&'a dyn Observer>,
 }

@@ -140,7 +140,7 @@ impl Agent {
     /// There is no controller, or the query cannot be run to its end.
     pub async fn solve(&self, problem: &Problem, draw: Draw) -> Result<Episode> {
         let trained = self.trained.as_ref().context("expected a trained controller, found none")?;
-        let embeddings = self.embed(&problem.question)?;
+        let embeddings = self.embed(&[&problem.question])?;
         let embedding = embeddings.row(0).context("the encoder gave no embedding")?;
         let head = trained.halting.as_ref();
         let options = SolveOptions::new(self.execution, head, self.objective.unit);
@@ -165,6 +165,7 @@ impl Agent {
             clock: ask.clock.unwrap_or(self.clock),
             samples: ask.samples,
             observer: ask.observer,
+            letters: ask.letters,
             ..SolveOptions::new(self.execution, head.as_ref().filter(|_| ask.plan.is_none()), self.objective.unit)
         };
         self.solver.catalogue().check_samples(ask.samples)?;
@@ -190,7 +191,7 @@ impl Agent {
     /// As [`Agent::answer`], before anything runs.
     pub fn plan(&self, question: &str, ask: &Ask<'_>) -> Result<Chosen> {
         ensure!(!question.trim().is_empty(), "expected a question, found an empty one");
-        let embeddings = self.embed(question)?;
+        let embeddings = self.embed(&[question])?;
         let embedding = embeddings.row(0).context("the encoder gave no embedding")?;
         let asked = Asked { question, embedding };
         let chosen = self.choose(asked, ask)?;
@@ -236,8 +237,12 @@ impl Agent {
         Some(self.latency.as_ref()?.predict(plan, &prepared, asked))
     }
 
-    fn embed(&self, question: &str) -> Result<Embeddings> {
-        self.encoder.encode(&[question])
+    /// What a controller reads of questions.
+    ///
+    /// # Errors
+    /// The encoder cannot encode them.
+    pub fn embed(&self, questions: &[&str]) -> Result<Embeddings> {
+        self.encoder.encode(questions)
     }
 
     /// The controller, if there is one.

@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::config::Common;
 use super::methods;
-use super::output::say;
+use super::output::{Tables, format, say_json_lines, say_table};
 use super::session::Session;
 use super::split::Split;
 use crate::evaluate::{Row, Summary};
@@ -17,28 +17,32 @@ pub struct Args {
     #[arg(long, default_value = "test")]
     split: String,
     /// Independent passes
-    #[arg(long, value_name = "K", default_value_t = 1)]
+    #[arg(long, value_name = "K", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     seeds: u64,
     /// A JSON array instead of the table
     #[arg(long)]
     json: bool,
     #[command(flatten)]
     common: Common,
+    #[command(flatten)]
+    tables: Tables,
 }
 
 pub fn run(args: Args) -> Result<()> {
+    args.tables.apply();
     let settings = args.common.resolve(Preset::default())?;
     let session = Session::open(&settings)?;
     let split = Split::open(&session, &args.split)?;
-    let seeds: Vec<u64> = (settings.seed..settings.seed + args.seeds.max(1)).collect();
+    let seeds: Vec<u64> = (settings.seed..settings.seed + args.seeds).collect();
     let mut methods = Vec::new();
+    methods::say_left_out(&session);
     let outcome = methods::measure_baselines(&session, &split, &seeds, &mut methods);
     let rows: Vec<Row> =
         methods.iter().map(|passes| Row { summary: Summary::new(passes, &session.objective), gain: None }).collect();
     if args.json {
-        say(serde_json::to_string_pretty(&rows)?)?;
+        say_json_lines(&rows)?;
     } else {
-        say(format_args!("{}\n{}", table::table(&rows, false), table::legend(&rows)))?;
+        say_table(table::table(&rows, false, format()), [table::legend(&rows)])?;
     }
     outcome
 }

@@ -12,6 +12,7 @@ use crate::evaluate::Evaluation;
 use crate::evaluate::latency::{Accuracy, Budget, LatencyModel, PlanWithin, measured_path};
 use crate::evaluate::statistics::{mean, quantile};
 use crate::execute::Episode;
+use crate::report::transcript::LETTERS;
 
 /// What to trade accuracy for.
 #[derive(Clone, Copy, Debug, clap::Args)]
@@ -76,7 +77,8 @@ pub fn choose_all(
         choices.extend(chosen);
     }
     let seeds = trained.iter().map(|trained| trained.seed).collect();
-    Ok((Chosen { name: format!("within {budget}"), seeds, halting, stages: Vec::new(), proposals }, choices))
+    let name = format!("within {budget}");
+    Ok((Chosen { name, seeds, halting, stages: Vec::new(), proposals, letters: LETTERS }, choices))
 }
 
 /// How the budget fared.

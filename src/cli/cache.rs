@@ -9,7 +9,7 @@ use clap::Subcommand;
 use comfy_table::{Table, presets};
 use serde::Serialize;
 
-use super::output::say;
+use super::output::{Tables, rendered, say, say_json_lines};
 use crate::disk::create_file;
 use crate::encoder::cache_folder;
 use crate::model::{Holding, Prices, Store};
@@ -45,6 +45,8 @@ struct List {
     /// A JSON array instead of the table
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    tables: Tables,
 }
 
 #[derive(Debug, clap::Args)]
@@ -86,11 +88,12 @@ pub fn run(args: Args) -> Result<()> {
 
 impl List {
     fn run(&self, path: &Path) -> Result<()> {
+        self.tables.apply();
         let prices = prices(self.prices.as_deref())?;
         let holdings = Store::open_existing(path)?.holdings()?;
         let lines: Vec<Line<'_>> = holdings.iter().map(|holding| Line::new(holding, &prices)).collect();
         if self.json {
-            say(serde_json::to_string_pretty(&lines)?)?;
+            say_json_lines(&lines)?;
         } else {
             eprintln!("{}", path.display());
             say(table(&lines))?;
@@ -139,7 +142,7 @@ fn table(lines: &[Line<'_>]) -> String {
             holding.last.clone(),
         ]);
     }
-    table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+    rendered(&table)
 }
 
 impl Export {

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
 
 use super::config::Common;
 use super::controllers::{self, Opened};
-use super::output::say;
-use super::progress::{Running, bar};
+use super::output::{Tables, format, say_json, say_table};
+use super::progress::Running;
 use super::session::Session;
 use super::split::Split;
 use crate::agent::{Trained, latency_path};
@@ -20,9 +21,11 @@ use crate::evidence::Asked;
 use crate::execute::Episode;
 use crate::plan::Plan;
 use crate::random::{self, Purpose};
-use crate::report::{explanation, jsonl};
+use crate::report::{explanation, jsonl, named};
 use crate::task::Problem;
 
+/// The step of the calibration run.
+pub const CALIBRATION: &str = "calibration";
 /// Queries of the calibration run.
 pub const QUERIES: usize = 200;
 /// The split that the calibration run asks from.
@@ -45,16 +48,24 @@ pub struct Args {
     json: bool,
     #[command(flatten)]
     common: Common,
+    #[command(flatten)]
+    tables: Tables,
 }
 
 pub fn run(args: Args) -> Result<()> {
+    args.tables.apply();
     let Opened { session, trained, .. } = controllers::open(&args.common, &args.checkpoint, None)?;
     let (splits, episodes) = if args.from.is_empty() {
         let split = Split::open(&session, SPLIT)?;
         let episodes = calibration(&session, &trained, &split, args.queries)?;
         (vec![split], episodes)
     } else {
-        let episodes: Vec<Vec<Episode>> = args.from.iter().map(|path| jsonl::read(path)).collect::<Result<_>>()?;
+        let names = session.names();
+        let read = |path: &PathBuf| -> Result<Vec<Episode>> {
+            let episode = |value: Result<Value>| named::numbered(value?, &names);
+            jsonl::lines(path)?.map(episode).collect::<Result<_>>().with_context(|| format!("`{}`", path.display()))
+        };
+        let episodes: Vec<Vec<Episode>> = args.from.iter().map(read).collect::<Result<_>>()?;
         let names = session.solver().benchmark().splits();
         (names.map(|name| Split::open(&session, name)).collect::<Result<_>>()?, episodes.concat())
     };
@@ -64,10 +75,11 @@ pub fn run(args: Args) -> Result<()> {
     let model = fit(&session, &observed);
     let path = keep(&model, &args.checkpoint)?;
     if args.json {
-        say(serde_json::to_string(&model)?)?;
+        say_json(&model)?;
     } else {
         let accuracy = model.accuracy(&observed, |plan| session.prepare(plan));
-        say(format_args!("{}\n\n{}", explanation::model(&model), explanation::accuracy(&accuracy)))?;
+        let accuracy = format!("\n{}", explanation::accuracy(&accuracy));
+        say_table(explanation::model(&model, format()), [accuracy])?;
     }
     eprintln!("wrote {}", path.display());
     Ok(())
@@ -105,14 +117,14 @@ fn calibration(session: &Session, trained: &[Trained], split: &Split, queries: u
             },
         }
     };
-    let bar = bar("calibration", problems.len() as u64);
+    let bar = session.progress.begin(CALIBRATION, "questions", problems.len() as u64);
     let mut running = Running::new(&session.objective, &bar);
     let decider = |query: usize| -> Box<dyn Decider> { Box::new(FixedPlan::new(plan(query))) };
     let options = session.options(session.execution, None);
     let method = Method { name: "calibration", options, decider, draw: Purpose::Calibration.draw(0) };
     let pass = evaluate(session.solver(), &method, &problems, 1, |episode| running.see(episode));
     let (evaluation, ended) = session.runtime.block_on(pass);
-    bar.finish_and_clear();
+    drop(bar);
     ended?;
     Ok(evaluation.episodes)
 }

@@ -6,7 +6,7 @@ use anyhow::Result;
 use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::json;
 
-use super::output::say;
+use super::output::{Tables, rendered, say, say_json_lines};
 use crate::operation::{Catalogue, Operator};
 use crate::printable::printable;
 use crate::settings::{CATALOGUES, catalogue_named};
@@ -22,9 +22,12 @@ pub struct Args {
     /// JSON instead of text
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    tables: Tables,
 }
 
 pub fn run(args: &Args) -> Result<()> {
+    args.tables.apply();
     let names = match &args.catalogue {
         Some(path) => vec![path.clone()],
         None => CATALOGUES.map(PathBuf::from).to_vec(),
@@ -32,11 +35,13 @@ pub fn run(args: &Args) -> Result<()> {
     let catalogues =
         names.iter().map(|name| Ok((name.as_path(), catalogue_named(name)?))).collect::<Result<Vec<_>>>()?;
     if args.text {
-        return catalogues.iter().try_for_each(|(_, catalogue)| say(catalogue.text().trim_end()).map_err(Into::into));
+        return catalogues
+            .iter()
+            .try_for_each(|(_, catalogue)| say(catalogue.text().trim_end().replace("\r\n", "\n")).map_err(Into::into));
     }
     if args.json {
         let all: Vec<_> = catalogues.iter().map(|(name, catalogue)| described(name, catalogue)).collect();
-        say(serde_json::to_string_pretty(&all)?)?;
+        say_json_lines(&all)?;
         return Ok(());
     }
     for (name, catalogue) in &catalogues {
@@ -54,7 +59,7 @@ pub fn run(args: &Args) -> Result<()> {
             let cells = [name, kind.as_str().unwrap_or_default(), &model, description];
             table.add_row(cells.map(|cell| printable(cell).into_owned()));
         }
-        say(format_args!("\n{table}\n"))?;
+        say(format_args!("\n{}\n", rendered(&table)))?;
     }
     Ok(())
 }

@@ -22,23 +22,23 @@ pub struct Common {
     #[serde(skip)]
     pub config: Option<PathBuf>,
     /// auto, cpu, cuda, cuda:N or metal
-    #[arg(long, env = "LAMAS_DEVICE")]
+    #[arg(long, env = "LAMAS_DEVICE", help_heading = "Model in this process")]
     #[serde(skip_serializing_if = "Option::is_none")]
     device: Option<String>,
     /// static (built in), minilm, static:FOLDER, minilm:FOLDER or hub:OWNER/NAME
-    #[arg(long, env = "LAMAS_ENCODER")]
+    #[arg(long, env = "LAMAS_ENCODER", help_heading = "Model in this process")]
     #[serde(skip_serializing_if = "Option::is_none")]
     encoder: Option<String>,
     /// gsm8k, math, or the folder of a benchmark (benchmark.toml, catalogue, splits); default: the built-in workload
-    #[arg(long, value_name = "DIR", env = "LAMAS_BENCHMARK")]
+    #[arg(long, value_name = "DIR", env = "LAMAS_BENCHMARK", help_heading = "Questions and operators")]
     #[serde(skip_serializing_if = "Option::is_none")]
     benchmark: Option<PathBuf>,
     /// Operator catalogue in TOML, or the name of a built-in one (`lamas catalogues` lists them); default: that of the benchmark
-    #[arg(long, value_name = "FILE|NAME", env = "LAMAS_CATALOGUE")]
+    #[arg(long, value_name = "FILE|NAME", env = "LAMAS_CATALOGUE", help_heading = "Questions and operators")]
     #[serde(skip_serializing_if = "Option::is_none")]
     catalogue: Option<PathBuf>,
     /// A server that may get the key in an environment variable, where the catalogue of somebody else's run says so; repeatable
-    #[arg(long = "send-key", value_name = "VARIABLE=URL", value_parser = sent)]
+    #[arg(long = "send-key", value_name = "VARIABLE=URL", value_parser = sent, help_heading = "Endpoint")]
     #[serde(skip)]
     keys: Vec<(String, String)>,
     /// Run the commands that the catalogue of somebody else's run names, confined as they are in a catalogue of yours
@@ -49,7 +49,7 @@ pub struct Common {
     #[serde(flatten)]
     local_model: ModelFlags,
     /// Price list in TOML; default: the built-in one
-    #[arg(long, value_name = "FILE", env = "LAMAS_PRICES")]
+    #[arg(long, value_name = "FILE", env = "LAMAS_PRICES", help_heading = "Endpoint")]
     #[serde(skip_serializing_if = "Option::is_none")]
     prices: Option<PathBuf>,
     #[command(flatten)]
@@ -58,20 +58,20 @@ pub struct Common {
     #[command(flatten)]
     endpoint: EndpointFlags,
     /// TraceLine outputs of operators (JSON lines) in place of a model
-    #[arg(long, value_name = "FILE", env = "LAMAS_TRACES")]
+    #[arg(long, value_name = "FILE", env = "LAMAS_TRACES", help_heading = "Questions and operators")]
     #[serde(skip_serializing_if = "Option::is_none")]
     traces: Option<PathBuf>,
     /// Database of recorded completions, or the folder that holds it; default: in the user's cache folder
-    #[arg(long, value_name = "DIR|FILE")]
+    #[arg(long, value_name = "DIR|FILE", help_heading = "TraceLine calls")]
     #[serde(skip_serializing_if = "Option::is_none")]
     cache: Option<PathBuf>,
     /// use, record (ask anew), replay (ask nothing) or off; default: use, and off for the built-in model without --cache
-    #[arg(long, value_name = "MODE", env = "LAMAS_CACHE_MODE")]
+    #[arg(long, value_name = "MODE", env = "LAMAS_CACHE_MODE", help_heading = "TraceLine calls")]
     #[serde(skip_serializing_if = "Option::is_none")]
     cache_mode: Option<Mode>,
     /// Record of calls (JSON lines) that is used and extended: what it holds is not asked again. `train` keeps one in its run
     /// folder anyway
-    #[arg(long, value_name = "FILE", env = "LAMAS_RECORD")]
+    #[arg(long, value_name = "FILE", env = "LAMAS_RECORD", help_heading = "TraceLine calls")]
     #[serde(skip_serializing_if = "Option::is_none")]
     record: Option<PathBuf>,
     /// Seed of everything random [default: 0]
@@ -79,23 +79,28 @@ pub struct Common {
     #[serde(skip_serializing_if = "Option::is_none")]
     seed: Option<u64>,
     /// Score that a second of the critical path weighs; the latency is then counted in seconds
-    #[arg(long, value_name = "SCORE")]
+    #[arg(long, value_name = "SCORE", help_heading = "What answers are worth, and how plans run")]
     #[serde(skip)]
     second_costs: Option<f64>,
     /// Score that a dollar weighs
-    #[arg(long, value_name = "SCORE")]
+    #[arg(long, value_name = "SCORE", help_heading = "What answers are worth, and how plans run")]
     #[serde(skip)]
     dollar_costs: Option<f64>,
     /// When operators start: after the layer before, when what they read exists, or one after another
-    #[arg(long, value_name = "SCHEDULE", env = "LAMAS_SCHEDULE", value_parser = ["layered", "dataflow", "sequential"])]
+    #[arg(long, value_name = "SCHEDULE", env = "LAMAS_SCHEDULE", value_parser = ["layered", "dataflow", "sequential"], help_heading = "What answers are worth, and how plans run")]
     #[serde(skip)]
     schedule: Option<String>,
     /// Whether a plan ends once nothing that is still to come can change its answer
-    #[arg(long, value_name = "BOOL", env = "LAMAS_QUORUM")]
+    #[arg(long, value_name = "BOOL", env = "LAMAS_QUORUM", help_heading = "What answers are worth, and how plans run")]
     #[serde(skip)]
     quorum: Option<bool>,
     /// Whether a plan ends once a trained head expects its rest to bring less than it takes
-    #[arg(long, value_name = "BOOL", env = "LAMAS_HALTING")]
+    #[arg(
+        long,
+        value_name = "BOOL",
+        env = "LAMAS_HALTING",
+        help_heading = "What answers are worth, and how plans run"
+    )]
     #[serde(skip)]
     halting: Option<bool>,
 }
@@ -104,23 +109,29 @@ pub struct Common {
 #[derive(Debug, Default, Serialize, clap::Args)]
 struct EndpointFlags {
     /// Base URL of an OpenAI-compatible endpoint; default: OPENAI_BASE_URL, or OpenAI. Its key: OPENAI_API_KEY
-    #[arg(long = "endpoint", value_name = "URL", env = "LAMAS_BASE_URL", hide_env_values = true)]
+    #[arg(
+        long = "endpoint",
+        value_name = "URL",
+        env = "LAMAS_BASE_URL",
+        hide_env_values = true,
+        help_heading = "Endpoint"
+    )]
     #[serde(skip_serializing_if = "Option::is_none")]
     url: Option<String>,
     /// Model at the endpoint
-    #[arg(id = "model-name", long, value_name = "NAME", env = "LAMAS_MODEL_NAME")]
+    #[arg(id = "model-name", long, value_name = "NAME", env = "LAMAS_MODEL_NAME", help_heading = "Endpoint")]
     #[serde(skip_serializing_if = "Option::is_none")]
     model: Option<String>,
     /// Dollars per million tokens of any kind, in place of the price list; 0 for a server of your own
-    #[arg(long, value_name = "DOLLARS")]
+    #[arg(long, value_name = "DOLLARS", help_heading = "Endpoint")]
     #[serde(skip_serializing_if = "Option::is_none")]
     price: Option<f64>,
     /// Stop before the endpoint has cost more
-    #[arg(long, value_name = "DOLLARS")]
+    #[arg(long, value_name = "DOLLARS", help_heading = "Endpoint")]
     #[serde(skip_serializing_if = "Option::is_none")]
     max_cost: Option<f64>,
     /// Stop before the endpoint has read and written more tokens
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", help_heading = "Endpoint")]
     #[serde(skip_serializing_if = "Option::is_none")]
     max_tokens: Option<u64>,
 }
@@ -130,15 +141,15 @@ struct EndpointFlags {
 struct ModelFlags {
     /// Llama, Qwen2 or Qwen3: a folder, a GGUF file, or OWNER/NAME (or OWNER/NAME/FILE.gguf) on the Hugging Face hub;
     /// default: the built-in model
-    #[arg(long, value_name = "DIR|FILE|ID", env = "LAMAS_MODEL")]
+    #[arg(long, value_name = "DIR|FILE|ID", env = "LAMAS_MODEL", help_heading = "Model in this process")]
     #[serde(skip_serializing_if = "Option::is_none")]
     model: Option<PathBuf>,
     /// A variable of the model's chat template, as `enable_thinking=true`
-    #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
+    #[arg(long, value_name = "NAME=VALUE", value_parser = variable, help_heading = "Model in this process")]
     #[serde(skip)]
     template: Vec<(String, serde_json::Value)>,
     /// Numbers of the model's weights on a CUDA or Metal device (the CPU computes in f32) [default: f32]
-    #[arg(long, env = "LAMAS_DTYPE")]
+    #[arg(long, env = "LAMAS_DTYPE", help_heading = "Model in this process")]
     #[serde(skip_serializing_if = "Option::is_none")]
     dtype: Option<Dtype>,
 }
@@ -147,11 +158,11 @@ struct ModelFlags {
 #[derive(Debug, Default, Serialize, clap::Args)]
 pub struct PythonFlags {
     /// Python 3 for programs that the model writes and for tests of code; default: `python3`
-    #[arg(long, value_name = "PATH", env = "LAMAS_PYTHON")]
+    #[arg(long, value_name = "PATH", env = "LAMAS_PYTHON", help_heading = "Model in this process")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub python: Option<PathBuf>,
     /// Run programs that the model writes with your own rights where this machine has no sandbox
-    #[arg(long)]
+    #[arg(long, help_heading = "Model in this process")]
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub allow_unsandboxed: bool,
 }

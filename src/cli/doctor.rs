@@ -8,7 +8,7 @@ use anyhow::{Context, Result, anyhow, ensure};
 use serde::Serialize;
 
 use super::config::Common;
-use super::output::{message, say};
+use super::output::{message, say, say_json_lines};
 use super::session::{host, runtime};
 use crate::model::openai::{EndpointConfig, Key, OpenAi, is_of_key};
 use crate::model::{LanguageModel, Message, Mode, Prices, Request, Role, Sampling, Store};
@@ -78,7 +78,7 @@ pub fn run(args: Args) -> Result<()> {
     found.push(cache(&settings, &host));
     found.push(Finding::of("disk", disk(host.cache_folder.as_deref())));
     if args.json {
-        say(serde_json::to_string_pretty(&found)?)?;
+        say_json_lines(&found)?;
     } else {
         for Finding { part, state, says } in &found {
             let state = match state {

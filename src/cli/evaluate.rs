@@ -9,8 +9,9 @@ use super::budget::{self, LatencyArgs};
 use super::config::Common;
 use super::controllers::{self, Opened};
 use super::methods::Chosen;
-use super::output::say;
-use super::results::{About, Results, provenance};
+use super::output::{Tables, say, say_json};
+use super::provenance::{About, provenance};
+use super::results::Results;
 use super::split::Split;
 use crate::agent::latency_model;
 use crate::evaluate::latency::Budget;
@@ -36,9 +37,12 @@ pub struct Args {
     haste: LatencyArgs,
     #[command(flatten)]
     common: Common,
+    #[command(flatten)]
+    tables: Tables,
 }
 
 pub fn run(args: Args) -> Result<()> {
+    args.tables.apply();
     args.haste.validate()?;
     let Opened { mut session, mut trained, configuration } =
         controllers::open(&args.common, &args.checkpoint, args.haste.latency_weight)?;
@@ -64,7 +68,7 @@ pub fn run(args: Args) -> Result<()> {
     let accuracy = model.map(|model| budget::accuracy(&session, &split, &model, results.trained()));
     match (args.json, kept) {
         // A document of its own behind that of the methods.
-        (true, Some(kept)) => say(json!({ "budget": kept, "prediction": accuracy }))?,
+        (true, Some(kept)) => say_json(&json!({ "budget": kept, "prediction": accuracy }))?,
         (true, None) => {}
         (false, kept) => {
             if let Some(kept) = kept {

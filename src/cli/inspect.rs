@@ -6,7 +6,7 @@ use anyhow::Result;
 use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::json;
 
-use super::output::say;
+use super::output::{Tables, rendered, say, say_json};
 use crate::checkpoint::Checkpoint;
 use crate::operation::Catalogue;
 use crate::printable::printable;
@@ -18,9 +18,12 @@ pub struct Args {
     /// One JSON object instead of text
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    tables: Tables,
 }
 
 pub fn run(args: Args) -> Result<()> {
+    args.tables.apply();
     let checkpoint = Checkpoint::load(&args.checkpoint)?;
     let provenance = &checkpoint.provenance;
     let catalogue =
@@ -30,7 +33,7 @@ pub fn run(args: Args) -> Result<()> {
     if args.json {
         let tensors: serde_json::Map<_, _> =
             checkpoint.weights.iter().map(|(name, tensor)| (name.clone(), json!(tensor.dims()))).collect();
-        say(json!({
+        say_json(&json!({
             "encoder": provenance.encoder,
             "operators": operators,
             "models": catalogue.models(),
@@ -60,6 +63,6 @@ pub fn run(args: Args) -> Result<()> {
         table.add_row([printable(name).into_owned(), format!("{:?}", tensor.dims()), format!("{norm:.4}")]);
     }
     let configuration = serde_json::to_string_pretty(&provenance.configuration)?;
-    say(format_args!("\n{table}\n\nconfiguration\n{}", printable(&configuration)))?;
+    say(format_args!("\n{}\n\nconfiguration\n{}", rendered(&table), printable(&configuration)))?;
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 
-use super::progress::{Running, bar};
+use super::progress::Running;
 use super::session::Session;
 use super::split::Split;
 use crate::agent::Trained;
@@ -15,6 +15,7 @@ use crate::execute::{Episode, ExecutionConfig, SolveOptions};
 use crate::model;
 use crate::plan::Plan;
 use crate::random::{self, Purpose};
+use crate::report::transcript::LETTERS;
 use crate::strategy::Strategy;
 use crate::task::Problem;
 
@@ -49,7 +50,7 @@ impl Measured<'_> {
         methods: &mut Vec<Vec<Evaluation>>,
     ) -> Result<()> {
         let Measured { name, split, seeds, .. } = *self;
-        let bar = bar(name, (split.problems.len() * seeds.len()) as u64);
+        let bar = session.progress.begin(name, "questions", (split.problems.len() * seeds.len()) as u64);
         let mut running = Running::new(&session.objective, &bar);
         let mut passes = Vec::with_capacity(seeds.len());
         let (mut outcome, mut failure) = (Ok(()), None);
@@ -69,7 +70,7 @@ impl Measured<'_> {
                 break;
             }
         }
-        bar.finish_and_clear();
+        drop(bar);
         methods.push(passes);
         let passes = methods.last().map_or(&[][..], Vec::as_slice);
         let asked: usize = passes.iter().map(|pass| pass.episodes.len()).sum();
@@ -90,6 +91,21 @@ impl Measured<'_> {
     }
 }
 
+/// Says which baselines the catalogue has no operators for.
+pub fn say_left_out(session: &Session) {
+    let fixed = baselines::fixed(&session.names(), &session.signatures());
+    for skipped in fixed.into_iter().filter_map(Result::err) {
+        eprintln!("baseline `{}` left out: {}", skipped.name, skipped.reason);
+    }
+}
+
+/// How many methods [`measure_baselines`] and [`measure_candidates`] measure.
+pub fn beside(session: &Session, trained: &[Trained]) -> usize {
+    let fixed = baselines::fixed(&session.names(), &session.signatures()).iter().filter(|fixed| fixed.is_ok()).count();
+    let candidates = trained.first().map_or(0, |trained| trained.strategies.candidates.len());
+    fixed + 1 + if candidates > 1 { candidates } else { 0 }
+}
+
 /// The fixed plans that the catalogue allows, and a random controller; what was finished is in `methods` also on errors.
 pub fn measure_baselines(
     session: &Session,
@@ -98,16 +114,11 @@ pub fn measure_baselines(
     methods: &mut Vec<Vec<Evaluation>>,
 ) -> Result<()> {
     let (names, signatures) = (session.names(), session.signatures());
-    for baseline in baselines::fixed(&names, &signatures) {
-        match baseline {
-            Ok(baseline) => {
-                session.solver().catalogue().check_samples(&baseline.samples)?;
-                let options = SolveOptions { samples: &baseline.samples, ..session.options(session.execution, None) };
-                let measured = Measured { name: baseline.name, split, seeds, options };
-                measured.by_plans(session, |_, _| baseline.plan.clone(), methods)?;
-            }
-            Err(skipped) => eprintln!("baseline `{}` left out: {}", skipped.name, skipped.reason),
-        }
+    for baseline in baselines::fixed(&names, &signatures).into_iter().flatten() {
+        session.solver().catalogue().check_samples(&baseline.samples)?;
+        let options = SolveOptions { samples: &baseline.samples, ..session.options(session.execution, None) };
+        let measured = Measured { name: baseline.name, split, seeds, options };
+        measured.by_plans(session, |_, _| baseline.plan.clone(), methods)?;
     }
     let random = |seed, index: usize| {
         let problem = split.problems.get(index).map_or("", |problem| problem.id.as_str());
@@ -137,6 +148,8 @@ pub struct Chosen {
     pub stages: Vec<Option<Arc<Stages>>>,
     /// `[controllers][problems]`
     pub proposals: Vec<Vec<Proposal>>,
+    /// Letters that traces keep of each text.
+    pub letters: usize,
 }
 
 impl Chosen {
@@ -148,6 +161,7 @@ impl Chosen {
             halting: trained.iter().map(|trained| vec![trained.halting.clone(); split.problems.len()]).collect(),
             stages: trained.iter().map(|trained| trained.strategies.stages.clone()).collect(),
             proposals: trained.iter().map(|trained| split.proposals(trained)).collect(),
+            letters: LETTERS,
         }
     }
 }
@@ -176,6 +190,7 @@ pub fn measure_candidates(
             halting: Vec::new(),
             stages: trained.iter().map(|trained| trained.strategies.stages.clone()).collect(),
             proposals: trained.iter().map(proposals).collect(),
+            letters: 0,
         };
         measure_trained(session, session.execution, split, &chosen, methods)?;
     }
@@ -210,6 +225,7 @@ pub fn measure_trained(
             }
         }
     };
-    let measured = Measured { name: &chosen.name, split, seeds: &seeds, options: session.options(execution, None) };
+    let options = SolveOptions { letters: chosen.letters, ..session.options(execution, None) };
+    let measured = Measured { name: &chosen.name, split, seeds: &seeds, options };
     measured.by_deciders(session, decider, methods)
 }

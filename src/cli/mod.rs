@@ -1,9 +1,11 @@
 //! The command line: settings in, tables on standard output, everything else on standard error.
 
-/// As the standard library's, but a full or closed standard error ends no command: it shadows that one in all of `cli`.
+/// As the standard library's, but a full or closed standard error ends no command, and a line of progress gives way: it shadows
+/// that one in all of `cli`.
 macro_rules! eprintln {
     ($($text:tt)*) => {{
-        let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("{}\n", format_args!($($text)*)));
+        let text = format!($($text)*);
+        $crate::cli::progress::aside(|| _ = std::io::Write::write_all(&mut std::io::stderr(), format!("{text}\n").as_bytes()));
     }};
 }
 
@@ -16,24 +18,31 @@ mod config;
 mod controllers;
 mod data;
 mod doctor;
+mod estimate;
 mod evaluate;
 mod experiments;
+mod familiarity;
 mod fetch;
 mod grade;
 mod import;
+mod init;
 mod inspect;
 mod interrupt;
+mod job;
 mod methods;
 mod of_run;
 mod operators;
 mod output;
 mod plans;
 mod progress;
+mod progress_line;
+mod provenance;
 mod record;
 mod record_show;
 mod remarks;
 mod results;
 mod run;
+mod run_many;
 mod sandbox_child;
 mod selection;
 mod session;
@@ -42,6 +51,7 @@ mod traces;
 mod traces_import;
 mod train;
 mod train_run;
+mod warnings;
 
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
@@ -93,6 +103,8 @@ enum Command {
     Cache(cache::Args),
     /// Print what a checkpoint holds.
     Inspect(inspect::Args),
+    /// Make a benchmark folder to begin with, with comments.
+    Init(init::Args),
     /// Turn a published PyTorch state dict (`.pth`) into a checkpoint.
     Import(import::Args),
     /// Generate problems of a built-in workload.
@@ -115,6 +127,7 @@ enum Command {
 /// Exit codes: 0 done; 1 the input or the settings are at fault; 2 anything else, such as a network or a disk; 3 stopped by
 /// `--max-cost` or `--max-tokens`; 130 interrupted by Ctrl-C. What ended with 3 or 130 can be gone on with.
 pub fn main() -> ExitCode {
+    provenance::begins();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -148,6 +161,7 @@ fn dispatch(cli: Cli) -> Result<()> {
         Command::Catalogues(args) => catalogues::run(&args),
         Command::Cache(args) => cache::run(args),
         Command::Inspect(args) => inspect::run(args),
+        Command::Init(args) => init::run(args),
         Command::Import(args) => import::run(args),
         Command::Data(args) => data::run(args),
         Command::Grade(args) => grade::run(args),

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::config::Common;
 use super::methods::Measured;
-use super::output::say;
+use super::output::{Tables, rendered, say};
 use super::plans;
 use super::session::Session;
 use super::split::Split;
@@ -25,7 +25,7 @@ pub struct Args {
     #[arg(long, default_value = "test")]
     split: String,
     /// Independent passes
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     draws: u64,
     /// A plan to measure, such as "GenerateCoT,Programmer;ScEnsemble"; repeatable; default: every operator
     #[arg(long = "plan", value_name = "PLAN")]
@@ -35,6 +35,8 @@ pub struct Args {
     out: Option<PathBuf>,
     #[command(flatten)]
     common: Common,
+    #[command(flatten)]
+    tables: Tables,
 }
 
 /// What one plan did on one problem in one draw.
@@ -56,6 +58,7 @@ struct OperatorLine<'a> {
 }
 
 pub fn run(args: Args) -> Result<()> {
+    args.tables.apply();
     let settings = args.common.resolve(Preset::default())?;
     let session = Session::open(&settings)?;
     let split = Split::open(&session, &args.split)?;
@@ -66,7 +69,7 @@ pub fn run(args: Args) -> Result<()> {
             args.plans.iter().map(|text| Ok((text.clone(), plans::parse(text, session.solver().catalogue())?)));
         parsed.collect::<Result<_>>()?
     };
-    let draws: Vec<u64> = (0..args.draws.max(1)).collect();
+    let draws: Vec<u64> = (0..args.draws).collect();
     let mut measured = Vec::with_capacity(named.len());
     let outcome = named.iter().try_for_each(|(name, plan)| {
         let options = SolveOptions { without_finish: true, ..session.options(session.execution, None) };
@@ -151,7 +154,7 @@ fn by_group(
         });
         table.add_row([label.clone(), members.len().to_string()].into_iter().chain(cells));
     }
-    table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+    rendered(&table)
 }
 
 /// For each plan of two layers whose first layer was measured by itself: how many wrong answers the second layer

@@ -2,27 +2,99 @@
 
 use std::fmt::Display;
 use std::io::{self, ErrorKind, Write};
+use std::sync::OnceLock;
 
 use anyhow::Error;
+use comfy_table::Table;
 use rusqlite::ErrorCode;
+use serde::Serialize;
 
 use super::interrupt;
 use crate::disk::WriteError;
 use crate::execute::ExecuteError;
 use crate::hub::HubError;
 use crate::model;
-use crate::printable::printable;
+use crate::printable::{printable, printable_json};
+use crate::report::format::{Format, render};
 
-/// Writes text and a line end to standard output. A reader that has seen enough, as `head` does, is no error.
+/// Writes text and a line end to standard output, with nothing in it that a terminal would obey. A reader that has seen
+/// enough, as `head` does, is no error.
 ///
 /// # Errors
 /// Standard output cannot be written.
 pub fn say(text: impl Display) -> Result<(), WriteError> {
+    say_styled(printable(&text.to_string()))
+}
+
+/// As [`say`], for text of our own that styles itself.
+///
+/// # Errors
+/// Standard output cannot be written.
+pub fn say_styled(text: impl Display) -> Result<(), WriteError> {
     let mut out = io::stdout().lock();
     match writeln!(out, "{text}").and_then(|()| out.flush()) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         written => written.map_err(WriteError::of("write to standard output")),
     }
+}
+
+/// How tables are written, as the command line says.
+static FORMAT: OnceLock<Format> = OnceLock::new();
+
+/// The flag of all commands that print tables.
+#[derive(Debug, Default, clap::Args)]
+pub struct Tables {
+    /// How tables are written: text, markdown, latex or csv [default: text]
+    #[arg(long, value_name = "FORMAT")]
+    format: Option<Format>,
+}
+
+impl Tables {
+    /// From now on tables are written so.
+    pub fn apply(&self) {
+        FORMAT.get_or_init(|| self.format.unwrap_or_default());
+    }
+}
+
+/// How tables are written.
+pub fn format() -> Format {
+    FORMAT.get().copied().unwrap_or_default()
+}
+
+/// A table as the command line asks for it.
+pub fn rendered(table: &Table) -> String {
+    render(table, format())
+}
+
+/// Writes a table, which styles itself, and what there is to say of it: to standard error where the table is for a program.
+///
+/// # Errors
+/// Standard output cannot be written.
+pub fn say_table(table: String, said: impl IntoIterator<Item = String>) -> Result<(), WriteError> {
+    say_styled(table)?;
+    said.into_iter().try_for_each(|line| match format() {
+        Format::Text => say(line),
+        _ => {
+            eprintln!("{}", printable(line.trim_start()));
+            Ok(())
+        }
+    })
+}
+
+/// Writes JSON and a line end to standard output, with nothing in it that a terminal would obey.
+///
+/// # Errors
+/// Standard output cannot be written.
+pub fn say_json(value: &impl Serialize) -> anyhow::Result<()> {
+    Ok(say_styled(printable_json(&serde_json::to_string(value)?))?)
+}
+
+/// As [`say_json`], over several lines.
+///
+/// # Errors
+/// Standard output cannot be written.
+pub fn say_json_lines(value: &impl Serialize) -> anyhow::Result<()> {
+    Ok(say_styled(printable_json(&serde_json::to_string_pretty(value)?))?)
 }
 
 /// The causes of an error on one line, outermost first. Backtraces that libraries put into their texts are cut off, and

@@ -1,34 +1,206 @@
-//! Progress bars on standard error: rate, time left, running score and critical path.
+//! Progress on standard error: which step of how many, how far, how fast, what was spent, and one time left for all steps. On
+//! a terminal one line that moves, elsewhere a plain line every half minute.
 
-use std::fmt::Display;
+use std::io::IsTerminal;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::progress_line::{Course, Part, Spent};
 use crate::execute::Episode;
 use crate::objective::Objective;
+use crate::settings::Endpoints;
 
-/// A bar over `total` pieces of work; drawn only on a terminal.
-pub fn bar(label: impl Display, total: u64) -> ProgressBar {
-    let bar = ProgressBar::new(total);
-    let template = "{prefix:22} {bar:24} {pos}/{len} {per_sec:>10} eta {eta:>4}  {msg}";
-    // A template that does not parse is a mistake of ours, not worth a crash: the default style shows the same bar.
-    if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style.progress_chars("=> "));
+/// How often a line is written where there is no terminal, and how often it is drawn anew where there is one.
+const PLAIN: Duration = Duration::from_secs(30);
+const DRAWN: Duration = Duration::from_millis(500);
+
+/// The line on the terminal, if there is one.
+static SHOWN: Mutex<Option<ProgressBar>> = Mutex::new(None);
+
+/// Writes to standard error beside the line of progress, which comes back below.
+pub fn aside(write: impl FnOnce()) {
+    let shown = SHOWN.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    match shown {
+        Some(bar) => bar.suspend(write),
+        None => write(),
     }
-    bar.with_prefix(label.to_string())
+}
+
+/// The steps of a command, one after another. Copies are the same.
+#[derive(Clone)]
+pub struct Progress(Arc<Shared>);
+
+struct Shared {
+    course: Mutex<Course>,
+    started: Instant,
+    /// None where nothing is drawn.
+    drawn: Option<ProgressBar>,
+    endpoints: Endpoints,
+    /// Whether the step under way is a group of others.
+    is_grouped: AtomicBool,
+    /// Ends the thread that keeps the line up to date where it is dropped.
+    _ticking: Option<Sender<()>>,
+}
+
+impl Progress {
+    /// Of a command that asks these endpoints.
+    pub fn new(endpoints: Endpoints) -> Self {
+        let is_terminal = std::io::stderr().is_terminal();
+        let drawn = is_terminal.then(|| {
+            let bar = ProgressBar::with_draw_target(Some(1), ProgressDrawTarget::stderr());
+            // A template that does not parse is a mistake of ours, not worth a crash.
+            ProgressStyle::with_template("{wide_msg}").map_or(bar.clone(), |style| bar.with_style(style))
+        });
+        SHOWN.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&drawn);
+        let (ticking, ends) = channel();
+        let shared = Arc::new(Shared {
+            course: Mutex::default(),
+            started: Instant::now(),
+            drawn,
+            endpoints,
+            is_grouped: AtomicBool::new(false),
+            _ticking: Some(ticking),
+        });
+        let weak = Arc::downgrade(&shared);
+        std::thread::spawn(move || tick(&weak, &ends, if is_terminal { DRAWN } else { PLAIN }));
+        Progress(shared)
+    }
+
+    /// Of work that nobody looks at by itself.
+    pub fn hidden() -> Self {
+        Progress(Arc::new(Shared {
+            course: Mutex::default(),
+            started: Instant::now(),
+            drawn: None,
+            endpoints: Endpoints::default(),
+            is_grouped: AtomicBool::new(false),
+            _ticking: None,
+        }))
+    }
+
+    /// Says which steps are to come, with the work that each is about, in any unit.
+    pub fn plan(&self, steps: impl IntoIterator<Item = (String, f64)>) {
+        self.0.course().plan(steps.into_iter().collect());
+    }
+
+    /// Says what all steps together are expected to cost, in dollars.
+    pub fn expect_cost(&self, dollars: f64) {
+        self.0.course().expected = Some(dollars);
+    }
+
+    /// Begins the step of this name, or one that was not planned. It counts `total` of what `unit` names, in the plural. Within a
+    /// group it is a part of that.
+    pub fn begin(&self, label: &str, unit: &'static str, total: u64) -> Bar {
+        if self.0.is_grouped.load(Ordering::Relaxed) {
+            let bar = Bar { shared: self.0.clone(), within: Some(format!("{label}: ")), is_group: false };
+            bar.message(String::new());
+            return bar;
+        }
+        self.0.course().begin(label, Part { unit, total, ..Part::default() }, self.0.started.elapsed());
+        self.0.draw();
+        Bar { shared: self.0.clone(), within: None, is_group: false }
+    }
+
+    /// Begins a step that others are parts of: what they count, it counts.
+    pub fn group(&self, label: &str, unit: &'static str, total: u64) -> Bar {
+        let mut bar = self.begin(label, unit, total);
+        bar.is_group = true;
+        self.0.is_grouped.store(true, Ordering::Relaxed);
+        bar
+    }
+}
+
+/// A step that is under way; it ends where this is dropped.
+pub struct Bar {
+    shared: Arc<Shared>,
+    /// How it is called within its group.
+    within: Option<String>,
+    is_group: bool,
+}
+
+impl Bar {
+    /// Something was done.
+    pub fn inc(&self, count: u64) {
+        self.shared.course().part.done += count;
+    }
+
+    /// So much is done of so much.
+    pub fn set(&self, done: u64, total: u64) {
+        let mut course = self.shared.course();
+        (course.part.done, course.part.total) = (done, total);
+    }
+
+    /// What else there is to say.
+    pub fn message(&self, text: String) {
+        let text = format!("{}{text}", self.within.as_deref().unwrap_or_default());
+        self.shared.course().part.message = text.trim_end_matches([' ', ':']).to_owned();
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        if self.within.is_some() {
+            return;
+        }
+        if self.is_group {
+            self.shared.is_grouped.store(false, Ordering::Relaxed);
+        }
+        self.shared.course().end();
+        if let Some(bar) = &self.shared.drawn {
+            bar.set_message("");
+            bar.finish_and_clear();
+            bar.reset();
+        }
+    }
+}
+
+impl Shared {
+    fn course(&self) -> MutexGuard<'_, Course> {
+        self.course.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The line as it is now; none between two steps.
+    fn line(&self) -> Option<String> {
+        let mut course = self.course();
+        let spent = (!self.endpoints.is_empty()).then(|| self.endpoints.account().cost);
+        let spent = Spent { dollars: spent.unwrap_or_default(), of: course.expected };
+        course.line(self.started.elapsed(), spent)
+    }
+
+    fn draw(&self) {
+        if let (Some(bar), Some(line)) = (&self.drawn, self.line()) {
+            bar.set_message(line);
+        }
+    }
+}
+
+/// Keeps the line up to date until nobody holds the progress any more.
+fn tick(shared: &Weak<Shared>, ends: &Receiver<()>, every: Duration) {
+    while let Err(RecvTimeoutError::Timeout) = ends.recv_timeout(every) {
+        let Some(shared) = shared.upgrade() else { return };
+        match (&shared.drawn, shared.line()) {
+            (Some(_), _) => shared.draw(),
+            (None, Some(line)) => eprintln!("{line}"),
+            (None, None) => {}
+        }
+    }
 }
 
 /// Means over the episodes seen so far.
 pub struct Running<'a> {
     objective: &'a Objective,
-    bar: &'a ProgressBar,
+    bar: &'a Bar,
     score: f64,
     path: f64,
     count: u32,
 }
 
 impl<'a> Running<'a> {
-    pub fn new(objective: &'a Objective, bar: &'a ProgressBar) -> Self {
+    pub fn new(objective: &'a Objective, bar: &'a Bar) -> Self {
         Running { objective, bar, score: 0.0, path: 0.0, count: 0 }
     }
 
@@ -38,7 +210,7 @@ impl<'a> Running<'a> {
         self.path += self.objective.measure(episode).path;
         self.count += 1;
         let count = f64::from(self.count);
-        self.bar.set_message(format!("score {:.3}  path {:.1}", self.score / count, self.path / count));
+        self.bar.message(format!("score {:.3}, path {:.1}", self.score / count, self.path / count));
         self.bar.inc(1);
     }
 }

@@ -6,12 +6,11 @@ use std::str::FromStr;
 use anyhow::{Context, Result, ensure};
 use clap::Subcommand;
 use futures::{StreamExt, stream};
-use indicatif::ProgressBar;
 
 use super::config::Common;
 use super::interrupt::{self, Interrupt, Stopped};
 use super::operators::each_operator;
-use super::progress::bar;
+use super::progress::Bar;
 use super::record_show;
 use super::session::Session;
 use crate::decide::FixedPlan;
@@ -48,7 +47,7 @@ struct Make {
     #[arg(long, default_value = "train")]
     split: String,
     /// Independent calls of every operator for every problem
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     draws: u64,
     /// Also the calls of operators that read solutions, each after the first operator that reasons: all that `--traces` needs
     #[arg(long)]
@@ -132,7 +131,7 @@ fn make(args: Make) -> Result<()> {
     problems.truncate(args.limit.unwrap_or(usize::MAX));
     let plans = plans(&session, args.readers)?;
     let wanted = wanted(&args, &plans, &problems);
-    let bar = bar("record", wanted.len() as u64);
+    let bar = session.progress.begin("record", "calls", wanted.len() as u64);
     let outcome = session.runtime.block_on(async {
         tokio::select! {
             biased;
@@ -140,7 +139,7 @@ fn make(args: Make) -> Result<()> {
             () = interrupt.over() => Err(Stopped::by(None).into()),
         }
     });
-    bar.finish_and_clear();
+    drop(bar);
     let failure = outcome.map_err(|error| Stopped::hinted(error, &again()))?;
     eprintln!("`{}` holds {} calls", record.path().display(), record.calls());
     failure.map_or(Ok(()), |Failure { count, last }| {
@@ -198,7 +197,7 @@ async fn make_all(
     session: &Session,
     wanted: &[Wanted<'_>],
     interrupt: &Interrupt,
-    bar: &ProgressBar,
+    bar: &Bar,
 ) -> Result<Option<Failure>> {
     let solver = session.solver();
     let schedule = session.execution.schedule;
@@ -214,9 +213,6 @@ async fn make_all(
             failed = Some(Failure { count: failed.map_or(0, |failed| failed.count) + 1, last });
         }
         bar.inc(1);
-        if !session.parts.endpoints.is_empty() {
-            bar.set_message(format!("{:.4} $", session.parts.endpoints.account().cost));
-        }
         if interrupt.stop.load(std::sync::atomic::Ordering::Relaxed) {
             return Err(Stopped::by(None).into());
         }

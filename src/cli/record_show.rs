@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use comfy_table::{Table, presets};
 use serde::Serialize;
 
-use super::output::say;
+use super::output::{Tables, rendered, say, say_json};
 use crate::printable::printable;
 use crate::record::{Line, each_call};
 
@@ -18,6 +18,8 @@ pub struct Args {
     /// JSON instead of the table
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    tables: Tables,
 }
 
 /// What the lines of an operator come to.
@@ -39,6 +41,7 @@ struct Held {
 }
 
 pub fn run(args: &Args) -> Result<()> {
+    args.tables.apply();
     let mut operators: BTreeMap<String, Held> = BTreeMap::new();
     let remarks = each_call(&args.file, |_, line| {
         operators.entry(line.operator.clone()).or_default().take_in(line);
@@ -51,7 +54,7 @@ pub fn run(args: &Args) -> Result<()> {
     }
     ensure!(!operators.is_empty(), "`{}`: expected at least one recorded call, found none", args.file.display());
     if args.json {
-        return Ok(say(serde_json::to_string(&operators)?)?);
+        return say_json(&operators);
     }
     let mut table = Table::new();
     table.load_preset(presets::NOTHING).force_no_tty();
@@ -67,7 +70,7 @@ pub fn run(args: &Args) -> Result<()> {
             held.score.map_or("-".to_owned(), |score| format!("{score:.3}")),
         ]);
     }
-    Ok(say(table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n"))?)
+    Ok(say(rendered(&table))?)
 }
 
 impl Held {

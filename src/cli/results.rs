@@ -1,6 +1,6 @@
 //! Results: the table on standard output, and in the run folder the report, the episodes and the figures as JSON.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::path::Path;
 
@@ -9,7 +9,8 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::methods::{self, Chosen};
-use super::output::say;
+use super::output::{format, say_json_lines, say_table};
+use super::provenance::About;
 use super::remarks::remarks;
 use super::session::Session;
 use super::split::Split;
@@ -19,10 +20,16 @@ use crate::disk::create_folder;
 use crate::evaluate::{Evaluation, Row, compare};
 use crate::execute::Episode;
 use crate::plan::Unit;
-use crate::report::{Example, Panel, Probabilities, Provenance, Report, html, jsonl, table};
+use crate::report::verdict::verdict;
+use crate::report::{Breakdown, Example, Probabilities, Report, html, jsonl, named, table, worst_first};
+use crate::task::Problem;
 
-/// Queries shown with their timelines in the report.
-const EXAMPLES: usize = 6;
+/// Most queries that the report shows with their texts, and most letters of them: a browser must like to open it.
+const EXAMPLES: usize = 1500;
+const EXAMPLE_LETTERS: usize = 12 << 20;
+
+/// The step of [`Results::measure`].
+pub const EVALUATION: &str = "evaluation";
 
 /// What was measured, ready to be shown.
 pub struct Results {
@@ -62,6 +69,12 @@ impl Results {
         as_json: bool,
     ) -> Result<Self> {
         let (mut ours, mut others) = (Vec::new(), Vec::new());
+        let methods = 1 + if beside { methods::beside(session, trained) } else { 0 };
+        let questions = methods * split.problems.len() * chosen.seeds.len();
+        if beside {
+            methods::say_left_out(session);
+        }
+        let evaluation = session.progress.group(EVALUATION, "questions", questions as u64);
         let mut outcome = methods::measure_trained(session, session.execution, split, chosen, &mut ours);
         if beside && outcome.is_ok() {
             outcome = methods::measure_baselines(session, split, &chosen.seeds, &mut others);
@@ -69,13 +82,14 @@ impl Results {
         if beside && outcome.is_ok() {
             outcome = methods::measure_candidates(session, split, trained, &mut others);
         }
+        drop(evaluation);
         let trained: Vec<Evaluation> = ours.into_iter().flatten().collect();
         let outcomes = outcomes(session, &others, &trained, &chosen.seeds);
         let rows = compare(&others, &trained, &session.objective);
         let remarks = remarks(&rows, others.iter().map(Vec::as_slice).chain([trained.as_slice()]));
         let results = Results { rows, trained, outcomes, remarks };
         if results.trained.iter().any(|pass| !pass.episodes.is_empty()) {
-            results.print(as_json)?;
+            results.print(session, as_json)?;
         }
         outcome.map(|()| results)
     }
@@ -102,25 +116,27 @@ impl Results {
         let rows = compare(others, &trained, &session.objective);
         let remarks = remarks(&rows, others.iter().map(Vec::as_slice).chain([trained.as_slice()]));
         let results = Results { rows, trained, outcomes, remarks };
-        results.print(as_json)?;
+        results.print(session, as_json)?;
         Ok(results)
     }
 
     /// Prints the table of `rows`, of which `trained` are the passes of the last.
-    pub fn of_rows(rows: Vec<Row>, trained: Vec<Evaluation>, as_json: bool) -> Result<Self> {
+    pub fn of_rows(session: &Session, rows: Vec<Row>, trained: Vec<Evaluation>, as_json: bool) -> Result<Self> {
         let results = Results { rows, trained, outcomes: Vec::new(), remarks: Vec::new() };
-        results.print(as_json)?;
+        results.print(session, as_json)?;
         Ok(results)
     }
 
     /// The table, or the same figures as JSON, on standard output.
-    fn print(&self, as_json: bool) -> Result<()> {
+    fn print(&self, session: &Session, as_json: bool) -> Result<()> {
         if as_json {
-            say(serde_json::to_string_pretty(&self.rows)?)?;
+            say_json_lines(&self.rows)?;
         } else {
             let styled = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-            say(format_args!("{}\n\n{}", table::table(&self.rows, styled), table::legend(&self.rows)))?;
-            self.remarks.iter().try_for_each(say)?;
+            let verdict = verdict(&self.rows, session.objective.unit);
+            let said =
+                [format!("\n{}", table::legend(&self.rows))].into_iter().chain(self.remarks.clone()).chain(verdict);
+            say_table(table::table(&self.rows, styled, format()), said)?;
         }
         Ok(())
     }
@@ -131,7 +147,7 @@ impl Results {
         let operators = session.names();
         let episodes: Vec<_> = self.trained.iter().flat_map(|pass| pass.episodes.clone()).collect();
         let depth = episodes.iter().map(|episode| episode.plan.layers.len()).max().unwrap_or(1);
-        jsonl::write(&folder.join("test-episodes.jsonl"), &episodes)?;
+        jsonl::write(&folder.join("test-episodes.jsonl"), &self.lines(split, &about.provenance.seeds, &operators)?)?;
         if !self.outcomes.is_empty() {
             jsonl::write(&folder.join("outcomes.jsonl"), &self.outcomes)?;
         }
@@ -142,6 +158,8 @@ impl Results {
             "rows": self.rows,
         });
         write_atomic(&folder.join("results.json"), serde_json::to_string_pretty(&results)?.as_bytes())?;
+        let mut examples = self.examples(split);
+        let left_out = worst_first(&mut examples, EXAMPLES, EXAMPLE_LETTERS);
         let report = Report {
             title: about.title,
             provenance: about.provenance,
@@ -150,8 +168,10 @@ impl Results {
             rows: self.rows.clone(),
             panels: about.panels,
             probabilities: Probabilities::chosen(&operators, depth, &episodes),
+            breakdown: Breakdown::new(&self.trained, &split.problems, &operators, &session.objective),
             operators,
-            examples: self.examples(split),
+            examples,
+            left_out,
             config: about.config,
         };
         write_atomic(&folder.join("report.html"), html::html(&report)?.as_bytes())?;
@@ -159,23 +179,48 @@ impl Results {
         Ok(())
     }
 
-    /// The first queries of the first controller that got plans of different shapes.
-    fn examples(&self, split: &Split) -> Vec<Example> {
-        let mut seen = BTreeSet::new();
-        let episodes = self.trained.first().into_iter().flat_map(|pass| &pass.episodes);
-        episodes
-            .filter(|episode| seen.insert(format!("{:?}", episode.plan)))
-            .filter_map(|episode| {
-                let problem = split.problems.iter().find(|problem| problem.id == episode.problem)?;
-                Some(Example {
-                    question: problem.question.clone(),
-                    reference: problem.answer.clone(),
-                    episode: episode.clone(),
-                })
+    /// Every query of every pass of the trained controllers, with its question and the texts of its operators.
+    fn lines(&self, split: &Split, seeds: &[u64], names: &[String]) -> Result<Vec<EpisodeLine>> {
+        let problems = by_id(split);
+        let passes =
+            self.trained.iter().enumerate().flat_map(|(at, pass)| pass.episodes.iter().map(move |it| (at, it)));
+        let line = |(at, episode): (usize, &Episode)| {
+            let problem = problems.get(episode.problem.as_str());
+            Ok(EpisodeLine {
+                seed: seeds.get(at).copied(),
+                question: problem.map(|problem| problem.question.clone()),
+                reference: problem.map(|problem| problem.answer.clone()),
+                episode: named::named(episode, names)?,
             })
-            .take(EXAMPLES)
-            .collect()
+        };
+        passes.map(line).collect()
     }
+
+    /// The queries of the first controller.
+    fn examples(&self, split: &Split) -> Vec<Example> {
+        let episodes = self.trained.first().into_iter().flat_map(|pass| &pass.episodes);
+        let problems = by_id(split);
+        let example = |episode: &Episode| {
+            let problem = problems.get(episode.problem.as_str())?;
+            let (question, reference) = (problem.question.clone(), problem.answer.clone());
+            Some(Example { question, reference, episode: episode.clone() })
+        };
+        episodes.filter_map(example).collect()
+    }
+}
+
+fn by_id(split: &Split) -> BTreeMap<&str, &Problem> {
+    split.problems.iter().map(|problem| (problem.id.as_str(), problem)).collect()
+}
+
+/// A line of `test-episodes.jsonl`.
+#[derive(Serialize)]
+struct EpisodeLine {
+    seed: Option<u64>,
+    question: Option<String>,
+    reference: Option<String>,
+    #[serde(flatten)]
+    episode: serde_json::Value,
 }
 
 /// One line for each method, seed and problem.
@@ -198,41 +243,4 @@ fn outcomes(session: &Session, others: &[Vec<Evaluation>], trained: &[Evaluation
         }
     };
     passes.flat_map(|pass| pass.1.episodes.iter().map(move |episode| line(pass, episode))).collect()
-}
-
-/// What the report says beside the figures.
-pub struct About {
-    pub title: String,
-    pub provenance: Provenance,
-    pub panels: Vec<Panel>,
-    pub config: serde_json::Value,
-}
-
-/// The command, the version, the machine and the seeds of this process.
-pub fn provenance(seeds: Vec<u64>, device: &candle_core::Device) -> Provenance {
-    let command: Vec<String> = std::env::args().collect();
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    Provenance {
-        command: command.join(" "),
-        version: version(),
-        machine: format!(
-            "{} {}, {cores} cores, device {:?}",
-            std::env::consts::OS,
-            std::env::consts::ARCH,
-            device.location()
-        ),
-        seeds,
-        date: String::new(),
-    }
-}
-
-/// The version of the program, with the revision that it was built from where known.
-fn version() -> String {
-    let version = env!("CARGO_PKG_VERSION");
-    revision().map_or(version.to_owned(), |revision| format!("{version} ({revision})"))
-}
-
-/// The git revision of the program, where the build knew it.
-pub fn revision() -> Option<String> {
-    option_env!("LAMAS_REVISION").filter(|revision| !revision.is_empty()).map(str::to_owned)
 }

@@ -8,27 +8,38 @@ use serde_json::json;
 use super::budget::LatencyArgs;
 use super::config::Common;
 use super::controllers::RUNS;
+use super::familiarity::Familiar;
 use super::of_run::OfRun;
-use super::output::say;
+use super::output::{say, say_json};
 use super::plans;
+use super::run_many::{self, Many};
 use super::session::{Closing, host, runtime};
 use crate::agent::{Agent, Answered, Ask, latency_model, newest};
 use crate::checkpoint::Checkpoint;
 use crate::evaluate::latency::{Budget, measured_path};
 use crate::execute::{Clock, Event, Observer, Transcript};
 use crate::model;
-use crate::plan::{Latency, Plan};
-use crate::printable::printable;
-use crate::report::{Timeline, drawing, explanation};
+use crate::plan::{Latency, Plan, shortened};
+use crate::report::transcript::{LETTERS, transcript};
+use crate::report::{Timeline, drawing, explanation, named};
 use crate::settings::{Parts, Preset, Settings};
 
 /// Columns of the timeline's time axis.
 const TIMELINE_WIDTH: usize = 32;
 
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  lamas run \"What is 17 x 23?\"\n  lamas run \"What is 17 x 23?\" --plan \"GenerateCoT,Programmer;ScEnsemble\" --verbose\n  \
+                        lamas run --checkpoint runs/mine --file questions.jsonl > answers.jsonl\n  \
+                        echo \"What is 17 x 23?\" | lamas run - --budget 2s"
+)]
 pub struct Args {
     /// What to answer; `-` reads it from standard input
-    question: String,
+    #[arg(required_unless_present = "file")]
+    question: Option<String>,
+    /// Questions as JSON lines (`question`, and `id` if there is one), or `-` for standard input; a JSON line for each answer
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["question", "follow", "transcript", "explain", "json"])]
+    file: Option<PathBuf>,
     /// A trained controller, or a run folder; default: the newest under `runs`
     #[arg(long, value_name = "FILE|DIR", conflicts_with = "plan")]
     checkpoint: Option<PathBuf>,
@@ -47,6 +58,9 @@ pub struct Args {
     /// Show what the plan was predicted to take beside what it took
     #[arg(long)]
     explain: bool,
+    /// Show what each operator wrote
+    #[arg(long, short, conflicts_with = "json")]
+    verbose: bool,
     /// Print what happens as it is decided, on standard error
     #[arg(long)]
     follow: bool,
@@ -61,10 +75,15 @@ pub struct Args {
 }
 
 pub fn run(mut args: Args) -> Result<()> {
-    if args.question == "-" {
-        args.question = std::io::read_to_string(std::io::stdin()).context("cannot read standard input")?;
+    let questions = match &args.file {
+        Some(path) => run_many::read(path)?,
+        None => Vec::new(),
+    };
+    let mut question = args.question.take().unwrap_or_default();
+    if question == "-" {
+        question = std::io::read_to_string(std::io::stdin()).context("cannot read standard input")?;
     }
-    ensure!(!args.question.trim().is_empty(), "expected a question, found an empty one");
+    ensure!(args.file.is_some() || !question.trim().is_empty(), "expected a question, found an empty one");
     args.haste.validate()?;
     let runtime = runtime()?;
     let Opened { settings, agent, plan, _closing } = runtime.block_on(open(&args))?;
@@ -73,6 +92,7 @@ pub fn run(mut args: Args) -> Result<()> {
         !is_recorded || args.cancel != Some(Clock::Live),
         "expected a model for `--cancel live`, found recorded outputs"
     );
+    let familiar = if plan.is_none() { Familiar::of(&agent) } else { None };
     let watcher = Watcher { follow: args.follow, transcript: Transcript::default() };
     let is_watched = args.follow || args.transcript.is_some();
     let ask = Ask {
@@ -82,10 +102,20 @@ pub fn run(mut args: Args) -> Result<()> {
         confidence: args.confidence,
         clock: args.cancel,
         draw: settings.seed,
+        letters: if args.verbose || args.json { LETTERS } else { 0 },
         observer: is_watched.then_some(&watcher as &dyn Observer),
         ..Ask::default()
     };
-    let answered = runtime.block_on(agent.answer(&args.question, ask))?;
+    if args.file.is_some() {
+        let letters = if args.verbose { LETTERS } else { 0 };
+        let many =
+            Many { agent: &agent, ask: Ask { letters, ..ask }, familiar, at_once: settings.training.concurrency };
+        return runtime.block_on(many.answer(questions));
+    }
+    if let Some(remark) = familiar.and_then(|familiar| familiar.remark(&agent, &question).transpose()).transpose()? {
+        eprintln!("{remark}");
+    }
+    let answered = runtime.block_on(agent.answer(&question, ask))?;
     if let Some(path) = &args.transcript {
         let lines = watcher.transcript.lines().join("\n") + "\n";
         std::fs::write(path, lines).with_context(|| format!("cannot write `{}`", path.display()))?;
@@ -105,17 +135,12 @@ fn show(args: &Args, agent: &Agent, answered: &Answered) -> Result<()> {
     let (trace, plan) = (&answered.trace, &answered.chosen.plan);
     let path = measured_path(trace);
     if args.json {
-        let layers: Vec<Vec<&String>> = plan
-            .layers
-            .iter()
-            .map(|layer| layer.operators.iter().filter_map(|operator| names.get(operator.index())).collect())
-            .collect();
-        say(json!({
+        return say_json(&json!({
             "answer": answered.answer,
             "confidence": answered.confidence,
             "text": answered.text,
-            "plan": layers,
-            "trace": trace,
+            "plan": run_many::layers(plan, &names),
+            "trace": named::named(trace, &names)?,
             "critical_path_tokens": path.tokens,
             "seconds": trace.end(),
             "cost": trace.cost(),
@@ -124,12 +149,14 @@ fn show(args: &Args, agent: &Agent, answered: &Answered) -> Result<()> {
             "tool_seconds": trace.tool_seconds(),
             "queued_seconds": trace.queued(),
             "retries": trace.retries(),
-        }))?;
-        return Ok(());
+        }));
     }
-    say(format_args!("{}\n", drawing::plan(plan, &names)))?;
+    say(format_args!("{}\n", drawing::plan(plan, trace, &names)))?;
     let timeline = Timeline::new(plan, trace, &names, agent.objective().unit);
     say(format_args!("{}\n", drawing::timeline(&timeline, TIMELINE_WIDTH)))?;
+    if args.verbose {
+        say(format_args!("{}\n", transcript(plan, trace, &names)))?;
+    }
     say(format_args!(
         "critical path {:.0} tokens, {:.3} s, {} completion tokens in all, {:.6} $",
         path.tokens,
@@ -149,7 +176,7 @@ fn show(args: &Args, agent: &Agent, answered: &Answered) -> Result<()> {
         say(format_args!("confidence {confidence:.2}"))?;
     }
     let answer = match (&answered.answer, answered.confidence) {
-        (Some(answer), _) => printable(answer).into_owned(),
+        (Some(answer), _) => shortened(answer, LETTERS).0,
         (None, Some(_)) if args.confidence.is_some() => "none that is sure enough".to_owned(),
         (None, _) => "none found".to_owned(),
     };

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use tokio::runtime::Runtime;
 
+use super::progress::Progress;
+use super::warnings;
 use crate::decide::HaltingHead;
 use crate::encoder::{self, Embeddings};
 use crate::execute::{ExecutionConfig, SolveOptions, Solver};
@@ -26,6 +28,7 @@ pub struct Session {
     pub execution: ExecutionConfig,
     pub objective: Objective,
     pub concurrency: usize,
+    pub progress: Progress,
     closing: Closing,
 }
 
@@ -42,11 +45,14 @@ impl Session {
 
     /// A session of parts that were opened on `runtime`.
     pub fn new(runtime: Runtime, parts: Parts, settings: &Settings) -> Self {
-        parts.remarks.iter().for_each(|remark| eprintln!("{remark}"));
+        let blind = warnings::of_prompts(parts.solver.catalogue());
+        let is_asked = parts.solver.record().is_some() || !parts.recordings.is_empty();
+        parts.remarks.iter().chain(blind.iter().filter(|_| is_asked)).for_each(|remark| eprintln!("{remark}"));
         let execution = settings.execution(parts.solver.benchmark());
         let (objective, concurrency) = (settings.training.objective, settings.training.concurrency);
         let closing = Closing::of(&parts);
-        Session { runtime, parts, execution, objective, concurrency, closing }
+        let progress = Progress::new(parts.endpoints.clone());
+        Session { runtime, parts, execution, objective, concurrency, progress, closing }
     }
 
     /// Keeps a record in the file `path`, unless there is one already, or recorded outputs stand for the model.

@@ -32,6 +32,20 @@ impl Split {
         Ok(Split { problems, ids, questions, queries: embeddings.rows().map(<[f32]>::to_vec).collect() })
     }
 
+    /// About `count` of the problems, from all over the split.
+    pub fn some(&self, count: usize) -> Split {
+        let total = self.problems.len();
+        let places = (0..count.min(total)).map(|at| at * total / count.min(total).max(1));
+        let mut some = Split { problems: Vec::new(), ids: Vec::new(), questions: Vec::new(), queries: Vec::new() };
+        for at in places {
+            some.problems.push(self.problems[at].clone());
+            some.ids.push(self.ids[at].clone());
+            some.questions.push(self.questions[at].clone());
+            some.queries.push(self.queries[at].clone());
+        }
+        some
+    }
+
     /// What is known of each query before it is answered.
     pub fn asked(&self) -> impl Iterator<Item = Asked<'_>> {
         let queries = self.problems.iter().zip(&self.queries);
@@ -57,11 +71,15 @@ pub struct Rollouts<'a> {
 }
 
 impl<'a> Rollouts<'a> {
-    /// Plans that run under `execution`, on a clock that counts in `unit`.
-    pub fn new(solver: &'a Solver, execution: ExecutionConfig, unit: Unit, split: &'a Split) -> Self {
+    /// Plans that run under `execution`, on a clock that counts in `unit`; their traces keep `letters` of each text.
+    pub fn new(solver: &'a Solver, execution: ExecutionConfig, unit: Unit, split: &'a Split, letters: usize) -> Self {
         // A head is trained last, and ends no plan before.
         let execution = ExecutionConfig { halting: false, ..execution };
-        Rollouts { solver, options: SolveOptions::new(execution, None, unit), problems: &split.problems }
+        Rollouts {
+            solver,
+            options: SolveOptions { letters, ..SolveOptions::new(execution, None, unit) },
+            problems: &split.problems,
+        }
     }
 }
 

@@ -4,19 +4,19 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Subcommand;
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, stream};
 
 use super::config::Common;
 use super::operators::each_operator;
-use super::progress::bar;
 use super::session::Session;
 use super::traces_import;
 use crate::decide::FixedPlan;
+use crate::disk::WriteError;
 use crate::execute::{ExecutionConfig, SolveOptions, Solver};
 use crate::operation::TraceLine;
 use crate::plan::{OperatorId, Plan, Signature, Status};
 use crate::random::Purpose;
-use crate::report::jsonl;
+use crate::report::jsonl::Appender;
 use crate::settings::Preset;
 use crate::task::Problem;
 
@@ -45,7 +45,7 @@ struct Record {
     #[arg(long = "split", value_name = "SPLIT", value_delimiter = ',', default_value = "train,validation,test")]
     splits: Vec<String>,
     /// Independent outputs of every operator for every problem
-    #[arg(long, value_name = "N", default_value_t = 4)]
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..))]
     samples: u64,
     /// Only the first problems of each split
     #[arg(long, value_name = "N")]
@@ -83,17 +83,31 @@ fn record(args: Record) -> Result<()> {
             wanted.extend((0..args.samples).map(|sample| (problem, plan, sample)));
         }
     }
-    let bar = bar("traces", wanted.len() as u64);
+    let bar = session.progress.begin("traces", "outputs", wanted.len() as u64);
     let record = async |(problem, plan, sample): (&Problem, &Plan, u64)| {
         let recorded = output(solver, problem, plan, sample, &options).await;
         bar.inc(1);
         recorded.with_context(|| format!("problem `{}`", problem.id))
     };
-    let recorded = stream::iter(wanted).map(record).buffered(session.concurrency).try_collect();
-    let recorded: Vec<TraceLine> = session.runtime.block_on(recorded)?;
-    bar.finish_and_clear();
-    jsonl::write(out, &recorded)?;
-    eprintln!("wrote {} outputs of {} problems to `{}`", recorded.len(), problems.len(), out.display());
+    // Calls are paid for: what came of them is there whatever ends the rest.
+    let partial = PathBuf::from(format!("{}.partial", out.display()));
+    std::fs::write(&partial, "").map_err(WriteError::of(format!("write `{}`", partial.display())))?;
+    let mut lines = Appender::open(&partial)?;
+    let (mut outputs, mut outcome) = (0, Ok(()));
+    session.runtime.block_on(async {
+        let mut recorded = stream::iter(wanted).map(record).buffered(session.concurrency.max(1));
+        while let Some(next) = recorded.next().await {
+            outcome = next.and_then(|recorded| lines.append(&recorded));
+            if outcome.is_err() {
+                break;
+            }
+            outputs += 1;
+        }
+    });
+    drop(bar);
+    outcome.with_context(|| format!("stopped after {outputs} outputs, which are in `{}`", partial.display()))?;
+    std::fs::rename(&partial, out).map_err(WriteError::of(format!("write `{}`", out.display())))?;
+    eprintln!("wrote {outputs} outputs of {} problems to `{}`", problems.len(), out.display());
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use clap::builder::PossibleValue;
 use comfy_table::{Table, presets};
 
-use super::output::say;
+use super::output::{rendered, say, say_json};
 use crate::import::{Format, Input, Options, Outputs, Precedence, Quantity, Shares, Speed, Summary, import};
 use crate::printable::printable;
 use crate::settings::prices;
@@ -121,7 +121,7 @@ pub fn run(args: Args) -> Result<()> {
     };
     let summary = import(&options)?;
     if args.json {
-        return Ok(say(serde_json::to_string(&summary)?)?);
+        return say_json(&summary);
     }
     summary.notes.iter().for_each(|note| eprintln!("{}", printable(note)));
     say(table(&summary))?;
@@ -154,7 +154,7 @@ fn table(summary: &Summary) -> String {
             shown(&thousand, 4, *outputs),
         ]);
     }
-    table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+    rendered(&table)
 }
 
 /// A mean, and whether it is an estimate.

@@ -1,35 +1,27 @@
 //! `lamas train`, the main job: trains a controller for each seed, evaluates them beside the baselines, reports.
 
-use std::path::Path;
-
 use anyhow::Result;
-use indicatif::ProgressBar;
-use serde::Serialize;
 
-use super::calibrate;
-use super::interrupt::{self, Interrupt, Stopped};
+use super::calibrate::{self, CALIBRATION};
+use super::estimate;
+use super::interrupt::{self, Stopped};
+use super::job::{Job, steps};
 use super::methods::Chosen;
-use super::progress::bar;
-use super::results::{About, Results, provenance, revision};
-use super::selection;
+use super::provenance::{About, provenance, training_cost};
+use super::results::{EVALUATION, Results};
 use super::session::Session;
-use super::split::{Rollouts, Split};
+use super::split::Split;
 use super::train_run::{Args, Run};
-use crate::agent::Trained;
-use crate::checkpoint::Provenance;
-use crate::controller::{Controller, Policy};
-use crate::disk::create_folder;
-use crate::execute::ExecutionConfig;
-use crate::learn::{self, EpochMetrics, Event, Setup, TrainingConfig, TrainingEpisode};
-use crate::report::jsonl::Appender;
-use crate::report::{Curve, Line, Panel};
-use crate::settings::{RunFile, Settings};
-use crate::strategy::Strategies;
+use super::warnings;
+use crate::learn::EpochMetrics;
+use crate::report::{Curve, Line, Panel, Provenance};
+use crate::settings::RunFile;
 
 /// The record of a run, in its folder.
 pub(super) const RECORD: &str = "record.jsonl";
 
 pub fn run(args: Args) -> Result<()> {
+    args.tables.apply();
     let run = Run::of(&args)?;
     let Run { folder, file: RunFile { started, settings: said, .. }, settings, resumes } = &run;
     let mut session = Session::open(settings)?;
@@ -41,6 +33,14 @@ pub fn run(args: Args) -> Result<()> {
     };
     let train = Split::open(&session, "train")?;
     let validation = Split::open(&session, "validation")?;
+    say_shared(&session, [&train, &validation]);
+    let estimated = estimate::before(&session, &run, args.dry_run, [&train, &validation], &interrupt);
+    let estimated = estimated.map_err(|error| Stopped::hinted(error, &run.resume()))?;
+    if args.dry_run {
+        eprintln!("`{}` makes the run, and asks nothing again of what was probed", run.resume());
+        return Ok(());
+    }
+    plan_steps(&session, &run, [&train, &validation], estimated);
     let mut trained = Vec::with_capacity(started.seeds.len());
     let mut histories = Vec::with_capacity(started.seeds.len());
     for &seed in &started.seeds {
@@ -53,7 +53,8 @@ pub fn run(args: Args) -> Result<()> {
             seed,
             folder: &folder,
             episodes: started.episodes,
-            bar: bar(format!("train, seed {seed}"), 0),
+            progress: session.progress.clone(),
+            name: format!("seed {seed}"),
         };
         let outcome = job.train(&train, &validation, *resumes, &interrupt);
         let outcome = outcome.map_err(|error| Stopped::hinted(error, &run.resume()))?;
@@ -63,6 +64,7 @@ pub fn run(args: Args) -> Result<()> {
     if !started.evaluates {
         return Ok(());
     }
+    let training = training_cost(&session);
     interrupt.part_at_once(format!("stopped; `{}` goes on from here", run.resume()));
     let test = Split::open(&session, "test")?;
     calibrate::after_training(&session, &trained, &train, folder)?;
@@ -70,183 +72,37 @@ pub fn run(args: Args) -> Result<()> {
     let results = Results::measure(&session, &test, &chosen, &trained, true, args.json)?;
     let about = About {
         title: format!("{} controller on {}", started.preset.name(), session.solver().benchmark().name),
-        provenance: provenance(started.seeds.clone(), &session.parts.device),
+        provenance: Provenance { training, ..provenance(started.seeds.clone(), &session.parts.device) },
         panels: panels(&histories),
         config: serde_json::to_value(said)?,
     };
     results.write(&session, &test, about, folder)
 }
 
-/// The training of one seed.
-pub(super) struct Job<'a> {
-    pub session: &'a Session,
-    /// How plans are run.
-    pub execution: ExecutionConfig,
-    pub settings: &'a Settings,
-    /// What the checkpoint says of the run, whoever goes on with it.
-    pub said: &'a Settings,
-    pub seed: u64,
-    pub folder: &'a Path,
-    /// Whether to write every training episode.
-    pub episodes: bool,
-    pub bar: ProgressBar,
+/// Warns of splits that share questions.
+fn say_shared(session: &Session, [train, validation]: [&Split; 2]) {
+    let test = session.solver().problems("test").unwrap_or_default();
+    let test: Vec<String> = test.into_iter().map(|problem| problem.question).collect();
+    let splits = [("train", &train.questions[..]), ("validation", &validation.questions), ("test", &test)];
+    warnings::of_splits(&splits).iter().for_each(|line| eprintln!("{line}"));
 }
 
-pub(super) struct Finished {
-    pub trained: Trained,
-    pub history: Vec<EpochMetrics>,
-}
-
-impl Job<'_> {
-    /// Trains the controller to its end.
-    ///
-    /// # Errors
-    /// Those of [`learn::train`], and [`Stopped`] where it is interrupted or meets a cap.
-    pub fn train(&self, train: &Split, validation: &Split, resume: bool, interrupt: &Interrupt) -> Result<Finished> {
-        let Job { session, execution, settings, seed, folder, .. } = *self;
-        create_folder(folder)?;
-        let operators = session.operators()?.to_tensor(&session.parts.device)?;
-        let controller = Controller::new(
-            settings.controller.clone(),
-            session.signatures(),
-            &operators,
-            seed,
-            &session.parts.device,
-        )?;
-        let (solver, unit) = (session.solver(), settings.training.objective.unit);
-        let rollouts = [train, validation].map(|split| Rollouts::new(solver, execution, unit, split));
-        let provenance = Provenance {
-            encoder: session.parts.encoder.id().to_owned(),
-            catalogue: session.solver().catalogue().text().to_owned(),
-            configuration: serde_json::to_value(self.said)?,
-            seed,
-            revision: revision(),
-        };
-        let setup = Setup {
-            controller,
-            config: TrainingConfig { execution, ..settings.training.clone() },
-            train: train.with(&rollouts[0]),
-            validation: validation.with(&rollouts[1]),
-            provenance,
-            folder: Some(folder),
-            resume,
-            cancelled: &interrupt.stop,
-        };
-        let mut log = self.episodes.then(|| Appender::open(&folder.join("episodes.jsonl"))).transpose()?;
-        let mut watcher = Watcher::new(self.bar.clone(), &settings.training, train.ids.len(), session.names());
-        let mut failure = None;
-        let mut notify = |event: Event<'_>| {
-            let kept = log.as_mut().map_or(Ok(()), |log| keep(log, &event));
-            failure = failure.take().or(kept.err());
-            watcher.see(&event);
-        };
-        let outcome = session.runtime.block_on(async {
-            tokio::select! {
-                biased;
-                outcome = learn::train(setup, &mut notify) => outcome,
-                // As where the process ends: the run goes on from what it last saved.
-                () = interrupt.over() => Err(Stopped::by(None).into()),
-            }
-        });
-        watcher.finish();
-        let outcome = outcome?;
-        if let Some(failure) = failure {
-            return Err(failure);
-        }
-        if !outcome.finished {
-            return Err(Stopped::by(outcome.capped).into());
-        }
-        let trained = match &outcome.checkpoint {
-            Some(checkpoint) => {
-                let controller = Controller::from_checkpoint(checkpoint, session.signatures(), &session.parts.device)?;
-                Trained::new(&controller, checkpoint)?
-            }
-            None => {
-                let policy = Policy::uniform(settings.controller.clone(), session.signatures());
-                Trained { policy, halting: None, strategies: Strategies::default(), seed }
-            }
-        };
-        Ok(Finished { trained, history: outcome.history })
+/// Says what the run is going to do, and what that is expected to cost.
+fn plan_steps(session: &Session, run: &Run, [train, validation]: [&Split; 2], dollars: Option<f64>) {
+    let Run { file: RunFile { started, .. }, settings, .. } = run;
+    let sizes = [train, validation].map(|split| split.problems.len());
+    let operators = session.names().len();
+    let of_seed = |seed: &u64| steps(&format!("seed {seed}"), &settings.training, sizes, operators);
+    let mut all: Vec<(String, f64)> = started.seeds.iter().flat_map(of_seed).collect();
+    if started.evaluates {
+        // About so many methods ask anew; the calibration asks one question after another.
+        let test = session.solver().problems("test").map_or(0, |problems| problems.len());
+        all.push((CALIBRATION.into(), 2.0 * calibrate::QUERIES.min(sizes[0]) as f64));
+        all.push((EVALUATION.into(), (8 * test * started.seeds.len()) as f64));
     }
-}
-
-/// Appends the training episodes of a batch.
-fn keep(log: &mut Appender, event: &Event<'_>) -> Result<()> {
-    #[derive(Serialize)]
-    struct Record<'a> {
-        epoch: u32,
-        batch: usize,
-        #[serde(flatten)]
-        tried: &'a TrainingEpisode,
-    }
-    if let Event::Batch { epoch, batch, episodes, .. } = *event {
-        for tried in episodes {
-            log.append(&Record { epoch, batch, tried })?;
-        }
-    }
-    Ok(())
-}
-
-/// Shows training on a progress bar.
-struct Watcher {
-    bar: ProgressBar,
-    /// Of drawn plans.
-    batches: u64,
-    epochs: u32,
-    last: String,
-    names: Vec<String>,
-    /// What the run answers by, and why.
-    selected: String,
-}
-
-impl Watcher {
-    fn new(bar: ProgressBar, config: &learn::TrainingConfig, problems: usize, names: Vec<String>) -> Self {
-        let batches = problems.div_ceil(config.batch.max(1)) as u64;
-        let batches = batches * u64::from(config.epochs);
-        Watcher { bar, batches, epochs: config.epochs, last: String::new(), names, selected: String::new() }
-    }
-
-    fn see(&mut self, event: &Event<'_>) {
-        match event {
-            Event::Surveyed { runs, of } => self.count(*runs, *of, "survey"),
-            Event::Compared { runs, of } => self.count(*runs, *of, "simpler candidates"),
-            Event::Followed { runs, of } => self.count(*runs, *of, "halting head"),
-            Event::Selected { selection } => self.selected = selection::lines(selection, &self.names),
-            Event::Resumed { epoch, batch } => {
-                eprintln!("resumed after {epoch} passes and {batch} batches");
-            }
-            Event::Batch { epoch, batch, batches, pass, .. } => {
-                self.bar.set_length(self.batches);
-                self.bar.set_position(u64::from(*epoch) * *batches as u64 + *batch as u64 + 1);
-                let Self { epochs, last, .. } = self;
-                let (score, path) = (pass.score, pass.critical_path);
-                self.bar.set_message(format!("pass {}/{epochs} score {score:.3} path {path:.1}{last}", epoch + 1));
-            }
-            Event::Epoch { metrics, .. } => {
-                let validation = &metrics.validation;
-                self.last = format!(
-                    " | validation score {:.3} path {:.1} utility {:.3}",
-                    validation.score, validation.critical_path, validation.utility
-                );
-                self.bar.set_message(format!("after pass {}{}", metrics.pass, self.last));
-            }
-        }
-    }
-
-    fn count(&self, runs: usize, of: usize, what: &'static str) {
-        self.bar.set_length(of as u64);
-        self.bar.set_position(runs as u64);
-        self.bar.set_message(what);
-    }
-
-    fn finish(&self) {
-        self.bar.finish_and_clear();
-        if !self.bar.prefix().is_empty() {
-            eprintln!("{}{}", self.bar.prefix(), self.last);
-            if !self.selected.is_empty() {
-                eprintln!("{}", self.selected);
-            }
-        }
+    session.progress.plan(all);
+    if let Some(dollars) = dollars {
+        session.progress.expect_cost(dollars);
     }
 }
 

@@ -7,6 +7,7 @@ use anyhow::{Result, bail, ensure};
 use super::config::Common;
 use super::controllers::RUNS;
 use super::of_run::host_of;
+use super::output::Tables;
 use super::session::host;
 use crate::controller::LatencyWeights;
 use crate::disk::create_folder;
@@ -16,12 +17,18 @@ use crate::plan::Unit;
 use crate::settings::{Preset, RunFile, SETTINGS, Settings, Started, admit, contradictions, record};
 
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  lamas train\n  lamas train --benchmark gsm8k --model-name gpt-4.1-nano --dry-run\n  \
+                        lamas train --benchmark gsm8k --model-name gpt-4.1-nano --max-cost 5 --out runs/nano\n  \
+                        lamas train --resume runs/nano\n  \
+                        lamas train --benchmark mine --traces mine/traces.jsonl --second-costs .01 --dollar-costs 20"
+)]
 pub struct Args {
     /// adaptive (the method of this program), paper (LAMaS as published) or maas [default: adaptive]
     #[arg(long, value_enum)]
     preset: Option<Preset>,
     /// Controllers to train, with seeds counted up from --seed [default: 1]
-    #[arg(long, value_name = "K")]
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u64).range(1..))]
     seeds: Option<u64>,
     /// Folder of the run; default: a new one under `runs`
     #[arg(long, value_name = "DIR", conflicts_with = "resume")]
@@ -47,6 +54,9 @@ pub struct Args {
     /// Keep this mean score, as fast and cheap as can be
     #[arg(long, value_name = "SCORE", conflicts_with = "latency_weights")]
     target_score: Option<f64>,
+    /// Estimate calls, tokens and dollars from a few questions, and stop there
+    #[arg(long)]
+    pub dry_run: bool,
     /// Train only: no evaluation, no report
     #[arg(long)]
     no_evaluation: bool,
@@ -58,6 +68,8 @@ pub struct Args {
     pub json: bool,
     #[command(flatten)]
     common: Common,
+    #[command(flatten)]
+    pub tables: Tables,
 }
 
 /// A run before anything of it is written.

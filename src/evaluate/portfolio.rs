@@ -8,6 +8,14 @@ use super::statistics::{mean, quantile};
 /// Name of the upper bound.
 pub const HINDSIGHT: &str = "best in hindsight";
 
+/// How methods are named that choose among a few plans in hindsight.
+const AMONG: &str = "best of ";
+
+/// Whether a method knows outcomes that nobody knows before they are there: a bound, nothing that one could use.
+pub fn is_hindsight(name: &str) -> bool {
+    name == HINDSIGHT || name.starts_with(AMONG)
+}
+
 /// Ranges of question length for which the router chooses separately.
 const RANGES: usize = 4;
 

@@ -50,6 +50,11 @@ pub struct Summary {
 }
 
 impl Summary {
+    /// Mean dollars of a problem.
+    pub fn cost_per_problem(&self) -> f64 {
+        self.cost / self.problems.max(1) as f64
+    }
+
     /// Sums up the passes of one method, one evaluation per seed.
     pub fn new(runs: &[Evaluation], objective: &Objective) -> Self {
         let measured: Vec<Vec<Measures>> = runs.iter().map(|run| measure_all(run, objective)).collect();

@@ -1,8 +1,8 @@
 //! A committed operator, from its commit to its span.
 
 use crate::evidence::{Charge, Chosen, Stage};
-use crate::operation::{Acting, Backing, Board, Effect, Operator, Query, Solution, Spent, Steps, Turn};
-use crate::plan::{Cause, Latency, OperatorId, Signature, Span, Status, Unit};
+use crate::operation::{Acting, Backing, Board, Effect, Mark, Operator, Query, Solution, Spent, Steps, Turn};
+use crate::plan::{Cause, Latency, OperatorId, Signature, Span, Status, Unit, Written};
 
 use super::error::ExecuteError;
 use super::recorder::Recorder;
@@ -151,8 +151,19 @@ impl<'a> Choice<'a> {
         Charge { usage: spent.usage, cost: spent.cost(self.backing.price) }
     }
 
-    /// What the finished choice leaves in the trace.
-    pub fn span(&self, unit: Unit) -> Span {
+    fn wrote(&self, letters: usize) -> Vec<Written> {
+        let solutions = match self.ended().map(|ended| &ended.effect) {
+            Some(Effect::Append(solutions)) => solutions.as_slice(),
+            Some(Effect::Replace(solution)) => std::slice::from_ref(solution),
+            Some(Effect::Judge(marks)) => return vec![Written::new(&in_words(marks), None, letters)],
+            Some(Effect::Inform(context)) => return vec![Written::new(context, None, letters)],
+            Some(Effect::Keep) | None => &[],
+        };
+        solutions.iter().map(|given| Written::new(&given.text, given.answer.as_deref(), letters)).collect()
+    }
+
+    /// What the finished choice leaves in the trace, with so many letters of each text that it gave.
+    pub fn span(&self, unit: Unit, letters: usize) -> Span {
         let (start, until, outcome) = match &self.phase {
             Phase::Ended(Ended { start, until, outcome, .. }) => (*start, *until, outcome.clone()),
             Phase::Waiting | Phase::Running { .. } => (Latency::default(), f64::NEG_INFINITY, Status::Skipped),
@@ -174,6 +185,7 @@ impl<'a> Choice<'a> {
             start: unit.of(start),
             causes: self.causes.clone(),
             outcome,
+            wrote: if letters > 0 { self.wrote(letters) } else { Vec::new() },
         }
     }
 }
@@ -217,6 +229,15 @@ impl Ended {
             Unit::Seconds => Latency { tokens: self.start.tokens + lasted.tokens, seconds: end },
         };
     }
+}
+
+/// A judge's marks, a line for each solution.
+fn in_words(marks: &[Option<Mark>]) -> String {
+    let line = |(number, mark): (usize, &Option<Mark>)| match mark {
+        Some(mark) => format!("solution {number}: {mark}"),
+        None => format!("solution {number}: no mark"),
+    };
+    (1..).zip(marks).map(line).collect::<Vec<String>>().join("\n")
 }
 
 pub(super) fn appended(effect: &Effect) -> &[Solution] {

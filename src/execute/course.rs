@@ -227,7 +227,7 @@ impl<'a> Course<'a> {
         let conclusion = decider.concludes();
         self.settle_skipped();
         let solutions = standing(self.effects(usize::MAX));
-        let spans = self.choices.iter().map(|choice| choice.span(self.options.unit)).collect();
+        let spans = self.choices.iter().map(|choice| choice.span(self.options.unit, self.options.letters)).collect();
         let dependencies = Dependencies(self.choices.into_iter().map(|choice| choice.waits_for).collect());
         Execution { plan: self.plan, trace: Trace { spans, dependencies, finish: None }, solutions, conclusion }
     }

@@ -52,8 +52,8 @@ pub(super) async fn finish(
         }
         Err(error) => (None, Status::Failed(error.to_string())),
     };
-    choice.end(Effect::Keep, outcome);
-    execution.trace.finish = Some(choice.span(options.unit));
+    choice.end(improved.clone().map_or(Effect::Keep, Effect::Replace), outcome);
+    execution.trace.finish = Some(choice.span(options.unit, options.letters));
     if let Some(improved) = improved {
         execution.solutions = vec![improved];
         execution.conclusion = None;

@@ -19,6 +19,8 @@ pub struct Options<'a> {
     pub finish: Option<Finish>,
     /// Is told what happens.
     pub observer: Option<&'a dyn Observer>,
+    /// Letters that are kept of each text that an operator gives; 0 keeps none.
+    pub letters: usize,
     /// What operators did before, and what is done now.
     pub recorder: Option<&'a Recorder<'a>>,
 }

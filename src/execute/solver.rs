@@ -16,7 +16,7 @@ use super::recorder::{Grader, Recorder};
 use crate::decide::{Conclusion, Decider, Halting, HaltingHead, Quorum};
 use crate::model::{self, LanguageModel, Price, Prices, Scripted};
 use crate::operation::{Backing, Catalogue, Finish, Identity, Operator, Query, QueryTraces, Traces, vote};
-use crate::plan::{OperatorId, Schedule, Unit};
+use crate::plan::{OperatorId, Schedule, Unit, Usage};
 use crate::random::Draw;
 use crate::record::{Asked, Graded, Record, Reference};
 use crate::sandbox::{Evaluator, Sandbox};
@@ -59,6 +59,8 @@ pub struct SolveOptions<'a> {
     pub without_finish: bool,
     /// Is told what happens.
     pub observer: Option<&'a dyn Observer>,
+    /// Letters that the trace keeps of each text that an operator gives; 0 keeps none.
+    pub letters: usize,
 }
 
 impl SolveOptions<'_> {
@@ -190,6 +192,12 @@ impl Solver {
     /// The record, if there is one.
     pub fn record(&self) -> Option<&Arc<Record>> {
         self.record.as_ref()
+    }
+
+    /// Whether calls of models cost anything.
+    pub fn is_paid(&self) -> bool {
+        let usage = Usage { prompt_tokens: 1_000_000, completion_tokens: 1_000_000, ..Usage::default() };
+        self.backings.iter().any(|backing| backing.price.cost(usage) > 0.0)
     }
 
     /// What each operator of the catalogue is.
@@ -353,7 +361,7 @@ impl Solver {
             gamma: self.benchmark.reward.gamma,
             draw,
         };
-        let &SolveOptions { schedule, quorum, clock, unit, observer, .. } = options;
+        let &SolveOptions { schedule, quorum, clock, unit, observer, letters, .. } = options;
         let finish = self.finish.filter(|_| !options.without_finish);
         let (mut inner, mut halting, mut settled) = (decider, None, None);
         let mut decider: &mut dyn Decider = &mut inner;
@@ -373,7 +381,7 @@ impl Solver {
         });
         let recorder =
             self.record.as_ref().map(|record| Recorder::new(record, Asked::new(question, form, tests, draw), grader));
-        let options = Options { schedule, clock, unit, finish, observer, recorder: recorder.as_ref() };
+        let options = Options { schedule, clock, unit, finish, observer, letters, recorder: recorder.as_ref() };
         let execution = execute(&query, decider, options).await?;
         let Execution { plan, trace, solutions, conclusion } = execution;
         let (answer, confidence) = match conclusion {

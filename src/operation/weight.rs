@@ -1,6 +1,8 @@
 //! What judges say of solutions, and what solutions weigh in a vote by that. Whole numbers, so that no sum depends on its
 //! order.
 
+use std::fmt;
+
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Thousandths that a vote of full weight has.
@@ -14,6 +16,12 @@ impl Mark {
     /// The mark nearest to `share`; none for what lies outside 0 to 1.
     pub fn new(share: f64) -> Option<Self> {
         (0.0..=1.0).contains(&share).then(|| Mark((share * f64::from(FULL)).round() as u32))
+    }
+}
+
+impl fmt::Display for Mark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.3}", f64::from(self.0) / f64::from(FULL))
     }
 }
 

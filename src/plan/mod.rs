@@ -7,6 +7,7 @@ mod schedule;
 mod signature;
 mod small;
 mod trace;
+mod written;
 
 pub use critical_path::{Cause, CriticalPath, critical_path};
 pub use feasibility::{feasible, is_open};
@@ -15,6 +16,7 @@ pub use schedule::{Dependencies, Prepared, Schedule};
 pub use signature::Signature;
 pub use small::{Layout, improvers, is_of_use, openers, small_plans};
 pub use trace::{Span, Status, Trace, Usage};
+pub use written::{Written, shortened};
 
 use serde::{Deserialize, Serialize};
 

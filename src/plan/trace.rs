@@ -6,6 +6,7 @@ use super::OperatorId;
 use super::critical_path::{Cause, CriticalPath, critical_path};
 use super::latency::{Latency, Unit};
 use super::schedule::Dependencies;
+use super::written::Written;
 
 /// Tokens read and written by model calls.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,6 +85,9 @@ pub struct Span {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub causes: Vec<Cause>,
     pub outcome: Status,
+    /// What it gave, where texts are kept.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub wrote: Vec<Written>,
 }
 
 /// The spans of one query.

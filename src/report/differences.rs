@@ -2,12 +2,13 @@
 
 use comfy_table::{CellAlignment, Table, presets};
 
+use super::format::{Format, render};
 use super::number::fixed;
 use crate::evaluate::{Difference, Row};
 
 /// One line for each method beside the last row's: that method's figures minus the other's, problem by problem, with 95 %
 /// intervals and the p-value of a sign-flip test; path and cost as changes in per cent.
-pub fn differences(rows: &[Row]) -> String {
+pub fn differences(rows: &[Row], format: Format) -> String {
     let Some(ours) = rows.last().map(|row| &row.summary) else { return String::new() };
     let mut table = Table::new();
     table.load_preset(presets::NOTHING).force_no_tty();
@@ -35,7 +36,7 @@ pub fn differences(rows: &[Row]) -> String {
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }
-    table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+    render(&table, format)
 }
 
 #[cfg(test)]
@@ -64,12 +65,12 @@ mod tests {
             Row { summary: summary("MaAS", 40.0, 2.0), gain: Some(gain) },
             Row { summary: summary("ours", 10.0, 3.0), gain: None },
         ];
-        let found = differences(&rows);
+        let found = differences(&rows, Format::Text);
         let words: Vec<&str> = found.lines().nth(1).unwrap_or_default().split_whitespace().collect();
         assert_eq!(
             words,
             ["MaAS", "+0.020", "\u{b1}0.010", "0.5000", "-0.125", "\u{b1}0.010", "0.5000", "-75", "%", "+50", "%"]
         );
-        assert_eq!(differences(&[]), "");
+        assert_eq!(differences(&[], Format::Text), "");
     }
 }

@@ -1,17 +1,47 @@
 //! A plan and its timeline drawn with characters.
 
-use crate::plan::{Plan, Unit};
+use crate::plan::{Plan, Status, Trace, Unit};
 
+use super::Timeline;
+use super::names::operator_name;
 use super::number::{counted, significant};
-use super::{Timeline, operator_name};
 
-/// The plan from left to right, the operators of a layer below each other; `names` are in catalogue order.
-pub fn plan(plan: &Plan, names: &[String]) -> String {
-    let height = plan.layers.iter().map(|layer| layer.operators.len()).max().unwrap_or_default().max(1);
+/// What was committed from left to right: operators that start together stand below each other, and those that did not run to
+/// their end say so; `names` are in catalogue order. Where the trace says nothing of an operator, its layer decides.
+pub fn plan(plan: &Plan, trace: &Trace, names: &[String]) -> String {
+    let mut columns: Vec<Vec<String>> = Vec::new();
+    let mut places: Vec<usize> = Vec::with_capacity(plan.len());
+    for (choice, (layer, operator)) in plan.choices().enumerate() {
+        let span = trace.spans.get(choice);
+        let place = match trace.dependencies.0.get(choice) {
+            Some(waits_for) => {
+                let causes = span.into_iter().flat_map(|span| &span.causes).map(|cause| cause.choice);
+                let after = waits_for.iter().copied().chain(causes).filter_map(|before| places.get(before));
+                after.max().map_or(0, |before| before + 1)
+            }
+            None => layer,
+        };
+        places.push(place);
+        let end = match span.map(|span| &span.outcome) {
+            Some(Status::Skipped) => " (skipped)",
+            Some(Status::Cancelled) => " (cancelled)",
+            Some(Status::Failed(_)) => " (failed)",
+            Some(Status::Done) | None => "",
+        };
+        if columns.len() <= place {
+            columns.resize_with(place + 1, Vec::new);
+        }
+        columns[place].push(operator_name(names, operator) + end);
+    }
+    columns.retain(|column| !column.is_empty());
+    drawn(&columns)
+}
+
+fn drawn(columns: &[Vec<String>]) -> String {
+    let height = columns.iter().map(Vec::len).max().unwrap_or_default().max(1);
     let mut lines = vec![String::from("query "); height];
     lines.iter_mut().skip(1).for_each(|line| *line = " ".repeat("query ".len()));
-    for layer in &plan.layers {
-        let labels: Vec<String> = layer.operators.iter().map(|&operator| operator_name(names, operator)).collect();
+    for labels in columns {
         let width = labels.iter().map(|label| label.chars().count()).max().unwrap_or_default();
         for (row, line) in lines.iter_mut().enumerate() {
             match labels.get(row) {
@@ -30,7 +60,7 @@ pub fn plan(plan: &Plan, names: &[String]) -> String {
     lines.iter().map(|line| line.trim_end()).collect::<Vec<_>>().join("\n")
 }
 
-/// How a layer's rows hang on the line from query to answer, two characters on either side.
+/// How a column's rows hang on the line from query to answer, two characters on either side.
 fn joints(row: usize, rows: usize) -> [&'static str; 2] {
     match row {
         0 if rows == 1 => ["\u{2500}\u{2500}", "\u{2500}\u{2500}"],

@@ -1,8 +1,9 @@
 //! What a plan was predicted to take beside what it took.
 
 use super::drawing::significant_tokens;
+use super::format::{Format, written};
+use super::names::operator_name;
 use super::number::{fixed, significant};
-use super::operator_name;
 use super::timeline::FINISH;
 use crate::evaluate::latency::{Accuracy, LatencyModel, OperatorLatency, Prediction};
 use crate::plan::{Latency, Plan};
@@ -52,7 +53,7 @@ fn aligned(rows: &[Vec<String>]) -> String {
 }
 
 /// The coefficients, a line for each operator.
-pub fn model(model: &LatencyModel) -> String {
+pub fn model(model: &LatencyModel, format: Format) -> String {
     let headers =
         ["operator", "runs", "tokens", "per word", "calls in turn", "first token, ms", "per token, ms", "tools, ms"];
     let mut rows = vec![headers.map(str::to_owned).to_vec()];
@@ -69,7 +70,7 @@ pub fn model(model: &LatencyModel) -> String {
             significant(1000.0 * operator.tool_seconds),
         ]
     }));
-    aligned(&rows)
+    if format == Format::Text { aligned(&rows) } else { written(&rows, format) }
 }
 
 /// One sentence a unit: how far predictions lay from what was measured.

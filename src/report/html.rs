@@ -1,35 +1,52 @@
 //! `report.html`: the whole report in one file that refers to nothing outside itself.
 
 use anyhow::{Context, Result};
-use minijinja::{AutoEscape, Environment, Value, context};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use minijinja::{Value, context};
+use sha2::{Digest, Sha256};
 
-use crate::evaluate::portfolio::HINDSIGHT;
-use crate::evaluate::{Estimate, Row};
+use super::breakdown::{Share, Sort};
+use super::forest::forest;
+use super::markup::environment;
+use super::number::{duration, fixed, significant};
+use super::verdict::verdict;
+use super::viewer::viewer;
+use super::{Report, plot};
+use crate::evaluate::{Estimate, Row, portfolio};
 
-use crate::plan::Unit;
+const TEMPLATES: [(&str, &str); 2] = [
+    ("report.html", include_str!("templates/report.html")),
+    ("transcripts.html", include_str!("templates/transcripts.html")),
+];
+const STYLE: &str = include_str!("templates/report.css");
+const SCRIPT: &str = include_str!("templates/report.js");
 
-use super::number::{fixed, significant};
-use super::{Example, Report, Timeline, drawing, plot};
-
-const TEMPLATE: &str = include_str!("templates/report.html");
-
-/// The report as a page; every text in it is escaped.
+/// The report as a page; every text in it is escaped, and no script runs in it but its own.
 ///
 /// # Errors
 /// None that input can cause; a broken template.
 pub fn html(report: &Report) -> Result<String> {
-    let mut environment = Environment::new();
-    environment.set_auto_escape_callback(|_| AutoEscape::Html);
-    environment.set_trim_blocks(true);
-    environment.set_lstrip_blocks(true);
-    environment.add_template("report.html", TEMPLATE)?;
+    let mut environment = environment();
+    for (name, source) in TEMPLATES {
+        environment.add_template(name, source)?;
+    }
     let panels = report.panels.iter().map(|panel| plot::curves(panel).map(Value::from_safe_string));
-    let methods = report.rows.iter().filter(|row| row.summary.name != HINDSIGHT);
-    let points: Vec<plot::Point> = methods.filter_map(plot::Point::of).collect();
+    let unit = report.objective.unit.plural();
+    let plot = |axis: &str, x: fn(&Row) -> f64| -> Result<Value> {
+        let methods = report.rows.iter().filter(|row| !portfolio::is_hindsight(&row.summary.name));
+        let points: Vec<plot::Point> = methods.filter_map(|row| plot::Point::of(row, x(row))).collect();
+        Ok(Value::from_safe_string(plot::scores(&points, axis)?))
+    };
     let trained = report.rows.last().map(|row| &row.summary);
     let values = context! {
         title => report.title,
+        script => Value::from_safe_string(SCRIPT.to_owned()),
+        style => Value::from_safe_string(STYLE.to_owned()),
+        script_hash => Value::from_safe_string(STANDARD.encode(Sha256::digest(SCRIPT))),
+        verdict => verdict(&report.rows, report.objective.unit),
         provenance => report.provenance,
+        duration => report.provenance.seconds.map(duration),
         seeds => report.provenance.seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(", "),
         latency_weight => report.objective.latency_weight.to_string(),
         cost_weight => report.objective.cost_weight.to_string(),
@@ -40,11 +57,17 @@ pub fn html(report: &Report) -> Result<String> {
         failed => report.rows.iter().map(|row| row.summary.failed).sum::<usize>(),
         trained => report.rows.last().map(row),
         rows => report.rows.iter().map(row).collect::<Vec<_>>(),
+        forest => forest(&report.rows),
+        plans => report.breakdown.plans.iter().map(share).collect::<Vec<_>>(),
+        sorted => report.breakdown.sorted.iter().map(|sorted| context! {
+            by => sorted.by, sorts => sorted.sorts.iter().map(sort).collect::<Vec<_>>(),
+        }).collect::<Vec<_>>(),
         panels => panels.collect::<Result<Vec<_>>>()?,
-        pareto => Value::from_safe_string(plot::pareto(&points, report.objective.unit)?),
-        probabilities => Value::from_safe_string(plot::probabilities(&report.probabilities)?),
-        unit => report.objective.unit.plural(),
-        examples => report.examples.iter().map(|shown| example(report, shown)).collect::<Result<Vec<_>>>()?,
+        by_path => plot(&format!("critical path, {unit}"), |row| row.summary.path.mean)?,
+        by_cost => plot("dollars per 1,000 questions", |row| 1000.0 * row.summary.cost_per_problem())?,
+        chosen => chosen(report),
+        unit,
+        viewer => viewer(report),
         config => serde_json::to_string_pretty(&report.config)?,
     };
     environment.get_template("report.html")?.render(values).context("cannot write the report")
@@ -54,18 +77,14 @@ fn row(row: &Row) -> Value {
     let summary = &row.summary;
     context! {
         name => summary.name,
-        // An upper bound is no method that one could gain on.
-        bound => summary.name == HINDSIGHT,
         score => summary.score.map(|score| estimate(&score, false)),
         utility => summary.utility.map(|utility| estimate(&utility, false)),
         ours => row.gain.is_none(),
         gain => row.gain.as_ref().filter(|gain| gain.problems > 0).map(|gain| context! {
             utility => estimate(&gain.utility.estimate, true),
-            score => fixed(gain.score.estimate.mean, 3),
-            path => significant(gain.path.estimate.mean),
-            p_value => if gain.utility.p_value < 0.001 { "< 0.001".into() } else { fixed(gain.utility.p_value, 3) },
             wins => gain.utility.estimate.low > 0.0,
             loses => gain.utility.estimate.high < 0.0,
+            p_value => if gain.utility.p_value < 0.001 { "< .001".into() } else { fixed(gain.utility.p_value, 3) },
         }),
         path => [summary.path.mean, summary.path.p50, summary.path.p95].map(significant),
         seconds => significant(summary.seconds),
@@ -83,28 +102,35 @@ fn estimate(estimate: &Estimate, signed: bool) -> Value {
     context! { mean => format!("{sign}{}", fixed(estimate.mean, 3)), interval }
 }
 
-fn example(report: &Report, shown: &Example) -> Result<Value> {
-    let timeline = Timeline::new(&shown.episode.plan, &shown.episode.trace, &report.operators, report.objective.unit);
-    let layer = |layer: usize| {
-        let operators = timeline.bars.iter().filter(move |bar| bar.layer == layer);
-        operators.map(|bar| context! { name => bar.operator, on_path => bar.on_path }).collect::<Vec<_>>()
+fn share(share: &Share) -> Value {
+    context! {
+        name => share.name, queries => share.queries, percent => percent(share.share),
+        width => fixed(100.0 * share.share, 1), score => fixed(share.score, 3), path => significant(share.path),
+        cost => significant(1000.0 * share.cost),
+    }
+}
+
+fn sort(sort: &Sort) -> Value {
+    context! { all => share(&sort.all), plan => share(&sort.plan) }
+}
+
+/// How often each operator was chosen in each layer.
+fn chosen(report: &Report) -> Value {
+    let layers = &report.probabilities.layers;
+    let cell = |layer: &Vec<f64>, operator: usize| {
+        let share = layer.get(operator).copied().unwrap_or_default().clamp(0.0, 1.0);
+        context! { width => fixed(100.0 * share, 1), text => if share > 0.0 { percent(share) } else { "\u{2013}".into() } }
     };
-    let measures = report.objective.measure(&shown.episode);
-    Ok(context! {
-        problem => shown.episode.problem,
-        question => shown.question,
-        reference => shown.reference,
-        answer => shown.episode.answer,
-        right => shown.episode.score >= 1.0,
-        score => significant(shown.episode.score),
-        plan => (1..=shown.episode.plan.layers.len()).map(layer).collect::<Vec<_>>(),
-        path => match report.objective.unit {
-            Unit::Tokens => drawing::significant_tokens(measures.path),
-            Unit::Seconds => significant(measures.path),
-        },
-        seconds => significant(measures.seconds),
-        cost => significant(measures.cost),
-        utility => fixed(measures.utility, 3),
-        timeline => Value::from_safe_string(plot::timeline(&timeline)?),
-    })
+    let row = |(operator, name): (usize, &String)| {
+        context! { name, cells => layers.iter().map(|layer| cell(layer, operator)).collect::<Vec<_>>() }
+    };
+    let rows = report.probabilities.operators.iter().enumerate().map(row);
+    context! { layers => layers.len(), rows => rows.collect::<Vec<_>>() }
+}
+
+fn percent(share: f64) -> String {
+    match share * 100.0 {
+        percent if percent > 0.0 && percent < 1.0 => "<1 %".into(),
+        percent => format!("{percent:.0} %"),
+    }
 }

@@ -1,16 +1,27 @@
 //! Report: tables, drawings and plots of what evaluation measured. Pure: text in, text out; only `jsonl` writes files.
 
+pub mod breakdown;
 pub mod differences;
 pub mod drawing;
 pub mod explanation;
+mod forest;
+pub mod format;
 pub mod html;
 pub mod jsonl;
+mod markup;
+pub mod named;
+mod names;
 mod number;
 pub mod plot;
 pub mod table;
 mod timeline;
+pub mod transcript;
+pub mod verdict;
+mod viewer;
 
+pub use breakdown::Breakdown;
 pub use timeline::{Bar, Timeline};
+pub use viewer::worst_first;
 
 use serde::{Deserialize, Serialize};
 
@@ -35,8 +46,12 @@ pub struct Report {
     pub probabilities: Probabilities,
     /// Names in catalogue order, for plans and timelines.
     pub operators: Vec<String>,
-    /// A few queries, shown with plan and timeline.
+    /// Which plan for which question.
+    pub breakdown: Breakdown,
+    /// Queries shown with plan, timeline and texts, in this order.
     pub examples: Vec<Example>,
+    /// Queries for which there was no room.
+    pub left_out: usize,
     /// The whole configuration.
     pub config: serde_json::Value,
 }
@@ -52,6 +67,10 @@ pub struct Provenance {
     pub seeds: Vec<u64>,
     /// When the run ended, as text; empty if unknown.
     pub date: String,
+    /// How long this command took.
+    pub seconds: Option<f64>,
+    /// What training asked for, and what that cost; empty if unknown.
+    pub training: String,
 }
 
 /// One plot of learning curves.
@@ -106,9 +125,4 @@ impl Probabilities {
         counts.iter_mut().flatten().for_each(|count| *count /= total);
         Probabilities { operators: operators.to_vec(), layers: counts }
     }
-}
-
-/// The operator's name, or its position where the catalogue at hand is shorter than the plan's.
-fn operator_name(names: &[String], operator: crate::plan::OperatorId) -> String {
-    names.get(operator.index()).cloned().unwrap_or_else(|| format!("operator {}", operator.0))
 }

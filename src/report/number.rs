@@ -24,6 +24,17 @@ pub(super) fn counted(count: u64, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
+/// `8.2 s`, `3 min 4 s`, `1 h 20 min`.
+pub(super) fn duration(seconds: f64) -> String {
+    let whole = seconds.round() as u64;
+    match whole {
+        0..10 => format!("{seconds:.1} s"),
+        10..60 => format!("{whole} s"),
+        60..3600 => format!("{} min {} s", whole / 60, whole % 60),
+        _ => format!("{} h {} min", whole / 3600, whole % 3600 / 60),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -41,5 +52,15 @@ mod tests {
         check(-0.0314159, "-0.031");
         check(1e-12, "0.0000000");
         check(f64::NAN, "NaN");
+    }
+
+    #[test]
+    fn durations_have_two_units() {
+        let check = |seconds: f64, expected: &str| assert_eq!(duration(seconds), expected);
+        check(0.04, "0.0 s");
+        check(9.44, "9.4 s");
+        check(59.2, "59 s");
+        check(184.0, "3 min 4 s");
+        check(4800.0, "1 h 20 min");
     }
 }

@@ -6,6 +6,7 @@ use comfy_table::{
 
 use crate::evaluate::{Estimate, Row, Summary};
 
+use super::format::{Format, render};
 use super::number::{counted, fixed, significant};
 
 const HEADERS: [&str; 11] = [
@@ -34,7 +35,7 @@ const PATHS: [usize; 2] = [5, 6];
 /// The methods as a table; the last row, the trained controller, is set in bold where `styled`.
 ///
 /// Fits 100 columns with names of up to 20 characters, and 107 where queries failed.
-pub fn table(rows: &[Row], styled: bool) -> String {
+pub fn table(rows: &[Row], styled: bool, format: Format) -> String {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     table.set_style(TableComponent::HeaderLines, '\u{2500}');
@@ -62,7 +63,7 @@ pub fn table(rows: &[Row], styled: bool) -> String {
             column.set_constraint(ColumnConstraint::Hidden);
         }
     }
-    table.lines().map(|line| line.trim_end().to_string()).collect::<Vec<_>>().join("\n")
+    render(&table, format)
 }
 
 /// How to read the table.
@@ -157,7 +158,7 @@ mod tests {
             row("best in hindsight", 0.91, Some(-0.0699)),
             row("trained controller", 0.8401, None),
         ];
-        let text = table(&rows, false);
+        let text = table(&rows, false, Format::Text);
         assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
         insta::assert_snapshot!(text, @r"
         method                    score      utility       trained  path path path   time   cost    ops /
@@ -171,9 +172,9 @@ mod tests {
         400 problems, 3 seeds; ± 95 % interval over problems
         gains: in utility, paired by problem; cost: one pass over the split
         ");
-        assert!(table(&rows, true).contains("\u{1b}[1m"));
+        assert!(table(&rows, true, Format::Text).contains("\u{1b}[1m"));
         assert!(!text.contains('\u{1b}'));
-        assert!(!table(&rows[2..], true).contains("gains") && !legend(&rows[2..]).contains("gains"));
+        assert!(!table(&rows[2..], true, Format::Text).contains("gains") && !legend(&rows[2..]).contains("gains"));
     }
 
     #[test]
@@ -189,7 +190,7 @@ mod tests {
             failed(row("GenerateCoT", 0.732, Some(0.156)), 2, true),
             row("trained controller", 0.8401, None),
         ];
-        let text = table(&rows, false);
+        let text = table(&rows, false, Format::Text);
         assert!(text.lines().all(|line| line.chars().count() <= 107), "{text}");
         insta::assert_snapshot!(text, @r"
         method              failed        score      utility       trained  path path path   time   cost    ops /

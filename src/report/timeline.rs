@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::plan::{Plan, Span, Status, Trace, Unit};
 
-use super::operator_name;
+use super::names::operator_name;
 
 /// What the finish is called.
 pub(super) const FINISH: &str = "finish";
@@ -92,14 +92,18 @@ impl Bar {
             tokens: span.map_or(0.0, |span| span.latency.tokens),
             seconds: span.map_or(0.0, |span| span.latency.seconds),
             cost: span.map_or(0.0, |span| span.cost),
-            fault: match span.map(|span| &span.outcome) {
-                Some(Status::Done) => None,
-                Some(Status::Failed(reason)) => Some(format!("failed: {reason}")),
-                Some(Status::Cancelled) => Some("cancelled".into()),
-                Some(Status::Skipped) => Some("skipped".into()),
-                None => Some("not run".into()),
-            },
+            fault: span.map_or(Some("not run".into()), |span| fault(&span.outcome)),
             ..self
         }
+    }
+}
+
+/// Why an operator has no result, if it has none.
+pub(super) fn fault(outcome: &Status) -> Option<String> {
+    match outcome {
+        Status::Done => None,
+        Status::Failed(reason) => Some(format!("failed: {reason}")),
+        Status::Cancelled => Some("cancelled".into()),
+        Status::Skipped => Some("skipped".into()),
     }
 }

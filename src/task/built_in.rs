@@ -34,6 +34,9 @@ pub const HUMANEVAL: Folder =
 pub const PRICES: Folder =
     Folder::Embedded { name: "data", files: &[("prices.toml", include_bytes!("../../data/prices.toml"))] };
 
+/// The names that benchmarks inside the binary have.
+pub const BUILT_IN: [&str; 4] = ["arithmetic", "gsm8k", "humaneval", "math"];
+
 /// The published benchmark of that name.
 pub fn built_in(name: &str) -> Option<Folder> {
     match name {

@@ -24,13 +24,14 @@ pub use problems::Problem;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde::{Deserialize, Serialize};
 
 use crate::folder::Folder;
 use crate::objective::Objective;
 use crate::plan::Unit;
 use crate::sandbox::Sandbox;
+use built_in::BUILT_IN;
 use problems::{Fields, Reader, Source};
 
 /// The file of a benchmark folder that describes it.
@@ -133,7 +134,17 @@ impl Benchmark {
                 let data = place.to_str().and_then(data_folder).map_or(folder.clone(), Folder::Disk);
                 Benchmark::load_with_data(folder, data)
             }
-            None => Benchmark::load(Folder::Disk(place.to_owned())),
+            None if place == Path::new(BUILT_IN[0]) && !place.is_dir() => Benchmark::load(ARITHMETIC),
+            None => {
+                ensure!(
+                    place.is_dir(),
+                    "expected the folder of a benchmark or the name of a built-in one ({}), found `{}`; hint: `lamas init {1}` \
+                     makes a folder to begin with",
+                    BUILT_IN.join(", "),
+                    place.display()
+                );
+                Benchmark::load(Folder::Disk(place.to_owned()))
+            }
         }
     }
 

@@ -19,6 +19,8 @@ mod earlier;
 mod encoder;
 mod endpoint;
 mod endpoint_cli;
+#[cfg(unix)]
+mod estimate;
 mod executor;
 mod exit_codes;
 #[cfg(unix)]
@@ -27,6 +29,8 @@ mod faults;
 #[cfg(target_os = "linux")]
 mod finish;
 mod first_contact;
+#[cfg(unix)]
+mod first_steps;
 mod fuzz;
 mod gguf;
 mod grading;
@@ -64,6 +68,8 @@ mod tidy;
 mod tiny_model;
 mod traces;
 mod training;
+#[cfg(unix)]
+mod transcripts;
 #[cfg(target_os = "linux")]
 mod tricks;
 mod two_models;

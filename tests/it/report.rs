@@ -2,20 +2,29 @@
 
 use std::path::Path;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use lamas::evaluate::{Evaluation, compare};
 use lamas::execute::Episode;
 use lamas::objective::Objective;
-use lamas::plan::{Latency, OperatorId, Plan, Schedule, Span, Status, Trace, Unit, Usage};
+use lamas::plan::{Dependencies, Latency, OperatorId, Plan, Schedule, Span, Status, Trace, Unit, Usage, Written};
 use lamas::random;
+use lamas::report::format::Format;
 use lamas::report::{
-    Curve, Example, Line, Panel, Probabilities, Provenance, Report, Timeline, drawing, html, plot, table,
+    Breakdown, Curve, Example, Line, Panel, Probabilities, Provenance, Report, Timeline, drawing, html, plot, table,
+    worst_first,
 };
+use lamas::task::Problem;
 use rand::Rng;
+use sha2::{Digest, Sha256};
 
 const OPERATORS: [&str; 7] =
     ["Generate", "GenerateCoT", "MultiGenerateCoT", "ScEnsemble", "Programmer", "SelfRefine", "EarlyStop"];
 const TYPICAL_TOKENS: [f64; 7] = [3.0, 34.0, 48.0, 0.0, 18.0, 30.0, 0.0];
 const HOSTILE: &str = "<script>alert('1')</script> & \"2\" \u{1f600} {{ 7 * 7 }}";
+/// What a model may write.
+const WRITTEN: &str =
+    "\"><img src=x onerror=alert(1)> </pre></script> javascript:alert(2) \u{1b}[2J\u{9b}31m\u{202e}txt\u{200b}";
 const OBJECTIVE: Objective = Objective { latency_weight: 0.0025, cost_weight: 20.0, unit: Unit::Tokens };
 
 fn names() -> Vec<String> {
@@ -99,7 +108,22 @@ fn report() -> Report {
     };
     let mut broken = example(9, &[&[0, 4], &[3]], HOSTILE);
     broken.episode.trace.spans[1].outcome = Status::Failed(HOSTILE.into());
+    broken.episode.trace.spans[0].wrote = vec![Written::new(WRITTEN, Some(WRITTEN), 4000)];
     broken.episode.answer = None;
+    let mut endless = example(10, &[&[0]], &"no space in it ".replace(' ', "").repeat(80_000));
+    endless.episode.trace.spans[0].wrote = vec![Written::new(&"x".repeat(1 << 20), None, 4000)];
+    (endless.episode.score, endless.episode.answer) = (0.0, Some("7".repeat(1 << 20)));
+    endless.episode.trace.spans[0].outcome = Status::Cancelled;
+    let problem = |problem: usize| Problem {
+        id: format!("test-{problem:04}"),
+        question: "How many apples are left?".into(),
+        answer: "42".into(),
+        kind: Some(if problem % 3 == 0 { "sum".into() } else { HOSTILE.into() }),
+        steps: Some(problem as u32 % 4),
+        tests: None,
+    };
+    let problems: Vec<Problem> = (0..150).map(problem).collect();
+    let breakdown = Breakdown::new(&trained, &problems, &names(), &OBJECTIVE);
     Report {
         title: "A controller trained on synthetic episodes".into(),
         provenance: Provenance {
@@ -107,7 +131,9 @@ fn report() -> Report {
             version: "0.1.0".into(),
             machine: "2 cores, 4 GB, cpu".into(),
             seeds: vec![0, 1, 2],
-            date: String::new(),
+            date: "Sat, 28 Nov 2026 06:00:00 GMT".into(),
+            seconds: Some(184.0),
+            training: "1200 calls of operators, 48000 tokens, 0.0123 $".into(),
         },
         objective: OBJECTIVE,
         schedule: Schedule::Layered,
@@ -124,7 +150,10 @@ fn report() -> Report {
             example(1, &[&[4, 2]], "Sam has 12 boxes of 5 apples and eats 18 of them. How many apples are left?"),
             example(2, &[&[0, 1, 2, 4], &[5], &[3]], "Anna counts 6 spiders. How many legs do they have together?"),
             broken,
+            endless,
         ],
+        breakdown,
+        left_out: 7,
         config: serde_json::json!({ "training": { "epochs": 16, "learning_rate": 0.01 }, "note": HOSTILE }),
     }
 }
@@ -147,8 +176,8 @@ fn the_page_is_complete_and_refers_to_nothing_outside() {
     let page = html::html(&report).expect("a page");
     std::fs::write(Path::new(env!("CARGO_TARGET_TMPDIR")).join("report.html"), &page).expect("a writable folder");
     assert_eq!(page, html::html(&report).expect("a page"));
-    let local = page.replace("xmlns=\"http://www.w3.org/2000/svg\"", "");
-    for outside in ["http:", "https:", "src=", "href", "url(", "@import", "<link", "<script", "{{"] {
+    let local = page.replace("xmlns=\"http://www.w3.org/2000/svg\"", "").replace("src=x onerror=alert(1)", "");
+    for outside in ["http:", "https:", "src=", "href", "url(", "@import", "<link", "<iframe", "{{"] {
         let found = local.replace("{{ 7 * 7 }}", "");
         assert!(!found.contains(outside), "`{outside}`");
     }
@@ -158,8 +187,62 @@ fn the_page_is_complete_and_refers_to_nothing_outside() {
     assert!(page.contains("&lt;script&gt;alert(&#x27;1&#x27;)&lt;&#x2f;script&gt; &amp; &quot;2&quot;"));
     assert!(page.contains("learning_rate"));
     let drawings = drawings(&page);
-    assert_eq!(drawings.len(), 1 + report.panels.len() + 1 + report.examples.len());
+    assert_eq!(drawings.len(), 2 + report.panels.len());
     drawings.iter().for_each(|inside| assert_well_formed(&format!("<svg{inside}</svg>")));
+}
+
+#[test]
+fn what_a_model_wrote_does_no_harm() {
+    let page = html::html(&report()).expect("a page");
+    assert!(page.len() < 400_000, "{} bytes", page.len());
+    // Nothing but the page's own script may run, and nothing may be fetched.
+    let policy = page.split("Content-Security-Policy\" content=\"").nth(1).and_then(|rest| rest.split('"').next());
+    let policy = policy.expect("a policy");
+    assert!(policy.starts_with("default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-"), "{policy}");
+    let script = page.split_once("<script>").and_then(|(_, rest)| rest.split_once("</script>")).expect("a script").0;
+    let hash = STANDARD.encode(Sha256::digest(script));
+    assert!(policy.contains(&format!("'sha256-{hash}'")), "{policy}");
+    assert_eq!((page.matches("<script").count(), page.matches("</script").count()), (1, 1));
+    for active in ["<img", "onerror=alert(1)>", " </pre></script>", "\u{1b}", "\u{9b}", "\u{202e}", "\u{200b}"] {
+        assert!(!page.contains(active), "{active:?}");
+    }
+    let shown = "&quot;&gt;&lt;img src=x onerror=alert(1)&gt; &lt;&#x2f;pre&gt;&lt;&#x2f;script&gt; javascript:alert(2) \
+                 \\u{1b}[2J\\u{9b}31m\\u{202e}txt\\u{200b}";
+    assert_eq!(page.matches(&format!("<pre class=\"wrote\">{shown}</pre>")).count(), 1);
+    assert!(page.contains("1044576 letters left out"));
+}
+
+#[test]
+fn a_wrong_answer_is_three_clicks_away() {
+    let mut report = report();
+    report.left_out = worst_first(&mut report.examples, 3, 1 << 20);
+    let page = html::html(&report).expect("a page");
+    let verdicts: Vec<&str> = page.split("data-verdict=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    // What failed is open to see first; the filter for what is wrong, and for plans, is filled.
+    assert_eq!(verdicts, ["failed", "wrong", "right"]);
+    assert!(page.contains("<option value=\"wrong\">wrong or failed (2)</option>"));
+    assert!(page.contains("with a cancelled operator (1)"));
+    for (place, plan) in report.breakdown.plans.iter().enumerate() {
+        assert!(page.contains(&format!("<option value=\"{place}\">{}</option>", plan.name)), "{}", plan.name);
+        assert!(page.contains(&format!("data-plan=\"{place}\">{}</button>", plan.name)), "{}", plan.name);
+    }
+    assert!(page.contains("1 more, most of them right"));
+}
+
+#[test]
+fn the_page_says_what_to_use_and_what_it_took() {
+    let report = report();
+    let page = html::html(&report).expect("a page");
+    let facts = ["Use ", "Sat, 28 Nov 2026 06:00:00 GMT", "took 3 min 4 s", "0.0123 $", "lamas train --seeds 3"];
+    for fact in facts {
+        assert!(page.contains(fact), "{fact}");
+    }
+    for sorted in ["<th>kind</th>", "<th>steps</th>"] {
+        assert!(page.contains(sorted), "{sorted}");
+    }
+    for row in report.rows.iter().filter(|row| row.gain.is_some()) {
+        assert!(page.contains(&format!("<span class=\"name\">{}</span>", row.summary.name)), "{}", row.summary.name);
+    }
 }
 
 #[test]
@@ -169,12 +252,9 @@ fn plots_of_nothing_are_plots() {
     assert_well_formed(
         &plot::curves(&Panel { title: HOSTILE.into(), lines: vec![lonely], ..Default::default() }).expect("a plot"),
     );
-    assert_well_formed(&plot::pareto(&[], Unit::Tokens).expect("a plot"));
-    assert_well_formed(
-        &plot::pareto(&[plot::Point { name: HOSTILE.into(), ..Default::default() }], Unit::Seconds).expect("a plot"),
-    );
-    assert_well_formed(&plot::probabilities(&Probabilities::default()).expect("a plot"));
-    assert_well_formed(&plot::timeline(&Timeline::default()).expect("a plot"));
+    assert_well_formed(&plot::scores(&[], "seconds").expect("a plot"));
+    let hostile = plot::Point { name: HOSTILE.into(), ours: true, ..Default::default() };
+    assert_well_formed(&plot::scores(&[hostile], HOSTILE).expect("a plot"));
     assert!(html::html(&Report::default()).is_ok());
 }
 
@@ -188,7 +268,7 @@ fn a_report_survives_its_json() {
 #[test]
 fn the_table_of_a_real_report_fits_the_terminal() {
     let rows = report().rows;
-    let text = table::table(&rows, false);
+    let text = table::table(&rows, false, Format::Text);
     assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
     assert_eq!(
         text.lines().filter(|line| rows.iter().any(|row| line.starts_with(&row.summary.name))).count(),
@@ -198,7 +278,7 @@ fn the_table_of_a_real_report_fits_the_terminal() {
 
 #[test]
 fn plans_and_timelines_are_drawn_in_characters() {
-    let plan = |layers: &[&[u16]]| drawing::plan(&Plan::from_indices(layers), &names());
+    let plan = |layers: &[&[u16]]| drawing::plan(&Plan::from_indices(layers), &Trace::default(), &names());
     insta::assert_snapshot!(plan(&[&[0, 1, 2, 4], &[5], &[3, 6]]), @r"
     query ┬─ Generate ─────────┬── SelfRefine ──┬─ ScEnsemble ─┬─ answer
           ├─ GenerateCoT ──────┤                └─ EarlyStop ──┘
@@ -207,6 +287,20 @@ fn plans_and_timelines_are_drawn_in_characters() {
     ");
     insta::assert_snapshot!(plan(&[&[1], &[9]]), @"query ── GenerateCoT ──── operator 9 ─── answer");
     insta::assert_snapshot!(plan(&[]), @"query ─ answer");
+    // What reads the question alone starts with the first layer, and what was left out says so.
+    let committed = Plan::from_indices(&[&[1], &[4, 5], &[3]]);
+    let span = |layer, outcome| Span { layer, outcome, ..Span::default() };
+    let spans = vec![
+        span(0, Status::Done),
+        span(1, Status::Cancelled),
+        span(1, Status::Skipped),
+        span(2, Status::Failed("503".into())),
+    ];
+    let trace = Trace { spans, dependencies: Dependencies(vec![vec![], vec![], vec![0], vec![0, 1, 2]]), finish: None };
+    insta::assert_snapshot!(drawing::plan(&committed, &trace, &names()), @r"
+    query ┬─ GenerateCoT ────────────┬── SelfRefine (skipped) ──── ScEnsemble (failed) ─── answer
+          └─ Programmer (cancelled) ─┘
+    ");
     let timeline = |unit| {
         let mut shown = episode(3, 2, &[&[1, 2, 4], &[5], &[3]], 0.9);
         shown.trace.spans[2].outcome = Status::Cancelled;

@@ -9,9 +9,9 @@ use super::variants::{OURS, variants};
 use crate::agent::Trained;
 use crate::cli::config::Common;
 use crate::cli::methods::{self, Chosen, Measured};
-use crate::cli::output::say;
-use crate::cli::progress::bar;
-use crate::cli::results::{About, Results, provenance};
+use crate::cli::output::{Tables, format, say_table};
+use crate::cli::provenance::{About, provenance};
+use crate::cli::results::Results;
 use crate::cli::session::Session;
 use crate::cli::split::Split;
 use crate::cli::train::panels;
@@ -27,7 +27,7 @@ use crate::task::Problem;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Controllers to train for each method, with seeds counted up from --seed
-    #[arg(long, value_name = "K", default_value_t = 5)]
+    #[arg(long, value_name = "K", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
     seeds: u64,
     /// Folder for the checkpoints and the report; one that holds a comparison is gone on with; default: new, under `runs`
     #[arg(long, value_name = "DIR")]
@@ -46,6 +46,8 @@ pub struct Args {
     json: bool,
     #[command(flatten)]
     common: Common,
+    #[command(flatten)]
+    tables: Tables,
 }
 
 impl Args {
@@ -63,6 +65,7 @@ const PORTFOLIO: usize = 400;
 const HINDSIGHT_DRAWS: u64 = 4;
 
 pub fn run(args: Args) -> Result<()> {
+    args.tables.apply();
     let ours = args.resolve(Preset::Adaptive)?;
     let mut session = Session::open(&ours)?;
     let survey = &ours.training.survey;
@@ -79,6 +82,7 @@ pub fn run(args: Args) -> Result<()> {
 
     let test = Split::open(&session, "test")?;
     let mut others = Vec::new();
+    methods::say_left_out(&session);
     methods::measure_baselines(&session, &test, &seeds, &mut others)?;
     measure_portfolio(&session, &plans, survey.draws, [&train, &test], &seeds, &mut others)?;
     let mut trained = Vec::new();
@@ -87,7 +91,9 @@ pub fn run(args: Args) -> Result<()> {
         let execution = variant.settings.execution(session.solver().benchmark());
         let (controllers, records): (Vec<Trained>, Vec<_>) =
             outcomes.into_iter().map(|outcome| (outcome.trained, outcome.history)).unzip();
-        let chosen = Chosen::likeliest(&variant.name, &test, &controllers);
+        let likeliest = Chosen::likeliest(&variant.name, &test, &controllers);
+        let letters = if variant.name == OURS { likeliest.letters } else { 0 };
+        let chosen = Chosen { letters, ..likeliest };
         if variant.name == OURS {
             methods::measure_candidates(&session, &test, &controllers, &mut others)?;
         }
@@ -101,7 +107,7 @@ pub fn run(args: Args) -> Result<()> {
     let per_seed = beats_static(&session, &trained, &others);
     let results = Results::of(&session, &others, trained, &seeds, args.json)?;
     if !args.json {
-        say(format_args!("\n{}\n\n{per_seed}", differences(results.rows())))?;
+        say_table(format!("\n{}", differences(results.rows(), format())), [format!("\n{per_seed}")])?;
     }
     let about = About {
         title: format!("All methods on {}", session.solver().benchmark().name),
@@ -161,7 +167,7 @@ fn measure_portfolio(
 const STATIC: &str = "best static plan";
 
 fn record(session: &Session, split: &Split, plans: &[Plan], draws: Vec<Draw>, label: &str) -> Result<PlanUtilities> {
-    let bar = bar(label, (plans.len() * draws.len() * split.problems.len()) as u64);
+    let bar = session.progress.begin(label, "plans", (plans.len() * draws.len() * split.problems.len()) as u64);
     let mut utilities = Vec::with_capacity(plans.len());
     for plan in plans {
         let mut of_plan = Vec::with_capacity(draws.len());
@@ -182,7 +188,6 @@ fn record(session: &Session, split: &Split, plans: &[Plan], draws: Vec<Draw>, la
         }
         utilities.push(of_plan);
     }
-    bar.finish_and_clear();
     Ok(PlanUtilities { utilities })
 }
 

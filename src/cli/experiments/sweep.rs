@@ -12,7 +12,9 @@ use crate::agent::Trained;
 use crate::cli::calibrate;
 use crate::cli::config::Common;
 use crate::cli::methods::{self, Chosen};
-use crate::cli::results::{About, Results, provenance};
+use crate::cli::output::Tables;
+use crate::cli::provenance::{About, provenance};
+use crate::cli::results::Results;
 use crate::cli::session::Session;
 use crate::cli::split::Split;
 use crate::controller::LatencyWeights;
@@ -28,7 +30,7 @@ pub struct Args {
     #[arg(long, value_name = "W,W,...", value_delimiter = ',')]
     weights: Vec<f64>,
     /// Controllers to train for each method and weight, with seeds counted up from --seed
-    #[arg(long, value_name = "K", default_value_t = 3)]
+    #[arg(long, value_name = "K", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
     seeds: u64,
     /// Passes of the published method; 0 leaves it out
     #[arg(long, value_name = "N", default_value_t = 4)]
@@ -41,6 +43,8 @@ pub struct Args {
     json: bool,
     #[command(flatten)]
     common: Common,
+    #[command(flatten)]
+    tables: Tables,
 }
 
 /// Multiples of the benchmark's latency weight that are swept unless told otherwise.
@@ -52,6 +56,7 @@ const PUBLISHED: &str = "LAMaS";
 const ONE: &str = "one for all";
 
 pub fn run(args: Args) -> Result<()> {
+    args.tables.apply();
     let ours = args.common.resolve(Preset::Adaptive)?;
     let mut session = Session::open(&ours)?;
     let weights = match args.weights.as_slice() {
@@ -93,7 +98,7 @@ pub fn run(args: Args) -> Result<()> {
         }
         rows.extend(compare(&others, &own, &objective));
     }
-    let results = Results::of_rows(rows, own, args.json)?;
+    let results = Results::of_rows(&session, rows, own, args.json)?;
     let about = About {
         title: format!("Latency weights on {}", session.solver().benchmark().name),
         provenance: provenance(seeds, &session.parts.device),

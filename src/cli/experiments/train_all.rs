@@ -7,14 +7,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, ensure};
-use indicatif::ProgressBar;
 
 use super::variants::Variant;
 use crate::cli::interrupt::{self, Interrupt, Stopped};
-use crate::cli::progress::bar;
+use crate::cli::job::{Finished, Job};
+use crate::cli::progress::Progress;
 use crate::cli::session::Session;
 use crate::cli::split::Split;
-use crate::cli::train::{Finished, Job, RECORD};
+use crate::cli::train::RECORD;
 use crate::cli::train_run::{begin, seeds, unused};
 use crate::disk::create_folder;
 use crate::settings::{Preset, RunFile, SETTINGS, Settings, Started};
@@ -62,7 +62,7 @@ pub fn train_all(
     };
     let jobs: Vec<(usize, u64)> =
         (0..variants.len()).flat_map(|at| seeds.iter().map(move |&seed| (at, seed))).collect();
-    let bar = bar("train all methods", jobs.len() as u64);
+    let bar = session.progress.begin("train all methods", "trainings", jobs.len() as u64);
     let next = AtomicUsize::new(0);
     let finished: Mutex<BTreeMap<(usize, u64), Result<Finished>>> = Mutex::default();
     let work = || {
@@ -71,7 +71,7 @@ pub fn train_all(
             let goes_on = outcome.is_ok();
             finished.lock().unwrap_or_else(PoisonError::into_inner).insert((at, seed), outcome);
             bar.inc(1);
-            bar.set_message(format!("{}, seed {seed}", variants[at].name));
+            bar.message(format!("{}, seed {seed}", variants[at].name));
             if !goes_on {
                 next.store(jobs.len(), Ordering::Relaxed);
             }
@@ -83,7 +83,7 @@ pub fn train_all(
             scope.spawn(work);
         }
     });
-    bar.finish_and_clear();
+    drop(bar);
     let command = format!("lamas {command} --out {}", folder.display());
     let outcomes = finished.into_inner().unwrap_or_else(PoisonError::into_inner).into_values();
     let outcomes: Result<Vec<Finished>> = outcomes.collect();
@@ -106,8 +106,8 @@ fn train_one(
     let settings = Settings { seed, ..variant.settings.clone() };
     let execution = settings.execution(session.solver().benchmark());
     let (settings, folder) = (&settings, folder.as_path());
-    let job =
-        Job { session, execution, settings, said: settings, seed, folder, episodes: false, bar: ProgressBar::hidden() };
+    let (progress, name) = (Progress::hidden(), String::new());
+    let job = Job { session, execution, settings, said: settings, seed, folder, episodes: false, progress, name };
     job.train(train, validation, true, interrupt).with_context(|| format!("method `{}`, seed {seed}", variant.name))
 }
 

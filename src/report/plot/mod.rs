@@ -2,33 +2,25 @@
 
 mod axis;
 mod curves;
-mod pareto;
-mod probabilities;
-mod timeline;
+mod scores;
 
 pub use curves::curves;
-pub use pareto::{Point, pareto};
-pub use probabilities::probabilities;
-pub use timeline::timeline;
+pub use scores::{Point, scores};
 
 use anyhow::{Context, Result};
-use minijinja::{AutoEscape, Environment};
 use serde::Serialize;
 
-const TEMPLATES: [(&str, &str); 5] = [
+use super::markup::environment;
+
+const TEMPLATES: [(&str, &str); 3] = [
     ("frame.svg", include_str!("../templates/frame.svg")),
     ("curves.svg", include_str!("../templates/curves.svg")),
-    ("pareto.svg", include_str!("../templates/pareto.svg")),
-    ("probabilities.svg", include_str!("../templates/probabilities.svg")),
-    ("timeline.svg", include_str!("../templates/timeline.svg")),
+    ("scores.svg", include_str!("../templates/scores.svg")),
 ];
 
 /// Fills a template; every value is escaped.
 fn render(template: &str, values: impl Serialize) -> Result<String> {
-    let mut environment = Environment::new();
-    environment.set_auto_escape_callback(|_| AutoEscape::Html);
-    environment.set_trim_blocks(true);
-    environment.set_lstrip_blocks(true);
+    let mut environment = environment();
     for (name, source) in TEMPLATES {
         environment.add_template(name, source)?;
     }
@@ -40,7 +32,8 @@ fn pixel(value: f64) -> f64 {
     (value * 10.0).round() / 10.0
 }
 
-/// Width in pixels of a text set at 12 pixels; an estimate on the safe side for common fonts.
+/// Width in pixels of a text set at 13 pixels; an estimate on the safe side for common fonts, of which some are wide, and
+/// for writings whose letters are.
 fn text_width(text: &str) -> f64 {
-    text.chars().count() as f64 * 6.7
+    text.chars().map(|letter| if letter.is_ascii() { 7.9 } else { 13.0 }).sum()
 }

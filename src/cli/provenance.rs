@@ -1,0 +1,72 @@
+//! What the report says beside the figures: what was run, where, when and for how much.
+
+use std::sync::OnceLock;
+use std::time::{Instant, SystemTime};
+
+use super::session::Session;
+use crate::record::each_call;
+use crate::report::{Panel, Provenance};
+
+/// What the report says beside the figures.
+pub struct About {
+    pub title: String,
+    pub provenance: Provenance,
+    pub panels: Vec<Panel>,
+    pub config: serde_json::Value,
+}
+
+/// When this process began.
+static STARTED: OnceLock<Instant> = OnceLock::new();
+
+/// Notes that the process begins now.
+pub fn begins() {
+    STARTED.get_or_init(Instant::now);
+}
+
+/// What training has asked for until now, as far as it was recorded.
+pub fn training_cost(session: &Session) -> String {
+    let Some(record) = session.solver().record() else { return "no model was asked".to_owned() };
+    let (mut calls, mut tokens, mut dollars) = (0_u64, 0_u64, 0.0);
+    let seen = each_call(record.path(), |_, line| {
+        calls += 1;
+        tokens += line.calls.iter().map(|call| call.usage.tokens()).sum::<u64>();
+        dollars += line.cost;
+        Ok(())
+    });
+    match seen {
+        Ok(_) => format!("{calls} calls of operators, {tokens} tokens, {dollars:.4} $"),
+        // What it cost is worth no failure of what it led to.
+        Err(_) => String::new(),
+    }
+}
+
+/// The command, the version, the machine and the seeds of this process.
+pub fn provenance(seeds: Vec<u64>, device: &candle_core::Device) -> Provenance {
+    let command: Vec<String> = std::env::args().collect();
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    Provenance {
+        command: command.join(" "),
+        version: version(),
+        machine: format!(
+            "{} {}, {cores} cores, device {:?}",
+            std::env::consts::OS,
+            std::env::consts::ARCH,
+            device.location()
+        ),
+        seeds,
+        date: httpdate::fmt_http_date(SystemTime::now()),
+        seconds: STARTED.get().map(|started| started.elapsed().as_secs_f64()),
+        training: String::new(),
+    }
+}
+
+/// The version of the program, with the revision that it was built from where known.
+fn version() -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    revision().map_or(version.to_owned(), |revision| format!("{version} ({revision})"))
+}
+
+/// The git revision of the program, where the build knew it.
+pub fn revision() -> Option<String> {
+    option_env!("LAMAS_REVISION").filter(|revision| !revision.is_empty()).map(str::to_owned)
+}

@@ -1,0 +1,90 @@
+//! What a user may have meant otherwise: said, and gone on with.
+
+use std::collections::BTreeSet;
+
+use crate::operation::Catalogue;
+
+/// One line for each operator that is to answer a question which its prompt does not hold.
+pub fn of_prompts(catalogue: &Catalogue) -> Vec<String> {
+    let signatures = catalogue.signatures();
+    let answers = catalogue.operators().iter().zip(&signatures).filter(|(_, signature)| !signature.reads_solutions);
+    let is_blind = |prompt: &str| !mentions(prompt, "question");
+    let blind = answers.filter(|(operator, _)| operator.prompt.as_deref().is_some_and(is_blind));
+    let said = blind.map(|(operator, _)| {
+        format!(
+            "warning: the prompt of operator `{}` does not hold the question; hint: write `{{{{ question }}}}` where it belongs",
+            operator.name
+        )
+    });
+    said.collect()
+}
+
+/// Whether a template uses a variable.
+fn mentions(prompt: &str, variable: &str) -> bool {
+    let environment = minijinja::Environment::new();
+    // What does not parse is an error elsewhere.
+    environment
+        .template_from_str(prompt)
+        .map_or(true, |template| template.undeclared_variables(false).contains(variable))
+}
+
+/// One line for each two splits that share questions; each comes with its name.
+pub fn of_splits(splits: &[(&str, &[String])]) -> Vec<String> {
+    let sets: Vec<(&str, BTreeSet<&str>)> =
+        splits.iter().map(|(name, questions)| (*name, questions.iter().map(|it| it.trim()).collect())).collect();
+    let pairs = sets.iter().enumerate().flat_map(|(at, one)| sets[at + 1..].iter().map(move |other| (one, other)));
+    let said = pairs.filter_map(|((one, ours), (other, theirs))| {
+        let shared = ours.intersection(theirs).count();
+        match shared {
+            0 => None,
+            _ if shared == ours.len() && shared == theirs.len() => Some(format!(
+                "warning: the splits `{one}` and `{other}` hold the same questions: what is learned on one is not tested by the other"
+            )),
+            _ => Some(format!(
+                "warning: {shared} of {} questions of split `{other}` are in split `{one}` too",
+                theirs.len()
+            )),
+        }
+    });
+    said.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prompts_without_the_question_are_named() {
+        let generator = |name: &str, prompt: &str| {
+            format!(
+                "[[operator]]\nname = \"{name}\"\nkind = \"generate\"\ndescription = \"d\"\nmax_tokens = 9\nprompt = \"{prompt}\"\n"
+            )
+        };
+        let check = |text: String, expected: &[&str]| {
+            let catalogue = Catalogue::parse(text, "c.toml").expect("a catalogue");
+            let found = of_prompts(&catalogue);
+            let named: Vec<&str> = found.iter().filter_map(|line| line.split('`').nth(1)).collect();
+            assert_eq!(named, expected);
+        };
+        check(generator("Sees", "{{ question }}"), &[]);
+        check(generator("Sees", "{% if question %}{{ question | upper }}{% endif %}"), &[]);
+        check(generator("Blind", "Think about the question."), &["Blind"]);
+        let both = [generator("Blind", "{# {{ question }} #} hm"), generator("Sees", "q: {{question}}")];
+        check(both.concat(), &["Blind"]);
+    }
+
+    #[test]
+    fn shared_questions_are_counted() {
+        let [one, two, three] = [&["a", "b "][..], &["b", "a"], &["b", "c", "d"]]
+            .map(|texts| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<String>>());
+        let check = |splits: &[(&str, &[String])], expected: &[&str]| {
+            let found = of_splits(splits);
+            assert_eq!(found.len(), expected.len(), "{found:?}");
+            found.iter().zip(expected).for_each(|(line, part)| assert!(line.contains(part), "{line}"));
+        };
+        check(&[("train", &one), ("test", &two)], &["`train` and `test` hold the same questions"]);
+        check(&[("train", &one), ("test", &three)], &["1 of 3 questions of split `test` are in split `train` too"]);
+        check(&[("train", &one[..1]), ("test", &three)], &[]);
+        check(&[], &[]);
+    }
+}

@@ -1,0 +1,132 @@
+//! The answer to the question that a comparison asks, in one sentence.
+
+use super::number::{fixed, significant};
+use crate::evaluate::{Estimate, Row, Summary, portfolio};
+use crate::plan::Unit;
+
+/// Which method to use, and what it gains; none where nothing can be compared. The last row is the run's own.
+pub fn verdict(rows: &[Row], unit: Unit) -> Option<String> {
+    let ours = &rows.last()?.summary;
+    let is_rival = |row: &&Row| !portfolio::is_hindsight(&row.summary.name);
+    let gain = |row: &Row| Some(row.gain.as_ref().filter(|gain| gain.problems > 0)?.utility.estimate);
+    let rivals = rows.iter().filter(is_rival).filter_map(|row| Some((&row.summary, gain(row)?, row.summary.utility?)));
+    // Of equals the first, which is the simplest.
+    let (theirs, gain, _) = rivals.reduce(|best, next| if next.2.mean > best.2.mean { next } else { best })?;
+    let name = &theirs.name;
+    Some(if gain.low > 0.0 {
+        format!(
+            "Use the {}: its utility is {} a question above that of the best of the others, \"{name}\": {}.",
+            ours.name,
+            margin(gain),
+            beside(ours, theirs, unit)?
+        )
+    } else if gain.high < 0.0 {
+        let turned = Estimate { mean: -gain.mean, low: -gain.high, high: -gain.low };
+        format!(
+            "Use \"{name}\" instead: its utility is {} a question above that of the {}: {}.",
+            margin(turned),
+            ours.name,
+            beside(theirs, ours, unit)?
+        )
+    } else if gain == Estimate::default() {
+        format!("The {} answers as \"{name}\" does, which is the best of the others.", ours.name)
+    } else {
+        format!(
+            "The {} and the best of the others, \"{name}\", cannot be told apart by utility ({}): take the simpler one, or more \
+             questions; {}.",
+            ours.name,
+            margin(gain),
+            beside(ours, theirs, unit)?
+        )
+    })
+}
+
+fn margin(gain: Estimate) -> String {
+    format!("{} [{}, {}]", signed(gain.mean), signed(gain.low), signed(gain.high))
+}
+
+fn signed(value: f64) -> String {
+    let text = fixed(value, 3);
+    if value > 0.0 && text.chars().any(|digit| matches!(digit, '1'..='9')) { format!("+{text}") } else { text }
+}
+
+/// Score, path and dollars of one method, each beside that of another.
+fn beside(one: &Summary, other: &Summary, unit: Unit) -> Option<String> {
+    Some(format!(
+        "score {} against {}, path {} against {} {}, {} against {} $ a question",
+        fixed(one.score?.mean, 3),
+        fixed(other.score?.mean, 3),
+        significant(one.path.mean),
+        significant(other.path.mean),
+        unit.plural(),
+        significant(one.cost_per_problem()),
+        significant(other.cost_per_problem()),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evaluate::{Comparison, Difference, Spread};
+
+    fn row(name: &str, utility: f64, gain: Option<[f64; 3]>) -> Row {
+        let estimate = |mean| Estimate { mean, low: mean - 0.01, high: mean + 0.01 };
+        let summary = Summary {
+            name: name.into(),
+            problems: 100,
+            score: Some(estimate(utility + 0.1)),
+            utility: Some(estimate(utility)),
+            path: Spread { mean: 100.0 * utility, ..Spread::default() },
+            cost: 0.5,
+            ..Summary::default()
+        };
+        let difference =
+            |[mean, low, high]: [f64; 3]| Difference { estimate: Estimate { mean, low, high }, p_value: 0.5 };
+        let comparison = |gain| Comparison {
+            name: name.into(),
+            problems: 100,
+            score: difference(gain),
+            utility: difference(gain),
+            path: difference(gain),
+        };
+        Row { summary, gain: gain.map(comparison) }
+    }
+
+    fn check(gain: [f64; 3], expected: &str) {
+        let rows = [
+            row("Generate", 0.4, Some([0.3, 0.2, 0.4])),
+            row("CoT", 0.6, Some(gain)),
+            row("best in hindsight", 0.9, Some([-0.3, -0.4, -0.2])),
+            row("best of 3 plans", 0.8, Some([-0.2, -0.3, -0.1])),
+            row("trained controller", 0.7, None),
+        ];
+        assert_eq!(verdict(&rows, Unit::Tokens).as_deref(), Some(expected));
+    }
+
+    #[test]
+    fn the_better_one_is_named_whoever_it_is() {
+        check(
+            [0.1, 0.05, 0.15],
+            "Use the trained controller: its utility is +0.100 [+0.050, +0.150] a question above that of the best of the \
+             others, \"CoT\": score 0.800 against 0.700, path 70.0 against 60.0 tokens, 0.0050 against 0.0050 $ a question.",
+        );
+        check(
+            [-0.1, -0.15, -0.05],
+            "Use \"CoT\" instead: its utility is +0.100 [+0.050, +0.150] a question above that of the trained controller: score \
+             0.700 against 0.800, path 60.0 against 70.0 tokens, 0.0050 against 0.0050 $ a question.",
+        );
+        check(
+            [0.01, -0.02, 0.03],
+            "The trained controller and the best of the others, \"CoT\", cannot be told apart by utility (+0.010 [-0.020, \
+             +0.030]): take the simpler one, or more questions; score 0.800 against 0.700, path 70.0 against 60.0 tokens, \
+             0.0050 against 0.0050 $ a question.",
+        );
+        check([0.0; 3], "The trained controller answers as \"CoT\" does, which is the best of the others.");
+    }
+
+    #[test]
+    fn without_a_comparison_there_is_none() {
+        assert_eq!(verdict(&[], Unit::Tokens), None);
+        assert_eq!(verdict(&[row("trained controller", 0.7, None)], Unit::Seconds), None);
+    }
+}
