@@ -118,7 +118,7 @@ fn report() -> Report {
         id: format!("test-{problem:04}"),
         question: "How many apples are left?".into(),
         answer: "42".into(),
-        kind: Some(if problem % 3 == 0 { "sum".into() } else { HOSTILE.into() }),
+        kind: Some(if problem.is_multiple_of(3) { "sum".into() } else { HOSTILE.into() }),
         steps: Some(problem as u32 % 4),
         tests: None,
     };
