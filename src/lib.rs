@@ -46,4 +46,6 @@ pub mod agent;
 
 pub mod report;
 
+pub mod serve;
+
 pub mod cli;

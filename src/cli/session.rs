@@ -170,6 +170,7 @@ pub fn host() -> Host {
         cache_folder: encoder::cache_folder(),
         state_folder: state_folder(),
         own: Own::default(),
+        books: None,
         shows_progress: true,
         listener: Some(listener),
     }

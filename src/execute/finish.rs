@@ -3,6 +3,7 @@
 use super::choice::{Choice, Phase};
 use super::course::Execution;
 use super::error::ExecuteError;
+use super::live::in_time;
 use super::options::Options;
 use crate::operators::{Effect, Query, Steps, Turn, vote};
 use crate::plan::{Latency, Outcome, Signature, Unit};
@@ -41,16 +42,19 @@ pub(super) async fn finish(
         phase: Phase::Running { start, given: Vec::new() },
     };
     let mut work = choice.work(query);
-    let result = match options.recorder {
-        Some(recorder) => recorder.finish(finish, &mut work, standing).await,
-        None => finish.run(&mut work, standing).await,
+    let acts = async {
+        match options.recorder {
+            Some(recorder) => recorder.finish(finish, &mut work, standing).await,
+            None => finish.run(&mut work, standing).await,
+        }
     };
-    let (improved, outcome) = match result {
-        Ok(improved) => (improved, Outcome::Done),
-        Err(error) if error.is_permanent() => {
+    let (improved, outcome) = match in_time(options.until, acts).await {
+        Some(Ok(improved)) => (improved, Outcome::Done),
+        Some(Err(error)) if error.is_permanent() => {
             return Err(ExecuteError::Model { operator: operator.name.clone(), error });
         }
-        Err(error) => (None, Outcome::Failed(error.to_string())),
+        Some(Err(error)) => (None, Outcome::Failed(error.to_string())),
+        None => (None, Outcome::Cancelled),
     };
     choice.end(Effect::Keep, outcome);
     execution.trace.finish = Some(choice.span(options.unit));

@@ -12,7 +12,7 @@ use toml::Spanned;
 
 use super::operator::Operator;
 use crate::folder::{Folder, line_of};
-use crate::llm::{Definitions, definitions};
+use crate::llm::{Definitions, Message, Role, definitions};
 use crate::plan::{Kind, OperatorId, Signature};
 
 /// What a prompt template may read beside the question.
@@ -184,11 +184,40 @@ impl Catalogue {
         &self.text
     }
 
-    pub(super) fn render(&self, operator: &Operator, question: &str, material: Material) -> Result<String> {
+    /// What a model is sent: the prompt, and before it what was said before the question, as far as the prompt does not read
+    /// it.
+    pub(super) fn messages(
+        &self,
+        operator: &Operator,
+        question: &str,
+        conversation: &[Message],
+        material: Material<'_>,
+    ) -> Result<Vec<Message>> {
         let Material { solution, solutions, feedback } = material;
         let prompt = self.prompts.get_template(&operator.name)?;
-        Ok(prompt.render(minijinja::context! { question, solution, solutions, feedback })?)
+        let (mut system, mut history, mut before) = (String::new(), String::new(), Vec::new());
+        if !conversation.is_empty() {
+            let read = prompt.undeclared_variables(false);
+            let [reads_system, reads_history] = ["system", "history"].map(|name| read.contains(name));
+            system = said(conversation.iter().filter(|message| message.role == Role::System), false);
+            history = said(conversation.iter().filter(|message| message.role != Role::System), true);
+            let is_read = |message: &&Message| if message.role == Role::System { reads_system } else { reads_history };
+            before.extend(conversation.iter().filter(|message| !is_read(message)).cloned());
+        }
+        let values = minijinja::context! { question, solution, solutions, feedback, system, history };
+        before.push(Message { role: Role::User, content: prompt.render(values)? });
+        Ok(before)
     }
+}
+
+/// Messages one after another, with who speaks where that is not the same for all.
+fn said<'a>(messages: impl Iterator<Item = &'a Message>, names: bool) -> String {
+    let line = |message: &Message| match (names, message.role) {
+        (false, _) => message.content.clone(),
+        (true, Role::Assistant) => format!("assistant: {}", message.content),
+        (true, _) => format!("user: {}", message.content),
+    };
+    messages.map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// Whether the prompt of that name reads the current solution, and whether it reads all.
@@ -255,7 +284,7 @@ mod tests {
         check(&generator("prompt = \"q\""), "c.toml:6: operator `Go`: expected `max_tokens` of at least 1, found 0");
         check(
             &generator("prompt = \"{{ querry }}\"\nmax_tokens = 9"),
-            "c.toml:6: operator `Go`: prompt: expected question, solution, solutions, feedback, found `querry`",
+            "c.toml:6: operator `Go`: prompt: expected question, solution, solutions, feedback, system, history, found `querry`",
         );
         check(
             &generator("prompt = \"q\"\nmax_tokens = 9\nrounds = 2"),
@@ -298,8 +327,9 @@ mod tests {
         assert_eq!(readers, [false, false, false, true, false, true, true, true]);
         assert!(catalogue.find("Tset").is_err_and(|error| error.to_string().contains("EarlyStop), found `Tset`")));
         let material = Material { solution: "1 + 1 = 3", ..Material::default() };
-        let prompt = catalogue.render(&catalogue.operators()[6], "what is 1 and 1", material)?;
-        assert_eq!(prompt, "what is 1 and 1 <|candidate|> 1 + 1 = 3 <|refine|>");
+        let sent = catalogue.messages(&catalogue.operators()[6], "what is 1 and 1", &[], material)?;
+        let prompt = sent.iter().map(|message| message.content.as_str()).collect::<Vec<_>>();
+        assert_eq!(prompt, ["what is 1 and 1 <|candidate|> 1 + 1 = 3 <|refine|>"]);
         Ok(())
     }
 
@@ -309,8 +339,32 @@ mod tests {
             generator("prompt = '''{{ question }}{% for s in solutions %} {{ loop.index }}: {{ s }}{% endfor %}'''");
         let catalogue = Catalogue::parse(format!("{text}\nmax_tokens = 9"), "c.toml")?;
         let material = Material { solutions: &["one", "two"], ..Material::default() };
-        assert_eq!(catalogue.render(&catalogue.operators()[0], "?", material)?, "? 1: one 2: two");
+        let sent = catalogue.messages(&catalogue.operators()[0], "?", &[], material)?;
+        assert_eq!(sent.last().map(|message| message.content.as_str()), Some("? 1: one 2: two"));
         assert!(catalogue.signatures()[0].reads_solutions);
         Ok(())
+    }
+
+    #[test]
+    fn what_was_said_before_goes_into_the_prompt_or_before_it() -> Result<()> {
+        let say = |role, content: &str| Message { role, content: content.to_owned() };
+        let before = [
+            say(Role::System, "be brief"),
+            say(Role::User, "hi"),
+            say(Role::Assistant, "hello"),
+            say(Role::System, "!"),
+        ];
+        let check = |prompt: &str, expected: &[&str]| -> Result<()> {
+            let text = generator(&format!("prompt = '''{prompt}'''\nmax_tokens = 9"));
+            let catalogue = Catalogue::parse(text, "c.toml")?;
+            let sent = catalogue.messages(&catalogue.operators()[0], "?", &before, Material::default())?;
+            let sent: Vec<&str> = sent.iter().map(|message| message.content.as_str()).collect();
+            assert_eq!(sent, expected, "{prompt}");
+            Ok(())
+        };
+        check("Q {{ question }}", &["be brief", "hi", "hello", "!", "Q ?"])?;
+        check("{{ system }} Q {{ question }}", &["hi", "hello", "be brief\n! Q ?"])?;
+        check("{{ history }} Q {{ question }}", &["be brief", "!", "user: hi\nassistant: hello Q ?"])?;
+        check("{{ system }}{{ history }}{{ question }}", &["be brief\n!user: hi\nassistant: hello?"])
     }
 }

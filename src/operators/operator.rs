@@ -11,7 +11,7 @@ use crate::plan::Kind;
 use crate::printable::printable;
 
 /// What prompts may read.
-const VARIABLES: [&str; 4] = ["question", "solution", "solutions", "feedback"];
+const VARIABLES: [&str; 6] = ["question", "solution", "solutions", "feedback", "system", "history"];
 const MOST_HEDGES: u32 = 4;
 
 /// One operator of a catalogue.
@@ -23,7 +23,8 @@ pub struct Operator {
     pub kind: Kind,
     /// What the controller knows of the operator: the encoder embeds this text.
     pub description: String,
-    /// A template over `question`, `solution` (the current one), `solutions` and `feedback`.
+    /// A template over `question`, `solution` (the current one), `solutions` and `feedback`, and over what was said before the
+    /// question: `system` and `history`. What it does not mention of these goes before it as messages.
     #[serde(default)]
     pub prompt: Option<String>,
     /// Answers that a `generate` operator gives side by side.

@@ -6,6 +6,7 @@ use super::identity::Identity;
 use super::operator::Operator;
 use super::traces::QueryTraces;
 use crate::benchmarks::{AnswerForm, Tests};
+use crate::llm::Message;
 use crate::plan::{OperatorId, Signature};
 use crate::random::Draw;
 use crate::sandbox::{Evaluator, Sandbox};
@@ -14,6 +15,8 @@ use crate::sandbox::{Evaluator, Sandbox};
 #[derive(Clone, Copy)]
 pub struct Query<'a> {
     pub question: &'a str,
+    /// What was said before it.
+    pub conversation: &'a [Message],
     pub catalogue: &'a Catalogue,
     /// One for each operator of the catalogue.
     pub identities: &'a [Identity],

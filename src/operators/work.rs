@@ -10,7 +10,7 @@ use super::identity::{Identity, Turn};
 use super::steps::{Call, Step, Steps, Tariff};
 use super::traces::Output;
 use super::{Backing, Operator, Query, Solution};
-use crate::llm::{self, Message, Meter, Request, Role};
+use crate::llm::{self, Message, Meter, Request};
 use crate::plan::{Kind, Latency};
 use crate::random;
 use crate::sandbox::{Evaluator, Limits, Run};
@@ -134,13 +134,13 @@ impl<'a> Work<'a> {
         samples: u32,
         reporter: Option<Reporter>,
     ) -> Result<Vec<String>, llm::Error> {
-        let Query { question, catalogue, .. } = *self.query;
+        let Query { question, conversation, catalogue, .. } = *self.query;
         let model = &self.backing.model;
-        let prompt = catalogue
-            .render(self.operator, question, material)
+        let messages = catalogue
+            .messages(self.operator, question, conversation, material)
             .map_err(|error| llm::Error::Permanent(format!("prompt of `{}`: {error:#}", self.operator.name)))?;
         let made = self.steps.calls();
-        let requests: Vec<_> = (0..samples).map(|sample| self.request(prompt.clone(), made + sample)).collect();
+        let requests: Vec<_> = (0..samples).map(|sample| self.request(messages.clone(), made + sample)).collect();
         let meters: Vec<_> = requests.iter().map(|_| Meter::default()).collect();
         // Dropped after the calls, whose meters then show what they came to.
         let begins = if self.is_side_by_side() { Latency::default() } else { self.steps.latency() };
@@ -169,14 +169,13 @@ impl<'a> Work<'a> {
     }
 
     /// Request number `call` of this operator.
-    fn request(&self, content: String, call: u32) -> Request {
+    fn request(&self, messages: Vec<Message>, call: u32) -> Request {
         let sampling = self.operator.sampling();
         // All greedy draws are one, which a cache need not make twice.
         let is_greedy = sampling.temperature == 0.0;
         let draw = || random::key(&[&self.query.draw, &self.identity.fingerprint, &self.turn, &call]);
         let sample = if is_greedy { 0 } else { draw() };
-        let (model, messages) = (self.backing.asks.clone(), vec![Message { role: Role::User, content }]);
-        Request { model, messages, sampling, sample }
+        Request { model: self.backing.asks.clone(), messages, sampling, sample }
     }
 
     /// Counts outputs that were recorded, side by side.

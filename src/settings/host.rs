@@ -1,9 +1,10 @@
 //! What whoever opens settings brings.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::llm::Definitions;
-use crate::llm::openai::{EndpointConfig, Key, Listener};
+use crate::llm::openai::{Books, EndpointConfig, Key, Listener};
 
 /// What the settings do not hold, and whoever opens them brings.
 #[derive(Clone, Debug, Default)]
@@ -20,6 +21,9 @@ pub struct Host {
     pub own: Own,
     /// Whether downloads draw bars on a terminal.
     pub shows_progress: bool,
+    /// The books of a process that opens runs more than once: what they ask of one server is governed together, and counted
+    /// on.
+    pub books: Option<Arc<Books>>,
     /// Makes what is told of an endpoint that is asked again.
     pub listener: Option<fn() -> Listener>,
 }

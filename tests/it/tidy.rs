@@ -92,7 +92,7 @@ fn each_power_belongs_to_one_layer() {
         assert!(faults.is_empty(), "only {owners:?} may: {faults:#?}");
     };
     check(&PRINTING, &["cli", "main"]);
-    check(&NETWORK, &["llm"]);
+    check(&NETWORK, &["llm", "serve"]);
     check(&["hf_hub"], &["llm", "encoder", "hub", "src/benchmarks/fetch.rs"]);
     check(&PROCESSES, &["sandbox"]);
 }
