@@ -22,6 +22,7 @@ pub use run_folder::{CHECKPOINT, checkpoints, latency_model, latency_path, newes
 pub use trained::Trained;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 
@@ -37,6 +38,7 @@ use crate::objective::Objective;
 use crate::operators::{Catalogue, Solution, vote};
 use crate::plan::Plan;
 use crate::random::Draw;
+use crate::record::Record;
 use crate::settings::{Endpoints, Host, Parts, Settings, admit, drift, of_checkpoint};
 
 /// Answers questions. Immutable: any number of questions can be asked at once, and nothing that one asks changes another.
@@ -110,6 +112,12 @@ impl Agent {
             latency,
             remarks,
         }
+    }
+
+    /// The same agent with a record of calls: see [`Solver::with_record`].
+    pub fn with_record(mut self, record: Option<Arc<Record>>) -> Self {
+        self.solver.set_record(record);
+        self
     }
 
     /// What queries are solved with.

@@ -15,9 +15,8 @@ use super::session::host;
 use crate::agent::{Agent, newest};
 use crate::checkpoint::{Checkpoint, write_atomic};
 use crate::disk::create_folder;
-use crate::llm::Mode;
 use crate::llm::openai::Books;
-use crate::serve::{Caps, Keys, Limits, Run, Runs, Service, Today, administration, bind, listen, router};
+use crate::serve::{Caps, Journal, Keys, Limits, Run, Runs, Service, Today, administration, bind, listen, router};
 use crate::settings::{Parts, RunFile};
 
 /// Keys of the server, parted by commas.
@@ -76,7 +75,10 @@ pub fn run(args: Args) -> Result<()> {
 async fn serve(args: Arc<Args>) -> Result<()> {
     let keys = keys(&args)?;
     let books = Arc::new(Books::new(&args.common.own()?.endpoint));
-    let runs = open(&args, &books).await?;
+    // The flag names a folder here: the record is one of its files.
+    let journal = args.common.own()?.record.map(|folder| Journal::open(&folder).map(Arc::new)).transpose()?;
+    let opening = Opening { args: args.clone(), books: books.clone(), journal: journal.clone() };
+    let runs = opening.open().await?;
     let limits = Limits {
         in_flight: args.in_flight,
         waiting: args.waiting,
@@ -94,13 +96,14 @@ async fn serve(args: Arc<Args>) -> Result<()> {
         return check(&runs, &bound.address, keys.is_empty()).await;
     }
     let place = host().state_folder.filter(|_| !keys.is_empty()).map(|folder| folder.join("served-today.json"));
-    let (again, same) = (args.clone(), books.clone());
+    let opening = Arc::new(opening);
     let service = Service::new(limits, keys, runs, books.clone())
+        .keeping(journal)
         .named(args.hosts.clone())
         .capped(Caps::restore(place.as_deref().map(noted).unwrap_or_default()))
         .reopening(Box::new(move || {
-            let (args, books) = (again.clone(), same.clone());
-            Box::pin(async move { open(&args, &books).await })
+            let opening = opening.clone();
+            Box::pin(async move { opening.open().await })
         }));
     let service = Arc::new(service);
     eprintln!("serving http://{}/v1: {}", bound.address, service.runs().models().join(", "));
@@ -138,24 +141,33 @@ fn keys(args: &Args) -> Result<Keys> {
     Ok(of_file.and(of_environment.with_context(|| format!("environment variable `{KEYS}`"))?.unwrap_or_default()))
 }
 
-/// Opens all runs, whose models these books govern.
-async fn open(args: &Args, books: &Arc<Books>) -> Result<Runs> {
-    let mut runs = Vec::new();
-    for text in &args.runs {
-        let (name, path) = named(text);
-        let (checkpoint, origin) =
-            if path.is_dir() { newest(&path)? } else { (Checkpoint::load(&path)?, path.clone()) };
-        let OfRun { mut settings, mut host, catalogue } = OfRun::new(&args.common, &checkpoint, &origin)?;
-        // One caller's answer is not another's, unless the user says so.
-        settings.cache_mode = settings.cache_mode.or(Some(Mode::Off));
-        settings.record = None;
-        host.books = Some(books.clone());
-        let parts = Parts::open_for(&settings, &host, catalogue).await?;
-        let agent = Agent::restore(parts, &settings, &checkpoint, &origin)?;
-        agent.remarks().iter().for_each(|remark| eprintln!("{remark}"));
-        runs.push(Run::new(name.unwrap_or_else(|| folder_name(&origin)), agent));
+/// What runs are opened with, as often as they are.
+struct Opening {
+    args: Arc<Args>,
+    /// Govern all models.
+    books: Arc<Books>,
+    journal: Option<Arc<Journal>>,
+}
+
+impl Opening {
+    async fn open(&self) -> Result<Runs> {
+        let Opening { args, books, journal } = self;
+        let mut runs = Vec::new();
+        for text in &args.runs {
+            let (name, path) = named(text);
+            let (checkpoint, origin) =
+                if path.is_dir() { newest(&path)? } else { (Checkpoint::load(&path)?, path.clone()) };
+            let OfRun { mut settings, mut host, catalogue } = OfRun::new(&args.common, &checkpoint, &origin)?;
+            settings.record = None;
+            (host.books, host.forgets) = (Some(books.clone()), true);
+            let parts = Parts::open_for(&settings, &host, catalogue).await?;
+            let agent = Agent::restore(parts, &settings, &checkpoint, &origin)?;
+            agent.remarks().iter().for_each(|remark| eprintln!("{remark}"));
+            let agent = agent.with_record(journal.as_ref().map(|journal| journal.record().clone()));
+            runs.push(Run::new(name.unwrap_or_else(|| folder_name(&origin)), agent));
+        }
+        Runs::new(runs)
     }
-    Runs::new(runs)
 }
 
 /// `NAME=PATH` or a path.

@@ -171,6 +171,7 @@ pub fn host() -> Host {
         state_folder: state_folder(),
         own: Own::default(),
         books: None,
+        forgets: false,
         shows_progress: true,
         listener: Some(listener),
     }

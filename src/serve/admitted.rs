@@ -11,12 +11,16 @@ use super::chat_request::ChatRequest;
 use super::direct::{self, Passed};
 use super::fault::Fault;
 use super::gate::Place;
+use super::journal::{Decision, Journal};
 use super::listener::Listener;
 use super::metrics::Metrics;
+use super::outcome::Outcome;
 use super::planned::Course;
 use super::run::{Run, Target};
-use super::service::{Service, now};
+use super::service::Service;
+use super::time::now;
 use crate::agent::Ask;
+use crate::benchmarks::AnswerForm;
 use crate::evaluation::latency::Budget;
 use crate::operators::Operator;
 use crate::plan::Usage;
@@ -83,16 +87,39 @@ impl Admitted {
         let mut reserved = caller.holder.as_ref().map(reserve).transpose()?;
         let place = service.gate.enter(until).await?;
         reserved.iter_mut().for_each(Reserved::begin);
+        let fresh = || rand::random::<u64>() >> 11;
+        let draw = request.wishes.draw.or(request.seed).unwrap_or_else(fresh);
+        let decision = |journal: &Arc<Journal>| {
+            let decision = Decision {
+                id: caller.answer.clone(),
+                request: caller.id.clone(),
+                time: now(),
+                key: caller.holder.as_ref().map(|holder| holder.name.clone()),
+                run: run.name.clone(),
+                model: request.model.clone(),
+                question: request.talk.question.clone(),
+                before: request.talk.before.len(),
+                budget: until.duration_since(caller.arrived).as_secs_f64(),
+                in_flight: service.gate.in_flight(),
+                waiting: service.gate.waiting(),
+                draw,
+                result: "left",
+                took: 0.0,
+                cost: 0.0,
+                planned: None,
+            };
+            (journal.clone(), decision)
+        };
         let watch = Watch {
             metrics: service.metrics.clone(),
             model: request.model.clone(),
             arrived: caller.arrived,
             budget: request.wishes.budget.is_some().then_some(until),
+            decision: service.journal.as_ref().map(decision),
+            form: run.agent.solver().benchmark().answer,
             is_over: false,
             first: Arc::new(First::new(&service.metrics, &request.model, caller.arrived)),
         };
-        let fresh = || rand::random::<u64>() >> 11;
-        let draw = request.wishes.draw.or(request.seed).unwrap_or_else(fresh);
         Ok(Admitted { request, passed_on, draw, run, way, until, watch, reserved, _place: place })
     }
 
@@ -204,6 +231,9 @@ struct Watch {
     arrived: Instant,
     /// When its budget ends, where it has one.
     budget: Option<Instant>,
+    /// What is written down of it, and where.
+    decision: Option<(Arc<Journal>, Decision)>,
+    form: AnswerForm,
     is_over: bool,
     first: Arc<First>,
 }
@@ -211,6 +241,14 @@ struct Watch {
 impl Watch {
     fn took(&self) -> f64 {
         self.arrived.elapsed().as_secs_f64()
+    }
+
+    fn write_down(&mut self, result: &'static str, cost: f64, outcome: Option<&Outcome>) {
+        let took = self.took();
+        if let Some((journal, decision)) = self.decision.take() {
+            let planned = outcome.and_then(|outcome| outcome.planned.as_ref().map(|_| outcome.own()));
+            journal.note(&Decision { result, took, cost, planned, ..decision }, outcome, self.form);
+        }
     }
 
     fn ended(&mut self, answered: Result<&Passed, &Fault>) {
@@ -225,6 +263,11 @@ impl Watch {
                 self.metrics.spent(&self.model, fault.cost);
             }
         }
+        let (result, cost) = match answered {
+            Ok(passed) => ("answered", passed.outcome.cost),
+            Err(fault) => (if fault.status == 504 { "late" } else { "failed" }, fault.cost),
+        };
+        self.write_down(result, cost, answered.ok().map(|passed| &passed.outcome));
         if let Some(until) = self.budget {
             // The answer of a plan that its time has ended goes out a moment later.
             let grace = std::time::Duration::from_millis(50);
@@ -237,6 +280,7 @@ impl Drop for Watch {
     fn drop(&mut self) {
         if !self.is_over {
             self.metrics.ended(&self.model, "left", self.took());
+            self.write_down("left", 0.0, None);
         }
     }
 }

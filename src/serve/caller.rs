@@ -15,14 +15,21 @@ const LONGEST: usize = 128;
 /// Who asks.
 #[derive(Clone, Debug)]
 pub struct Caller {
-    /// Names the request.
+    /// Names the request, as its client may have.
     pub id: String,
+    /// Names its answer, as nobody else may.
+    pub answer: String,
     /// Whose key it has; none where no key is asked for.
     pub holder: Option<Arc<Holder>>,
     pub arrived: Instant,
 }
 
 impl Caller {
+    /// Who asks now, without a key so far.
+    pub fn new(id: String) -> Self {
+        Caller { id, answer: format!("{:032x}", rand::random::<u128>()), holder: None, arrived: Instant::now() }
+    }
+
     /// The name of a request: the client's, where it is one, or a new one.
     pub fn name(headers: &HeaderMap) -> String {
         let given = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok());

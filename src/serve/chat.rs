@@ -19,7 +19,8 @@ use super::driven::Driven;
 use super::fault::Fault;
 use super::listener::Listener;
 use super::outcome::Outcome;
-use super::service::{Service, now};
+use super::service::Service;
+use super::time::now;
 
 /// Answers a request for a chat completion.
 ///
@@ -33,7 +34,7 @@ pub async fn completion(
 ) -> Result<Response, Fault> {
     let request = ChatRequest::read(body, headers)?;
     let completion = Completion {
-        id: format!("chatcmpl-{}", caller.id),
+        id: format!("chatcmpl-{}", caller.answer),
         created: now(),
         model: request.model.clone(),
         include_usage: request.include_usage,

@@ -11,13 +11,14 @@ use axum::routing::{get, post};
 use axum::{Extension, Router};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::{Map, Value, json};
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use super::caller::{Caller, REQUEST_ID};
 use super::chat;
 use super::fault::Fault;
 use super::fields::kind;
 use super::guard;
+use super::responses;
 use super::service::Service;
 
 type Shared = State<Arc<Service>>;
@@ -28,6 +29,8 @@ pub fn router(service: Arc<Service>) -> Router {
     let asked = Router::new()
         .route("/v1/chat/completions", chat())
         .route("/chat/completions", chat())
+        .route("/v1/responses", post(response))
+        .route("/v1/feedback", post(feedback))
         .route("/v1/models", get(models))
         .route("/models", get(models))
         .route("/v1/models/{*name}", get(model))
@@ -49,7 +52,7 @@ pub fn router(service: Arc<Service>) -> Router {
 /// Gives each request its name, which its response carries, and answers no web page of elsewhere.
 async fn named(State(service): Shared, mut request: Request, next: Next) -> Response {
     let id = Caller::name(request.headers());
-    let caller = Caller { id: id.clone(), holder: None, arrived: Instant::now() };
+    let caller = Caller::new(id.clone());
     let is_guarded = service.keys.is_empty();
     let checked = match is_guarded {
         true => guard::check(request.headers(), request.uri(), &service.hosts),
@@ -92,6 +95,23 @@ async fn completion(
 ) -> Result<Response, Fault> {
     let body = object(&service, body).await?;
     chat::completion(service, caller, &headers, body).await
+}
+
+async fn response(
+    State(service): Shared,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Fault> {
+    let body = object(&service, body).await?;
+    responses::response(service, caller, &headers, body).await
+}
+
+async fn feedback(State(service): Shared, Extension(caller): Extension<Caller>, body: Body) -> Result<Response, Fault> {
+    let journal = service.journal.clone().ok_or_else(Fault::not_kept)?;
+    let body = object(&service, body).await?;
+    let holder = caller.holder.as_ref().map(|holder| holder.name.as_str());
+    Ok(chat::whole(&journal.feedback(&body, holder)?, HeaderMap::new()))
 }
 
 async fn models(State(service): Shared, Extension(caller): Extension<Caller>) -> Response {

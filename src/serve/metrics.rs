@@ -50,6 +50,7 @@ pub struct Metrics {
     budgets: Family<Labels, Counter>,
     in_flight: Gauge,
     waiting: Gauge,
+    lost: Gauge,
     upstream: [Level; 4],
 }
 
@@ -58,6 +59,8 @@ pub struct Metrics {
 pub struct Now {
     pub in_flight: usize,
     pub waiting: usize,
+    /// Lines of the journal that could not be written.
+    pub lost: u64,
     pub upstream: Account,
 }
 
@@ -80,6 +83,7 @@ impl Default for Metrics {
             budgets: Family::default(),
             in_flight: Gauge::default(),
             waiting: Gauge::default(),
+            lost: Gauge::default(),
             upstream: Default::default(),
         };
         registry.register("requests", "Requests by how they ended", metrics.requests.clone());
@@ -92,6 +96,7 @@ impl Default for Metrics {
         registry.register("budgets", "Requests with a budget, by whether it was kept", metrics.budgets.clone());
         registry.register("in_flight", "Requests being answered", metrics.in_flight.clone());
         registry.register("waiting", "Requests waiting for their turn", metrics.waiting.clone());
+        registry.register("journal_lost", "Decisions that could not be written down", metrics.lost.clone());
         let [requests, failed, lost, dollars] = metrics.upstream.clone();
         registry.register("upstream_requests", "Requests to models' servers", requests);
         registry.register("upstream_unanswered", "Of these, those without a whole answer", failed);
@@ -142,6 +147,7 @@ impl Metrics {
     pub fn text(&self, now: Now) -> String {
         self.in_flight.set(i64::try_from(now.in_flight).unwrap_or(i64::MAX));
         self.waiting.set(i64::try_from(now.waiting).unwrap_or(i64::MAX));
+        self.lost.set(i64::try_from(now.lost).unwrap_or(i64::MAX));
         let Account { requests, answered, lost, cost, .. } = now.upstream;
         let levels = [requests as f64, requests.saturating_sub(answered) as f64, lost.tokens() as f64, cost];
         for (gauge, level) in self.upstream.iter().zip(levels) {

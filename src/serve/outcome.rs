@@ -27,6 +27,8 @@ pub struct Planned {
     pub plan: String,
     pub operators: usize,
     pub answer: Option<String>,
+    /// Of all solutions.
+    pub answers: Vec<String>,
     pub confidence: Option<f64>,
     pub path: Latency,
     pub predicted: Option<Latency>,

@@ -113,6 +113,7 @@ impl Course {
             plan: run.spelled(&chosen.plan),
             operators: chosen.plan.choices().count(),
             answer: answer.clone(),
+            answers: answered.solutions.iter().filter_map(|solution| solution.answer.clone()).collect(),
             confidence: *confidence,
             path: measured_path(trace),
             predicted: chosen.predicted.as_ref().map(|predicted| predicted.path),

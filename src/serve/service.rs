@@ -2,13 +2,13 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use futures::future::BoxFuture;
 
 use super::caps::Caps;
 use super::gate::Gate;
+use super::journal::Journal;
 use super::keys::Keys;
 use super::limits::Limits;
 use super::metrics::{Metrics, Now};
@@ -27,6 +27,8 @@ pub struct Service {
     pub gate: Arc<Gate>,
     pub caps: Arc<Caps>,
     pub metrics: Arc<Metrics>,
+    /// What is kept of what is served; none where nothing is.
+    pub journal: Option<Arc<Journal>>,
     books: Arc<Books>,
     runs: RwLock<Arc<Runs>>,
     reopen: Option<Reopen>,
@@ -45,6 +47,7 @@ impl Service {
             hosts: Vec::new(),
             caps: Arc::default(),
             metrics: Arc::default(),
+            journal: None,
             books,
             runs: RwLock::new(Arc::new(runs)),
             reopen: None,
@@ -61,6 +64,11 @@ impl Service {
     /// The same server, whose keys go on from what they asked and spent before.
     pub fn capped(self, caps: Caps) -> Self {
         Service { caps: Arc::new(caps), ..self }
+    }
+
+    /// The same server, which keeps what it serves.
+    pub fn keeping(self, journal: Option<Arc<Journal>>) -> Self {
+        Service { journal, ..self }
     }
 
     /// The same server, whose runs can be opened again.
@@ -98,11 +106,7 @@ impl Service {
     /// The counters in Prometheus' text format.
     pub fn metrics(&self) -> String {
         let (in_flight, waiting, upstream) = (self.gate.in_flight(), self.gate.waiting(), self.books.account());
-        self.metrics.text(Now { in_flight, waiting, upstream })
+        let lost = self.journal.as_ref().map_or(0, |journal| journal.lost());
+        self.metrics.text(Now { in_flight, waiting, lost, upstream })
     }
-}
-
-/// Seconds since 1970.
-pub fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

@@ -24,6 +24,8 @@ pub struct Host {
     /// The books of a process that opens runs more than once: what they ask of one server is governed together, and counted
     /// on.
     pub books: Option<Arc<Books>>,
+    /// Whether completions are remembered only where the settings say so: one caller's answer is not another's.
+    pub forgets: bool,
     /// Makes what is told of an endpoint that is asked again.
     pub listener: Option<fn() -> Listener>,
 }

@@ -49,7 +49,7 @@ pub(super) fn open(settings: &Settings, host: &Host, catalogue: &Catalogue, devi
         books: host.books.clone().unwrap_or_else(|| Arc::new(Books::new(&settings.endpoint))),
         endpoints: Vec::new(),
         served: BTreeMap::new(),
-        recordings: Recordings::new(settings, host.cache_folder.as_deref()),
+        recordings: Recordings::new(settings, host),
     };
     let ids = (0..=u16::MAX).map(OperatorId);
     let backing = |(id, operator)| opening.backing(operator).with_context(|| catalogue.place(id));
