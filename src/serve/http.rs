@@ -63,6 +63,7 @@ async fn named(State(service): Shared, mut request: Request, next: Next) -> Resp
         Ok(()) => next.run(request).await,
         Err(fault) => fault.into_response(),
     };
+    service.metrics.responded(response.status());
     let headers = response.headers_mut();
     if let Ok(id) = HeaderValue::from_str(&id) {
         headers.insert(HeaderName::from_static(REQUEST_ID), id);

@@ -3,6 +3,7 @@
 
 use std::sync::atomic::AtomicU64;
 
+use axum::http::StatusCode;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{EncodeLabel, EncodeLabelSet, LabelSetEncoder};
 use prometheus_client::metrics::counter::Counter;
@@ -40,6 +41,8 @@ impl EncodeLabelSet for Labels {
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
+    /// By status.
+    responses: Family<Vec<(&'static str, String)>, Counter>,
     requests: Family<Labels, Counter>,
     seconds: Family<Labels, Histogram>,
     first: Family<Labels, Histogram>,
@@ -73,6 +76,7 @@ impl Default for Metrics {
         let mut registry = Registry::with_prefix("lamas");
         let metrics = Metrics {
             registry: Registry::default(),
+            responses: Family::default(),
             requests: Family::default(),
             seconds: Family::new_with_constructor(seconds),
             first: Family::new_with_constructor(seconds),
@@ -86,6 +90,7 @@ impl Default for Metrics {
             lost: Gauge::default(),
             upstream: Default::default(),
         };
+        registry.register("responses", "Responses by status", metrics.responses.clone());
         registry.register("requests", "Requests by how they ended", metrics.requests.clone());
         registry.register("request_seconds", "From the request to the end of its answer", metrics.seconds.clone());
         registry.register("first_token_seconds", "From the request to the first of its text", metrics.first.clone());
@@ -107,6 +112,11 @@ impl Default for Metrics {
 }
 
 impl Metrics {
+    /// A response goes out.
+    pub fn responded(&self, status: StatusCode) {
+        self.responses.get_or_create(&vec![("status", status.as_str().to_owned())]).inc();
+    }
+
     /// A request came to this.
     pub fn answered(&self, model: &str, outcome: &Outcome, took: f64) {
         self.ended(model, "answered", took);

@@ -101,11 +101,17 @@ impl Course {
             let fault = match answered.trace.failure() {
                 _ if Instant::now() >= until => Fault::late(),
                 Some(reason) => Fault::upstream(format!("no operator gave an answer: {reason}")),
-                None => Fault::upstream("no operator gave an answer"),
+                None => Fault::upstream("no operator of the plan found a solution; hint: another plan, or `NAME:best`")
+                    .coded("no_solution"),
             };
             return Err(fault.costing(cost));
         };
         let usage = answered.trace.usage();
+        if text.is_empty() && usage.completion_tokens == 0 {
+            let message =
+                "the models gave no text: the messages do not fit into their context, or their filter refuses them";
+            return Err(Fault::of("messages", message).coded("no_text").costing(cost));
+        }
         let tokens = listener.tokens(text).unwrap_or(usage.completion_tokens).min(usage.completion_tokens);
         let (text, is_cut) = request.cut.apply(text.to_owned(), tokens);
         let Answered { answer, confidence, trace, chosen, .. } = &answered;

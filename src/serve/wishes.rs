@@ -11,7 +11,8 @@ use crate::evaluation::latency::Budget;
 pub const BUDGET: &str = "x-lamas-budget";
 /// All that `lamas` may hold.
 const NAMES: [&str; 6] = ["budget", "latency_weight", "plan", "draw", "explain", "strict"];
-/// Longest budget, in seconds or tokens.
+/// Shortest and longest budget, in seconds or tokens.
+const SHORTEST: f64 = 1e-3;
 const LONGEST: f64 = 1e6;
 
 /// What a request asks of the controller.
@@ -76,7 +77,7 @@ fn budget(fields: &Fields<'_>, headers: &HeaderMap) -> Result<Option<Budget>, Fa
         Ok(seconds) => Some(Budget::Seconds(seconds)),
         Err(_) => text.parse::<Budget>().ok(),
     };
-    let sound = |budget: &Budget| budget.amount() > 0.0 && budget.amount() <= LONGEST;
+    let sound = |budget: &Budget| (SHORTEST..=LONGEST).contains(&budget.amount());
     match fields.get("budget") {
         Some(Value::Number(seconds)) => {
             let budget = seconds.as_f64().map(Budget::Seconds).filter(sound);
@@ -128,7 +129,9 @@ mod tests {
         };
         check(json!([]), None, "lamas");
         check(json!({ "bugdet": 1 }), None, "lamas.bugdet");
-        for budget in [json!(0), json!(-1), json!("soon"), json!("inf"), json!("NaN"), json!(true), json!(1e300)] {
+        for budget in
+            [json!(0), json!(1e-9), json!(-1), json!("soon"), json!("inf"), json!("NaN"), json!(true), json!(1e300)]
+        {
             check(json!({ "budget": budget }), None, "lamas.budget");
         }
         check(json!({}), Some("soon"), BUDGET);
