@@ -148,8 +148,9 @@ mod tests {
         let keys = Keys::of_text("sk-some-key").expect("a key");
         let value = axum::http::HeaderValue::from_static("Bearer sk-some-key");
         let headers = [(axum::http::header::AUTHORIZATION, value)].into_iter().collect();
-        let holder = keys.holder(&headers).expect("its holder");
-        Arc::new(Holder { rights, ..(*holder).clone() })
+        let mut holder = (*keys.holder(&headers).expect("its holder")).clone();
+        holder.rights = rights;
+        Arc::new(holder)
     }
 
     #[test]
