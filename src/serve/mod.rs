@@ -25,6 +25,7 @@ mod listener;
 mod metrics;
 mod outcome;
 mod planned;
+mod queue;
 mod responses;
 mod responses_request;
 mod run;

@@ -83,7 +83,7 @@ impl Course {
     ) -> Result<Outcome, Fault> {
         let is_recorded = run.upstreams.is_empty();
         let ask = Ask {
-            within: self.within,
+            within: self.within.map(|within| left(within, run, until)),
             latency_weight: self.latency_weight,
             plan: self.plan.as_ref(),
             clock: Some(if is_recorded { Clock::Virtual } else { Clock::Live }),
@@ -96,6 +96,7 @@ impl Course {
         };
         let answered = run.agent.answer(&request.talk.question, ask).await;
         let answered = answered.map_err(|error| Fault::of_plan(&error))?;
+        run.queue.note(&answered.trace);
         let cost = answered.trace.cost();
         let Some(text) = shown(&answered) else {
             let fault = match answered.trace.failure() {
@@ -131,6 +132,17 @@ impl Course {
             events: listener.events(),
         };
         Ok(Outcome { text, is_cut, usage, answer_tokens: tokens, cost, planned: Some(planned) })
+    }
+}
+
+/// What is left of a budget now, without what calls wait of late.
+fn left(within: Budget, run: &Run, until: Instant) -> Budget {
+    match within {
+        Budget::Tokens(_) => within,
+        Budget::Seconds(_) => {
+            let left = until.saturating_duration_since(Instant::now()).as_secs_f64();
+            Budget::Seconds((left - run.queue.seconds()).max(0.0))
+        }
     }
 }
 

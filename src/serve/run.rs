@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::{Result, ensure};
 
 use super::fault::Fault;
+use super::queue::Queue;
 use crate::agent::Agent;
 use crate::llm::openai::OpenAi;
 use crate::llm::{LanguageModel, Price};
@@ -17,6 +18,8 @@ pub struct Run {
     pub name: String,
     pub agent: Agent,
     pub upstreams: Vec<Upstream>,
+    /// What its calls wait of late.
+    pub queue: Queue,
     /// The operator that may write least, by itself.
     pub fast: Option<Plan>,
     /// All that answer by themselves, and a vote.
@@ -72,7 +75,7 @@ impl Run {
         let layers = layers.map(|operators| Layer { operators }).collect();
         let plan = |operator| Plan { layers: vec![Layer { operators: vec![operator] }] };
         let best = single.is_some().then_some(Plan { layers });
-        Run { name, agent, upstreams, fast: single.map(plan), best }
+        Run { name, agent, upstreams, queue: Queue::default(), fast: single.map(plan), best }
     }
 
     /// The names of its operators, in the order of the catalogue.
