@@ -3,7 +3,7 @@
 
 use anyhow::{Context, Result, ensure};
 use lamas::folder::Folder;
-use lamas::llm::local::{Options, logits};
+use lamas::model::local::{Options, logits};
 
 #[derive(serde::Deserialize)]
 struct Line {

@@ -18,7 +18,7 @@ pub mod objective;
 pub mod checkpoint;
 pub mod encoder;
 
-pub mod llm;
+pub mod model;
 pub mod sandbox;
 
 pub mod benchmarks;

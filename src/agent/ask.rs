@@ -5,7 +5,7 @@ use tokio::time::Instant;
 use crate::decide::Then;
 use crate::evaluation::latency::{Budget, Prediction};
 use crate::execute::{Clock, Observer};
-use crate::llm::Message;
+use crate::model::Message;
 use crate::operators::Solution;
 use crate::plan::{OperatorId, Plan, Trace};
 use crate::random::Purpose;

@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::output::say;
 use crate::disk::create_file;
 use crate::encoder::cache_folder;
-use crate::llm::{Holding, Prices, Store};
+use crate::model::{Holding, Prices, Store};
 use crate::report::jsonl;
 use crate::settings::{database, prices};
 

@@ -10,8 +10,8 @@ use figment::providers::{Format, Serialized, Toml};
 use figment::value::Value;
 use serde::Serialize;
 
-use crate::llm::openai::EndpointConfig;
-use crate::llm::{Definitions, Mode, definitions};
+use crate::model::openai::EndpointConfig;
+use crate::model::{Definitions, Mode, definitions};
 use crate::settings::{Dtype, Preset, Settings, modernise};
 
 /// Flags shared by all commands that solve queries. What is not given stays as the file or the preset has it.

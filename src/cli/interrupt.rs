@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use super::session::books;
 use crate::execute::ExecuteError;
-use crate::llm;
+use crate::model;
 use crate::settings::Endpoints;
 
 /// Exit codes of work that was stopped and can be gone on with.
@@ -111,7 +111,7 @@ pub fn exit_code(error: &Error) -> Option<u8> {
         if let Some(stopped) = cause.downcast_ref::<Stopped>() {
             return Some(stopped.exit_code());
         }
-        let is_capped = matches!(cause.downcast_ref(), Some(llm::Error::Capped(_)))
+        let is_capped = matches!(cause.downcast_ref(), Some(model::Error::Capped(_)))
             || cause.downcast_ref::<ExecuteError>().is_some_and(|error| error.cap().is_some());
         is_capped.then(|| Stopped::by(Some(String::new())).exit_code())
     })

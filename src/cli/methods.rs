@@ -13,7 +13,7 @@ use crate::decide::{Decider, FixedPlan, Halting, HaltingHead, Proposal, Stages};
 use crate::evaluation::{Evaluation, Method, baselines, evaluate, has_score};
 use crate::evidence::Asked;
 use crate::execute::{Episode, ExecutionConfig, SolveOptions};
-use crate::llm;
+use crate::model;
 use crate::plan::Plan;
 use crate::random::{self, Purpose};
 use crate::strategy::Strategy;
@@ -78,7 +78,7 @@ impl Measured<'_> {
         outcome.with_context(|| format!("`{name}` was stopped after {solved} queries"))?;
         match failure {
             Some(reason) if solved == 0 => {
-                Err(anyhow::Error::new(llm::Error::Transient(reason))
+                Err(anyhow::Error::new(model::Error::Transient(reason))
                     .context(format!("every query of `{name}` failed")))
             }
             Some(reason) if !has_score(failed, asked) => bail!(

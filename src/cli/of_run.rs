@@ -8,8 +8,8 @@ use super::config::Common;
 use super::session::host;
 use crate::benchmarks::Benchmark;
 use crate::checkpoint::Checkpoint;
-use crate::llm::local::Variables;
-use crate::llm::openai::EndpointConfig;
+use crate::model::local::Variables;
+use crate::model::openai::EndpointConfig;
 use crate::operators::Catalogue;
 use crate::settings::{Host, Own, Settings, admit, drift, of_checkpoint, same_benchmark};
 

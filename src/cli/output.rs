@@ -10,7 +10,7 @@ use super::interrupt;
 use crate::disk::WriteError;
 use crate::execute::ExecuteError;
 use crate::hub::HubError;
-use crate::llm;
+use crate::model;
 use crate::printable::printable;
 
 /// Writes text and a line end to standard output. A reader that has seen enough, as `head` does, is no error.
@@ -49,7 +49,7 @@ pub fn exit_code(error: &Error) -> u8 {
 
 /// Whether a cause lies outside what the user gave.
 fn is_outside(cause: &(dyn std::error::Error + 'static)) -> bool {
-    if let Some(error) = cause.downcast_ref::<llm::Error>() {
+    if let Some(error) = cause.downcast_ref::<model::Error>() {
         return error.is_outside();
     }
     if let Some(error) = cause.downcast_ref::<ExecuteError>() {
@@ -113,14 +113,14 @@ mod tests {
         let model = |error| ExecuteError::Model { operator: "Generate".into(), error };
         check(Error::msg("expected a number, found `x`"), 1);
         check(candle_core::Error::Msg("x".into()), 2);
-        check(llm::Error::Permanent("401".into()), 1);
-        check(llm::Error::Capped("--max-cost".into()), 3);
-        check(model(llm::Error::Capped("--max-tokens".into())), 3);
+        check(model::Error::Permanent("401".into()), 1);
+        check(model::Error::Capped("--max-cost".into()), 3);
+        check(model(model::Error::Capped("--max-tokens".into())), 3);
         check(Stopped::by(Some("--max-cost".into())), 3);
         check(Stopped::by(None), 130);
-        check(llm::Error::Broken("cannot record".into()), 2);
-        check(model(llm::Error::Permanent("404".into())), 1);
-        check(model(llm::Error::Exhausted { message: "503".into(), requests: 8 }), 2);
+        check(model::Error::Broken("cannot record".into()), 2);
+        check(model(model::Error::Permanent("404".into())), 1);
+        check(model(model::Error::Exhausted { message: "503".into(), requests: 8 }), 2);
         check(ExecuteError::Grading { problem: "1".into(), reason: "no process".into() }, 2);
         check(ExecuteError::UnknownOperator { found: 9, last: 6 }, 1);
         for kind in [ErrorKind::NotFound, ErrorKind::InvalidData, ErrorKind::IsADirectory, ErrorKind::NotADirectory] {

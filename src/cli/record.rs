@@ -17,7 +17,7 @@ use super::session::Session;
 use crate::benchmarks::Problem;
 use crate::decide::FixedPlan;
 use crate::execute::{ExecuteError, ExecutionConfig, SolveOptions};
-use crate::llm;
+use crate::model;
 use crate::operators::{Reads, is_recorded};
 use crate::plan::{OperatorId, Plan};
 use crate::random::{Draw, Purpose};
@@ -191,7 +191,7 @@ fn wanted<'a>(args: &Make, plans: &'a [(Plan, bool)], problems: &'a [Problem]) -
 /// Calls that failed, and why the last did.
 struct Failure {
     count: usize,
-    last: llm::Error,
+    last: model::Error,
 }
 
 /// Makes calls, as many at once as the settings say.
@@ -206,7 +206,7 @@ async fn make_all(
     let options = SolveOptions { without_finish: true, ..session.options(ExecutionConfig::from(schedule), None) };
     let call = async |Wanted { problem, plan, draw }: Wanted<'_>| {
         let answer = solver.attempt(problem, &mut FixedPlan::new(plan.clone()), draw, &options).await?;
-        Ok::<_, ExecuteError>(answer.trace.failure().map(|reason| llm::Error::Transient(reason.to_owned())))
+        Ok::<_, ExecuteError>(answer.trace.failure().map(|reason| model::Error::Transient(reason.to_owned())))
     };
     let mut calls = stream::iter(wanted.iter().copied()).map(call).buffer_unordered(session.concurrency.max(1));
     let mut failed: Option<Failure> = None;

@@ -15,7 +15,7 @@ use crate::agent::{Agent, Answered, Ask, latency_model, newest, plans};
 use crate::checkpoint::Checkpoint;
 use crate::evaluation::latency::{Budget, measured_path};
 use crate::execute::{Clock, Event, Observer, Transcript};
-use crate::llm;
+use crate::model;
 use crate::plan::{Latency, Plan};
 use crate::printable::printable;
 use crate::report::{Timeline, drawing, explanation};
@@ -93,7 +93,7 @@ pub fn run(mut args: Args) -> Result<()> {
         eprintln!("{}", told(budget, &answered));
     }
     if let (None, Some(reason)) = (&answered.answer, answered.trace.failure()) {
-        return Err(anyhow::Error::new(llm::Error::Transient(reason.to_owned())).context("no answer"));
+        return Err(anyhow::Error::new(model::Error::Transient(reason.to_owned())).context("no answer"));
     }
     show(&args, &agent, &answered)
 }

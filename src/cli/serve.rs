@@ -15,7 +15,7 @@ use super::session::host;
 use crate::agent::{Agent, newest};
 use crate::checkpoint::{Checkpoint, write_atomic};
 use crate::disk::create_folder;
-use crate::llm::openai::Books;
+use crate::model::openai::Books;
 use crate::serve::{Caps, Journal, Keys, Limits, Run, Runs, Service, Today, administration, bind, listen, router};
 use crate::settings::{Parts, RunFile};
 

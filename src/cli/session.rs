@@ -11,7 +11,7 @@ use crate::benchmarks::Problem;
 use crate::decide::HaltingHead;
 use crate::encoder::{self, Embeddings};
 use crate::execute::{ExecutionConfig, SolveOptions, Solver};
-use crate::llm::openai::{Account, Key, Listener, Notice};
+use crate::model::openai::{Account, Key, Listener, Notice};
 use crate::objective::Objective;
 use crate::plan::{Kind, Plan, Prepared};
 use crate::record::Record;

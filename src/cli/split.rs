@@ -9,7 +9,7 @@ use crate::benchmarks::Problem;
 use crate::decide::{FixedPlan, Proposal};
 use crate::evidence::Asked;
 use crate::execute::{Episode, ExecutionConfig, SolveOptions, Solver};
-use crate::llm;
+use crate::model;
 use crate::plan::{Plan, Unit};
 use crate::random::Draw;
 use crate::training::{Course, Problems, Rollout};
@@ -89,7 +89,7 @@ impl Rollout for Rollouts<'_> {
 /// An episode in which no operator failed.
 fn complete(episode: Episode) -> Result<Episode> {
     match episode.trace.failure() {
-        Some(reason) => Err(anyhow::Error::new(llm::Error::Transient(reason.to_owned()))
+        Some(reason) => Err(anyhow::Error::new(model::Error::Transient(reason.to_owned()))
             .context(format!("an operator failed on problem `{}`", episode.problem))),
         None => Ok(episode),
     }

@@ -1,13 +1,13 @@
 //! Why a query could not be run.
 
-use crate::llm;
+use crate::model;
 
 /// Why a query could not be run to its end; callers stop rather than skip it.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum ExecuteError {
     /// The model can never answer such a request.
     #[error("operator `{operator}`: {error}")]
-    Model { operator: String, error: llm::Error },
+    Model { operator: String, error: model::Error },
     /// The answer is there, but cannot be judged.
     #[error("grading `{problem}`: {reason}")]
     Grading { problem: String, reason: String },
@@ -23,7 +23,7 @@ impl ExecuteError {
     /// The cap that was met, if the query was given up only because there is no more to spend.
     pub fn cap(&self) -> Option<&str> {
         match self {
-            ExecuteError::Model { error: llm::Error::Capped(cap), .. } => Some(cap),
+            ExecuteError::Model { error: model::Error::Capped(cap), .. } => Some(cap),
             _ => None,
         }
     }

@@ -16,7 +16,7 @@ use super::options::{Clock, Options};
 use super::recorder::{Grader, Recorder};
 use crate::benchmarks::{Benchmark, Problem, Tests};
 use crate::decide::{Conclusion, Decider, Halting, HaltingHead, Quorum};
-use crate::llm::{self, LanguageModel, Message, Price, Prices, Scripted};
+use crate::model::{self, LanguageModel, Message, Price, Prices, Scripted};
 use crate::operators::{Backing, Catalogue, Finish, Identity, Operator, Query, QueryTraces, Traces, vote};
 use crate::plan::{OperatorId, Schedule, Unit};
 use crate::random::Draw;
@@ -160,7 +160,7 @@ impl Solver {
         traces.check_queries(|id| known.contains_key(id))?;
         traces.check_scored(|id| known.get(id).copied().unwrap_or_default())?;
         let refusal =
-            || Err(llm::Error::Permanent("expected recorded outputs only, found a request to a model".into()));
+            || Err(model::Error::Permanent("expected recorded outputs only, found a request to a model".into()));
         let model = Backing::new(Arc::new(Scripted::new("none", move |_| refusal())), Price::default());
         Ok(Solver {
             identities: catalogue.identities("none"),

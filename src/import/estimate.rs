@@ -8,7 +8,7 @@ use super::join::Joined;
 use super::names::{self, Named};
 use super::options::Speed;
 use super::source::Sample;
-use crate::llm::{Price, Prices};
+use crate::model::{Price, Prices};
 use crate::plan::Usage;
 
 /// Bytes of text that make a token.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use crate::benchmarks::AnswerForm;
-use crate::llm::Prices;
+use crate::model::Prices;
 
 /// What the files are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::llm::{LanguageModel, Price};
+use crate::model::{LanguageModel, Price};
 
 /// The model of an operator, and what it costs.
 #[derive(Clone)]

@@ -5,7 +5,7 @@ use tokio::time::Instant;
 
 use super::Solution;
 use super::steps::{Step, Steps, Tariff};
-use crate::llm::{self, Completion, Meter, Reading, Timing};
+use crate::model::{self, Completion, Meter, Reading, Timing};
 use crate::plan::{Latency, Usage};
 
 /// One of the answers that a generator gives side by side.
@@ -46,7 +46,7 @@ pub(super) struct Calls {
     /// One for each call.
     meters: Vec<Meter>,
     /// Of the calls that have ended.
-    pub results: Vec<Option<Result<Completion, llm::Error>>>,
+    pub results: Vec<Option<Result<Completion, model::Error>>>,
 }
 
 impl Calls {
@@ -56,15 +56,15 @@ impl Calls {
     }
 
     /// When a call that gave `result` ended, from the start of the operator.
-    pub fn ends(&self, result: &Result<Completion, llm::Error>) -> Latency {
+    pub fn ends(&self, result: &Result<Completion, model::Error>) -> Latency {
         let waited = self.started.elapsed().as_secs_f64();
         let Step { begins, lasts, .. } = ended(self.begins, result, waited);
         begins.then(lasts)
     }
 
     /// What the calls answered, or the first error among them.
-    pub fn texts(self) -> Result<Vec<String>, llm::Error> {
-        let text = |result: &Result<Completion, llm::Error>| match result {
+    pub fn texts(self) -> Result<Vec<String>, model::Error> {
+        let text = |result: &Result<Completion, model::Error>| match result {
             Ok(completion) => Ok(completion.text.clone()),
             Err(error) => Err(error.clone()),
         };
@@ -85,7 +85,7 @@ impl Drop for Calls {
     }
 }
 
-fn ended(begins: Latency, result: &Result<Completion, llm::Error>, waited: f64) -> Step {
+fn ended(begins: Latency, result: &Result<Completion, model::Error>, waited: f64) -> Step {
     let (usage, hedged, Timing { total, queued, retries, .. }) = match result {
         Ok(completion) => (completion.usage, completion.hedged, completion.timing),
         // The published code counts no time for calls that fail; they delay the plan all the same.

@@ -12,7 +12,7 @@ use toml::Spanned;
 
 use super::operator::Operator;
 use crate::folder::{Folder, line_of};
-use crate::llm::{Definitions, Message, Role, definitions};
+use crate::model::{Definitions, Message, Role, definitions};
 use crate::plan::{Kind, OperatorId, Signature};
 
 /// What a prompt template may read beside the question.

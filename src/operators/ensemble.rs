@@ -2,10 +2,10 @@
 
 use super::catalogue::Material;
 use super::{Board, Effect, Solution, Work, vote};
-use crate::llm;
+use crate::model;
 
 /// Without a prompt a plain vote, which needs no model; with one the model names its choice by number or letter.
-pub(super) async fn run(work: &mut Work<'_>, board: &Board) -> Result<Effect, llm::Error> {
+pub(super) async fn run(work: &mut Work<'_>, board: &Board) -> Result<Effect, model::Error> {
     let mut choice = None;
     if work.operator.prompt.is_some() && board.solutions.len() > 1 {
         let solutions = board.texts();

@@ -6,7 +6,7 @@ use super::catalogue::Material;
 use super::test::{Verdict, check};
 use super::{Catalogue, Checker, Query, Solution, Work};
 use crate::benchmarks;
-use crate::llm;
+use crate::model;
 use crate::plan::{Kind, OperatorId};
 
 /// The finish of a benchmark. It is no choice of a controller, and comes also after a stop.
@@ -46,7 +46,7 @@ impl Finish {
     ///
     /// # Errors
     /// Those of the model and of the sandbox.
-    pub async fn run(&self, work: &mut Work<'_>, standing: &Solution) -> Result<Option<Solution>, llm::Error> {
+    pub async fn run(&self, work: &mut Work<'_>, standing: &Solution) -> Result<Option<Solution>, model::Error> {
         let mut improved: Option<String> = None;
         for left in (0..=self.improve).rev() {
             let solution = improved.as_deref().unwrap_or(&standing.text);

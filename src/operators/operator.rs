@@ -6,7 +6,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
 use super::tools::{Checker, Language};
-use crate::llm::Sampling;
+use crate::model::Sampling;
 use crate::plan::Kind;
 use crate::printable::printable;
 

@@ -3,7 +3,7 @@
 use super::catalogue::Material;
 use super::{Board, Effect, Language, Solution, Work};
 use crate::benchmarks::AnswerForm;
-use crate::llm;
+use crate::model;
 use crate::sandbox::Executed;
 
 /// Follows a Python program: one that defines `solution()` need not print.
@@ -16,7 +16,7 @@ if callable(globals().get('solution')):
 /// Longest printed answer, in bytes, that is taken for one.
 const LONGEST_ANSWER: usize = 1000;
 
-pub(super) async fn run(work: &mut Work<'_>, board: &Board) -> Result<Effect, llm::Error> {
+pub(super) async fn run(work: &mut Work<'_>, board: &Board) -> Result<Effect, model::Error> {
     let solutions = board.texts();
     let mut feedback = String::new();
     for _ in 0..=work.operator.rounds {
@@ -44,7 +44,7 @@ fn worded(Executed { value, mut steps }: Executed) -> Solution {
 
 /// Runs the program of a reply; the last line that it prints is the answer. Otherwise the program with what is wrong with
 /// it.
-async fn python(work: &mut Work<'_>, text: &str) -> Result<Result<Solution, String>, llm::Error> {
+async fn python(work: &mut Work<'_>, text: &str) -> Result<Result<Solution, String>, model::Error> {
     let Some(program) = AnswerForm::Python.extract(text) else {
         return Ok(Err("expected a Python program in a code block, found none".to_owned()));
     };

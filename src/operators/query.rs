@@ -6,7 +6,7 @@ use super::identity::Identity;
 use super::operator::Operator;
 use super::traces::QueryTraces;
 use crate::benchmarks::{AnswerForm, Tests};
-use crate::llm::Message;
+use crate::model::Message;
 use crate::plan::{OperatorId, Signature};
 use crate::random::Draw;
 use crate::sandbox::{Evaluator, Sandbox};

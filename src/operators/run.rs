@@ -4,7 +4,7 @@ use super::board::{Board, Effect};
 use super::operator::Operator;
 use super::work::Work;
 use super::{ensemble, generate, program, recorded, refine, test};
-use crate::llm;
+use crate::model;
 use crate::plan::Kind;
 
 /// Whether an operator takes nothing on this board: it asks no model and uses no tool.
@@ -24,7 +24,7 @@ pub fn is_free(operator: &Operator, board: &Board) -> bool {
 ///
 /// # Errors
 /// Those of the model. What a model writes, however wrong, is no error.
-pub async fn run(work: &mut Work<'_>, board: &Board) -> Result<Effect, llm::Error> {
+pub async fn run(work: &mut Work<'_>, board: &Board) -> Result<Effect, model::Error> {
     if board.solutions.is_empty() && work.operator.kind.needs_solution() {
         return Ok(Effect::Keep);
     }

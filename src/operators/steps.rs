@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use crate::llm::{Hedged, Price};
+use crate::model::{Hedged, Price};
 use crate::plan::{Latency, Unit, Usage};
 
 /// A call of the model or of a tool.

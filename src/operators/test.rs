@@ -4,7 +4,7 @@ use super::calls::ToolRun;
 use super::catalogue::Material;
 use super::{Board, Checker, Effect, Solution, Work};
 use crate::benchmarks::{Outcome, Tried};
-use crate::llm;
+use crate::model;
 
 /// What a check says of a solution.
 pub(super) enum Verdict {
@@ -16,7 +16,7 @@ pub(super) enum Verdict {
     Failed(String),
 }
 
-pub(super) async fn run(work: &mut Work<'_>, board: &Board) -> Result<Effect, llm::Error> {
+pub(super) async fn run(work: &mut Work<'_>, board: &Board) -> Result<Effect, model::Error> {
     let solutions = board.texts();
     let mut repaired = None;
     let mut has_passed = false;
@@ -43,7 +43,7 @@ pub(super) async fn run(work: &mut Work<'_>, board: &Board) -> Result<Effect, ll
 ///
 /// # Errors
 /// Those of the sandbox.
-pub(super) async fn check(work: &mut Work<'_>, solution: &str) -> Result<Verdict, llm::Error> {
+pub(super) async fn check(work: &mut Work<'_>, solution: &str) -> Result<Verdict, model::Error> {
     match work.operator.checker {
         Some(Checker::Equations) => {
             let fault = work.evaluate(|evaluator| evaluator.wrong_equation(solution));
@@ -54,19 +54,19 @@ pub(super) async fn check(work: &mut Work<'_>, solution: &str) -> Result<Verdict
     }
 }
 
-async fn run_tests(work: &mut Work<'_>, solution: &str) -> Result<Verdict, llm::Error> {
+async fn run_tests(work: &mut Work<'_>, solution: &str) -> Result<Verdict, model::Error> {
     let Some(tests) = work.query.tests else { return Ok(Verdict::Silent) };
     let Some(code) = work.query.answer.extract(solution) else {
         return Ok(Verdict::Failed("expected Python code in a code block, found none".to_owned()));
     };
     let Some(trial) = tests.public_trial(work.query.question, &code) else { return Ok(Verdict::Silent) };
     let name = &work.operator.name;
-    let missing = || llm::Error::Permanent(format!("expected a sandbox for operator `{name}`, found none"));
+    let missing = || model::Error::Permanent(format!("expected a sandbox for operator `{name}`, found none"));
     let sandbox = work.query.sandbox.ok_or_else(missing)?;
     let charged = ToolRun::new(work.steps.clone(), work.tariff());
     let tried = trial.run(sandbox).await;
     charged.ended();
-    let Tried { outcome, seconds } = tried.map_err(|error| llm::Error::Transient(format!("sandbox: {error:#}")))?;
+    let Tried { outcome, seconds } = tried.map_err(|error| model::Error::Transient(format!("sandbox: {error:#}")))?;
     work.charge(seconds);
     Ok(match outcome {
         Outcome::Passed => Verdict::Passed,

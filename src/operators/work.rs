@@ -10,7 +10,7 @@ use super::identity::{Identity, Turn};
 use super::steps::{Call, Step, Steps, Tariff};
 use super::traces::Output;
 use super::{Backing, Operator, Query, Solution};
-use crate::llm::{self, Message, Meter, Request};
+use crate::model::{self, Message, Meter, Request};
 use crate::plan::{Kind, Latency};
 use crate::random;
 use crate::sandbox::{Evaluator, Limits, Run};
@@ -108,12 +108,12 @@ impl<'a> Work<'a> {
     }
 
     /// Asks the model once.
-    pub(super) async fn ask(&mut self, material: Material<'_>) -> Result<String, llm::Error> {
+    pub(super) async fn ask(&mut self, material: Material<'_>) -> Result<String, model::Error> {
         Ok(self.ask_all(material, 1, None).await?.swap_remove(0))
     }
 
     /// Asks the model at once for all solutions that are not known, with independent draws. One failed call fails all.
-    pub(super) async fn ask_side_by_side(&mut self, material: Material<'_>) -> Result<Vec<Solution>, llm::Error> {
+    pub(super) async fn ask_side_by_side(&mut self, material: Material<'_>) -> Result<Vec<Solution>, model::Error> {
         let reporter = self.reporter.clone();
         if let Some(reporter) = &reporter {
             for (place, (solution, call)) in self.known.iter().zip(self.steps.taken()).enumerate() {
@@ -133,12 +133,12 @@ impl<'a> Work<'a> {
         material: Material<'_>,
         samples: u32,
         reporter: Option<Reporter>,
-    ) -> Result<Vec<String>, llm::Error> {
+    ) -> Result<Vec<String>, model::Error> {
         let Query { question, conversation, catalogue, .. } = *self.query;
         let model = &self.backing.model;
         let messages = catalogue
             .messages(self.operator, question, conversation, material)
-            .map_err(|error| llm::Error::Permanent(format!("prompt of `{}`: {error:#}", self.operator.name)))?;
+            .map_err(|error| model::Error::Permanent(format!("prompt of `{}`: {error:#}", self.operator.name)))?;
         let made = self.steps.calls();
         let requests: Vec<_> = (0..samples).map(|sample| self.request(messages.clone(), made + sample)).collect();
         let meters: Vec<_> = requests.iter().map(|_| Meter::default()).collect();
@@ -205,16 +205,16 @@ impl<'a> Work<'a> {
     ///
     /// # Errors
     /// There is no sandbox, or it broke. What the program does is no error.
-    pub(super) async fn run_python(&mut self, program: &str, stdin: &str) -> Result<Run, llm::Error> {
+    pub(super) async fn run_python(&mut self, program: &str, stdin: &str) -> Result<Run, model::Error> {
         let name = &self.operator.name;
         let sandbox = self
             .query
             .sandbox
-            .ok_or_else(|| llm::Error::Permanent(format!("expected a sandbox for operator `{name}`, found none")))?;
+            .ok_or_else(|| model::Error::Permanent(format!("expected a sandbox for operator `{name}`, found none")))?;
         let charged = ToolRun::new(self.steps.clone(), self.tariff());
         let run = sandbox.run(program, stdin, &Limits::default()).await;
         charged.ended();
-        let run = run.map_err(|error| llm::Error::Transient(format!("sandbox: {error:#}")))?;
+        let run = run.map_err(|error| model::Error::Transient(format!("sandbox: {error:#}")))?;
         self.charge(run.seconds);
         Ok(run)
     }

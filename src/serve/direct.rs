@@ -10,8 +10,8 @@ use super::chat_request::ChatRequest;
 use super::fault::Fault;
 use super::outcome::Outcome;
 use super::run::{Upstream, Via};
-use crate::llm::openai::{OpenAi, Relay};
-use crate::llm::{Finish, LanguageModel, Message, Meter, Price, Request, Role, Sampling};
+use crate::model::openai::{OpenAi, Relay};
+use crate::model::{Finish, LanguageModel, Message, Meter, Price, Request, Role, Sampling};
 
 /// Tokens of a local model's answer whose request names no limit.
 const USUAL: u32 = 1024;

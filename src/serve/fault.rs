@@ -7,8 +7,8 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use crate::execute::ExecuteError;
-use crate::llm::openai::Refused;
-use crate::llm::{self, Finish};
+use crate::model::openai::Refused;
+use crate::model::{self, Finish};
 
 /// Why a request gets no answer.
 #[derive(Clone, Debug, PartialEq)]
@@ -88,16 +88,16 @@ impl Fault {
     }
 
     /// What a model's error means for who asks this server.
-    pub fn of_model(error: &llm::Error) -> Self {
+    pub fn of_model(error: &model::Error) -> Self {
         match error {
-            llm::Error::Capped(message) => {
+            model::Error::Capped(message) => {
                 Fault::new(StatusCode::TOO_MANY_REQUESTS, "insufficient_quota", message.clone())
                     .coded("insufficient_quota")
             }
-            llm::Error::Exhausted { message, .. } | llm::Error::Transient(message) => {
+            model::Error::Exhausted { message, .. } | model::Error::Transient(message) => {
                 Fault::upstream(format!("a model gave no answer: {message}"))
             }
-            llm::Error::Permanent(message) | llm::Error::Broken(message) => {
+            model::Error::Permanent(message) | model::Error::Broken(message) => {
                 Fault::upstream(format!("a model cannot be asked: {message}"))
             }
         }
@@ -105,7 +105,7 @@ impl Fault {
 
     /// What it means that a plan could not be run to its end.
     pub fn of_plan(error: &anyhow::Error) -> Self {
-        if let Some(error) = error.downcast_ref::<llm::Error>() {
+        if let Some(error) = error.downcast_ref::<model::Error>() {
             return Fault::of_model(error);
         }
         match error.downcast_ref::<ExecuteError>() {

@@ -13,7 +13,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
 use super::outcome::Outcome;
-use crate::llm::openai::Account;
+use crate::model::openai::Account;
 use crate::plan::Usage;
 
 type Dollars = Counter<f64, AtomicU64>;

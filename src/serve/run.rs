@@ -8,8 +8,8 @@ use anyhow::{Result, ensure};
 use super::fault::Fault;
 use super::queue::Queue;
 use crate::agent::Agent;
-use crate::llm::openai::OpenAi;
-use crate::llm::{LanguageModel, Price};
+use crate::model::openai::OpenAi;
+use crate::model::{LanguageModel, Price};
 use crate::operators::Operator;
 use crate::plan::{Kind, Layer, OperatorId, Plan};
 

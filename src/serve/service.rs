@@ -13,7 +13,7 @@ use super::keys::Keys;
 use super::limits::Limits;
 use super::metrics::{Metrics, Now};
 use super::run::Runs;
-use crate::llm::openai::Books;
+use crate::model::openai::Books;
 
 /// Opens the runs again.
 pub type Reopen = Box<dyn Fn() -> BoxFuture<'static, Result<Runs>> + Send + Sync>;

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::fault::Fault;
 use super::fields::Fields;
-use crate::llm::{Message, Role};
+use crate::model::{Message, Role};
 
 /// A conversation, as far as it is text.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::Settings;
 use super::models::defined;
 use crate::benchmarks::Benchmark;
-use crate::llm::Definition;
+use crate::model::Definition;
 use crate::operators::{Catalogue, Operator};
 
 /// A warning for each thing that is another than the run, `origin`, was trained with: the benchmark, the model, the
@@ -102,7 +102,7 @@ fn changes(was: &Operator, now: &Operator) -> Vec<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::llm::openai::EndpointConfig;
+    use crate::model::openai::EndpointConfig;
     use crate::settings::Preset;
 
     #[test]

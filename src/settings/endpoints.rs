@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::llm::openai::{Account, OpenAi};
+use crate::model::openai::{Account, OpenAi};
 
 /// The client of a server.
 #[derive(Clone)]

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::llm::Definitions;
-use crate::llm::openai::{Books, EndpointConfig, Key, Listener};
+use crate::model::Definitions;
+use crate::model::openai::{Books, EndpointConfig, Key, Listener};
 
 /// What the settings do not hold, and whoever opens them brings.
 #[derive(Clone, Debug, Default)]

@@ -42,9 +42,9 @@ use crate::controller::ControllerConfig;
 use crate::device::DeviceChoice;
 use crate::encoder::EncoderChoice;
 use crate::execute::ExecutionConfig;
-use crate::llm::local::Variables;
-use crate::llm::openai::EndpointConfig;
-use crate::llm::{Definitions, Mode};
+use crate::model::local::Variables;
+use crate::model::openai::EndpointConfig;
+use crate::model::{Definitions, Mode};
 use crate::operators::Catalogue;
 use crate::training::TrainingConfig;
 

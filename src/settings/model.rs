@@ -9,9 +9,9 @@ use super::host::Host;
 use super::{Dtype, Settings};
 use crate::benchmarks;
 use crate::folder::Folder;
-use crate::llm::Prices;
-use crate::llm::local::{ARITHMETIC_LLAMA, HubId, LocalModel, Options};
-use crate::llm::openai::{EndpointConfig, Key, OpenAi};
+use crate::model::Prices;
+use crate::model::local::{ARITHMETIC_LLAMA, HubId, LocalModel, Options};
+use crate::model::openai::{EndpointConfig, Key, OpenAi};
 
 /// The price list in a file, or the built-in one.
 ///

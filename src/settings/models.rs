@@ -11,9 +11,9 @@ use super::endpoints::{Endpoint, Endpoints};
 use super::host::Host;
 use super::model::{client, local, prices};
 use super::recording::{Recording, Recordings};
-use crate::llm::openai::{Books, Key};
-use crate::llm::{Definition, Definitions, Hedge, Hedger, LanguageModel, Mode, Price, Prices, Scripted};
-use crate::llm::{Error, openai::OpenAi};
+use crate::model::openai::{Books, Key};
+use crate::model::{Definition, Definitions, Hedge, Hedger, LanguageModel, Mode, Price, Prices, Scripted};
+use crate::model::{Error, openai::OpenAi};
 use crate::operators::{Backing, Catalogue, Operator};
 use crate::plan::OperatorId;
 

@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::Settings;
 use crate::controller::ControllerConfig;
-use crate::llm::Definitions;
-use crate::llm::local::Variables;
-use crate::llm::openai::EndpointConfig;
+use crate::model::Definitions;
+use crate::model::local::Variables;
+use crate::model::openai::EndpointConfig;
 use crate::training::TrainingConfig;
 
 /// A published method, or ours.

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 
 use super::Settings;
 use super::host::Host;
-use crate::llm::{LanguageModel, Mode, Replay, Store};
+use crate::model::{LanguageModel, Mode, Replay, Store};
 
 /// The database inside a cache folder.
 const DATABASE: &str = "completions.sqlite";

@@ -13,8 +13,8 @@ use super::run_file::RunFile;
 use super::{Settings, Started};
 use crate::checkpoint::write_atomic;
 use crate::disk::create_folder;
-use crate::llm::Definitions;
-use crate::llm::openai::{EndpointConfig, KEY_VARIABLES};
+use crate::model::Definitions;
+use crate::model::openai::{EndpointConfig, KEY_VARIABLES};
 use crate::operators::Catalogue;
 
 /// What settings ask for that a stranger must not get.
@@ -166,7 +166,7 @@ fn place(id: &str, host: &Host) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::llm::openai::Key;
+    use crate::model::openai::Key;
     use crate::settings::{Own, Preset};
 
     const STOP: &str = "[[operator]]\nname = \"Stop\"\nkind = \"stop\"\ndescription = \"Ends.\"\n";

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use assert_cmd::Command;
 use lamas::benchmarks::{Benchmark, Problem, built_in};
 use lamas::folder::Folder;
-use lamas::llm::{Price, Prices, Reply, Scripted};
+use lamas::model::{Price, Prices, Reply, Scripted};
 use lamas::operators::Catalogue;
 use lamas::plan::{Plan, Schedule};
 use lamas::random;

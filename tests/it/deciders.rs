@@ -8,7 +8,7 @@ use anyhow::Result;
 use lamas::decide::{Decider, Escalation, FixedPlan, Next, Quorum};
 use lamas::evidence::{Known, Stage};
 use lamas::execute::{Answer, Clock, ExecuteError, Observer, SolveOptions, Solver, Transcript};
-use lamas::llm::{Error, Reply, Request};
+use lamas::model::{Error, Reply, Request};
 use lamas::objective::Objective;
 use lamas::plan::{Layer, OperatorId, Outcome, Plan, Schedule, Trace, Unit};
 use lamas::random::{self, Purpose};

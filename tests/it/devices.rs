@@ -4,7 +4,7 @@ use candle_core::{Device, Tensor};
 use lamas::controller::{Controller, ControllerConfig, Policy};
 use lamas::device::DeviceChoice;
 use lamas::encoder::EncoderChoice;
-use lamas::llm::local::{self, ARITHMETIC_LLAMA, Options};
+use lamas::model::local::{self, ARITHMETIC_LLAMA, Options};
 use lamas::plan::{Kind, Plan};
 use lamas::random;
 use lamas::training::{gradients, policy_loss};

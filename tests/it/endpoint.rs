@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use lamas::llm::openai::{EndpointConfig, Key, OpenAi};
-use lamas::llm::{Completion, Error, Finish, LanguageModel, Message, Meter, Prices, Reading, Request, Role, Sampling};
+use lamas::model::openai::{EndpointConfig, Key, OpenAi};
+use lamas::model::{
+    Completion, Error, Finish, LanguageModel, Message, Meter, Prices, Reading, Request, Role, Sampling,
+};
 use lamas::plan::Usage;
 use serde_json::{Value, json};
 

@@ -8,7 +8,7 @@ use anyhow::Result;
 use lamas::benchmarks::{ARITHMETIC, Benchmark, PRICES, Problem};
 use lamas::execute::Episode;
 use lamas::execute::ExecuteError;
-use lamas::llm::{Error, Price, Prices, Reply, Request, Scripted};
+use lamas::model::{Error, Price, Prices, Reply, Request, Scripted};
 use lamas::operators::Catalogue;
 use lamas::plan::{Outcome, Plan, Schedule, Unit};
 use proptest::prelude::*;

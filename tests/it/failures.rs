@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result};
 use lamas::benchmarks::Benchmark;
-use lamas::llm::openai::{EndpointConfig, Key, OpenAi};
-use lamas::llm::{Finish, LanguageModel, Prices};
+use lamas::model::openai::{EndpointConfig, Key, OpenAi};
+use lamas::model::{Finish, LanguageModel, Prices};
 use lamas::operators::Catalogue;
 use lamas::plan::{Plan, Schedule};
 use serde_json::Value;

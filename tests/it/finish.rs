@@ -8,7 +8,7 @@ use lamas::benchmarks::{Benchmark, Problem};
 use lamas::execute::Episode;
 use lamas::execute::ExecuteError;
 use lamas::folder::Folder;
-use lamas::llm::{Error, LanguageModel, Mode, Price, Prices, Replay, Reply, Request, Scripted};
+use lamas::model::{Error, LanguageModel, Mode, Price, Prices, Replay, Reply, Request, Scripted};
 use lamas::objective::Objective;
 use lamas::operators::Catalogue;
 use lamas::plan::{Outcome, Plan, Schedule, Span, Unit};

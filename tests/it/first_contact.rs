@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use lamas::llm::openai::{EndpointConfig, Notice, OpenAi};
-use lamas::llm::{Error, LanguageModel, Mode, Replay};
+use lamas::model::openai::{EndpointConfig, Notice, OpenAi};
+use lamas::model::{Error, LanguageModel, Mode, Replay};
 use serde_json::json;
 
 use crate::endpoint::{ANSWER, client, config, request};

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use lamas::llm::openai::EndpointConfig;
-use lamas::llm::{Completion, Error, LanguageModel};
+use lamas::model::openai::EndpointConfig;
+use lamas::model::{Completion, Error, LanguageModel};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use serde_json::json;

@@ -8,7 +8,7 @@ use candle_core::quantized::gguf_file::{self, Content, Value};
 use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{DType, Device, Tensor};
 use candle_transformers::models::{quantized_llama, quantized_qwen2, quantized_qwen3};
-use lamas::llm::{LanguageModel, Role};
+use lamas::model::{LanguageModel, Role};
 
 use crate::local_files::{TOKENS, complete, open, run, written};
 use crate::tiny_model::TinyModel;

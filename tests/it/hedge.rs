@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use async_trait::async_trait;
-use lamas::llm::{
+use lamas::model::{
     Completion, Error, Finish, Hedge, Hedged, Hedger, LanguageModel, Message, Meter, Mode, Price, Replay, Reply,
     Request, Role, Sampling, Scripted, Timing,
 };

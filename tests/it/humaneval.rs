@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use futures::{StreamExt, stream};
 use lamas::benchmarks::{ARITHMETIC, Benchmark, Outcome, Problem};
 use lamas::folder::Folder;
-use lamas::llm::{Price, Prices, Reply, Request, Scripted};
+use lamas::model::{Price, Prices, Reply, Request, Scripted};
 use lamas::operators::Catalogue;
 use lamas::plan::{Plan, Schedule};
 use lamas::sandbox::Sandbox;

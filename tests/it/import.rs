@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use lamas::benchmarks::{AnswerForm, Benchmark};
 use lamas::folder::Folder;
 use lamas::import::{Format, Input, Options, Precedence, Shares, Summary, import};
-use lamas::llm::Prices;
+use lamas::model::Prices;
 use lamas::operators::Recorded;
 
 pub const CHAIN: &str =

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use lamas::execute::{Answer, Clock, ExecutionConfig, SolveOptions};
-use lamas::llm::{Error, Reply, Request};
+use lamas::model::{Error, Reply, Request};
 use lamas::plan::{Outcome, Plan, Schedule, Usage};
 use lamas::random;
 use proptest::prelude::*;

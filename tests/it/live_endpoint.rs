@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use lamas::execute::{Clock, ExecutionConfig, SolveOptions};
-use lamas::llm::Prices;
-use lamas::llm::openai::{EndpointConfig, Key, OpenAi};
+use lamas::model::Prices;
+use lamas::model::openai::{EndpointConfig, Key, OpenAi};
 use lamas::operators::Catalogue;
 use lamas::plan::{OperatorId, Outcome, Plan, Schedule};
 use serde_json::json;

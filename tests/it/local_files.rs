@@ -5,8 +5,8 @@ use std::path::Path;
 
 use candle_core::{DType, Tensor};
 use lamas::folder::Folder;
-use lamas::llm::local::{LocalModel, Options, logits};
-use lamas::llm::{Completion, Finish, LanguageModel, Message, Request, Role, Sampling};
+use lamas::model::local::{LocalModel, Options, logits};
+use lamas::model::{Completion, Finish, LanguageModel, Message, Request, Role, Sampling};
 use serde_json::json;
 use tempfile::TempDir;
 

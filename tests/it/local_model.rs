@@ -4,8 +4,8 @@ use std::path::Path;
 
 use futures::future::join_all;
 use lamas::folder::Folder;
-use lamas::llm::local::{LocalModel, Options};
-use lamas::llm::{Completion, Finish, LanguageModel, Message, Request, Role, Sampling};
+use lamas::model::local::{LocalModel, Options};
+use lamas::model::{Completion, Finish, LanguageModel, Message, Request, Role, Sampling};
 use tempfile::TempDir;
 
 use crate::tiny_model::TinyModel;

@@ -6,7 +6,7 @@ use lamas::benchmarks::{Benchmark, Problem};
 use lamas::decide::{Decider, FixedPlan, HaltingHead};
 use lamas::evaluation::{Evaluation, Method, evaluate};
 use lamas::execute::{Answer, Episode, ExecuteError, ExecutionConfig, SolveOptions, Solver};
-use lamas::llm::{LanguageModel, Prices};
+use lamas::model::{LanguageModel, Prices};
 use lamas::operators::{Catalogue, Traces};
 use lamas::plan::{Plan, Unit};
 use lamas::random::Purpose;

@@ -10,7 +10,7 @@ use std::sync::{Arc, LazyLock};
 use anyhow::{Context, Result, ensure};
 use lamas::benchmarks::{ARITHMETIC, Benchmark, Problem};
 use lamas::execute::{Answer, Clock, ExecutionConfig, SolveOptions};
-use lamas::llm::{Error, Price, Prices, Reply, Request, Scripted};
+use lamas::model::{Error, Price, Prices, Reply, Request, Scripted};
 use lamas::operators::Catalogue;
 use lamas::plan::{OperatorId, Plan, Schedule, Unit};
 use lamas::record::Record;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use lamas::benchmarks::{ARITHMETIC, Benchmark};
-use lamas::llm::{Mode, Price, Prices, Replay, Reply, Request, Scripted, Store};
+use lamas::model::{Mode, Price, Prices, Replay, Reply, Request, Scripted, Store};
 use lamas::operators::Catalogue;
 use lamas::plan::{Plan, Schedule};
 

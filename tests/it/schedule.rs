@@ -8,7 +8,7 @@ use candle_core::{Device, Tensor};
 use lamas::benchmarks::{ARITHMETIC, Benchmark, Problem};
 use lamas::decide::{HaltingHead, inputs};
 use lamas::execute::{Answer, ExecutionConfig};
-use lamas::llm::{Error, Price, Prices, Reply, Request, Scripted};
+use lamas::model::{Error, Price, Prices, Reply, Request, Scripted};
 use lamas::operators::Catalogue;
 use lamas::plan::{Outcome, Plan, Schedule, Unit};
 use lamas::training::Course;

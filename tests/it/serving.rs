@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use lamas::agent::Agent;
-use lamas::llm::openai::{Account, Books, EndpointConfig, Key};
+use lamas::model::openai::{Account, Books, EndpointConfig, Key};
 use lamas::serve::{Journal, Keys, Limits, Run, Runs, Service, bind, listen, router};
 use lamas::settings::{Host, Parts, Preset, Settings};
 use reqwest::{RequestBuilder, Response};

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use anyhow::Result;
 use flate2::Compression;
 use flate2::write::{GzEncoder, ZlibEncoder};
-use lamas::llm::openai::EndpointConfig;
-use lamas::llm::{Completion, Error, Finish, LanguageModel, Sampling};
+use lamas::model::openai::EndpointConfig;
+use lamas::model::{Completion, Error, Finish, LanguageModel, Sampling};
 use lamas::plan::Usage;
 use serde_json::{Value, json};
 

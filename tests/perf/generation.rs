@@ -10,8 +10,8 @@ use divan::Bencher;
 use divan::counter::ItemsCount;
 use futures::future::join_all;
 use lamas::folder::Folder;
-use lamas::llm::local::{ARITHMETIC_LLAMA, LocalModel, Options};
-use lamas::llm::{LanguageModel, Message, Request, Role, Sampling};
+use lamas::model::local::{ARITHMETIC_LLAMA, LocalModel, Options};
+use lamas::model::{LanguageModel, Message, Request, Role, Sampling};
 use tiny_model::TinyModel;
 
 /// Like a story of the arithmetic benchmark.

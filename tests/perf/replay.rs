@@ -16,7 +16,7 @@ use lamas::benchmarks::{ARITHMETIC, Benchmark, Problem};
 use lamas::checkpoint::Provenance;
 use lamas::controller::{Controller, ControllerConfig};
 use lamas::execute::Episode;
-use lamas::llm::{
+use lamas::model::{
     Error, LanguageModel, Message, Mode, Price, Prices, Replay, Reply, Request, Role, Sampling, Scripted, Store,
 };
 use lamas::operators::Catalogue;

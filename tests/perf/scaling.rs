@@ -12,7 +12,7 @@ use futures::future::join_all;
 use lamas::benchmarks::{ARITHMETIC, Benchmark, Problem};
 use lamas::controller::{Controller, ControllerConfig, Policy};
 use lamas::execute::Episode;
-use lamas::llm::{Price, Prices, Reply, Scripted};
+use lamas::model::{Price, Prices, Reply, Scripted};
 use lamas::operators::Catalogue;
 use lamas::plan::{Kind, Latency, Outcome, Plan, Schedule, Span, Trace};
 use lamas::random;

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use super::network::{Cache, Chunk, Network};
 use super::prompts::{Prompt, Prompts, common_beginning};
 use super::sampler::Sampler;
-use crate::llm::{Error, Meter, Timing};
+use crate::model::{Error, Meter, Timing};
 use crate::plan::Usage;
 
 /// Prompt tokens read in one forward pass, at most: what bounds the wait of the rows that decode beside them.
@@ -231,7 +231,7 @@ mod tests {
     use tokenizers::models::wordlevel::WordLevel;
 
     use super::*;
-    use crate::llm::{Message, Request, Role, Sampling};
+    use crate::model::{Message, Request, Role, Sampling};
 
     const END: u32 = 19;
 

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::folder::Folder;
-use crate::llm::Message;
+use crate::model::Message;
 
 const SETTINGS: &str = "tokenizer_config.json";
 const TEMPLATE: &str = "chat_template.jinja";
@@ -141,7 +141,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::llm::Role;
+    use crate::model::Role;
 
     /// In the manner of ChatML as Qwen2 has it: a system message of its own where there is none.
     const CHATML: &str = r#"{%- if messages[0]['role'] == 'system' %}

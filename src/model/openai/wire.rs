@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::dialect::Dialect;
-use crate::llm::{Message, Request};
+use crate::model::{Message, Request};
 use crate::random;
 
 #[derive(Serialize)]
@@ -61,7 +61,7 @@ pub fn draw_key(request: &Request) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::llm::{Role, Sampling};
+    use crate::model::{Role, Sampling};
 
     #[test]
     fn the_request_says_what_is_meant_and_no_more() -> Result<(), serde_json::Error> {

@@ -8,7 +8,7 @@ use super::answer::Answer;
 use super::governor::Turn;
 use super::retry::Failure;
 use super::size::likely;
-use crate::llm::{Meter, Price, Timing};
+use crate::model::{Meter, Price, Timing};
 use crate::plan::Usage;
 
 /// Prompts whose length is remembered.

@@ -13,7 +13,7 @@ use super::ledger::Account;
 use super::patience::Patience;
 use super::purse::{Amount, Purse, Room};
 use super::retry::{Cause, Failure};
-use crate::llm::Timing;
+use crate::model::Timing;
 use crate::plan::Usage;
 
 const MINUTE: Duration = Duration::from_secs(60);

@@ -13,7 +13,7 @@ use super::incoming::{Cut, Incoming, LONGEST_BODY};
 use super::piece::{End, Piece};
 use super::redact::Key;
 use super::retry::{Cause, Failure};
-use crate::llm::Finish;
+use crate::model::Finish;
 use crate::plan::Usage;
 
 /// How long the usage, and the end of the stream, are waited for once the text is whole.

@@ -12,7 +12,7 @@ use super::config::{EndpointConfig, duration};
 use super::dialect::Dialect;
 use super::fault::Fault;
 use super::patience::{Notice, Patience};
-use crate::llm::{Error, Finish};
+use crate::model::{Error, Finish};
 
 /// Longest pause between two attempts, unless the server asks for more.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);

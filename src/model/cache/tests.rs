@@ -6,7 +6,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::llm::{Finish, Message, Reply, Role, Sampling, Scripted};
+use crate::model::{Finish, Message, Reply, Role, Sampling, Scripted};
 use crate::plan::Usage;
 
 fn request(content: &str, sample: u64) -> Request {

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::llm::Timing;
+use crate::model::Timing;
 use crate::plan::Usage;
 
 /// What all calls to an endpoint came to.

@@ -4,7 +4,7 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
 use crate::kernels;
-use crate::llm::Request;
+use crate::model::Request;
 use crate::random;
 
 /// How one completion is drawn; owns its random stream.
@@ -69,7 +69,7 @@ fn keep_nucleus(tokens: &mut Vec<(f32, u32)>, share: f64, total: f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::llm::{Message, Role, Sampling};
+    use crate::model::{Message, Role, Sampling};
 
     fn sampler(temperature: f32, top_p: f32, sample: u64) -> Sampler {
         let message = Message { role: Role::User, content: "a question".into() };

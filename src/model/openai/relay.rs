@@ -13,7 +13,7 @@ use super::retry::{Attempts, Failure};
 use super::size::likely;
 use super::underway::{Sent, Underway};
 use super::{OpenAi, TEMPLATE};
-use crate::llm::{Error, Finish, Meter, Price, Timing};
+use crate::model::{Error, Finish, Meter, Price, Timing};
 use crate::plan::Usage;
 use crate::random;
 

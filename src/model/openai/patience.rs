@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use crate::llm::Finish;
+use crate::model::Finish;
 
 /// What a client tells while it works.
 #[derive(Clone, Debug, PartialEq)]

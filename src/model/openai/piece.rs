@@ -4,7 +4,7 @@ use super::fault::Fault;
 use super::json;
 use super::redact::Key;
 use super::size::likely;
-use crate::llm::Finish;
+use crate::model::Finish;
 use crate::plan::Usage;
 
 /// Longest piece of a stream, in bytes, that is taken for one token.

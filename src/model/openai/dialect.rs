@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::fault::Fault;
-use crate::llm::Sampling;
+use crate::model::Sampling;
 
 /// What a server understands beyond what all do; learned from its refusals, for each model by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
