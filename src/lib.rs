@@ -21,8 +21,8 @@ pub mod encoder;
 pub mod model;
 pub mod sandbox;
 
-pub mod benchmarks;
 pub mod operators;
+pub mod task;
 
 pub mod import;
 pub mod record;

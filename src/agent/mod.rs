@@ -26,7 +26,6 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::benchmarks::Problem;
 use crate::checkpoint::Checkpoint;
 use crate::controller::Policy;
 use crate::decide::{Proposal, Then};
@@ -40,6 +39,7 @@ use crate::plan::Plan;
 use crate::random::Draw;
 use crate::record::Record;
 use crate::settings::{Endpoints, Host, Parts, Settings, admit, drift, of_checkpoint};
+use crate::task::Problem;
 
 /// Answers questions. Immutable: any number of questions can be asked at once, and nothing that one asks changes another.
 ///

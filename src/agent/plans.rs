@@ -32,7 +32,7 @@ pub fn parse(text: &str, catalogue: &Catalogue) -> Result<Plan> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::benchmarks::ARITHMETIC;
+    use crate::task::ARITHMETIC;
 
     #[test]
     fn plans_are_read_as_typed() -> Result<()> {

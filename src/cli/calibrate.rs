@@ -12,7 +12,6 @@ use super::progress::{Running, bar};
 use super::session::Session;
 use super::split::Split;
 use crate::agent::{Trained, latency_path};
-use crate::benchmarks::Problem;
 use crate::checkpoint::write_atomic;
 use crate::decide::{Decider, FixedPlan};
 use crate::evaluation::latency::{LatencyModel, Observed};
@@ -22,6 +21,7 @@ use crate::execute::Episode;
 use crate::plan::Plan;
 use crate::random::{self, Purpose};
 use crate::report::{explanation, jsonl};
+use crate::task::Problem;
 
 /// Queries of the calibration run.
 pub const QUERIES: usize = 200;

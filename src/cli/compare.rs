@@ -15,7 +15,6 @@ use super::train::panels;
 use super::train_all::{AllTrained, train_all};
 use super::variants::{OURS, variants};
 use crate::agent::Trained;
-use crate::benchmarks::Problem;
 use crate::decide::{Decider, FixedPlan};
 use crate::evaluation::portfolio::{HINDSIGHT, LengthRouter, Recorded};
 use crate::evaluation::{Evaluation, Method, evaluate, statistics};
@@ -23,6 +22,7 @@ use crate::plan::{Plan, small_plans};
 use crate::random::{Draw, Purpose};
 use crate::report::differences::differences;
 use crate::settings::{Preset, Settings};
+use crate::task::Problem;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use clap::Subcommand;
 
-use crate::benchmarks::arithmetic::{Split, generate};
 use crate::disk::create_file;
+use crate::task::arithmetic::{Split, generate};
 
 /// What to generate.
 #[derive(Debug, clap::Args)]

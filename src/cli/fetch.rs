@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
-use crate::benchmarks::{data_folder, fetch};
+use crate::task::{data_folder, fetch};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {

@@ -10,9 +10,9 @@ use serde::Serialize;
 use super::config::PythonFlags;
 use super::output::say;
 use super::session::runtime;
-use crate::benchmarks::grading::{self, Verdict};
-use crate::benchmarks::{AnswerForm, code_grading};
 use crate::settings::open_sandbox;
+use crate::task::grading::{self, Verdict};
+use crate::task::{AnswerForm, code_grading};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {

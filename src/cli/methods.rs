@@ -8,7 +8,6 @@ use super::progress::{Running, bar};
 use super::session::Session;
 use super::split::Split;
 use crate::agent::Trained;
-use crate::benchmarks::Problem;
 use crate::decide::{Decider, FixedPlan, Halting, HaltingHead, Proposal, Stages};
 use crate::evaluation::{Evaluation, Method, baselines, evaluate, has_score};
 use crate::evidence::Asked;
@@ -17,6 +16,7 @@ use crate::model;
 use crate::plan::Plan;
 use crate::random::{self, Purpose};
 use crate::strategy::Strategy;
+use crate::task::Problem;
 
 /// A method to be measured, one pass for each seed.
 pub struct Measured<'a> {

@@ -6,12 +6,12 @@ use anyhow::{Context, Result};
 
 use super::config::Common;
 use super::session::host;
-use crate::benchmarks::Benchmark;
 use crate::checkpoint::Checkpoint;
 use crate::model::local::Variables;
 use crate::model::openai::EndpointConfig;
 use crate::operators::Catalogue;
 use crate::settings::{Host, Own, Settings, admit, drift, of_checkpoint, same_benchmark};
+use crate::task::Benchmark;
 
 /// How a run is used.
 pub struct OfRun {

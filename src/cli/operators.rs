@@ -104,7 +104,7 @@ pub fn each_operator(session: &Session) -> Result<Vec<(String, Plan)>> {
 
 /// Names of groups with the positions of their problems: by kind, and by number of steps.
 fn groups(split: &Split) -> Vec<(String, BTreeMap<String, Vec<String>>)> {
-    let group = |label: fn(&crate::benchmarks::Problem) -> Option<String>| {
+    let group = |label: fn(&crate::task::Problem) -> Option<String>| {
         let mut members: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for problem in &split.problems {
             members.entry("all".into()).or_default().push(problem.id.clone());

@@ -14,7 +14,6 @@ use super::operators::each_operator;
 use super::progress::bar;
 use super::record_show;
 use super::session::Session;
-use crate::benchmarks::Problem;
 use crate::decide::FixedPlan;
 use crate::execute::{ExecuteError, ExecutionConfig, SolveOptions};
 use crate::model;
@@ -23,6 +22,7 @@ use crate::plan::{OperatorId, Plan};
 use crate::random::{Draw, Purpose};
 use crate::record::{Merged, merge};
 use crate::settings::Preset;
+use crate::task::Problem;
 
 #[derive(Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use tokio::runtime::Runtime;
 
-use crate::benchmarks::Problem;
 use crate::decide::HaltingHead;
 use crate::encoder::{self, Embeddings};
 use crate::execute::{ExecutionConfig, SolveOptions, Solver};
@@ -17,6 +16,7 @@ use crate::plan::{Kind, Plan, Prepared};
 use crate::record::Record;
 use crate::sandbox;
 use crate::settings::{Endpoints, Host, Own, Parts, Recording, Settings};
+use crate::task::Problem;
 
 /// The parts of a run.
 pub struct Session {

@@ -5,13 +5,13 @@ use async_trait::async_trait;
 
 use super::session::Session;
 use crate::agent::Trained;
-use crate::benchmarks::Problem;
 use crate::decide::{FixedPlan, Proposal};
 use crate::evidence::Asked;
 use crate::execute::{Episode, ExecutionConfig, SolveOptions, Solver};
 use crate::model;
 use crate::plan::{Plan, Unit};
 use crate::random::Draw;
+use crate::task::Problem;
 use crate::training::{Course, Problems, Rollout};
 
 /// The problems of a split, with what a controller reads of each.

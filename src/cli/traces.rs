@@ -11,7 +11,6 @@ use super::operators::each_operator;
 use super::progress::bar;
 use super::session::Session;
 use super::traces_import;
-use crate::benchmarks::Problem;
 use crate::decide::FixedPlan;
 use crate::execute::{ExecutionConfig, SolveOptions, Solver};
 use crate::operators::{Operator, Reads, Recorded, is_recorded};
@@ -19,6 +18,7 @@ use crate::plan::{Kind, OperatorId, Outcome, Plan};
 use crate::random::Purpose;
 use crate::report::jsonl;
 use crate::settings::Preset;
+use crate::task::Problem;
 
 #[derive(Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]

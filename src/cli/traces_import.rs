@@ -8,10 +8,10 @@ use clap::builder::PossibleValue;
 use comfy_table::{Table, presets};
 
 use super::output::say;
-use crate::benchmarks::AnswerForm;
 use crate::import::{Format, Input, Options, Outputs, Precedence, Quantity, Shares, Speed, Summary, import};
 use crate::printable::printable;
 use crate::settings::prices;
+use crate::task::AnswerForm;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {

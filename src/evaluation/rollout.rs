@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::Evaluation;
-use crate::benchmarks::Problem;
 use crate::decide::Decider;
 use crate::execute::{Episode, ExecuteError, SolveOptions, Solver, in_order};
 use crate::random::Draw;
+use crate::task::Problem;
 
 /// How often a query is asked that fails.
 const TRIES: usize = 2;

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::benchmarks::{Benchmark, Problem};
 use crate::model::Error;
 use crate::operators::{Backing, Board, Call, Effect, Finish, Solution, Turn, Work, is_free, run};
 use crate::plan::Latency;
 use crate::record::{Asked, Change, Given, Key, Line, Record, Reference, read_by_finish};
 use crate::sandbox::Sandbox;
+use crate::task::{Benchmark, Problem};
 
 /// The record beside one query.
 pub struct Recorder<'a> {

@@ -14,7 +14,6 @@ use super::execute;
 use super::observe::Observer;
 use super::options::{Clock, Options};
 use super::recorder::{Grader, Recorder};
-use crate::benchmarks::{Benchmark, Problem, Tests};
 use crate::decide::{Conclusion, Decider, Halting, HaltingHead, Quorum};
 use crate::model::{self, LanguageModel, Message, Price, Prices, Scripted};
 use crate::operators::{Backing, Catalogue, Finish, Identity, Operator, Query, QueryTraces, Traces, vote};
@@ -22,6 +21,7 @@ use crate::plan::{OperatorId, Schedule, Unit};
 use crate::random::Draw;
 use crate::record::{Asked, Graded, Record, Reference};
 use crate::sandbox::{Evaluator, Sandbox};
+use crate::task::{Benchmark, Problem, Tests};
 
 /// How plans are run; a property of the method, which a controller is trained for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -50,7 +50,7 @@ pub(super) fn texts(path: &Path, is_wanted: impl Fn(&str) -> bool) -> Result<Vec
                 path.display()
             )
         })?;
-        texts.extend(found.map(|(name, bytes)| (name, crate::benchmarks::grading::decoded(&bytes))));
+        texts.extend(found.map(|(name, bytes)| (name, crate::task::grading::decoded(&bytes))));
     }
     Ok(texts)
 }

@@ -11,10 +11,10 @@ use super::form;
 use super::join::{Asked, Joined};
 use super::names::Named;
 use super::split::SPLITS;
-use crate::benchmarks::{AnswerForm, Benchmark};
 use crate::disk::{WriteError, create_folder};
 use crate::folder::Folder;
 use crate::operators::{Catalogue, Recorded, Traces};
+use crate::task::{AnswerForm, Benchmark};
 
 /// The file of recorded outputs in the folder.
 pub(super) const TRACES: &str = "traces.jsonl";

@@ -7,7 +7,7 @@ use regex::Regex;
 
 use super::join::Joined;
 use super::source::{excerpt, listed};
-use crate::benchmarks::AnswerForm;
+use crate::task::AnswerForm;
 
 /// How answers are read and compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, anyhow};
 use serde_json::{Map, Value};
 
 use super::source::excerpt;
-use crate::benchmarks::grading::decoded;
+use crate::task::grading::decoded;
 
 pub(super) type Object = Map<String, Value>;
 

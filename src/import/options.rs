@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use crate::benchmarks::AnswerForm;
 use crate::model::Prices;
+use crate::task::AnswerForm;
 
 /// What the files are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

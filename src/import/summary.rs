@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::folder::TRACES;
 use super::join::{Given, Joined};
-use crate::benchmarks::AnswerForm;
+use crate::task::AnswerForm;
 
 /// A mean over the outputs of an operator.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -244,7 +244,7 @@ fn operator_at(text: &str, offset: usize) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::benchmarks::ARITHMETIC;
+    use crate::task::ARITHMETIC;
 
     const STOP: &str = "[[operator]]\nname = \"Stop\"\nkind = \"stop\"\ndescription = \"Ends.\"\n";
 

@@ -5,9 +5,9 @@ use anyhow::{Context, Result, ensure};
 use super::catalogue::Material;
 use super::test::{Verdict, check};
 use super::{Catalogue, Checker, Query, Solution, Work};
-use crate::benchmarks;
 use crate::model;
 use crate::plan::{Kind, OperatorId};
+use crate::task;
 
 /// The finish of a benchmark. It is no choice of a controller, and comes also after a stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +23,7 @@ impl Finish {
     ///
     /// # Errors
     /// The catalogue has no `test` operator of that name, or the number of improvements is none that makes sense.
-    pub fn new(described: &benchmarks::Finish, catalogue: &Catalogue) -> Result<Self> {
+    pub fn new(described: &task::Finish, catalogue: &Catalogue) -> Result<Self> {
         let operator = catalogue.find(&described.operator).context("`finish` of the benchmark")?;
         let is_test = catalogue.operator(operator).is_some_and(|operator| operator.kind == Kind::Test);
         ensure!(is_test, "`finish` of the benchmark: expected a `test` operator, found `{}`", described.operator);

@@ -2,9 +2,9 @@
 
 use super::catalogue::Material;
 use super::{Board, Effect, Language, Solution, Work};
-use crate::benchmarks::AnswerForm;
 use crate::model;
 use crate::sandbox::Executed;
+use crate::task::AnswerForm;
 
 /// Follows a Python program: one that defines `solution()` need not print.
 const CALL: &str = "

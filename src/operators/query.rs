@@ -5,11 +5,11 @@ use super::catalogue::Catalogue;
 use super::identity::Identity;
 use super::operator::Operator;
 use super::traces::QueryTraces;
-use crate::benchmarks::{AnswerForm, Tests};
 use crate::model::Message;
 use crate::plan::{OperatorId, Signature};
 use crate::random::Draw;
 use crate::sandbox::{Evaluator, Sandbox};
+use crate::task::{AnswerForm, Tests};
 
 /// What the operators of one query have in common.
 #[derive(Clone, Copy)]

@@ -3,8 +3,8 @@
 use super::calls::ToolRun;
 use super::catalogue::Material;
 use super::{Board, Checker, Effect, Solution, Work};
-use crate::benchmarks::{Outcome, Tried};
 use crate::model;
+use crate::task::{Outcome, Tried};
 
 /// What a check says of a solution.
 pub(super) enum Verdict {

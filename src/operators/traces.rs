@@ -7,8 +7,8 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 
 use super::trace_line::Recorded;
 use super::{Catalogue, Operator, Reads, Solution};
-use crate::benchmarks::AnswerForm;
 use crate::plan::{Kind, Usage};
+use crate::task::AnswerForm;
 
 /// An output that plans are run over.
 #[derive(Clone, Debug, PartialEq)]
@@ -285,7 +285,7 @@ pub fn is_recorded(operator: &Operator) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::benchmarks::ARITHMETIC;
+    use crate::task::ARITHMETIC;
 
     const OPERATORS: [&str; 6] = ["Generate", "GenerateCoT", "MultiGenerateCoT", "Programmer", "Test", "SelfRefine"];
 

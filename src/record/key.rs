@@ -5,10 +5,10 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::benchmarks::{AnswerForm, Problem, Tests};
 use crate::model::{Message, Role};
 use crate::operators::{Identity, Solution, Turn};
 use crate::random::{self, Draw};
+use crate::task::{AnswerForm, Problem, Tests};
 
 /// What a call is found by; written as 32 hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -8,8 +8,8 @@ use anyhow::{Result, bail};
 use super::key::Key;
 use super::line::{Change, Line};
 use super::scan::each_call;
-use crate::benchmarks::AnswerForm;
 use crate::operators::{Call, Catalogue, Recorded, Traces, Turn};
+use crate::task::AnswerForm;
 
 /// The calls of a record as recorded outputs. Those of operators that are not in the catalogue, and of what followed a plan,
 /// are passed over.

@@ -20,10 +20,10 @@ use super::run::{Run, Target};
 use super::service::Service;
 use super::time::now;
 use crate::agent::Ask;
-use crate::benchmarks::AnswerForm;
 use crate::evaluation::latency::Budget;
 use crate::operators::Operator;
 use crate::plan::Usage;
+use crate::task::AnswerForm;
 
 /// A request on its way.
 pub struct Admitted {

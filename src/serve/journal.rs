@@ -16,9 +16,9 @@ use super::fault::Fault;
 use super::fields::Fields;
 use super::outcome::Outcome;
 use super::time::now;
-use crate::benchmarks::AnswerForm;
 use crate::disk::{WriteError, create_folder};
 use crate::record::Record;
+use crate::task::AnswerForm;
 
 /// Answers of which something may still be said.
 const REMEMBERED: usize = 20_000;

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use super::Settings;
 use super::models::defined;
-use crate::benchmarks::Benchmark;
 use crate::model::Definition;
 use crate::operators::{Catalogue, Operator};
+use crate::task::Benchmark;
 
 /// A warning for each thing that is another than the run, `origin`, was trained with: the benchmark, the model, the
 /// operators of the benchmark's folder. `catalogue` are those of the run, which it keeps.

@@ -37,7 +37,6 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, anyhow, ensure};
 use serde::{Deserialize, Serialize};
 
-use crate::benchmarks::Benchmark;
 use crate::controller::ControllerConfig;
 use crate::device::DeviceChoice;
 use crate::encoder::EncoderChoice;
@@ -46,6 +45,7 @@ use crate::model::local::Variables;
 use crate::model::openai::EndpointConfig;
 use crate::model::{Definitions, Mode};
 use crate::operators::Catalogue;
+use crate::task::Benchmark;
 use crate::training::TrainingConfig;
 
 /// Everything that a run depends on; stored in its checkpoint.

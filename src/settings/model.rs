@@ -7,18 +7,18 @@ use candle_core::{DType, Device};
 
 use super::host::Host;
 use super::{Dtype, Settings};
-use crate::benchmarks;
 use crate::folder::Folder;
 use crate::model::Prices;
 use crate::model::local::{ARITHMETIC_LLAMA, HubId, LocalModel, Options};
 use crate::model::openai::{EndpointConfig, Key, OpenAi};
+use crate::task;
 
 /// The price list in a file, or the built-in one.
 ///
 /// # Errors
 /// Names the file, and the line at fault.
 pub fn prices(path: Option<&Path>) -> Result<Prices> {
-    let Some(path) = path else { return Prices::load(&benchmarks::PRICES, "prices.toml") };
+    let Some(path) = path else { return Prices::load(&task::PRICES, "prices.toml") };
     let folder = path.parent().unwrap_or(Path::new("")).to_owned();
     let file = path.file_name().and_then(|name| name.to_str());
     Prices::load(&Folder::Disk(folder), file.with_context(|| format!("expected a file, found `{}`", path.display()))?)

@@ -12,11 +12,11 @@ use super::models::{Models, check_caps, open};
 use super::python::{Equipped, equip};
 use super::recording::Recording;
 use super::traced;
-use crate::benchmarks::Benchmark;
 use crate::encoder::Encoder;
 use crate::execute::Solver;
 use crate::operators::{Catalogue, Traces};
 use crate::record::{self, Record, is_record};
+use crate::task::Benchmark;
 
 /// The parts of a run.
 pub struct Parts {

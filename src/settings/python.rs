@@ -6,9 +6,9 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 
 use super::Settings;
-use crate::benchmarks::{Benchmark, Finish};
 use crate::operators::Catalogue;
 use crate::sandbox::{OpenError, Options, Sandbox};
+use crate::task::{Benchmark, Finish};
 
 /// What plans are made of on this machine.
 pub(super) struct Equipped {

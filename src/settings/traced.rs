@@ -2,8 +2,8 @@
 
 use anyhow::Result;
 
-use crate::benchmarks::Benchmark;
 use crate::operators::{Catalogue, Traces};
+use crate::task::Benchmark;
 
 /// Problems without outputs, what is estimated, and what stands for something else: one line each.
 ///

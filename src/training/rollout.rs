@@ -7,12 +7,12 @@ use anyhow::Result;
 use async_trait::async_trait;
 use serde::Serialize;
 
-use crate::benchmarks::Problem;
 use crate::decide::{FixedPlan, Moment, Moments, Proposal};
 use crate::evidence::Asked;
 use crate::execute::{Episode, ExecuteError, SolveOptions, Solver, in_order};
 use crate::plan::Plan;
 use crate::random::Draw;
+use crate::task::Problem;
 
 /// What would have come of a plan, had it ended at a moment of its run.
 #[derive(Clone, Debug, PartialEq)]

@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use assert_cmd::Command;
-use lamas::benchmarks::{Benchmark, Problem, built_in};
 use lamas::folder::Folder;
 use lamas::model::{Price, Prices, Reply, Scripted};
 use lamas::operators::Catalogue;
 use lamas::plan::{Plan, Schedule};
 use lamas::random;
+use lamas::task::{Benchmark, Problem, built_in};
 
 use crate::shared::shared;
 

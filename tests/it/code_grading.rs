@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use futures::{StreamExt, stream};
-use lamas::benchmarks::{Outcome, Tests, code_grading};
 use lamas::sandbox::Sandbox;
+use lamas::task::{Outcome, Tests, code_grading};
 
 use super::sandbox::open;
 use super::shared::shared;

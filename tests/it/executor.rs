@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::Result;
-use lamas::benchmarks::{ARITHMETIC, Benchmark, PRICES, Problem};
 use lamas::execute::Episode;
 use lamas::execute::ExecuteError;
 use lamas::model::{Error, Price, Prices, Reply, Request, Scripted};
 use lamas::operators::Catalogue;
 use lamas::plan::{Outcome, Plan, Schedule, Unit};
+use lamas::task::{ARITHMETIC, Benchmark, PRICES, Problem};
 use proptest::prelude::*;
 use tokio::time::Instant;
 

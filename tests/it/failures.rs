@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result};
-use lamas::benchmarks::Benchmark;
 use lamas::model::openai::{EndpointConfig, Key, OpenAi};
 use lamas::model::{Finish, LanguageModel, Prices};
 use lamas::operators::Catalogue;
 use lamas::plan::{Plan, Schedule};
+use lamas::task::Benchmark;
 use serde_json::Value;
 
 use crate::endpoint::{config, request};

@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::Result;
 use futures::StreamExt;
-use lamas::benchmarks::Benchmark;
 use lamas::execute::Episode;
 use lamas::folder::Folder;
 use lamas::model::openai::{EndpointConfig, Key, OpenAi};
@@ -14,6 +13,7 @@ use lamas::model::{LanguageModel, Prices};
 use lamas::operators::Catalogue;
 use lamas::plan::{Plan, Schedule};
 use lamas::random;
+use lamas::task::Benchmark;
 
 use crate::endpoint::config;
 use crate::server::{End, Reply, Server, refusal, streamed, words};

@@ -4,7 +4,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use lamas::benchmarks::{Benchmark, Problem};
 use lamas::execute::Episode;
 use lamas::execute::ExecuteError;
 use lamas::folder::Folder;
@@ -14,6 +13,7 @@ use lamas::operators::Catalogue;
 use lamas::plan::{Outcome, Plan, Schedule, Span, Unit};
 use lamas::record::Record;
 use lamas::report::{Timeline, drawing};
+use lamas::task::{Benchmark, Problem};
 use lamas::training::{Credit, utilities};
 
 use super::humaneval::{RIGHT, WRONG, benchmark, block};

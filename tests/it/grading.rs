@@ -5,8 +5,8 @@ use std::path::Path;
 
 use anyhow::Result;
 use assert_cmd::Command;
-use lamas::benchmarks::AnswerForm;
-use lamas::benchmarks::grading::grade;
+use lamas::task::AnswerForm;
+use lamas::task::grading::grade;
 use serde_json::Value;
 
 use crate::shared::shared;

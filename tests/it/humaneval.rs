@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use futures::{StreamExt, stream};
-use lamas::benchmarks::{ARITHMETIC, Benchmark, Outcome, Problem};
 use lamas::folder::Folder;
 use lamas::model::{Price, Prices, Reply, Request, Scripted};
 use lamas::operators::Catalogue;
 use lamas::plan::{Plan, Schedule};
 use lamas::sandbox::Sandbox;
+use lamas::task::{ARITHMETIC, Benchmark, Outcome, Problem};
 
 use super::sandbox::open;
 use super::shared::shared;

@@ -5,11 +5,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use lamas::benchmarks::{AnswerForm, Benchmark};
 use lamas::folder::Folder;
 use lamas::import::{Format, Input, Options, Precedence, Shares, Summary, import};
 use lamas::model::Prices;
 use lamas::operators::Recorded;
+use lamas::task::{AnswerForm, Benchmark};
 
 pub const CHAIN: &str =
     "tests/logs/lm_eval/greedy/arithmetic-llama/samples_arith_chain_2026-11-28T02-52-17.422467.jsonl";

@@ -4,8 +4,8 @@ use std::fs;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use lamas::benchmarks::AnswerForm;
 use lamas::import::{Format, Precedence, import};
+use lamas::task::AnswerForm;
 
 use crate::import::{CHAIN, DIRECT, Place, shown};
 

@@ -1,6 +1,6 @@
 //! Mathematical answers that are the same, and answers that are not, by the kind of notation.
 
-use lamas::benchmarks::AnswerForm;
+use lamas::task::AnswerForm;
 
 /// Each line of `same`: answers that are all the same, with ` == ` between; of `different`: two that are not.
 #[track_caller]

@@ -1,6 +1,6 @@
 //! Numbers found in the texts of solutions, as GSM8K has them.
 
-use lamas::benchmarks::AnswerForm;
+use lamas::task::AnswerForm;
 
 /// Whether each text states the number, or another one.
 #[track_caller]

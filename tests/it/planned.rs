@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use lamas::benchmarks::{Benchmark, Problem};
 use lamas::decide::{Decider, FixedPlan, HaltingHead};
 use lamas::evaluation::{Evaluation, Method, evaluate};
 use lamas::execute::{Answer, Episode, ExecuteError, ExecutionConfig, SolveOptions, Solver};
@@ -12,6 +11,7 @@ use lamas::plan::{Plan, Unit};
 use lamas::random::Purpose;
 use lamas::record::Record;
 use lamas::sandbox::Sandbox;
+use lamas::task::{Benchmark, Problem};
 use lamas::training::Course;
 
 /// A solver whose plans all run alike.

@@ -8,12 +8,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 
 use anyhow::{Context, Result, ensure};
-use lamas::benchmarks::{ARITHMETIC, Benchmark, Problem};
 use lamas::execute::{Answer, Clock, ExecutionConfig, SolveOptions};
 use lamas::model::{Error, Price, Prices, Reply, Request, Scripted};
 use lamas::operators::Catalogue;
 use lamas::plan::{OperatorId, Plan, Schedule, Unit};
 use lamas::record::Record;
+use lamas::task::{ARITHMETIC, Benchmark, Problem};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

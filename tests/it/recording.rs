@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use lamas::benchmarks::{ARITHMETIC, Benchmark};
 use lamas::model::{Mode, Price, Prices, Replay, Reply, Request, Scripted, Store};
 use lamas::operators::Catalogue;
 use lamas::plan::{Plan, Schedule};
+use lamas::task::{ARITHMETIC, Benchmark};
 
 use crate::planned::Planned;
 

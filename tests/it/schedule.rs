@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use anyhow::Result;
 use candle_core::{Device, Tensor};
-use lamas::benchmarks::{ARITHMETIC, Benchmark, Problem};
 use lamas::decide::{HaltingHead, inputs};
 use lamas::execute::{Answer, ExecutionConfig};
 use lamas::model::{Error, Price, Prices, Reply, Request, Scripted};
 use lamas::operators::Catalogue;
 use lamas::plan::{Outcome, Plan, Schedule, Unit};
+use lamas::task::{ARITHMETIC, Benchmark, Problem};
 use lamas::training::Course;
 use proptest::prelude::*;
 use tokio::time::Instant;

@@ -1,6 +1,6 @@
 //! Answers that are exactly equal meet in one spelling when votes are counted.
 
-use lamas::benchmarks::AnswerForm;
+use lamas::task::AnswerForm;
 use proptest::prelude::*;
 
 /// An expression that can be written in two ways.

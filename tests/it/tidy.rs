@@ -93,6 +93,6 @@ fn each_power_belongs_to_one_layer() {
     };
     check(&PRINTING, &["cli", "main"]);
     check(&NETWORK, &["llm", "serve"]);
-    check(&["hf_hub"], &["llm", "encoder", "hub", "src/benchmarks/fetch.rs"]);
+    check(&["hf_hub"], &["llm", "encoder", "hub", "src/task/fetch.rs"]);
     check(&PROCESSES, &["sandbox"]);
 }

@@ -3,11 +3,11 @@
 use std::process::{Command, Output};
 
 use anyhow::{Context, Result, ensure};
-use lamas::benchmarks::{ARITHMETIC, AnswerForm, Benchmark, Problem};
 use lamas::execute::Episode;
 use lamas::execute::ExecuteError;
 use lamas::operators::{Catalogue, Traces};
 use lamas::plan::{OperatorId, Plan, Schedule, Unit};
+use lamas::task::{ARITHMETIC, AnswerForm, Benchmark, Problem};
 
 use crate::planned::Planned;
 

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
-use lamas::benchmarks::{ARITHMETIC, Benchmark, Problem};
 use lamas::decide::{Decider, FixedPlan, Next};
 use lamas::evidence::Known;
 use lamas::model::{Price, Prices, Reply, Scripted};
@@ -15,6 +14,7 @@ use lamas::operators::Catalogue;
 use lamas::plan::{Layer, Plan, Schedule};
 use lamas::random::Purpose;
 use lamas::sandbox::Evaluator;
+use lamas::task::{ARITHMETIC, Benchmark, Problem};
 use tokio::runtime::{Builder, Runtime};
 
 #[path = "../it/planned.rs"]

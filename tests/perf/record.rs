@@ -7,12 +7,12 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Instant;
 
-use lamas::benchmarks::{ARITHMETIC, Benchmark};
 use lamas::model::{Price, Prices, Reply, Scripted};
 use lamas::operators::{Call, Catalogue};
 use lamas::plan::{Latency, Plan, Schedule, Usage};
 use lamas::random::digest;
 use lamas::record::{Change, Given, Key, Line, Record};
+use lamas::task::{ARITHMETIC, Benchmark};
 use tokio::runtime::Builder;
 
 #[path = "../it/planned.rs"]

@@ -12,7 +12,6 @@ use anyhow::{Context, Result, ensure};
 use async_trait::async_trait;
 use candle_core::{Device, Tensor};
 use futures::{StreamExt, TryStreamExt, stream};
-use lamas::benchmarks::{ARITHMETIC, Benchmark, Problem};
 use lamas::checkpoint::Provenance;
 use lamas::controller::{Controller, ControllerConfig};
 use lamas::execute::Episode;
@@ -22,6 +21,7 @@ use lamas::model::{
 use lamas::operators::Catalogue;
 use lamas::plan::{Plan, Schedule};
 use lamas::random::{self, Draw};
+use lamas::task::{ARITHMETIC, Benchmark, Problem};
 use lamas::training::{EpochMetrics, Problems, Rollout, Setup, TrainingConfig, train};
 use rand::Rng;
 

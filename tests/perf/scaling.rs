@@ -9,13 +9,13 @@ use candle_core::{Device, Tensor};
 use divan::counter::ItemsCount;
 use divan::{AllocProfiler, Bencher};
 use futures::future::join_all;
-use lamas::benchmarks::{ARITHMETIC, Benchmark, Problem};
 use lamas::controller::{Controller, ControllerConfig, Policy};
 use lamas::execute::Episode;
 use lamas::model::{Price, Prices, Reply, Scripted};
 use lamas::operators::Catalogue;
 use lamas::plan::{Kind, Latency, Outcome, Plan, Schedule, Span, Trace};
 use lamas::random;
+use lamas::task::{ARITHMETIC, Benchmark, Problem};
 use lamas::training::{Experience, Learner, TrainingConfig};
 use rand::Rng;
 

@@ -203,10 +203,10 @@ fn not_negative(rows: &[[f64; 3]]) -> (f64, f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::benchmarks::ARITHMETIC;
     use crate::execute::Episode;
     use crate::operators::Catalogue;
     use crate::plan::{Schedule, Trace, Usage};
+    use crate::task::ARITHMETIC;
 
     const GAMMA: f64 = 50.0;
 
