@@ -21,7 +21,7 @@ pub mod encoder;
 pub mod model;
 pub mod sandbox;
 
-pub mod operators;
+pub mod operation;
 pub mod task;
 
 pub mod import;

@@ -6,7 +6,7 @@ use crate::decide::Then;
 use crate::evaluation::latency::{Budget, Prediction};
 use crate::execute::{Clock, Observer};
 use crate::model::Message;
-use crate::operators::Solution;
+use crate::operation::Solution;
 use crate::plan::{OperatorId, Plan, Trace};
 use crate::random::Purpose;
 

@@ -34,7 +34,7 @@ use crate::evaluation::latency::{LatencyModel, Prediction};
 use crate::evidence::Asked;
 use crate::execute::{Answer, Clock, Episode, ExecutionConfig, SolveOptions, Solver};
 use crate::objective::Objective;
-use crate::operators::{Catalogue, Solution, vote};
+use crate::operation::{Catalogue, Solution, vote};
 use crate::plan::Plan;
 use crate::random::Draw;
 use crate::record::Record;

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 
-use crate::operators::Catalogue;
+use crate::operation::Catalogue;
 use crate::plan::{Layer, Plan};
 
 /// Reads `A,B;C` as two layers of operators of the catalogue.

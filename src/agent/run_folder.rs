@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::checkpoint::Checkpoint;
 use crate::evaluation::latency::{LATENCY_FILE, LatencyModel};
-use crate::operators::Catalogue;
+use crate::operation::Catalogue;
 
 /// The best checkpoint of a run.
 pub const CHECKPOINT: &str = "checkpoint.safetensors";

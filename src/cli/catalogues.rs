@@ -7,7 +7,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::json;
 
 use super::output::say;
-use crate::operators::{Catalogue, Operator};
+use crate::operation::{Catalogue, Operator};
 use crate::printable::printable;
 use crate::settings::{CATALOGUES, catalogue_named};
 

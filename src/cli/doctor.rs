@@ -12,7 +12,7 @@ use super::output::{message, say};
 use super::session::{host, runtime};
 use crate::model::openai::{EndpointConfig, Key, OpenAi, is_of_key};
 use crate::model::{LanguageModel, Message, Mode, Prices, Request, Role, Sampling, Store};
-use crate::operators::Catalogue;
+use crate::operation::Catalogue;
 use crate::printable::printable;
 use crate::sandbox::OpenError;
 use crate::settings::{Host, Parts, Preset, Settings, database, defined, open_sandbox, prices};

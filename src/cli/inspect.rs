@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::output::say;
 use crate::checkpoint::Checkpoint;
-use crate::operators::Catalogue;
+use crate::operation::Catalogue;
 use crate::printable::printable;
 
 #[derive(Debug, clap::Args)]

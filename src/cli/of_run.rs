@@ -9,7 +9,7 @@ use super::session::host;
 use crate::checkpoint::Checkpoint;
 use crate::model::local::Variables;
 use crate::model::openai::EndpointConfig;
-use crate::operators::Catalogue;
+use crate::operation::Catalogue;
 use crate::settings::{Host, Own, Settings, admit, drift, of_checkpoint, same_benchmark};
 use crate::task::Benchmark;
 

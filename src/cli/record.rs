@@ -17,7 +17,7 @@ use super::session::Session;
 use crate::decide::FixedPlan;
 use crate::execute::{ExecuteError, ExecutionConfig, SolveOptions};
 use crate::model;
-use crate::operators::{Reads, is_recorded};
+use crate::operation::{Reads, is_recorded};
 use crate::plan::{OperatorId, Plan};
 use crate::random::{Draw, Purpose};
 use crate::record::{Merged, merge};

@@ -13,7 +13,7 @@ use super::session::Session;
 use super::traces_import;
 use crate::decide::FixedPlan;
 use crate::execute::{ExecutionConfig, SolveOptions, Solver};
-use crate::operators::{Operator, Reads, Recorded, is_recorded};
+use crate::operation::{Operator, Reads, Recorded, is_recorded};
 use crate::plan::{Kind, OperatorId, Outcome, Plan};
 use crate::random::Purpose;
 use crate::report::jsonl;

@@ -1,6 +1,6 @@
 //! A committed operator, as a decider knows it.
 
-use crate::operators::{Effect, Solution};
+use crate::operation::{Effect, Solution};
 use crate::plan::{Latency, OperatorId, Signature, Usage};
 
 /// An operator that was committed.

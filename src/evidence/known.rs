@@ -2,7 +2,7 @@
 
 use super::chosen::{Charge, Chosen, Stage};
 use super::standing::Standing;
-use crate::operators::Solution;
+use crate::operation::Solution;
 use crate::plan::Latency;
 
 /// A query at one moment.

@@ -1,7 +1,7 @@
 //! The vote at one moment: the solutions that stand, and the places of those still to come.
 
 use super::chosen::{Chosen, Stage};
-use crate::operators::{Ballot, is_settled, winner};
+use crate::operation::{Ballot, is_settled, winner};
 use crate::plan::Kind;
 
 /// Whether a plain vote comes last: nothing stands beside it or behind it but votes and stops, so that it gives what the vote

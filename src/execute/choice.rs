@@ -1,7 +1,7 @@
 //! A committed operator, from its commit to its span.
 
 use crate::evidence::{Charge, Chosen, Stage};
-use crate::operators::{Backing, Board, Effect, Identity, Operator, Query, Solution, Spent, Steps, Turn, Work, run};
+use crate::operation::{Backing, Board, Effect, Identity, Operator, Query, Solution, Spent, Steps, Turn, Work, run};
 use crate::plan::{Cause, Kind, Latency, OperatorId, Outcome, Signature, Span, Unit};
 
 use super::error::ExecuteError;

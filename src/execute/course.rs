@@ -6,7 +6,7 @@ use super::observe::Telling;
 use super::options::Options;
 use crate::decide::{Conclusion, Decider, Next};
 use crate::evidence::{Charge, Chosen, Known};
-use crate::operators::{Board, Effect, Query, Solution, Steps, Turn, Work, is_free};
+use crate::operation::{Board, Effect, Query, Solution, Steps, Turn, Work, is_free};
 use crate::plan::{Cause, Dependencies, Latency, Layer, Outcome, Plan, Prepared, Signature, Trace};
 
 /// What came of a query.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::operators::Solution;
+use crate::operation::Solution;
 use crate::plan::{Plan, Trace};
 
 /// One query, solved. Serialises: no tensor, no handle.

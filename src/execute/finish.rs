@@ -5,7 +5,7 @@ use super::course::Execution;
 use super::error::ExecuteError;
 use super::live::in_time;
 use super::options::Options;
-use crate::operators::{Effect, Query, Steps, Turn, vote};
+use crate::operation::{Effect, Query, Steps, Turn, vote};
 use crate::plan::{Latency, Outcome, Signature, Unit};
 
 /// Lets the query's finish act on what the plan came to. A solution that it improved stands alone afterwards; where it fails

@@ -14,7 +14,7 @@ use super::choice::{Choice, Ended, Given, Phase, act};
 use super::course::{Course, Ready, Verdict};
 use super::error::ExecuteError;
 use crate::decide::Decider;
-use crate::operators::{Arrival, Effect, Reporter, Solution};
+use crate::operation::{Arrival, Effect, Reporter, Solution};
 use crate::plan::{Latency, Outcome};
 
 /// What comes of `work`; none where that is not in time.

@@ -25,7 +25,7 @@ pub use solver::{ExecutionConfig, SolveOptions, Solver};
 
 use self::course::Course;
 use crate::decide::Decider;
-use crate::operators::Query;
+use crate::operation::Query;
 
 /// Runs what `decider` commits: an operator starts when all that it waits for have ended, and reads what the layers before
 /// its own left.

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::observe::Observer;
 use super::recorder::Recorder;
-use crate::operators::Finish;
+use crate::operation::Finish;
 use crate::plan::{Schedule, Unit};
 
 /// How one query is run.

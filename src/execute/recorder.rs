@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::model::Error;
-use crate::operators::{Backing, Board, Call, Effect, Finish, Solution, Turn, Work, is_free, run};
+use crate::operation::{Backing, Board, Call, Effect, Finish, Solution, Turn, Work, is_free, run};
 use crate::plan::Latency;
 use crate::record::{Asked, Change, Given, Key, Line, Record, Reference, read_by_finish};
 use crate::sandbox::Sandbox;

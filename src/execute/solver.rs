@@ -16,7 +16,7 @@ use super::options::{Clock, Options};
 use super::recorder::{Grader, Recorder};
 use crate::decide::{Conclusion, Decider, Halting, HaltingHead, Quorum};
 use crate::model::{self, LanguageModel, Message, Price, Prices, Scripted};
-use crate::operators::{Backing, Catalogue, Finish, Identity, Operator, Query, QueryTraces, Traces, vote};
+use crate::operation::{Backing, Catalogue, Finish, Identity, Operator, Query, QueryTraces, Traces, vote};
 use crate::plan::{OperatorId, Schedule, Unit};
 use crate::random::Draw;
 use crate::record::{Asked, Graded, Record, Reference};

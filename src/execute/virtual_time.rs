@@ -9,7 +9,7 @@ use super::choice::{Choice, Phase, act};
 use super::course::{Course, Ready, Verdict};
 use super::error::ExecuteError;
 use crate::decide::Decider;
-use crate::operators::Steps;
+use crate::operation::Steps;
 use crate::plan::{Latency, Outcome, Unit};
 
 /// Runs a course to its end.

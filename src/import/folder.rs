@@ -13,7 +13,7 @@ use super::names::Named;
 use super::split::SPLITS;
 use crate::disk::{WriteError, create_folder};
 use crate::folder::Folder;
-use crate::operators::{Catalogue, Recorded, Traces};
+use crate::operation::{Catalogue, Recorded, Traces};
 use crate::task::{AnswerForm, Benchmark};
 
 /// The file of recorded outputs in the folder.

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::model::{Message, Role};
-use crate::operators::{Identity, Solution, Turn};
+use crate::operation::{Identity, Solution, Turn};
 use crate::random::{self, Draw};
 use crate::task::{AnswerForm, Problem, Tests};
 

@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::key::Key;
-use crate::operators::{Call, Effect, Solution};
+use crate::operation::{Call, Effect, Solution};
 use crate::plan::Latency;
 
 /// What a call of an operator came to. Fields of later versions are passed over.

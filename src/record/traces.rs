@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use super::key::Key;
 use super::line::{Change, Line};
 use super::scan::each_call;
-use crate::operators::{Call, Catalogue, Recorded, Traces, Turn};
+use crate::operation::{Call, Catalogue, Recorded, Traces, Turn};
 use crate::task::AnswerForm;
 
 /// The calls of a record as recorded outputs. Those of operators that are not in the catalogue, and of what followed a plan,

@@ -21,7 +21,7 @@ use super::service::Service;
 use super::time::now;
 use crate::agent::Ask;
 use crate::evaluation::latency::Budget;
-use crate::operators::Operator;
+use crate::operation::Operator;
 use crate::plan::Usage;
 use crate::task::AnswerForm;
 

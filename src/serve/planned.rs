@@ -10,7 +10,7 @@ use super::run::{Pace, Run};
 use crate::agent::{Answered, Ask, plans};
 use crate::evaluation::latency::{Budget, measured_path};
 use crate::execute::Clock;
-use crate::operators::Solution;
+use crate::operation::Solution;
 use crate::plan::{Outcome as Ended, Plan};
 use crate::random::Purpose;
 

@@ -10,7 +10,7 @@ use super::queue::Queue;
 use crate::agent::Agent;
 use crate::model::openai::OpenAi;
 use crate::model::{LanguageModel, Price};
-use crate::operators::Operator;
+use crate::operation::Operator;
 use crate::plan::{Kind, Layer, OperatorId, Plan};
 
 /// A run under a name.

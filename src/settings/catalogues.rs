@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use crate::folder::Folder;
-use crate::operators::Catalogue;
+use crate::operation::Catalogue;
 
 /// Names of the built-in catalogues.
 pub const CATALOGUES: [&str; 1] = ["two-models"];

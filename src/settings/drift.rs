@@ -5,7 +5,7 @@ use std::path::Path;
 use super::Settings;
 use super::models::defined;
 use crate::model::Definition;
-use crate::operators::{Catalogue, Operator};
+use crate::operation::{Catalogue, Operator};
 use crate::task::Benchmark;
 
 /// A warning for each thing that is another than the run, `origin`, was trained with: the benchmark, the model, the

@@ -44,7 +44,7 @@ use crate::execute::ExecutionConfig;
 use crate::model::local::Variables;
 use crate::model::openai::EndpointConfig;
 use crate::model::{Definitions, Mode};
-use crate::operators::Catalogue;
+use crate::operation::Catalogue;
 use crate::task::Benchmark;
 use crate::training::TrainingConfig;
 

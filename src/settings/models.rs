@@ -14,7 +14,7 @@ use super::recording::{Recording, Recordings};
 use crate::model::openai::{Books, Key};
 use crate::model::{Definition, Definitions, Hedge, Hedger, LanguageModel, Mode, Price, Prices, Scripted};
 use crate::model::{Error, openai::OpenAi};
-use crate::operators::{Backing, Catalogue, Operator};
+use crate::operation::{Backing, Catalogue, Operator};
 use crate::plan::OperatorId;
 
 /// What answers the prompts of a catalogue.

@@ -14,7 +14,7 @@ use super::recording::Recording;
 use super::traced;
 use crate::encoder::Encoder;
 use crate::execute::Solver;
-use crate::operators::{Catalogue, Traces};
+use crate::operation::{Catalogue, Traces};
 use crate::record::{self, Record, is_record};
 use crate::task::Benchmark;
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 
 use super::Settings;
-use crate::operators::Catalogue;
+use crate::operation::Catalogue;
 use crate::sandbox::{OpenError, Options, Sandbox};
 use crate::task::{Benchmark, Finish};
 

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::operators::{Catalogue, Traces};
+use crate::operation::{Catalogue, Traces};
 use crate::task::Benchmark;
 
 /// Problems without outputs, what is estimated, and what stands for something else: one line each.

@@ -15,7 +15,7 @@ use crate::checkpoint::write_atomic;
 use crate::disk::create_folder;
 use crate::model::Definitions;
 use crate::model::openai::{EndpointConfig, KEY_VARIABLES};
-use crate::operators::Catalogue;
+use crate::operation::Catalogue;
 
 /// What settings ask for that a stranger must not get.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

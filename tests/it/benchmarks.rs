@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use assert_cmd::Command;
 use lamas::folder::Folder;
 use lamas::model::{Price, Prices, Reply, Scripted};
-use lamas::operators::Catalogue;
+use lamas::operation::Catalogue;
 use lamas::plan::{Plan, Schedule};
 use lamas::random;
 use lamas::task::{Benchmark, Problem, built_in};

@@ -8,7 +8,7 @@ use anyhow::Result;
 use lamas::execute::Episode;
 use lamas::execute::ExecuteError;
 use lamas::model::{Error, Price, Prices, Reply, Request, Scripted};
-use lamas::operators::Catalogue;
+use lamas::operation::Catalogue;
 use lamas::plan::{Outcome, Plan, Schedule, Unit};
 use lamas::task::{ARITHMETIC, Benchmark, PRICES, Problem};
 use proptest::prelude::*;

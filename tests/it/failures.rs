@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context, Result};
 use lamas::model::openai::{EndpointConfig, Key, OpenAi};
 use lamas::model::{Finish, LanguageModel, Prices};
-use lamas::operators::Catalogue;
+use lamas::operation::Catalogue;
 use lamas::plan::{Plan, Schedule};
 use lamas::task::Benchmark;
 use serde_json::Value;

@@ -10,7 +10,7 @@ use lamas::execute::Episode;
 use lamas::folder::Folder;
 use lamas::model::openai::{EndpointConfig, Key, OpenAi};
 use lamas::model::{LanguageModel, Prices};
-use lamas::operators::Catalogue;
+use lamas::operation::Catalogue;
 use lamas::plan::{Plan, Schedule};
 use lamas::random;
 use lamas::task::Benchmark;

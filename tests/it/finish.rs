@@ -9,7 +9,7 @@ use lamas::execute::ExecuteError;
 use lamas::folder::Folder;
 use lamas::model::{Error, LanguageModel, Mode, Price, Prices, Replay, Reply, Request, Scripted};
 use lamas::objective::Objective;
-use lamas::operators::Catalogue;
+use lamas::operation::Catalogue;
 use lamas::plan::{Outcome, Plan, Schedule, Span, Unit};
 use lamas::record::Record;
 use lamas::report::{Timeline, drawing};

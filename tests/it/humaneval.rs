@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use futures::{StreamExt, stream};
 use lamas::folder::Folder;
 use lamas::model::{Price, Prices, Reply, Request, Scripted};
-use lamas::operators::Catalogue;
+use lamas::operation::Catalogue;
 use lamas::plan::{Plan, Schedule};
 use lamas::sandbox::Sandbox;
 use lamas::task::{ARITHMETIC, Benchmark, Outcome, Problem};

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use lamas::folder::Folder;
 use lamas::import::{Format, Input, Options, Precedence, Shares, Summary, import};
 use lamas::model::Prices;
-use lamas::operators::Recorded;
+use lamas::operation::Recorded;
 use lamas::task::{AnswerForm, Benchmark};
 
 pub const CHAIN: &str =

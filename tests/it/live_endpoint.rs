@@ -8,7 +8,7 @@ use anyhow::Result;
 use lamas::execute::{Clock, ExecutionConfig, SolveOptions};
 use lamas::model::Prices;
 use lamas::model::openai::{EndpointConfig, Key, OpenAi};
-use lamas::operators::Catalogue;
+use lamas::operation::Catalogue;
 use lamas::plan::{OperatorId, Outcome, Plan, Schedule};
 use serde_json::json;
 

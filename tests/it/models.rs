@@ -3,7 +3,7 @@
 use std::fs;
 
 use anyhow::{Context, Result};
-use lamas::operators::Catalogue;
+use lamas::operation::Catalogue;
 use serde_json::Value;
 
 use crate::server::Seen;

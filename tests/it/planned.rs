@@ -6,7 +6,7 @@ use lamas::decide::{Decider, FixedPlan, HaltingHead};
 use lamas::evaluation::{Evaluation, Method, evaluate};
 use lamas::execute::{Answer, Episode, ExecuteError, ExecutionConfig, SolveOptions, Solver};
 use lamas::model::{LanguageModel, Prices};
-use lamas::operators::{Catalogue, Traces};
+use lamas::operation::{Catalogue, Traces};
 use lamas::plan::{Plan, Unit};
 use lamas::random::Purpose;
 use lamas::record::Record;

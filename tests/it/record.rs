@@ -10,7 +10,7 @@ use std::sync::{Arc, LazyLock};
 use anyhow::{Context, Result, ensure};
 use lamas::execute::{Answer, Clock, ExecutionConfig, SolveOptions};
 use lamas::model::{Error, Price, Prices, Reply, Request, Scripted};
-use lamas::operators::Catalogue;
+use lamas::operation::Catalogue;
 use lamas::plan::{OperatorId, Plan, Schedule, Unit};
 use lamas::record::Record;
 use lamas::task::{ARITHMETIC, Benchmark, Problem};

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use lamas::model::{Mode, Price, Prices, Replay, Reply, Request, Scripted, Store};
-use lamas::operators::Catalogue;
+use lamas::operation::Catalogue;
 use lamas::plan::{Plan, Schedule};
 use lamas::task::{ARITHMETIC, Benchmark};
 

@@ -8,7 +8,7 @@ use candle_core::{Device, Tensor};
 use lamas::decide::{HaltingHead, inputs};
 use lamas::execute::{Answer, ExecutionConfig};
 use lamas::model::{Error, Price, Prices, Reply, Request, Scripted};
-use lamas::operators::Catalogue;
+use lamas::operation::Catalogue;
 use lamas::plan::{Outcome, Plan, Schedule, Unit};
 use lamas::task::{ARITHMETIC, Benchmark, Problem};
 use lamas::training::Course;

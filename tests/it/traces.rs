@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 use anyhow::{Context, Result, ensure};
 use lamas::execute::Episode;
 use lamas::execute::ExecuteError;
-use lamas::operators::{Catalogue, Traces};
+use lamas::operation::{Catalogue, Traces};
 use lamas::plan::{OperatorId, Plan, Schedule, Unit};
 use lamas::task::{ARITHMETIC, AnswerForm, Benchmark, Problem};
 

@@ -10,7 +10,7 @@ use divan::counter::ItemsCount;
 use lamas::decide::{Decider, FixedPlan, Next};
 use lamas::evidence::Known;
 use lamas::model::{Price, Prices, Reply, Scripted};
-use lamas::operators::Catalogue;
+use lamas::operation::Catalogue;
 use lamas::plan::{Layer, Plan, Schedule};
 use lamas::random::Purpose;
 use lamas::sandbox::Evaluator;

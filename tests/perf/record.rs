@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use lamas::model::{Price, Prices, Reply, Scripted};
-use lamas::operators::{Call, Catalogue};
+use lamas::operation::{Call, Catalogue};
 use lamas::plan::{Latency, Plan, Schedule, Usage};
 use lamas::random::digest;
 use lamas::record::{Change, Given, Key, Line, Record};

@@ -18,7 +18,7 @@ use lamas::execute::Episode;
 use lamas::model::{
     Error, LanguageModel, Message, Mode, Price, Prices, Replay, Reply, Request, Role, Sampling, Scripted, Store,
 };
-use lamas::operators::Catalogue;
+use lamas::operation::Catalogue;
 use lamas::plan::{Plan, Schedule};
 use lamas::random::{self, Draw};
 use lamas::task::{ARITHMETIC, Benchmark, Problem};

@@ -12,7 +12,7 @@ use futures::future::join_all;
 use lamas::controller::{Controller, ControllerConfig, Policy};
 use lamas::execute::Episode;
 use lamas::model::{Price, Prices, Reply, Scripted};
-use lamas::operators::Catalogue;
+use lamas::operation::Catalogue;
 use lamas::plan::{Kind, Latency, Outcome, Plan, Schedule, Span, Trace};
 use lamas::random;
 use lamas::task::{ARITHMETIC, Benchmark, Problem};

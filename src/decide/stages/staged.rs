@@ -7,7 +7,7 @@ use super::state::{MOST_OPERATORS, Set, Stages, known};
 use super::vote::Said;
 use crate::decide::{Conclusion, Decider, Next};
 use crate::evidence::{Chosen, Known, Stage};
-use crate::operators::{Ballot, winner};
+use crate::operation::{Ballot, winner};
 use crate::plan::Layer;
 
 /// Starts with a layer, and after each answer ends, waits, or asks on.
@@ -147,7 +147,7 @@ mod tests {
     use super::super::vote::Vote;
     use super::*;
     use crate::evidence::Charge;
-    use crate::operators::Solution;
+    use crate::operation::Solution;
     use crate::plan::{Kind, Latency, OperatorId, Signature, Unit};
 
     /// Two small operators, of which each is right with a good half, and a large one, which is asked where they differ.

@@ -6,7 +6,7 @@ use super::ridge::{Linear, ridge};
 use super::{LatencyModel, Observed, OperatorLatency, measured_path};
 use crate::evaluation::statistics::{mean, quantile};
 use crate::evidence::Asked;
-use crate::operators::Operator;
+use crate::operation::Operator;
 use crate::plan::{Kind, Latency, OperatorId, Outcome, Plan, Prepared, Span};
 
 /// Share of the plans that the slack covers.
@@ -204,7 +204,7 @@ fn not_negative(rows: &[[f64; 3]]) -> (f64, f64) {
 mod tests {
     use super::*;
     use crate::execute::Episode;
-    use crate::operators::Catalogue;
+    use crate::operation::Catalogue;
     use crate::plan::{Schedule, Trace, Usage};
     use crate::task::ARITHMETIC;
 

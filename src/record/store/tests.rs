@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::super::line::{Change, Given};
 use super::*;
-use crate::operators::Call;
+use crate::operation::Call;
 use crate::plan::{Latency, Usage};
 
 /// A call that gave solutions of these texts, each right where its answer is `8`.
