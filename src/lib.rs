@@ -39,7 +39,7 @@ pub mod strategy;
 
 pub mod training;
 
-pub mod evaluation;
+pub mod evaluate;
 pub mod settings;
 
 pub mod agent;

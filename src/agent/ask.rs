@@ -3,7 +3,7 @@
 use tokio::time::Instant;
 
 use crate::decide::Then;
-use crate::evaluation::latency::{Budget, Prediction};
+use crate::evaluate::latency::{Budget, Prediction};
 use crate::execute::{Clock, Observer};
 use crate::model::Message;
 use crate::operation::Solution;

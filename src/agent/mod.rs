@@ -30,7 +30,7 @@ use crate::checkpoint::Checkpoint;
 use crate::controller::Policy;
 use crate::decide::{Proposal, Then};
 use crate::encoder::{Embeddings, Encoder};
-use crate::evaluation::latency::{LatencyModel, Prediction};
+use crate::evaluate::latency::{LatencyModel, Prediction};
 use crate::evidence::Asked;
 use crate::execute::{Answer, Clock, Episode, ExecutionConfig, SolveOptions, Solver};
 use crate::objective::Objective;

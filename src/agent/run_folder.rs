@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 
 use crate::checkpoint::Checkpoint;
-use crate::evaluation::latency::{LATENCY_FILE, LatencyModel};
+use crate::evaluate::latency::{LATENCY_FILE, LatencyModel};
 use crate::operation::Catalogue;
 
 /// The best checkpoint of a run.

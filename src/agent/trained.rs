@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use crate::checkpoint::Checkpoint;
 use crate::controller::{Controller, LatencyWeights, Policy};
 use crate::decide::{HaltingHead, Proposal, Then, inputs};
-use crate::evaluation::latency::{Budget, Choice, LatencyModel};
+use crate::evaluate::latency::{Budget, Choice, LatencyModel};
 use crate::evidence::Asked;
 use crate::execute::{ExecutionConfig, Solver};
 use crate::plan::{Schedule, small_plans};

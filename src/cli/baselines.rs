@@ -7,7 +7,7 @@ use super::methods;
 use super::output::say;
 use super::session::Session;
 use super::split::Split;
-use crate::evaluation::{Row, Summary};
+use crate::evaluate::{Row, Summary};
 use crate::report::table;
 use crate::settings::Preset;
 

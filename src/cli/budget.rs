@@ -8,9 +8,9 @@ use super::methods::Chosen;
 use super::session::Session;
 use super::split::Split;
 use crate::agent::Trained;
-use crate::evaluation::Evaluation;
-use crate::evaluation::latency::{Accuracy, Budget, Choice, LatencyModel, measured_path};
-use crate::evaluation::statistics::{mean, quantile};
+use crate::evaluate::Evaluation;
+use crate::evaluate::latency::{Accuracy, Budget, Choice, LatencyModel, measured_path};
+use crate::evaluate::statistics::{mean, quantile};
 use crate::execute::Episode;
 
 /// What to trade accuracy for.

@@ -9,7 +9,7 @@ use super::of_run::OfRun;
 use super::session::{Session, runtime};
 use crate::agent::{self, Trained, checkpoints};
 use crate::checkpoint::{Checkpoint, Provenance};
-use crate::evaluation::latency::LatencyModel;
+use crate::evaluate::latency::LatencyModel;
 use crate::settings::Parts;
 
 /// Where runs are written unless told otherwise.

@@ -13,7 +13,7 @@ use super::output::say;
 use super::results::{About, Results, provenance};
 use super::split::Split;
 use crate::agent::latency_model;
-use crate::evaluation::latency::Budget;
+use crate::evaluate::latency::Budget;
 use crate::report::explanation;
 
 #[derive(Debug, clap::Args)]

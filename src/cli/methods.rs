@@ -9,7 +9,7 @@ use super::session::Session;
 use super::split::Split;
 use crate::agent::Trained;
 use crate::decide::{Decider, FixedPlan, Halting, HaltingHead, Proposal, Stages};
-use crate::evaluation::{Evaluation, Method, baselines, evaluate, has_score};
+use crate::evaluate::{Evaluation, Method, baselines, evaluate, has_score};
 use crate::evidence::Asked;
 use crate::execute::{Episode, ExecutionConfig, SolveOptions};
 use crate::model;

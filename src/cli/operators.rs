@@ -13,7 +13,7 @@ use super::output::say;
 use super::session::Session;
 use super::split::Split;
 use crate::agent::plans;
-use crate::evaluation::Evaluation;
+use crate::evaluate::Evaluation;
 use crate::execute::SolveOptions;
 use crate::plan::{Kind, OperatorId, Plan};
 use crate::report::jsonl;

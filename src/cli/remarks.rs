@@ -1,6 +1,6 @@
 //! What a table of results does not say by itself.
 
-use crate::evaluation::{Evaluation, Row, calibration_error};
+use crate::evaluate::{Evaluation, Row, calibration_error};
 
 /// What the trained controller saves against the best operator alone, and how far confidences can be believed.
 pub fn remarks<'a>(rows: &[Row], methods: impl Iterator<Item = &'a [Evaluation]>) -> Vec<String> {

@@ -16,7 +16,7 @@ use super::split::Split;
 use crate::agent::Trained;
 use crate::checkpoint::write_atomic;
 use crate::disk::create_folder;
-use crate::evaluation::{Evaluation, Row, compare};
+use crate::evaluate::{Evaluation, Row, compare};
 use crate::execute::Episode;
 use crate::plan::Unit;
 use crate::report::{Example, Panel, Probabilities, Provenance, Report, html, jsonl, table};

@@ -13,7 +13,7 @@ use super::output::say;
 use super::session::{Closing, host, runtime};
 use crate::agent::{Agent, Answered, Ask, latency_model, newest, plans};
 use crate::checkpoint::Checkpoint;
-use crate::evaluation::latency::{Budget, measured_path};
+use crate::evaluate::latency::{Budget, measured_path};
 use crate::execute::{Clock, Event, Observer, Transcript};
 use crate::model;
 use crate::plan::{Latency, Plan};

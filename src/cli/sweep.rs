@@ -16,7 +16,7 @@ use super::train_all::{AllTrained, train_all, variant_folder};
 use super::variants::{OURS, Variant};
 use crate::agent::Trained;
 use crate::controller::LatencyWeights;
-use crate::evaluation::{Evaluation, Measures, compare, statistics};
+use crate::evaluate::{Evaluation, Measures, compare, statistics};
 use crate::objective::Objective;
 use crate::report::{Curve, Line, Panel};
 use crate::settings::{Preset, Settings};

@@ -10,7 +10,7 @@ use super::of_run::host_of;
 use super::session::host;
 use crate::controller::LatencyWeights;
 use crate::disk::create_folder;
-use crate::evaluation::latency::Budget;
+use crate::evaluate::latency::Budget;
 use crate::plan::Unit;
 use crate::settings::{Preset, RunFile, SETTINGS, Settings, Started, admit, contradictions, record};
 use crate::training::Target;

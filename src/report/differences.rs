@@ -3,7 +3,7 @@
 use comfy_table::{CellAlignment, Table, presets};
 
 use super::number::fixed;
-use crate::evaluation::{Difference, Row};
+use crate::evaluate::{Difference, Row};
 
 /// One line for each method beside the last row's: that method's figures minus the other's, problem by problem, with 95 %
 /// intervals and the p-value of a sign-flip test; path and cost as changes in per cent.
@@ -41,7 +41,7 @@ pub fn differences(rows: &[Row]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evaluation::{Comparison, Estimate, Spread, Summary};
+    use crate::evaluate::{Comparison, Estimate, Spread, Summary};
 
     #[test]
     fn differences_are_those_of_the_last_row() {

@@ -4,7 +4,7 @@ use super::drawing::significant_tokens;
 use super::number::{fixed, significant};
 use super::operator_name;
 use super::timeline::FINISH;
-use crate::evaluation::latency::{Accuracy, LatencyModel, OperatorLatency, Prediction};
+use crate::evaluate::latency::{Accuracy, LatencyModel, OperatorLatency, Prediction};
 use crate::plan::{Latency, Plan};
 
 /// A line for each choice of the plan, one for what followed it, if anything did or was to, and one for its critical path;

@@ -3,8 +3,8 @@
 use anyhow::{Context, Result};
 use minijinja::{AutoEscape, Environment, Value, context};
 
-use crate::evaluation::portfolio::HINDSIGHT;
-use crate::evaluation::{Estimate, Row};
+use crate::evaluate::portfolio::HINDSIGHT;
+use crate::evaluate::{Estimate, Row};
 
 use crate::plan::Unit;
 

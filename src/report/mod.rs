@@ -14,7 +14,7 @@ pub use timeline::{Bar, Timeline};
 
 use serde::{Deserialize, Serialize};
 
-use crate::evaluation::Row;
+use crate::evaluate::Row;
 use crate::execute::Episode;
 use crate::objective::Objective;
 use crate::plan::Schedule;
@@ -28,7 +28,7 @@ pub struct Report {
     pub objective: Objective,
     /// The one that critical paths were taken under.
     pub schedule: Schedule,
-    /// As made by [`crate::evaluation::compare`]; the trained controller comes last.
+    /// As made by [`crate::evaluate::compare`]; the trained controller comes last.
     pub rows: Vec<Row>,
     /// Learning curves, one panel a quantity.
     pub panels: Vec<Panel>,

@@ -4,7 +4,7 @@ use comfy_table::{
     Attribute, Cell, CellAlignment, ColumnConstraint, ContentArrangement, Table, TableComponent, presets,
 };
 
-use crate::evaluation::{Estimate, Row, Summary};
+use crate::evaluate::{Estimate, Row, Summary};
 
 use super::number::{counted, fixed, significant};
 
@@ -122,7 +122,7 @@ fn signed_with_margin(estimate: &Estimate) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evaluation::{Comparison, Difference, Spread};
+    use crate::evaluate::{Comparison, Difference, Spread};
 
     fn row(name: &str, utility: f64, gain: Option<f64>) -> Row {
         let estimate = |mean| Estimate { mean, low: mean - 0.0214, high: mean + 0.0216 };

@@ -20,7 +20,7 @@ use super::run::{Run, Target};
 use super::service::Service;
 use super::time::now;
 use crate::agent::Ask;
-use crate::evaluation::latency::Budget;
+use crate::evaluate::latency::Budget;
 use crate::operation::Operator;
 use crate::plan::Usage;
 use crate::task::AnswerForm;

@@ -12,7 +12,7 @@ use subtle::ConstantTimeEq;
 
 use super::fault::Fault;
 use super::wishes::Wishes;
-use crate::evaluation::latency::Budget;
+use crate::evaluate::latency::Budget;
 
 /// Who may ask a server; nobody is asked for a key where there is none.
 #[derive(Clone, Debug, Default)]

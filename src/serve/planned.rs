@@ -8,7 +8,7 @@ use super::listener::Listener;
 use super::outcome::{Outcome, Planned};
 use super::run::{Pace, Run};
 use crate::agent::{Answered, Ask, plans};
-use crate::evaluation::latency::{Budget, measured_path};
+use crate::evaluate::latency::{Budget, measured_path};
 use crate::execute::Clock;
 use crate::operation::Solution;
 use crate::plan::{Outcome as Ended, Plan};

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::fault::Fault;
 use super::fields::Fields;
-use crate::evaluation::latency::Budget;
+use crate::evaluate::latency::Budget;
 
 /// The header of a budget.
 pub const BUDGET: &str = "x-lamas-budget";

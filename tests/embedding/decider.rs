@@ -4,7 +4,7 @@
 use anyhow::{Context, Result};
 use lamas::agent::Agent;
 use lamas::decide::{Decider, Next};
-use lamas::evaluation::statistics::{interval, mean};
+use lamas::evaluate::statistics::{interval, mean};
 use lamas::evidence::Known;
 use lamas::execute::SolveOptions;
 use lamas::plan::{Layer, OperatorId};

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use candle_core::{Device, Tensor};
 use lamas::checkpoint::{Checkpoint, Provenance};
 use lamas::controller::{Controller, ControllerConfig, LatencyWeights, Policy};
-use lamas::evaluation::latency::Budget;
+use lamas::evaluate::latency::Budget;
 use lamas::execute::Episode;
 use lamas::objective::Objective;
 use lamas::plan::{Kind, Latency, OperatorId, Outcome, Plan, Schedule, Span, Trace, Usage};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use lamas::decide::{Decider, FixedPlan, HaltingHead};
-use lamas::evaluation::{Evaluation, Method, evaluate};
+use lamas::evaluate::{Evaluation, Method, evaluate};
 use lamas::execute::{Answer, Episode, ExecuteError, ExecutionConfig, SolveOptions, Solver};
 use lamas::model::{LanguageModel, Prices};
 use lamas::operation::{Catalogue, Traces};

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use lamas::evaluation::{Evaluation, compare};
+use lamas::evaluate::{Evaluation, compare};
 use lamas::execute::Episode;
 use lamas::objective::Objective;
 use lamas::plan::{Latency, OperatorId, Outcome, Plan, Schedule, Span, Trace, Unit, Usage};

@@ -67,7 +67,7 @@ fn mean_curve(seeds: &[Curve]) -> Vec<(f64, f64)> {
         |curve: &Curve, x: f64| curve.0.iter().find(|point| point.0 == x && is_finite(point)).map(|point| point.1);
     let mean = |x: f64| {
         let values: Option<Vec<f64>> = seeds.iter().map(|seed| value(seed, x)).collect();
-        values.map(|values| (x, crate::evaluation::statistics::mean(&values)))
+        values.map(|values| (x, crate::evaluate::statistics::mean(&values)))
     };
     seeds.first().into_iter().flat_map(|first| &first.0).filter_map(|point| mean(point.0)).collect()
 }

@@ -4,7 +4,7 @@ use anyhow::Result;
 use minijinja::context;
 use serde::{Deserialize, Serialize};
 
-use crate::evaluation::{Estimate, Row};
+use crate::evaluate::{Estimate, Row};
 use crate::plan::Unit;
 
 use super::axis::Axis;

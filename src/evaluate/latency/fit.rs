@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::ridge::{Linear, ridge};
 use super::{LatencyModel, Observed, OperatorLatency, measured_path};
-use crate::evaluation::statistics::{mean, quantile};
+use crate::evaluate::statistics::{mean, quantile};
 use crate::evidence::Asked;
 use crate::operation::Operator;
 use crate::plan::{Kind, Latency, OperatorId, Outcome, Plan, Prepared, Span};

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{LatencyModel, Observed, Prediction};
-use crate::evaluation::statistics::{mean, quantile};
+use crate::evaluate::statistics::{mean, quantile};
 use crate::plan::{Latency, Plan, Prepared, Trace, Unit};
 
 /// Predicted against measured critical paths.
