@@ -37,7 +37,7 @@ pub mod controller;
 
 pub mod strategy;
 
-pub mod training;
+pub mod learn;
 
 pub mod evaluate;
 pub mod settings;

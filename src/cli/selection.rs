@@ -3,8 +3,8 @@
 use std::fmt::Write;
 
 use crate::decide::{Proposal, Then};
+use crate::learn::{Candidate, Met, Selection, Target};
 use crate::plan::Layer;
-use crate::training::{Candidate, Met, Selection, Target};
 
 /// What answers, and one line for each candidate; `names` are those of the operators.
 pub fn lines(selection: &Selection, names: &[String]) -> String {

@@ -8,11 +8,11 @@ use crate::agent::Trained;
 use crate::decide::{FixedPlan, Proposal};
 use crate::evidence::Asked;
 use crate::execute::{Episode, ExecutionConfig, SolveOptions, Solver};
+use crate::learn::{Course, Problems, Rollout};
 use crate::model;
 use crate::plan::{Plan, Unit};
 use crate::random::Draw;
 use crate::task::Problem;
-use crate::training::{Course, Problems, Rollout};
 
 /// The problems of a split, with what a controller reads of each.
 pub struct Split {

@@ -20,11 +20,11 @@ use crate::checkpoint::Provenance;
 use crate::controller::{Controller, Policy};
 use crate::disk::create_folder;
 use crate::execute::ExecutionConfig;
+use crate::learn::{self, EpochMetrics, Event, Setup, TrainingConfig, Tried};
 use crate::report::jsonl::Appender;
 use crate::report::{Curve, Line, Panel};
 use crate::settings::{RunFile, Settings};
 use crate::strategy::Strategies;
-use crate::training::{self, EpochMetrics, Event, Setup, TrainingConfig, Tried};
 
 /// The record of a run, in its folder.
 pub(super) const RECORD: &str = "record.jsonl";
@@ -101,7 +101,7 @@ impl Job<'_> {
     /// Trains the controller to its end.
     ///
     /// # Errors
-    /// Those of [`training::train`], and [`Stopped`] where it is interrupted or meets a cap.
+    /// Those of [`learn::train`], and [`Stopped`] where it is interrupted or meets a cap.
     pub fn train(&self, train: &Split, validation: &Split, resume: bool, interrupt: &Interrupt) -> Result<Outcome> {
         let Job { session, execution, settings, seed, folder, .. } = *self;
         create_folder(folder)?;
@@ -138,7 +138,7 @@ impl Job<'_> {
         let outcome = session.runtime.block_on(async {
             tokio::select! {
                 biased;
-                outcome = training::train(setup, &mut notify) => outcome,
+                outcome = learn::train(setup, &mut notify) => outcome,
                 // As where the process ends: the run goes on from what it last saved.
                 () = interrupt.over() => Err(Stopped::by(None).into()),
             }
@@ -195,7 +195,7 @@ struct Watcher {
 }
 
 impl Watcher {
-    fn new(bar: ProgressBar, config: &training::TrainingConfig, problems: usize, names: Vec<String>) -> Self {
+    fn new(bar: ProgressBar, config: &learn::TrainingConfig, problems: usize, names: Vec<String>) -> Self {
         let batches = problems.div_ceil(config.batch.max(1)) as u64;
         let batches = batches * u64::from(config.epochs);
         Watcher { bar, batches, epochs: config.epochs, last: String::new(), names, selected: String::new() }

@@ -11,9 +11,9 @@ use super::session::host;
 use crate::controller::LatencyWeights;
 use crate::disk::create_folder;
 use crate::evaluate::latency::Budget;
+use crate::learn::Target;
 use crate::plan::Unit;
 use crate::settings::{Preset, RunFile, SETTINGS, Settings, Started, admit, contradictions, record};
-use crate::training::Target;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {

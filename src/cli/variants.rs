@@ -4,9 +4,9 @@
 use anyhow::Result;
 
 use crate::controller::Selection;
+use crate::learn::{Baseline, Credit, SurveyConfig, TrainingConfig};
 use crate::plan::Schedule;
 use crate::settings::{Preset, Settings};
-use crate::training::{Baseline, Credit, SurveyConfig, TrainingConfig};
 
 /// Name of our method in the table.
 pub const OURS: &str = "lamas";

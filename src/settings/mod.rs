@@ -41,12 +41,12 @@ use crate::controller::ControllerConfig;
 use crate::device::DeviceChoice;
 use crate::encoder::EncoderChoice;
 use crate::execute::ExecutionConfig;
+use crate::learn::TrainingConfig;
 use crate::model::local::Variables;
 use crate::model::openai::EndpointConfig;
 use crate::model::{Definitions, Mode};
 use crate::operation::Catalogue;
 use crate::task::Benchmark;
-use crate::training::TrainingConfig;
 
 /// Everything that a run depends on; stored in its checkpoint.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -4,10 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use super::Settings;
 use crate::controller::ControllerConfig;
+use crate::learn::TrainingConfig;
 use crate::model::Definitions;
 use crate::model::local::Variables;
 use crate::model::openai::EndpointConfig;
-use crate::training::TrainingConfig;
 
 /// A published method, or ours.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -6,9 +6,9 @@ use std::time::Duration;
 use anyhow::Result;
 use async_trait::async_trait;
 use lamas::execute::Episode;
+use lamas::learn::{CHECKPOINT_FILE, METRICS_FILE, Rollout, STATE_FILE, SurveyConfig, TrainingConfig};
 use lamas::plan::Plan;
 use lamas::random::Draw;
-use lamas::training::{CHECKPOINT_FILE, METRICS_FILE, Rollout, STATE_FILE, SurveyConfig, TrainingConfig};
 
 use super::bandit::{BANDIT, Runner};
 

@@ -11,10 +11,10 @@ use candle_core::{Device, Tensor};
 use lamas::checkpoint::Provenance;
 use lamas::controller::{Controller, ControllerConfig};
 use lamas::execute::Episode;
+use lamas::learn::{Event, Problems, Rollout, Setup, Trained, TrainingConfig, train};
 use lamas::objective::Objective;
 use lamas::plan::{Kind, Latency, OperatorId, Outcome, Plan, Schedule, Span, Trace, Usage};
 use lamas::random::{self, Draw};
-use lamas::training::{Event, Problems, Rollout, Setup, Trained, TrainingConfig, train};
 use rand::Rng;
 
 pub const KINDS: [Kind; 4] = [Kind::Generate, Kind::Generate, Kind::Refine, Kind::Stop];

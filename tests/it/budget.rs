@@ -11,13 +11,13 @@ use lamas::checkpoint::{Checkpoint, Provenance};
 use lamas::controller::{Controller, ControllerConfig, LatencyWeights, Policy};
 use lamas::evaluate::latency::Budget;
 use lamas::execute::Episode;
-use lamas::objective::Objective;
-use lamas::plan::{Kind, Latency, OperatorId, Outcome, Plan, Schedule, Span, Trace, Usage};
-use lamas::random::{self, Draw};
-use lamas::training::{
+use lamas::learn::{
     CHECKPOINT_FILE, Event, METRICS_FILE, Problems, Rollout, STATE_FILE, Setup, SurveyConfig, Trained, TrainingConfig,
     Tried, train,
 };
+use lamas::objective::Objective;
+use lamas::plan::{Kind, Latency, OperatorId, Outcome, Plan, Schedule, Span, Trace, Usage};
+use lamas::random::{self, Draw};
 use rand::Rng;
 
 const KINDS: [Kind; 2] = [Kind::Generate, Kind::Generate];

@@ -8,11 +8,11 @@ use anyhow::Result;
 use lamas::decide::{Decider, Escalation, FixedPlan, Next, Quorum};
 use lamas::evidence::{Known, Stage};
 use lamas::execute::{Answer, Clock, ExecuteError, Observer, SolveOptions, Solver, Transcript};
+use lamas::learn::{Credit, utilities};
 use lamas::model::{Error, Reply, Request};
 use lamas::objective::Objective;
 use lamas::plan::{Layer, OperatorId, Outcome, Plan, Schedule, Trace, Unit};
 use lamas::random::{self, Purpose};
-use lamas::training::{Credit, utilities};
 use proptest::prelude::*;
 use tokio::time::Instant;
 

@@ -4,10 +4,10 @@ use candle_core::{Device, Tensor};
 use lamas::controller::{Controller, ControllerConfig, Policy};
 use lamas::device::DeviceChoice;
 use lamas::encoder::EncoderChoice;
+use lamas::learn::{gradients, policy_loss};
 use lamas::model::local::{self, ARITHMETIC_LLAMA, Options};
 use lamas::plan::{Kind, Plan};
 use lamas::random;
-use lamas::training::{gradients, policy_loss};
 use rand::Rng;
 
 const KINDS: [Kind; 4] = [Kind::Generate, Kind::Ensemble, Kind::Program, Kind::Refine];

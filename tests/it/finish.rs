@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use lamas::execute::Episode;
 use lamas::execute::ExecuteError;
 use lamas::folder::Folder;
+use lamas::learn::{Credit, utilities};
 use lamas::model::{Error, LanguageModel, Mode, Price, Prices, Replay, Reply, Request, Scripted};
 use lamas::objective::Objective;
 use lamas::operation::Catalogue;
@@ -14,7 +15,6 @@ use lamas::plan::{Outcome, Plan, Schedule, Span, Unit};
 use lamas::record::Record;
 use lamas::report::{Timeline, drawing};
 use lamas::task::{Benchmark, Problem};
-use lamas::training::{Credit, utilities};
 
 use super::humaneval::{RIGHT, WRONG, benchmark, block};
 use super::sandbox::open;

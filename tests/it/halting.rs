@@ -11,13 +11,13 @@ use lamas::checkpoint::{Checkpoint, Provenance};
 use lamas::controller::{Controller, ControllerConfig};
 use lamas::decide::HaltingHead;
 use lamas::execute::{Episode, ExecutionConfig};
-use lamas::objective::Objective;
-use lamas::plan::{Kind, Latency, Plan, Schedule, Span, Trace};
-use lamas::random::Draw;
-use lamas::training::{
+use lamas::learn::{
     CHECKPOINT_FILE, Course, Event, HaltingConfig, Judged, Problems, Rollout, STATE_FILE, Setup, SurveyConfig, Trained,
     TrainingConfig, train,
 };
+use lamas::objective::Objective;
+use lamas::plan::{Kind, Latency, Plan, Schedule, Span, Trace};
+use lamas::random::Draw;
 
 const KINDS: [Kind; 2] = [Kind::Generate, Kind::Stop];
 const PROBLEMS: usize = 16;

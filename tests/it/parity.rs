@@ -8,9 +8,9 @@ use std::path::PathBuf;
 use candle_core::{Device, Tensor};
 use lamas::controller::{Controller, ControllerConfig, Policy};
 use lamas::execute::Episode;
+use lamas::learn::{Adam, Baseline, Credit, MovingAverages, Sample, advantages, gradients, policy_loss, utilities};
 use lamas::objective::Objective;
 use lamas::plan::{Kind, Latency, Layer, OperatorId, Outcome, Plan, Schedule, Span, Trace, Unit, Usage};
-use lamas::training::{Adam, Baseline, Credit, MovingAverages, Sample, advantages, gradients, policy_loss, utilities};
 use serde::Deserialize;
 
 /// Gradients no larger than this are rounding noise.

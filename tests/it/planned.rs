@@ -5,6 +5,7 @@ use std::sync::Arc;
 use lamas::decide::{Decider, FixedPlan, HaltingHead};
 use lamas::evaluate::{Evaluation, Method, evaluate};
 use lamas::execute::{Answer, Episode, ExecuteError, ExecutionConfig, SolveOptions, Solver};
+use lamas::learn::Course;
 use lamas::model::{LanguageModel, Prices};
 use lamas::operation::{Catalogue, Traces};
 use lamas::plan::{Plan, Unit};
@@ -12,7 +13,6 @@ use lamas::random::Purpose;
 use lamas::record::Record;
 use lamas::sandbox::Sandbox;
 use lamas::task::{Benchmark, Problem};
-use lamas::training::Course;
 
 /// A solver whose plans all run alike.
 pub struct Planned {

@@ -7,11 +7,11 @@ use anyhow::Result;
 use candle_core::{Device, Tensor};
 use lamas::decide::{HaltingHead, inputs};
 use lamas::execute::{Answer, ExecutionConfig};
+use lamas::learn::Course;
 use lamas::model::{Error, Price, Prices, Reply, Request, Scripted};
 use lamas::operation::Catalogue;
 use lamas::plan::{Outcome, Plan, Schedule, Unit};
 use lamas::task::{ARITHMETIC, Benchmark, Problem};
-use lamas::training::Course;
 use proptest::prelude::*;
 use tokio::time::Instant;
 

@@ -8,12 +8,12 @@ use candle_core::{Device, Tensor, Var};
 use lamas::checkpoint::Checkpoint;
 use lamas::controller::{Controller, ControllerConfig, Policy};
 use lamas::execute::Episode;
-use lamas::objective::Objective;
-use lamas::plan::{OperatorId, Plan, Schedule, Signature, Unit};
-use lamas::training::{
+use lamas::learn::{
     Baseline, CHECKPOINT_FILE, Credit, METRICS_FILE, MovingAverages, STATE_FILE, Sample, SurveyConfig, Trained,
     TrainingConfig, advantages, episode_loss, utilities,
 };
+use lamas::objective::Objective;
+use lamas::plan::{OperatorId, Plan, Schedule, Signature, Unit};
 use proptest::prelude::*;
 
 use super::bandit::{Bandit, KINDS, PROBLEMS, Runner, data, episode};

@@ -15,6 +15,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use lamas::checkpoint::Provenance;
 use lamas::controller::{Controller, ControllerConfig};
 use lamas::execute::Episode;
+use lamas::learn::{EpochMetrics, Problems, Rollout, Setup, TrainingConfig, train};
 use lamas::model::{
     Error, LanguageModel, Message, Mode, Price, Prices, Replay, Reply, Request, Role, Sampling, Scripted, Store,
 };
@@ -22,7 +23,6 @@ use lamas::operation::Catalogue;
 use lamas::plan::{Plan, Schedule};
 use lamas::random::{self, Draw};
 use lamas::task::{ARITHMETIC, Benchmark, Problem};
-use lamas::training::{EpochMetrics, Problems, Rollout, Setup, TrainingConfig, train};
 use rand::Rng;
 
 #[path = "../it/planned.rs"]

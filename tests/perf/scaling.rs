@@ -11,12 +11,12 @@ use divan::{AllocProfiler, Bencher};
 use futures::future::join_all;
 use lamas::controller::{Controller, ControllerConfig, Policy};
 use lamas::execute::Episode;
+use lamas::learn::{Experience, Learner, TrainingConfig};
 use lamas::model::{Price, Prices, Reply, Scripted};
 use lamas::operation::Catalogue;
 use lamas::plan::{Kind, Latency, Outcome, Plan, Schedule, Span, Trace};
 use lamas::random;
 use lamas::task::{ARITHMETIC, Benchmark, Problem};
-use lamas::training::{Experience, Learner, TrainingConfig};
 use rand::Rng;
 
 #[path = "../it/planned.rs"]

@@ -7,9 +7,9 @@ use divan::Bencher;
 use divan::counter::ItemsCount;
 use lamas::controller::{Controller, ControllerConfig, Policy};
 use lamas::execute::Episode;
+use lamas::learn::{Experience, Learner, TrainingConfig};
 use lamas::plan::{Kind, Latency, Outcome, Plan, Schedule, Span, Trace, Usage};
 use lamas::random;
-use lamas::training::{Experience, Learner, TrainingConfig};
 use rand::Rng;
 
 fn main() {

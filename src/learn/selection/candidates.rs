@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::decide::Proposal;
-use crate::training::target::Met;
+use crate::learn::target::Met;
 
 /// What may answer, and what was seen of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -162,9 +162,9 @@ fn mean(values: impl Iterator<Item = f64>) -> f64 {
 mod tests {
     use super::*;
     use crate::execute::Episode;
+    use crate::learn::Credit;
+    use crate::learn::testing::episode;
     use crate::objective::Objective;
-    use crate::training::Credit;
-    use crate::training::testing::episode;
 
     const KINDS: [Kind; 5] = [Kind::Generate, Kind::Generate, Kind::Generate, Kind::Refine, Kind::Stop];
     const PROBLEMS: usize = 4;

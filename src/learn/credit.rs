@@ -237,8 +237,8 @@ fn mean((sum, count): (f64, u32)) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::learn::testing::episode;
     use crate::plan::{Kind, Latency, Schedule, Signature, Span};
-    use crate::training::testing::episode;
 
     use Charge::{Nothing, Share, Whole};
 

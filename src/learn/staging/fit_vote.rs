@@ -6,8 +6,8 @@ use rand::seq::index;
 use super::replies::{MOST, Replies};
 use crate::decide::{Said, Set, Vote};
 use crate::kernels::cholesky;
+use crate::learn::crossfit::FOLDS;
 use crate::random;
-use crate::training::crossfit::FOLDS;
 
 /// One problem with some operators asked: the weights that count for each alternative, and how right it is.
 struct Row {
@@ -131,9 +131,9 @@ fn derivatives(vote: &Vote, rows: &[&Row], penalties: &[f64]) -> (f64, Vec<f64>,
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::learn::measured::Outcome;
+    use crate::learn::staging::replies::Reply;
     use crate::plan::OperatorId;
-    use crate::training::measured::Outcome;
-    use crate::training::staging::replies::Reply;
 
     /// Two operators that are right on nine and on six of ten problems, independently, and wrong in many ways.
     fn replies() -> (Replies, Vec<usize>) {

@@ -9,9 +9,9 @@ pub(super) use replies::{Replies, Reply};
 
 use self::replies::MOST;
 use crate::decide::{Proposal, Set, Stages, Then, Vote, subsets};
+use crate::learn::measured::Measured;
 use crate::objective::Objective;
 use crate::plan::Plan;
-use crate::training::measured::Measured;
 
 /// Most operators of a start, and of what follows.
 const START: u32 = 3;

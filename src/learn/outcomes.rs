@@ -115,7 +115,7 @@ impl Outcomes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::training::testing::episode;
+    use crate::learn::testing::episode;
 
     #[test]
     fn outcomes_are_means_over_the_runs_that_did_not_fail() {

@@ -143,9 +143,9 @@ fn deviation(values: &[f32], known: &[u8], columns: usize) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::learn::Credit;
+    use crate::learn::testing::episode;
     use crate::objective::Objective;
-    use crate::training::Credit;
-    use crate::training::testing::episode;
 
     const OBJECTIVE: Objective = Objective { latency_weight: 0.01, cost_weight: 2.0, unit: crate::plan::Unit::Tokens };
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::decide::{Said, Set};
+use crate::learn::measured::Outcome;
 use crate::plan::OperatorId;
-use crate::training::measured::Outcome;
 
 /// Most operators that a query asks.
 pub(super) const MOST: u32 = 4;

@@ -12,9 +12,9 @@ use std::collections::BTreeMap;
 
 use super::replies::Replies;
 use crate::decide::{Set, State, Vote, known};
+use crate::learn::measured::{Measured, Outcome};
+use crate::learn::routing::{Regression, closest};
 use crate::objective::Objective;
-use crate::training::measured::{Measured, Outcome};
-use crate::training::routing::{Regression, closest};
 
 /// Penalties among which is chosen, for standardised features.
 const PENALTIES: [f64; 4] = [10.0, 100.0, 1e3, 1e4];

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use super::candidates::{Candidate, Selection};
 use crate::decide::{Proposal, Vote};
 use crate::evidence::Asked;
+use crate::learn::crossfit::{gain, is_sure, mean, nested, nested_among};
+use crate::learn::measured::{Measured, Outcome};
+use crate::learn::routing::Routing;
+use crate::learn::staging::{self, Replies, Staging};
 use crate::objective::Objective;
 use crate::strategy::{Features, Router, Strategies, Strategy};
-use crate::training::crossfit::{gain, is_sure, mean, nested, nested_among};
-use crate::training::measured::{Measured, Outcome};
-use crate::training::routing::Routing;
-use crate::training::staging::{self, Replies, Staging};
 
 /// What was seen of all that may answer, on `N` problems.
 pub(super) struct Contest<'a> {
