@@ -12,12 +12,12 @@ mod budget;
 mod cache;
 mod calibrate;
 mod catalogues;
-mod compare;
 mod config;
 mod controllers;
 mod data;
 mod doctor;
 mod evaluate;
+mod experiments;
 mod fetch;
 mod grade;
 mod import;
@@ -38,13 +38,10 @@ mod selection;
 mod serve;
 mod session;
 mod split;
-mod sweep;
 mod traces;
 mod traces_import;
 mod train;
-mod train_all;
 mod train_run;
-mod variants;
 
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
@@ -75,9 +72,9 @@ enum Command {
     /// Evaluate a trained controller beside the baselines.
     Evaluate(evaluate::Args),
     /// Train and evaluate every method, published and ours, over several seeds: the table for a paper.
-    Compare(compare::Args),
+    Compare(experiments::compare::Args),
     /// Train and evaluate at several latency weights: LAMaS, ours, and one checkpoint of ours for all weights.
-    Sweep(sweep::Args),
+    Sweep(experiments::sweep::Args),
     /// Evaluate the fixed plans and a random controller; no training.
     Baselines(baselines::Args),
     /// Answer one question; show the plan, the timeline and what it cost.
@@ -142,8 +139,8 @@ fn dispatch(cli: Cli) -> Result<()> {
     match cli.command.unwrap_or(Command::Train(cli.train)) {
         Command::Train(args) => train::run(args),
         Command::Evaluate(args) => evaluate::run(args),
-        Command::Compare(args) => compare::run(args),
-        Command::Sweep(args) => sweep::run(args),
+        Command::Compare(args) => experiments::compare::run(args),
+        Command::Sweep(args) => experiments::sweep::run(args),
         Command::Baselines(args) => baselines::run(args),
         Command::Run(args) => run::run(args),
         Command::Serve(args) => serve::run(*args),

@@ -9,13 +9,13 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::{Context, Result, ensure};
 use indicatif::ProgressBar;
 
-use super::interrupt::{self, Interrupt, Stopped};
-use super::progress::bar;
-use super::session::Session;
-use super::split::Split;
-use super::train::{Job, Outcome, RECORD};
-use super::train_run::{begin, seeds, unused};
 use super::variants::Variant;
+use crate::cli::interrupt::{self, Interrupt, Stopped};
+use crate::cli::progress::bar;
+use crate::cli::session::Session;
+use crate::cli::split::Split;
+use crate::cli::train::{Job, Outcome, RECORD};
+use crate::cli::train_run::{begin, seeds, unused};
 use crate::disk::create_folder;
 use crate::settings::{Preset, RunFile, SETTINGS, Settings, Started};
 

@@ -4,17 +4,17 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 
-use super::config::Common;
-use super::methods::{self, Chosen, Measured};
-use super::output::say;
-use super::progress::bar;
-use super::results::{About, Results, provenance};
-use super::session::Session;
-use super::split::Split;
-use super::train::panels;
 use super::train_all::{AllTrained, train_all};
 use super::variants::{OURS, variants};
 use crate::agent::Trained;
+use crate::cli::config::Common;
+use crate::cli::methods::{self, Chosen, Measured};
+use crate::cli::output::say;
+use crate::cli::progress::bar;
+use crate::cli::results::{About, Results, provenance};
+use crate::cli::session::Session;
+use crate::cli::split::Split;
+use crate::cli::train::panels;
 use crate::decide::{Decider, FixedPlan};
 use crate::evaluate::portfolio::{HINDSIGHT, LengthRouter, Recorded};
 use crate::evaluate::{Evaluation, Method, evaluate, statistics};

@@ -6,15 +6,15 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 
-use super::calibrate;
-use super::config::Common;
-use super::methods::{self, Chosen};
-use super::results::{About, Results, provenance};
-use super::session::Session;
-use super::split::Split;
 use super::train_all::{AllTrained, train_all, variant_folder};
 use super::variants::{OURS, Variant};
 use crate::agent::Trained;
+use crate::cli::calibrate;
+use crate::cli::config::Common;
+use crate::cli::methods::{self, Chosen};
+use crate::cli::results::{About, Results, provenance};
+use crate::cli::session::Session;
+use crate::cli::split::Split;
 use crate::controller::LatencyWeights;
 use crate::evaluate::{Evaluation, Measures, compare, statistics};
 use crate::objective::Objective;
