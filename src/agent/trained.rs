@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use crate::checkpoint::Checkpoint;
 use crate::controller::{Controller, LatencyWeights, Policy};
 use crate::decide::{HaltingHead, Proposal, Then, inputs};
-use crate::evaluate::latency::{Budget, Choice, LatencyModel};
+use crate::evaluate::latency::{Budget, LatencyModel, PlanWithin};
 use crate::evidence::Asked;
 use crate::execute::{ExecutionConfig, Solver};
 use crate::plan::{Schedule, small_plans};
@@ -128,7 +128,7 @@ impl Trained {
         model: &LatencyModel,
         budget: Budget,
         asked: Asked<'_>,
-    ) -> Result<Choice> {
+    ) -> Result<PlanWithin> {
         let weights = self.latency_weights()?;
         let signatures = solver.catalogue().signatures();
         let bound = |plan: &_| model.predict(plan, &schedule.prepare(plan, &signatures), asked).bound;

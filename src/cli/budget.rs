@@ -9,13 +9,13 @@ use super::session::Session;
 use super::split::Split;
 use crate::agent::Trained;
 use crate::evaluate::Evaluation;
-use crate::evaluate::latency::{Accuracy, Budget, Choice, LatencyModel, measured_path};
+use crate::evaluate::latency::{Accuracy, Budget, LatencyModel, PlanWithin, measured_path};
 use crate::evaluate::statistics::{mean, quantile};
 use crate::execute::Episode;
 
 /// What to trade accuracy for.
 #[derive(Clone, Copy, Debug, clap::Args)]
-pub struct Haste {
+pub struct LatencyArgs {
     /// What a token of critical path weighs against the score, for a controller that serves many weights
     #[arg(long, value_name = "W", conflicts_with = "budget", allow_negative_numbers = true)]
     pub latency_weight: Option<f64>,
@@ -26,7 +26,7 @@ pub struct Haste {
 
 /// How a budget fared.
 #[derive(Serialize)]
-pub struct Kept {
+pub struct BudgetReport {
     budget: f64,
     unit: &'static str,
     problems: usize,
@@ -41,7 +41,7 @@ pub struct Kept {
     latency_weight: f64,
 }
 
-impl Haste {
+impl LatencyArgs {
     /// # Errors
     /// The latency weight is no weight.
     pub fn validate(&self) -> Result<()> {
@@ -64,13 +64,13 @@ pub fn choose_all(
     trained: &[Trained],
     model: &LatencyModel,
     budget: Budget,
-) -> Result<(Chosen, Vec<Choice>)> {
+) -> Result<(Chosen, Vec<PlanWithin>)> {
     let mut choices = Vec::with_capacity(trained.len() * split.problems.len());
     let (mut proposals, mut halting) = (Vec::with_capacity(trained.len()), Vec::with_capacity(trained.len()));
     for trained in trained {
         let (solver, schedule) = (session.solver(), session.execution.schedule);
         let chosen = split.asked().map(|asked| trained.choose(solver, schedule, model, budget, asked));
-        let chosen: Vec<Choice> = chosen.collect::<Result<_>>()?;
+        let chosen: Vec<PlanWithin> = chosen.collect::<Result<_>>()?;
         proposals.push(chosen.iter().map(|choice| choice.plan.clone().into()).collect());
         halting.push(chosen.iter().map(|choice| trained.head(Some(choice.latency_weight))).collect());
         choices.extend(chosen);
@@ -80,11 +80,11 @@ pub fn choose_all(
 }
 
 /// How the budget fared.
-pub fn kept(budget: Budget, choices: &[Choice], evaluations: &[Evaluation]) -> Kept {
+pub fn kept(budget: Budget, choices: &[PlanWithin], evaluations: &[Evaluation]) -> BudgetReport {
     let latency = |episode: &Episode| budget.of(measured_path(&episode.trace));
     let episodes = evaluations.iter().flat_map(|pass| &pass.episodes).filter(|episode| episode.is_complete());
     let paths: Vec<f64> = episodes.map(latency).collect();
-    Kept {
+    BudgetReport {
         budget: budget.amount(),
         unit: budget.unit(),
         problems: paths.len(),
@@ -102,9 +102,9 @@ pub fn accuracy(session: &Session, split: &Split, model: &LatencyModel, evaluati
     model.accuracy(&observed(&episodes, &asked(&[split])), |plan| session.prepare(plan))
 }
 
-impl std::fmt::Display for Kept {
+impl std::fmt::Display for BudgetReport {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Kept { budget, unit, problems, kept, hopeless, path_mean, path_p95, .. } = self;
+        let BudgetReport { budget, unit, problems, kept, hopeless, path_mean, path_p95, .. } = self;
         write!(
             f,
             "budget {budget} {unit}: kept on {:.1} % of {problems} problems; path {path_mean:.3} {unit} on average, \

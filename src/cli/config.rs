@@ -53,7 +53,7 @@ pub struct Common {
     python: PythonFlags,
     #[command(flatten)]
     endpoint: EndpointFlags,
-    /// Recorded outputs of operators (JSON lines) in place of a model
+    /// TraceLine outputs of operators (JSON lines) in place of a model
     #[arg(long, value_name = "FILE", env = "LAMAS_TRACES")]
     #[serde(skip_serializing_if = "Option::is_none")]
     traces: Option<PathBuf>,
@@ -278,12 +278,12 @@ fn variable(text: &str) -> Result<(String, serde_json::Value), String> {
 
 impl ValueEnum for Preset {
     fn value_variants<'a>() -> &'a [Self] {
-        &[Preset::Lamas, Preset::Paper, Preset::Maas]
+        &[Preset::Adaptive, Preset::Paper, Preset::Maas]
     }
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
         let help = match self {
-            Preset::Lamas => "Our best method",
+            Preset::Adaptive => "Our best method",
             Preset::Paper => "LAMaS as published",
             Preset::Maas => "MaAS: one operator after another, no latency term",
         };

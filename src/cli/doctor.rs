@@ -143,8 +143,8 @@ async fn models(settings: &Settings, catalogue: &Catalogue, host: &Host) -> Vec<
                     ask(config, &key).await.map_err(|Fault { part, error }| error.context(format!("its {part}")))
                 }
             };
-            let told = answer.map(|seconds| format!("`{name}` at {url}, {seconds:.2} s"));
-            found.push(Finding::of("model", told.with_context(|| format!("`{name}` at {url}"))));
+            let line = answer.map(|seconds| format!("`{name}` at {url}, {seconds:.2} s"));
+            found.push(Finding::of("model", line.with_context(|| format!("`{name}` at {url}"))));
         }
     }
     found
@@ -184,7 +184,7 @@ async fn ask(config: EndpointConfig, key: &Key) -> Result<f64, Fault> {
 
 /// The model of this process, or what stands for one, opened with all that it takes.
 async fn local(settings: &Settings, host: &Host) -> Finding {
-    // What Python is for is told of Python.
+    // What Python is for is line of Python.
     let settings = Settings { allow_unsandboxed: true, cache_mode: Some(Mode::Off), ..settings.clone() };
     let opened = Parts::open(&settings, host).await;
     if opened.as_ref().is_err_and(|error| error.is::<OpenError>()) {

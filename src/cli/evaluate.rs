@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use serde_json::json;
 
-use super::budget::{self, Haste};
+use super::budget::{self, LatencyArgs};
 use super::config::Common;
 use super::controllers::{self, Opened};
 use super::methods::Chosen;
@@ -33,7 +33,7 @@ pub struct Args {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    haste: Haste,
+    haste: LatencyArgs,
     #[command(flatten)]
     common: Common,
 }

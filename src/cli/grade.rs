@@ -11,7 +11,7 @@ use super::config::PythonFlags;
 use super::output::say;
 use super::session::runtime;
 use crate::settings::open_sandbox;
-use crate::task::grading::{self, Verdict};
+use crate::task::grading::{self, GradedLine};
 use crate::task::{AnswerForm, code_grading};
 
 #[derive(Debug, clap::Args)]
@@ -80,7 +80,7 @@ fn read(path: &Path) -> Result<(String, String)> {
     Ok((grading::decoded(&bytes), origin))
 }
 
-fn grade_code(args: &Args, lines: &str, origin: &str) -> Result<Vec<code_grading::Verdict>> {
+fn grade_code(args: &Args, lines: &str, origin: &str) -> Result<Vec<code_grading::GradedCode>> {
     let tasks = match &args.tests {
         Some(path) => {
             let (text, origin) = read(path)?;
@@ -105,15 +105,15 @@ fn rows<T: Serialize>(verdicts: Vec<T>, row: fn(&T) -> (Option<bool>, String)) -
     verdicts.into_iter().map(row).collect()
 }
 
-fn answer(verdict: &Verdict) -> (Option<bool>, String) {
-    let Verdict { line, correct, extracted, reference } = verdict;
+fn answer(verdict: &GradedLine) -> (Option<bool>, String) {
+    let GradedLine { line, correct, extracted, reference } = verdict;
     let word = if *correct { "right" } else { "wrong" };
     let found = extracted.as_deref().unwrap_or("no answer").replace('\n', " ");
     (Some(*correct), format!("{line}: {word}: {found} (expected {reference})"))
 }
 
-fn code(verdict: &code_grading::Verdict) -> (Option<bool>, String) {
-    let code_grading::Verdict { line, task_id, correct, unsupported, fault, .. } = verdict;
+fn code(verdict: &code_grading::GradedCode) -> (Option<bool>, String) {
+    let code_grading::GradedCode { line, task_id, correct, unsupported, fault, .. } = verdict;
     let fault = fault.as_deref().and_then(|fault| fault.lines().last()).unwrap_or_default();
     match unsupported {
         Some(doubt) => (None, format!("{line}: unsupported: {task_id}: {doubt}")),

@@ -39,7 +39,7 @@ pub struct Args {
 
 /// What one plan did on one problem in one draw.
 #[derive(Serialize)]
-struct Outcome<'a> {
+struct OperatorLine<'a> {
     plan: &'a str,
     problem: &'a str,
     kind: Option<&'a str>,
@@ -191,7 +191,7 @@ fn repairs(named: &[(String, Plan)], measured: &[Vec<Evaluation>]) -> String {
     lines.join("\n")
 }
 
-fn outcomes<'a>(session: &Session, split: &'a Split, measured: &'a [Vec<Evaluation>]) -> Vec<Outcome<'a>> {
+fn outcomes<'a>(session: &Session, split: &'a Split, measured: &'a [Vec<Evaluation>]) -> Vec<OperatorLine<'a>> {
     let problems: BTreeMap<&str, _> = split.problems.iter().map(|problem| (problem.id.as_str(), problem)).collect();
     let mut outcomes = Vec::new();
     for pass in measured {
@@ -199,7 +199,7 @@ fn outcomes<'a>(session: &Session, split: &'a Split, measured: &'a [Vec<Evaluati
             for episode in &evaluation.episodes {
                 let Some(problem) = problems.get(episode.problem.as_str()) else { continue };
                 let measures = session.objective.measure(episode);
-                outcomes.push(Outcome {
+                outcomes.push(OperatorLine {
                     plan: &evaluation.name,
                     problem: &problem.id,
                     kind: problem.kind.as_deref(),

@@ -29,14 +29,14 @@ pub struct Results {
     rows: Vec<Row>,
     trained: Vec<Evaluation>,
     /// Of all methods, ours last.
-    outcomes: Vec<Outcome>,
+    outcomes: Vec<OutcomeLine>,
     /// What the table does not say, one line each.
     remarks: Vec<String>,
 }
 
 /// What came of one method, seed and problem: a line of `outcomes.jsonl`.
 #[derive(Serialize)]
-struct Outcome {
+struct OutcomeLine {
     method: String,
     /// Of the pass: the controller's where the method has one.
     seed: u64,
@@ -179,13 +179,13 @@ impl Results {
 }
 
 /// One line for each method, seed and problem.
-fn outcomes(session: &Session, others: &[Vec<Evaluation>], trained: &[Evaluation], seeds: &[u64]) -> Vec<Outcome> {
+fn outcomes(session: &Session, others: &[Vec<Evaluation>], trained: &[Evaluation], seeds: &[u64]) -> Vec<OutcomeLine> {
     let names = session.names();
     let passes = others.iter().map(Vec::as_slice).chain([trained]);
     let passes = passes.flat_map(|passes| passes.iter().enumerate());
     let line = |(at, pass): (usize, &Evaluation), episode: &Episode| {
         let name = |index: usize| names.get(index).cloned().unwrap_or_default();
-        Outcome {
+        OutcomeLine {
             method: pass.name.clone(),
             seed: seeds.get(at).copied().unwrap_or(at as u64),
             problem: episode.problem.clone(),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
 
-use super::budget::Haste;
+use super::budget::LatencyArgs;
 use super::config::Common;
 use super::controllers::RUNS;
 use super::of_run::OfRun;
@@ -35,7 +35,7 @@ pub struct Args {
     #[arg(long, value_name = "PLAN", conflicts_with_all = ["latency_weight", "budget"])]
     plan: Option<String>,
     #[command(flatten)]
-    haste: Haste,
+    haste: LatencyArgs,
     /// Ask on while the answer is less likely right than this (0 to 1), and give none where it stays so
     #[arg(long, value_name = "P", conflicts_with_all = ["plan", "latency_weight", "budget"], value_parser = probability)]
     confidence: Option<f64>,
@@ -90,7 +90,7 @@ pub fn run(mut args: Args) -> Result<()> {
         std::fs::write(path, lines).with_context(|| format!("cannot write `{}`", path.display()))?;
     }
     if let Some(budget) = args.haste.budget {
-        eprintln!("{}", told(budget, &answered));
+        eprintln!("{}", budget_report(budget, &answered));
     }
     if let (None, Some(reason)) = (&answered.answer, answered.trace.failure()) {
         return Err(anyhow::Error::new(model::Error::Transient(reason.to_owned())).context("no answer"));
@@ -223,7 +223,7 @@ async fn open(args: &Args) -> Result<Opened> {
 }
 
 /// One line on what a budget led to.
-fn told(budget: Budget, answered: &Answered) -> String {
+fn budget_report(budget: Budget, answered: &Answered) -> String {
     match (answered.chosen.is_within, answered.chosen.latency_weight) {
         (true, Some(weight)) => format!("budget {budget}: latency weight {weight:.5}"),
         (true, None) => format!("budget {budget}"),

@@ -13,8 +13,8 @@ use super::session::Session;
 use super::traces_import;
 use crate::decide::FixedPlan;
 use crate::execute::{ExecutionConfig, SolveOptions, Solver};
-use crate::operation::{Operator, Reads, Recorded, is_recorded};
-use crate::plan::{Kind, OperatorId, Outcome, Plan};
+use crate::operation::{Operator, Reads, TraceLine, is_recorded};
+use crate::plan::{Kind, OperatorId, Plan, Status};
 use crate::random::Purpose;
 use crate::report::jsonl;
 use crate::settings::Preset;
@@ -90,7 +90,7 @@ fn record(args: Record) -> Result<()> {
         recorded.with_context(|| format!("problem `{}`", problem.id))
     };
     let recorded = stream::iter(wanted).map(record).buffered(session.concurrency).try_collect();
-    let recorded: Vec<Recorded> = session.runtime.block_on(recorded)?;
+    let recorded: Vec<TraceLine> = session.runtime.block_on(recorded)?;
     bar.finish_and_clear();
     jsonl::write(out, &recorded)?;
     eprintln!("wrote {} outputs of {} problems to `{}`", recorded.len(), problems.len(), out.display());
@@ -124,12 +124,12 @@ async fn output(
     plan: &Plan,
     sample: u64,
     options: &SolveOptions<'_>,
-) -> Result<Recorded> {
+) -> Result<TraceLine> {
     let mut decider = FixedPlan::new(plan.clone());
     let answered = solver.attempt(problem, &mut decider, Purpose::Training.draw(sample), options).await?;
     let span = answered.trace.spans.last().context("the plan has no operator")?;
     let operator = solver.catalogue().operator(span.operator).context("an operator outside the catalogue")?;
-    ensure!(span.outcome == Outcome::Done, "operator `{}` failed: {:?}", operator.name, span.outcome);
+    ensure!(span.outcome == Status::Done, "operator `{}` failed: {:?}", operator.name, span.outcome);
     // What the operator before it left stands first; a vote, or a test that was passed, adds nothing.
     let before = plan.layers.len() - 1;
     let added = answered.solutions.get(before).filter(|_| operator.kind != Kind::Ensemble);
@@ -138,7 +138,7 @@ async fn output(
         Some(answer) => Some(solver.grade(problem, Some(answer)).await? >= 1.0),
         None => None,
     };
-    Ok(Recorded {
+    Ok(TraceLine {
         query: problem.id.clone(),
         operator: operator.name.clone(),
         sample: Some(sample),

@@ -20,7 +20,7 @@ use crate::checkpoint::Provenance;
 use crate::controller::{Controller, Policy};
 use crate::disk::create_folder;
 use crate::execute::ExecutionConfig;
-use crate::learn::{self, EpochMetrics, Event, Setup, TrainingConfig, Tried};
+use crate::learn::{self, EpochMetrics, Event, Setup, TrainingConfig, TrainingEpisode};
 use crate::report::jsonl::Appender;
 use crate::report::{Curve, Line, Panel};
 use crate::settings::{RunFile, Settings};
@@ -92,7 +92,7 @@ pub(super) struct Job<'a> {
     pub bar: ProgressBar,
 }
 
-pub(super) struct Outcome {
+pub(super) struct Finished {
     pub trained: Trained,
     pub history: Vec<EpochMetrics>,
 }
@@ -102,7 +102,7 @@ impl Job<'_> {
     ///
     /// # Errors
     /// Those of [`learn::train`], and [`Stopped`] where it is interrupted or meets a cap.
-    pub fn train(&self, train: &Split, validation: &Split, resume: bool, interrupt: &Interrupt) -> Result<Outcome> {
+    pub fn train(&self, train: &Split, validation: &Split, resume: bool, interrupt: &Interrupt) -> Result<Finished> {
         let Job { session, execution, settings, seed, folder, .. } = *self;
         create_folder(folder)?;
         let operators = session.operators()?.to_tensor(&session.parts.device)?;
@@ -161,7 +161,7 @@ impl Job<'_> {
                 Trained { policy, halting: None, strategies: Strategies::default(), seed }
             }
         };
-        Ok(Outcome { trained, history: outcome.history })
+        Ok(Finished { trained, history: outcome.history })
     }
 }
 
@@ -172,7 +172,7 @@ fn keep(log: &mut Appender, event: &Event<'_>) -> Result<()> {
         epoch: u32,
         batch: usize,
         #[serde(flatten)]
-        tried: &'a Tried,
+        tried: &'a TrainingEpisode,
     }
     if let Event::Batch { epoch, batch, episodes, .. } = *event {
         for tried in episodes {

@@ -13,12 +13,12 @@ const RANGES: usize = 4;
 
 /// Utilities of some plans on the problems of a split.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Recorded {
+pub struct PlanUtilities {
     /// `[plans][draws][problems]`, every row of the same length.
     pub utilities: Vec<Vec<Vec<f64>>>,
 }
 
-impl Recorded {
+impl PlanUtilities {
     /// The plan of highest mean utility; ties go to the earlier one.
     pub fn best(&self) -> usize {
         first_best(self.utilities.iter().map(|draws| mean(&draws.concat()))).unwrap_or_default()
@@ -74,7 +74,7 @@ pub struct LengthRouter {
 impl LengthRouter {
     /// Gives each range of lengths the plan of highest mean utility. `words` holds the length of each problem's question;
     /// it and `recorded` must come from a split that is not the one reported.
-    pub fn fit(words: &[usize], recorded: &Recorded) -> Self {
+    pub fn fit(words: &[usize], recorded: &PlanUtilities) -> Self {
         let sizes: Vec<f64> = words.iter().map(|&length| length as f64).collect();
         let mut cuts: Vec<usize> =
             (1..RANGES).map(|range| quantile(&sizes, range as f64 / RANGES as f64).ceil() as usize).collect();
@@ -110,9 +110,9 @@ mod tests {
     use super::*;
 
     /// Three plans, two draws, four problems; plan 2 is never bad, never best.
-    fn recorded() -> Recorded {
+    fn recorded() -> PlanUtilities {
         let draws = |utilities: [f64; 4]| vec![utilities.to_vec(); 2];
-        Recorded { utilities: vec![draws([1.0, 1.2, 0.0, 0.0]), draws([0.0, 0.0, 1.0, 1.0]), draws([0.8; 4])] }
+        PlanUtilities { utilities: vec![draws([1.0, 1.2, 0.0, 0.0]), draws([0.0, 0.0, 1.0, 1.0]), draws([0.8; 4])] }
     }
 
     #[test]
@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn luck_does_not_count() {
         // Right in one draw only, each plan in another one.
-        let lucky = Recorded { utilities: vec![vec![vec![1.0], vec![0.0]], vec![vec![0.0], vec![1.0]]] };
+        let lucky = PlanUtilities { utilities: vec![vec![vec![1.0], vec![0.0]], vec![vec![0.0], vec![1.0]]] };
         assert_eq!((lucky.choose(&[0, 1], 0), lucky.choose(&[0, 1], 1)), (vec![1], vec![0]));
         assert_eq!(lucky.worth(&[0, 1]), 0.0);
     }
@@ -138,6 +138,6 @@ mod tests {
         let words = [3, 3, 20, 20];
         let router = LengthRouter::fit(&words, &recorded());
         assert_eq!(words.map(|length| router.choose(length)), [0, 0, 1, 1]);
-        assert_eq!(LengthRouter::fit(&[], &Recorded { utilities: Vec::new() }).choose(7), 0);
+        assert_eq!(LengthRouter::fit(&[], &PlanUtilities { utilities: Vec::new() }).choose(7), 0);
     }
 }

@@ -157,7 +157,7 @@ fn by_problem<'a>(
 mod tests {
     use super::*;
     use crate::execute::Episode;
-    use crate::plan::{Latency, OperatorId, Outcome, Plan, Schedule, Span, Trace, Unit, Usage};
+    use crate::plan::{Latency, OperatorId, Plan, Schedule, Span, Status, Trace, Unit, Usage};
 
     const OBJECTIVE: Objective = Objective { latency_weight: 0.01, cost_weight: 2.0, unit: Unit::Tokens };
 
@@ -172,7 +172,7 @@ mod tests {
             tool_seconds: 0.0,
             latency: Latency { tokens: tokens as f64, seconds: 0.5 },
             started: 0.25,
-            outcome: Outcome::Done,
+            outcome: Status::Done,
             ..Span::default()
         };
         let plan = Plan::from_indices(&[&[0, 1]]);

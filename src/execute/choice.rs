@@ -2,7 +2,7 @@
 
 use crate::evidence::{Charge, Chosen, Stage};
 use crate::operation::{Backing, Board, Effect, Identity, Operator, Query, Solution, Spent, Steps, Turn, Work, run};
-use crate::plan::{Cause, Kind, Latency, OperatorId, Outcome, Signature, Span, Unit};
+use crate::plan::{Cause, Kind, Latency, OperatorId, Signature, Span, Status, Unit};
 
 use super::error::ExecuteError;
 use super::recorder::Recorder;
@@ -52,7 +52,7 @@ pub(super) struct Ended {
     pub arrivals: Vec<Latency>,
     /// What it was given of virtual time, from its start; what lies behind that is not counted.
     pub until: f64,
-    pub outcome: Outcome,
+    pub outcome: Status,
     pub effect: Effect,
     /// Whether the decider has not been asked since.
     pub is_fresh: bool,
@@ -76,7 +76,7 @@ impl<'a> Choice<'a> {
     }
 
     /// Records what came of the operator, which was running.
-    pub fn end(&mut self, effect: Effect, outcome: Outcome) {
+    pub fn end(&mut self, effect: Effect, outcome: Status) {
         let Phase::Running { start, .. } = self.phase else { return };
         let solutions = appended(&effect).len();
         let arrivals = self.steps.arrivals(start, solutions, self.operator.kind == Kind::Generate);
@@ -93,7 +93,7 @@ impl<'a> Choice<'a> {
             end: start,
             arrivals: Vec::new(),
             until: f64::INFINITY,
-            outcome: Outcome::Skipped,
+            outcome: Status::Skipped,
             effect: Effect::Keep,
             is_fresh: true,
         });
@@ -120,7 +120,7 @@ impl<'a> Choice<'a> {
                 let added = given.iter().map(|given| given.as_ref().map(|given| &given.solution)).collect();
                 Chosen { stage: Stage::Running, started: Some(*start), added, ..chosen }
             }
-            Phase::Ended(Ended { outcome: Outcome::Skipped, .. }) => Chosen { stage: Stage::Skipped, ..chosen },
+            Phase::Ended(Ended { outcome: Status::Skipped, .. }) => Chosen { stage: Stage::Skipped, ..chosen },
             Phase::Ended(Ended { start, .. }) if !is_past(*start) => chosen,
             Phase::Ended(Ended { start, end, effect, .. }) if is_past(*end) => {
                 Chosen { started: Some(*start), ..chosen }.ended(effect)
@@ -140,7 +140,7 @@ impl<'a> Choice<'a> {
         match &self.phase {
             Phase::Waiting => None,
             Phase::Running { given, .. } => given.iter().flatten().map(|given| given.after).reduce(later),
-            Phase::Ended(Ended { outcome: Outcome::Skipped, .. }) => None,
+            Phase::Ended(Ended { outcome: Status::Skipped, .. }) => None,
             Phase::Ended(Ended { start, end, arrivals, .. }) => {
                 let last = arrivals.iter().chain([end]).copied().filter(is_past).reduce(later)?;
                 let after = |last: f64, start: f64| (last - start).max(0.0);
@@ -164,7 +164,7 @@ impl<'a> Choice<'a> {
     pub fn span(&self, unit: Unit) -> Span {
         let (start, until, outcome) = match &self.phase {
             Phase::Ended(Ended { start, until, outcome, .. }) => (*start, *until, outcome.clone()),
-            Phase::Waiting | Phase::Running { .. } => (Latency::default(), f64::NEG_INFINITY, Outcome::Skipped),
+            Phase::Waiting | Phase::Running { .. } => (Latency::default(), f64::NEG_INFINITY, Status::Skipped),
         };
         let spent = self.steps.spent(unit, until);
         let cost = spent.cost(self.backing.price);
@@ -201,17 +201,17 @@ impl Ended {
     /// Takes back what came after `end`; `steps` are its own.
     pub fn cut(&mut self, unit: Unit, now: Latency, steps: &Steps) {
         let end = unit.of(now);
-        if unit.of(self.end) <= end || self.outcome == Outcome::Skipped {
+        if unit.of(self.end) <= end || self.outcome == Status::Skipped {
             return;
         }
         self.until = self.until(unit, end);
         if self.until < 0.0 {
-            (self.outcome, self.effect) = (Outcome::Skipped, Effect::Keep);
+            (self.outcome, self.effect) = (Status::Skipped, Effect::Keep);
             (self.end, self.arrivals) = (self.start, Vec::new());
             return;
         }
         if !self.arrivals.iter().any(|arrival| unit.of(*arrival) == end) {
-            self.outcome = Outcome::Cancelled;
+            self.outcome = Status::Cancelled;
         }
         if let Effect::Append(solutions) = &mut self.effect {
             let mut given = self.arrivals.iter().map(|arrival| unit.of(*arrival) <= end);
@@ -243,16 +243,16 @@ pub(super) async fn act(
     work: &mut Work<'_>,
     board: &Board,
     recorder: Option<&Recorder<'_>>,
-) -> Result<(Effect, Outcome), ExecuteError> {
+) -> Result<(Effect, Status), ExecuteError> {
     let result = match recorder {
         Some(recorder) => recorder.run(work, board).await,
         None => run(work, board).await,
     };
     match result {
-        Ok(effect) => Ok((effect, Outcome::Done)),
+        Ok(effect) => Ok((effect, Status::Done)),
         Err(error) if error.is_permanent() => {
             Err(ExecuteError::Model { operator: work.operator().name.clone(), error })
         }
-        Err(error) => Ok((Effect::Keep, Outcome::Failed(error.to_string()))),
+        Err(error) => Ok((Effect::Keep, Status::Failed(error.to_string()))),
     }
 }

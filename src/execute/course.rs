@@ -2,12 +2,12 @@
 
 use super::choice::{Choice, Phase};
 use super::error::ExecuteError;
-use super::observe::Telling;
+use super::observe::Announced;
 use super::options::Options;
 use crate::decide::{Conclusion, Decider, Next};
 use crate::evidence::{Charge, Chosen, Known};
 use crate::operation::{Board, Effect, Query, Solution, Steps, Turn, Work, is_free};
-use crate::plan::{Cause, Dependencies, Latency, Layer, Outcome, Plan, Prepared, Signature, Trace};
+use crate::plan::{Cause, Dependencies, Latency, Layer, Plan, Prepared, Signature, Status, Trace};
 
 /// What came of a query.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,12 +32,12 @@ pub(super) struct Course<'a> {
     /// From the start of the query to what the decider heard last.
     pub now: Latency,
     signatures: Vec<Signature>,
-    telling: Telling,
+    announced: Announced,
 }
 
 /// What follows a decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum Then {
     /// The decider is asked again at once.
     Asks,
     GoesOn,
@@ -61,7 +61,7 @@ impl<'a> Course<'a> {
             choices: Vec::new(),
             now: Latency::default(),
             signatures: query.signatures(),
-            telling: Telling::default(),
+            announced: Announced::default(),
         }
     }
 
@@ -72,8 +72,8 @@ impl<'a> Course<'a> {
     pub fn ask(
         &mut self,
         decider: &mut dyn Decider,
-        mut drop: impl FnMut(&mut Self, &[usize]) -> Verdict,
-    ) -> Result<Verdict, ExecuteError> {
+        mut drop: impl FnMut(&mut Self, &[usize]) -> Then,
+    ) -> Result<Then, ExecuteError> {
         self.tell();
         loop {
             match self.next(decider) {
@@ -88,14 +88,14 @@ impl<'a> Course<'a> {
                 Next::Drop(choices) => {
                     let under_way = |&choice: &usize| self.choices.get(choice).is_some_and(|c| self.is_under_way(c));
                     let dropped: Vec<usize> = choices.into_iter().filter(under_way).collect();
-                    if dropped.is_empty() || drop(self, &dropped) != Verdict::Asks {
+                    if dropped.is_empty() || drop(self, &dropped) != Then::Asks {
                         break;
                     }
                 }
-                Next::End => return Ok(Verdict::Ends),
+                Next::End => return Ok(Then::Ends),
             }
         }
-        Ok(Verdict::GoesOn)
+        Ok(Then::GoesOn)
     }
 
     fn next(&self, decider: &mut dyn Decider) -> Next {
@@ -108,7 +108,7 @@ impl<'a> Course<'a> {
     /// Whether the choice has not ended, as far as the decider knows.
     pub fn is_under_way(&self, choice: &Choice<'_>) -> bool {
         let unit = self.options.unit;
-        choice.ended().is_none_or(|ended| unit.of(ended.end) > unit.of(self.now) && ended.outcome != Outcome::Skipped)
+        choice.ended().is_none_or(|ended| unit.of(ended.end) > unit.of(self.now) && ended.outcome != Status::Skipped)
     }
 
     fn commit(&mut self, layers: Vec<Layer>) -> Result<(), ExecuteError> {
@@ -226,7 +226,7 @@ impl<'a> Course<'a> {
     /// Tells the observer what has become certain.
     pub fn tell(&mut self) {
         if let Some(observer) = self.options.observer {
-            self.telling.tell(observer, &self.choices, self.options.unit, self.now);
+            self.announced.tell(observer, &self.choices, self.options.unit, self.now);
         }
     }
 
@@ -243,7 +243,7 @@ impl<'a> Course<'a> {
 
     /// What was skipped would have started when the plan ended, at the latest.
     fn settle_skipped(&mut self) {
-        let is_skipped = |choice: &Choice<'_>| choice.ended().is_none_or(|ended| ended.outcome == Outcome::Skipped);
+        let is_skipped = |choice: &Choice<'_>| choice.ended().is_none_or(|ended| ended.outcome == Status::Skipped);
         let ran = self.choices.iter().filter(|choice| !is_skipped(choice)).filter_map(Choice::ended);
         let end = ran.fold(Latency::default(), |latest, ended| latest.beside(ended.end));
         for choice in self.choices.iter_mut().filter(|choice| is_skipped(choice)) {

@@ -6,7 +6,7 @@ use super::error::ExecuteError;
 use super::live::in_time;
 use super::options::Options;
 use crate::operation::{Effect, Query, Steps, Turn, vote};
-use crate::plan::{Latency, Outcome, Signature, Unit};
+use crate::plan::{Latency, Signature, Status, Unit};
 
 /// Lets the query's finish act on what the plan came to. A solution that it improved stands alone afterwards; where it fails
 /// the solutions stay as they are, and the failure is recorded.
@@ -49,12 +49,12 @@ pub(super) async fn finish(
         }
     };
     let (improved, outcome) = match in_time(options.until, acts).await {
-        Some(Ok(improved)) => (improved, Outcome::Done),
+        Some(Ok(improved)) => (improved, Status::Done),
         Some(Err(error)) if error.is_permanent() => {
             return Err(ExecuteError::Model { operator: operator.name.clone(), error });
         }
-        Some(Err(error)) => (None, Outcome::Failed(error.to_string())),
-        None => (None, Outcome::Cancelled),
+        Some(Err(error)) => (None, Status::Failed(error.to_string())),
+        None => (None, Status::Cancelled),
     };
     choice.end(Effect::Keep, outcome);
     execution.trace.finish = Some(choice.span(options.unit));

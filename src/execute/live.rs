@@ -11,11 +11,11 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::{Instant, timeout_at};
 
 use super::choice::{Choice, Ended, Given, Phase, act};
-use super::course::{Course, Ready, Verdict};
+use super::course::{Course, Ready, Then};
 use super::error::ExecuteError;
 use crate::decide::Decider;
 use crate::operation::{Arrival, Effect, Reporter, Solution};
-use crate::plan::{Latency, Outcome};
+use crate::plan::{Latency, Status};
 
 /// What comes of `work`; none where that is not in time.
 pub(super) async fn in_time<T>(until: Option<Instant>, work: impl Future<Output = T>) -> Option<T> {
@@ -26,7 +26,7 @@ pub(super) async fn in_time<T>(until: Option<Instant>, work: impl Future<Output 
 }
 
 /// An operator that runs: its number and, unless it was aborted, what it did.
-type Running<'a> = BoxFuture<'a, (usize, Option<Result<(Effect, Outcome), ExecuteError>>)>;
+type Running<'a> = BoxFuture<'a, (usize, Option<Result<(Effect, Status), ExecuteError>>)>;
 
 /// What runs, and how it is heard of and dropped.
 struct Calls<'a> {
@@ -41,7 +41,7 @@ struct Calls<'a> {
 /// Something that happened.
 enum Heard {
     Arrived(Arrival),
-    Ended(usize, Option<Result<(Effect, Outcome), ExecuteError>>),
+    Ended(usize, Option<Result<(Effect, Status), ExecuteError>>),
 }
 
 /// Runs a course to its end.
@@ -52,7 +52,7 @@ pub(super) async fn run<'a>(course: &mut Course<'a>, decider: &mut dyn Decider) 
     let (reports, arrivals) = unbounded_channel();
     let (running, handles) = (FuturesUnordered::new(), BTreeMap::new());
     let mut calls = Calls { running, handles, reports, arrivals, last: Vec::new() };
-    while course.ask(decider, |course, dropped| calls.drop(course, dropped))? != Verdict::Ends {
+    while course.ask(decider, |course, dropped| calls.drop(course, dropped))? != Then::Ends {
         calls.start(course, Ready::All);
         let Some(goes_on) = in_time(course.options.until, calls.hear_all(course)).await else {
             calls.last.clear();
@@ -69,11 +69,11 @@ pub(super) async fn run<'a>(course: &mut Course<'a>, decider: &mut dyn Decider) 
         interrupt(choice);
         if let Phase::Ended(ended) = &mut choice.phase
             && !had_ended
-            && ended.outcome == Outcome::Cancelled
+            && ended.outcome == Status::Cancelled
             && last.contains(&at)
         {
             // A generator whose answer ended the plan is done; its other calls were dropped like all others.
-            ended.outcome = Outcome::Done;
+            ended.outcome = Status::Done;
         }
     }
     Ok(())
@@ -96,7 +96,7 @@ impl<'a> Calls<'a> {
         self.last.clear();
         let Some(first) = self.next().await else { return Ok(false) };
         self.apply(course, first)?;
-        // Who has just told of an answer may have more to tell, and one look does not poll everybody.
+        // Who has just reported of an answer may have more to tell, and one look does not poll everybody.
         let mut quiet = 0;
         while quiet <= self.running.len() {
             quiet += 1;
@@ -143,7 +143,7 @@ impl<'a> Calls<'a> {
     }
 
     /// What runs is aborted, and ends when it is next heard of; what waits will never run.
-    fn drop(&mut self, course: &mut Course<'a>, dropped: &[usize]) -> Verdict {
+    fn drop(&mut self, course: &mut Course<'a>, dropped: &[usize]) -> Then {
         course.note_drop(dropped);
         for at in dropped {
             match self.handles.get(at) {
@@ -151,7 +151,7 @@ impl<'a> Calls<'a> {
                 None => course.choices[*at].skip(course.now),
             }
         }
-        Verdict::GoesOn
+        Then::GoesOn
     }
 }
 
@@ -184,7 +184,7 @@ fn interrupt(choice: &mut Choice<'_>) {
                 end: start.then(lasted),
                 arrivals,
                 until: f64::INFINITY,
-                outcome: Outcome::Cancelled,
+                outcome: Status::Cancelled,
                 effect: if solutions.is_empty() { Effect::Keep } else { Effect::Append(solutions) },
                 is_fresh: true,
             });

@@ -1,4 +1,4 @@
-//! Observers: who is told what happens in a query, in the order in which it was decided, once it is certain.
+//! Observers: who is reported what happens in a query, in the order in which it was decided, once it is certain.
 
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
@@ -6,10 +6,10 @@ use std::sync::{Mutex, PoisonError};
 use serde::Serialize;
 
 use super::choice::{Choice, Ended, Phase, appended};
-use crate::plan::{Latency, Outcome, Unit};
+use crate::plan::{Latency, Status, Unit};
 use crate::printable::printable;
 
-/// Is told what happens in a query. It is called from within the query: what takes long belongs elsewhere.
+/// Is reported what happens in a query. It is called from within the query: what takes long belongs elsewhere.
 pub trait Observer: Send + Sync {
     /// Something has happened.
     fn hear(&self, event: &Event<'_>);
@@ -26,7 +26,7 @@ pub enum Event<'a> {
     /// It has given a solution.
     Arrived { choice: usize, operator: &'a str, text: &'a str, answer: Option<&'a str>, at: Latency },
     /// It has ended, by itself or otherwise.
-    Ended { choice: usize, operator: &'a str, outcome: &'a Outcome, at: Latency },
+    Ended { choice: usize, operator: &'a str, outcome: &'a Status, at: Latency },
 }
 
 impl fmt::Display for Event<'_> {
@@ -60,25 +60,25 @@ impl Event<'_> {
     }
 }
 
-/// What the observer of a query has been told of each choice.
+/// What the observer of a query has been reported of each choice.
 #[derive(Default)]
-pub(super) struct Telling(Vec<Told>);
+pub(super) struct Announced(Vec<Reported>);
 
 #[derive(Clone, Copy, Default)]
-struct Told {
+struct Reported {
     committed: bool,
     started: bool,
     solutions: usize,
     ended: bool,
 }
 
-impl Telling {
-    /// Tells what has come to be known by `now` and was not told before.
+impl Announced {
+    /// Tells what has come to be known by `now` and was not reported before.
     pub fn tell(&mut self, observer: &dyn Observer, choices: &[Choice<'_>], unit: Unit, now: Latency) {
-        self.0.resize(choices.len(), Told::default());
+        self.0.resize(choices.len(), Reported::default());
         let mut events = Vec::new();
-        for (number, (choice, told)) in choices.iter().zip(&mut self.0).enumerate() {
-            told.take_in(number, choice, unit, now, &mut events);
+        for (number, (choice, reported)) in choices.iter().zip(&mut self.0).enumerate() {
+            reported.take_in(number, choice, unit, now, &mut events);
         }
         // In plan order where they come at one moment: what causes a commit stands before it.
         events.sort_by(|a, b| unit.of(a.at()).total_cmp(&unit.of(b.at())));
@@ -86,7 +86,7 @@ impl Telling {
     }
 }
 
-impl Told {
+impl Reported {
     fn take_in<'a>(
         &mut self,
         choice: usize,
@@ -111,7 +111,7 @@ impl Told {
                 (*start, appended(effect).iter().zip(arrivals.iter().copied()).collect())
             }
         };
-        let is_skipped = known.ended().is_some_and(|ended| ended.outcome == Outcome::Skipped);
+        let is_skipped = known.ended().is_some_and(|ended| ended.outcome == Status::Skipped);
         if !self.started && !is_skipped && is_past(start) {
             self.started = true;
             events.push(Event::Started { choice, operator, at: start });

@@ -6,11 +6,11 @@
 use futures::stream::{FuturesUnordered, StreamExt};
 
 use super::choice::{Choice, Phase, act};
-use super::course::{Course, Ready, Verdict};
+use super::course::{Course, Ready, Then};
 use super::error::ExecuteError;
 use crate::decide::Decider;
 use crate::operation::Steps;
-use crate::plan::{Latency, Outcome, Unit};
+use crate::plan::{Latency, Status, Unit};
 
 /// Runs a course to its end.
 ///
@@ -18,7 +18,7 @@ use crate::plan::{Latency, Outcome, Unit};
 /// When the model refuses a request for good, or a committed layer does not fit the catalogue.
 pub(super) async fn run(course: &mut Course<'_>, decider: &mut dyn Decider) -> Result<(), ExecuteError> {
     loop {
-        if course.ask(decider, drop_choices)? == Verdict::Ends {
+        if course.ask(decider, drop_choices)? == Then::Ends {
             take_back(course);
             return Ok(());
         }
@@ -54,7 +54,7 @@ fn next_instant(course: &mut Course<'_>) -> Option<Latency> {
     for choice in &mut course.choices {
         let Phase::Ended(ended) = &mut choice.phase else { continue };
         let is_fresh = std::mem::take(&mut ended.is_fresh);
-        if ended.outcome == Outcome::Skipped {
+        if ended.outcome == Status::Skipped {
             continue;
         }
         for time in ended.arrivals.iter().copied().chain([ended.end]) {
@@ -82,7 +82,7 @@ fn take_back(course: &mut Course<'_>) {
 }
 
 /// Ends choices now; what waited for them begins anew, with what they have given by now.
-fn drop_choices(course: &mut Course<'_>, dropped: &[usize]) -> Verdict {
+fn drop_choices(course: &mut Course<'_>, dropped: &[usize]) -> Then {
     let (unit, now) = (course.options.unit, course.now);
     let mut is_undone = vec![false; course.choices.len()];
     course.note_drop(dropped);
@@ -95,7 +95,7 @@ fn drop_choices(course: &mut Course<'_>, dropped: &[usize]) -> Verdict {
             (choice.phase, choice.steps) = (Phase::Waiting, Steps::default());
         }
     }
-    Verdict::Asks
+    Then::Asks
 }
 
 fn drop_choice(choice: &mut Choice<'_>, unit: Unit, now: Latency) {
@@ -103,7 +103,7 @@ fn drop_choice(choice: &mut Choice<'_>, unit: Unit, now: Latency) {
     if let Phase::Ended(ended) = phase {
         ended.cut(unit, now, steps);
     }
-    if choice.ended().is_none_or(|ended| ended.outcome == Outcome::Skipped) {
+    if choice.ended().is_none_or(|ended| ended.outcome == Status::Skipped) {
         choice.skip(now);
     }
 }

@@ -13,7 +13,7 @@ use super::names::Named;
 use super::split::SPLITS;
 use crate::disk::{WriteError, create_folder};
 use crate::folder::Folder;
-use crate::operation::{Catalogue, Recorded, Traces};
+use crate::operation::{Catalogue, TraceLine, Traces};
 use crate::task::{AnswerForm, Benchmark};
 
 /// The file of recorded outputs in the folder.
@@ -105,14 +105,14 @@ fn problem(asked: &Asked) -> Line<'_> {
 }
 
 /// The outputs of a problem, operator by operator, numbered from 0.
-fn recorded(asked: &Asked, operators: &[Named]) -> Vec<Recorded> {
+fn recorded(asked: &Asked, operators: &[Named]) -> Vec<TraceLine> {
     let mut numbers = vec![0; operators.len()];
     let mut lines = Vec::with_capacity(asked.outputs.len());
     for ((operator, _), given) in &asked.outputs {
         let sample = &given.sample;
         // Where there is no reference equal answers may have different scores.
         let verdict = sample.score.filter(|score| asked.reference.is_some() && (*score == 0.0 || *score == 1.0));
-        lines.push(Recorded {
+        lines.push(TraceLine {
             query: asked.id.clone(),
             operator: operators[*operator].name.clone(),
             sample: Some(numbers[*operator]),

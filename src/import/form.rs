@@ -55,7 +55,7 @@ fn guess<'a>(references: impl Iterator<Item = &'a str>) -> AnswerForm {
     if all(&|reference| NUMBER.is_match(reference) || reference.contains("####")) {
         AnswerForm::Number
     } else if all(&|reference| LETTER.is_match(reference)) {
-        AnswerForm::Choice
+        AnswerForm::MultipleChoice
     } else if references.iter().any(|reference| reference.contains("\\boxed") || reference.contains("\\frac")) {
         AnswerForm::Mathematics
     } else {
@@ -74,7 +74,7 @@ mod tests {
         };
         check(&["18", "-3.5", "$1,200"], AnswerForm::Number);
         check(&["9 * 2 = 18\n#### 18"], AnswerForm::Number);
-        check(&["A", "(C)"], AnswerForm::Choice);
+        check(&["A", "(C)"], AnswerForm::MultipleChoice);
         check(&["so $\\boxed{3}$", "4"], AnswerForm::Mathematics);
         check(&["Paris", "4"], AnswerForm::Exact);
         check(&[], AnswerForm::Exact);

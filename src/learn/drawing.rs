@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::Experience;
 use super::resume::Run;
-use super::rollout::{Attempt, Tried};
+use super::rollout::{Attempt, TrainingEpisode};
 use super::setup::{Event, Halt, Notify};
 use crate::controller::Policy;
 use crate::random::{self, Purpose};
@@ -25,7 +25,7 @@ impl Run<'_> {
         let mut running = FuturesOrdered::new();
         let mut drawn = self.state.position.batch;
         for batch in self.state.position.batch..count {
-            self.look()?;
+            self.check_cancelled()?;
             let end = self.config.next_whole(batch).min(batch + self.config.ahead + 1).min(count);
             for problems in &batches[drawn.min(end)..end] {
                 running.push_back(train.solve_all(self.draw(epoch, problems)?, false, concurrency));
@@ -35,7 +35,7 @@ impl Run<'_> {
             let mut tally = self.state.position.pass.tally.clone();
             let episodes = self.settle(outcomes, &mut tally)?;
             self.state.position.pass.tally = tally;
-            let episodes: Vec<Tried> = episodes.into_iter().flatten().collect();
+            let episodes: Vec<TrainingEpisode> = episodes.into_iter().flatten().collect();
             let done = f64::from(epoch) + batch as f64 / count as f64;
             self.learn_from(&episodes, 1.0 - done / f64::from(self.config.epochs))?;
             let pass = self.state.position.pass.tally.summary();
@@ -67,11 +67,11 @@ impl Run<'_> {
         Ok(attempts)
     }
 
-    fn learn_from(&mut self, episodes: &[Tried], left: f64) -> Result<()> {
+    fn learn_from(&mut self, episodes: &[TrainingEpisode], left: f64) -> Result<()> {
         let queries = self.train.queries;
         let batch: Vec<Experience<'_>> = episodes
             .iter()
-            .map(|Tried { problem, latency_weight, episode, .. }| Experience {
+            .map(|TrainingEpisode { problem, latency_weight, episode, .. }| Experience {
                 problem: *problem,
                 query: &queries[*problem],
                 latency_weight: *latency_weight,

@@ -17,7 +17,7 @@ use anyhow::Result;
 use candle_core::{D, Device, Tensor};
 use candle_nn::ops::softmax;
 
-use super::outcomes::{Outcomes, Tried};
+use super::outcomes::{Outcomes, PlanOutcomes};
 use crate::plan::Plan;
 
 /// Stands for minus infinity before a softmax.
@@ -57,14 +57,14 @@ impl Expectation {
         let choices: usize = tried.iter().map(|tried| tried.plan.len()).sum();
         let mut owner = vec![0.0f32; tried.len() * choices];
         let mut first = 0;
-        for (at, Tried { plan, .. }) in tried.iter().enumerate() {
+        for (at, PlanOutcomes { plan, .. }) in tried.iter().enumerate() {
             owner[at * choices + first..][..plan.len()].fill(1.0);
             first += plan.len();
         }
         let (mut value, mut known) = (Vec::new(), Vec::new());
         let (mut latency, mut charged) = (Vec::new(), Vec::new());
         for problem in 0..problems {
-            for Tried { plan, score, cost, latency: own_latency, charged: own_charged, .. } in tried {
+            for PlanOutcomes { plan, score, cost, latency: own_latency, charged: own_charged, .. } in tried {
                 let own = f64::from(score[problem]) - cost_weight * f64::from(cost[problem]);
                 let is_known = own.is_finite();
                 let of_choices = problem * plan.len()..(problem + 1) * plan.len();

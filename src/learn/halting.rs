@@ -11,7 +11,7 @@ use rand::seq::SliceRandom;
 
 use super::config::HaltingConfig;
 use super::resume::Run;
-use super::rollout::{Attempt, Judged, Tried};
+use super::rollout::{Attempt, Judged, TrainingEpisode};
 use super::setup::{Event, Halt, Notify};
 use super::{Adam, gradients};
 use crate::controller::{Controller, Policy};
@@ -22,7 +22,7 @@ use crate::random::{self, Purpose};
 const CHUNK: usize = 256;
 
 /// A run that can end at any of its moments.
-struct Recorded {
+struct StoppableRun {
     /// Score per unit of latency.
     latency_weight: f64,
     moments: Vec<Judged>,
@@ -60,7 +60,7 @@ impl Run<'_> {
     }
 
     /// Runs the likeliest plan of each training problem.
-    async fn record_courses(&self, notify: &mut Notify<'_>) -> Result<Vec<Recorded>, Halt> {
+    async fn record_courses(&self, notify: &mut Notify<'_>) -> Result<Vec<StoppableRun>, Halt> {
         let trained = &self.learner.controller;
         let (config, kinds) = (trained.config().clone(), trained.kinds().to_vec());
         let weights = &self.state.best_weights;
@@ -82,14 +82,14 @@ impl Run<'_> {
         let mut recorded = Vec::new();
         let mut runs = 0;
         for chunk in attempts.chunks(CHUNK) {
-            self.look()?;
+            self.check_cancelled()?;
             let outcomes = self.train.solve_all(chunk.to_vec(), true, self.config.concurrency).await;
             let followed = self.settle(outcomes, &mut Default::default())?;
             recorded.extend(followed.into_iter().flatten().map(
-                |Tried { latency_weight, episode, moments, .. }| {
+                |TrainingEpisode { latency_weight, episode, moments, .. }| {
                     let latency = self.config.objective.path(&episode.trace);
                     let last = Forecast { score: episode.score, latency, cost: episode.trace.cost() };
-                    Recorded { latency_weight, moments, last }
+                    StoppableRun { latency_weight, moments, last }
                 },
             ));
             runs += chunk.len();
@@ -101,7 +101,7 @@ impl Run<'_> {
 
 /// None where no plan has a moment before its end.
 fn fit(
-    recorded: &[Recorded],
+    recorded: &[StoppableRun],
     config: &HaltingConfig,
     weights: [f64; 2],
     seed: u64,
@@ -121,9 +121,9 @@ fn fit(
 }
 
 /// What the rest of each run changes from each of its moments, if `head` ends it.
-fn rows(recorded: &[Recorded], head: Option<&HaltingHead>) -> Rows {
+fn rows(recorded: &[StoppableRun], head: Option<&HaltingHead>) -> Rows {
     let mut rows = Rows::default();
-    for Recorded { latency_weight, moments, last } in recorded {
+    for StoppableRun { latency_weight, moments, last } in recorded {
         let head = head.map(|head| head.at(*latency_weight));
         let mut end = *last;
         for Judged { evidence, score, latency, cost } in moments.iter().rev() {
@@ -231,12 +231,12 @@ mod tests {
         Judged { evidence: vec![evidence, latency as f32 / 32.0], score, latency, cost: latency / 1000.0 }
     }
 
-    fn recorded(moments: Vec<Judged>, score: f64, latency: f64) -> Recorded {
-        Recorded { latency_weight: 0.01, moments, last: Forecast { score, latency, cost: latency / 1000.0 } }
+    fn recorded(moments: Vec<Judged>, score: f64, latency: f64) -> StoppableRun {
+        StoppableRun { latency_weight: 0.01, moments, last: Forecast { score, latency, cost: latency / 1000.0 } }
     }
 
     /// A tenth of a point for ten tokens; waiting brings half a point where the evidence is 1, and nothing where it is 0.
-    fn runs() -> Vec<Recorded> {
+    fn runs() -> Vec<StoppableRun> {
         let run = |number: usize| {
             let [doubtful, right] = [number % 2, number / 2 % 2].map(|bit| bit as f64);
             let now = if doubtful > 0.0 { 0.0 } else { right };

@@ -30,7 +30,7 @@ pub use config::{HaltingConfig, Loss, SurveyConfig, TrainingConfig};
 pub use credit::{Baseline, Charge, Credit, MovingAverages, Sample, Utilities, advantages, utilities};
 pub use learner::{Experience, Learner, Update};
 pub use metrics::{EpochMetrics, Summary};
-pub use rollout::{Course, Judged, Problems, Rollout, Tried};
+pub use rollout::{Course, Judged, Problems, Rollout, TrainingEpisode};
 pub use selection::{Candidate, Selection};
 pub use setup::{CHECKPOINT_FILE, Event, METRICS_FILE, STATE_FILE, Setup, Trained};
 pub use target::{Met, Target};

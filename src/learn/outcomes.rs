@@ -11,14 +11,14 @@ pub(super) struct Outcomes {
     problems: usize,
     objective: Objective,
     credit: Credit,
-    pub plans: Vec<Tried>,
+    pub plans: Vec<PlanOutcomes>,
     /// Operators that answer by themselves, those that go best with another, in catalogue order.
     pub pairing: Vec<OperatorId>,
 }
 
 /// What one plan of `c` choices did on each problem: means over its runs, in columns. Numbers of a problem on which every run
 /// failed are NaN.
-pub(super) struct Tried {
+pub(super) struct PlanOutcomes {
     pub plan: Plan,
     /// `[N]`
     pub score: Vec<f32>,
@@ -51,7 +51,7 @@ impl Outcomes {
     pub fn add(&mut self, plan: Plan) -> usize {
         let (rows, cells) = (self.problems, self.problems * plan.len());
         let unknown = |count| vec![f32::NAN; count];
-        self.plans.push(Tried {
+        self.plans.push(PlanOutcomes {
             plan,
             score: unknown(rows),
             cost: unknown(rows),
@@ -87,7 +87,7 @@ impl Outcomes {
 
     /// Utility of a plan on each problem at a latency weight, `[N]`; NaN where it failed.
     pub fn utility(&self, plan: usize, latency_weight: f64) -> impl Iterator<Item = f64> + '_ {
-        let Tried { score, cost, path, .. } = &self.plans[plan];
+        let PlanOutcomes { score, cost, path, .. } = &self.plans[plan];
         let cost_weight = self.objective.cost_weight;
         let rows = score.iter().zip(cost).zip(path);
         rows.map(move |((&score, &cost), &path)| {
@@ -97,7 +97,7 @@ impl Outcomes {
 
     /// What a plan came to on each problem; none where it failed.
     pub fn measured(&self, plan: usize) -> impl Iterator<Item = Option<Outcome>> + '_ {
-        let Tried { score, cost, path, .. } = &self.plans[plan];
+        let PlanOutcomes { score, cost, path, .. } = &self.plans[plan];
         let rows = score.iter().zip(path).zip(cost);
         rows.map(|((&score, &latency), &cost)| {
             let [score, latency, cost] = [score, latency, cost].map(f64::from);
@@ -107,7 +107,7 @@ impl Outcomes {
 
     /// Keeps these plans alone, in this order.
     pub fn keep(&mut self, places: &[usize]) {
-        let mut plans: Vec<Option<Tried>> = std::mem::take(&mut self.plans).into_iter().map(Some).collect();
+        let mut plans: Vec<Option<PlanOutcomes>> = std::mem::take(&mut self.plans).into_iter().map(Some).collect();
         self.plans = places.iter().filter_map(|&place| plans.get_mut(place)?.take()).collect();
     }
 }
@@ -126,7 +126,7 @@ mod tests {
         let run = |score, tokens| episode("p", &[&[0], &[2]], &[tokens, 0.0], score, 0.1);
         outcomes.record(place, 1, &[run(1.0, 4.0), run(0.0, 8.0)]);
         outcomes.record(place, 0, &[]);
-        let Tried { score, cost, path, latency, charged, .. } = &outcomes.plans[place];
+        let PlanOutcomes { score, cost, path, latency, charged, .. } = &outcomes.plans[place];
         assert!(score[0].is_nan() && latency[0].is_nan());
         assert_eq!(
             (score[1], cost[1], path[1], &latency[2..], &charged[2..]),

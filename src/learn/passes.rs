@@ -8,7 +8,7 @@ use rand::seq::SliceRandom;
 
 use super::metrics::{EpochMetrics, MeanProbabilities, Tally};
 use super::resume::Run;
-use super::rollout::{Attempt, Tried};
+use super::rollout::{Attempt, TrainingEpisode};
 use super::setup::{Event, Halt, Notify};
 use super::state::{Best, Position};
 use crate::controller::Policy;
@@ -25,7 +25,7 @@ impl Run<'_> {
     }
 
     /// Whether to go on.
-    pub fn look(&self) -> Result<(), Halt> {
+    pub fn check_cancelled(&self) -> Result<(), Halt> {
         if self.cancelled.load(Ordering::Relaxed) { Err(Halt::Cancelled) } else { Ok(()) }
     }
 
@@ -92,7 +92,7 @@ impl Run<'_> {
             gradient_norm: mean(pass.gradient_norm),
             probabilities: probabilities.mean(),
         });
-        let validation: Vec<Tried> = episodes.into_iter().flatten().collect();
+        let validation: Vec<TrainingEpisode> = episodes.into_iter().flatten().collect();
         if let Some(metrics) = self.state.position.history.last() {
             notify(Event::Epoch { metrics, validation: &validation });
         }
@@ -108,7 +108,11 @@ impl Run<'_> {
 
     /// Keeps the episodes, none for a failure, and counts both. Nothing but failures, or one that would meet every query
     /// alike, is a reason to stop.
-    pub fn settle(&self, outcomes: Vec<Result<Tried>>, tally: &mut Tally) -> Result<Vec<Option<Tried>>, Halt> {
+    pub fn settle(
+        &self,
+        outcomes: Vec<Result<TrainingEpisode>>,
+        tally: &mut Tally,
+    ) -> Result<Vec<Option<TrainingEpisode>>, Halt> {
         let mut episodes = Vec::with_capacity(outcomes.len());
         let mut last_failure = None;
         for outcome in outcomes {

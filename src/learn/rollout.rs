@@ -130,7 +130,7 @@ pub(super) struct Attempt {
 
 /// What came of a plan in training. As a record it is the episode with one field more.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Tried {
+pub struct TrainingEpisode {
     /// Position of the problem in its data set.
     #[serde(skip)]
     pub problem: usize,
@@ -158,13 +158,13 @@ impl Problems<'_> {
         attempts: Vec<Attempt>,
         follows: bool,
         concurrency: usize,
-    ) -> Vec<Result<Tried>> {
+    ) -> Vec<Result<TrainingEpisode>> {
         let runs = attempts.into_iter().map(|Attempt { problem, proposal, draw, latency_weight }| async move {
             let course = match follows {
                 true => self.rollout.course(problem, proposal.plan, draw).await,
                 false => self.rollout.propose(problem, proposal, draw).await.map(Course::of),
             };
-            course.map(|Course { episode, moments }| Tried { problem, latency_weight, episode, moments })
+            course.map(|Course { episode, moments }| TrainingEpisode { problem, latency_weight, episode, moments })
         });
         in_order(runs, concurrency, |outcome| outcome.as_ref().is_err_and(is_hopeless)).await
     }

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use super::TrainingConfig;
 use super::metrics::{EpochMetrics, Summary};
-use super::rollout::{Problems, Tried};
+use super::rollout::{Problems, TrainingEpisode};
 use super::selection::Selection;
 use crate::checkpoint::{Checkpoint, Provenance};
 use crate::controller::Controller;
@@ -48,9 +48,9 @@ pub enum Event<'a> {
     /// Training went on from a saved state.
     Resumed { epoch: u32, batch: usize },
     /// A batch was learned from.
-    Batch { epoch: u32, batch: usize, batches: usize, episodes: &'a [Tried], pass: &'a Summary },
+    Batch { epoch: u32, batch: usize, batches: usize, episodes: &'a [TrainingEpisode], pass: &'a Summary },
     /// A pass ended and was validated.
-    Epoch { metrics: &'a EpochMetrics, validation: &'a [Tried] },
+    Epoch { metrics: &'a EpochMetrics, validation: &'a [TrainingEpisode] },
 }
 
 /// What training came to.

@@ -1,7 +1,7 @@
 //! Made-up episodes for the unit tests of this folder.
 
 use crate::execute::Episode;
-use crate::plan::{Latency, Outcome, Plan, Schedule, Span, Trace, Usage};
+use crate::plan::{Latency, Plan, Schedule, Span, Status, Trace, Usage};
 
 /// An episode, layer after layer, whose choices took `tokens` each and cost `cost` dollars together.
 pub fn episode(problem: &str, layers: &[&[u16]], tokens: &[f64], score: f64, cost: f64) -> Episode {
@@ -16,7 +16,7 @@ pub fn episode(problem: &str, layers: &[&[u16]], tokens: &[f64], score: f64, cos
         tool_seconds: 0.0,
         latency: Latency { tokens, seconds: 0.0 },
         started: 0.0,
-        outcome: Outcome::Done,
+        outcome: Status::Done,
         ..Span::default()
     };
     let spans = plan.choices().zip(tokens).map(span).collect();

@@ -72,7 +72,7 @@ impl Run<'_> {
         }
         while !self.is_finished() {
             self.learn_from_drawn(self.state.position.epoch, notify).await?;
-            self.look()?;
+            self.check_cancelled()?;
             // A pass whose validation is stopped is not over: a resumed run validates it first.
             self.finish_pass(notify).await?;
             (self.state.position.epoch, self.state.position.batch) = (self.state.position.epoch + 1, 0);
@@ -114,7 +114,7 @@ impl Run<'_> {
         let (problems, of) = (self.train.ids.len(), outcomes.plans.len() * self.train.ids.len());
         let is_first_pass = self.state.position.rehearsals == 0;
         for start in (0..problems).step_by(CHUNK) {
-            self.look()?;
+            self.check_cancelled()?;
             let chunk = start..problems.min(start + CHUNK);
             let of_plan = |problem: usize, plan: &Plan, draw: u64| Attempt {
                 problem,
@@ -163,7 +163,7 @@ impl Run<'_> {
         let batches = order.chunks(survey.batch);
         let (in_pass, of) = (batches.len() as f64, f64::from(survey.passes));
         for (batch, problems) in batches.enumerate() {
-            self.look()?;
+            self.check_cancelled()?;
             let left = 1.0 - (f64::from(pass) + batch as f64 / in_pass) / of;
             let entropy = survey.last_entropy + (survey.first_entropy - survey.last_entropy) * left;
             let weight = |&problem: &usize| self.latency_weight("rehearsed latency weight", pass, problem);

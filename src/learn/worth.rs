@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use super::crossfit::first_best;
-use super::outcomes::{Outcomes, Tried};
+use super::outcomes::{Outcomes, PlanOutcomes};
 use crate::plan::{Kind, Layout, OperatorId, Plan, generators, improvers};
 
 /// Among which plans is chosen.
@@ -110,7 +110,7 @@ impl Space<'_> {
 
     /// The operators of the tried plans of a size, those of the highest utility first.
     fn best_of_size(&self, tried: &Outcomes, size: usize) -> Vec<Vec<OperatorId>> {
-        let plans = tried.plans.iter().enumerate().map(|(at, Tried { plan, .. })| (at, self.operators_of(plan)));
+        let plans = tried.plans.iter().enumerate().map(|(at, PlanOutcomes { plan, .. })| (at, self.operators_of(plan)));
         let of_size = plans.filter(|(_, operators)| operators.len() == size).collect();
         let best_first = self.best_first(of_size, |&(at, _), weight| mean(tried.utility(at, weight)));
         best_first.into_iter().map(|(_, operators)| operators).collect()
@@ -140,7 +140,7 @@ impl Space<'_> {
 /// The first plan of each class of equal outcomes.
 fn distinct(tried: &Outcomes) -> Vec<usize> {
     let mut seen = HashSet::new();
-    let columns = |Tried { score, cost, path, .. }: &Tried| -> Vec<u32> {
+    let columns = |PlanOutcomes { score, cost, path, .. }: &PlanOutcomes| -> Vec<u32> {
         [score, cost, path].into_iter().flatten().map(|number| number.to_bits()).collect()
     };
     (0..tried.plans.len()).filter(|&at| seen.insert(columns(&tried.plans[at]))).collect()

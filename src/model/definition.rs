@@ -67,7 +67,7 @@ pub type Definitions = BTreeMap<String, Definition>;
 
 impl Definition {
     /// Where it stands and what it is called, for errors.
-    pub fn told(&self, name: &str) -> String {
+    pub fn describe(&self, name: &str) -> String {
         let at = if self.read_at.is_empty() { "" } else { ": " };
         format!("{}{at}model `{name}`", self.read_at)
     }

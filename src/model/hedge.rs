@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use futures::stream::{FuturesUnordered, StreamExt};
 
 use super::hedged::Hedged;
-use super::{Completion, Error, Finish, LanguageModel, Meter, Price, Reading, Request};
+use super::{Completion, Error, FinishReason, LanguageModel, Meter, Price, Reading, Request};
 
 /// One of those that are asked.
 pub struct Hedger {
@@ -146,7 +146,7 @@ fn taken(underway: &mut Underway<'_>, place: usize, completion: Completion) -> C
 
 /// Whether the back end gave no answer, and the model did not either.
 fn has_no_text(completion: &Completion) -> bool {
-    completion.text.is_empty() && matches!(completion.finish, Finish::Filtered | Finish::ContextExceeded)
+    completion.text.is_empty() && matches!(completion.finish, FinishReason::Filtered | FinishReason::ContextExceeded)
 }
 
 /// The error by which a call fails all of whose requests failed: one that another try may mend, if there is one; a cap before

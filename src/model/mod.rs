@@ -68,7 +68,7 @@ pub struct Request {
 /// Why a completion ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Finish {
+pub enum FinishReason {
     /// The model ended it, or a stop text was met.
     Stop,
     /// `max_tokens` was reached.
@@ -100,7 +100,7 @@ pub struct Completion {
     pub text: String,
     /// As counted by the model's tokenizer; the end-of-text token counts as one.
     pub usage: Usage,
-    pub finish: Finish,
+    pub finish: FinishReason,
     pub timing: Timing,
     /// What else the call came to, where its request was sent several times at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::time::Instant;
 
-use super::{Completion, Error, Finish, LanguageModel, Meter, Request, Timing};
+use super::{Completion, Error, FinishReason, LanguageModel, Meter, Request, Timing};
 use crate::plan::Usage;
 
 /// What a [`Scripted`] model answers.
@@ -75,7 +75,7 @@ impl LanguageModel for Scripted {
         }
         let seconds = delay.as_secs_f64();
         let timing = Timing { first_token: seconds, total: seconds, ..Timing::default() };
-        Ok(Completion { text, usage, finish: Finish::Stop, timing, hedged: None })
+        Ok(Completion { text, usage, finish: FinishReason::Stop, timing, hedged: None })
     }
 
     fn has_virtual_time(&self) -> bool {

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 
 use super::catalogue::Material;
-use super::test::{Verdict, check};
+use super::test::{CheckResult, check};
 use super::{Catalogue, Checker, Query, Solution, Work};
 use crate::model;
 use crate::plan::{Kind, OperatorId};
@@ -23,7 +23,7 @@ impl Finish {
     ///
     /// # Errors
     /// The catalogue has no `test` operator of that name, or the number of improvements is none that makes sense.
-    pub fn new(described: &task::Finish, catalogue: &Catalogue) -> Result<Self> {
+    pub fn new(described: &task::FinishConfig, catalogue: &Catalogue) -> Result<Self> {
         let operator = catalogue.find(&described.operator).context("`finish` of the benchmark")?;
         let is_test = catalogue.operator(operator).is_some_and(|operator| operator.kind == Kind::Test);
         ensure!(is_test, "`finish` of the benchmark: expected a `test` operator, found `{}`", described.operator);
@@ -51,14 +51,14 @@ impl Finish {
         for left in (0..=self.improve).rev() {
             let solution = improved.as_deref().unwrap_or(&standing.text);
             let verdict = check(work, solution).await?;
-            let executed = matches!(verdict, Verdict::Passed);
+            let executed = matches!(verdict, CheckResult::Passed);
             match verdict {
-                Verdict::Failed(_) if left == 0 => break,
-                Verdict::Failed(feedback) => {
+                CheckResult::Failed(_) if left == 0 => break,
+                CheckResult::Failed(feedback) => {
                     let material = Material { solution, solutions: &[solution], feedback: &feedback };
                     improved = Some(work.ask(material).await?);
                 }
-                Verdict::Passed | Verdict::Silent => {
+                CheckResult::Passed | CheckResult::Silent => {
                     return Ok(improved.map(|text| Solution { executed, ..work.solution(text) }));
                 }
             }

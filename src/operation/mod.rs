@@ -33,6 +33,6 @@ pub use query::Query;
 pub use run::{is_free, run};
 pub use steps::{Call, Spent, Steps};
 pub use tools::{Checker, Language};
-pub use trace_line::Recorded;
+pub use trace_line::TraceLine;
 pub use traces::{QueryTraces, Traces, is_recorded};
 pub use work::Work;

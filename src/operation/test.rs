@@ -4,10 +4,10 @@ use super::calls::ToolRun;
 use super::catalogue::Material;
 use super::{Board, Checker, Effect, Solution, Work};
 use crate::model;
-use crate::task::{Outcome, Tried};
+use crate::task::{TestResult, TestRun};
 
 /// What a check says of a solution.
-pub(super) enum Verdict {
+pub(super) enum CheckResult {
     /// Nothing against it.
     Silent,
     /// It did what it must: evidence for it.
@@ -23,12 +23,12 @@ pub(super) async fn run(work: &mut Work<'_>, board: &Board) -> Result<Effect, mo
     for _ in 0..work.operator.rounds {
         let solution = repaired.as_deref().unwrap_or(board.current_text());
         match check(work, solution).await? {
-            Verdict::Silent => break,
-            Verdict::Passed => {
+            CheckResult::Silent => break,
+            CheckResult::Passed => {
                 has_passed = true;
                 break;
             }
-            Verdict::Failed(feedback) => {
+            CheckResult::Failed(feedback) => {
                 repaired = Some(work.ask(Material { solution, solutions: &solutions, feedback: &feedback }).await?);
             }
         }
@@ -43,35 +43,35 @@ pub(super) async fn run(work: &mut Work<'_>, board: &Board) -> Result<Effect, mo
 ///
 /// # Errors
 /// Those of the sandbox.
-pub(super) async fn check(work: &mut Work<'_>, solution: &str) -> Result<Verdict, model::Error> {
+pub(super) async fn check(work: &mut Work<'_>, solution: &str) -> Result<CheckResult, model::Error> {
     match work.operator.checker {
         Some(Checker::Equations) => {
             let fault = work.evaluate(|evaluator| evaluator.wrong_equation(solution));
-            Ok(fault.map_or(Verdict::Silent, Verdict::Failed))
+            Ok(fault.map_or(CheckResult::Silent, CheckResult::Failed))
         }
         Some(Checker::Tests) => run_tests(work, solution).await,
-        None => Ok(Verdict::Silent),
+        None => Ok(CheckResult::Silent),
     }
 }
 
-async fn run_tests(work: &mut Work<'_>, solution: &str) -> Result<Verdict, model::Error> {
-    let Some(tests) = work.query.tests else { return Ok(Verdict::Silent) };
+async fn run_tests(work: &mut Work<'_>, solution: &str) -> Result<CheckResult, model::Error> {
+    let Some(tests) = work.query.tests else { return Ok(CheckResult::Silent) };
     let Some(code) = work.query.answer.extract(solution) else {
-        return Ok(Verdict::Failed("expected Python code in a code block, found none".to_owned()));
+        return Ok(CheckResult::Failed("expected Python code in a code block, found none".to_owned()));
     };
-    let Some(trial) = tests.public_trial(work.query.question, &code) else { return Ok(Verdict::Silent) };
+    let Some(trial) = tests.public_trial(work.query.question, &code) else { return Ok(CheckResult::Silent) };
     let name = &work.operator.name;
     let missing = || model::Error::Permanent(format!("expected a sandbox for operator `{name}`, found none"));
     let sandbox = work.query.sandbox.ok_or_else(missing)?;
     let charged = ToolRun::new(work.steps.clone(), work.tariff());
     let tried = trial.run(sandbox).await;
     charged.ended();
-    let Tried { outcome, seconds } = tried.map_err(|error| model::Error::Transient(format!("sandbox: {error:#}")))?;
+    let TestRun { outcome, seconds } = tried.map_err(|error| model::Error::Transient(format!("sandbox: {error:#}")))?;
     work.charge(seconds);
     Ok(match outcome {
-        Outcome::Passed => Verdict::Passed,
-        Outcome::Failed(fault) => Verdict::Failed(fault),
+        TestResult::Passed => CheckResult::Passed,
+        TestResult::Failed(fault) => CheckResult::Failed(fault),
         // Nothing is known against it.
-        Outcome::Doubtful { .. } => Verdict::Silent,
+        TestResult::Doubtful { .. } => CheckResult::Silent,
     })
 }

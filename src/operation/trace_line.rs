@@ -7,7 +7,7 @@ use serde_json::Value;
 
 /// What an operator once gave for a query: a line of a file of traces. Fields that it does not have are passed over.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Recorded {
+pub struct TraceLine {
     /// Id of the problem; a whole number stands for its digits.
     #[serde(deserialize_with = "text_or_number")]
     pub query: String,
@@ -55,7 +55,7 @@ pub struct Recorded {
     pub estimated: Vec<String>,
 }
 
-impl Recorded {
+impl TraceLine {
     /// What the line says that its answer is worth, from 0 to 1.
     ///
     /// # Errors
@@ -123,7 +123,7 @@ mod tests {
 
     /// Expects what is read of a line with these fields beside those that every line needs.
     #[track_caller]
-    fn check<T: PartialEq + std::fmt::Debug>(fields: &str, read: fn(Recorded) -> T, expected: Result<T, &str>) {
+    fn check<T: PartialEq + std::fmt::Debug>(fields: &str, read: fn(TraceLine) -> T, expected: Result<T, &str>) {
         let line = format!(r#"{{"operator": "A", "output": "8", "tokens": 3, "seconds": 0.1, {fields}}}"#);
         match (serde_json::from_str(&line).map(read), expected) {
             (Ok(found), Ok(expected)) => assert_eq!(found, expected, "{line}"),
@@ -134,23 +134,23 @@ mod tests {
 
     #[test]
     fn lines_may_leave_out_what_is_not_needed() {
-        let query = |line: Recorded| line.query;
+        let query = |line: TraceLine| line.query;
         check(r#""query": "q""#, |line| (line.sample, line.cost, line.calls), Ok((None, 0.0, 1)));
         check(r#""query": 17"#, query, Ok("17".to_owned()));
         check(r#""query": "17", "colour": ["red"]"#, query, Ok("17".to_owned()));
         check(r#""query": [17]"#, query, Err("expected text or a number, found `[17]`"));
         check(r#""id": 17"#, query, Err("missing field `query`"));
-        let answer = |line: Recorded| line.answer;
+        let answer = |line: TraceLine| line.answer;
         check(r#""query": 1, "answer": 8"#, answer, Ok(Some("8".to_owned())));
         check(r#""query": 1, "answer": null"#, answer, Ok(None));
-        let estimated = |line: Recorded| line.estimated;
+        let estimated = |line: TraceLine| line.estimated;
         check(r#""query": 1, "estimated": ["cost"]"#, estimated, Ok(vec!["cost".to_owned()]));
         check(r#""query": 1, "estimated": true"#, estimated, Ok(vec![]));
     }
 
     #[test]
     fn verdicts_have_several_spellings() {
-        let score = |line: Recorded| line.score().map_err(|error| error.to_string());
+        let score = |line: TraceLine| line.score().map_err(|error| error.to_string());
         let line = |verdict: &str| format!(r#""query": "q", {verdict}"#);
         for (verdict, expected) in [
             (r#""correct": true"#, Some(1.0)),

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 
-use super::trace_line::Recorded;
+use super::trace_line::TraceLine;
 use super::{Catalogue, Operator, Reads, Solution};
 use crate::plan::{Kind, Usage};
 use crate::task::AnswerForm;
@@ -27,7 +27,7 @@ pub(super) struct Output {
 
 /// What lines say of an answer.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Verdict {
+struct Worth {
     /// Of all lines that score it.
     sum: f64,
     lines: u32,
@@ -41,7 +41,7 @@ pub struct QueryTraces {
     /// By operator, in order of their sample numbers.
     outputs: BTreeMap<String, BTreeMap<u64, Output>>,
     /// For answers whose worth is known.
-    verdicts: BTreeMap<String, Verdict>,
+    verdicts: BTreeMap<String, Worth>,
     /// Line of the first output.
     line: usize,
 }
@@ -58,7 +58,7 @@ pub struct Traces {
 }
 
 impl Traces {
-    /// Reads a file of [`Recorded`] lines; every query in it must have outputs of every operator that gives any.
+    /// Reads a file of [`TraceLine`] lines; every query in it must have outputs of every operator that gives any.
     ///
     /// # Errors
     /// Names the file and the line at fault: no such record, an operator that is not in the catalogue, a sample or a
@@ -89,7 +89,7 @@ impl Traces {
     /// # Errors
     /// Those of [`Traces::load`], and those of the outputs.
     pub fn collect(
-        outputs: impl Iterator<Item = Result<(usize, Recorded)>>,
+        outputs: impl Iterator<Item = Result<(usize, TraceLine)>>,
         origin: &str,
         catalogue: &Catalogue,
         form: AnswerForm,
@@ -193,10 +193,10 @@ impl Traces {
 }
 
 impl QueryTraces {
-    fn add(&mut self, recorded: Recorded, operator: Option<&Operator>, form: AnswerForm, line: usize) -> Result<()> {
+    fn add(&mut self, recorded: TraceLine, operator: Option<&Operator>, form: AnswerForm, line: usize) -> Result<()> {
         let score = recorded.score()?;
         let said = recorded.correct.filter(|_| recorded.score.is_none());
-        let Recorded {
+        let TraceLine {
             sample,
             output,
             answer,
@@ -227,7 +227,7 @@ impl QueryTraces {
         });
         let answered = solution.as_ref().and_then(|solution| solution.answer.as_ref());
         if let (Some(score), Some(answer)) = (score, answered) {
-            let verdict = self.verdicts.entry(answer.clone()).or_insert(Verdict { sum: 0.0, lines: 0, said: None });
+            let verdict = self.verdicts.entry(answer.clone()).or_insert(Worth { sum: 0.0, lines: 0, said: None });
             if let (Some((earlier, first)), Some(correct)) = (verdict.said, said) {
                 ensure!(
                     earlier == correct,

@@ -14,7 +14,7 @@ pub use latency::{Latency, Unit};
 pub use schedule::{Dependencies, Prepared, Schedule};
 pub use signature::Signature;
 pub use small::{Layout, generators, improvers, small_plans};
-pub use trace::{Outcome, Span, Trace, Usage};
+pub use trace::{Span, Status, Trace, Usage};
 
 use serde::{Deserialize, Serialize};
 

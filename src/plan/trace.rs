@@ -43,7 +43,7 @@ impl std::ops::AddAssign for Usage {
 /// How an operator ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Outcome {
+pub enum Status {
     #[default]
     Done,
     /// The operator broke (an unreachable endpoint, say); the query went on without it.
@@ -83,7 +83,7 @@ pub struct Span {
     /// What had arrived when the choice was committed; nothing where that was at the start.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub causes: Vec<Cause>,
-    pub outcome: Outcome,
+    pub outcome: Status,
 }
 
 /// The spans of one query.
@@ -135,7 +135,7 @@ impl Trace {
     /// Why an operator failed, if one did.
     pub fn failure(&self) -> Option<&str> {
         self.all().find_map(|span| match &span.outcome {
-            Outcome::Failed(reason) => Some(reason.as_str()),
+            Status::Failed(reason) => Some(reason.as_str()),
             _ => None,
         })
     }
@@ -172,7 +172,7 @@ impl Trace {
         durations.truncate(self.spans.len());
         durations.resize(self.dependencies.0.len(), 0.0);
         let causes = |choice: usize| self.spans.get(choice).map_or(&[][..], |span| &span.causes);
-        let is_dropped = |choice: usize| self.spans.get(choice).is_some_and(|span| span.outcome == Outcome::Cancelled);
+        let is_dropped = |choice: usize| self.spans.get(choice).is_some_and(|span| span.outcome == Status::Cancelled);
         let path = critical_path(&self.dependencies, causes, is_dropped, unit, &durations);
         CriticalPath { length: path.length + finish, ..path }
     }

@@ -143,7 +143,7 @@ fn name_of(form: AnswerForm) -> &'static str {
         AnswerForm::Number => "number",
         AnswerForm::Mathematics => "mathematics",
         AnswerForm::Exact => "exact",
-        AnswerForm::Choice => "choice",
+        AnswerForm::MultipleChoice => "choice",
         AnswerForm::Python => "python",
     }
 }

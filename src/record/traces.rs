@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use super::key::Key;
 use super::line::{Change, Line};
 use super::scan::each_call;
-use crate::operation::{Call, Catalogue, Recorded, Traces, Turn};
+use crate::operation::{Call, Catalogue, TraceLine, Traces, Turn};
 use crate::task::AnswerForm;
 
 /// The calls of a record as recorded outputs. Those of operators that are not in the catalogue, and of what followed a plan,
@@ -33,7 +33,7 @@ pub fn traces(path: &Path, catalogue: &Catalogue, form: AnswerForm) -> Result<Tr
 }
 
 /// The outputs of a call, the next of which is number `sample`.
-fn recorded(line: &Line, catalogue: &Catalogue, sample: &mut u64) -> Vec<Recorded> {
+fn recorded(line: &Line, catalogue: &Catalogue, sample: &mut u64) -> Vec<TraceLine> {
     let operator = catalogue.find(&line.operator).ok().and_then(|id| catalogue.operator(id));
     let Some(operator) = operator else { return Vec::new() };
     let output = |sample: u64, place: Option<usize>| {
@@ -43,7 +43,7 @@ fn recorded(line: &Line, catalogue: &Catalogue, sample: &mut u64) -> Vec<Recorde
         };
         let given = place.and_then(|place| line.solutions.get(place));
         let (tools, asked): (Vec<&Call>, Vec<&Call>) = calls.iter().partition(|call| call.tool);
-        Recorded {
+        TraceLine {
             query: line.problem.clone(),
             operator: line.operator.clone(),
             sample: Some(sample),
@@ -67,7 +67,7 @@ fn recorded(line: &Line, catalogue: &Catalogue, sample: &mut u64) -> Vec<Recorde
         Change::Append => (0..line.solutions.len()).map(Some).collect(),
         Change::Replace | Change::Keep => vec![None],
     };
-    let outputs: Vec<Recorded> = (*sample..).zip(places).map(|(sample, place)| output(sample, place)).collect();
+    let outputs: Vec<TraceLine> = (*sample..).zip(places).map(|(sample, place)| output(sample, place)).collect();
     *sample += outputs.len() as u64;
     outputs
 }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::plan::{Outcome, Plan, Span, Trace, Unit};
+use crate::plan::{Plan, Span, Status, Trace, Unit};
 
 use super::operator_name;
 
@@ -93,10 +93,10 @@ impl Bar {
             seconds: span.map_or(0.0, |span| span.latency.seconds),
             cost: span.map_or(0.0, |span| span.cost),
             fault: match span.map(|span| &span.outcome) {
-                Some(Outcome::Done) => None,
-                Some(Outcome::Failed(reason)) => Some(format!("failed: {reason}")),
-                Some(Outcome::Cancelled) => Some("cancelled".into()),
-                Some(Outcome::Skipped) => Some("skipped".into()),
+                Some(Status::Done) => None,
+                Some(Status::Failed(reason)) => Some(format!("failed: {reason}")),
+                Some(Status::Cancelled) => Some("cancelled".into()),
+                Some(Status::Skipped) => Some("skipped".into()),
                 None => Some("not run".into()),
             },
             ..self

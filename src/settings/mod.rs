@@ -86,7 +86,7 @@ pub struct Settings {
     pub allow_unsandboxed: bool,
     /// The endpoint that answers in place of a local model, if it names a URL or a model.
     pub endpoint: EndpointConfig,
-    /// Recorded outputs of operators, which stand for the model.
+    /// TraceLine outputs of operators, which stand for the model.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub traces: Option<PathBuf>,
     /// Where completions are recorded. No result depends on it, so that no checkpoint holds it.
@@ -117,7 +117,7 @@ impl Settings {
         self.controller.validate()?;
         self.training.validate()?;
         self.endpoint.validate()?;
-        self.models.iter().try_for_each(|(name, model)| model.check().with_context(|| model.told(name)))?;
+        self.models.iter().try_for_each(|(name, model)| model.check().with_context(|| model.describe(name)))?;
         ensure!(
             self.model.is_none() || !self.endpoint.is_used(),
             "expected a local model (`--model`) or an endpoint (`--endpoint`, `--model-name`), found both"
@@ -183,7 +183,7 @@ mod tests {
     fn plans_end_by_a_head_only_where_its_answer_is_the_last() -> Result<()> {
         let [arithmetic, code] = [None, Some(Path::new("humaneval"))].map(Benchmark::open);
         let (arithmetic, code) = (arithmetic?, code?);
-        let settings = Preset::Lamas.settings();
+        let settings = Preset::Adaptive.settings();
         assert!(settings.execution(&arithmetic).halting);
         assert!(code.finish.is_some() && !settings.execution(&code).halting, "before a finish");
         for preset in [Preset::Paper, Preset::Maas] {

@@ -203,7 +203,7 @@ impl Opening<'_> {
             return Ok(served.clone());
         }
         let served = match name.and_then(|name| Some((name, self.defined.get(name)?.clone()))) {
-            Some((name, definition)) => self.open(name, &definition).with_context(|| definition.told(name))?,
+            Some((name, definition)) => self.open(name, &definition).with_context(|| definition.describe(name))?,
             None => self.open_default()?,
         };
         self.served.insert(key, served.clone());

@@ -15,7 +15,8 @@ use crate::model::openai::EndpointConfig;
 pub enum Preset {
     /// Our best method.
     #[default]
-    Lamas,
+    #[serde(alias = "lamas")]
+    Adaptive,
     /// LAMaS as published.
     Paper,
     /// MaAS: one operator after another, no latency term.
@@ -26,7 +27,7 @@ impl Preset {
     /// Name in run folders and tables.
     pub fn name(self) -> &'static str {
         match self {
-            Preset::Lamas => "lamas",
+            Preset::Adaptive => "adaptive",
             Preset::Paper => "paper",
             Preset::Maas => "maas",
         }
@@ -35,7 +36,7 @@ impl Preset {
     /// The settings of the method before any file or flag.
     pub fn settings(self) -> Settings {
         let (controller, training) = match self {
-            Preset::Lamas => (ControllerConfig::default(), TrainingConfig::ours()),
+            Preset::Adaptive => (ControllerConfig::default(), TrainingConfig::ours()),
             Preset::Paper => (ControllerConfig::published(), TrainingConfig::paper()),
             Preset::Maas => (ControllerConfig::published(), TrainingConfig::maas()),
         };

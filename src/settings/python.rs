@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use super::Settings;
 use crate::operation::Catalogue;
 use crate::sandbox::{OpenError, Options, Sandbox};
-use crate::task::{Benchmark, Finish};
+use crate::task::{Benchmark, FinishConfig};
 
 /// What plans are made of on this machine.
 pub(super) struct Equipped {
@@ -28,7 +28,7 @@ pub(super) async fn equip(
     catalogue: Catalogue,
     is_fixed: bool,
 ) -> Result<Equipped> {
-    // Recorded operators run nothing, and their answers may have been graded.
+    // TraceLine operators run nothing, and their answers may have been graded.
     let is_recorded = settings.traces.is_some();
     let needing = if is_recorded { String::new() } else { catalogue.needs_python().join(", ") };
     if needing.is_empty() && !benchmark.needs_python() {
@@ -39,7 +39,7 @@ pub(super) async fn equip(
         Err(OpenError::NoPython(_)) if is_recorded => Ok(Equipped { catalogue, sandbox: None, remark: None }),
         Err(error @ OpenError::NoPython(_)) if !is_fixed && !benchmark.needs_python() => {
             let remark = Some(format!("operators left out of the catalogue: {needing} ({error})"));
-            let stays = |finish: &Finish| !catalogue.needs_python().contains(&finish.operator.as_str());
+            let stays = |finish: &FinishConfig| !catalogue.needs_python().contains(&finish.operator.as_str());
             benchmark.finish = benchmark.finish.take().filter(stays);
             let origin = format!("{}/{} without Python", benchmark.folder(), benchmark.catalogue);
             Ok(Equipped { catalogue: catalogue.without_python(&origin)?, sandbox: None, remark })

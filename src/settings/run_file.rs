@@ -185,7 +185,7 @@ mod tests {
     #[test]
     fn a_run_of_an_earlier_version_has_the_seeds_whose_folders_are_there() -> Result<()> {
         let folder = tempfile::tempdir()?;
-        let settings = Settings { seed: 4, ..Preset::Lamas.settings() };
+        let settings = Settings { seed: 4, ..Preset::Adaptive.settings() };
         std::fs::write(folder.path().join(SETTINGS), serde_json::to_string(&settings)?)?;
         for (made, expected) in [(None, &[4][..]), (Some("seed-5"), &[4, 5]), (Some("seed-x"), &[4, 5])] {
             made.map(|name| std::fs::create_dir(folder.path().join(name))).transpose()?;
@@ -200,7 +200,7 @@ mod tests {
     #[test]
     fn contradictions_name_the_setting_and_both_values() -> Result<()> {
         let check = |change: fn(&mut Settings), expected: &[&str]| -> Result<()> {
-            let run = Preset::Lamas.settings();
+            let run = Preset::Adaptive.settings();
             let mut asked = run.clone();
             change(&mut asked);
             assert_eq!(contradictions(&run, &asked)?, expected);

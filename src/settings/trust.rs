@@ -56,7 +56,7 @@ fn sent(defined: &Definitions) -> Result<BTreeSet<Sent>> {
     for (name, definition) in defined {
         let Some(key_env) = &definition.key_env else { continue };
         for url in definition.servers() {
-            let to = at(url).base_url().with_context(|| definition.told(name))?;
+            let to = at(url).base_url().with_context(|| definition.describe(name))?;
             all.insert(Sent { key_env: key_env.clone(), to });
         }
     }

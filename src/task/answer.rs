@@ -26,7 +26,8 @@ pub enum AnswerForm {
     /// Text, compared as it is written but for spaces.
     Exact,
     /// The letter of a choice.
-    Choice,
+    #[serde(rename = "choice")]
+    MultipleChoice,
     /// Python code, judged by running tests.
     Python,
 }
@@ -38,7 +39,7 @@ impl AnswerForm {
             AnswerForm::Integer | AnswerForm::Exact => Some(field.trim().to_owned()),
             // A body of a function begins with spaces that matter.
             AnswerForm::Python => Some(field.to_owned()),
-            AnswerForm::Number | AnswerForm::Mathematics | AnswerForm::Choice => self.find(field),
+            AnswerForm::Number | AnswerForm::Mathematics | AnswerForm::MultipleChoice => self.find(field),
         }
     }
 
@@ -52,7 +53,7 @@ impl AnswerForm {
             AnswerForm::Number => number::extract(text),
             AnswerForm::Mathematics => mathematics::find(text),
             AnswerForm::Exact => verbatim::find(text),
-            AnswerForm::Choice => choice::extract(text),
+            AnswerForm::MultipleChoice => choice::extract(text),
             AnswerForm::Python => code::extract(text),
         }
     }
@@ -127,7 +128,7 @@ mod tests {
         check(AnswerForm::Integer, "007", "7");
         check(AnswerForm::Number, " nothing ", "nothing");
         check(AnswerForm::Exact, " a  b ", "a b");
-        check(AnswerForm::Choice, "(b)", "B");
+        check(AnswerForm::MultipleChoice, "(b)", "B");
     }
 
     #[test]
@@ -169,7 +170,11 @@ mod tests {
         check(AnswerForm::Mathematics, &["\\boxed{0.5}", "\\boxed{\\frac12}", "The answer is $x = 2/4$."], Some("1/2"));
         check(AnswerForm::Mathematics, &["\\boxed{1,000}", "\\boxed{1{,}000}", "\\boxed{10^3}"], Some("1000"));
         check(AnswerForm::Mathematics, &["\\boxed{2, 1}", "\\boxed{\\{1, 2\\}}"], Some("1, 2"));
-        check(AnswerForm::Choice, &["The answer is (B).", "\\boxed{\\text{B}}", "b", "Answer: B) five"], Some("B"));
+        check(
+            AnswerForm::MultipleChoice,
+            &["The answer is (B).", "\\boxed{\\text{B}}", "b", "Answer: B) five"],
+            Some("B"),
+        );
         check(AnswerForm::Exact, &["Some thought.\nThe answer is  Paris .", "Paris", "**Paris**"], Some("Paris"));
     }
 

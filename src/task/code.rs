@@ -41,11 +41,11 @@ impl Tests {
         code: &str,
         reference: Option<&str>,
         sandbox: &Sandbox,
-    ) -> Result<Outcome> {
+    ) -> Result<TestResult> {
         let outcome = self.trial(question, code, &self.hidden()).run(sandbox).await?.outcome;
-        let (Outcome::Doubtful { fault, .. }, Some(reference)) = (&outcome, reference) else { return Ok(outcome) };
+        let (TestResult::Doubtful { fault, .. }, Some(reference)) = (&outcome, reference) else { return Ok(outcome) };
         let published = self.trial(question, reference, &self.hidden()).run(sandbox).await?.outcome;
-        Ok(if published == Outcome::Passed { Outcome::Failed(fault.clone()) } else { outcome })
+        Ok(if published == TestResult::Passed { TestResult::Failed(fault.clone()) } else { outcome })
     }
 
     fn hidden(&self) -> String {
@@ -73,7 +73,7 @@ impl Tests {
 
 /// What tests say of code.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum TestResult {
     Passed,
     /// What went wrong, in words for the author of the code.
     Failed(String),
@@ -93,8 +93,8 @@ pub struct Trial {
 
 /// What came of a [`Trial`].
 #[derive(Clone, Debug, PartialEq)]
-pub struct Tried {
-    pub outcome: Outcome,
+pub struct TestRun {
+    pub outcome: TestResult,
     /// Wall-clock seconds.
     pub seconds: f64,
 }
@@ -121,25 +121,25 @@ impl Trial {
     ///
     /// # Errors
     /// The sandbox broke. What the code does is no error.
-    pub async fn run(&self, sandbox: &Sandbox) -> Result<Tried> {
+    pub async fn run(&self, sandbox: &Sandbox) -> Result<TestRun> {
         let programs = [include_str!("harness/judge.py"), include_str!("harness/candidate.py")].map(Self::program);
         let judge = Script { program: &programs[0], job: Some(&self.judge) };
         let candidate = Script { program: &programs[1], job: Some(&self.candidate) };
         let [judge, candidate] = sandbox.run_pair(judge, candidate, &Limits::default()).await?;
-        Ok(Tried { outcome: outcome(&judge, &candidate), seconds: judge.seconds.max(candidate.seconds) })
+        Ok(TestRun { outcome: outcome(&judge, &candidate), seconds: judge.seconds.max(candidate.seconds) })
     }
 }
 
 /// The word of the judge, unless the code broke a limit. Nothing that the code says counts for it.
-fn outcome(judge: &Run, candidate: &Run) -> Outcome {
+fn outcome(judge: &Run, candidate: &Run) -> TestResult {
     let is_over = matches!(candidate.ended, Ended::Output | Ended::Disk | Ended::TimedOut);
     let verdict = serde_json::from_str(&judge.stdout).ok().filter(|_| !is_over && judge.ended == Ended::Exited(0));
     let ended = || candidate.fault().or_else(|| judge.fault());
     match verdict {
-        Some(Verdict { is_right: true, .. }) => Outcome::Passed,
-        Some(Verdict { fault, doubt: Some(doubt), .. }) => Outcome::Doubtful { fault, doubt },
-        Some(Verdict { fault, has_left, .. }) => Outcome::Failed(ended().filter(|_| has_left).unwrap_or(fault)),
-        None => Outcome::Failed(ended().unwrap_or_else(|| "the program ended its tests".to_owned())),
+        Some(Verdict { is_right: true, .. }) => TestResult::Passed,
+        Some(Verdict { fault, doubt: Some(doubt), .. }) => TestResult::Doubtful { fault, doubt },
+        Some(Verdict { fault, has_left, .. }) => TestResult::Failed(ended().filter(|_| has_left).unwrap_or(fault)),
+        None => TestResult::Failed(ended().unwrap_or_else(|| "the program ended its tests".to_owned())),
     }
 }
 

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, anyhow};
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
 
-use super::code::{Outcome, Tests, extract};
+use super::code::{TestResult, Tests, extract};
 use crate::sandbox::Sandbox;
 
 /// A task with its tests, as HumanEval publishes it.
@@ -40,7 +40,7 @@ struct OwnTask {
 
 /// What became of a line.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Verdict {
+pub struct GradedCode {
     /// Counted from 1.
     pub line: usize,
     pub task_id: String,
@@ -78,7 +78,7 @@ pub async fn grade(
     origin: &str,
     tasks: &BTreeMap<String, Task>,
     sandbox: &Sandbox,
-) -> Result<Vec<Verdict>> {
+) -> Result<Vec<GradedCode>> {
     let judge = |(line, text): (usize, String)| async move {
         let Prediction { task_id, completion, task } = serde_json::from_str(&text)
             .with_context(|| format!("{origin}:{line}: expected an object with task_id and completion"))?;
@@ -92,13 +92,13 @@ pub async fn grade(
         let fenced = completion.contains("```").then(|| extract(&completion)).flatten();
         let extracted = fenced.unwrap_or(completion);
         let outcome = tests.grade(prompt, &extracted, reference.as_deref(), sandbox).await?;
-        let correct = outcome == Outcome::Passed;
+        let correct = outcome == TestResult::Passed;
         let (fault, unsupported) = match outcome {
-            Outcome::Passed => (None, None),
-            Outcome::Failed(fault) => (Some(fault), None),
-            Outcome::Doubtful { fault, doubt } => (Some(fault), Some(doubt)),
+            TestResult::Passed => (None, None),
+            TestResult::Failed(fault) => (Some(fault), None),
+            TestResult::Doubtful { fault, doubt } => (Some(fault), Some(doubt)),
         };
-        Ok(Verdict { line, task_id, correct, unsupported, extracted, fault })
+        Ok(GradedCode { line, task_id, correct, unsupported, extracted, fault })
     };
     let lines: Vec<(usize, String)> = numbered(text).map(|(number, line)| (number, line.to_owned())).collect();
     let at_once = std::thread::available_parallelism().map_or(1, usize::from);

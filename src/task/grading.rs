@@ -23,7 +23,7 @@ struct Line {
 
 /// What came of one line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Verdict {
+pub struct GradedLine {
     /// Counted from 1.
     pub line: usize,
     pub correct: bool,
@@ -50,14 +50,14 @@ pub fn decoded(bytes: &[u8]) -> String {
 ///
 /// # Errors
 /// Names the line that is no such object.
-pub fn grade(form: AnswerForm, lines: &str, origin: &str) -> Result<Vec<Verdict>> {
+pub fn grade(form: AnswerForm, lines: &str, origin: &str) -> Result<Vec<GradedLine>> {
     let numbered = (1..).zip(lines.lines()).filter(|(_, line)| !line.trim().is_empty());
     let verdicts =
         numbered.map(|(number, line)| verdict(form, number, line).with_context(|| format!("{origin}:{number}")));
     verdicts.collect()
 }
 
-fn verdict(form: AnswerForm, number: usize, line: &str) -> Result<Verdict> {
+fn verdict(form: AnswerForm, number: usize, line: &str) -> Result<GradedLine> {
     let row: Line = serde_json::from_str(line).map_err(|error| {
         let shown: String = line.chars().take(60).collect();
         anyhow!("expected an object with `pred` or `text` and `ref` or `gold`, found `{shown}`: {error}")
@@ -69,7 +69,7 @@ fn verdict(form: AnswerForm, number: usize, line: &str) -> Result<Verdict> {
         (None, None) => return Err(anyhow!("expected an answer in `pred` or `text`, found neither")),
     };
     let correct = extracted.as_ref().is_some_and(|answer| form.equal(&reference, answer));
-    Ok(Verdict { line: number, correct, extracted, reference })
+    Ok(GradedLine { line: number, correct, extracted, reference })
 }
 
 /// The answer in `pred`, which is the answer unless it is marked inside.

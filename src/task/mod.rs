@@ -18,7 +18,7 @@ mod verbatim;
 
 pub use answer::AnswerForm;
 pub use built_in::{ARITHMETIC, PRICES, built_in, data_folder};
-pub use code::{Outcome, Tests, Trial, Tried};
+pub use code::{TestResult, TestRun, Tests, Trial};
 pub use problems::Problem;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -62,7 +62,7 @@ impl Weights {
 /// What follows every plan, whatever the controller chose: the solution that stands is tested, and improved while it fails.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Finish {
+pub struct FinishConfig {
     /// The `test` operator of the catalogue that tests, and whose prompt asks for an improvement.
     pub operator: String,
     /// Most improvements, one after another; each is tested.
@@ -84,7 +84,7 @@ pub struct Benchmark {
     pub catalogue: String,
     pub reward: Weights,
     /// None: the vote has the last word.
-    pub finish: Option<Finish>,
+    pub finish: Option<FinishConfig>,
     folder: Folder,
     /// Where the files of problems are.
     data: Folder,
@@ -117,7 +117,7 @@ struct Description {
     #[serde(default)]
     public_tests: Option<PublicTests>,
     #[serde(default)]
-    finish: Option<Finish>,
+    finish: Option<FinishConfig>,
     reward: Weights,
 }
 
@@ -221,9 +221,9 @@ impl Benchmark {
             Some(tests) => {
                 let sandbox = sandbox.context("expected a sandbox to run tests in, found none")?;
                 match tests.grade(&problem.question, answer, Some(&problem.answer), sandbox).await? {
-                    Outcome::Passed => true,
-                    Outcome::Failed(_) => false,
-                    Outcome::Doubtful { doubt, .. } => bail!("{doubt}; hint: leave this problem out"),
+                    TestResult::Passed => true,
+                    TestResult::Failed(_) => false,
+                    TestResult::Doubtful { doubt, .. } => bail!("{doubt}; hint: leave this problem out"),
                 }
             }
             None if problem.answer.is_empty() => bail!(

@@ -13,7 +13,7 @@ use lamas::controller::{Controller, ControllerConfig};
 use lamas::execute::Episode;
 use lamas::learn::{Event, Problems, Rollout, Setup, Trained, TrainingConfig, train};
 use lamas::objective::Objective;
-use lamas::plan::{Kind, Latency, OperatorId, Outcome, Plan, Schedule, Span, Trace, Usage};
+use lamas::plan::{Kind, Latency, OperatorId, Plan, Schedule, Span, Status, Trace, Usage};
 use lamas::random::{self, Draw};
 use rand::Rng;
 
@@ -53,7 +53,7 @@ pub fn episode(problem: usize, plan: Plan, tokens: &[f64], score: f64) -> Episod
         tool_seconds: 0.0,
         latency: Latency { tokens, seconds: 0.0 },
         started: 0.0,
-        outcome: Outcome::Done,
+        outcome: Status::Done,
         ..Span::default()
     };
     let spans = plan.choices().zip(tokens).map(span).collect();

@@ -13,10 +13,10 @@ use lamas::evaluate::latency::Budget;
 use lamas::execute::Episode;
 use lamas::learn::{
     CHECKPOINT_FILE, Event, METRICS_FILE, Problems, Rollout, STATE_FILE, Setup, SurveyConfig, Trained, TrainingConfig,
-    Tried, train,
+    TrainingEpisode, train,
 };
 use lamas::objective::Objective;
-use lamas::plan::{Kind, Latency, OperatorId, Outcome, Plan, Schedule, Span, Trace, Usage};
+use lamas::plan::{Kind, Latency, OperatorId, Plan, Schedule, Span, Status, Trace, Usage};
 use lamas::random::{self, Draw};
 use rand::Rng;
 
@@ -46,7 +46,7 @@ impl Rollout for QuickOrRight {
             tool_seconds: 0.0,
             latency: Latency { tokens: tokens(operator), seconds: 0.0 },
             started: 0.0,
-            outcome: Outcome::Done,
+            outcome: Status::Done,
             ..Span::default()
         };
         let spans = plan.choices().map(span).collect();
@@ -83,7 +83,7 @@ fn run(
     folder: Option<&Path>,
     resume: bool,
     stop_after: Option<usize>,
-    mut watch: impl FnMut(u32, &[Tried]) + Send,
+    mut watch: impl FnMut(u32, &[TrainingEpisode]) + Send,
 ) -> Result<Trained> {
     let config = ControllerConfig {
         layers: 1,
@@ -173,7 +173,7 @@ fn samples_of_a_problem_share_a_weight_that_rewards_them() -> Result<()> {
     let mut drawn: BTreeMap<(u32, usize), Vec<f64>> = BTreeMap::new();
     let mut utilities = [0.0; 2];
     let trained = run(2, None, false, None, |epoch, episodes| {
-        for Tried { problem, latency_weight, episode, .. } in episodes {
+        for TrainingEpisode { problem, latency_weight, episode, .. } in episodes {
             drawn.entry((epoch, *problem)).or_default().push(*latency_weight);
             let objective = Objective { cost_weight: 50.0, ..Objective::default() }.at(*latency_weight);
             utilities[epoch as usize] += objective.utility(episode.score, &episode.trace) / (4 * PROBLEMS) as f64;

@@ -5,21 +5,21 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use futures::{StreamExt, stream};
 use lamas::sandbox::Sandbox;
-use lamas::task::{Outcome, Tests, code_grading};
+use lamas::task::{TestResult, Tests, code_grading};
 
 use super::sandbox::open;
 use super::shared::shared;
 use super::tricks::{MANY, RIGHT, ROOT, SHARING, Task, UNSUPPORTED, WRONG, WRONG_OF_MANY};
 
 /// What the tests of a task say of code, with the published solution at hand.
-async fn grade(task: &Task, code: &str, sandbox: &Sandbox) -> Result<Outcome> {
+async fn grade(task: &Task, code: &str, sandbox: &Sandbox) -> Result<TestResult> {
     let Task { prompt, entry_point, test, canonical } = *task;
     let tests = Tests { entry_point: entry_point.into(), test: test.into(), public: vec![test.into()] };
     tests.grade(prompt, code, Some(canonical).filter(|code| !code.is_empty()), sandbox).await
 }
 
 /// As [`grade`], for assertions on `candidate`, a function `f`.
-async fn judge(assertions: &str, code: &str, canonical: &str, sandbox: &Sandbox) -> Result<Outcome> {
+async fn judge(assertions: &str, code: &str, canonical: &str, sandbox: &Sandbox) -> Result<TestResult> {
     let test = format!("def check(candidate):\n    {}\n", assertions.replace('\n', "\n    "));
     let tests = Tests { entry_point: "f".to_owned(), test, public: Vec::new() };
     tests
@@ -36,7 +36,7 @@ async fn judge(assertions: &str, code: &str, canonical: &str, sandbox: &Sandbox)
 async fn no_wrong_solution_passes() -> Result<()> {
     let Some(sandbox) = open().await? else { return Ok(()) };
     for task in [&ROOT, &MANY] {
-        assert_eq!(grade(task, task.canonical, &sandbox).await?, Outcome::Passed, "{}", task.prompt);
+        assert_eq!(grade(task, task.canonical, &sandbox).await?, TestResult::Passed, "{}", task.prompt);
     }
     let of = |task, list: &'static [(&str, &str)]| list.iter().map(move |&(what, code)| (task, what, code));
     let sandbox = &sandbox;
@@ -46,13 +46,16 @@ async fn no_wrong_solution_passes() -> Result<()> {
     let mut faults = Vec::new();
     while let Some((what, outcome)) = outcomes.next().await {
         match outcome? {
-            Outcome::Failed(fault) if !fault.trim().is_empty() => {}
+            TestResult::Failed(fault) if !fault.trim().is_empty() => {}
             other => faults.push(format!("{what}: {other:?}")),
         }
     }
     for (what, test, code) in SHARING {
         let outcome = judge(test, code, "", sandbox).await?;
-        assert!(matches!(&outcome, Outcome::Failed(fault) if fault.contains("AssertionError")), "{what}: {outcome:?}");
+        assert!(
+            matches!(&outcome, TestResult::Failed(fault) if fault.contains("AssertionError")),
+            "{what}: {outcome:?}"
+        );
     }
     assert_eq!(faults, [""; 0]);
     Ok(())
@@ -69,7 +72,7 @@ async fn odd_right_solutions_pass_and_broken_ones_do_not() -> Result<()> {
     let mut faults = Vec::new();
     while let Some((what, right, broken)) = outcomes.next().await {
         let (right, broken) = (right?, broken?);
-        if right != Outcome::Passed || !matches!(broken, Outcome::Failed(_)) {
+        if right != TestResult::Passed || !matches!(broken, TestResult::Failed(_)) {
             faults.push(format!("{what}: {right:?}, {broken:?}"));
         }
     }
@@ -83,10 +86,10 @@ async fn what_cannot_be_judged_is_named() -> Result<()> {
     for &(what, test, code) in UNSUPPORTED {
         for reference in ["", code] {
             let outcome = judge(test, code, reference, &sandbox).await?;
-            let is_named = matches!(&outcome, Outcome::Doubtful { doubt, .. } if doubt.contains(what));
+            let is_named = matches!(&outcome, TestResult::Doubtful { doubt, .. } if doubt.contains(what));
             assert!(is_named, "{what}: {test}: {outcome:?}");
         }
-        assert_ne!(judge(test, "def f(x): return 'broken'", code, &sandbox).await?, Outcome::Passed, "{what}");
+        assert_ne!(judge(test, "def f(x): return 'broken'", code, &sandbox).await?, TestResult::Passed, "{what}");
     }
     let task = |test: &str| format!(r#"{{"task_id": "a", "prompt": "", "entry_point": "f", "test": "{test}"}}"#);
     let tasks = code_grading::tasks(&task("def check(c): assert c(1)(2) == 3"), "tasks")?;
@@ -105,9 +108,9 @@ async fn public_tests_take_the_same_road() -> Result<()> {
         let trial = tests.public_trial(ROOT.prompt, code).expect("public tests");
         let outcome = trial.run(&sandbox).await?.outcome;
         let said = match &outcome {
-            Outcome::Passed => "",
-            Outcome::Failed(fault) => fault,
-            Outcome::Doubtful { doubt, .. } => doubt,
+            TestResult::Passed => "",
+            TestResult::Failed(fault) => fault,
+            TestResult::Doubtful { doubt, .. } => doubt,
         };
         assert!(said.contains(expected) && said.is_empty() == expected.is_empty(), "{code}: {outcome:?}");
         Ok(())
@@ -121,7 +124,7 @@ async fn public_tests_take_the_same_road() -> Result<()> {
     check("def root(n): return lambda: n", "result of type `function`").await?;
     // A prompt may end where the body begins.
     let outcome = tests.public_trial("def root(n):\n", "def root(n): return n // 3").expect("public tests");
-    assert_eq!(outcome.run(&sandbox).await?.outcome, Outcome::Passed);
+    assert_eq!(outcome.run(&sandbox).await?.outcome, TestResult::Passed);
     Ok(())
 }
 

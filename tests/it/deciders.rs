@@ -11,7 +11,7 @@ use lamas::execute::{Answer, Clock, ExecuteError, Observer, SolveOptions, Solver
 use lamas::learn::{Credit, utilities};
 use lamas::model::{Error, Reply, Request};
 use lamas::objective::Objective;
-use lamas::plan::{Layer, OperatorId, Outcome, Plan, Schedule, Trace, Unit};
+use lamas::plan::{Layer, OperatorId, Plan, Schedule, Status, Trace, Unit};
 use lamas::random::{self, Purpose};
 use proptest::prelude::*;
 use tokio::time::Instant;
@@ -158,9 +158,9 @@ proptest! {
             let options = SolveOptions { schedule, quorum, ..SolveOptions::default() };
             let (answer, _) = solve(&STEADY, &mut Staged::new(&plan, drops), draw, &options);
             let spans = &answer.trace.spans;
-            let ran = || spans.iter().filter(|span| span.outcome != Outcome::Skipped);
+            let ran = || spans.iter().filter(|span| span.outcome != Status::Skipped);
             let end = ran().map(|span| span.start + span.latency.tokens).fold(0.0, f64::max);
-            let kept = ran().filter(|span| span.outcome != Outcome::Cancelled);
+            let kept = ran().filter(|span| span.outcome != Status::Cancelled);
             let kept = kept.map(|span| span.start + span.latency.tokens).fold(0.0, f64::max);
             let length = path(&answer.trace);
             prop_assert!(kept - 1e-9 <= length && length <= end + 1e-9, "{schedule:?} {kept} {length} {end} {:#?}", answer.trace);
@@ -254,7 +254,7 @@ fn what_is_dropped_counts_for_what_it_had_written() {
         let options = SolveOptions { schedule: Schedule::Dataflow, clock, ..SolveOptions::default() };
         let (found, elapsed) = solve(&solver, &mut DropRest(plan.clone()), 1, &options);
         let written: Vec<u64> = found.trace.spans.iter().map(|span| span.usage.completion_tokens).collect();
-        assert_eq!((written, &found.trace.spans[2].outcome), (vec![2, 10, 10], &Outcome::Cancelled), "{clock:?}");
+        assert_eq!((written, &found.trace.spans[2].outcome), (vec![2, 10, 10], &Status::Cancelled), "{clock:?}");
         assert_eq!((found.answer.as_deref(), path(&found.trace)), (Some("8"), 10.0));
         // In virtual time the call runs to its end in fact; on the wall it is cancelled.
         assert_eq!(elapsed.round(), if clock == Clock::Live { 1.0 } else { 5.0 });
@@ -276,7 +276,7 @@ fn who_reads_what_was_dropped_starts_then_and_reads_what_had_arrived() {
         let mut decider = DropRest(Plan::from_indices(&[&[MULTI], &[REFINE]]));
         let (found, _) = solve(&solver, &mut decider, 1, &options);
         let refined = &found.trace.spans[1];
-        assert_eq!((refined.start, refined.latency.tokens, &refined.outcome), (6.0, 3.0, &Outcome::Done), "{clock:?}");
+        assert_eq!((refined.start, refined.latency.tokens, &refined.outcome), (6.0, 3.0, &Status::Done), "{clock:?}");
         assert_eq!(found.solutions.len(), 3, "two chains and the refinement");
         assert_eq!(path(&found.trace), 9.0);
     }

@@ -22,7 +22,7 @@ fn settings_say_what_is_gone_and_keep_the_rest() -> Result<()> {
     let expected =
         ["optimize", "agreement"].map(|name| format!("setting `training.execution.{name}` is gone and has no effect"));
     assert_eq!(gone, expected);
-    let (training, ours) = (&settings.training, Preset::Lamas.settings().training);
+    let (training, ours) = (&settings.training, Preset::Adaptive.settings().training);
     assert_eq!((training.objective.latency_weight, training.objective.unit), (0.001, Unit::Tokens));
     assert_eq!((training.credit, training.loss, training.execution), (ours.credit, ours.loss, ours.execution));
     assert_eq!((training.survey.plans, settings.controller.hidden), (4, 4));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use lamas::model::openai::{EndpointConfig, Key, OpenAi};
 use lamas::model::{
-    Completion, Error, Finish, LanguageModel, Message, Meter, Prices, Reading, Request, Role, Sampling,
+    Completion, Error, FinishReason, LanguageModel, Message, Meter, Prices, Reading, Request, Role, Sampling,
 };
 use lamas::plan::Usage;
 use serde_json::{Value, json};
@@ -65,7 +65,7 @@ async fn an_answer_is_streamed_and_timed() -> Result<()> {
     let completion = client.complete(&request("3 + 5", 1)).await?;
     client.complete(&request("3 + 5", 1)).await?;
     client.complete(&request("3 + 5", 2)).await?;
-    assert_eq!((completion.text.as_str(), completion.usage, completion.finish), (ANSWER, USAGE, Finish::Stop));
+    assert_eq!((completion.text.as_str(), completion.usage, completion.finish), (ANSWER, USAGE, FinishReason::Stop));
     let timing = completion.timing;
     assert!(0.0 < timing.first_token && timing.first_token <= timing.total, "{timing:?}");
     assert!(timing.queued < 0.1 && timing.retries == 0 && completion.seconds_per_token().is_some(), "{timing:?}");
@@ -136,7 +136,7 @@ async fn a_server_that_does_not_count_in_streams_is_asked_for_whole_answers() ->
     .await;
     let client = client(config(&server))?;
     let first = client.complete(&request("3 + 5", 0)).await?;
-    assert_eq!((first.usage.estimated_tokens, first.finish), (6, Finish::Length));
+    assert_eq!((first.usage.estimated_tokens, first.finish), (6, FinishReason::Length));
     assert_eq!(client.complete(&request("3 + 5", 1)).await?.usage, USAGE);
     assert_eq!(server.seen().len(), 2);
     Ok(())

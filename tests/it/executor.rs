@@ -9,7 +9,7 @@ use lamas::execute::Episode;
 use lamas::execute::ExecuteError;
 use lamas::model::{Error, Price, Prices, Reply, Request, Scripted};
 use lamas::operation::Catalogue;
-use lamas::plan::{Outcome, Plan, Schedule, Unit};
+use lamas::plan::{Plan, Schedule, Status, Unit};
 use lamas::task::{ARITHMETIC, Benchmark, PRICES, Problem};
 use proptest::prelude::*;
 use tokio::time::Instant;
@@ -137,7 +137,7 @@ async fn a_program_that_does_not_run_is_retried_and_then_adds_nothing() -> Resul
     let broken: Script = |_| Ok(Reply::new("return 7 / 2", 5));
     let episode = solve(&system(broken)?, &[&[PROGRAMMER]]).await?;
     assert_eq!((episode.trace.spans[0].calls, episode.trace.spans[0].latency.tokens), (2, 12.0));
-    assert_eq!((episode.trace.spans[0].outcome.clone(), episode.answer), (Outcome::Done, None));
+    assert_eq!((episode.trace.spans[0].outcome.clone(), episode.answer), (Status::Done, None));
     Ok(())
 }
 
@@ -150,8 +150,8 @@ async fn a_failing_operator_does_not_fail_the_query() -> Result<()> {
     let system = system(busy)?;
     let episode = solve(&system, &[&[COT, PROGRAMMER, MULTI], &[ENSEMBLE]]).await?;
     let outcomes: Vec<_> = episode.trace.spans.iter().map(|span| span.outcome.clone()).collect();
-    let failed = Outcome::Failed("busy".into());
-    assert_eq!(outcomes, [failed.clone(), Outcome::Done, failed, Outcome::Done]);
+    let failed = Status::Failed("busy".into());
+    assert_eq!(outcomes, [failed.clone(), Status::Done, failed, Status::Done]);
     assert_eq!((episode.answer.as_deref(), episode.is_complete()), (Some("8"), false));
 
     let episode = solve(&system, &[&[COT], &[REFINE, TEST, ENSEMBLE]]).await?;
@@ -192,7 +192,7 @@ async fn dropping_the_query_cancels_its_calls() -> Result<()> {
 async fn nothing_runs_after_the_layer_of_a_stop() -> Result<()> {
     let episode = solve(&system(script)?, &[&[STOP, COT], &[PROGRAMMER, STOP]]).await?;
     let outcomes: Vec<_> = episode.trace.spans.iter().map(|span| span.outcome.clone()).collect();
-    assert_eq!(outcomes, [Outcome::Done, Outcome::Done, Outcome::Skipped, Outcome::Skipped]);
+    assert_eq!(outcomes, [Status::Done, Status::Done, Status::Skipped, Status::Skipped]);
     assert_eq!(times(&episode), [(0, 0), (0, 10), (10, 10), (10, 10)]);
     Ok(())
 }

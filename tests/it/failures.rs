@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result};
 use lamas::model::openai::{EndpointConfig, Key, OpenAi};
-use lamas::model::{Finish, LanguageModel, Prices};
+use lamas::model::{FinishReason, LanguageModel, Prices};
 use lamas::operation::Catalogue;
 use lamas::plan::{Plan, Schedule};
 use lamas::task::Benchmark;
@@ -68,18 +68,18 @@ async fn a_query_that_fails_is_asked_once_more_and_then_counts_as_wrong() -> Res
 #[tokio::test]
 async fn what_is_refused_for_the_prompt_is_an_answer_without_text() -> Result<()> {
     for (reply, expected) in [
-        (refusal(400, "", "content_filter", "no"), Finish::Filtered),
-        (refusal(400, "", "invalid_request_error", "rejected by our safety system"), Finish::Filtered),
-        (refusal(403, "", "moderation_blocked", "no"), Finish::Filtered),
-        (refusal(400, "", "context_length_exceeded", "no"), Finish::ContextExceeded),
-        (refusal(400, "", "", "This model's maximum context length is 4096 tokens."), Finish::ContextExceeded),
-        (refusal(500, "", "exceed_context_size_error", "no"), Finish::ContextExceeded),
+        (refusal(400, "", "content_filter", "no"), FinishReason::Filtered),
+        (refusal(400, "", "invalid_request_error", "rejected by our safety system"), FinishReason::Filtered),
+        (refusal(403, "", "moderation_blocked", "no"), FinishReason::Filtered),
+        (refusal(400, "", "context_length_exceeded", "no"), FinishReason::ContextExceeded),
+        (refusal(400, "", "", "This model's maximum context length is 4096 tokens."), FinishReason::ContextExceeded),
+        (refusal(500, "", "exceed_context_size_error", "no"), FinishReason::ContextExceeded),
         (
             Reply::Events(
                 vec![r#"{"error": {"message": "no", "code": "content_filter"}}"#.into()],
                 crate::server::End::Clean,
             ),
-            Finish::Filtered,
+            FinishReason::Filtered,
         ),
     ] {
         let replies = std::sync::Mutex::new(vec![reply]);

@@ -11,7 +11,7 @@ use lamas::learn::{Credit, utilities};
 use lamas::model::{Error, LanguageModel, Mode, Price, Prices, Replay, Reply, Request, Scripted};
 use lamas::objective::Objective;
 use lamas::operation::Catalogue;
-use lamas::plan::{Outcome, Plan, Schedule, Span, Unit};
+use lamas::plan::{Plan, Schedule, Span, Status, Unit};
 use lamas::record::Record;
 use lamas::report::{Timeline, drawing};
 use lamas::task::{Benchmark, Problem};
@@ -111,7 +111,7 @@ async fn a_failing_answer_is_told_and_mended() -> Result<()> {
 #[tokio::test]
 async fn it_follows_a_stop() -> Result<()> {
     let Some(episode) = solve(&[&[GENERATE], &[STOP], &[COT]], AS_IT_IS, with(RIGHT)).await? else { return Ok(()) };
-    assert_eq!((episode.score, episode.trace.spans[2].outcome.clone()), (1.0, Outcome::Skipped));
+    assert_eq!((episode.score, episode.trace.spans[2].outcome.clone()), (1.0, Status::Skipped));
     assert_eq!((finish(&episode)?.calls, episode.trace.path(Unit::Tokens).length), (1, 67.0));
     Ok(())
 }
@@ -166,7 +166,7 @@ async fn a_failing_call_is_recorded_and_the_answer_stays() -> Result<()> {
     assert_eq!((episode.answer.as_deref(), episode.is_complete()), (Some(WRONG), false));
     let span = finish(&episode)?;
     assert_eq!((span.calls, span.retries, episode.trace.retries(), span.tool_seconds), (1, 2, 2, 0.5));
-    assert_eq!(span.outcome, Outcome::Failed("no answer (after 3 requests)".into()));
+    assert_eq!(span.outcome, Status::Failed("no answer (after 3 requests)".into()));
     let refused = |_: &str| Err(Error::Permanent("too long".into()));
     let error = solve(&[&[GENERATE]], AS_IT_IS, refused).await.err().context("an error")?;
     assert!(

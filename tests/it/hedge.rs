@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use async_trait::async_trait;
 use lamas::model::{
-    Completion, Error, Finish, Hedge, Hedged, Hedger, LanguageModel, Message, Meter, Mode, Price, Replay, Reply,
+    Completion, Error, FinishReason, Hedge, Hedged, Hedger, LanguageModel, Message, Meter, Mode, Price, Replay, Reply,
     Request, Role, Sampling, Scripted, Timing,
 };
 use lamas::plan::Usage;
@@ -42,7 +42,7 @@ impl LanguageModel for Filtering {
         let usage = Usage { prompt_tokens: 30, ..Usage::default() };
         meter.sent(usage);
         let timing = Timing::default();
-        Ok(Completion { text: String::new(), usage, finish: Finish::Filtered, timing, hedged: None })
+        Ok(Completion { text: String::new(), usage, finish: FinishReason::Filtered, timing, hedged: None })
     }
 
     fn id(&self) -> &'static str {
@@ -98,7 +98,7 @@ async fn one_that_fails_or_says_nothing_leaves_it_to_the_other() -> Result<()> {
     assert_eq!((completion.text.as_str(), usage.prompt_tokens), ("quick", 30));
     assert!(close(cost, 30.0 * 2e-6 + 110.0 * 1e-6), "{cost}");
     let silent = Hedge::new(vec![filtering(), filtering()]).complete(&request()).await?;
-    assert_eq!((silent.finish, silent.usage.prompt_tokens), (Finish::Filtered, 30));
+    assert_eq!((silent.finish, silent.usage.prompt_tokens), (FinishReason::Filtered, 30));
     assert!(close(silent.hedged.unwrap_or_default().cost, 60.0 * 2e-6));
     Ok(())
 }

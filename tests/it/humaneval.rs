@@ -10,7 +10,7 @@ use lamas::model::{Price, Prices, Reply, Request, Scripted};
 use lamas::operation::Catalogue;
 use lamas::plan::{Plan, Schedule};
 use lamas::sandbox::Sandbox;
-use lamas::task::{ARITHMETIC, Benchmark, Outcome, Problem};
+use lamas::task::{ARITHMETIC, Benchmark, Problem, TestResult};
 
 use super::sandbox::open;
 use super::shared::shared;
@@ -259,7 +259,7 @@ async fn published_solutions_pass_and_broken_ones_fail() -> Result<()> {
 async fn passes_public_tests(problem: &Problem, sandbox: &Sandbox) -> Result<bool> {
     let tests = problem.tests.as_ref().context("no tests")?;
     let Some(trial) = tests.public_trial(&problem.question, &problem.answer) else { return Ok(true) };
-    Ok(trial.run(sandbox).await?.outcome == Outcome::Passed)
+    Ok(trial.run(sandbox).await?.outcome == TestResult::Passed)
 }
 
 /// Ids of the problems that `judge` does not accept.

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use lamas::folder::Folder;
 use lamas::import::{Format, Input, Options, Precedence, Shares, Summary, import};
 use lamas::model::Prices;
-use lamas::operation::Recorded;
+use lamas::operation::TraceLine;
 use lamas::task::{AnswerForm, Benchmark};
 
 pub const CHAIN: &str =
@@ -58,7 +58,7 @@ impl Place {
     }
 
     /// The lines of the traces that were written.
-    pub fn traces(&self) -> Result<Vec<Recorded>> {
+    pub fn traces(&self) -> Result<Vec<TraceLine>> {
         let text = fs::read_to_string(self.path("out").join("traces.jsonl"))?;
         text.lines().map(|line| serde_json::from_str(line).context("a recorded output")).collect()
     }
@@ -130,7 +130,7 @@ fn choices_are_the_likeliest_ones() -> Result<()> {
 
 #[test]
 fn logs_of_inspect_bring_tokens_and_seconds() -> Result<()> {
-    let import_of = |file: &str| -> Result<(Summary, Vec<Recorded>)> {
+    let import_of = |file: &str| -> Result<(Summary, Vec<TraceLine>)> {
         let place = Place::new()?;
         let files = [&format!("chain=tests/logs/inspect/{file}"), "tests/logs/inspect/arith_direct.json"];
         let summary = import(&place.options(Format::Inspect, &files))?;

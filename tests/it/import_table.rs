@@ -54,7 +54,7 @@ fn files_without_ids_and_operators_are_joined_by_questions() -> Result<()> {
     options.columns.insert("output".into(), "Model reply".into());
     let summary = import(&options)?;
     assert_eq!(shown(&summary), [("small", 0.667, [3; 3]), ("large", -1.0, [3; 3])]);
-    assert_eq!((summary.answers, summary.problems.len()), (AnswerForm::Choice, 3));
+    assert_eq!((summary.answers, summary.problems.len()), (AnswerForm::MultipleChoice, 3));
     let lines = place.traces()?;
     assert_eq!(lines.len(), 6);
     assert!(lines.iter().all(|line| line.operator != "large" || line.correct.is_none()));

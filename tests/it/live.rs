@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use lamas::execute::{Answer, Clock, ExecutionConfig, SolveOptions};
 use lamas::model::{Error, Reply, Request};
-use lamas::plan::{Outcome, Plan, Schedule, Usage};
+use lamas::plan::{Plan, Schedule, Status, Usage};
 use lamas::random;
 use proptest::prelude::*;
 
@@ -54,7 +54,7 @@ proptest! {
                 prop_assert!(live.usage.completion_tokens <= whole.usage.completion_tokens);
                 prop_assert!(live.usage.prompt_tokens <= whole.usage.prompt_tokens && live.calls <= whole.calls);
                 prop_assert!(live.latency.seconds <= whole.latency.seconds + 0.02);
-                prop_assert!(live.outcome != Outcome::Skipped || live.usage == Usage::default());
+                prop_assert!(live.outcome != Status::Skipped || live.usage == Usage::default());
             }
             prop_assert!(elapsed <= longest + 0.02);
             let ends = live.trace.spans.iter().map(|span| span.started + span.latency.seconds);
@@ -82,7 +82,7 @@ fn live(quorum: bool) -> ExecutionConfig {
 }
 
 /// The calls, tokens read and written, seconds and end of each span.
-fn figures(answer: &Answer) -> Vec<(u32, u64, u64, u64, Outcome)> {
+fn figures(answer: &Answer) -> Vec<(u32, u64, u64, u64, Status)> {
     let figures = |span: &lamas::plan::Span| {
         let (usage, seconds) = (span.usage, span.latency.seconds.round() as u64);
         (span.calls, usage.prompt_tokens, usage.completion_tokens, seconds, span.outcome.clone())
@@ -93,13 +93,13 @@ fn figures(answer: &Answer) -> Vec<(u32, u64, u64, u64, Outcome)> {
 #[test]
 fn calls_that_are_no_longer_needed_are_dropped_and_count_for_what_they_wrote() {
     let eight = Ok("the answer is 8");
-    let check = |config, layers: &[&[u16]], seconds, expected: &[(u32, u64, u64, u64, Outcome)]| {
+    let check = |config, layers: &[&[u16]], seconds, expected: &[(u32, u64, u64, u64, Status)]| {
         let system = living(config, chains([eight, Ok("the answer is 9"), eight], [4, 9, 6]));
         let (answer, elapsed) = run(&system, &Plan::from_indices(layers), 1);
         assert_eq!((answer.answer.as_deref(), elapsed), (Some("8"), seconds));
         assert_eq!(figures(&answer), expected);
     };
-    let done = Outcome::Done;
+    let done = Status::Done;
     // Two of three agree after 6 seconds; the third has written 60 of its 90 tokens.
     check(live(true), &[&[MULTI]], 6.0, &[(3, 15, 240, 6, done.clone())]);
     check(live(false), &[&[MULTI]], 9.0, &[(3, 15, 270, 9, done)]);
@@ -110,5 +110,5 @@ fn a_failed_call_takes_back_what_was_given_beside_it() {
     let system = living(live(true), chains([Ok("the answer is 8"), Err(()), Ok("the answer is 8")], [4, 9, 6]));
     let (answer, elapsed) = run(&system, &Plan::from_indices(&[&[MULTI]]), 1);
     assert_eq!((answer.answer, elapsed), (None, 6.0));
-    assert!(matches!(answer.trace.spans[0].outcome, Outcome::Failed(_)), "{:?}", answer.trace);
+    assert!(matches!(answer.trace.spans[0].outcome, Status::Failed(_)), "{:?}", answer.trace);
 }

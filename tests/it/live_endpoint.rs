@@ -9,7 +9,7 @@ use lamas::execute::{Clock, ExecutionConfig, SolveOptions};
 use lamas::model::Prices;
 use lamas::model::openai::{EndpointConfig, Key, OpenAi};
 use lamas::operation::Catalogue;
-use lamas::plan::{OperatorId, Outcome, Plan, Schedule};
+use lamas::plan::{OperatorId, Plan, Schedule, Status};
 use serde_json::json;
 
 use crate::endpoint::config;
@@ -65,7 +65,7 @@ async fn a_vote_that_is_settled_closes_the_connections_of_the_others() -> Result
     tokio::time::sleep(PAUSE * 20).await;
     let span = &answer.trace.spans[0];
     assert_eq!((answer.answer.as_deref(), answer.solutions.len()), (Some("42"), 3));
-    assert_eq!((span.calls, &span.outcome), (5, &Outcome::Done));
+    assert_eq!((span.calls, &span.outcome), (5, &Status::Done));
 
     // The third sample's time, not that of 400 tokens.
     let third = PAUSE * (LENGTHS[2] as u32 + 1);

@@ -6,7 +6,7 @@ use std::path::Path;
 use candle_core::{DType, Tensor};
 use lamas::folder::Folder;
 use lamas::model::local::{LocalModel, Options, logits};
-use lamas::model::{Completion, Finish, LanguageModel, Message, Request, Role, Sampling};
+use lamas::model::{Completion, FinishReason, LanguageModel, Message, Request, Role, Sampling};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -106,9 +106,9 @@ async fn a_chat_template_writes_the_prompt() {
 async fn ends_of_the_generation_settings_count() {
     let folder = written(&TinyModel::default());
     let before = complete(&open(folder.path()).expect("a model"), &[(Role::User, "w3 w4")]).await;
-    assert_eq!((before.usage.completion_tokens, before.finish), (8, Finish::Length));
+    assert_eq!((before.usage.completion_tokens, before.finish), (8, FinishReason::Length));
     let all: Vec<u32> = (0..60).collect();
     write(folder.path(), "generation_config.json", json!({"eos_token_id": all, "top_k": 20}).to_string());
     let after = complete(&open(folder.path()).expect("a model"), &[(Role::User, "w3 w4")]).await;
-    assert_eq!((after.usage.completion_tokens, after.finish, after.text), (1, Finish::Stop, String::new()));
+    assert_eq!((after.usage.completion_tokens, after.finish, after.text), (1, FinishReason::Stop, String::new()));
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use futures::future::join_all;
 use lamas::folder::Folder;
 use lamas::model::local::{LocalModel, Options};
-use lamas::model::{Completion, Finish, LanguageModel, Message, Request, Role, Sampling};
+use lamas::model::{Completion, FinishReason, LanguageModel, Message, Request, Role, Sampling};
 use tempfile::TempDir;
 
 use crate::tiny_model::TinyModel;
@@ -70,15 +70,15 @@ async fn counts_tokens_and_says_why_it_ended() {
     .await;
     for completion in &completions {
         let words = completion.text.split_whitespace().count() as u64;
-        let end = u64::from(completion.finish == Finish::Stop);
+        let end = u64::from(completion.finish == FinishReason::Stop);
         assert_eq!(completion.usage.prompt_tokens, 3, "<s> counts");
         // Special tokens in the midst are no text.
         assert!(words + end <= completion.usage.completion_tokens, "{completion:?}");
-        assert!(completion.finish == Finish::Stop || completion.usage.completion_tokens == 12, "{completion:?}");
+        assert!(completion.finish == FinishReason::Stop || completion.usage.completion_tokens == 12, "{completion:?}");
         assert!(completion.timing.first_token <= completion.timing.total);
     }
-    assert!(completions.iter().any(|completion| completion.finish == Finish::Stop));
-    assert!(completions.iter().any(|completion| completion.finish == Finish::Length));
+    assert!(completions.iter().any(|completion| completion.finish == FinishReason::Stop));
+    assert!(completions.iter().any(|completion| completion.finish == FinishReason::Length));
 }
 
 #[tokio::test]
@@ -107,7 +107,7 @@ async fn ends_before_a_stop_text_and_at_the_token_limit() {
     let full = model.complete(&greedy(12, &[])).await.expect("a completion").text;
     let third = full.split(' ').nth(2).expect("three words");
     let before = full.find(third).expect("it was found");
-    let check = async |max_tokens: u32, stop: &[&str], text: &str, tokens: u64, finish: Finish| {
+    let check = async |max_tokens: u32, stop: &[&str], text: &str, tokens: u64, finish: FinishReason| {
         let completion = model.complete(&greedy(max_tokens, stop)).await.expect("a completion");
         let found = (completion.text.as_str(), completion.usage.completion_tokens, completion.finish);
         assert_eq!(found, (text, tokens, finish), "at most {max_tokens}, stop at {stop:?}");
@@ -118,12 +118,12 @@ async fn ends_before_a_stop_text_and_at_the_token_limit() {
         until_third += 1;
     }
     let until_third = u64::from(until_third);
-    check(12, &[third], &full[..before], until_third, Finish::Stop).await;
-    check(12, &["not there", third, ""], &full[..before], until_third, Finish::Stop).await;
-    check(12, &["not there"], &full, 12, Finish::Length).await;
+    check(12, &[third], &full[..before], until_third, FinishReason::Stop).await;
+    check(12, &["not there", third, ""], &full[..before], until_third, FinishReason::Stop).await;
+    check(12, &["not there"], &full, 12, FinishReason::Length).await;
     let first = full.split(' ').next().expect("a word");
-    check(1, &[], first, 1, Finish::Length).await;
-    check(0, &[], "", 0, Finish::Length).await;
+    check(1, &[], first, 1, FinishReason::Length).await;
+    check(0, &[], "", 0, FinishReason::Length).await;
 }
 
 #[tokio::test]
@@ -158,14 +158,18 @@ async fn refuses_what_it_cannot_complete() {
     let mut long = request("w3 w4", 0);
     long.messages[0].content = "w3 ".repeat(95);
     let given = model.complete(&long).await.expect("an empty completion");
-    assert_eq!((given.text.as_str(), given.finish), ("", Finish::ContextExceeded));
+    assert_eq!((given.text.as_str(), given.finish), ("", FinishReason::ContextExceeded));
     check(|request| request.sampling.temperature = -1.0, "temperature of 0 or more, found -1").await;
     check(|request| request.sampling.temperature = f32::NAN, "temperature of 0 or more, found NaN").await;
     check(|request| request.sampling.top_p = 0.0, "top-p in (0, 1], found 0").await;
     let mut last = request("w3", 0);
     last.messages[0].content = "w3 ".repeat(93);
     let completion = model.complete(&last).await.expect("a completion");
-    assert_eq!((completion.usage.completion_tokens, completion.finish), (2, Finish::Length), "the context is full");
+    assert_eq!(
+        (completion.usage.completion_tokens, completion.finish),
+        (2, FinishReason::Length),
+        "the context is full"
+    );
 }
 
 #[tokio::test]

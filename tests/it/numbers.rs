@@ -150,5 +150,8 @@ fn a_text_ends_where_it_asks_another_question() {
     );
     let text = format!("So $\\boxed{{\\frac12}}$.{next}");
     assert_eq!(AnswerForm::Mathematics.find(&text).as_deref(), Some("\\frac12"));
-    assert_eq!(AnswerForm::Choice.find("The answer is (B).\n\nQuestion: Which?\nAnswer: (D)").as_deref(), Some("B"));
+    assert_eq!(
+        AnswerForm::MultipleChoice.find("The answer is (B).\n\nQuestion: Which?\nAnswer: (D)").as_deref(),
+        Some("B")
+    );
 }

@@ -10,7 +10,7 @@ use lamas::controller::{Controller, ControllerConfig, Policy};
 use lamas::execute::Episode;
 use lamas::learn::{Adam, Baseline, Credit, MovingAverages, Sample, advantages, gradients, policy_loss, utilities};
 use lamas::objective::Objective;
-use lamas::plan::{Kind, Latency, Layer, OperatorId, Outcome, Plan, Schedule, Span, Trace, Unit, Usage};
+use lamas::plan::{Kind, Latency, Layer, OperatorId, Plan, Schedule, Span, Status, Trace, Unit, Usage};
 use serde::Deserialize;
 
 /// Gradients no larger than this are rounding noise.
@@ -234,7 +234,7 @@ fn episode(recorded: &Recorded) -> Episode {
         tool_seconds: 0.0,
         latency: Latency { tokens, seconds: 0.0 },
         started: 0.0,
-        outcome: Outcome::Done,
+        outcome: Status::Done,
         ..Span::default()
     };
     let mut spans: Vec<Span> = plan.choices().zip(&tokens).map(span).collect();

@@ -5,7 +5,7 @@ use std::path::Path;
 use lamas::evaluate::{Evaluation, compare};
 use lamas::execute::Episode;
 use lamas::objective::Objective;
-use lamas::plan::{Latency, OperatorId, Outcome, Plan, Schedule, Span, Trace, Unit, Usage};
+use lamas::plan::{Latency, OperatorId, Plan, Schedule, Span, Status, Trace, Unit, Usage};
 use lamas::random;
 use lamas::report::{
     Curve, Example, Line, Panel, Probabilities, Provenance, Report, Timeline, drawing, html, plot, table,
@@ -43,7 +43,7 @@ fn episode(seed: u64, problem: usize, layers: &[&[u16]], skill: f64) -> Episode 
             tool_seconds: 0.0,
             latency: Latency { tokens, seconds },
             started,
-            outcome: Outcome::Done,
+            outcome: Status::Done,
             ..Span::default()
         }
     };
@@ -98,7 +98,7 @@ fn report() -> Report {
         episode: episode(3, problem, layers, 0.9),
     };
     let mut broken = example(9, &[&[0, 4], &[3]], HOSTILE);
-    broken.episode.trace.spans[1].outcome = Outcome::Failed(HOSTILE.into());
+    broken.episode.trace.spans[1].outcome = Status::Failed(HOSTILE.into());
     broken.episode.answer = None;
     Report {
         title: "A controller trained on synthetic episodes".into(),
@@ -209,7 +209,7 @@ fn plans_and_timelines_are_drawn_in_characters() {
     insta::assert_snapshot!(plan(&[]), @"query ─ answer");
     let timeline = |unit| {
         let mut shown = episode(3, 2, &[&[1, 2, 4], &[5], &[3]], 0.9);
-        shown.trace.spans[2].outcome = Outcome::Cancelled;
+        shown.trace.spans[2].outcome = Status::Cancelled;
         drawing::timeline(&Timeline::new(&shown.plan, &shown.trace, &names(), unit), 30)
     };
     insta::assert_snapshot!(timeline(Unit::Tokens), @r"

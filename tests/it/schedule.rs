@@ -10,7 +10,7 @@ use lamas::execute::{Answer, ExecutionConfig};
 use lamas::learn::Course;
 use lamas::model::{Error, Price, Prices, Reply, Request, Scripted};
 use lamas::operation::Catalogue;
-use lamas::plan::{Outcome, Plan, Schedule, Unit};
+use lamas::plan::{Plan, Schedule, Status, Unit};
 use lamas::task::{ARITHMETIC, Benchmark, Problem};
 use proptest::prelude::*;
 use tokio::time::Instant;
@@ -230,7 +230,7 @@ fn a_settled_vote_ends_the_plan_and_is_charged_until_then() {
         let figures: Vec<_> = spans.iter().map(|span| (span.usage.completion_tokens, span.outcome.clone())).collect();
         (answer.answer.clone().unwrap_or_default(), path(&answer), figures)
     };
-    let done = Outcome::Done;
+    let done = Status::Done;
     let whole = early(false, &[&[MULTI]]);
     assert_eq!(whole, ("8".into(), 9.0, vec![(19, done.clone())]));
     // Two of three agree after 6 tokens; the third has written 6 of its 9.

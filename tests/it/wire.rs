@@ -8,7 +8,7 @@ use anyhow::Result;
 use flate2::Compression;
 use flate2::write::{GzEncoder, ZlibEncoder};
 use lamas::model::openai::EndpointConfig;
-use lamas::model::{Completion, Error, Finish, LanguageModel, Sampling};
+use lamas::model::{Completion, Error, FinishReason, LanguageModel, Sampling};
 use lamas::plan::Usage;
 use serde_json::{Value, json};
 
@@ -97,7 +97,7 @@ async fn streams_and_bodies_are_read_in_every_form() -> Result<()> {
         let shown = format!("{head}{}", String::from_utf8_lossy(&body));
         let completion = call(move || raw(head, &body)).await?.unwrap_or_else(|error| panic!("{error}: {shown}"));
         assert_eq!((completion.text.as_str(), completion.usage), (ANSWER, USAGE), "{shown}");
-        assert_eq!((completion.finish, completion.timing.retries), (Finish::Stop, 0), "{shown}");
+        assert_eq!((completion.finish, completion.timing.retries), (FinishReason::Stop, 0), "{shown}");
     }
     Ok(())
 }
@@ -184,14 +184,14 @@ async fn the_text_is_found_wherever_it_stands() -> Result<()> {
     ];
     let events: Vec<String> = events.iter().map(Value::to_string).collect();
     let completion = call(move || Reply::Events(events.clone(), End::Clean)).await??;
-    assert_eq!((completion.text.as_str(), completion.finish, completion.usage), (ANSWER, Finish::Stop, USAGE));
+    assert_eq!((completion.text.as_str(), completion.finish, completion.usage), (ANSWER, FinishReason::Stop, USAGE));
     // Thoughts that took all there was leave no answer, and are paid for.
     let thoughts = json!({ "message": { "content": null, "reasoning_content": "hm" }, "finish_reason": "length" });
     let body = answer(&thoughts, &usage(12, 50));
     let completion = call(move || raw(JSON, body.as_bytes())).await??;
     assert_eq!(
         (completion.text.as_str(), completion.finish, completion.usage.completion_tokens),
-        ("", Finish::Length, 50)
+        ("", FinishReason::Length, 50)
     );
     Ok(())
 }
@@ -274,7 +274,10 @@ async fn parameters_that_a_model_lacks_are_left_out_once() -> Result<()> {
     request.sampling = Sampling { temperature: 0.7, top_p: 0.9, max_tokens: 50, stop };
     assert_eq!(client.identity(&request), client.id());
     let completion = client.complete(&request).await?;
-    assert_eq!((completion.text.as_str(), completion.finish, completion.timing.retries), (ANSWER, Finish::Stop, 6));
+    assert_eq!(
+        (completion.text.as_str(), completion.finish, completion.timing.retries),
+        (ANSWER, FinishReason::Stop, 6)
+    );
     assert_eq!(client.complete(&request).await?.timing.retries, 0);
     let body = server.seen().pop().expect("requests").body;
     let mut names: Vec<&String> = body.as_object().into_iter().flat_map(|body| body.keys()).collect();

@@ -14,7 +14,7 @@ use lamas::execute::Episode;
 use lamas::learn::{Experience, Learner, TrainingConfig};
 use lamas::model::{Price, Prices, Reply, Scripted};
 use lamas::operation::Catalogue;
-use lamas::plan::{Kind, Latency, Outcome, Plan, Schedule, Span, Trace};
+use lamas::plan::{Kind, Latency, Plan, Schedule, Span, Status, Trace};
 use lamas::random;
 use lamas::task::{ARITHMETIC, Benchmark, Problem};
 use rand::Rng;
@@ -59,7 +59,7 @@ fn episode(plan: Plan, rng: &mut impl Rng) -> Episode {
         layer,
         operator,
         latency: Latency { tokens: f64::from(rng.random_range(1..500)), seconds: 0.0 },
-        outcome: Outcome::Done,
+        outcome: Status::Done,
         ..Span::default()
     };
     let spans = plan.choices().map(&mut span).collect();

@@ -8,7 +8,7 @@ use divan::counter::ItemsCount;
 use lamas::controller::{Controller, ControllerConfig, Policy};
 use lamas::execute::Episode;
 use lamas::learn::{Experience, Learner, TrainingConfig};
-use lamas::plan::{Kind, Latency, Outcome, Plan, Schedule, Span, Trace, Usage};
+use lamas::plan::{Kind, Latency, Plan, Schedule, Span, Status, Trace, Usage};
 use lamas::random;
 use rand::Rng;
 
@@ -45,7 +45,7 @@ fn episode(plan: Plan) -> Episode {
         tool_seconds: 0.0,
         latency: Latency { tokens: f64::from(rng.random_range(1..500)), seconds: 0.0 },
         started: 0.0,
-        outcome: Outcome::Done,
+        outcome: Status::Done,
         ..Span::default()
     };
     let spans = plan.choices().map(span).collect();

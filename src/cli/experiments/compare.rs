@@ -16,7 +16,7 @@ use crate::cli::session::Session;
 use crate::cli::split::Split;
 use crate::cli::train::panels;
 use crate::decide::{Decider, FixedPlan};
-use crate::evaluate::portfolio::{HINDSIGHT, LengthRouter, Recorded};
+use crate::evaluate::portfolio::{HINDSIGHT, LengthRouter, PlanUtilities};
 use crate::evaluate::{Evaluation, Method, evaluate, statistics};
 use crate::plan::{Plan, small_plans};
 use crate::random::{Draw, Purpose};
@@ -63,7 +63,7 @@ const PORTFOLIO: usize = 400;
 const HINDSIGHT_DRAWS: u64 = 4;
 
 pub fn run(args: Args) -> Result<()> {
-    let ours = args.resolve(Preset::Lamas)?;
+    let ours = args.resolve(Preset::Adaptive)?;
     let mut session = Session::open(&ours)?;
     let survey = &ours.training.survey;
     let (layout, layers) = (ours.controller.layout(), ours.controller.layers);
@@ -160,7 +160,7 @@ fn measure_portfolio(
 /// Name of the plan that was best for all training problems.
 const STATIC: &str = "best static plan";
 
-fn record(session: &Session, split: &Split, plans: &[Plan], draws: Vec<Draw>, label: &str) -> Result<Recorded> {
+fn record(session: &Session, split: &Split, plans: &[Plan], draws: Vec<Draw>, label: &str) -> Result<PlanUtilities> {
     let bar = bar(label, (plans.len() * draws.len() * split.problems.len()) as u64);
     let mut utilities = Vec::with_capacity(plans.len());
     for plan in plans {
@@ -183,7 +183,7 @@ fn record(session: &Session, split: &Split, plans: &[Plan], draws: Vec<Draw>, la
         utilities.push(of_plan);
     }
     bar.finish_and_clear();
-    Ok(Recorded { utilities })
+    Ok(PlanUtilities { utilities })
 }
 
 /// Says for each seed whether ours is above the best static plan, and how much of the gap to hindsight it closes.

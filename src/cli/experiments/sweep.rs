@@ -52,7 +52,7 @@ const PUBLISHED: &str = "LAMaS";
 const ONE: &str = "one for all";
 
 pub fn run(args: Args) -> Result<()> {
-    let ours = args.common.resolve(Preset::Lamas)?;
+    let ours = args.common.resolve(Preset::Adaptive)?;
     let mut session = Session::open(&ours)?;
     let weights = match args.weights.as_slice() {
         [] => MULTIPLES.map(|multiple| multiple * session.objective.latency_weight).to_vec(),

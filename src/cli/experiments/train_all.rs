@@ -14,7 +14,7 @@ use crate::cli::interrupt::{self, Interrupt, Stopped};
 use crate::cli::progress::bar;
 use crate::cli::session::Session;
 use crate::cli::split::Split;
-use crate::cli::train::{Job, Outcome, RECORD};
+use crate::cli::train::{Finished, Job, RECORD};
 use crate::cli::train_run::{begin, seeds, unused};
 use crate::disk::create_folder;
 use crate::settings::{Preset, RunFile, SETTINGS, Settings, Started};
@@ -25,7 +25,7 @@ pub struct AllTrained {
     pub seeds: Vec<u64>,
     pub train: Split,
     /// `[methods][seeds]`
-    pub outcomes: Vec<Vec<Outcome>>,
+    pub outcomes: Vec<Vec<Finished>>,
 }
 
 /// Trains every method with `count` seeds from that of the settings on, as many at once as there are cores. What an earlier call of
@@ -64,7 +64,7 @@ pub fn train_all(
         (0..variants.len()).flat_map(|at| seeds.iter().map(move |&seed| (at, seed))).collect();
     let bar = bar("train all methods", jobs.len() as u64);
     let next = AtomicUsize::new(0);
-    let finished: Mutex<BTreeMap<(usize, u64), Result<Outcome>>> = Mutex::default();
+    let finished: Mutex<BTreeMap<(usize, u64), Result<Finished>>> = Mutex::default();
     let work = || {
         while let Some(&(at, seed)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
             let outcome = train_one(session, &variants[at], seed, [&train, &validation], &folder, &interrupt);
@@ -86,7 +86,7 @@ pub fn train_all(
     bar.finish_and_clear();
     let command = format!("lamas {command} --out {}", folder.display());
     let outcomes = finished.into_inner().unwrap_or_else(PoisonError::into_inner).into_values();
-    let outcomes: Result<Vec<Outcome>> = outcomes.collect();
+    let outcomes: Result<Vec<Finished>> = outcomes.collect();
     let outcomes = outcomes.map_err(|error| Stopped::hinted(error, &command))?;
     interrupt.part_at_once(format!("stopped; `{command}` goes on from here"));
     let mut outcomes = outcomes.into_iter();
@@ -101,7 +101,7 @@ fn train_one(
     [train, validation]: [&Split; 2],
     folder: &Path,
     interrupt: &Interrupt,
-) -> Result<Outcome> {
+) -> Result<Finished> {
     let folder = variant_folder(folder, &variant.name).join(format!("seed-{seed}"));
     let settings = Settings { seed, ..variant.settings.clone() };
     let execution = settings.execution(session.solver().benchmark());

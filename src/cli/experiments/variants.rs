@@ -9,7 +9,7 @@ use crate::plan::Schedule;
 use crate::settings::{Preset, Settings};
 
 /// Name of our method in the table.
-pub const OURS: &str = "lamas";
+pub const OURS: &str = "adaptive";
 
 /// A method with its settings.
 #[derive(Clone)]
@@ -25,7 +25,7 @@ pub struct Variant {
 /// # Errors
 /// Those of `resolve`.
 pub fn variants(passes: u32, resolve: impl Fn(Preset) -> Result<Settings>) -> Result<Vec<Variant>> {
-    let (ours, paper, maas) = (resolve(Preset::Lamas)?, resolve(Preset::Paper)?, resolve(Preset::Maas)?);
+    let (ours, paper, maas) = (resolve(Preset::Adaptive)?, resolve(Preset::Paper)?, resolve(Preset::Maas)?);
     let published = |name: &str, base: &Settings, change: fn(&mut Settings)| {
         let mut settings = base.clone();
         settings.training.epochs = passes;

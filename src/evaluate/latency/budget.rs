@@ -21,7 +21,7 @@ pub enum Budget {
 
 /// A plan chosen for a budget.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Choice {
+pub struct PlanWithin {
     pub plan: Plan,
     /// The latency weight that the plan was chosen for.
     pub latency_weight: f64,
@@ -62,13 +62,13 @@ impl Budget {
         query: &[f32],
         others: &[Plan],
         latency: impl Fn(&Plan) -> Latency,
-    ) -> Choice {
-        let mut quickest: Option<(f64, Choice)> = None;
+    ) -> PlanWithin {
+        let mut quickest: Option<(f64, PlanWithin)> = None;
         for latency_weight in weights.grid(WEIGHTS) {
             let plan = policy.at(latency_weight).greedy(query);
             let predicted = self.of(latency(&plan));
             let is_within = predicted <= self.amount();
-            let choice = Choice { plan, latency_weight, is_within };
+            let choice = PlanWithin { plan, latency_weight, is_within };
             if is_within {
                 return choice;
             }
@@ -81,9 +81,9 @@ impl Budget {
         let within = others.iter().filter(|plan| self.of(latency(plan)) <= self.amount());
         let likely = within.map(|plan| (hasty.log_probability(query, plan), plan));
         if let Some((_, plan)) = likely.max_by(|(a, _), (b, _)| a.total_cmp(b)) {
-            return Choice { plan: plan.clone(), latency_weight, is_within: true };
+            return PlanWithin { plan: plan.clone(), latency_weight, is_within: true };
         }
-        let nothing = Choice { plan: Plan::default(), latency_weight: 0.0, is_within: false };
+        let nothing = PlanWithin { plan: Plan::default(), latency_weight: 0.0, is_within: false };
         quickest.map_or(nothing, |(_, choice)| choice)
     }
 }

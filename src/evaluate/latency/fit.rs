@@ -7,7 +7,7 @@ use super::{LatencyModel, Observed, OperatorLatency, measured_path};
 use crate::evaluate::statistics::{mean, quantile};
 use crate::evidence::Asked;
 use crate::operation::Operator;
-use crate::plan::{Kind, Latency, OperatorId, Outcome, Plan, Prepared, Span};
+use crate::plan::{Kind, Latency, OperatorId, Plan, Prepared, Span, Status};
 
 /// Share of the plans that the slack covers.
 const COVERED: f64 = 0.95;
@@ -98,7 +98,7 @@ impl LatencyModel {
 
 /// The finished runs of one operator.
 fn runs<'a>(index: usize, operator: &Operator, gamma: f64, observed: &[Observed<'a>]) -> Vec<Run<'a>> {
-    let finished = |span: &&Span| span.operator.index() == index && span.outcome == Outcome::Done;
+    let finished = |span: &&Span| span.operator.index() == index && span.outcome == Status::Done;
     let mut runs = Vec::new();
     for Observed { asked, episode } in observed {
         // Only the samples of a `generate` operator are asked for side by side.
@@ -113,7 +113,7 @@ fn runs<'a>(index: usize, operator: &Operator, gamma: f64, observed: &[Observed<
 fn finish_runs<'a>(observed: &[Observed<'a>], gamma: f64) -> Option<(OperatorId, Vec<Run<'a>>)> {
     let finish = |observed: &Observed<'a>| observed.episode.trace.finish.clone();
     let id = observed.iter().find_map(finish)?.operator;
-    let is_whole = |(_, span): &(Asked<'a>, Span)| span.outcome == Outcome::Done;
+    let is_whole = |(_, span): &(Asked<'a>, Span)| span.outcome == Status::Done;
     let spans = observed.iter().map(|observed| (observed.asked, finish(observed).unwrap_or_default()));
     Some((
         id,
@@ -236,7 +236,7 @@ mod tests {
                 tool_seconds,
                 latency: Latency { tokens: written + GAMMA * tool_seconds, seconds },
                 started: 0.0,
-                outcome: Outcome::Done,
+                outcome: Status::Done,
                 ..Span::default()
             }
         };

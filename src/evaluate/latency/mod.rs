@@ -15,7 +15,7 @@ mod observed;
 mod ridge;
 
 pub use accuracy::{Accuracy, measured_path};
-pub use budget::{Budget, Choice};
+pub use budget::{Budget, PlanWithin};
 pub use observed::Observed;
 
 use serde::{Deserialize, Serialize};

@@ -97,7 +97,7 @@ impl Run<'_> {
             None => won(&objective).0,
         };
         for (weight, controller) in weights.into_iter().zip(controllers) {
-            self.look()?;
+            self.check_cancelled()?;
             strategies.at.push((weight, contest.hold(&objective.at(weight), &controller).strategies.alone()));
         }
         self.state.strategies = strategies;
@@ -154,7 +154,7 @@ impl Run<'_> {
         let count = problems.ids.len();
         let mut columns: Vec<Vec<T>> = proposals.iter().map(|_| Vec::with_capacity(count)).collect();
         for start in (0..count).step_by(CHUNK) {
-            self.look()?;
+            self.check_cancelled()?;
             let end = count.min(start + CHUNK);
             let attempts = (start..end).flat_map(|problem| proposals.iter().map(move |one| attempt(problem, one)));
             let found = self.attempt_all(problems, attempts.collect()).await?;

@@ -1,6 +1,6 @@
 //! Completions on disk: one SQLite database, which many tasks and several processes may use at once.
 //!
-//! Write-ahead log with full synchronisation: what a caller was told is recorded survives a killed process and a power
+//! Write-ahead log with full synchronisation: what a caller was message is recorded survives a killed process and a power
 //! failure. Everything that can be derived (counts, tokens, names) is derived from the records when asked for.
 
 use std::path::{Path, PathBuf};
@@ -257,8 +257,8 @@ fn explain(error: rusqlite::Error, path: &Path) -> anyhow::Error {
     let path = path.display();
     let hint = match error.sqlite_error_code() {
         Some(ErrorCode::NotADatabase) => {
-            let told = format!("expected recorded completions in `{path}`, found another kind of file ({error})");
-            return anyhow::Error::new(error).context(told);
+            let message = format!("expected recorded completions in `{path}`, found another kind of file ({error})");
+            return anyhow::Error::new(error).context(message);
         }
         Some(ErrorCode::DatabaseCorrupt) => {
             "the database is damaged: move it away, or save what `lamas cache export` can still read"
@@ -274,10 +274,10 @@ fn explain(error: rusqlite::Error, path: &Path) -> anyhow::Error {
             "the record is damaged: `lamas cache prune` takes records away"
         }
         _ => {
-            let told = format!("database `{path}`: {error}");
-            return anyhow::Error::new(error).context(told);
+            let message = format!("database `{path}`: {error}");
+            return anyhow::Error::new(error).context(message);
         }
     };
-    let told = format!("database `{path}`: {error}; hint: {hint}");
-    anyhow::Error::new(error).context(told)
+    let message = format!("database `{path}`: {error}; hint: {hint}");
+    anyhow::Error::new(error).context(message)
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{Finish, Message, Reply, Role, Sampling, Scripted};
+use crate::model::{FinishReason, Message, Reply, Role, Sampling, Scripted};
 use crate::plan::Usage;
 
 fn request(content: &str, sample: u64) -> Request {
@@ -61,7 +61,7 @@ struct Busy;
 impl LanguageModel for Busy {
     async fn complete_metered(&self, _: &Request, _: &Meter) -> Result<Completion, Error> {
         let timing = Timing { first_token: 0.1, total: 0.2, queued: 5.0, retries: 1 };
-        Ok(Completion { text: "4".into(), usage: Usage::default(), finish: Finish::Stop, timing, hedged: None })
+        Ok(Completion { text: "4".into(), usage: Usage::default(), finish: FinishReason::Stop, timing, hedged: None })
     }
 
     fn id(&self) -> &str {
@@ -212,7 +212,7 @@ prop_compose! {
         let timing = Timing { first_token: total / 3.0, total, ..Timing::default() };
         let sampling = Sampling { temperature, stop: vec![stop], ..request("", 0).sampling };
         let request = Request { model: name, sampling, ..request(&content, sample) };
-        let completion = Completion { text, usage, finish: Finish::Length, timing, hedged: None };
+        let completion = Completion { text, usage, finish: FinishReason::Length, timing, hedged: None };
         Record { model, request, completion, recorded }
     }
 }

@@ -28,11 +28,11 @@ pub struct Job {
     /// Told of each token.
     pub meter: Meter,
     /// Closed when nobody waits any more.
-    pub reply: oneshot::Sender<Result<Answer, Error>>,
+    pub reply: oneshot::Sender<Result<Decoded, Error>>,
 }
 
 /// What became of a job.
-pub struct Answer {
+pub struct Decoded {
     /// The end-of-text token included.
     pub tokens: Vec<u32>,
     pub timing: Timing,
@@ -198,7 +198,7 @@ impl<N: Network> Engine<N> {
         }
         if self.ends.contains(&token) || slot.tokens.len() >= slot.job.max_tokens || self.meets_stop(&slot) {
             let timing = Timing { first_token: slot.first_token, total: elapsed, ..Timing::default() };
-            let _ = slot.job.reply.send(Ok(Answer { tokens: slot.tokens, timing }));
+            let _ = slot.job.reply.send(Ok(Decoded { tokens: slot.tokens, timing }));
         } else {
             self.slots.push(slot);
         }
@@ -302,7 +302,7 @@ mod tests {
     struct Abandoned {
         network: Counting,
         passes: AtomicUsize,
-        caller: Mutex<Option<oneshot::Receiver<Result<Answer, Error>>>>,
+        caller: Mutex<Option<oneshot::Receiver<Result<Decoded, Error>>>>,
     }
 
     impl Network for Abandoned {

@@ -36,11 +36,11 @@ use self::chat::Chat;
 use self::config::Config;
 use self::cpu::CpuNetwork;
 use self::device::DeviceNetwork;
-use self::engine::{Answer, Engine, Job, Limits};
+use self::engine::{Decoded, Engine, Job, Limits};
 use self::files::Files;
 use self::network::{Chunk, Network};
 use self::sampler::Sampler;
-use super::{Completion, Error, Finish, LanguageModel, Meter, Request, Sampling, Timing};
+use super::{Completion, Error, FinishReason, LanguageModel, Meter, Request, Sampling, Timing};
 use crate::folder::Folder;
 use crate::plan::Usage;
 
@@ -175,7 +175,7 @@ impl LocalModel {
         Ok((prompt, room.min(max_tokens as usize)))
     }
 
-    fn completion(&self, request: &Request, prompt_tokens: usize, answer: &Answer) -> Result<Completion, Error> {
+    fn completion(&self, request: &Request, prompt_tokens: usize, answer: &Decoded) -> Result<Completion, Error> {
         let (tokens, ended) = match answer.tokens.split_last() {
             Some((last, before)) if self.ends.contains(last) => (before, true),
             _ => (answer.tokens.as_slice(), false),
@@ -195,7 +195,7 @@ impl LocalModel {
                 completion_tokens: answer.tokens.len() as u64,
                 ..Usage::default()
             },
-            finish: if ended || stop.is_some() { Finish::Stop } else { Finish::Length },
+            finish: if ended || stop.is_some() { FinishReason::Stop } else { FinishReason::Length },
             timing: answer.timing,
             hedged: None,
         })
@@ -212,10 +212,10 @@ impl LanguageModel for LocalModel {
         let prompt_tokens = prompt.len();
         if prompt_tokens >= self.context {
             let (text, usage, timing) = Default::default();
-            return Ok(Completion { text, usage, finish: Finish::ContextExceeded, timing, hedged: None });
+            return Ok(Completion { text, usage, finish: FinishReason::ContextExceeded, timing, hedged: None });
         }
         if max_tokens == 0 {
-            let nothing = Answer { tokens: Vec::new(), timing: Timing::default() };
+            let nothing = Decoded { tokens: Vec::new(), timing: Timing::default() };
             return self.completion(request, prompt_tokens, &nothing);
         }
         let (reply, answer) = oneshot::channel();

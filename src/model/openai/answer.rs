@@ -13,7 +13,7 @@ use super::incoming::{Cut, Incoming, LONGEST_BODY};
 use super::piece::{End, Piece};
 use super::redact::Key;
 use super::retry::{Cause, Failure};
-use crate::model::Finish;
+use crate::model::FinishReason;
 use crate::plan::Usage;
 
 /// How long the usage, and the end of the stream, are waited for once the text is whole.
@@ -41,11 +41,11 @@ pub struct Terms<'a> {
 
 /// What has come so far.
 #[derive(Debug, Default)]
-pub struct Answer {
+pub struct Reply {
     pub text: String,
     /// As the server counted; none where it did not.
     pub usage: Option<Usage>,
-    pub finish: Option<Finish>,
+    pub finish: Option<FinishReason>,
     pub first_token: Option<Instant>,
     /// When the text was whole.
     pub last_token: Option<Instant>,
@@ -65,7 +65,7 @@ enum Form {
     Whole,
 }
 
-impl Answer {
+impl Reply {
     /// Reads a successful response to its end. What has come stays in the answer, whatever becomes of the rest.
     pub async fn read(&mut self, response: Response, terms: &Terms<'_>) -> Result<(), Failure> {
         let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
@@ -170,7 +170,7 @@ impl Answer {
                 Ok(is_done) => is_done,
                 Err(_) if self.finish.is_some() => true,
                 // Half an event.
-                Err(Failure::Transient { cause: Cause::Answer, .. }) => false,
+                Err(Failure::Transient { cause: Cause::Reply, .. }) => false,
                 Err(failure) => return Err(failure),
             },
         };
@@ -203,7 +203,7 @@ impl Answer {
         match self.take(data, terms) {
             _ if data.is_empty() => Ok(false),
             // What is no JSON under a name of its own is for others, and after the text for nobody.
-            Err(Failure::Transient { cause: Cause::Answer, .. })
+            Err(Failure::Transient { cause: Cause::Reply, .. })
                 if !data.starts_with('{') && (is_other || self.finish.is_some()) =>
             {
                 Ok(false)

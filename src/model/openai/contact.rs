@@ -11,9 +11,9 @@ use tokio::time::{Instant, timeout_at};
 use super::config::{EndpointConfig, duration};
 use super::incoming::Incoming;
 use super::json;
+use super::network_error::describe;
 use super::redact::Key;
 use super::retry::{Cause, Failure};
-use super::told::told;
 
 /// How long the first contact takes at most. A server that is slow to list its models may still serve.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -41,7 +41,7 @@ impl Contact {
         let until = Instant::now() + PATIENCE.min(duration(config.total_seconds));
         match timeout_at(until, client.get(url).send()).await {
             Ok(Ok(response)) if response.status().is_success() => Ok(Contact::read(response, until).await),
-            Ok(Err(error)) if error.is_connect() || error.is_builder() => Err(told(error)),
+            Ok(Err(error)) if error.is_connect() || error.is_builder() => Err(describe(error)),
             // Whatever it answers: it is there.
             Ok(_) => Ok(Contact { is_made: true, models: Vec::new() }),
             Err(_) => Ok(Contact::default()),
@@ -167,7 +167,7 @@ mod tests {
             (true, Cause::Connection, false),
             (true, Cause::Refusal, true),
             (true, Cause::Limit, false),
-            (true, Cause::Answer, false),
+            (true, Cause::Reply, false),
         ] {
             assert_eq!(judge(is_made, cause), is_final, "{is_made} {cause:?}");
         }

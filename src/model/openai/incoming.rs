@@ -9,7 +9,7 @@ use reqwest::Response;
 use reqwest::header::{CONTENT_ENCODING, HeaderMap};
 use tokio::time::{Instant, timeout_at};
 
-use super::told::told;
+use super::network_error::describe;
 
 /// Longest body, in bytes, out of its compression.
 pub const LONGEST_BODY: usize = 32 << 20;
@@ -91,7 +91,7 @@ impl Incoming {
             match timeout_at(quiet.min(self.until), self.response.chunk()).await {
                 Ok(Ok(Some(bytes))) => self.rest.extend_from_slice(&bytes),
                 Ok(Ok(None)) => self.is_whole = true,
-                Ok(Err(error)) => return Err(Cut::Broken(told(error))),
+                Ok(Err(error)) => return Err(Cut::Broken(describe(error))),
                 Err(_) => {}
             }
         }

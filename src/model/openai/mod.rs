@@ -21,6 +21,7 @@ mod governor;
 mod incoming;
 mod json;
 mod ledger;
+mod network_error;
 mod patience;
 mod piece;
 mod purse;
@@ -28,7 +29,6 @@ mod redact;
 mod relay;
 mod retry;
 mod size;
-mod told;
 mod underway;
 mod wire;
 
@@ -55,11 +55,11 @@ pub use self::redact::{KEY_VARIABLES, Key};
 pub use self::relay::{Refused, Relay};
 pub use self::retry::is_of_key;
 
+use self::network_error::describe;
 use self::size::likely;
-use self::told::told;
 
 use self::address::Address;
-use self::answer::{Answer, Terms, late, later};
+use self::answer::{Reply, Terms, late, later};
 use self::config::duration;
 use self::contact::Contact;
 use self::dialect::Dialect;
@@ -71,7 +71,7 @@ use self::purse::Amount;
 use self::retry::{Attempts, Cause, Failure};
 use self::underway::{Prompts, Sent, Underway};
 use self::wire::Body;
-use super::{Completion, Error, Finish, LanguageModel, Meter, Price, Prices, Request, Timing};
+use super::{Completion, Error, FinishReason, LanguageModel, Meter, Price, Prices, Request, Timing};
 use crate::plan::Usage;
 
 /// Tokens that a chat template may add to each message.
@@ -131,7 +131,7 @@ impl OpenAi {
             builder = builder.no_proxy();
         }
         let client =
-            builder.build().map_err(|error| anyhow::anyhow!("cannot start the network client: {}", told(error)))?;
+            builder.build().map_err(|error| anyhow::anyhow!("cannot start the network client: {}", describe(error)))?;
         Ok(OpenAi {
             id: format!("{model}@{}", address.as_str()),
             model,
@@ -270,23 +270,18 @@ impl OpenAi {
         let total = since(answer.last_token);
         let first_token = answer.first_token.map_or(total, |moment| since(Some(moment)));
         let timing = Timing { first_token, total, ..Timing::default() };
-        let (mut text, mut finish) = (std::mem::take(&mut answer.text), answer.finish.unwrap_or(Finish::Stop));
+        let (mut text, mut finish) = (std::mem::take(&mut answer.text), answer.finish.unwrap_or(FinishReason::Stop));
         underway.answered(timing);
         // Where the server could not be asked to stop there, or did not.
         let stops = request.sampling.stop.iter().filter(|stop| !stop.is_empty());
         if let Some(end) = stops.filter_map(|stop| text.find(stop.as_str())).min() {
             text.truncate(end);
-            finish = Finish::Stop;
+            finish = FinishReason::Stop;
         }
         Ok(Completion { text, usage, finish, timing, hedged: None })
     }
 
-    async fn send(
-        &self,
-        body: &(impl Serialize + Sync),
-        terms: &Terms<'_>,
-        answer: &mut Answer,
-    ) -> Result<(), Failure> {
+    async fn send(&self, body: &(impl Serialize + Sync), terms: &Terms<'_>, answer: &mut Reply) -> Result<(), Failure> {
         answer.is_streamed = terms.dialect.stream;
         let first = if answer.is_streamed { terms.stall } else { Duration::MAX };
         let response = match timeout(first, self.client.post(self.url.clone()).json(body).send()).await {
@@ -294,7 +289,7 @@ impl OpenAi {
             Ok(Err(error)) => {
                 answer.refused = error.is_connect();
                 let (is_hopeless, is_connection) = (error.is_builder(), error.is_connect());
-                let message = self.key.said(&told(error));
+                let message = self.key.said(&describe(error));
                 return Err(match (is_hopeless, is_connection) {
                     (true, _) => Failure::Permanent(message),
                     (_, true) => Failure::Transient { message, wait: None, cause: Cause::Connection },
@@ -355,7 +350,7 @@ impl LanguageModel for OpenAi {
                     timing.retries = attempts.retries();
                     return Ok(completion);
                 }
-                Err(Failure::Outcome { finish, message }) => {
+                Err(Failure::Unanswerable { finish, message }) => {
                     self.patience.remark_once(finish, &message);
                     let (queued, retries) = (called.elapsed().as_secs_f64(), attempts.retries());
                     let timing = Timing { queued, retries, ..Timing::default() };

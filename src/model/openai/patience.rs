@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use crate::model::Finish;
+use crate::model::FinishReason;
 
 /// What a client tells while it works.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,7 +50,7 @@ pub struct Patience {
     ended: watch::Sender<Option<String>>,
     listener: Option<Listener>,
     /// How answers without text have ended so far.
-    outcomes: Mutex<Vec<Finish>>,
+    outcomes: Mutex<Vec<FinishReason>>,
 }
 
 impl Patience {
@@ -87,7 +87,7 @@ impl Patience {
     }
 
     /// Tells of the first answer without text that ended so.
-    pub fn remark_once(&self, finish: Finish, why: &str) {
+    pub fn remark_once(&self, finish: FinishReason, why: &str) {
         let mut known = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
         if !known.contains(&finish) {
             known.push(finish);

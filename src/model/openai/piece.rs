@@ -4,7 +4,7 @@ use super::fault::Fault;
 use super::json;
 use super::redact::Key;
 use super::size::likely;
-use crate::model::Finish;
+use crate::model::FinishReason;
 use crate::plan::Usage;
 
 /// Longest piece of a stream, in bytes, that is taken for one token.
@@ -17,14 +17,14 @@ const PLAUSIBLE: u64 = u32::MAX as u64;
 pub struct Piece {
     pub fault: Option<Fault>,
     /// The choice of the lowest index, wherever it stands.
-    pub choice: Option<Choice>,
+    pub choice: Option<Delta>,
     pub usage: Option<Usage>,
     /// Tokens of all choices, thoughts included, by estimate.
     pub written: u64,
 }
 
 #[derive(Debug, Default, PartialEq)]
-pub struct Choice {
+pub struct Delta {
     pub index: u64,
     pub text: String,
     /// Whether it holds a token, if only one of a thought.
@@ -35,7 +35,7 @@ pub struct Choice {
 /// Why an answer ended.
 #[derive(Debug, PartialEq)]
 pub enum End {
-    Finish(Finish),
+    Finish(FinishReason),
     /// The server could not go on. What has come is no answer.
     Broken(Fault),
 }
@@ -49,7 +49,7 @@ impl Piece {
         let [choices, usage] = json::fields(text, ["choices", "usage"])?;
         let mut piece = Piece { fault: Fault::within(text, key), usage: usage.and_then(counted), ..Piece::default() };
         json::each(choices.unwrap_or("[]"), |text| {
-            let Some((choice, written)) = Choice::read(text, key) else { return };
+            let Some((choice, written)) = Delta::read(text, key) else { return };
             piece.written = piece.written.saturating_add(written);
             if piece.choice.as_ref().is_none_or(|first| choice.index < first.index) {
                 piece.choice = Some(choice);
@@ -59,7 +59,7 @@ impl Piece {
     }
 }
 
-impl Choice {
+impl Delta {
     /// The choice, and the tokens that it holds by estimate; none for what is no object.
     fn read(text: &str, key: &Key) -> Option<(Self, u64)> {
         if json::kind(text) != b'{' {
@@ -82,7 +82,7 @@ impl Choice {
             None => end(reason, native, key),
         };
         let index = index.and_then(count).map_or(0, |(index, _)| index);
-        Some((Choice { index, text, has_token: written > 0, end }, written))
+        Some((Delta { index, text, has_token: written > 0, end }, written))
     }
 }
 
@@ -128,9 +128,9 @@ fn end(reason: Option<&str>, native: Option<&str>, key: &Key) -> Option<End> {
         |reason: &str| ["filter", "safety", "prohibited", "blocklist"].iter().any(|word| reason.contains(word));
     reason.map(|reason| {
         End::Finish(match () {
-            () if is_length(&reason) => Finish::Length,
-            () if is_filter(&reason) => Finish::Filtered,
-            () => Finish::Stop,
+            () if is_length(&reason) => FinishReason::Length,
+            () if is_filter(&reason) => FinishReason::Filtered,
+            () => FinishReason::Stop,
         })
     })
 }
@@ -216,11 +216,11 @@ mod tests {
         check(r#""finish_reason": """#, None);
         check(
             r#""finish_reason": "stop", "native_finish_reason": "STOP", "error": null"#,
-            Some(End::Finish(Finish::Stop)),
+            Some(End::Finish(FinishReason::Stop)),
         );
-        check(r#""finish_reason": "length""#, Some(End::Finish(Finish::Length)));
-        check(r#""finish_reason": {"type": "length", "length": 9}"#, Some(End::Finish(Finish::Length)));
-        check(r#""finish_reason": "MAX_TOKENS""#, Some(End::Finish(Finish::Length)));
+        check(r#""finish_reason": "length""#, Some(End::Finish(FinishReason::Length)));
+        check(r#""finish_reason": {"type": "length", "length": 9}"#, Some(End::Finish(FinishReason::Length)));
+        check(r#""finish_reason": "MAX_TOKENS""#, Some(End::Finish(FinishReason::Length)));
         for broken in [
             r#""finish_reason": "error""#,
             r#""finish_reason": "stop", "native_finish_reason": "network_error""#,
@@ -230,7 +230,7 @@ mod tests {
             r#""error": {"code": 502, "message": "lost"}"#,
         ] {
             let choice = read(&format!(r#"{{"choices": [{{{broken}}}]}}"#)).choice;
-            assert!(matches!(choice, Some(Choice { end: Some(End::Broken(_)), .. })), "{broken}: {choice:?}");
+            assert!(matches!(choice, Some(Delta { end: Some(End::Broken(_)), .. })), "{broken}: {choice:?}");
         }
     }
 

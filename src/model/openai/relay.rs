@@ -13,7 +13,7 @@ use super::retry::{Attempts, Failure};
 use super::size::likely;
 use super::underway::{Sent, Underway};
 use super::{OpenAi, TEMPLATE};
-use crate::model::{Error, Finish, Meter, Price, Timing};
+use crate::model::{Error, FinishReason, Meter, Price, Timing};
 use crate::plan::Usage;
 use crate::random;
 
@@ -40,7 +40,7 @@ pub struct Relay<'a> {
 pub struct Refused {
     pub error: Error,
     /// Whether prompt and answer do not fit into the model's context, or the server refuses what they say.
-    pub finish: Option<Finish>,
+    pub finish: Option<FinishReason>,
     /// The status that the server gave, if it gave one.
     pub status: Option<u16>,
 }

@@ -12,7 +12,7 @@ use super::config::{EndpointConfig, duration};
 use super::dialect::Dialect;
 use super::fault::Fault;
 use super::patience::{Notice, Patience};
-use crate::model::{Error, Finish};
+use crate::model::{Error, FinishReason};
 
 /// Longest pause between two attempts, unless the server asks for more.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
@@ -37,7 +37,7 @@ pub enum Failure {
     /// There is not enough left to spend.
     Capped(String),
     /// What this prompt comes to, each time: an answer without text.
-    Outcome { finish: Finish, message: String },
+    Unanswerable { finish: FinishReason, message: String },
     /// The server lacks a parameter; the same request can be sent at once in another dialect.
     Dialect { next: Dialect, message: String },
     /// Trying again may help.
@@ -59,13 +59,13 @@ pub enum Cause {
     /// There was no connection.
     Connection,
     /// Something is wrong with the answer, or none came.
-    Answer,
+    Reply,
 }
 
 impl Failure {
     /// A failure that may pass.
     pub fn transient(message: String) -> Self {
-        Failure::Transient { message, wait: None, cause: Cause::Answer }
+        Failure::Transient { message, wait: None, cause: Cause::Reply }
     }
 
     /// What an answer with an error status means.
@@ -83,8 +83,8 @@ impl Failure {
         }
         if let Some(finish) = outcome(status, fault) {
             let hint = "; hint: prompt and `max_tokens` of the operator must fit into the model's context together";
-            let hint = if finish == Finish::ContextExceeded { hint } else { "" };
-            return Failure::Outcome { finish, message: format!("{message}{hint}") };
+            let hint = if finish == FinishReason::ContextExceeded { hint } else { "" };
+            return Failure::Unanswerable { finish, message: format!("{message}{hint}") };
         }
         if may_pass(status) {
             let is_rate_limit = status == StatusCode::TOO_MANY_REQUESTS;
@@ -113,7 +113,7 @@ impl Failure {
         let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         match Failure::of(status, &HeaderMap::new(), fault, dialect) {
             Failure::Transient { message, wait, cause: Cause::Refusal } => {
-                Failure::Transient { message, wait, cause: Cause::Answer }
+                Failure::Transient { message, wait, cause: Cause::Reply }
             }
             failure => failure,
         }
@@ -124,7 +124,7 @@ impl Failure {
         match self {
             Failure::Permanent(message) => Failure::Permanent(reword(&message)),
             Failure::Capped(message) => Failure::Capped(message),
-            Failure::Outcome { finish, message } => Failure::Outcome { finish, message: reword(&message) },
+            Failure::Unanswerable { finish, message } => Failure::Unanswerable { finish, message: reword(&message) },
             Failure::Dialect { next, message } => Failure::Dialect { next, message: reword(&message) },
             Failure::Transient { message, wait, cause } => {
                 Failure::Transient { message: reword(&message), wait, cause }
@@ -134,7 +134,7 @@ impl Failure {
 }
 
 /// What a refusal of this prompt alone comes to: the next prompt may be answered.
-fn outcome(status: StatusCode, fault: &Fault) -> Option<Finish> {
+fn outcome(status: StatusCode, fault: &Fault) -> Option<FinishReason> {
     const ELSEWHERE: [StatusCode; 6] = [
         StatusCode::UNAUTHORIZED,
         StatusCode::NOT_FOUND,
@@ -149,8 +149,8 @@ fn outcome(status: StatusCode, fault: &Fault) -> Option<Finish> {
         false => fault.has_code_like(&["content_filter", "context_length", "contextwindow", "context_size"]),
     };
     match is_of_prompt {
-        true if fault.is_filtered() => Some(Finish::Filtered),
-        true if fault.is_too_long() => Some(Finish::ContextExceeded),
+        true if fault.is_filtered() => Some(FinishReason::Filtered),
+        true if fault.is_too_long() => Some(FinishReason::ContextExceeded),
         _ => None,
     }
 }
@@ -209,7 +209,9 @@ impl Attempts {
         self.requests += 1;
         let (message, wait) = match failure {
             // An outcome is none of the attempts, and never comes here.
-            Failure::Permanent(message) | Failure::Outcome { message, .. } => return Err(Error::Permanent(message)),
+            Failure::Permanent(message) | Failure::Unanswerable { message, .. } => {
+                return Err(Error::Permanent(message));
+            }
             Failure::Capped(message) => return Err(Error::Capped(message)),
             Failure::Dialect { .. } => {
                 self.dialects += 1;
@@ -221,8 +223,8 @@ impl Attempts {
             return Err(Error::Exhausted { message, requests: self.requests });
         };
         let request = self.requests - self.dialects + 1;
-        let told = pause.max(wait.unwrap_or_default());
-        patience.tell(&Notice::Waiting { pause: told, request, requests: self.most, reason: message });
+        let pause = pause.max(wait.unwrap_or_default());
+        patience.tell(&Notice::Waiting { pause, request, requests: self.most, reason: message });
         patience.until(Instant::now() + pause).await.map_err(Error::Capped)
     }
 }
@@ -272,7 +274,7 @@ mod tests {
             (false, r#"{"error": {"message": "no such role in this context"}}"#),
         ] {
             match judged(400, body, &[]) {
-                Failure::Outcome { finish: Finish::ContextExceeded, message } => {
+                Failure::Unanswerable { finish: FinishReason::ContextExceeded, message } => {
                     assert!(too_long && message.contains("hint: prompt and `max_tokens`"), "{message}");
                 }
                 found => assert!(!too_long && matches!(found, Failure::Permanent(_)), "{body}: {found:?}"),
@@ -281,7 +283,7 @@ mod tests {
         assert!(matches!(judged(429, "", &[("retry-after", "86400")]), Failure::Permanent(_)));
         let within = |code| Failure::within(&Fault { codes: vec![code], ..Fault::default() }, Dialect::new(true));
         assert!(matches!(within("404".into()), Failure::Permanent(_)));
-        assert!(matches!(within("overloaded".into()), Failure::Transient { cause: Cause::Answer, .. }));
+        assert!(matches!(within("overloaded".into()), Failure::Transient { cause: Cause::Reply, .. }));
         assert!(matches!(within("429".into()), Failure::Transient { cause: Cause::Limit, .. }));
     }
 
@@ -289,8 +291,8 @@ mod tests {
     async fn pauses_double_and_attempts_are_bounded() {
         let config = EndpointConfig { attempts: 4, backoff_seconds: 1.0, ..Default::default() };
         let mut attempts = Attempts::new(&config, 7);
-        let told = Arc::new(Mutex::new(Vec::new()));
-        let heard = told.clone();
+        let notices = Arc::new(Mutex::new(Vec::new()));
+        let heard = notices.clone();
         let listener: Listener = Box::new(move |notice| heard.lock().unwrap().push(notice.to_string()));
         let patience = Patience::telling(listener);
         let mut pauses = Vec::new();
@@ -305,9 +307,9 @@ mod tests {
         assert!(
             matches!(pauses[..], [a, b, c] if (1.0..2.0).contains(&a) && (2.0..4.0).contains(&b) && (4.0..8.0).contains(&c))
         );
-        let told = told.lock().unwrap();
-        assert_eq!(told.len(), 3, "{told:?}");
-        assert!(told.iter().zip(2..).all(|(line, request)| line.ends_with(&format!("try {request} of 4: busy"))));
+        let notices = notices.lock().unwrap();
+        assert_eq!(notices.len(), 3, "{notices:?}");
+        assert!(notices.iter().zip(2..).all(|(line, request)| line.ends_with(&format!("try {request} of 4: busy"))));
     }
 
     #[tokio::test(start_paused = true)]

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::answer::Answer;
+use super::answer::Reply;
 use super::governor::Turn;
 use super::retry::Failure;
 use super::size::likely;
@@ -66,7 +66,7 @@ impl Sent {
 /// is an estimate.
 pub struct Underway<'a> {
     turn: Option<Turn<'a>>,
-    pub answer: Answer,
+    pub answer: Reply,
     meter: &'a Meter,
     price: Price,
     prompts: &'a Prompts,
@@ -79,7 +79,7 @@ pub struct Underway<'a> {
 
 impl<'a> Underway<'a> {
     pub fn new(turn: Turn<'a>, sent: Sent, price: Price, prompts: &'a Prompts, meter: &'a Meter) -> Self {
-        let (turn, answer, Sent { prompt, size, max_tokens }) = (Some(turn), Answer::default(), sent);
+        let (turn, answer, Sent { prompt, size, max_tokens }) = (Some(turn), Reply::default(), sent);
         let underway = Underway { turn, answer, meter, price, prompts, prompt, size, max_tokens };
         meter.sent(underway.estimated(0));
         underway

@@ -1,7 +1,7 @@
 //! What went wrong with a request, in words.
 
 /// What went wrong, without the URL, which the caller names, but with the causes.
-pub(super) fn told(error: reqwest::Error) -> String {
+pub(super) fn describe(error: reqwest::Error) -> String {
     let error = error.without_url();
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(&error);
