@@ -21,8 +21,9 @@ pub mod encoder;
 pub mod model;
 pub mod sandbox;
 
-pub mod operation;
 pub mod task;
+
+pub mod operation;
 
 pub mod import;
 pub mod record;
@@ -45,5 +46,7 @@ pub mod settings;
 pub mod agent;
 
 pub mod report;
+
+pub mod serve;
 
 pub mod cli;

@@ -55,6 +55,8 @@ pub enum Purpose {
     /// To answer somebody.
     #[default]
     Answer,
+    /// To answer somebody who asks a server.
+    Serve,
 }
 
 impl Purpose {
@@ -73,6 +75,7 @@ impl Display for Draw {
             Purpose::Evaluation => "evaluation",
             Purpose::Calibration => "calibration",
             Purpose::Answer => "answer",
+            Purpose::Serve => "serve",
         };
         write!(f, "{purpose} {}", self.index)
     }

@@ -1,10 +1,14 @@
 //! What is asked of an agent, and what it answers.
 
+use tokio::time::Instant;
+
 use crate::decide::Then;
 use crate::evaluate::latency::{Budget, Prediction};
 use crate::execute::{Clock, Observer};
+use crate::model::Message;
 use crate::operation::Solution;
 use crate::plan::{OperatorId, Plan, Trace};
+use crate::random::Purpose;
 
 /// All that holds for one question.
 #[derive(Clone, Copy, Default)]
@@ -22,6 +26,12 @@ pub struct Ask<'a> {
     pub confidence: Option<f64>,
     /// Whether calls that are not needed any more are dropped in fact; by default where an endpoint answers.
     pub clock: Option<Clock>,
+    /// What was said before the question. The controller reads the question alone.
+    pub conversation: &'a [Message],
+    /// When the answer is the best of what there is by then, under the clock on the wall.
+    pub until: Option<Instant>,
+    /// What the answer is for: answers for different purposes are independent.
+    pub purpose: Purpose,
     /// Tells independent answers apart.
     pub draw: u64,
     /// Letters that the trace keeps of each text that an operator gives; 0 keeps none.

@@ -13,6 +13,7 @@
 //! ```
 
 mod ask;
+pub mod plans;
 mod run_folder;
 mod trained;
 
@@ -21,6 +22,7 @@ pub use run_folder::{CHECKPOINT, checkpoints, latency_model, latency_path, newes
 pub use trained::Trained;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 
@@ -34,8 +36,9 @@ use crate::execute::{Answer, Clock, Episode, ExecutionConfig, SolveOptions, Solv
 use crate::objective::Objective;
 use crate::operation::{Catalogue, Solution, vote};
 use crate::plan::Plan;
-use crate::random::{Draw, Purpose};
-use crate::settings::{Host, Parts, Settings, admit, drift, of_checkpoint};
+use crate::random::Draw;
+use crate::record::Record;
+use crate::settings::{Endpoints, Host, Parts, Settings, admit, drift, of_checkpoint};
 use crate::task::Problem;
 
 /// Answers questions. Immutable: any number of questions can be asked at once, and nothing that one asks changes another.
@@ -48,6 +51,7 @@ pub struct Agent {
     latency: Option<LatencyModel>,
     execution: ExecutionConfig,
     objective: Objective,
+    endpoints: Endpoints,
     /// The clock of an answer that names none.
     clock: Clock,
     remarks: Vec<String>,
@@ -101,6 +105,7 @@ impl Agent {
             execution: settings.execution(solver.benchmark()),
             objective: settings.training.objective,
             clock: if endpoints.is_empty() { Clock::Virtual } else { Clock::Live },
+            endpoints,
             solver,
             encoder,
             trained,
@@ -109,9 +114,30 @@ impl Agent {
         }
     }
 
+    /// The same agent with a record of calls: see [`Solver::with_record`].
+    pub fn with_record(mut self, record: Option<Arc<Record>>) -> Self {
+        self.solver.set_record(record);
+        self
+    }
+
     /// What queries are solved with.
     pub fn solver(&self) -> &Solver {
         &self.solver
+    }
+
+    /// The servers that are asked.
+    pub fn endpoints(&self) -> &Endpoints {
+        &self.endpoints
+    }
+
+    /// How plans are run.
+    pub fn execution(&self) -> ExecutionConfig {
+        self.execution
+    }
+
+    /// The trained controller, if there is one.
+    pub fn trained(&self) -> Option<&Trained> {
+        self.trained.as_ref()
     }
 
     /// What an answer is worth.
@@ -165,6 +191,8 @@ impl Agent {
             clock: ask.clock.unwrap_or(self.clock),
             samples: ask.samples,
             observer: ask.observer,
+            conversation: ask.conversation,
+            until: ask.until,
             letters: ask.letters,
             ..SolveOptions::new(self.execution, head.as_ref().filter(|_| ask.plan.is_none()), self.objective.unit)
         };
@@ -176,7 +204,7 @@ impl Agent {
         });
         let stages = strategies.and_then(|strategies| strategies.stages.as_ref());
         let mut decider = Proposal { plan, then }.decider(stages, ask.confidence);
-        let answer = self.solver.answer(question, &mut *decider, Purpose::Answer.draw(ask.draw), &options).await?;
+        let answer = self.solver.answer(question, &mut *decider, ask.purpose.draw(ask.draw), &options).await?;
         let given = |solution: &&Solution| answer.answer.is_some() && solution.answer == answer.answer;
         let text = answer.solutions.iter().rev().find(given).or(vote(&answer.solutions));
         let text = text.map(|solution| solution.text.clone());

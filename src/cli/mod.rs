@@ -33,7 +33,6 @@ mod methods;
 mod of_run;
 mod operators;
 mod output;
-mod plans;
 mod progress;
 mod progress_line;
 mod provenance;
@@ -45,6 +44,7 @@ mod run;
 mod run_many;
 mod sandbox_child;
 mod selection;
+mod serve;
 mod session;
 mod split;
 mod traces;
@@ -89,6 +89,8 @@ enum Command {
     Baselines(baselines::Args),
     /// Answer one question; show the plan, the timeline and what it cost.
     Run(run::Args),
+    /// Answer over HTTP as OpenAI does: each request by a plan, within its time.
+    Serve(Box<serve::Args>),
     /// Measure every operator by itself: accuracy and tokens by kind and number of steps.
     Operators(operators::Args),
     /// Fit the latency model by which plans are predicted, as training does at its end.
@@ -154,6 +156,7 @@ fn dispatch(cli: Cli) -> Result<()> {
         Command::Sweep(args) => experiments::sweep::run(args),
         Command::Baselines(args) => baselines::run(args),
         Command::Run(args) => run::run(args),
+        Command::Serve(args) => serve::run(*args),
         Command::Operators(args) => operators::run(args),
         Command::Calibrate(args) => calibrate::run(args),
         Command::Record(args) => record::run(*args),

@@ -176,6 +176,8 @@ pub fn host() -> Host {
         cache_folder: encoder::cache_folder(),
         state_folder: state_folder(),
         own: Own::default(),
+        books: None,
+        forgets: false,
         shows_progress: true,
         listener: Some(listener),
     }

@@ -3,6 +3,7 @@
 use super::choice::{Choice, Phase};
 use super::course::Execution;
 use super::error::ExecuteError;
+use super::live::in_time;
 use super::options::Options;
 use crate::operation::{Acting, Effect, Query, Steps, Turn, vote};
 use crate::plan::{Latency, Status, Unit};
@@ -41,16 +42,19 @@ pub(super) async fn finish(
         phase: Phase::Running { start, given: Vec::new() },
     };
     let Some(Acting { mut work, .. }) = choice.acting(query) else { return Ok(execution) };
-    let result = match options.recorder {
-        Some(recorder) => recorder.finish(finish, &mut work, standing).await,
-        None => finish.run(&mut work, standing).await,
+    let acts = async {
+        match options.recorder {
+            Some(recorder) => recorder.finish(finish, &mut work, standing).await,
+            None => finish.run(&mut work, standing).await,
+        }
     };
-    let (improved, outcome) = match result {
-        Ok(improved) => (improved, Status::Done),
-        Err(error) if error.is_permanent() => {
+    let (improved, outcome) = match in_time(options.until, acts).await {
+        Some(Ok(improved)) => (improved, Status::Done),
+        Some(Err(error)) if error.is_permanent() => {
             return Err(ExecuteError::Model { operator: operator.name.clone(), error });
         }
-        Err(error) => (None, Status::Failed(error.to_string())),
+        Some(Err(error)) => (None, Status::Failed(error.to_string())),
+        None => (None, Status::Cancelled),
     };
     choice.end(improved.clone().map_or(Effect::Keep, Effect::Replace), outcome);
     execution.trace.finish = Some(choice.span(options.unit, options.letters));

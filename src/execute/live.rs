@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use futures::future::{AbortHandle, Abortable, BoxFuture, FutureExt};
 use futures::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::time::{Instant, timeout_at};
 
 use super::choice::{Choice, Ended, Given, Phase, act};
 use super::course::{Course, Ready, Then};
@@ -15,6 +16,14 @@ use super::error::ExecuteError;
 use crate::decide::Decider;
 use crate::operation::{Arrival, Effect, Reporter, Solution};
 use crate::plan::{Latency, Status};
+
+/// What comes of `work`; none where that is not in time.
+pub(super) async fn in_time<T>(until: Option<Instant>, work: impl Future<Output = T>) -> Option<T> {
+    match until {
+        Some(until) => timeout_at(until, work).await.ok(),
+        None => Some(work.await),
+    }
+}
 
 /// An operator that runs: its number and, unless it was aborted, what it did.
 type Running<'a> = BoxFuture<'a, (usize, Option<Result<(Effect, Status), ExecuteError>>)>;
@@ -45,7 +54,11 @@ pub(super) async fn run<'a>(course: &mut Course<'a>, decider: &mut dyn Decider) 
     let mut calls = Calls { running, handles, reports, arrivals, last: Vec::new() };
     while course.ask(decider, |course, dropped| calls.drop(course, dropped))? != Then::Ends {
         calls.start(course, Ready::All);
-        if !calls.hear_all(course).await? {
+        let Some(goes_on) = in_time(course.options.until, calls.hear_all(course)).await else {
+            calls.last.clear();
+            break;
+        };
+        if !goes_on? {
             return Ok(());
         }
     }

@@ -2,6 +2,8 @@
 
 use std::str::FromStr;
 
+use tokio::time::Instant;
+
 use super::observe::Observer;
 use super::recorder::Recorder;
 use crate::operation::Finish;
@@ -19,6 +21,8 @@ pub struct Options<'a> {
     pub finish: Option<Finish>,
     /// Is told what happens.
     pub observer: Option<&'a dyn Observer>,
+    /// When the query ends with what it has by then; only the clock on the wall knows such a moment.
+    pub until: Option<Instant>,
     /// Letters that are kept of each text that an operator gives; 0 keeps none.
     pub letters: usize,
     /// What operators did before, and what is done now.

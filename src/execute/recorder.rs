@@ -51,6 +51,11 @@ impl<'a> Recorder<'a> {
         let read = work.identity().read(board);
         let wanted = if work.is_side_by_side() { work.samples() as usize } else { 0 };
         let place = Place { key: self.asked.key(work.identity(), read, work.turn()), read, wanted };
+        if self.record.is_only_written() {
+            let effect = acting.run(board).await?;
+            self.keep(&acting.work, &place, &effect).await?;
+            return Ok(effect);
+        }
         if let Some(effect) = self.replay(work, &place)? {
             return Ok(effect);
         }
@@ -79,12 +84,15 @@ impl<'a> Recorder<'a> {
         let read = Some(read_by_finish(standing, finish.improve));
         let place = Place { key: self.asked.key(work.identity(), read, Turn::Finish), read, wanted: 0 };
         let improved = |effect: Effect| if let Effect::Replace(solution) = effect { Some(solution) } else { None };
-        if let Some(effect) = self.replay(work, &place)? {
-            return Ok(improved(effect));
-        }
-        let _claim = self.record.claim(place.key).await;
-        if let Some(effect) = self.replay(work, &place)? {
-            return Ok(improved(effect));
+        let _claim;
+        if !self.record.is_only_written() {
+            if let Some(effect) = self.replay(work, &place)? {
+                return Ok(improved(effect));
+            }
+            _claim = self.record.claim(place.key).await;
+            if let Some(effect) = self.replay(work, &place)? {
+                return Ok(improved(effect));
+            }
         }
         let effect = finish.run(work, standing).await?.map_or(Effect::Keep, Effect::Replace);
         self.keep(work, &place, &effect).await?;

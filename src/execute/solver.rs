@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 use super::course::Execution;
 use super::episode::{Answer, Episode};
@@ -14,7 +15,7 @@ use super::observe::Observer;
 use super::options::{Clock, Options};
 use super::recorder::{Grader, Recorder};
 use crate::decide::{Conclusion, Decider, Halting, HaltingHead, Quorum};
-use crate::model::{self, LanguageModel, Price, Prices, Scripted};
+use crate::model::{self, LanguageModel, Message, Price, Prices, Scripted};
 use crate::operation::{Backing, Catalogue, Finish, Identity, Operator, Query, QueryTraces, Traces, vote};
 use crate::plan::{OperatorId, Schedule, Unit, Usage};
 use crate::random::Draw;
@@ -57,6 +58,10 @@ pub struct SolveOptions<'a> {
     pub samples: &'a [(OperatorId, u32)],
     /// Whether the query ends with the vote, also where the benchmark has a finish.
     pub without_finish: bool,
+    /// What was said before the question.
+    pub conversation: &'a [Message],
+    /// When the query ends with what it has by then, under the clock on the wall.
+    pub until: Option<Instant>,
     /// Is told what happens.
     pub observer: Option<&'a dyn Observer>,
     /// Letters that the trace keeps of each text that an operator gives; 0 keeps none.
@@ -205,6 +210,11 @@ impl Solver {
         &self.identities
     }
 
+    /// What answers each operator of the catalogue.
+    pub fn backings(&self) -> &[Backing] {
+        &self.backings
+    }
+
     /// The operators that plans are made of.
     pub fn catalogue(&self) -> &Catalogue {
         &self.catalogue
@@ -349,6 +359,7 @@ impl Solver {
         let Question { text: question, tests, problem } = asked;
         let query = Query {
             question,
+            conversation: options.conversation,
             catalogue: &self.catalogue,
             identities: &self.identities,
             samples: options.samples,
@@ -361,7 +372,7 @@ impl Solver {
             gamma: self.benchmark.reward.gamma,
             draw,
         };
-        let &SolveOptions { schedule, quorum, clock, unit, observer, letters, .. } = options;
+        let &SolveOptions { schedule, quorum, clock, unit, observer, until, conversation, letters, .. } = options;
         let finish = self.finish.filter(|_| !options.without_finish);
         let (mut inner, mut halting, mut settled) = (decider, None, None);
         let mut decider: &mut dyn Decider = &mut inner;
@@ -379,9 +390,9 @@ impl Solver {
             reference: Reference::new(problem, form),
             sandbox: self.sandbox.as_deref(),
         });
-        let recorder =
-            self.record.as_ref().map(|record| Recorder::new(record, Asked::new(question, form, tests, draw), grader));
-        let options = Options { schedule, clock, unit, finish, observer, letters, recorder: recorder.as_ref() };
+        let asked = Asked::new(question, form, tests, draw).after(conversation);
+        let recorder = self.record.as_ref().map(|record| Recorder::new(record, asked, grader));
+        let options = Options { schedule, clock, unit, finish, observer, until, letters, recorder: recorder.as_ref() };
         let execution = execute(&query, decider, options).await?;
         let Execution { plan, trace, solutions, conclusion } = execution;
         let (answer, confidence) = match conclusion {

@@ -296,7 +296,8 @@ mod tests {
         check(&generator("prompt = \"q\""), "c.toml:6: operator `Go`: expected `max_tokens` of at least 1, found 0");
         check(
             &generator("prompt = \"{{ querry }}\"\nmax_tokens = 9"),
-            "c.toml:6: operator `Go`: prompt: expected question, solution, solutions, context, feedback, found `querry`",
+            "c.toml:6: operator `Go`: prompt: expected question, solution, solutions, context, feedback, system, history, found \
+             `querry`",
         );
         check(
             &generator("prompt = \"q\"\nmax_tokens = 9\nrounds = 2"),
@@ -340,8 +341,9 @@ mod tests {
         assert_eq!(readers, [false, false, false, true, false, true, true, true]);
         assert!(catalogue.find("Tset").is_err_and(|error| error.to_string().contains("EarlyStop), found `Tset`")));
         let material = Material { solution: "1 + 1 = 3", ..Material::default() };
-        let prompt = catalogue.prompts().render("SelfRefine", "what is 1 and 1", material)?;
-        assert_eq!(prompt, "what is 1 and 1 <|candidate|> 1 + 1 = 3 <|refine|>");
+        let sent = catalogue.prompts().messages("SelfRefine", "what is 1 and 1", &[], material)?;
+        let sent: Vec<&str> = sent.iter().map(|message| message.content.as_str()).collect();
+        assert_eq!(sent, ["what is 1 and 1 <|candidate|> 1 + 1 = 3 <|refine|>"]);
         Ok(())
     }
 
@@ -351,7 +353,8 @@ mod tests {
             generator("prompt = '''{{ question }}{% for s in solutions %} {{ loop.index }}: {{ s }}{% endfor %}'''");
         let catalogue = Catalogue::parse(format!("{text}\nmax_tokens = 9"), "c.toml")?;
         let material = Material { solutions: &["one", "two"], ..Material::default() };
-        assert_eq!(catalogue.prompts().render("Go", "?", material)?, "? 1: one 2: two");
+        let sent = catalogue.prompts().messages("Go", "?", &[], material)?;
+        assert_eq!(sent.last().map(|message| message.content.as_str()), Some("? 1: one 2: two"));
         assert!(catalogue.signatures()[0].reads_solutions);
         Ok(())
     }

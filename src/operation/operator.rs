@@ -16,7 +16,8 @@ pub struct Operator {
     pub kind: String,
     /// What the controller knows of the operator: the encoder embeds this text.
     pub description: String,
-    /// A template over `question`, `solution` (the current one), `solutions`, `context` and `feedback`.
+    /// A template over `question`, `solution` (the current one), `solutions`, `context` and `feedback`, and over what was said
+    /// before the question: `system` and `history`. What it does not mention of these goes before it as messages.
     #[serde(default)]
     pub prompt: Option<String>,
     /// 0 takes the likeliest token every time.

@@ -3,8 +3,10 @@
 use anyhow::{Result, anyhow, ensure};
 use minijinja::{Environment, UndefinedBehavior};
 
+use crate::model::{Message, Role};
+
 /// What prompts may read.
-const VARIABLES: [&str; 5] = ["question", "solution", "solutions", "context", "feedback"];
+const VARIABLES: [&str; 7] = ["question", "solution", "solutions", "context", "feedback", "system", "history"];
 
 /// What a prompt template may read beside the question.
 #[derive(Clone, Copy, Debug, Default)]
@@ -61,9 +63,69 @@ impl Prompts {
         PromptReads { solution, solutions, context }
     }
 
-    pub(super) fn render(&self, name: &str, question: &str, material: Material<'_>) -> Result<String> {
+    /// What a model is sent: the prompt of that name, and before it what was said before the question, as far as the prompt
+    /// does not read it.
+    ///
+    /// # Errors
+    /// There is no such prompt, or it fails where it is filled in.
+    pub(super) fn messages(
+        &self,
+        name: &str,
+        question: &str,
+        conversation: &[Message],
+        material: Material<'_>,
+    ) -> Result<Vec<Message>> {
         let Material { solution, solutions, context, feedback } = material;
         let prompt = self.0.get_template(name)?;
-        Ok(prompt.render(minijinja::context! { question, solution, solutions, context, feedback })?)
+        let (mut system, mut history, mut before) = (String::new(), String::new(), Vec::new());
+        if !conversation.is_empty() {
+            let read = prompt.undeclared_variables(false);
+            let [reads_system, reads_history] = ["system", "history"].map(|name| read.contains(name));
+            system = said(conversation.iter().filter(|message| message.role == Role::System), false);
+            history = said(conversation.iter().filter(|message| message.role != Role::System), true);
+            let is_read = |message: &&Message| if message.role == Role::System { reads_system } else { reads_history };
+            before.extend(conversation.iter().filter(|message| !is_read(message)).cloned());
+        }
+        let values = minijinja::context! { question, solution, solutions, context, feedback, system, history };
+        before.push(Message { role: Role::User, content: prompt.render(values)? });
+        Ok(before)
+    }
+}
+
+/// Messages one after another, with who speaks where that is not the same for all.
+fn said<'a>(messages: impl Iterator<Item = &'a Message>, names: bool) -> String {
+    let line = |message: &Message| match (names, message.role) {
+        (false, _) => message.content.clone(),
+        (true, Role::Assistant) => format!("assistant: {}", message.content),
+        (true, _) => format!("user: {}", message.content),
+    };
+    messages.map(line).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_said_before_goes_into_the_prompt_or_before_it() -> Result<()> {
+        let say = |role, content: &str| Message { role, content: content.to_owned() };
+        let before = [
+            say(Role::System, "be brief"),
+            say(Role::User, "hi"),
+            say(Role::Assistant, "hello"),
+            say(Role::System, "!"),
+        ];
+        let check = |prompt: &str, expected: &[&str]| -> Result<()> {
+            let mut prompts = Prompts::new();
+            prompts.add("Go", prompt)?;
+            let sent = prompts.messages("Go", "?", &before, Material::default())?;
+            let sent: Vec<&str> = sent.iter().map(|message| message.content.as_str()).collect();
+            assert_eq!(sent, expected, "{prompt}");
+            Ok(())
+        };
+        check("Q {{ question }}", &["be brief", "hi", "hello", "!", "Q ?"])?;
+        check("{{ system }} Q {{ question }}", &["hi", "hello", "be brief\n! Q ?"])?;
+        check("{{ history }} Q {{ question }}", &["be brief", "!", "user: hi\nassistant: hello Q ?"])?;
+        check("{{ system }}{{ history }}{{ question }}", &["be brief\n!user: hi\nassistant: hello?"])
     }
 }

@@ -5,6 +5,7 @@ use super::catalogue::Catalogue;
 use super::identity::Identity;
 use super::task::Task;
 use super::traces::QueryTraces;
+use crate::model::Message;
 use crate::plan::{OperatorId, Signature};
 use crate::random::Draw;
 use crate::sandbox::{Evaluator, Sandbox};
@@ -14,6 +15,8 @@ use crate::task::{AnswerForm, Tests};
 #[derive(Clone, Copy)]
 pub struct Query<'a> {
     pub question: &'a str,
+    /// What was said before it.
+    pub conversation: &'a [Message],
     pub catalogue: &'a Catalogue,
     /// One for each operator of the catalogue.
     pub identities: &'a [Identity],
@@ -38,9 +41,9 @@ pub struct Query<'a> {
 impl<'a> Query<'a> {
     /// What each of its operators works on.
     pub(super) fn task(&self) -> Task<'a> {
-        let &Query { question, catalogue, evaluator, sandbox, answer, tests, gamma, draw, .. } = self;
+        let &Query { question, conversation, catalogue, evaluator, sandbox, answer, tests, gamma, draw, .. } = self;
         let (prompts, folder) = (catalogue.prompts(), catalogue.folder());
-        Task { question, prompts, folder, evaluator, sandbox, answer, tests, gamma, draw }
+        Task { question, conversation, prompts, folder, evaluator, sandbox, answer, tests, gamma, draw }
     }
 
     /// What schedules must know of each operator.

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::prompts::Prompts;
+use crate::model::Message;
 use crate::random::Draw;
 use crate::sandbox::{Evaluator, Sandbox};
 use crate::task::{AnswerForm, Tests};
@@ -11,6 +12,8 @@ use crate::task::{AnswerForm, Tests};
 #[derive(Clone, Copy)]
 pub struct Task<'a> {
     pub question: &'a str,
+    /// What was said before it.
+    pub conversation: &'a [Message],
     pub prompts: &'a Prompts,
     /// Where the paths of commands start.
     pub folder: Option<&'a Path>,

@@ -12,7 +12,7 @@ use super::operator::Operator;
 use super::prompts::Material;
 use super::steps::{Call, Step, Steps, Tariff};
 use super::task::Task;
-use crate::model::{self, Hedged, Message, Meter, Request, Role};
+use crate::model::{self, Hedged, Message, Meter, Request};
 use crate::plan::{Latency, Signature, Usage};
 use crate::random;
 use crate::sandbox::{Evaluator, Launch, Limits, Run, Sandbox, run_trusted};
@@ -155,13 +155,13 @@ impl<'a> Work<'a> {
         samples: u32,
         reporter: Option<Reporter>,
     ) -> Result<Vec<String>, model::Error> {
-        let Task { question, prompts, .. } = self.task;
+        let Task { question, conversation, prompts, .. } = self.task;
         let model = &self.backing.model;
-        let prompt = prompts
-            .render(&self.operator.name, question, material)
+        let messages = prompts
+            .messages(&self.operator.name, question, conversation, material)
             .map_err(|error| model::Error::Permanent(format!("prompt of `{}`: {error:#}", self.operator.name)))?;
         let made = self.steps.calls();
-        let requests: Vec<_> = (0..samples).map(|sample| self.request(prompt.clone(), made + sample)).collect();
+        let requests: Vec<_> = (0..samples).map(|sample| self.request(messages.clone(), made + sample)).collect();
         let meters: Vec<_> = requests.iter().map(|_| Meter::default()).collect();
         // Dropped after the calls, whose meters then show what they came to.
         let begins = if self.is_side_by_side() { Latency::default() } else { self.steps.latency() };
@@ -190,14 +190,13 @@ impl<'a> Work<'a> {
     }
 
     /// Request number `call` of this operator.
-    fn request(&self, content: String, call: u32) -> Request {
+    fn request(&self, messages: Vec<Message>, call: u32) -> Request {
         let sampling = self.operator.sampling();
         // All greedy draws are one, which a cache need not make twice.
         let is_greedy = sampling.temperature == 0.0;
         let draw = || random::key(&[&self.task.draw, &self.identity.fingerprint, &self.turn, &call]);
         let sample = if is_greedy { 0 } else { draw() };
-        let (model, messages) = (self.backing.asks.clone(), vec![Message { role: Role::User, content }]);
-        Request { model, messages, sampling, sample }
+        Request { model: self.backing.asks.clone(), messages, sampling, sample }
     }
 
     /// The random stream of this choice of this run of the query.

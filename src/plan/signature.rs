@@ -30,6 +30,8 @@ pub struct Signature {
     pub uses_tool: bool,
     /// Calls of the model one after another, where that is known whatever comes of them.
     pub rounds: Option<u32>,
+    /// Most calls of a model that it makes, on whatever board.
+    pub most_calls: u32,
     /// Whether what it reads determines what it leaves.
     pub is_deterministic: bool,
 }
@@ -50,6 +52,7 @@ impl Signature {
         asks_model: false,
         uses_tool: false,
         rounds: None,
+        most_calls: 0,
         is_deterministic: true,
     };
     /// Answers the question by one call of a model.
@@ -58,6 +61,7 @@ impl Signature {
         is_side_by_side: true,
         asks_model: true,
         rounds: Some(1),
+        most_calls: 1,
         is_deterministic: false,
         ..Signature::IDLE
     };
@@ -70,6 +74,7 @@ impl Signature {
         needs_solution: true,
         solutions: 1,
         asks_model: true,
+        most_calls: 1,
         is_deterministic: false,
         ..Signature::IDLE
     };

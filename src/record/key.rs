@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::model::{Message, Role};
 use crate::operation::{Identity, Solution, Turn};
 use crate::random::{self, Draw};
 use crate::task::{AnswerForm, Problem, Tests};
@@ -71,6 +72,24 @@ impl Asked {
         let question = random::digest(&[question.as_bytes(), name_of(form).as_bytes()]);
         let tests = if public.is_empty() { 0 } else { random::digest(&public) };
         Asked { question, tests, draw }
+    }
+
+    /// The same question after these messages, where it is another one.
+    pub fn after(self, conversation: &[Message]) -> Self {
+        if conversation.is_empty() {
+            return self;
+        }
+        let question = self.question.to_be_bytes();
+        let mut parts: Vec<&[u8]> = vec![&question];
+        for Message { role, content } in conversation {
+            let role: &[u8] = match role {
+                Role::System => b"system",
+                Role::User => b"user",
+                Role::Assistant => b"assistant",
+            };
+            parts.extend([role, content.as_bytes()]);
+        }
+        Asked { question: random::digest(&parts), ..self }
     }
 
     /// What a call of an operator that reads `read` is found by.

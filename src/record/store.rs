@@ -28,6 +28,8 @@ pub struct Record {
     /// Calls that are being made.
     claims: Mutex<HashMap<Key, Arc<tokio::sync::Mutex<()>>>>,
     remark: Option<String>,
+    /// Whether calls are made whatever the record holds.
+    is_only_written: bool,
     found: AtomicU64,
     added: AtomicU64,
 }
@@ -96,7 +98,25 @@ impl Record {
         length = file.seek(SeekFrom::End(0))?;
         let inner = Inner { file, length, index, scores, recent: Recent::new(ROOM) };
         let (path, inner, claims) = (path.to_owned(), Mutex::new(inner), Mutex::default());
-        Ok(Record { path, inner, claims, remark, found: AtomicU64::new(0), added: AtomicU64::new(0) })
+        Ok(Record {
+            path,
+            inner,
+            claims,
+            remark,
+            is_only_written: false,
+            found: AtomicU64::new(0),
+            added: AtomicU64::new(0),
+        })
+    }
+
+    /// The same record, of which no call is taken: what is asked is asked anew, and added unless it is there already.
+    pub fn only_written(self) -> Self {
+        Record { is_only_written: true, ..self }
+    }
+
+    /// See [`Record::only_written`].
+    pub fn is_only_written(&self) -> bool {
+        self.is_only_written
     }
 
     /// The file.
@@ -169,6 +189,9 @@ impl Record {
     /// The file cannot be written.
     pub fn append(&self, line: Line) -> Result<()> {
         let mut inner = self.lock();
+        if self.is_only_written && inner.index.contains_key(&line.key) {
+            return Ok(());
+        }
         let (offset, length) = self.write(&mut inner, &line)?;
         inner.index.insert(line.key, Place { offset, length, solutions: line.solutions.len() as u32 });
         for given in &line.solutions {

@@ -1,9 +1,10 @@
 //! What whoever opens settings brings.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::model::Definitions;
-use crate::model::openai::{EndpointConfig, Key, Listener};
+use crate::model::openai::{Books, EndpointConfig, Key, Listener};
 
 /// What the settings do not hold, and whoever opens them brings.
 #[derive(Clone, Debug, Default)]
@@ -20,6 +21,11 @@ pub struct Host {
     pub own: Own,
     /// Whether downloads draw bars on a terminal.
     pub shows_progress: bool,
+    /// The books of a process that opens runs more than once: what they ask of one server is governed together, and counted
+    /// on.
+    pub books: Option<Arc<Books>>,
+    /// Whether completions are remembered only where the settings say so: one caller's answer is not another's.
+    pub forgets: bool,
     /// Makes what is told of an endpoint that is asked again.
     pub listener: Option<fn() -> Listener>,
 }

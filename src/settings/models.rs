@@ -11,7 +11,7 @@ use super::endpoints::{Endpoint, Endpoints};
 use super::host::Host;
 use super::model::{client, local, prices};
 use super::recording::{Recording, Recordings};
-use crate::model::openai::{Key, Purse};
+use crate::model::openai::{Books, Key};
 use crate::model::{Definition, Definitions, Hedge, Hedger, LanguageModel, Mode, Price, Prices, Scripted};
 use crate::model::{Error, openai::OpenAi};
 use crate::operation::{Backing, Catalogue, Operator};
@@ -46,10 +46,10 @@ pub(super) fn open(settings: &Settings, host: &Host, catalogue: &Catalogue, devi
         device,
         defined: defined(settings, catalogue),
         prices: prices(settings.prices.as_deref())?,
-        purse: Purse::new(&settings.endpoint),
+        books: host.books.clone().unwrap_or_else(|| Arc::new(Books::new(&settings.endpoint))),
         endpoints: Vec::new(),
         served: BTreeMap::new(),
-        recordings: Recordings::new(settings, host.cache_folder.as_deref()),
+        recordings: Recordings::new(settings, host),
     };
     let ids = (0..=u16::MAX).map(OperatorId);
     let backing = |(id, operator)| opening.backing(operator).with_context(|| catalogue.place(id));
@@ -98,7 +98,7 @@ struct Opening<'a> {
     device: &'a Device,
     defined: Definitions,
     prices: Prices,
-    purse: Purse,
+    books: Arc<Books>,
     endpoints: Vec<Endpoint>,
     /// By name; that of the flags, or the built-in one, by none.
     served: BTreeMap<Option<String>, Served>,
@@ -258,7 +258,10 @@ impl Opening<'_> {
     }
 
     fn add(&mut self, name: Option<String>, client: OpenAi) -> Arc<OpenAi> {
-        let client = Arc::new(client.sharing(&self.purse));
+        let client = Arc::new(match self.host.books {
+            Some(_) => client.booked(&self.books),
+            None => client.sharing(self.books.purse()),
+        });
         self.endpoints.push(Endpoint { name, client: client.clone() });
         client
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 
 use super::Settings;
+use super::host::Host;
 use crate::model::{LanguageModel, Mode, Replay, Store};
 
 /// The database inside a cache folder.
@@ -34,14 +35,17 @@ pub fn database(cache: Option<&Path>, cache_folder: Option<&Path>) -> Result<Pat
 pub(super) struct Recordings<'a> {
     settings: &'a Settings,
     cache_folder: Option<&'a Path>,
+    /// Whether nothing is remembered unless the settings say so.
+    forgets: bool,
     store: Option<Arc<Store>>,
     /// By the model's id.
     opened: BTreeMap<String, Arc<Recording>>,
 }
 
 impl<'a> Recordings<'a> {
-    pub fn new(settings: &'a Settings, cache_folder: Option<&'a Path>) -> Self {
-        Recordings { settings, cache_folder, store: None, opened: BTreeMap::new() }
+    pub fn new(settings: &'a Settings, host: &'a Host) -> Self {
+        let (cache_folder, forgets) = (host.cache_folder.as_deref(), host.forgets);
+        Recordings { settings, cache_folder, forgets, store: None, opened: BTreeMap::new() }
     }
 
     /// Puts the recording that the settings ask for in front of a model.
@@ -57,6 +61,9 @@ impl<'a> Recordings<'a> {
         let usual = if is_built_in && self.settings.cache.is_none() { Mode::Off } else { Mode::Use };
         let id = model.id().to_owned();
         let recording = match self.settings.cache_mode.unwrap_or(usual) {
+            _ if self.forgets && matches!(self.settings.cache_mode, None | Some(Mode::Off)) => {
+                Replay::forgetting(model)
+            }
             Mode::Off => Replay::new(model),
             mode => Replay::sharing(model, self.store(mode)?, mode),
         };

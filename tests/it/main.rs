@@ -61,7 +61,11 @@ mod run_folder;
 #[cfg(target_os = "linux")]
 mod sandbox;
 mod schedule;
+mod serve;
+mod serve_journal;
+mod serve_load;
 mod server;
+mod serving;
 mod shared;
 mod spelling;
 mod tidy;

@@ -92,7 +92,7 @@ fn each_power_belongs_to_one_layer() {
         assert!(faults.is_empty(), "only {owners:?} may: {faults:#?}");
     };
     check(&PRINTING, &["cli", "main"]);
-    check(&NETWORK, &["llm"]);
-    check(&["hf_hub"], &["llm", "encoder", "hub", "src/task/fetch.rs"]);
+    check(&NETWORK, &["model", "serve"]);
+    check(&["hf_hub"], &["model", "encoder", "hub", "src/task/fetch.rs"]);
     check(&PROCESSES, &["sandbox"]);
 }

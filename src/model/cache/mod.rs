@@ -32,6 +32,8 @@ pub struct Replay<M> {
     model: M,
     store: Option<Arc<Store>>,
     mode: Mode,
+    /// Whether equal requests are asked each time.
+    forgets: bool,
     calls: Mutex<HashMap<Address, Call>>,
     requests: AtomicU64,
     misses: AtomicU64,
@@ -48,7 +50,12 @@ impl<M: LanguageModel> Replay<M> {
     /// An empty memory in front of `model`.
     pub fn new(model: M) -> Self {
         let (requests, misses) = Default::default();
-        Replay { model, store: None, mode: Mode::Off, calls: Mutex::default(), requests, misses }
+        Replay { model, store: None, mode: Mode::Off, forgets: false, calls: Mutex::default(), requests, misses }
+    }
+
+    /// No memory in front of `model`: each request is asked, whoever asked the same before.
+    pub fn forgetting(model: M) -> Self {
+        Replay { forgets: true, ..Self::new(model) }
     }
 
     /// A memory in front of `model` that outlives the process in the database at `path`.
@@ -171,6 +178,10 @@ fn missing(request: &Request, model: &str, path: &Path) -> Error {
 impl<M: LanguageModel> LanguageModel for Replay<M> {
     async fn complete_metered(&self, request: &Request, meter: &Meter) -> Result<Completion, Error> {
         self.requests.fetch_add(1, Ordering::Relaxed);
+        if self.forgets {
+            self.misses.fetch_add(1, Ordering::Relaxed);
+            return self.model.complete_metered(request, meter).await;
+        }
         let waiting = self.join(address(self.model.id(), request)?);
         let mut waited = Timing::default();
         let completion = waiting.completion.get_or_try_init(|| self.obtain(request, meter, &mut waited));

@@ -35,6 +35,8 @@ pub struct Terms<'a> {
     pub key: &'a Key,
     /// What was asked in.
     pub dialect: Dialect,
+    /// Is told of the answer, or each of its pieces, as it came.
+    pub hear: Option<&'a (dyn Fn(&str) + Send + Sync)>,
 }
 
 /// What has come so far.
@@ -218,6 +220,9 @@ impl Reply {
         self.usage = piece.usage.or(self.usage);
         if let Some(fault) = piece.fault {
             return Err(Failure::within(&fault, terms.dialect));
+        }
+        if let Some(hear) = terms.hear {
+            hear(text);
         }
         let Some(choice) = piece.choice else { return Ok(()) };
         match self.chosen {

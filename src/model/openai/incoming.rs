@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::mem::take;
+use std::time::Duration;
 
 use flate2::write::{GzDecoder, ZlibDecoder};
 use reqwest::Response;
@@ -174,4 +175,22 @@ fn drain<D: Write>(decoder: &mut D, output: fn(&mut D) -> &mut Vec<u8>) -> io::R
             return Ok(take(output(decoder)));
         }
     }
+}
+
+/// Bytes of an error that are read, and how long they are waited for.
+const LONGEST_ERROR: usize = 1 << 20;
+const ERROR_PATIENCE: Duration = Duration::from_secs(5);
+
+/// The beginning of what a server says with an error, as far as it comes.
+pub async fn error_body(response: Response, until: Instant) -> String {
+    let until = until.min(Instant::now() + ERROR_PATIENCE);
+    let mut incoming = Incoming::new(response, until);
+    let mut body = Vec::new();
+    while body.len() < LONGEST_ERROR
+        && let Ok(Some(bytes)) = incoming.next(until).await
+    {
+        body.extend(bytes);
+    }
+    body.truncate(LONGEST_ERROR);
+    String::from_utf8_lossy(&body).into_owned()
 }

@@ -11,6 +11,7 @@
 mod address;
 mod answer;
 mod asked_wait;
+mod books;
 mod config;
 mod contact;
 mod dialect;
@@ -25,6 +26,7 @@ mod patience;
 mod piece;
 mod purse;
 mod redact;
+mod relay;
 mod retry;
 mod size;
 mod underway;
@@ -37,17 +39,20 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use async_trait::async_trait;
+use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use reqwest::redirect::Policy;
-use reqwest::{Response, Url};
+use serde::Serialize;
 use tokio::sync::OnceCell;
 use tokio::time::{Instant, timeout, timeout_at};
 
+pub use self::books::Books;
 pub use self::config::EndpointConfig;
 pub use self::ledger::Account;
 pub use self::patience::{Listener, Notice};
 pub use self::purse::Purse;
 pub use self::redact::{KEY_VARIABLES, Key};
+pub use self::relay::{Refused, Relay};
 pub use self::retry::is_of_key;
 
 use self::network_error::describe;
@@ -60,20 +65,17 @@ use self::contact::Contact;
 use self::dialect::Dialect;
 use self::fault::Fault;
 use self::governor::{Estimate, Governor};
-use self::incoming::Incoming;
+use self::incoming::error_body;
 use self::patience::Patience;
 use self::purse::Amount;
 use self::retry::{Attempts, Cause, Failure};
-use self::underway::{Prompts, Underway};
+use self::underway::{Prompts, Sent, Underway};
 use self::wire::Body;
 use super::{Completion, Error, FinishReason, LanguageModel, Meter, Price, Prices, Request, Timing};
 use crate::plan::Usage;
 
 /// Tokens that a chat template may add to each message.
 const TEMPLATE: u64 = 16;
-/// Bytes of an error that are read, and how long they are waited for.
-const LONGEST_ERROR: usize = 1 << 20;
-const ERROR_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The client of one endpoint.
 pub struct OpenAi {
@@ -85,7 +87,7 @@ pub struct OpenAi {
     client: reqwest::Client,
     config: EndpointConfig,
     prices: Prices,
-    governor: Governor,
+    governor: Arc<Governor>,
     patience: Patience,
     contact: OnceCell<Result<Contact, Error>>,
     /// Of each model that lacks something.
@@ -137,7 +139,7 @@ impl OpenAi {
             address,
             key,
             client,
-            governor: Governor::new(&config, Purse::new(&config)),
+            governor: Arc::new(Governor::new(&config, Purse::new(&config))),
             patience: Patience::default(),
             contact: OnceCell::new(),
             dialects: Mutex::default(),
@@ -155,8 +157,19 @@ impl OpenAi {
 
     /// The same client before its first request, which may spend only what `purse` allows all who share it.
     pub fn sharing(mut self, purse: &Purse) -> Self {
-        self.governor = Governor::new(&self.config, purse.clone());
+        self.governor = Arc::new(Governor::new(&self.config, purse.clone()));
         self
+    }
+
+    /// As [`OpenAi::sharing`], with the governor that these books keep for the endpoint.
+    pub fn booked(mut self, books: &Books) -> Self {
+        self.governor = books.governor(&self.id, &self.config);
+        self
+    }
+
+    /// What the endpoint calls the model.
+    pub fn model(&self) -> &str {
+        &self.model
     }
 
     /// The same client beside that of another server of the same model: what one counts of a prompt, the other knows.
@@ -219,7 +232,8 @@ impl OpenAi {
         let template = TEMPLATE * request.messages.len() as u64;
         let turn = self.governor.admit(estimate(request, size, template, price), &self.patience).await?;
         let sent = turn.sent;
-        let mut underway = Underway::new(turn, request, size, price, &self.counted, meter);
+        let known = Sent::new(&(&request.model, &request.messages), size, request.sampling.max_tokens.into());
+        let mut underway = Underway::new(turn, known, price, &self.counted, meter);
         let total = duration(self.config.total_seconds);
         let terms = Terms {
             stall: duration(self.config.stall_seconds),
@@ -228,8 +242,10 @@ impl OpenAi {
             max_tokens: request.sampling.max_tokens,
             key: &self.key,
             dialect: self.dialect(model),
+            hear: None,
         };
-        let sending = self.send(request, model, &terms, &mut underway.answer);
+        let body = Body::new(request, model, terms.dialect);
+        let sending = self.send(&body, &terms, &mut underway.answer);
         let outcome = match timeout_at(terms.until, sending).await {
             Ok(outcome) => outcome,
             Err(_) => Err(Failure::transient(late(total))),
@@ -265,11 +281,10 @@ impl OpenAi {
         Ok(Completion { text, usage, finish, timing, hedged: None })
     }
 
-    async fn send(&self, request: &Request, model: &str, terms: &Terms<'_>, answer: &mut Reply) -> Result<(), Failure> {
+    async fn send(&self, body: &(impl Serialize + Sync), terms: &Terms<'_>, answer: &mut Reply) -> Result<(), Failure> {
         answer.is_streamed = terms.dialect.stream;
         let first = if answer.is_streamed { terms.stall } else { Duration::MAX };
-        let body = Body::new(request, model, terms.dialect);
-        let response = match timeout(first, self.client.post(self.url.clone()).json(&body).send()).await {
+        let response = match timeout(first, self.client.post(self.url.clone()).json(body).send()).await {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => {
                 answer.refused = error.is_connect();
@@ -317,20 +332,6 @@ impl OpenAi {
             )));
         }
     }
-}
-
-/// The beginning of what a server says with an error, as far as it comes.
-async fn error_body(response: Response, until: Instant) -> String {
-    let until = until.min(Instant::now() + ERROR_PATIENCE);
-    let mut incoming = Incoming::new(response, until);
-    let mut body = Vec::new();
-    while body.len() < LONGEST_ERROR
-        && let Ok(Some(bytes)) = incoming.next(until).await
-    {
-        body.extend(bytes);
-    }
-    body.truncate(LONGEST_ERROR);
-    String::from_utf8_lossy(&body).into_owned()
 }
 
 #[async_trait]

@@ -8,7 +8,7 @@ use super::answer::Reply;
 use super::governor::Turn;
 use super::retry::Failure;
 use super::size::likely;
-use crate::model::{Meter, Price, Request, Timing};
+use crate::model::{Meter, Price, Timing};
 use crate::plan::Usage;
 
 /// Prompts whose length is remembered.
@@ -38,6 +38,26 @@ impl Prompts {
     }
 }
 
+/// What is known of a request before it is answered.
+#[derive(Clone, Copy, Debug)]
+pub struct Sent {
+    /// Key of its prompt.
+    pub prompt: u64,
+    /// Bytes of its prompt.
+    pub size: u64,
+    /// Tokens that were asked for.
+    pub max_tokens: u64,
+}
+
+impl Sent {
+    /// A request that reads `prompt`, which has so many bytes.
+    pub fn new(prompt: &impl Hash, size: u64, max_tokens: u64) -> Self {
+        let mut key = DefaultHasher::new();
+        prompt.hash(&mut key);
+        Sent { prompt: key.finish(), size, max_tokens }
+    }
+}
+
 /// A request in flight with what has come of its answer.
 ///
 /// Dropped before it is settled, its answer is no longer needed: the connection closes, and what the request came to by
@@ -58,19 +78,8 @@ pub struct Underway<'a> {
 }
 
 impl<'a> Underway<'a> {
-    /// `size` are the bytes of what `request` reads.
-    pub fn new(
-        turn: Turn<'a>,
-        request: &Request,
-        size: u64,
-        price: Price,
-        prompts: &'a Prompts,
-        meter: &'a Meter,
-    ) -> Self {
-        let (turn, answer, max_tokens) = (Some(turn), Reply::default(), request.sampling.max_tokens.into());
-        let mut prompt = DefaultHasher::new();
-        (&request.model, &request.messages).hash(&mut prompt);
-        let prompt = prompt.finish();
+    pub fn new(turn: Turn<'a>, sent: Sent, price: Price, prompts: &'a Prompts, meter: &'a Meter) -> Self {
+        let (turn, answer, Sent { prompt, size, max_tokens }) = (Some(turn), Reply::default(), sent);
         let underway = Underway { turn, answer, meter, price, prompts, prompt, size, max_tokens };
         meter.sent(underway.estimated(0));
         underway

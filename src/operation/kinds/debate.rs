@@ -36,7 +36,8 @@ fn two() -> u32 {
 impl Kind for Debate {
     fn signature(&self, _: &Operator) -> Signature {
         let solutions = self.samples as usize;
-        Signature { solutions, is_side_by_side: false, rounds: Some(self.rounds), ..Signature::ANSWERS }
+        let (rounds, most_calls) = (Some(self.rounds), self.samples * self.rounds);
+        Signature { solutions, is_side_by_side: false, rounds, most_calls, ..Signature::ANSWERS }
     }
 
     fn check(&self, operator: &Operator, prompt: PromptReads) -> Result<()> {

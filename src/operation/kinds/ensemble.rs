@@ -23,7 +23,7 @@ pub struct Ensemble {}
 impl Kind for Ensemble {
     fn signature(&self, operator: &Operator) -> Signature {
         let asks_model = operator.prompt.is_some();
-        Signature { asks_model, is_deterministic: !asks_model, ..Signature::VOTES }
+        Signature { asks_model, most_calls: asks_model.into(), is_deterministic: !asks_model, ..Signature::VOTES }
     }
 
     /// Its choice falls back on the vote.

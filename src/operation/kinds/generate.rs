@@ -27,7 +27,7 @@ fn one() -> u32 {
 #[async_trait]
 impl Kind for Generate {
     fn signature(&self, _: &Operator) -> Signature {
-        Signature { solutions: self.samples as usize, ..Signature::ANSWERS }
+        Signature { solutions: self.samples as usize, most_calls: self.samples, ..Signature::ANSWERS }
     }
 
     fn check(&self, _: &Operator, _: PromptReads) -> Result<()> {

@@ -38,7 +38,7 @@ pub struct Program {
 #[async_trait]
 impl Kind for Program {
     fn signature(&self, _: &Operator) -> Signature {
-        Signature::COMPUTES
+        Signature { most_calls: self.rounds + 1, ..Signature::COMPUTES }
     }
 
     fn check(&self, _: &Operator, _: PromptReads) -> Result<()> {

@@ -39,7 +39,7 @@ pub(in crate::operation) enum CheckResult {
 impl Kind for Test {
     fn signature(&self, _: &Operator) -> Signature {
         let executes = self.checker == Checker::Tests;
-        Signature { uses_tool: true, executes, ..Signature::IMPROVES }
+        Signature { uses_tool: true, executes, most_calls: self.rounds, ..Signature::IMPROVES }
     }
 
     fn check(&self, _: &Operator, _: PromptReads) -> Result<()> {

@@ -1,4 +1,4 @@
-//! Plans as typed on the command line: layers by `;`, operators by `,`.
+//! Plans as people type them: layers by `;`, operators by `,`.
 
 use anyhow::{Result, ensure};
 

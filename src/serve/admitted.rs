@@ -1,0 +1,287 @@
+//! A request that has been let in: how it is answered, and what is counted of it whatever becomes of it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::time::Instant;
+
+use super::caller::Caller;
+use super::caps::Reserved;
+use super::chat_request::ChatRequest;
+use super::direct::{self, Passed};
+use super::fault::Fault;
+use super::gate::Place;
+use super::journal::{Decision, Journal};
+use super::listener::Listener;
+use super::metrics::Metrics;
+use super::outcome::Outcome;
+use super::planned::Course;
+use super::run::{Run, Target};
+use super::service::Service;
+use super::time::now;
+use crate::agent::Ask;
+use crate::evaluate::latency::Budget;
+use crate::operation::Operator;
+use crate::plan::Usage;
+use crate::task::AnswerForm;
+
+/// A request on its way.
+pub struct Admitted {
+    pub request: ChatRequest,
+    /// Why it is one plain call, where a plan was asked for.
+    pub passed_on: Option<&'static str>,
+    /// Tells its draws apart.
+    pub draw: u64,
+    pub run: Arc<Run>,
+    way: Way,
+    until: Instant,
+    watch: Watch,
+    reserved: Option<Reserved>,
+    _place: Place,
+}
+
+/// How a request is answered.
+enum Way {
+    Plan(Course),
+    /// By this upstream model.
+    Direct(usize),
+}
+
+impl Admitted {
+    /// Lets a request in, once there is a place for it.
+    ///
+    /// # Errors
+    /// It asks for what there is not, or what its key is not good for; there are too many requests.
+    pub async fn admit(service: &Service, caller: &Caller, request: ChatRequest) -> Result<Self, Fault> {
+        let runs = service.runs();
+        let target = runs.find(&request.model)?;
+        let rights = caller.holder.as_ref().map(|holder| &holder.rights);
+        if let Some(rights) = rights {
+            if !rights.may_ask(&request.model) {
+                return Err(Fault::forbidden("the key may not ask this model").at("model"));
+            }
+            rights.check_wishes(&request.wishes)?;
+        }
+        let (run, way, passed_on) = match (target, request.beyond) {
+            (Target::Direct(run, at), _) => (run, Way::Direct(at), None),
+            (Target::Plan(run, pace), None) => {
+                let course = Course::new(&run, pace, &request)?;
+                let course = match rights.and_then(|rights| rights.largest_plan) {
+                    Some(most) => course.within_size(&run, &request, most)?,
+                    None => course,
+                };
+                (run, Way::Plan(course), None)
+            }
+            (Target::Plan(run, _), Some(beyond)) if run.upstreams.is_empty() => {
+                let message = format!("`{}` answers by text alone; the request asks for {beyond}", run.name);
+                return Err(Fault::invalid(message).coded("unsupported"));
+            }
+            (Target::Plan(run, _), Some(beyond)) => (run, Way::Direct(0), Some(beyond)),
+        };
+        let budget = match request.wishes.budget {
+            Some(Budget::Seconds(seconds)) => Some(std::time::Duration::from_secs_f64(seconds)),
+            _ => rights.and_then(|rights| rights.most_budget).map(std::time::Duration::from_secs_f64),
+        };
+        let until = caller.arrived + budget.unwrap_or(service.limits.answer).min(service.limits.answer);
+        let reserve = |holder| service.caps.reserve(holder, most(&run, &way, &request), now());
+        let mut reserved = caller.holder.as_ref().map(reserve).transpose()?;
+        let place = service.gate.enter(until).await?;
+        reserved.iter_mut().for_each(Reserved::begin);
+        let fresh = || rand::random::<u64>() >> 11;
+        let draw = request.wishes.draw.or(request.seed).unwrap_or_else(fresh);
+        let decision = |journal: &Arc<Journal>| {
+            let decision = Decision {
+                id: caller.answer.clone(),
+                request: caller.id.clone(),
+                time: now(),
+                key: caller.holder.as_ref().map(|holder| holder.name.clone()),
+                run: run.name.clone(),
+                model: request.model.clone(),
+                question: request.talk.question.clone(),
+                before: request.talk.before.len(),
+                budget: until.duration_since(caller.arrived).as_secs_f64(),
+                in_flight: service.gate.in_flight(),
+                waiting: service.gate.waiting(),
+                draw,
+                result: "left",
+                took: 0.0,
+                cost: 0.0,
+                planned: None,
+            };
+            (journal.clone(), decision)
+        };
+        let watch = Watch {
+            metrics: service.metrics.clone(),
+            model: request.model.clone(),
+            arrived: caller.arrived,
+            budget: request.wishes.budget.is_some().then_some(until),
+            decision: service.journal.as_ref().map(decision),
+            form: run.agent.solver().benchmark().answer,
+            is_over: false,
+            first: Arc::new(First::new(&service.metrics, &request.model, caller.arrived)),
+        };
+        Ok(Admitted { request, passed_on, draw, run, way, until, watch, reserved, _place: place })
+    }
+
+    /// Answers the request. `listener` hears of a plan, `hear` of each piece of a model's own answer.
+    ///
+    /// # Errors
+    /// There is no answer.
+    pub async fn answer(&mut self, listener: &Listener, hear: &(dyn Fn(&str) + Send + Sync)) -> Result<Passed, Fault> {
+        let Admitted { request, draw, run, way, until, .. } = &*self;
+        let answered = match way {
+            Way::Plan(course) => {
+                let outcome = course.answer(run, request, *draw, *until, listener).await;
+                outcome.map(|outcome| Passed { outcome, body: None })
+            }
+            Way::Direct(at) => match run.upstreams.get(*at) {
+                Some(upstream) => direct::ask(upstream, request, *draw, *until, hear).await,
+                None => Err(Fault::inside("expected an upstream model, found none")),
+            },
+        };
+        let cost = answered.as_ref().map_or_else(|fault| fault.cost, |passed| passed.outcome.cost);
+        self.reserved.iter_mut().for_each(|reserved| reserved.spent(cost));
+        self.watch.ended(answered.as_ref());
+        answered
+    }
+
+    /// Takes note of when the first text of the answer goes out.
+    pub fn first(&self) -> Arc<First> {
+        self.watch.first.clone()
+    }
+
+    /// Whether a plan answers.
+    pub fn is_plan(&self) -> bool {
+        matches!(self.way, Way::Plan(_))
+    }
+}
+
+/// Most dollars that a request may cost, by estimate.
+fn most(run: &Run, way: &Way, request: &ChatRequest) -> f64 {
+    let solver = run.agent.solver();
+    match way {
+        Way::Direct(at) => run.upstreams.get(*at).map_or(0.0, |upstream| direct::most(upstream, request)),
+        Way::Plan(course) => {
+            let said = request.talk.before.iter().map(|message| message.content.len()).sum::<usize>();
+            let said = (said + request.talk.question.len()) as u64;
+            let signatures = solver.catalogue().signatures();
+            let of = |(at, operator): (usize, &Operator)| {
+                let is_asked = |plan: &crate::plan::Plan| plan.choices().any(|(_, id)| id.index() == at);
+                let Some(backing) = solver.backings().get(at) else { return 0.0 };
+                if operator.prompt.is_none() || !course.plan().is_none_or(is_asked) {
+                    return 0.0;
+                }
+                let calls = f64::from(signatures.get(at).map_or(1, |signature| signature.most_calls));
+                let (written, prompt) =
+                    (u64::from(operator.max_tokens), operator.prompt.as_ref().map_or(0, String::len));
+                // What others wrote is read too.
+                let prompt_tokens = said + prompt as u64 + 4 * written;
+                calls * backing.price.cost(Usage { prompt_tokens, completion_tokens: written, ..Usage::default() })
+            };
+            solver.catalogue().operators().iter().enumerate().map(of).sum()
+        }
+    }
+}
+
+impl Course {
+    /// The same course, unless its plan has more operators than `most`: then the smallest.
+    fn within_size(self, run: &Run, request: &ChatRequest, most: usize) -> Result<Self, Fault> {
+        let size = |plan: &crate::plan::Plan| plan.choices().count();
+        if let Some(plan) = self.plan() {
+            if size(plan) <= most {
+                return Ok(self);
+            }
+            let message = format!("the key allows plans of at most {most} operators, found {}", size(plan));
+            return Err(Fault::forbidden(message).at("lamas.plan"));
+        }
+        let chosen = run.agent.plan(&request.talk.question, &Ask::default()).map_err(|error| Fault::of_plan(&error))?;
+        Ok(if size(&chosen.plan) <= most { self } else { self.replaced(run.fast.clone()) })
+    }
+}
+
+/// When the first text of an answer goes out.
+pub struct First {
+    metrics: Arc<Metrics>,
+    model: String,
+    arrived: Instant,
+    is_heard: AtomicBool,
+}
+
+impl First {
+    fn new(metrics: &Arc<Metrics>, model: &str, arrived: Instant) -> Self {
+        First { metrics: metrics.clone(), model: model.to_owned(), arrived, is_heard: AtomicBool::new(false) }
+    }
+
+    /// Text goes out.
+    pub fn heard(&self) {
+        if !self.is_heard.swap(true, Ordering::Relaxed) {
+            self.metrics.first(&self.model, self.arrived.elapsed().as_secs_f64());
+        }
+    }
+
+    /// Whether text has gone out.
+    pub fn is_heard(&self) -> bool {
+        self.is_heard.load(Ordering::Relaxed)
+    }
+}
+
+/// Counts a request, once, however it ends: also where whoever asked has gone away.
+struct Watch {
+    metrics: Arc<Metrics>,
+    model: String,
+    arrived: Instant,
+    /// When its budget ends, where it has one.
+    budget: Option<Instant>,
+    /// What is written down of it, and where.
+    decision: Option<(Arc<Journal>, Decision)>,
+    form: AnswerForm,
+    is_over: bool,
+    first: Arc<First>,
+}
+
+impl Watch {
+    fn took(&self) -> f64 {
+        self.arrived.elapsed().as_secs_f64()
+    }
+
+    fn write_down(&mut self, result: &'static str, cost: f64, outcome: Option<&Outcome>) {
+        let took = self.took();
+        if let Some((journal, decision)) = self.decision.take() {
+            let planned = outcome.and_then(|outcome| outcome.planned.as_ref().map(|_| outcome.own()));
+            journal.note(&Decision { result, took, cost, planned, ..decision }, outcome, self.form);
+        }
+    }
+
+    fn ended(&mut self, answered: Result<&Passed, &Fault>) {
+        self.is_over = true;
+        match answered {
+            Ok(passed) => {
+                self.first.heard();
+                self.metrics.answered(&self.model, &passed.outcome, self.took());
+            }
+            Err(fault) => {
+                self.metrics.ended(&self.model, if fault.status == 504 { "late" } else { "failed" }, self.took());
+                self.metrics.spent(&self.model, fault.cost);
+            }
+        }
+        let (result, cost) = match answered {
+            Ok(passed) => ("answered", passed.outcome.cost),
+            Err(fault) => (if fault.status == 504 { "late" } else { "failed" }, fault.cost),
+        };
+        self.write_down(result, cost, answered.ok().map(|passed| &passed.outcome));
+        if let Some(until) = self.budget {
+            // The answer of a plan that its time has ended goes out a moment later.
+            let grace = std::time::Duration::from_millis(50);
+            self.metrics.budget(&self.model, answered.is_ok() && Instant::now() <= until + grace);
+        }
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.metrics.ended(&self.model, "left", self.took());
+            self.write_down("left", 0.0, None);
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! One plain call of an upstream model.
+
+use std::sync::Mutex;
+use std::sync::PoisonError;
+
+use serde_json::{Map, Value};
+use tokio::time::{Instant, timeout_at};
+
+use super::chat_request::ChatRequest;
+use super::fault::Fault;
+use super::outcome::Outcome;
+use super::run::{Upstream, Via};
+use crate::model::openai::{OpenAi, Relay};
+use crate::model::{FinishReason, LanguageModel, Message, Meter, Price, Request, Role, Sampling};
+
+/// Tokens of a local model's answer whose request names no limit.
+const USUAL: u32 = 1024;
+
+/// What came of a call that was passed on.
+pub struct Passed {
+    pub outcome: Outcome,
+    /// What the server answered, whole; none where it was passed on in pieces.
+    pub body: Option<Value>,
+}
+
+/// Asks an upstream model once. Each piece of a streamed answer goes to `hear` as it comes, in JSON.
+///
+/// # Errors
+/// There is no answer, or none in time; the request asks a local model for more than text.
+pub async fn ask(
+    upstream: &Upstream,
+    request: &ChatRequest,
+    draw: u64,
+    until: Instant,
+    hear: &(dyn Fn(&str) + Send + Sync),
+) -> Result<Passed, Fault> {
+    let meter = Meter::default();
+    match &upstream.via {
+        Via::Endpoint(client) => pass_on(client, upstream, request, until, hear, &meter).await,
+        Via::Local(model, price) => {
+            if let Some(beyond) = request.beyond.filter(|beyond| *beyond != "an answer that is begun") {
+                let message = format!("a local model gives one answer of text; the request asks for {beyond}");
+                return Err(Fault::invalid(message).coded("unsupported"));
+            }
+            let asked = local_request(request, draw);
+            let completed = timeout_at(until, model.complete_metered(&asked, &meter)).await;
+            let completion = completed.map_err(|_| Fault::late())?.map_err(|error| Fault::of_model(&error))?;
+            if completion.finish == FinishReason::ContextExceeded {
+                let message = "the messages do not fit into the context of the model";
+                return Err(Fault::of("messages", message).coded("context_length_exceeded"));
+            }
+            let (usage, tokens) = (completion.usage, completion.usage.completion_tokens);
+            let is_cut = completion.finish == FinishReason::Length;
+            let cost = price.cost(usage);
+            let outcome = Outcome { text: completion.text, is_cut, usage, answer_tokens: tokens, cost, planned: None };
+            Ok(Passed { outcome, body: None })
+        }
+    }
+}
+
+async fn pass_on(
+    client: &OpenAi,
+    upstream: &Upstream,
+    request: &ChatRequest,
+    until: Instant,
+    hear: &(dyn Fn(&str) + Send + Sync),
+    meter: &Meter,
+) -> Result<Passed, Fault> {
+    let mut body = request.body.clone();
+    body.insert("stream".into(), request.stream.into());
+    let whole: Mutex<Option<String>> = Mutex::default();
+    let keep = |text: &str| {
+        if !request.stream {
+            *whole.lock().unwrap_or_else(PoisonError::into_inner) = Some(text.to_owned());
+        }
+        hear(text);
+    };
+    let asked = client.relay(Relay { body, model: &upstream.asks, hear: &keep }, meter);
+    let price = price(client, upstream);
+    let answered = match timeout_at(until, asked).await {
+        Ok(answered) => answered,
+        // What the call came to by then is to be paid for.
+        Err(_) => return Err(Fault::late().costing(price.cost(meter.read().usage))),
+    };
+    let usage = answered.map_err(|refused| Fault::of_relay(&refused).costing(price.cost(meter.read().usage)))?;
+    let text = whole.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let body = text.map(|text| serde_json::from_str(&text).unwrap_or(Value::Null));
+    let cost = price.cost(usage);
+    let outcome = Outcome { usage, answer_tokens: usage.completion_tokens, cost, ..Outcome::default() };
+    Ok(Passed { outcome, body })
+}
+
+fn price(client: &OpenAi, upstream: &Upstream) -> Price {
+    let model = if upstream.asks.is_empty() { client.model() } else { &upstream.asks };
+    client.prices().of(model).unwrap_or_default()
+}
+
+/// Most dollars that a call may cost.
+pub fn most(upstream: &Upstream, request: &ChatRequest) -> f64 {
+    let price = match &upstream.via {
+        Via::Endpoint(client) => price(client, upstream),
+        Via::Local(_, price) => *price,
+    };
+    let read = Value::Object(request.body.clone()).to_string().len() as u64;
+    let choices = request.body.get("n").and_then(Value::as_u64).unwrap_or(1).max(1);
+    let written = request.cut.max_tokens.unwrap_or(4096).saturating_mul(choices);
+    price.cost(crate::plan::Usage { prompt_tokens: read, completion_tokens: written, ..Default::default() })
+}
+
+fn local_request(request: &ChatRequest, draw: u64) -> Request {
+    let number = |name: &str| request.body.get(name).and_then(Value::as_f64).map(|number| number as f32);
+    let max_tokens = request.cut.max_tokens.map_or(USUAL, |most| u32::try_from(most).unwrap_or(u32::MAX));
+    let sampling = Sampling {
+        temperature: number("temperature").unwrap_or(1.0),
+        top_p: number("top_p").filter(|&top_p| top_p > 0.0).unwrap_or(1.0),
+        max_tokens,
+        stop: request.cut.stop.clone(),
+    };
+    let mut messages = request.talk.before.clone();
+    messages.push(Message { role: Role::User, content: request.talk.question.clone() });
+    Request { model: String::new(), messages, sampling, sample: draw }
+}
+
+/// An answer of an upstream model under the name by which it was asked for.
+pub fn renamed(mut answer: Value, model: &str) -> Value {
+    if let Some(fields) = answer.as_object_mut() {
+        rename(fields, model);
+    }
+    answer
+}
+
+fn rename(fields: &mut Map<String, Value>, model: &str) {
+    fields.insert("model".into(), model.into());
+}

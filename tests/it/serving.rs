@@ -1,0 +1,164 @@
+//! A server of ours over a server of models of the test: what tests of serving share.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use lamas::agent::Agent;
+use lamas::model::openai::{Account, Books, EndpointConfig, Key};
+use lamas::serve::{Journal, Keys, Limits, Run, Runs, Service, bind, listen, router};
+use lamas::settings::{Host, Parts, Preset, Settings};
+use reqwest::{RequestBuilder, Response};
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::server::{Reply, Server, streamed};
+
+pub const UPSTREAM_KEY: &str = "sk-upstream-hunter2";
+/// A plan with one call.
+pub const ONE: &str = "GenerateCoT";
+
+/// A server of ours, with the server that its models are at.
+pub struct Serving {
+    pub upstream: Server,
+    pub service: Arc<Service>,
+    pub url: String,
+    pub books: Arc<Books>,
+    client: reqwest::Client,
+    stop: Option<oneshot::Sender<()>>,
+    listening: Option<JoinHandle<usize>>,
+}
+
+/// The run `tiny`, whose model `m` is at `url`.
+async fn open(url: &str, books: &Arc<Books>, journal: Option<&Arc<Journal>>) -> Result<Runs> {
+    let settings = Settings {
+        benchmark: Some(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/benchmarks/tiny")),
+        device: "cpu".into(),
+        endpoint: EndpointConfig {
+            url: Some(url.to_owned()),
+            model: Some("m".into()),
+            price: Some(1.0),
+            attempts: 2,
+            backoff_seconds: 0.01,
+            ..EndpointConfig::default()
+        },
+        ..Preset::default().settings()
+    };
+    let key = Key::new(Some(UPSTREAM_KEY.into()));
+    let host = Host { key, books: Some(books.clone()), forgets: true, ..Host::default() };
+    let parts = Parts::open(&settings, &host).await?;
+    let agent = Agent::new(parts, &settings, None, None).with_record(journal.map(|journal| journal.record().clone()));
+    Runs::new(vec![Run::new("tiny".into(), agent)])
+}
+
+impl Serving {
+    pub async fn start(script: impl Fn(usize, &Value) -> Reply + Send + Sync + 'static) -> Result<Self> {
+        Self::with(Limits::default(), Keys::default(), script).await
+    }
+
+    /// Keeps what it serves in a folder.
+    pub async fn keeping(
+        keys: Keys,
+        folder: &Path,
+        script: impl Fn(usize, &Value) -> Reply + Send + Sync + 'static,
+    ) -> Result<Self> {
+        Self::all(Limits::default(), keys, Some(Arc::new(Journal::open(folder)?)), script).await
+    }
+
+    pub async fn with(
+        limits: Limits,
+        keys: Keys,
+        script: impl Fn(usize, &Value) -> Reply + Send + Sync + 'static,
+    ) -> Result<Self> {
+        Self::all(limits, keys, None, script).await
+    }
+
+    async fn all(
+        limits: Limits,
+        keys: Keys,
+        journal: Option<Arc<Journal>>,
+        script: impl Fn(usize, &Value) -> Reply + Send + Sync + 'static,
+    ) -> Result<Self> {
+        let upstream = Server::start(script).await;
+        let books = Arc::new(Books::new(&EndpointConfig::default()));
+        let runs = open(&upstream.url, &books, journal.as_ref()).await?;
+        let service = Service::new(limits, keys, runs, books.clone()).keeping(journal.clone());
+        let (at, same) = (upstream.url.clone(), books.clone());
+        let service = Arc::new(service.reopening(Box::new(move || {
+            let (at, same, journal) = (at.clone(), same.clone(), journal.clone());
+            Box::pin(async move { open(&at, &same, journal.as_ref()).await })
+        })));
+        let bound = bind("127.0.0.1:0", false).await?;
+        let (stop, stopped) = oneshot::channel();
+        let wait = async { drop(stopped.await) };
+        let listening = tokio::spawn(listen(bound.listener, router(service.clone()), limits, wait));
+        let (url, client) = (format!("http://{}", bound.address), reqwest::Client::builder().no_proxy().build()?);
+        Ok(Serving { upstream, service, url, books, client, stop: Some(stop), listening: Some(listening) })
+    }
+
+    pub fn post(&self, path: &str) -> RequestBuilder {
+        self.client.post(format!("{}{path}", self.url))
+    }
+
+    pub fn get(&self, path: &str) -> RequestBuilder {
+        self.client.get(format!("{}{path}", self.url))
+    }
+
+    /// Asks for a completion; `more` are fields of the request beside a question, or in place of it.
+    pub async fn chat(&self, model: &str, more: Value) -> Result<Response> {
+        Ok(self.post("/v1/chat/completions").json(&body(model, more)).send().await?)
+    }
+
+    /// Asks for a completion; its status and its JSON.
+    pub async fn asked(&self, model: &str, more: Value) -> Result<(u16, Value)> {
+        let response = self.chat(model, more).await?;
+        Ok((response.status().as_u16(), response.json().await?))
+    }
+
+    /// Stops the server, which lets requests in flight end; how many connections were cut.
+    pub async fn stop(&mut self) -> Result<usize> {
+        drop(self.stop.take());
+        Ok(self.listening.take().expect("stopped once").await?)
+    }
+
+    pub fn account(&self) -> Account {
+        self.books.account()
+    }
+
+    /// Waits until the counters hold a line.
+    pub async fn counts(&self, line: &str) {
+        let holds = async {
+            while !self.service.metrics().lines().any(|counted| counted == line) {
+                tokio::task::yield_now().await;
+            }
+        };
+        let waited = tokio::time::timeout(Duration::from_secs(20), holds).await;
+        assert!(waited.is_ok(), "expected `{line}`, found {}", self.service.metrics());
+    }
+}
+
+/// A request for a completion.
+pub fn body(model: &str, more: Value) -> Value {
+    let mut body = json!({ "model": model, "messages": [{ "role": "user", "content": "what is 6 times 7 ?" }] });
+    let fields = body.as_object_mut().expect("an object");
+    fields.extend(more.as_object().expect("an object").clone());
+    body
+}
+
+/// A request for the plan of these operators.
+pub fn by_plan(plan: &str) -> Value {
+    json!({ "lamas": { "plan": plan } })
+}
+
+/// The right answer, of 40 + 9 tokens.
+pub fn right() -> Reply {
+    streamed("6 * 7 = 42. The answer is 42.", 40, 9)
+}
+
+/// The data of the events of a stream.
+pub fn events(text: &str) -> Vec<Value> {
+    let data = text.split("\n\n").filter_map(|event| event.strip_prefix("data: "));
+    data.map(|data| serde_json::from_str(data).unwrap_or_else(|_| data.into())).collect()
+}
