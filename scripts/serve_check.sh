@@ -27,6 +27,7 @@ done
 
 "$venv/bin/python" "$here/serve_check.py" "http://127.0.0.1:$port/v1" sk-check-check
 if test -n "$fuzz"; then
+    cd "$place"
     "$venv/bin/schemathesis" run "$here/serve_schema.yaml" --url "http://127.0.0.1:$port" \
         --header "Authorization: Bearer sk-check-check" --max-examples "${LAMAS_FUZZ_EXAMPLES:-200}" \
         --checks status_code_conformance,content_type_conformance,response_schema_conformance
