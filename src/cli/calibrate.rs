@@ -37,7 +37,7 @@ const RANDOM: (usize, f64) = (3, 0.3);
 pub struct Args {
     /// A checkpoint, or the folder of a run
     checkpoint: PathBuf,
-    /// TraceLine episodes (JSON lines, such as a run's test-episodes.jsonl) instead of a run of one query at a time; repeatable
+    /// Recorded episodes (JSON lines, such as a run's test-episodes.jsonl) instead of a run of one query at a time; repeatable
     #[arg(long, value_name = "FILE")]
     from: Vec<PathBuf>,
     /// Queries to run

@@ -57,21 +57,21 @@ pub struct Common {
     python: PythonFlags,
     #[command(flatten)]
     endpoint: EndpointFlags,
-    /// TraceLine outputs of operators (JSON lines) in place of a model
+    /// Recorded outputs of operators (JSON lines) in place of a model
     #[arg(long, value_name = "FILE", env = "LAMAS_TRACES", help_heading = "Questions and operators")]
     #[serde(skip_serializing_if = "Option::is_none")]
     traces: Option<PathBuf>,
     /// Database of recorded completions, or the folder that holds it; default: in the user's cache folder
-    #[arg(long, value_name = "DIR|FILE", help_heading = "TraceLine calls")]
+    #[arg(long, value_name = "DIR|FILE", help_heading = "Recorded calls")]
     #[serde(skip_serializing_if = "Option::is_none")]
     cache: Option<PathBuf>,
     /// use, record (ask anew), replay (ask nothing) or off; default: use, and off for the built-in model without --cache
-    #[arg(long, value_name = "MODE", env = "LAMAS_CACHE_MODE", help_heading = "TraceLine calls")]
+    #[arg(long, value_name = "MODE", env = "LAMAS_CACHE_MODE", help_heading = "Recorded calls")]
     #[serde(skip_serializing_if = "Option::is_none")]
     cache_mode: Option<Mode>,
     /// Record of calls (JSON lines) that is used and extended: what it holds is not asked again. `train` keeps one in its run
     /// folder anyway
-    #[arg(long, value_name = "FILE", env = "LAMAS_RECORD", help_heading = "TraceLine calls")]
+    #[arg(long, value_name = "FILE", env = "LAMAS_RECORD", help_heading = "Recorded calls")]
     #[serde(skip_serializing_if = "Option::is_none")]
     record: Option<PathBuf>,
     /// Seed of everything random [default: 0]

@@ -240,7 +240,9 @@ impl<'a> Watcher<'a> {
     fn finish(mut self) {
         self.step = None;
         if !self.name.is_empty() {
-            eprintln!("trained {}: {}", self.name, self.last);
+            // Nothing was seen of a seed that was trained before the run was resumed.
+            let last = if self.last.is_empty() { "before" } else { &self.last };
+            eprintln!("trained {}: {last}", self.name);
             if !self.selected.is_empty() {
                 eprintln!("{}", self.selected);
             }

@@ -11,6 +11,7 @@ mod live;
 mod observe;
 mod options;
 mod recorder;
+mod solve_options;
 mod solver;
 mod virtual_time;
 
@@ -21,7 +22,8 @@ pub use in_order::in_order;
 pub use observe::{Event, Observer, Transcript};
 pub use options::{Clock, Options};
 pub use recorder::{Grader, Recorder};
-pub use solver::{ExecutionConfig, SolveOptions, Solver};
+pub use solve_options::{ExecutionConfig, SolveOptions};
+pub use solver::Solver;
 
 use self::course::Course;
 use crate::decide::Decider;

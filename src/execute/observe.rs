@@ -1,4 +1,4 @@
-//! Observers: who is reported what happens in a query, in the order in which it was decided, once it is certain.
+//! Observers: who hears what happens in a query, in the order in which it was decided, once it is certain.
 
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
@@ -9,7 +9,7 @@ use super::choice::{Choice, Ended, Phase, appended};
 use crate::plan::{Latency, Status, Unit};
 use crate::printable::printable;
 
-/// Is reported what happens in a query. It is called from within the query: what takes long belongs elsewhere.
+/// Hears what happens in a query. It is called from within the query: what takes long belongs elsewhere.
 pub trait Observer: Send + Sync {
     /// Something has happened.
     fn hear(&self, event: &Event<'_>);
@@ -60,7 +60,7 @@ impl Event<'_> {
     }
 }
 
-/// What the observer of a query has been reported of each choice.
+/// What the observer of a query has heard of each choice.
 #[derive(Default)]
 pub(super) struct Announced(Vec<Reported>);
 
@@ -73,7 +73,7 @@ struct Reported {
 }
 
 impl Announced {
-    /// Tells what has come to be known by `now` and was not reported before.
+    /// Tells what has come to be known by `now` and was not announced before.
     pub fn tell(&mut self, observer: &dyn Observer, choices: &[Choice<'_>], unit: Unit, now: Latency) {
         self.0.resize(choices.len(), Reported::default());
         let mut events = Vec::new();

@@ -4,77 +4,22 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, ensure};
-use serde::{Deserialize, Serialize};
-use tokio::time::Instant;
 
 use super::course::Execution;
 use super::episode::{Answer, Episode};
 use super::error::ExecuteError;
 use super::execute;
-use super::observe::Observer;
-use super::options::{Clock, Options};
+use super::options::Options;
 use super::recorder::{Grader, Recorder};
-use crate::decide::{Conclusion, Decider, Halting, HaltingHead, Quorum};
-use crate::model::{self, LanguageModel, Message, Price, Prices, Scripted};
+use super::solve_options::SolveOptions;
+use crate::decide::{Conclusion, Decider, Halting, Quorum};
+use crate::model::{self, LanguageModel, Price, Prices, Scripted};
 use crate::operation::{Backing, Catalogue, Finish, Identity, Operator, Query, QueryTraces, Traces, vote};
-use crate::plan::{OperatorId, Schedule, Unit, Usage};
+use crate::plan::Usage;
 use crate::random::Draw;
 use crate::record::{Asked, Graded, Record, Reference};
 use crate::sandbox::{Evaluator, Sandbox};
 use crate::task::{Benchmark, Problem, Tests};
-
-/// How plans are run; a property of the method, which a controller is trained for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ExecutionConfig {
-    /// When operators start; decides what the critical path is.
-    pub schedule: Schedule,
-    /// Whether a plan ends once nothing that is still to come can change its answer.
-    pub quorum: bool,
-    /// Whether a plan ends once its rest is expected to bring less than it takes, by a [`HaltingHead`] trained for it.
-    /// Unlike the quorum this may change the answer.
-    pub halting: bool,
-}
-
-impl From<Schedule> for ExecutionConfig {
-    /// Plans run to their end.
-    fn from(schedule: Schedule) -> Self {
-        ExecutionConfig { schedule, ..ExecutionConfig::default() }
-    }
-}
-
-/// All that holds for one query.
-#[derive(Clone, Default)]
-pub struct SolveOptions<'a> {
-    pub schedule: Schedule,
-    /// Whether the plan ends once its vote is settled and the decider adds nothing.
-    pub quorum: bool,
-    /// Ends the plan early.
-    pub halting: Option<Arc<HaltingHead>>,
-    pub clock: Clock,
-    /// What the clock counts in: the unit of the objective.
-    pub unit: Unit,
-    /// Operators that take another number of samples than the catalogue says.
-    pub samples: &'a [(OperatorId, u32)],
-    /// Whether the query ends with the vote, also where the benchmark has a finish.
-    pub without_finish: bool,
-    /// What was said before the question.
-    pub conversation: &'a [Message],
-    /// When the query ends with what it has by then, under the clock on the wall.
-    pub until: Option<Instant>,
-    /// Is told what happens.
-    pub observer: Option<&'a dyn Observer>,
-    /// Letters that the trace keeps of each text that an operator gives; 0 keeps none.
-    pub letters: usize,
-}
-
-impl SolveOptions<'_> {
-    /// Plans that run as `execution` says, by this head where it asks for one.
-    pub fn new(execution: ExecutionConfig, head: Option<&Arc<HaltingHead>>, unit: Unit) -> Self {
-        let ExecutionConfig { schedule, quorum, halting } = execution;
-        SolveOptions { schedule, quorum, halting: head.filter(|_| halting).cloned(), unit, ..Self::default() }
-    }
-}
 
 /// What is asked, once.
 struct Question<'a> {

@@ -87,7 +87,7 @@ pub struct Settings {
     pub allow_unsandboxed: bool,
     /// The endpoint that answers in place of a local model, if it names a URL or a model.
     pub endpoint: EndpointConfig,
-    /// TraceLine outputs of operators, which stand for the model.
+    /// Recorded outputs of operators, which stand for the model.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub traces: Option<PathBuf>,
     /// Where completions are recorded. No result depends on it, so that no checkpoint holds it.

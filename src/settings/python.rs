@@ -28,7 +28,7 @@ pub(super) async fn equip(
     catalogue: Catalogue,
     is_fixed: bool,
 ) -> Result<Equipped> {
-    // TraceLine operators run nothing, and their answers may have been graded.
+    // Recorded operators run nothing, and their answers may have been graded.
     let is_recorded = settings.traces.is_some();
     let needing = if is_recorded { String::new() } else { catalogue.needs_python().join(", ") };
     if needing.is_empty() && !benchmark.needs_python() {

@@ -1,4 +1,4 @@
-//! TraceLine completions: killed and crowded processes lose nothing and ask for nothing twice; replay gives equal numbers.
+//! Recorded completions: killed and crowded processes lose nothing and ask for nothing twice; replay gives equal numbers.
 
 use std::fs;
 use std::path::{Path, PathBuf};
