@@ -250,10 +250,13 @@ impl Opening<'_> {
         Ok(Served { servers, is_remote: true, is_built_in: false, prices, price: None })
     }
 
+    /// A model in this process: it costs what its table, the flag or the price list says, and else nothing.
     fn local(&self, path: Option<&std::path::Path>, price: Option<Price>) -> Result<Served> {
         let model: Arc<dyn LanguageModel> =
             Arc::new(local(path, self.settings, self.device, self.host.shows_progress)?);
         let (is_built_in, prices) = (path.is_none(), self.prices.clone());
+        let listed = prices.of(model.id()).ok();
+        let price = price.or(self.settings.endpoint.price.map(Price::flat)).or(listed).or(Some(Price::flat(0.0)));
         Ok(Served { servers: vec![model], is_remote: false, is_built_in, prices, price })
     }
 

@@ -67,6 +67,7 @@ mod serve_load;
 mod server;
 mod serving;
 mod shared;
+mod smollm;
 mod spelling;
 mod tidy;
 mod tiny_model;
