@@ -34,7 +34,10 @@ pub fn training_cost(session: &Session) -> String {
         Ok(())
     });
     match seen {
-        Ok(_) => format!("{calls} calls of operators, {tokens} tokens, {dollars:.4} $"),
+        Ok(_) => {
+            let digits = if dollars < 1.0 { 4 } else { 2 };
+            format!("{calls} calls of operators, {tokens} tokens, {dollars:.digits$} $")
+        }
         // What it cost is worth no failure of what it led to.
         Err(_) => String::new(),
     }

@@ -77,7 +77,8 @@ impl Breakdown {
         let mut plans: Vec<Share> = by_plan.iter().take(PLANS).map(|(name, of)| of_all(name.clone(), of)).collect();
         let rest: Vec<&Episode> = by_plan.iter().skip(PLANS).flat_map(|(_, of)| of.iter().copied()).collect();
         if !rest.is_empty() {
-            plans.push(of_all(format!("{} other plans", by_plan.len() - PLANS), &rest));
+            let others = by_plan.len() - PLANS;
+            plans.push(of_all(format!("{others} other plan{}", if others == 1 { "" } else { "s" }), &rest));
         }
         let sort = |name: String, of: &[&Episode]| {
             let by_plan = grouped(of, |episode| plan_name(&episode.plan, names));
