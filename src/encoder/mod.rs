@@ -2,7 +2,7 @@
 //!
 //! `static` is a table of token vectors inside the binary, `minilm` the transformer that the table was distilled from.
 
-pub mod bert;
+mod bert;
 mod bert_config;
 mod cache;
 mod choice;

@@ -14,6 +14,7 @@ use super::scratch::open_up;
 /// From one look to the next.
 const PAUSE: Duration = Duration::from_millis(5);
 /// Mappings of a process that are looked through. No useful program has as many, and a hostile one could slow us down.
+#[cfg(target_os = "linux")]
 const MOST_MAPPINGS: usize = 5000;
 
 /// Returns when the program has more in its scratch folder than it may, or more in files that are no longer in any folder.

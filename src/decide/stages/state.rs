@@ -13,7 +13,7 @@ pub const MOST_OPERATORS: usize = Set::BITS as usize;
 /// Decides by the answers that have arrived.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Stages {
-    /// Among which is chosen; those behind [`MOST_OPERATORS`] are never asked.
+    /// Among which is chosen; those behind `MOST_OPERATORS` are never asked.
     pub operators: Vec<OperatorId>,
     pub vote: Vote,
     /// In the order of their sets.
