@@ -14,7 +14,7 @@ use super::caller::Caller;
 use super::chat_request::ChatRequest;
 use super::chunks::{Completion, DONE, failed};
 use super::cost;
-use super::direct::{Passed, renamed};
+use super::direct::Passed;
 use super::driven::Driven;
 use super::fault::Fault;
 use super::listener::Listener;
@@ -49,10 +49,11 @@ pub async fn completion(
     let Passed { outcome, body } = admitted.answer(&listener, &|_| ()).await?;
     let value = match body {
         None => completion.whole(&outcome),
-        Some(body) => {
-            let mut body = renamed(body, &completion.model);
-            body["lamas"] = outcome.own();
-            body
+        // Under the name by which the model was asked for.
+        Some(mut body) => {
+            body.insert("model".into(), completion.model.into());
+            body.insert("lamas".into(), outcome.own());
+            Value::Object(body)
         }
     };
     Ok(whole(&value, notes(&admitted, Some(&outcome))))

@@ -20,7 +20,7 @@ const USUAL: u32 = 1024;
 pub struct Passed {
     pub outcome: Outcome,
     /// What the server answered, whole; none where it was passed on in pieces.
-    pub body: Option<Value>,
+    pub body: Option<Map<String, Value>>,
 }
 
 /// Asks an upstream model once. Each piece of a streamed answer goes to `hear` as it comes, in JSON.
@@ -84,8 +84,9 @@ async fn pass_on(
     };
     let usage = answered.map_err(|refused| Fault::of_relay(&refused).costing(price.cost(meter.read().usage)))?;
     let text = whole.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let body = text.map(|text| serde_json::from_str(&text).unwrap_or(Value::Null));
     let cost = price.cost(usage);
+    let body = text.map(|text| serde_json::from_str(&text)).transpose();
+    let body = body.map_err(|_| Fault::upstream("a model's answer is no JSON object").costing(cost))?;
     let outcome = Outcome { usage, answer_tokens: usage.completion_tokens, cost, ..Outcome::default() };
     Ok(Passed { outcome, body })
 }
@@ -119,16 +120,4 @@ fn local_request(request: &ChatRequest, draw: u64) -> Request {
     let mut messages = request.talk.before.clone();
     messages.push(Message { role: Role::User, content: request.talk.question.clone() });
     Request { model: String::new(), messages, sampling, sample: draw }
-}
-
-/// An answer of an upstream model under the name by which it was asked for.
-pub fn renamed(mut answer: Value, model: &str) -> Value {
-    if let Some(fields) = answer.as_object_mut() {
-        rename(fields, model);
-    }
-    answer
-}
-
-fn rename(fields: &mut Map<String, Value>, model: &str) {
-    fields.insert("model".into(), model.into());
 }

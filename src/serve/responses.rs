@@ -55,7 +55,7 @@ pub async fn response(
     let passed = admitted.answer(&listener, &|_| ()).await?;
     let mut outcome = passed.outcome;
     if let Some(body) = passed.body {
-        let choice = &body["choices"][0];
+        let choice = body.get("choices").map_or(&Value::Null, |choices| &choices[0]);
         outcome.text = choice["message"]["content"].as_str().unwrap_or_default().to_owned();
         outcome.is_cut = choice["finish_reason"] == "length";
     }

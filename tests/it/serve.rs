@@ -109,6 +109,24 @@ async fn what_no_plan_can_serve_is_passed_on_whole() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_answers_in_another_form_ends_no_connection() -> Result<()> {
+    for odd in ["[]", "\"x\"", "7", "null", "{}", r#"{"choices":{}}"#, r#"{"choices":[7]}"#, "nothing"] {
+        let serving = Serving::start(move |_, _| Reply::Whole(200, "", odd.into())).await?;
+        for path in ["/v1/chat/completions", "/v1/responses"] {
+            let asked = json!({ "model": "m", "input": "?", "messages": [{ "role": "user", "content": "?" }] });
+            let response = serving.post(path).json(&asked).send().await?;
+            let status = response.status();
+            let value: Value = response.json().await?;
+            assert!(
+                status == 200 || status == 502 && value["error"]["message"].is_string(),
+                "{odd} {path}: {status} {value}"
+            );
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn texts_are_cut_as_asked() -> Result<()> {
     let serving = Serving::start(|_, _| right()).await?;
     let cut = async |more: Value| -> Result<(String, String)> {
