@@ -14,7 +14,7 @@ use super::recorder::{Grader, Recorder};
 use super::solve_options::SolveOptions;
 use crate::decide::{Conclusion, Decider, Halting, Quorum};
 use crate::model::{self, LanguageModel, Price, Prices, Scripted};
-use crate::operation::{Backing, Catalogue, Finish, Identity, Operator, Query, QueryTraces, Traces, vote};
+use crate::operation::{Backing, Catalogue, Finish, Identity, Operator, Query, QueryTraces, Task, Traces, vote};
 use crate::plan::Usage;
 use crate::random::Draw;
 use crate::record::{Asked, Graded, Record, Reference};
@@ -302,20 +302,25 @@ impl Solver {
         options: &SolveOptions<'_>,
     ) -> Result<Answer, ExecuteError> {
         let Question { text: question, tests, problem } = asked;
-        let query = Query {
+        let task = Task {
             question,
             conversation: options.conversation,
-            catalogue: &self.catalogue,
-            identities: &self.identities,
-            samples: options.samples,
-            backings: &self.backings,
-            recorded,
+            prompts: self.catalogue.prompts(),
+            folder: self.catalogue.folder(),
             evaluator: &self.evaluator,
             sandbox: self.sandbox.as_deref(),
             answer: self.benchmark.answer,
             tests,
             gamma: self.benchmark.reward.gamma,
             draw,
+        };
+        let query = Query {
+            task,
+            catalogue: &self.catalogue,
+            identities: &self.identities,
+            samples: options.samples,
+            backings: &self.backings,
+            recorded,
         };
         let &SolveOptions { schedule, quorum, clock, unit, observer, until, conversation, letters, .. } = options;
         let finish = self.finish.filter(|_| !options.without_finish);

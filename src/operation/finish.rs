@@ -37,7 +37,7 @@ impl Finish {
     /// Whether there is something to check solutions of `query` against.
     pub fn applies(&self, query: &Query<'_>) -> bool {
         match self.checker {
-            Checker::Tests => query.tests.is_some_and(|tests| !tests.public.is_empty()),
+            Checker::Tests => query.task.tests.is_some_and(|tests| !tests.public.is_empty()),
             Checker::Equations => true,
         }
     }

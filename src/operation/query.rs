@@ -5,18 +5,13 @@ use super::catalogue::Catalogue;
 use super::identity::Identity;
 use super::task::Task;
 use super::traces::QueryTraces;
-use crate::model::Message;
 use crate::plan::{OperatorId, Signature};
-use crate::random::Draw;
-use crate::sandbox::{Evaluator, Sandbox};
-use crate::task::{AnswerForm, Tests};
 
 /// What the operators of one query have in common.
 #[derive(Clone, Copy)]
 pub struct Query<'a> {
-    pub question: &'a str,
-    /// What was said before it.
-    pub conversation: &'a [Message],
+    /// What each of them works on.
+    pub task: Task<'a>,
     pub catalogue: &'a Catalogue,
     /// One for each operator of the catalogue.
     pub identities: &'a [Identity],
@@ -26,26 +21,9 @@ pub struct Query<'a> {
     pub backings: &'a [Backing],
     /// What the operators gave once, in place of the model.
     pub recorded: Option<&'a QueryTraces>,
-    pub evaluator: &'a Evaluator,
-    /// Where Python runs, if anything needs it.
-    pub sandbox: Option<&'a Sandbox>,
-    pub answer: AnswerForm,
-    /// What code that answers the question must pass, if that is known.
-    pub tests: Option<&'a Tests>,
-    /// (E3) tokens per second of tool time.
-    pub gamma: f64,
-    /// Which of the independent runs of the query this is.
-    pub draw: Draw,
 }
 
-impl<'a> Query<'a> {
-    /// What each of its operators works on.
-    pub(super) fn task(&self) -> Task<'a> {
-        let &Query { question, conversation, catalogue, evaluator, sandbox, answer, tests, gamma, draw, .. } = self;
-        let (prompts, folder) = (catalogue.prompts(), catalogue.folder());
-        Task { question, conversation, prompts, folder, evaluator, sandbox, answer, tests, gamma, draw }
-    }
-
+impl Query<'_> {
     /// What schedules must know of each operator.
     pub fn signatures(&self) -> Vec<Signature> {
         let mut signatures = self.catalogue.signatures();

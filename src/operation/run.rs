@@ -26,7 +26,7 @@ impl<'a> Acting<'a> {
         let at = id.index();
         let operator = query.catalogue.operator(id)?;
         let identity = query.identities.get(at).copied().unwrap_or_default();
-        let work = Work::new(query.task(), operator, query.backings.get(at)?, signature, identity, turn, steps);
+        let work = Work::new(query.task, operator, query.backings.get(at)?, signature, identity, turn, steps);
         Some(Acting { work, operation: query.catalogue.operations().get(at)?, recorded: query.recorded })
     }
 
