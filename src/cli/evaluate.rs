@@ -8,7 +8,8 @@ use serde_json::json;
 use super::budget::{self, LatencyArgs};
 use super::config::Common;
 use super::controllers::{self, Opened};
-use super::methods::Chosen;
+use super::estimate;
+use super::methods::{self, Chosen};
 use super::output::{Tables, say, say_json};
 use super::provenance::{About, provenance};
 use super::results::Results;
@@ -30,6 +31,9 @@ pub struct Args {
     /// Leave out the baselines
     #[arg(long)]
     alone: bool,
+    /// Estimate calls, tokens and dollars from a few questions, and stop there
+    #[arg(long)]
+    dry_run: bool,
     /// JSON instead of the table
     #[arg(long)]
     json: bool,
@@ -54,6 +58,15 @@ pub fn run(args: Args) -> Result<()> {
     if let Some(Budget::Seconds(_)) = args.haste.budget {
         // Seconds are those of a query that has the machine to itself, as in answering.
         session.concurrency = 1;
+    }
+    if args.dry_run {
+        let ask = |probes: usize| {
+            let some = split.some(probes);
+            let chosen = Chosen::likeliest("trained controller", &some, &trained);
+            let beside = (!args.alone).then_some(&trained[..]);
+            methods::measure_all(&session, &some, &chosen, beside, [&mut Vec::new(), &mut Vec::new()])
+        };
+        return estimate::of_questions(&session, split.problems.len(), ask);
     }
     let model = latency_model(session.solver().catalogue(), &args.checkpoint)?;
     let (chosen, choices) = match args.haste.budget {

@@ -50,6 +50,11 @@ pub struct Tables {
 }
 
 impl Tables {
+    /// Tables in this format; none: text.
+    pub fn of(format: Option<Format>) -> Self {
+        Tables { format }
+    }
+
     /// From now on tables are written so.
     pub fn apply(&self) {
         FORMAT.get_or_init(|| self.format.unwrap_or_default());
