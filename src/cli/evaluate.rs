@@ -9,8 +9,9 @@ use super::budget::{self, LatencyArgs};
 use super::config::Common;
 use super::controllers::{self, Opened};
 use super::estimate;
+use super::interrupt;
 use super::methods::{self, Chosen};
-use super::output::{Tables, say, say_json};
+use super::output::{Tables, say_beside, say_json};
 use super::provenance::{About, provenance};
 use super::results::Results;
 use super::split::Split;
@@ -50,6 +51,11 @@ pub fn run(args: Args) -> Result<()> {
     args.haste.validate()?;
     let Opened { mut session, mut trained, configuration } =
         controllers::open(&args.common, &args.checkpoint, args.haste.latency_weight)?;
+    let interrupt = {
+        let _runtime = session.runtime.enter();
+        interrupt::listen(session.parts.endpoints.clone())
+    };
+    interrupt.part_at_once("stopped; the same command goes on from what was recorded".to_owned());
     let split = Split::open(&session, &args.split)?;
     let seeds: Vec<u64> = trained.iter().map(|trained| trained.seed).collect();
     for trained in &mut trained {
@@ -84,12 +90,9 @@ pub fn run(args: Args) -> Result<()> {
         (true, Some(kept)) => say_json(&json!({ "budget": kept, "prediction": accuracy }))?,
         (true, None) => {}
         (false, kept) => {
-            if let Some(kept) = kept {
-                say(format_args!("\n{kept}"))?;
-            }
-            if let Some(accuracy) = accuracy {
-                say(format_args!("\n{}", explanation::accuracy(&accuracy)))?;
-            }
+            let kept = kept.map(|kept| format!("\n{kept}"));
+            let accuracy = accuracy.map(|accuracy| format!("\n{}", explanation::accuracy(&accuracy)));
+            say_beside(kept.into_iter().chain(accuracy))?;
         }
     }
     if let Some(folder) = &args.out {

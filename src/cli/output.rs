@@ -77,6 +77,14 @@ pub fn rendered(table: &Table) -> String {
 /// Standard output cannot be written.
 pub fn say_table(table: String, said: impl IntoIterator<Item = String>) -> Result<(), WriteError> {
     say_styled(table)?;
+    say_beside(said)
+}
+
+/// Writes what there is to say beside a table, as [`say_table`] does.
+///
+/// # Errors
+/// Standard output cannot be written.
+pub fn say_beside(said: impl IntoIterator<Item = String>) -> Result<(), WriteError> {
     said.into_iter().try_for_each(|line| match format() {
         Format::Text => say(line),
         _ => {

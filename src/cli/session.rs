@@ -45,7 +45,8 @@ impl Session {
 
     /// A session of parts that were opened on `runtime`.
     pub fn new(runtime: Runtime, parts: Parts, settings: &Settings) -> Self {
-        let blind = warnings::of_prompts(parts.solver.catalogue());
+        let mut blind = warnings::of_prompts(parts.solver.catalogue());
+        blind.extend(warnings::of_context(parts.solver.catalogue()));
         let is_asked = parts.solver.record().is_some() || !parts.recordings.is_empty();
         parts.remarks.iter().chain(blind.iter().filter(|_| is_asked)).for_each(|remark| eprintln!("{remark}"));
         let execution = settings.execution(parts.solver.benchmark());

@@ -36,7 +36,9 @@ impl Launch<'_> {
         let mut readable = Vec::new();
         for folder in self.read {
             let path = self.absolute(folder);
-            let found = path.canonicalize().with_context(|| format!("cannot find `{}` to be read", path.display()))?;
+            let found = path
+                .canonicalize()
+                .with_context(|| format!("expected a file or folder to read, found no `{}`", path.display()))?;
             readable.push(found);
         }
         let mut arguments: Vec<String> = Vec::new();
@@ -52,6 +54,14 @@ impl Launch<'_> {
         readable.push(program);
         let executable = self.program(interpreter, python)?;
         Ok(Found { executable, arguments: options.iter().cloned().chain([own]).chain(arguments).collect(), readable })
+    }
+
+    /// Looks for all that is needed to run it, before it is run; `python` stands for `python3`.
+    ///
+    /// # Errors
+    /// There is no such program, or no such folder to read.
+    pub fn check(&self, python: Option<&Path>) -> Result<()> {
+        self.find(python).map(drop)
     }
 
     fn absolute(&self, path: &Path) -> PathBuf {

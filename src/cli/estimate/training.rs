@@ -122,6 +122,9 @@ pub fn before(
         probes + some_test.as_ref().map_or(0, |some| some.ids.len()),
         &[("training", training), ("evaluation", rest), ("all", all), ("to come", to_come)],
     );
+    if !is_paid {
+        eprintln!("  the model runs on this machine: its dollars are nominal, and nothing is billed");
+    }
     if execution.halting && !is_followed && head.dollars > 0.0 {
         eprintln!("{}, if the controller turns out to be what answers", more("a halting head would add", &head));
     }

@@ -75,8 +75,9 @@ pub fn run(args: Args) -> Result<()> {
     let plans = small_plans(layout, &session.signatures(), layers, survey.operators, PORTFOLIO);
     let mut all = variants(args.passes, |preset| args.resolve(preset))?;
     for name in &args.only {
-        let known: Vec<&str> = all.iter().map(|variant| variant.name.as_str()).collect();
-        ensure!(known.contains(&name.as_str()), "expected a method ({}), found `{name}`", known.join(", "));
+        let is_known = all.iter().any(|variant| variant.name == *name);
+        let known: Vec<String> = all.iter().map(|variant| format!("`{}`", variant.name)).collect();
+        ensure!(is_known, "--only: expected one of {}, found `{name}`", known.join("; "));
     }
     all.retain(|v| args.only.is_empty() || v.name == OURS || args.only.contains(&v.name));
     let size = |split: &str| session.solver().problems(split).map_or(0, |problems| problems.len());
@@ -210,9 +211,10 @@ fn beats_static(session: &Session, ours: &[Evaluation], others: &[Vec<Evaluation
     let gains: Vec<f64> = ours.iter().zip(best_static).map(|(ours, theirs)| utility(ours) - utility(theirs)).collect();
     let all = |passes: &[Evaluation]| statistics::mean(&passes.iter().map(utility).collect::<Vec<_>>());
     let gap = all(hindsight) - all(best_static);
-    format!(
-        "utility above the {STATIC}, seed by seed: {}; {:.0} % of the gap to the {HINDSIGHT} ({gap:.3})",
-        gains.iter().map(|gain| format!("{gain:+.4}")).collect::<Vec<_>>().join(", "),
-        100.0 * (all(ours) - all(best_static)) / gap,
-    )
+    let gains: Vec<String> = gains.iter().map(|gain| format!("{gain:+.4}")).collect();
+    let closed = match gap > 0.0 {
+        true => format!("{:.0} % of the gap", 100.0 * (all(ours) - all(best_static)) / gap),
+        false => "no gap".to_owned(),
+    };
+    format!("utility above the {STATIC}, seed by seed: {}; {closed} to the {HINDSIGHT} ({gap:.3})", gains.join(", "))
 }
