@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use crate::model::openai::EndpointConfig;
 use crate::model::{Definitions, Mode, definitions};
+use crate::plan::Billing;
 use crate::settings::{Dtype, Preset, Settings, modernise};
 
 /// Flags shared by all commands that solve queries. What is not given stays as the file or the preset has it.
@@ -94,6 +95,10 @@ pub struct Common {
     #[arg(long, value_name = "BOOL", env = "LAMAS_QUORUM", help_heading = "What answers are worth, and how plans run")]
     #[serde(skip)]
     quorum: Option<bool>,
+    /// What a call costs that is dropped before its end: the share that had run, or all of it [default: share]
+    #[arg(long, value_name = "share|full", help_heading = "What answers are worth, and how plans run")]
+    #[serde(skip)]
+    dropped_calls: Option<Billing>,
     /// Whether a plan ends once a trained head expects its rest to bring less than it takes
     #[arg(
         long,
@@ -250,6 +255,7 @@ impl Common {
             ("execution.schedule", self.schedule.clone().map(Value::from)),
             ("execution.quorum", self.quorum.map(Value::from)),
             ("execution.halting", self.halting.map(Value::from)),
+            ("execution.billing", self.dropped_calls.map(|billing| Value::from(billing.name()))),
             ("objective.latency_weight", self.second_costs.map(Value::from)),
             ("objective.unit", seconds),
             ("objective.cost_weight", self.dollar_costs.map(Value::from)),

@@ -1,16 +1,30 @@
 //! What a table of results does not say by itself.
 
-use crate::evaluate::{Evaluation, Row, calibration_error};
+use crate::evaluate::{Evaluation, Row, Summary, calibration_error};
+use crate::plan::Dropped;
+use crate::report::number::significant;
 
 /// What the trained controller saves against the best operator alone, and how far confidences can be believed.
 pub fn remarks<'a>(rows: &[Row], methods: impl Iterator<Item = &'a [Evaluation]>) -> Vec<String> {
-    let mut remarks: Vec<String> = savings(rows).into_iter().collect();
+    let mut remarks: Vec<String> = savings(rows).into_iter().chain(dropped(rows)).collect();
     for passes in methods {
         if let (Some(error), Some(pass)) = (calibration_error(passes), passes.first()) {
             remarks.push(format!("confidence of `{}`: off by {error:.3} on average (ten bins)", pass.name));
         }
     }
     remarks
+}
+
+/// What the last row comes to where servers bill dropped calls in one way or the other.
+fn dropped(rows: &[Row]) -> Option<String> {
+    let Summary { name, dropped: Dropped { share, full }, .. } = &rows.last()?.summary;
+    (full > share).then(|| {
+        format!(
+            "`{name}` drops calls: {} $ if those are billed by the share that had run, {} $ if in full",
+            significant(*share),
+            significant(*full)
+        )
+    })
 }
 
 /// The last row beside that of the best operator.

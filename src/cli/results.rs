@@ -19,7 +19,7 @@ use crate::checkpoint::write_atomic;
 use crate::disk::create_folder;
 use crate::evaluate::{Evaluation, Row, compare};
 use crate::execute::Episode;
-use crate::plan::Unit;
+use crate::plan::{Billing, Unit};
 use crate::report::verdict::verdict;
 use crate::report::{Breakdown, Example, Probabilities, Report, html, jsonl, named, table, worst_first};
 use crate::task::Problem;
@@ -53,6 +53,8 @@ struct OutcomeLine {
     critical_path: f64,
     seconds: f64,
     dollars: f64,
+    /// With dropped calls billed in full.
+    dollars_in_full: f64,
     utility: f64,
     /// Those asked, in plan order.
     operators: Vec<String>,
@@ -232,6 +234,7 @@ fn outcomes(session: &Session, others: &[Vec<Evaluation>], trained: &[Evaluation
             critical_path: session.objective.path(&episode.trace),
             seconds: episode.trace.path(Unit::Seconds).length,
             dollars: episode.trace.cost(),
+            dollars_in_full: episode.trace.billed(Billing::Full),
             utility: session.objective.utility(episode.score, &episode.trace),
             operators: episode.plan.choices().map(|(_, id)| name(id.index())).collect(),
         }

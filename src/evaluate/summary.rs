@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::statistics::{Difference, Estimate, interval, mean, paired, quantile, standard_deviation};
 use super::{Evaluation, Measures, has_score};
 use crate::objective::Objective;
+use crate::plan::{Billing, Dropped};
 
 // The resampling is part of the estimate, not of the experiment: one seed for all.
 const SEED: u64 = 0;
@@ -41,6 +42,9 @@ pub struct Summary {
     pub seconds: f64,
     /// Dollars for one pass over the split.
     pub cost: f64,
+    /// The same with dropped calls billed by the share that had run, and in full.
+    #[serde(default)]
+    pub dropped: Dropped,
     /// Per query, over all operators.
     pub completion_tokens: f64,
     /// Operators per query.
@@ -67,6 +71,10 @@ impl Summary {
         let is_scored = has_score(failed, runs.iter().map(|run| run.episodes.len()).sum());
         let estimate = |value| interval(&by_problem(runs, objective, value).into_values().collect::<Vec<_>>(), SEED);
         let paths = pooled(|episode| episode.path);
+        let billed = |billing| {
+            let episodes = runs.iter().flat_map(|run| &run.episodes);
+            episodes.map(|episode| episode.trace.billed(billing)).sum::<f64>() / runs.len().max(1) as f64
+        };
         Summary {
             name: runs.first().map(|run| run.name.clone()).unwrap_or_default(),
             problems: by_problem(runs, objective, |episode| episode.score).len(),
@@ -79,6 +87,7 @@ impl Summary {
             path: Spread { mean: mean(&paths), p50: quantile(&paths, 0.5), p95: quantile(&paths, 0.95) },
             seconds: mean(&pooled(|episode| episode.seconds)),
             cost: pooled(|episode| episode.cost).iter().sum::<f64>() / runs.len().max(1) as f64,
+            dropped: Dropped { share: billed(Billing::Share), full: billed(Billing::Full) },
             completion_tokens: mean(&pooled(|episode| episode.completion_tokens)),
             operators: mean(&pooled(|episode| episode.operators)),
             layers: mean(&pooled(|episode| episode.layers)),

@@ -2,9 +2,10 @@
 
 use crate::evidence::{Charge, Chosen, Stage};
 use crate::operation::{Acting, Backing, Board, Effect, Mark, Operator, Query, Solution, Spent, Steps, Turn};
-use crate::plan::{Cause, Latency, OperatorId, Signature, Span, Status, Unit, Written};
+use crate::plan::{Billing, Cause, Dropped, Latency, OperatorId, Signature, Span, Status, Unit, Written};
 
 use super::error::ExecuteError;
+use super::options::Options;
 use super::recorder::Recorder;
 
 /// An operator of the plan.
@@ -141,14 +142,20 @@ impl<'a> Choice<'a> {
     }
 
     /// What it has taken by `now`.
-    pub fn charge(&self, unit: Unit, now: Latency) -> Charge {
+    pub fn charge(&self, unit: Unit, billing: Billing, now: Latency) -> Charge {
         let until = match &self.phase {
             Phase::Waiting => f64::NEG_INFINITY,
             Phase::Running { .. } => f64::INFINITY,
             Phase::Ended(ended) => ended.until(unit, unit.of(now)).min(ended.until),
         };
-        let spent = self.steps.spent(unit, until);
-        Charge { usage: spent.usage, cost: spent.cost(self.backing.price) }
+        let (usage, dropped) = (self.steps.spent(unit, until).usage, self.dropped(unit, until));
+        Charge { usage, cost: dropped.cost(billing) }
+    }
+
+    /// Dollars, where it is dropped at `until`.
+    fn dropped(&self, unit: Unit, until: f64) -> Dropped {
+        let cost = |spent: Spent| spent.cost(self.backing.price);
+        Dropped { share: cost(self.steps.spent(unit, until)), full: cost(self.steps.begun(unit, until)) }
     }
 
     fn wrote(&self, letters: usize) -> Vec<Written> {
@@ -162,14 +169,15 @@ impl<'a> Choice<'a> {
         solutions.iter().map(|given| Written::new(&given.text, given.answer.as_deref(), letters)).collect()
     }
 
-    /// What the finished choice leaves in the trace, with so many letters of each text that it gave.
-    pub fn span(&self, unit: Unit, letters: usize) -> Span {
+    /// What the finished choice leaves in the trace.
+    pub fn span(&self, options: &Options<'_>) -> Span {
+        let Options { unit, letters, billing, .. } = *options;
         let (start, until, outcome) = match &self.phase {
             Phase::Ended(Ended { start, until, outcome, .. }) => (*start, *until, outcome.clone()),
             Phase::Waiting | Phase::Running { .. } => (Latency::default(), f64::NEG_INFINITY, Status::Skipped),
         };
         let spent = self.steps.spent(unit, until);
-        let cost = spent.cost(self.backing.price);
+        let dropped = self.dropped(unit, until);
         let Spent { calls, retries, usage, tool_seconds, latency, queued, .. } = spent;
         Span {
             layer: self.layer,
@@ -177,7 +185,8 @@ impl<'a> Choice<'a> {
             calls,
             retries,
             usage,
-            cost,
+            cost: dropped.cost(billing),
+            dropped: (dropped.share != dropped.full).then_some(dropped),
             tool_seconds,
             latency,
             queued,

@@ -99,9 +99,10 @@ impl<'a> Course<'a> {
     }
 
     fn next(&self, decider: &mut dyn Decider) -> Next {
-        let unit = self.options.unit;
+        let Options { unit, billing, .. } = self.options;
         let chosen: Vec<Chosen<'_>> = self.choices.iter().map(|choice| choice.known(unit, self.now)).collect();
-        let charges = |choice: usize| self.choices.get(choice).map_or(Charge::default(), |c| c.charge(unit, self.now));
+        let charges =
+            |choice: usize| self.choices.get(choice).map_or(Charge::default(), |c| c.charge(unit, billing, self.now));
         decider.next(&Known { now: self.now, layers: self.plan.layers.len(), choices: &chosen, charges: &charges })
     }
 
@@ -227,7 +228,7 @@ impl<'a> Course<'a> {
         let conclusion = decider.concludes();
         self.settle_skipped();
         let solutions = standing(self.effects(usize::MAX));
-        let spans = self.choices.iter().map(|choice| choice.span(self.options.unit, self.options.letters)).collect();
+        let spans = self.choices.iter().map(|choice| choice.span(&self.options)).collect();
         let dependencies = Dependencies(self.choices.into_iter().map(|choice| choice.waits_for).collect());
         Execution { plan: self.plan, trace: Trace { spans, dependencies, finish: None }, solutions, conclusion }
     }

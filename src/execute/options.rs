@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::observe::Observer;
 use super::recorder::Recorder;
 use crate::operation::Finish;
-use crate::plan::{Schedule, Unit};
+use crate::plan::{Billing, Schedule, Unit};
 
 /// How one query is run.
 #[derive(Clone, Copy, Default)]
@@ -17,6 +17,8 @@ pub struct Options<'a> {
     pub clock: Clock,
     /// What the clock counts in: the unit of the objective.
     pub unit: Unit,
+    /// What a dropped call costs.
+    pub billing: Billing,
     /// What follows the plan, however it ends.
     pub finish: Option<Finish>,
     /// Is told what happens.

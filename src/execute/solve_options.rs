@@ -9,7 +9,7 @@ use super::observe::Observer;
 use super::options::Clock;
 use crate::decide::HaltingHead;
 use crate::model::Message;
-use crate::plan::{OperatorId, Schedule, Unit};
+use crate::plan::{Billing, OperatorId, Schedule, Unit};
 
 /// How plans are run; a property of the method, which a controller is trained for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -22,6 +22,8 @@ pub struct ExecutionConfig {
     /// Whether a plan ends once its rest is expected to bring less than it takes, by a [`HaltingHead`] trained for it.
     /// Unlike the quorum this may change the answer.
     pub halting: bool,
+    /// What a call costs that is dropped in virtual time.
+    pub billing: Billing,
 }
 
 impl From<Schedule> for ExecutionConfig {
@@ -42,6 +44,8 @@ pub struct SolveOptions<'a> {
     pub clock: Clock,
     /// What the clock counts in: the unit of the objective.
     pub unit: Unit,
+    /// What a dropped call costs.
+    pub billing: Billing,
     /// Operators that take another number of samples than the catalogue says.
     pub samples: &'a [(OperatorId, u32)],
     /// Whether the query ends with the vote, also where the benchmark has a finish.
@@ -59,7 +63,8 @@ pub struct SolveOptions<'a> {
 impl SolveOptions<'_> {
     /// Plans that run as `execution` says, by this head where it asks for one.
     pub fn new(execution: ExecutionConfig, head: Option<&Arc<HaltingHead>>, unit: Unit) -> Self {
-        let ExecutionConfig { schedule, quorum, halting } = execution;
-        SolveOptions { schedule, quorum, halting: head.filter(|_| halting).cloned(), unit, ..Self::default() }
+        let ExecutionConfig { schedule, quorum, halting, billing } = execution;
+        let halting = head.filter(|_| halting).cloned();
+        SolveOptions { schedule, quorum, halting, unit, billing, ..Self::default() }
     }
 }

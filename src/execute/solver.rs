@@ -322,7 +322,8 @@ impl Solver {
             backings: &self.backings,
             recorded,
         };
-        let &SolveOptions { schedule, quorum, clock, unit, observer, until, conversation, letters, .. } = options;
+        let &SolveOptions { schedule, quorum, clock, unit, billing, observer, until, conversation, letters, .. } =
+            options;
         let finish = self.finish.filter(|_| !options.without_finish);
         let (mut inner, mut halting, mut settled) = (decider, None, None);
         let mut decider: &mut dyn Decider = &mut inner;
@@ -342,7 +343,8 @@ impl Solver {
         });
         let asked = Asked::new(question, form, tests, draw).after(conversation);
         let recorder = self.record.as_ref().map(|record| Recorder::new(record, asked, grader));
-        let options = Options { schedule, clock, unit, finish, observer, until, letters, recorder: recorder.as_ref() };
+        let recorder = recorder.as_ref();
+        let options = Options { schedule, clock, unit, billing, finish, observer, until, letters, recorder };
         let execution = execute(&query, decider, options).await?;
         let Execution { plan, trace, solutions, conclusion } = execution;
         let (answer, confidence) = match conclusion {

@@ -109,13 +109,22 @@ impl Steps {
     /// What was taken in the first `until` of virtual time, counted in `unit` from the start: of a step that was still going
     /// on then, the prompt and the tokens written by then.
     pub fn spent(&self, unit: Unit, until: f64) -> Spent {
+        self.sum(unit, until, |begins, ends, lasts| if ends <= until { 1.0 } else { (until - begins) / lasts })
+    }
+
+    /// The same with each step that had begun taken whole.
+    pub fn begun(&self, unit: Unit, until: f64) -> Spent {
+        self.sum(unit, until, |_, _, _| 1.0)
+    }
+
+    fn sum(&self, unit: Unit, until: f64, share: impl Fn(f64, f64, f64) -> f64) -> Spent {
         let mut spent = Spent::default();
         for step in self.lock().iter() {
             let (begins, ends) = (unit.of(step.begins), unit.of(step.ends()));
             if begins >= until && ends > until {
                 continue;
             }
-            let share = if ends <= until { 1.0 } else { (until - begins) / unit.of(step.lasts) };
+            let share = share(begins, ends, unit.of(step.lasts));
             let written = (step.usage.completion_tokens as f64 * share).floor() as u64;
             spent.calls += step.calls;
             spent.retries += step.retries;

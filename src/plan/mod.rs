@@ -1,5 +1,6 @@
 //! Plans: which operators run, layer by layer. Plain data: no input or output, no tensors.
 
+mod billing;
 mod critical_path;
 mod feasibility;
 mod latency;
@@ -9,6 +10,7 @@ mod small;
 mod trace;
 mod written;
 
+pub use billing::{Billing, Dropped};
 pub use critical_path::{Cause, CriticalPath, critical_path};
 pub use feasibility::{feasible, is_open};
 pub use latency::{Latency, Unit};

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::OperatorId;
+use super::billing::{Billing, Dropped};
 use super::critical_path::{Cause, CriticalPath, critical_path};
 use super::latency::{Latency, Unit};
 use super::schedule::Dependencies;
@@ -68,6 +69,9 @@ pub struct Span {
     pub usage: Usage,
     /// Dollars.
     pub cost: f64,
+    /// Both of what it may cost, where it was dropped; `cost` is one of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dropped: Option<Dropped>,
     /// Seconds charged for tools (programs, tests); part of `latency.tokens` through gamma.
     pub tool_seconds: f64,
     /// Calls side by side count once, calls one after another add up.
@@ -112,6 +116,11 @@ impl Trace {
     /// Dollars spent on the query.
     pub fn cost(&self) -> f64 {
         self.all().map(|span| span.cost).sum()
+    }
+
+    /// Dollars spent on the query where dropped calls are billed so.
+    pub fn billed(&self, billing: Billing) -> f64 {
+        self.all().map(|span| span.dropped.map_or(span.cost, |dropped| dropped.cost(billing))).sum()
     }
 
     /// Tokens of all model calls.

@@ -11,7 +11,7 @@ pub mod jsonl;
 mod markup;
 pub mod named;
 mod names;
-mod number;
+pub mod number;
 pub mod plot;
 pub mod table;
 mod timeline;

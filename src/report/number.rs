@@ -8,7 +8,7 @@ pub(super) fn fixed(value: f64, decimals: usize) -> String {
 }
 
 /// Three significant digits, two below a hundredth, thousands in full.
-pub(super) fn significant(value: f64) -> String {
+pub fn significant(value: f64) -> String {
     let magnitude = value.abs();
     let decimals = match magnitude {
         _ if magnitude >= 100.0 || magnitude == 0.0 => 0,

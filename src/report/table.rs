@@ -130,8 +130,10 @@ fn records(rows: &[Row]) -> Vec<Vec<String>> {
         "operators",
         "layers",
     ];
+    // Nine decimals: what lies behind them is what sums of binary fractions leave.
+    let shown = |figure: f64| ((figure * 1e9).round() / 1e9).to_string();
     let bounds = |estimate: Option<Estimate>| match estimate {
-        Some(Estimate { mean, low, high }) => [mean, low, high].map(|figure| figure.to_string()),
+        Some(Estimate { mean, low, high }) => [mean, low, high].map(shown),
         None => Default::default(),
     };
     let record = |row: &Row| {
@@ -141,7 +143,7 @@ fn records(rows: &[Row]) -> Vec<Vec<String>> {
         [name.clone(), failed.to_string()]
             .into_iter()
             .chain([*score, *utility, gain].into_iter().flat_map(bounds))
-            .chain(figures.map(|figure| figure.to_string()))
+            .chain(figures.map(shown))
             .collect()
     };
     [names.map(str::to_owned).to_vec()].into_iter().chain(rows.iter().map(record)).collect()

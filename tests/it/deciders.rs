@@ -11,7 +11,7 @@ use lamas::execute::{Answer, Clock, ExecuteError, Observer, SolveOptions, Solver
 use lamas::learn::{Credit, utilities};
 use lamas::model::{Error, Reply, Request};
 use lamas::objective::Objective;
-use lamas::plan::{Layer, OperatorId, Plan, Schedule, Status, Trace, Unit};
+use lamas::plan::{Billing, Layer, OperatorId, Plan, Schedule, Status, Trace, Unit};
 use lamas::random::{self, Purpose};
 use proptest::prelude::*;
 use tokio::time::Instant;
@@ -258,6 +258,25 @@ fn what_is_dropped_counts_for_what_it_had_written() {
         assert_eq!((found.answer.as_deref(), path(&found.trace)), (Some("8"), 10.0));
         // In virtual time the call runs to its end in fact; on the wall it is cancelled.
         assert_eq!(elapsed.round(), if clock == Clock::Live { 1.0 } else { 5.0 });
+    }
+}
+
+#[test]
+fn what_is_dropped_is_billed_by_its_share_or_in_full() {
+    let script: &[_] = &[("direct", "8", 2), ("chain", "the answer is 8", 10), ("program", "return 3", 50)];
+    let plan = Plan::from_indices(&[&[GENERATE, COT, PROGRAMMER]]);
+    let solver = scripted(Schedule::Dataflow.into(), calls(script)).solver;
+    let run = |billing| {
+        let options = SolveOptions { schedule: Schedule::Dataflow, billing, ..SolveOptions::default() };
+        solve(&solver, &mut DropRest(plan.clone()), 1, &options).0.trace
+    };
+    let [share, full] = [Billing::Share, Billing::Full].map(run);
+    let dropped = share.spans[2].dropped.expect("a dropped span");
+    assert!((dropped.full / dropped.share - 5.0).abs() < 1e-9, "50 tokens, of which 10 were written: {dropped:?}");
+    assert_eq!((share.spans[2].cost, full.spans[2].cost), (dropped.share, dropped.full));
+    assert!(share.spans[..2].iter().all(|span| span.dropped.is_none()), "{share:?}");
+    for trace in [&share, &full] {
+        assert_eq!((trace.billed(Billing::Share), trace.billed(Billing::Full)), (share.cost(), full.cost()));
     }
 }
 

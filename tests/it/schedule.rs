@@ -181,8 +181,9 @@ fn head(after: f64) -> Arc<HaltingHead> {
 }
 
 /// The same, ending plans by a head also where the answer can still change.
-static HALTING: LazyLock<[Planned; 3]> =
-    LazyLock::new(|| SCHEDULES.map(|schedule| system(ExecutionConfig { schedule, quorum: true, halting: true })));
+static HALTING: LazyLock<[Planned; 3]> = LazyLock::new(|| {
+    SCHEDULES.map(|schedule| system(ExecutionConfig { quorum: true, halting: true, ..schedule.into() }))
+});
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1_000))]
