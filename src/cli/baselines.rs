@@ -19,7 +19,7 @@ pub struct Args {
     /// Independent passes
     #[arg(long, value_name = "K", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     seeds: u64,
-    /// A JSON array instead of the table
+    /// Print a JSON array instead of the table
     #[arg(long)]
     json: bool,
     #[command(flatten)]

@@ -17,7 +17,7 @@ use crate::report::transcript::LETTERS;
 /// What to trade accuracy for.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub struct LatencyArgs {
-    /// What a token of critical path weighs against the score, for a controller that serves many weights
+    /// What a token of critical path costs, in score; needs a controller that serves many weights
     #[arg(long, value_name = "W", conflicts_with = "budget", allow_negative_numbers = true)]
     pub latency_weight: Option<f64>,
     /// How long a query may take, such as 2s, 500ms or 120tokens; needs a controller that serves many weights

@@ -20,7 +20,7 @@ use crate::task::Benchmark;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// JSON instead of lines
+    /// Print JSON instead of text lines
     #[arg(long)]
     json: bool,
     #[command(flatten)]

@@ -19,18 +19,18 @@ use crate::report::explanation;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// A checkpoint, or the folder of a run (its seeds are averaged)
+    /// A checkpoint, or a run folder, whose seeds are averaged
     checkpoint: PathBuf,
     /// Split to evaluate on
     #[arg(long, default_value = "test")]
     split: String,
-    /// Folder for the report; none is written if absent
+    /// Folder for the report; default: no report
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Leave out the baselines
     #[arg(long)]
     alone: bool,
-    /// JSON instead of the table
+    /// Print JSON instead of the table
     #[arg(long)]
     json: bool,
     #[command(flatten)]

@@ -17,7 +17,7 @@ use crate::disk::create_folder;
 pub struct Args {
     /// Folder to make
     folder: PathBuf,
-    /// What the answers are: a letter, a text, a number, or Python code that is tested
+    /// What the answers are: a letter, an exact text, a number, or Python code that is tested
     #[arg(long, value_enum, default_value_t = Kind::Number)]
     kind: Kind,
 }

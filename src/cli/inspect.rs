@@ -15,7 +15,7 @@ use crate::printable::printable;
 pub struct Args {
     /// A checkpoint (.safetensors)
     checkpoint: PathBuf,
-    /// One JSON object instead of text
+    /// Print one JSON object instead of text
     #[arg(long)]
     json: bool,
     #[command(flatten)]

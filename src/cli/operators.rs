@@ -27,10 +27,10 @@ pub struct Args {
     /// Independent passes
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     draws: u64,
-    /// A plan to measure, such as "GenerateCoT,Programmer;ScEnsemble"; repeatable; default: every operator
+    /// A plan to measure, such as "GenerateCoT,Programmer;ScEnsemble"; repeatable; default: every operator alone
     #[arg(long = "plan", value_name = "PLAN")]
     plans: Vec<String>,
-    /// Writes one JSON line for each problem, plan and draw
+    /// Write one JSON line for each problem, plan and draw to this file
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     #[command(flatten)]

@@ -44,7 +44,7 @@ static FORMAT: OnceLock<Format> = OnceLock::new();
 /// The flag of all commands that print tables.
 #[derive(Debug, Default, clap::Args)]
 pub struct Tables {
-    /// How tables are written: text, markdown, latex or csv [default: text]
+    /// Format of tables: text, markdown, latex or csv [default: text]
     #[arg(long, value_name = "FORMAT")]
     format: Option<Format>,
 }

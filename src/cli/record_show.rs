@@ -13,9 +13,9 @@ use crate::record::{Line, each_call};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The record
+    /// Record to show
     file: PathBuf,
-    /// JSON instead of the table
+    /// Print JSON instead of the table
     #[arg(long)]
     json: bool,
     #[command(flatten)]

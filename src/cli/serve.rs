@@ -29,34 +29,34 @@ pub struct Args {
     /// Trained controllers or run folders, each served under its folder's name or as NAME=PATH
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<String>,
-    /// Where to listen; an address that other machines reach needs keys (LAMAS_SERVER_KEYS or --keys)
+    /// Address to listen on; one that other machines can reach needs keys (LAMAS_SERVER_KEYS or --keys)
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080", env = "LAMAS_LISTEN")]
     listen: String,
-    /// Keys that may ask, as `[[key]]` tables with `name`, `sha256` and what each is good for
+    /// File with the accepted keys: `[[key]]` tables with `name`, `sha256` and what each key may do
     #[arg(id = "server-keys", long = "keys", value_name = "FILE")]
     keys: Option<PathBuf>,
-    /// A second listener on this machine for /metrics and /admin/reload, which need a key with `may = ["admin"]` otherwise
+    /// Second listener, on this machine, for /metrics and /admin/reload; without it they need a key with `may = ["admin"]`
     #[arg(long, value_name = "HOST:PORT")]
     admin: Option<String>,
-    /// A further name by which a server without keys may be asked; repeatable
+    /// Another host name that a server without keys accepts; repeatable
     #[arg(long = "allow-host", value_name = "NAME")]
     hosts: Vec<String>,
-    /// Requests that are answered at once
+    /// Requests answered at the same time
     #[arg(long, value_name = "N", default_value_t = Limits::default().in_flight, value_parser = at_least_one)]
     in_flight: usize,
-    /// Requests that wait for their turn; more get status 429
+    /// Requests that may wait for their turn; further ones get status 429
     #[arg(long, value_name = "N", default_value_t = Limits::default().waiting)]
     waiting: usize,
-    /// Longest time for an answer, and the time of a request that names no budget
+    /// Longest time for an answer; also the time of a request without a budget
     #[arg(long, value_name = "SECONDS", default_value_t = 120.0, value_parser = seconds)]
     timeout: f64,
-    /// Longest request
+    /// Largest request body
     #[arg(long, value_name = "BYTES", default_value_t = Limits::default().body, value_parser = at_least_one)]
     max_body: usize,
-    /// How long requests in flight may take to end after SIGTERM
+    /// How long requests in flight may take to finish after SIGTERM
     #[arg(long, value_name = "SECONDS", default_value_t = 30.0, value_parser = seconds)]
     drain: f64,
-    /// Say what would work, and serve nothing
+    /// Check what would work, then exit without serving
     #[arg(long)]
     check: bool,
     #[command(flatten)]

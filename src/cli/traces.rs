@@ -31,14 +31,14 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Make a benchmark folder and its traces of the logs of other programs.
+    /// Turn logs of other programs into a benchmark folder with traces.
     Import(Box<traces_import::Args>),
 }
 
 /// Records outputs of every operator by itself.
 #[derive(Debug, clap::Args)]
 struct Record {
-    /// File to write: one JSON line for each output
+    /// File to write, one JSON line for each output
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Splits to record

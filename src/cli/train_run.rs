@@ -24,46 +24,46 @@ use crate::settings::{Preset, RunFile, SETTINGS, Settings, Started, admit, contr
                         lamas train --benchmark mine --traces mine/traces.jsonl --second-costs .01 --dollar-costs 20"
 )]
 pub struct Args {
-    /// adaptive (the method of this program), paper (LAMaS as published) or maas [default: adaptive]
+    /// Method: adaptive (our own), paper (LAMaS as published) or maas [default: adaptive]
     #[arg(long, value_enum)]
     preset: Option<Preset>,
-    /// Controllers to train, with seeds counted up from --seed [default: 1]
+    /// Number of controllers to train, with seeds counted up from --seed [default: 1]
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u64).range(1..))]
     seeds: Option<u64>,
-    /// Folder of the run; default: a new one under `runs`
+    /// Run folder; default: a new one under `runs`
     #[arg(long, value_name = "DIR", conflicts_with = "resume")]
     out: Option<PathBuf>,
-    /// Go on with the interrupted run in this folder, which says all that the run is
+    /// Continue the interrupted run in this folder, with its own settings
     #[arg(long, value_name = "DIR")]
     resume: Option<PathBuf>,
     /// Passes over the training problems
     #[arg(long, value_name = "N")]
     epochs: Option<u32>,
-    /// Serve every latency weight of a range, as LOW..HIGH in score per token; `--latency-weight` then chooses one
+    /// Serve every latency weight in a range, in score per token; `--latency-weight` then picks one
     #[arg(long, value_name = "LOW..HIGH")]
     latency_weights: Option<LatencyWeights>,
-    /// Keep this mean latency, such as 2s or 120tokens, at the best score: in place of a latency weight
+    /// Best score within this mean latency, such as 2s or 120tokens; replaces the latency weight
     #[arg(long, value_name = "BUDGET", conflicts_with_all = ["latency_weights", "target_p95", "target_cost", "target_score"])]
     target_latency: Option<Budget>,
-    /// Keep this latency on 19 queries of 20, such as 2s or 120tokens, at the best score: in place of a latency weight
+    /// Best score with 19 queries in 20 within this latency, such as 2s or 120tokens; replaces the latency weight
     #[arg(long, value_name = "BUDGET", conflicts_with_all = ["latency_weights", "target_cost", "target_score"])]
     target_p95: Option<Budget>,
-    /// Keep these mean dollars a query at the best score: in place of a cost weight
+    /// Best score within this mean cost for each query; replaces the cost weight
     #[arg(long, value_name = "DOLLARS", conflicts_with_all = ["latency_weights", "target_score"])]
     target_cost: Option<f64>,
-    /// Keep this mean score, as fast and cheap as can be
+    /// Fastest and cheapest plans with at least this mean score
     #[arg(long, value_name = "SCORE", conflicts_with = "latency_weights")]
     target_score: Option<f64>,
-    /// Estimate calls, tokens and dollars from a few questions, and stop there
+    /// Estimate calls, tokens and dollars from a few questions, then stop
     #[arg(long)]
     pub dry_run: bool,
-    /// Train only: no evaluation, no report
+    /// Only train, without evaluation and report
     #[arg(long)]
     no_evaluation: bool,
     /// Also write every training episode as a JSON line
     #[arg(long)]
     episodes: bool,
-    /// JSON instead of the table
+    /// Print JSON instead of the table
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]

@@ -25,20 +25,19 @@ use crate::settings::{Preset, Settings};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Latency weights in score per token, rising, with commas between; default: from a quarter of the benchmark's to four
-    /// times as much
+    /// Latency weights in score per token, ascending; default: from a quarter of the benchmark's to four times as much
     #[arg(long, value_name = "W,W,...", value_delimiter = ',')]
     weights: Vec<f64>,
-    /// Controllers to train for each method and weight, with seeds counted up from --seed
+    /// Number of controllers to train for each method and weight, with seeds counted up from --seed
     #[arg(long, value_name = "K", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
     seeds: u64,
-    /// Passes of the published method; 0 leaves it out
+    /// Passes of the published method; 0 leaves the method out
     #[arg(long, value_name = "N", default_value_t = 4)]
     passes: u32,
-    /// Folder for the checkpoints and the report; one that holds a sweep is gone on with; default: new, under `runs`
+    /// Folder for checkpoints and report; continues a sweep that is in it; default: a new one under `runs`
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// JSON instead of the table
+    /// Print JSON instead of the table
     #[arg(long)]
     json: bool,
     #[command(flatten)]
