@@ -184,7 +184,7 @@ impl Import {
         let records = jsonl::lines(&self.file)?;
         let (store, mut count) = (Store::open(path)?, 0u64);
         let new = store.import(records.inspect(|_| count += 1))?;
-        eprintln!("imported {new} of {count} records into `{}`; the others were there", path.display());
+        eprintln!("imported {new} of {count} records into `{}`; the others were already there", path.display());
         Ok(())
     }
 }

@@ -71,7 +71,7 @@ pub fn run(args: Args) -> Result<()> {
     };
     let asked = asked(&splits.iter().collect::<Vec<_>>());
     let observed = observed(&episodes, &asked);
-    ensure!(!observed.is_empty(), "expected episodes of problems of the benchmark, found none");
+    ensure!(!observed.is_empty(), "expected episodes on the benchmark's problems, found none");
     let model = fit(&session, &observed);
     let path = keep(&model, &args.checkpoint)?;
     if args.json {

@@ -36,7 +36,7 @@ pub fn open(common: &Common, path: &Path, latency_weight: Option<f64>) -> Result
         let [this, that] = [first, other].map(of_what);
         ensure!(
             this == that,
-            "`{}` and `{}` are of different runs: other benchmarks, models or operators; hint: name one of them",
+            "`{}` and `{}` come from different runs (benchmark, model or operators differ); hint: name only one of them",
             paths[0].display(),
             path.display()
         );

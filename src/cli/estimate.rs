@@ -123,7 +123,7 @@ pub fn before(
     let [some_train, some_validation] = [train, validation].map(|split| split.some(probed(split).max(1)));
     let some_test = test.as_ref().map(|test| test.some(probed(test).max(1)));
     let bar = session.progress.group("probes", "questions", 0);
-    let folder = tempfile::tempdir().context("cannot make a folder for probes")?;
+    let folder = tempfile::tempdir().context("cannot create a folder for probes")?;
     let progress = Progress::hidden();
     let seed = started.seeds.first().copied().unwrap_or_default();
     let execution = session.execution;
@@ -144,7 +144,7 @@ pub fn before(
         Ok(outcome) => vec![outcome.trained],
         Err(error) if dry || super::interrupt::exit_code(&error).is_some() => return Err(error),
         Err(error) => {
-            eprintln!("no estimate, since probes failed: {error:#}");
+            eprintln!("no estimate, because probes failed: {error:#}");
             return Ok(None);
         }
     };
@@ -174,12 +174,12 @@ pub fn before(
     drop(bar);
     let probes = some_train.ids.len() + some_validation.ids.len() + some_test.as_ref().map_or(0, |some| some.ids.len());
     let all = training + rest;
-    eprintln!("estimate from all that is asked on {probes} questions:");
+    eprintln!("estimate from all calls for {probes} questions:");
     let lines = [("training", training), ("evaluation", rest), ("all", all)];
     lines.iter().for_each(|(what, tally)| eprintln!("{}", shown(what, tally)));
     if let Some(cap) = settings.endpoint.max_cost.filter(|&cap| cap < all.dollars) {
         eprintln!(
-            "--max-cost {cap} is less: it stops the run before its end, and `{}` goes on from there",
+            "--max-cost {cap} is lower: it will stop the run early, and `{}` will continue from there",
             run.resume()
         );
     }

@@ -94,7 +94,7 @@ impl Stopped {
     pub fn hinted(error: Error, command: &str) -> Error {
         match error.downcast_ref::<Stopped>() {
             Some(Stopped { cap, .. }) => {
-                Error::new(Stopped { cap: cap.clone(), goes_on: format!("; `{command}` goes on from here") })
+                Error::new(Stopped { cap: cap.clone(), goes_on: format!("; `{command}` continues from here") })
             }
             None => error,
         }

@@ -186,7 +186,7 @@ fn repairs(named: &[(String, Plan)], measured: &[Vec<Evaluation>]) -> String {
         }
         let share = |part: u32, whole: u32| f64::from(part) / f64::from(whole.max(1));
         lines.push(format!(
-            "{name}: mends {:.3} of {wrong} wrong answers, breaks {:.4} of {right} right ones",
+            "{name}: fixes {:.3} of {wrong} wrong answers, breaks {:.4} of {right} right ones",
             share(mended, wrong),
             share(broken, right)
         ));

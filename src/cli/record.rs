@@ -99,7 +99,7 @@ pub fn run(args: Args) -> Result<()> {
         Some(Command::Merge(Merge { files, out })) => {
             let Merged { calls, repeated, remarks } = merge(&files, &out)?;
             remarks.iter().for_each(|remark| eprintln!("{remark}"));
-            eprintln!("wrote {calls} calls to `{}`; {repeated} stood in several places", out.display());
+            eprintln!("wrote {calls} calls to `{}`, merged {repeated} duplicates", out.display());
             Ok(())
         }
         Some(Command::Show(args)) => record_show::run(&args),

@@ -164,7 +164,7 @@ fn show(args: &Args, agent: &Agent, answered: &Answered) -> Result<()> {
         trace.cost()
     ))?;
     if trace.retries() > 0 {
-        say(format_args!("requests sent again: {}, waited {:.3} s in all", trace.retries(), trace.queued()))?;
+        say(format_args!("requests sent again: {}, {:.3} s of waiting in all", trace.retries(), trace.queued()))?;
     }
     if let Some(predicted) = answered.chosen.predicted.as_ref().filter(|_| args.explain) {
         let measured: Vec<Latency> = trace.all().map(|span| span.latency).collect();
@@ -176,7 +176,7 @@ fn show(args: &Args, agent: &Agent, answered: &Answered) -> Result<()> {
     }
     let answer = match (&answered.answer, answered.confidence) {
         (Some(answer), _) => shortened(answer, LETTERS).0,
-        (None, Some(_)) if args.confidence.is_some() => "none that is sure enough".to_owned(),
+        (None, Some(_)) if args.confidence.is_some() => "none that is certain enough".to_owned(),
         (None, _) => "none found".to_owned(),
     };
     say(format_args!("answer: {answer}"))?;
@@ -255,7 +255,7 @@ fn budget_report(budget: Budget, answered: &Answered) -> String {
         (true, Some(weight)) => format!("budget {budget}: latency weight {weight:.5}"),
         (true, None) => format!("budget {budget}"),
         (false, _) => {
-            format!("budget {budget}: no plan is predicted to keep it; this one is predicted to be the quickest")
+            format!("budget {budget}: no plan is predicted to keep it; this one is predicted to be the fastest")
         }
     }
 }

@@ -118,7 +118,7 @@ async fn serve(args: Arc<Args>) -> Result<()> {
     let stopped = service.clone();
     let cut = listen(bound.listener, router(service.clone()), limits, async move {
         stop_signal().await;
-        eprintln!("stopping: no new requests, those in flight may end; once more to stop at once");
+        eprintln!("stopping: no new requests; those in flight may finish; send the signal again to stop at once");
         stopped.drain();
         tokio::spawn(async {
             stop_signal().await;
@@ -130,7 +130,7 @@ async fn serve(args: Arc<Args>) -> Result<()> {
     let account = books.account();
     let (answered, requests, cost) = (account.answered, account.requests, account.cost);
     eprintln!("{answered} of {requests} requests to models answered, {} tokens, {cost:.6} $", account.tokens());
-    ensure!(cut == 0, "{cut} connections were cut: their requests did not end within {} s", args.drain);
+    ensure!(cut == 0, "{cut} connections were cut: their requests did not finish within {} s", args.drain);
     Ok(())
 }
 
@@ -196,7 +196,7 @@ async fn check(runs: &Runs, address: &str, is_open: bool) -> Result<()> {
         let weights = agent.trained().and_then(|trained| trained.latency_weights().ok());
         let by_budget = match (weights, agent.latency_model()) {
             (Some(_), Some(_)) => "chooses plans for budgets",
-            _ => "ends plans at budgets, and chooses none for them",
+            _ => "ends plans at budgets, but does not choose plans for them",
         };
         say(format_args!("ok    {name}: {} operators; {by_budget}", run.operators().len()))?;
         for endpoint in &agent.endpoints().0 {
@@ -218,7 +218,7 @@ async fn reload_when_told(service: Arc<Service>) {
     while hang_up().await {
         match service.reload().await {
             Ok(()) => eprintln!("reloaded: {}", service.runs().models().join(", ")),
-            Err(error) => eprintln!("the runs of before stay: {error:#}"),
+            Err(error) => eprintln!("the previous runs stay: {error:#}"),
         }
     }
 }
@@ -227,7 +227,7 @@ async fn note_now_and_then(service: Arc<Service>, place: PathBuf) {
     loop {
         tokio::time::sleep(NOTED).await;
         if let Err(error) = note(&service, &place) {
-            eprintln!("warning: what keys spent today is not written down: {error:#}");
+            eprintln!("warning: what keys spent today is not saved: {error:#}");
         }
     }
 }

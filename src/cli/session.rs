@@ -128,7 +128,7 @@ impl Drop for Closing {
         books(&self.endpoints).iter().for_each(|line| eprintln!("{line}"));
         if let Some(record) = &self.record {
             let (found, added) = (record.found(), record.added());
-            eprintln!("calls of operators: {found} found in `{}`, {added} added", record.path().display());
+            eprintln!("operator calls: {found} found in `{}`, {added} added", record.path().display());
         }
         let sum = |of: fn(&Recording) -> u64| self.recordings.iter().map(|recording| of(recording)).sum::<u64>();
         if let Some(store) = self.recordings.iter().find_map(|recording| recording.store()) {
@@ -156,7 +156,7 @@ pub(super) fn books(endpoints: &Endpoints) -> Vec<String> {
 
 fn spent(account: &Account) -> String {
     let Account { requests, answered, usage, lost, cost, .. } = account;
-    let estimated = if usage.estimated_tokens > 0 { " (in part estimated)" } else { "" };
+    let estimated = if usage.estimated_tokens > 0 { " (partly estimated)" } else { "" };
     format!(
         "{answered} of {requests} requests answered, {} + {} tokens{estimated}, {} lost, {cost:.6} $; \
          first token after {:.3} s, then {:.4} s each",

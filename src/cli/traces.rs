@@ -127,8 +127,8 @@ fn alone(session: &Session) -> Result<Alone> {
     let signed = catalogue.operators().iter().zip(catalogue.signatures());
     if let Some((operator, _)) = signed.into_iter().find(|(_, signature)| signature.scores || signature.informs) {
         bail!(
-            "expected operators that leave solutions, found `{}`; hint: `lamas record` keeps what any operator leaves, and \
-             `--traces` reads that too",
+            "expected operators that write solutions, found `{}`; hint: `lamas record` records any operator, and `--traces` \
+             reads its file too",
             operator.name
         );
     }

@@ -105,7 +105,7 @@ impl Run {
         };
         ensure!(
             !folder.join(SETTINGS).exists(),
-            "`{0}` already holds a run; hint: `--resume {0}` goes on with it, `--out` names another folder",
+            "`{0}` already contains a run; hint: `--resume {0}` continues it, `--out` names another folder",
             folder.display()
         );
         let seeds = seeds(settings.seed, args.seeds.unwrap_or(1));
@@ -122,8 +122,8 @@ impl Run {
         let place = folder.display();
         ensure!(
             started.command == "train",
-            "expected a run of `lamas train` in `{place}`, found one of `lamas {0}`; hint: `lamas {0} --out {place}` goes \
-             on with it",
+            "expected a run of `lamas train` in `{place}`, found one of `lamas {0}`; hint: `lamas {0} --out {place}` \
+             continues it",
             started.command
         );
         let settings = with_flags(args, args.common.resolve_over(run)?)?;
@@ -138,7 +138,7 @@ impl Run {
         ensure!(
             differ.is_empty(),
             "the run in `{place}` was started with other settings: {}; hint: `lamas train --resume {place}` needs no other \
-             flag, `--out` names the folder of another run",
+             flag, `--out` names the folder of a new run",
             differ.join(", ")
         );
         let catalogue = settings.catalogue(&settings.benchmark()?)?;
@@ -170,9 +170,7 @@ impl Run {
 pub fn begin(folder: &Path, file: &RunFile) -> Result<()> {
     file.write(folder)?;
     if let Err(error) = record(&file.started, &file.settings, &host()) {
-        eprintln!(
-            "warning: cannot take note that the run was made here, so that it is taken for somebody else's: {error:#}"
-        );
+        eprintln!("warning: cannot record that the run was made here, so it will count as somebody else's: {error:#}");
     }
     Ok(())
 }
@@ -195,8 +193,8 @@ fn with_flags(args: &Args, mut settings: Settings) -> Result<Settings> {
         _ => return Ok(settings),
     };
     bail!(
-        "{flag}: expected {unit}, the unit of the objective, found {}; hint: `objective.unit` in the settings \
-         says which, --second-costs makes it seconds",
+        "{flag}: expected {unit}, the unit of the objective, found {}; hint: set `objective.unit` in \
+         the settings, or --second-costs for seconds",
         budget.map(|budget| budget.to_string()).unwrap_or_default()
     )
 }

@@ -12,7 +12,7 @@ pub fn of_prompts(catalogue: &Catalogue) -> Vec<String> {
     let blind = answers.filter(|(operator, _)| operator.prompt.as_deref().is_some_and(is_blind));
     let said = blind.map(|(operator, _)| {
         format!(
-            "warning: the prompt of operator `{}` does not hold the question; hint: write `{{{{ question }}}}` where it belongs",
+            "warning: the prompt of operator `{}` does not contain the question; hint: write `{{{{ question }}}}` where it belongs",
             operator.name
         )
     });
@@ -38,7 +38,7 @@ pub fn of_splits(splits: &[(&str, &[String])]) -> Vec<String> {
         match shared {
             0 => None,
             _ if shared == ours.len() && shared == theirs.len() => Some(format!(
-                "warning: the splits `{one}` and `{other}` hold the same questions: what is learned on one is not tested by the other"
+                "warning: the splits `{one}` and `{other}` contain the same questions: neither can test what was learned on the other"
             )),
             _ => Some(format!(
                 "warning: {shared} of {} questions of split `{other}` are in split `{one}` too",
@@ -82,7 +82,7 @@ mod tests {
             assert_eq!(found.len(), expected.len(), "{found:?}");
             found.iter().zip(expected).for_each(|(line, part)| assert!(line.contains(part), "{line}"));
         };
-        check(&[("train", &one), ("test", &two)], &["`train` and `test` hold the same questions"]);
+        check(&[("train", &one), ("test", &two)], &["`train` and `test` contain the same questions"]);
         check(&[("train", &one), ("test", &three)], &["1 of 3 questions of split `test` are in split `train` too"]);
         check(&[("train", &one[..1]), ("test", &three)], &[]);
         check(&[], &[]);

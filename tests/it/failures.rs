@@ -122,7 +122,7 @@ async fn a_method_most_of_whose_queries_fail_has_no_score_until_they_are_answere
     let is_down = Arc::new(AtomicBool::new(true));
     let down = || refusal(503, "", "overloaded", "later");
     let server = unwilling(question.clone(), is_down.clone(), down).await;
-    let expected = ["`Generate` has no score: 1 of 8 queries failed", "hint: the answers that came are recorded"];
+    let expected = ["`Generate` has no score: 1 of 8 queries failed", "hint: the answers received are recorded"];
     let rows_of = rows(&baselines(1, &server, place.path(), &expected).await?)?;
     let summary = &rows_of[0]["summary"];
     assert_eq!((&summary["failed"], &summary["score"], &summary["problems"]), (&1.into(), &Value::Null, &8.into()));

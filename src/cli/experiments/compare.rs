@@ -181,8 +181,8 @@ fn record(session: &Session, split: &Split, plans: &[Plan], draws: Vec<Draw>, la
             let (failed, asked) = (pass.failed, pass.episodes.len());
             ensure!(
                 pass.has_score(),
-                "{failed} of {asked} queries failed while recording the small plans; hint: the answers that came are \
-                 recorded, so that the same command asks only for the rest once the cause is gone"
+                "{failed} of {asked} queries failed while recording the small plans; hint: the answers received \
+                 are recorded; once the cause is fixed, the same command asks only for the rest"
             );
             of_plan.push(pass.episodes.iter().map(|episode| session.objective.measure(episode).utility).collect());
         }

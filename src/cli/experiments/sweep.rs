@@ -64,7 +64,7 @@ pub fn run(args: Args) -> Result<()> {
     };
     let (low, high) = (weights[0], weights[weights.len() - 1]);
     let rising = weights.is_sorted_by(|low, high| low < high);
-    ensure!(rising && low < high, "`--weights`: expected two or more, each above the one before, found {weights:?}");
+    ensure!(rising && low < high, "`--weights`: expected two or more in ascending order, found {weights:?}");
     let mut methods: Vec<Swept> = weights.iter().map(|&weight| Swept::trained_for(weight, OURS, &ours)).collect();
     if args.passes > 0 {
         let mut published = args.common.resolve(Preset::Paper)?;

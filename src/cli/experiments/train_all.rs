@@ -88,7 +88,7 @@ pub fn train_all(
     let outcomes = finished.into_inner().unwrap_or_else(PoisonError::into_inner).into_values();
     let outcomes: Result<Vec<Finished>> = outcomes.collect();
     let outcomes = outcomes.map_err(|error| Stopped::hinted(error, &command))?;
-    interrupt.part_at_once(format!("stopped; `{command}` goes on from here"));
+    interrupt.part_at_once(format!("stopped; `{command}` continues from here"));
     let mut outcomes = outcomes.into_iter();
     let outcomes = variants.iter().map(|_| outcomes.by_ref().take(seeds.len()).collect()).collect();
     Ok(AllTrained { folder, seeds, train, outcomes })
