@@ -95,7 +95,7 @@ impl Checkpoint {
     fn from_file(mut file: TensorFile) -> Result<Self> {
         let version: u32 = number(&file.metadata, "format_version")?;
         if version > FORMAT_VERSION {
-            bail!("format version {version}, expected at most {FORMAT_VERSION}; hint: written by a newer program");
+            bail!("expected format version {FORMAT_VERSION} or older, found {version}; hint: a newer program wrote it");
         }
         let operators = file.tensors.remove(OPERATORS).with_context(|| format!("no tensor `{OPERATORS}`"))?;
         let found = operators.dims();
@@ -119,7 +119,8 @@ impl Checkpoint {
 
 fn text<'a>(metadata: &'a BTreeMap<String, String>, key: &str) -> Result<&'a str> {
     let value = metadata.get(key).map(String::as_str);
-    value.with_context(|| format!("no metadata `{key}`; hint: a published state dict has to be imported first"))
+    value
+        .with_context(|| format!("no metadata `{key}`; hint: import a published state dict first, with `lamas import`"))
 }
 
 fn number<T: FromStr>(metadata: &BTreeMap<String, String>, key: &str) -> Result<T> {

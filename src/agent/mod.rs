@@ -167,7 +167,7 @@ impl Agent {
     pub async fn solve(&self, problem: &Problem, draw: Draw) -> Result<Episode> {
         let trained = self.trained.as_ref().context("expected a trained controller, found none")?;
         let embeddings = self.embed(&[&problem.question])?;
-        let embedding = embeddings.row(0).context("the encoder gave no embedding")?;
+        let embedding = embeddings.row(0).context("the encoder returned no embedding")?;
         let head = trained.halting.as_ref();
         let options = SolveOptions::new(self.execution, head, self.objective.unit);
         let asked = Asked { question: &problem.question, embedding };
@@ -220,7 +220,7 @@ impl Agent {
     pub fn plan(&self, question: &str, ask: &Ask<'_>) -> Result<Chosen> {
         ensure!(!question.trim().is_empty(), "expected a question, found an empty one");
         let embeddings = self.embed(&[question])?;
-        let embedding = embeddings.row(0).context("the encoder gave no embedding")?;
+        let embedding = embeddings.row(0).context("the encoder returned no embedding")?;
         let asked = Asked { question, embedding };
         let chosen = self.choose(asked, ask)?;
         Ok(Chosen { predicted: self.predict(asked, &chosen.plan), ..chosen })

@@ -15,7 +15,10 @@ pub fn parse(text: &str, catalogue: &Catalogue) -> Result<Plan> {
         let mut layer = Layer::default();
         for name in names.split(',').map(str::trim).filter(|name| !name.is_empty()) {
             let operator = catalogue.find(name)?;
-            ensure!(!layer.operators.contains(&operator), "plan `{text}`: operator `{name}` stands twice in one layer");
+            ensure!(
+                !layer.operators.contains(&operator),
+                "plan `{text}`: operator `{name}` appears twice in one layer"
+            );
             layer.operators.push(operator);
         }
         ensure!(!layer.operators.is_empty(), "plan `{text}`: expected operators in every layer, found an empty one");

@@ -40,7 +40,7 @@ impl Trained {
         let strategies = match checkpoint.strategies.as_str() {
             "" => Strategies::default(),
             text => serde_json::from_str(text).context(
-                "metadata `strategies`: expected what this version writes, found another; hint: train the run anew",
+                "metadata `strategies`: expected the format of this version, found another; hint: train the run again",
             )?,
         };
         Ok(Trained { policy: Policy::new(controller)?, halting, strategies, seed: checkpoint.provenance.seed })
@@ -95,8 +95,8 @@ impl Trained {
             _ => None,
         });
         starts.next().cloned().context(
-            "expected a run that learned when to ask on, for a confidence; found one that did not; hint: that takes a \
-             training with a fallback, for one latency weight, over two operators that answer by themselves",
+            "`--confidence`: expected a run that learned when to keep asking, found one that did not; hint: that needs training \
+             with `fallback`, one latency weight, and two operators that answer by themselves",
         )
     }
 
@@ -113,7 +113,7 @@ impl Trained {
     pub fn latency_weights(&self) -> Result<LatencyWeights> {
         self.policy.config().latency_weights.context(
             "the controller was trained for one latency weight; hint: `lamas train --latency-weights LOW..HIGH` \
-             trains one for all of a range",
+             trains one for a whole range",
         )
     }
 

@@ -31,8 +31,10 @@ pub fn write_atomic_by(path: &Path, write: impl FnOnce(&mut BufWriter<&File>) ->
     } else {
         replace(folder, path, write)
     };
-    let action =
-        format!("write `{}`; hint: is the folder there and writable, and is there room on the disk?", path.display());
+    let action = format!(
+        "write `{}`; hint: does the folder exist, is it writable, and is there room on the disk?",
+        path.display()
+    );
     Ok(written.map_err(WriteError::of(action))?)
 }
 

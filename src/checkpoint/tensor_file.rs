@@ -45,7 +45,7 @@ impl TensorFile {
     /// # Errors
     /// The bytes are cut short, not safetensors, or hold other numbers than float32.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
-        let whole = SafeTensors::deserialize(bytes).context("the file is cut short or damaged")?;
+        let whole = SafeTensors::deserialize(bytes).context("the file is truncated or damaged")?;
         let (_, header) = SafeTensors::read_metadata(bytes)?;
         let mut tensors = BTreeMap::new();
         for (name, view) in whole.iter() {

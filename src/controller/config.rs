@@ -210,7 +210,7 @@ impl Written {
             ("fixed", "first", false) => Ok(Some(Selection::Published)),
             (temperature, conditioning, masked) => anyhow::bail!(
                 "controller settings: expected all switches of one method, found temperature `{temperature}`, conditioning \
-                 `{conditioning}` and masked {masked}, which no method has any more; hint: set `selection` and train anew"
+                 `{conditioning}` and masked {masked}, which no method uses any more; hint: set `selection` and train again"
             ),
         }
     }
@@ -238,7 +238,7 @@ mod tests {
         let paper =
             r#"{"temperature": "fixed", "conditioning": "first", "masked": false, "log_probability": "marginal"}"#;
         check(paper, Ok(Selection::Published));
-        check(r#"{"masked": false}"#, Err("which no method has any more"));
+        check(r#"{"masked": false}"#, Err("which no method uses any more"));
         check(r#"{"tau": 1}"#, Err("unknown field `tau`"));
     }
 

@@ -13,7 +13,7 @@ pub enum ExecuteError {
     Grading { problem: String, reason: String },
     #[error("expected operators of the catalogue, 0 to {last}, found {found} in the plan")]
     UnknownOperator { found: usize, last: usize },
-    #[error("expected at most {most} layers, found more; hint: the decider goes on committing")]
+    #[error("expected at most {most} layers, found more; hint: the decider keeps committing layers")]
     TooManyLayers { most: usize },
     #[error("query `{query}`: expected recorded outputs in `{origin}`, found none")]
     NotRecorded { query: String, origin: String },

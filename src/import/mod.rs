@@ -38,8 +38,11 @@ pub fn import(options: &Options) -> Result<Summary> {
     ensure!(!options.files.is_empty(), "expected at least one file, found none");
     for Input { path, operator } in &options.files {
         let is_pattern = operator.is_some() && path.to_string_lossy().contains('*');
-        let hint =
-            if is_pattern { "; hint: a shell fills in no `*` behind `NAME=`: name the files one by one" } else { "" };
+        let hint = if is_pattern {
+            "; hint: a shell does not expand `*` after `NAME=`: list the files one by one"
+        } else {
+            ""
+        };
         let is_there = path.exists() && !path.is_dir();
         ensure!(is_there, "cannot read `{}`: expected a file, found none{hint}", path.display());
     }

@@ -249,7 +249,7 @@ impl TrainingConfig {
         if let Some(target) = self.target {
             ensure!(
                 self.fallback && self.survey.is_asked_for(),
-                "training setting `target`: expected `fallback` and a survey, found none; hint: the published presets know \
+                "training setting `target`: expected `fallback` and a survey, found none; hint: the published presets have \
                  no target"
             );
             let (Target::Latency(amount) | Target::LatencyP95(amount) | Target::Cost(amount) | Target::Score(amount)) =

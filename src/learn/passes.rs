@@ -127,7 +127,7 @@ impl Run<'_> {
                         return Err(Halt::Capped(cap.to_owned()));
                     }
                     if error.is_some() {
-                        return Err(failure.context("training stopped; hint: resume when the cause is gone").into());
+                        return Err(failure.context("training stopped; hint: resume once the cause is fixed").into());
                     }
                     tally.add_failure();
                     last_failure = Some(failure);
@@ -137,7 +137,7 @@ impl Run<'_> {
         }
         match last_failure {
             Some(failure) if episodes.iter().all(Option::is_none) => {
-                Err(failure.context("every query of a batch failed; hint: resume when the cause is gone").into())
+                Err(failure.context("every query of a batch failed; hint: resume once the cause is fixed").into())
             }
             _ => Ok(episodes),
         }

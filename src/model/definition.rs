@@ -123,8 +123,8 @@ impl Definition {
                 };
                 ensure!(
                     *self == local,
-                    "a local model (`folder`) takes `prices` alone, and nothing of an endpoint; hint: `endpoint` in place of \
-                     `folder` names a server"
+                    "a local model (`folder`) takes only `prices`, no settings of an endpoint; hint: for a server, set \
+                     `endpoint` instead of `folder`"
                 );
                 Ok(())
             }
@@ -145,7 +145,7 @@ impl Definition {
             ensure!(
                 is_name(variable) && variable.starts_with(|first: char| !first.is_ascii_digit()),
                 "`key_env`: expected the name of an environment variable, found something else; hint: the key itself belongs \
-                 into the environment, as in `export NAME=KEY`"
+                 in the environment, as in `export NAME=KEY`"
             );
         }
         let servers: Vec<EndpointConfig> =
@@ -184,7 +184,7 @@ pub fn definitions(text: &str, origin: &str) -> Result<Definitions> {
         check().with_context(|| place(Some(span.clone())))?;
         let line = line_of(text, span.start);
         if let Some(first) = lines.insert(name.clone(), line) {
-            return Err(anyhow!("{}: expected a name of its own, found that of line {first}", place(Some(span))));
+            return Err(anyhow!("{}: expected a unique name, found that of line {first}", place(Some(span))));
         }
         definition.read_at = format!("{origin}:{line}");
         found.insert(name, definition);
@@ -244,7 +244,7 @@ mod tests {
     #[test]
     fn mistakes_name_file_line_and_model() {
         let other = "[[model]]\nname = \"large\"\n";
-        check(SMALL, "c.toml:6: model `small`: expected a name of its own, found that of line 1");
+        check(SMALL, "c.toml:6: model `small`: expected a unique name, found that of line 1");
         check(
             other,
             "c.toml:6: model `large`: expected where the model is, found neither `endpoint` nor `folder`; hint: ",

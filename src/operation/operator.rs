@@ -75,7 +75,7 @@ impl Operator {
         ensure!(*hedge == 1 || self.prompt.is_some(), "only operators that ask a model take `hedge`");
         ensure!(
             hedge_with.len() < *hedge as usize,
-            "`hedge_with` names {} models beside `model`, and `hedge` asks {hedge} in all; hint: `hedge = {}`",
+            "`hedge_with` names {} models beside `model`, but `hedge` asks {hedge} in all; hint: `hedge = {}`",
             hedge_with.len(),
             hedge_with.len() + 1
         );

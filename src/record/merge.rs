@@ -127,7 +127,7 @@ impl Join<'_> {
             line_at(&mut self.open, longest).with_context(|| format!("cannot read {}", self.shown(longest)))?;
         if let Some(what) = earlier.contradicts(line) {
             self.contradictions.push(format!(
-                "{} and {}: other {what} for operator `{}`, problem `{}`, key {}",
+                "{} and {}: different {what} for operator `{}`, problem `{}`, key {}",
                 self.shown(longest),
                 self.shown(place),
                 line.operator,
@@ -162,7 +162,8 @@ impl Join<'_> {
                 let (first, earlier) = standing.get();
                 if first.score != graded.score {
                     let (problem, answer) = (&graded.problem, &graded.answer);
-                    let text = format!("{earlier} and {place}: other score for answer `{answer}`, problem `{problem}`");
+                    let text =
+                        format!("{earlier} and {place}: different score for answer `{answer}`, problem `{problem}`");
                     self.contradictions.push(text);
                 }
             }

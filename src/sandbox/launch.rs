@@ -32,11 +32,13 @@ impl Launch<'_> {
     /// # Errors
     /// There is no such program, or no such folder to read.
     pub(super) fn find(&self, python: Option<&Path>) -> Result<Found> {
-        let (first, rest) = self.words.split_first().context("expected a program, found no word")?;
+        let (first, rest) = self.words.split_first().context("expected a program, found an empty command")?;
         let mut readable = Vec::new();
         for folder in self.read {
             let path = self.absolute(folder);
-            let found = path.canonicalize().with_context(|| format!("cannot find `{}` to be read", path.display()))?;
+            let found = path
+                .canonicalize()
+                .with_context(|| format!("cannot find `{}`, which it is to read", path.display()))?;
             readable.push(found);
         }
         let mut arguments: Vec<String> = Vec::new();

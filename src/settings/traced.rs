@@ -33,8 +33,8 @@ fn approximation(traces: &Traces, catalogue: &Catalogue) -> Option<String> {
     let names = traces.approximate(catalogue);
     (!names.is_empty()).then(|| {
         format!(
-            "`{}`: outputs of {} stand for others where none was recorded for what is on the board: results with them are \
-             approximate",
+            "`{}`: where no output of {} was recorded for the solutions at hand, another one stands in: results with them \
+             are approximate",
             traces.origin(),
             names.join(", ")
         )

@@ -144,7 +144,7 @@ async fn a_question_that_a_filter_refuses_ends_no_run_and_is_asked_once() -> Res
     let question = benchmark()?.problems("test")?[2].question.clone();
     let filtered = || refusal(400, "", "content_filter", "not this one");
     let server = unwilling(question, Arc::new(AtomicBool::new(true)), filtered).await;
-    let said = ["not this one; such questions count as answered, without an answer"];
+    let said = ["not this one; such questions count as answered without text"];
     let first = baselines(0, &server, place.path(), &said).await?;
     assert_eq!(first.matches("count as answered").count(), 1, "{first}");
     let before = server.seen().len();

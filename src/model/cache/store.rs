@@ -271,7 +271,7 @@ fn explain(error: rusqlite::Error, path: &Path) -> anyhow::Error {
             "are the file and its folder readable and writable?"
         }
         _ if matches!(error, rusqlite::Error::FromSqlConversionFailure(..)) => {
-            "the record is damaged: `lamas cache prune` takes records away"
+            "the record is damaged: `lamas cache prune` removes records"
         }
         _ => {
             let message = format!("database `{path}`: {error}");

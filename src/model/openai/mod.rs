@@ -326,8 +326,8 @@ impl OpenAi {
         if !lost.is_empty() {
             let lost = lost.join("` and `");
             self.patience.tell(&Notice::Remark(format!(
-                "`{}`, model `{model}`: it takes no `{lost}` of ours; it draws as it is set, at random even where 0 is \
-                 asked for, and what it answers is recorded as drawn so",
+                "`{}`, model `{model}`: it does not accept our `{lost}`; it samples with its own settings, at random even \
+                 if 0 is asked for, and its answers are recorded as such",
                 self.address.as_str()
             )));
         }

@@ -92,7 +92,7 @@ impl Patience {
         if !known.contains(&finish) {
             known.push(finish);
             drop(known);
-            self.tell(&Notice::Remark(format!("{why}; such questions count as answered, without an answer")));
+            self.tell(&Notice::Remark(format!("{why}; such questions count as answered without text")));
         }
     }
 

@@ -52,7 +52,7 @@ impl Kind for Debate {
             );
             ensure!(
                 operator.temperature > 0.0,
-                "expected a `temperature` above 0, found 0, at which all of a round say the same"
+                "expected a `temperature` above 0, found 0, at which all answers of a round are the same"
             );
         }
         Ok(())
