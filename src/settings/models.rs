@@ -121,8 +121,8 @@ impl Opening<'_> {
         let price = own.price(&asks).with_context(|| format!("price of operator `{}`", operator.name))?;
         ensure!(
             asks.is_empty() || own.is_remote || own.servers.iter().all(|model| model.id() == asks),
-            "expected no own model, found `{asks}`, while the local model `{}` answers for all; hint: take its `model` \
-             out of the catalogue, ask an endpoint (`--model-name`), or define it in a `[[model]]` table",
+            "expected no `model`, found `{asks}`: the local model `{}` answers for all; hint: remove its `model` from the \
+             catalogue, ask an endpoint (`--model-name`), or define it in a `[[model]]` table",
             own.servers.first().map_or("", |model| model.id())
         );
         let hedgers = self.hedgers(operator, &own, &asks)?;
