@@ -36,7 +36,7 @@ pub fn training_cost(session: &Session) -> String {
     match seen {
         Ok(_) => {
             let digits = if dollars < 1.0 { 4 } else { 2 };
-            format!("{calls} calls of operators, {tokens} tokens, {dollars:.digits$} $")
+            format!("{calls} operator calls, {tokens} tokens, {dollars:.digits$} $")
         }
         // What it cost is worth no failure of what it led to.
         Err(_) => String::new(),
