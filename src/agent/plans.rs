@@ -1,4 +1,4 @@
-//! Plans as people type them: layers by `;`, operators by `,`.
+//! Plans as people type them: `;` separates layers, `,` operators.
 
 use anyhow::{Result, ensure};
 
@@ -8,7 +8,7 @@ use crate::plan::{Layer, OperatorId, Plan, Signature};
 /// Reads `A,B;C` as two layers of operators of the catalogue.
 ///
 /// # Errors
-/// Unknown or repeated operators, an empty layer, or a first layer that solves nothing.
+/// An operator is unknown or repeated, a layer is empty, or the first layer generates no solution.
 pub fn parse(text: &str, catalogue: &Catalogue) -> Result<Plan> {
     let mut plan = Plan::default();
     for names in text.split(';') {

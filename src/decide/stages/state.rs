@@ -61,7 +61,7 @@ impl State {
     }
 }
 
-/// What the answers of a set of operators show, `[8 + 2 members]`: the posteriors of the leader, of the runner-up and of none, how
+/// What the answers of a set of operators show, `[7 + 2 members]`: the posteriors of the leader, of the runner-up and of none, how
 /// open and how certain that is; for each member, whether it supports the leader and whether it answered at all; how many
 /// support the leader, and whether all do.
 pub fn known(belief: &Belief, said: &[Said]) -> Vec<f32> {
