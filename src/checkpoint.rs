@@ -1,8 +1,7 @@
-//! Checkpoints: a trained controller as one safetensors file, with all that is needed to use it again.
+//! Checkpoints: a trained controller in one safetensors file, with everything needed to use it again.
 //!
-//! Tensors are named as in the published state dict (`layers.0.query_encoder.weight`, ...), the embeddings of the
-//! operators stand beside them as `operators` `[O, E]`, the halting head, where there is one, as `halting.*`, and
-//! everything else is text in the metadata.
+//! Tensors are named as in the published state dict (`layers.0.query_encoder.weight`, ...). The embeddings of the operators are
+//! `operators` `[O, E]`, and the halting head, if there is one, is `halting.*`. Everything else is text in the metadata.
 
 mod atomic;
 mod import;

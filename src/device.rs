@@ -1,4 +1,4 @@
-//! Choosing where tensors live: `auto`, `cpu`, `cuda`, `cuda:1` or `metal`.
+//! Chooses the device for tensors: `auto`, `cpu`, `cuda`, `cuda:1` or `metal`.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,4 +1,4 @@
-//! What a query is worth: `S - lambda_t T - lambda_c C`, the one place where score, latency and cost are weighed.
+//! The utility of a query, `S - lambda_t T - lambda_c C`: the one place where score, latency and cost are weighed.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! Random streams keyed by what they are for, so that no result depends on the order of concurrent work.
+//! Random streams keyed by their purpose, so that no result depends on the order of concurrent work.
 
 use std::fmt::{self, Display};
 

@@ -1,4 +1,4 @@
-//! Reading the published controller's `.pth` files.
+//! Reads the published controller's `.pth` files.
 
 use std::collections::BTreeMap;
 use std::path::Path;

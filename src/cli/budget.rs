@@ -1,4 +1,4 @@
-//! How long a query may take: `--latency-weight` and `--budget`, and how often budgets are kept.
+//! The flags `--latency-weight` and `--budget`, and how often budgets are kept.
 
 use anyhow::{Result, ensure};
 use serde::Serialize;

@@ -1,4 +1,4 @@
-//! `lamas cache`: what is recorded of model calls; export, import and prune.
+//! `lamas cache`: lists, exports, imports and prunes recorded model calls.
 
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! `lamas calibrate`: fits the latency model, by which plans are predicted, to traces.
+//! `lamas calibrate`: fits the latency model, which predicts plans, to traces.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! `lamas catalogues`: the operator catalogues inside the binary, and what one holds.
+//! `lamas catalogues`: lists the built-in operator catalogues, or prints one.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,4 @@
-//! Flags of all commands that solve queries; defaults of the preset <- TOML file <- environment and flags, resolved once.
+//! The flags of all commands that solve queries. Preset, then TOML file, then environment and flags, resolved once.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! `lamas doctor`: says of each thing that a run takes whether it works here.
+//! `lamas doctor`: checks whether each thing that a run needs works here.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

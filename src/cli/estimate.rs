@@ -1,6 +1,7 @@
-//! What a run is going to ask for, before it does: all of it on a few questions, whose calls it then need not make again.
+//! Estimates what a run will ask for, by doing all of it on a few questions. The run need not repeat these calls.
 //!
-//! How many plans the halting head and the calibration follow is known; what such a plan takes is what those of the probes took.
+//! The number of plans for the halting head and the calibration is known; each is assumed to take what the plans of the probes
+//! took.
 
 use std::collections::HashMap;
 use std::ops::{Add, Mul};

@@ -1,4 +1,4 @@
-//! `lamas evaluate`: a trained controller beside the baselines.
+//! `lamas evaluate`: compares a trained controller with the baselines.
 
 use std::path::PathBuf;
 

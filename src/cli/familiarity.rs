@@ -1,4 +1,4 @@
-//! Whether a question is like those that a run was trained on: far from them, what was learned may not hold.
+//! Checks whether a question resembles the training questions; far from them, what was learned may not apply.
 
 use anyhow::Result;
 

@@ -1,4 +1,4 @@
-//! `lamas grade`: grades a file of predictions against their references.
+//! `lamas grade`: grades a file of predictions against reference answers.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! `lamas init`: a benchmark folder to begin with, from inside the binary.
+//! `lamas init`: writes a benchmark folder to start from, out of the binary.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! `lamas inspect`: what a checkpoint holds.
+//! `lamas inspect`: shows what a checkpoint contains.
 
 use std::path::PathBuf;
 

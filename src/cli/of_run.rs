@@ -1,4 +1,4 @@
-//! Settings for what was trained before: the run's own, under the settings file and the flags.
+//! Settings for a trained run: its own, overridden by the settings file and the flags.
 
 use std::path::Path;
 

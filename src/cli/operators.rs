@@ -1,4 +1,4 @@
-//! `lamas operators`: every operator, or small plan, by itself: how often right and how long, by kind and by steps.
+//! `lamas operators`: measures every operator, or small plan, alone: accuracy and length, by kind and by steps.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! Standard output, how errors look, and which exit code they give.
+//! Standard output, the format of errors, and exit codes.
 
 use std::fmt::Display;
 use std::io::{self, ErrorKind, Write};

@@ -1,4 +1,4 @@
-//! What the report says beside the figures: what was run, where, when and for how much.
+//! The facts beside the figures of a report: what was run, where, when and at what cost.
 
 use std::sync::OnceLock;
 use std::time::{Instant, SystemTime};

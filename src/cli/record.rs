@@ -1,4 +1,4 @@
-//! `lamas record`: makes the calls of operators that read only the question, in shards if need be, and joins records.
+//! `lamas record`: makes the calls of operators that read only the question, in shards if needed, and merges records.
 
 use std::path::PathBuf;
 use std::str::FromStr;

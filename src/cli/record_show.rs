@@ -1,4 +1,4 @@
-//! `lamas record show`: what a record holds, by operator.
+//! `lamas record show`: shows what a record contains, by operator.
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;

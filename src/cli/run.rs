@@ -1,4 +1,4 @@
-//! `lamas run`: answers one question and shows how.
+//! `lamas run`: answers a question and shows how.
 
 use std::path::{Path, PathBuf};
 

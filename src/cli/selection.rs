@@ -1,4 +1,4 @@
-//! What a run answers by, and why, in words.
+//! Says what a run answers with, and why.
 
 use std::fmt::Write;
 

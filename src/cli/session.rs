@@ -1,4 +1,4 @@
-//! What every command that solves queries needs, opened once from the settings.
+//! Everything that a command needs to solve queries, opened once from the settings.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};

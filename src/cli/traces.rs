@@ -1,4 +1,4 @@
-//! `lamas traces`: records what every operator gives by itself, or imports what was logged, for training without a model.
+//! `lamas traces`: records the outputs of every operator alone, or imports logs, for training without a model.
 
 use std::path::PathBuf;
 

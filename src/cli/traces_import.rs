@@ -1,4 +1,4 @@
-//! `lamas traces import`: makes a benchmark folder and its traces of the logs of other programs.
+//! `lamas traces import`: turns logs of other programs into a benchmark folder with traces.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! `lamas train`, the main job: trains a controller for each seed, evaluates them beside the baselines, reports.
+//! `lamas train`, the main job: trains a controller for each seed, compares them with the baselines, writes the report.
 
 use anyhow::Result;
 

@@ -1,4 +1,4 @@
-//! The run that `lamas train` works on: a new one, or one that is gone on with, which is what its folder says.
+//! The run that `lamas train` works on: a new one, or a resumed one, whose folder defines it.
 
 use std::path::{Path, PathBuf};
 

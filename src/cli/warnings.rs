@@ -1,4 +1,4 @@
-//! What a user may have meant otherwise: said, and gone on with.
+//! Warnings about likely mistakes; they do not stop the command.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! Simple methods beside which a trained controller must stand: fixed plans, and plans drawn at random.
+//! Baselines for a trained controller: fixed plans, and plans drawn at random.
 
 use rand::Rng;
 

@@ -1,4 +1,4 @@
-//! Calibration: whether answers are right as often as the confidence in them says.
+//! Calibration: whether answers are right as often as their confidence says.
 
 use super::Evaluation;
 

@@ -1,4 +1,4 @@
-//! Evaluation: what a method scored, how long it took and what it cost, with intervals, and by how much it beats another.
+//! Evaluation: the score, latency and cost of a method, with intervals, and by how much it beats another one.
 
 pub mod baselines;
 mod calibration;

@@ -1,5 +1,5 @@
-//! What knowledge of recorded outcomes would give: the best plan for all problems, for each length of question, and for
-//! each problem in hindsight.
+//! What knowing the recorded outcomes would give: the best plan for all problems, for each length of question, and for each
+//! problem in hindsight.
 //!
 //! Plans are chosen on some draws and scored on others, so that luck does not count.
 

@@ -1,8 +1,7 @@
-//! Means with intervals and paired differences, without assumptions on the distribution and with fixed seeds.
+//! Means with intervals and paired differences, without distributional assumptions and with fixed seeds.
 //!
-//! One value stands for one problem. Where several training seeds were evaluated, the value of a problem is its mean
-//! over them, so that resampling values resamples problems and never takes repeated answers to one question for
-//! independent evidence.
+//! One value stands for one problem. With several training seeds, the value of a problem is its mean over them. So resampling
+//! values resamples problems, and repeated answers to one question never count as independent evidence.
 
 use rand::Rng;
 use serde::{Deserialize, Serialize};

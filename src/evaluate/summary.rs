@@ -1,4 +1,4 @@
-//! One method's figures over all problems and seeds, and its paired difference to another method.
+//! The figures of one method over all problems and seeds, and its paired difference from another method.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! A committed operator, as a decider knows it.
+//! A committed operator, as a decider sees it.
 
 use crate::operation::{Effect, Mark, Solution};
 use crate::plan::{Latency, OperatorId, Signature, Usage};

@@ -1,4 +1,4 @@
-//! What a decider is told: which choices were committed, what they have given by now, and what that took.
+//! What a decider knows: the committed choices, what they have given so far, and what that has cost.
 
 use super::chosen::{Charge, Chosen, Stage};
 use super::standing::Standing;

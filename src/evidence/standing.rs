@@ -1,4 +1,4 @@
-//! The vote at one moment: the solutions that stand, and the places of those still to come.
+//! The vote at one moment: the current solutions, and places for those still to come.
 
 use super::chosen::{Chosen, Stage};
 use crate::operation::{Ballot, Mark, is_settled, winner};

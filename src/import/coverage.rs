@@ -1,4 +1,4 @@
-//! Problems that have all that is needed: a question, and an output of every operator.
+//! Keeps the problems that are complete: with a question and an output of every operator.
 
 use anyhow::{Result, bail, ensure};
 

@@ -1,4 +1,4 @@
-//! The benchmark folder that an import writes, whole or not at all.
+//! Writes the benchmark folder of an import, completely or not at all.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;

@@ -1,4 +1,4 @@
-//! What the answers of an import are.
+//! The form of the answers of an import.
 
 use std::sync::LazyLock;
 

@@ -1,8 +1,8 @@
-//! Logs as people have them, made into a benchmark folder with recorded outputs.
+//! Turns existing logs into a benchmark folder with recorded outputs.
 //!
-//! Each format has a file that reads it into `Source`s: the samples of one file, of one setting. What follows is
-//! the same for all: operators get names, samples are joined by the ids of their problems, what is not recorded is estimated,
-//! problems are split, and the folder is written whole or not at all.
+//! Each format has a file that reads it into `Source`s: the samples of one file and one setting. The rest is the same for all:
+//! operators get names, samples are joined by the ids of their problems, missing values are estimated, problems are split, and
+//! the folder is written completely or not at all.
 
 mod archive;
 mod coverage;

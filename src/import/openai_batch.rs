@@ -1,4 +1,4 @@
-//! Files of the OpenAI batch API: requests, and the responses that are joined to them by `custom_id`.
+//! Files of the OpenAI batch API: requests and responses, joined by `custom_id`.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Reference answers, questions and splits that stand apart from the outputs.
+//! Reference answers, questions and splits from a separate file.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Which problems train, validate and test.
+//! Splits problems into train, validation and test.
 
 use std::collections::BTreeMap;
 

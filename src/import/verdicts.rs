@@ -1,4 +1,4 @@
-//! Verdicts of logs, as recorded outputs can carry them: an answer is worth the same whoever gives it.
+//! Makes the verdicts of logs consistent: equal answers must have equal scores, whoever gave them.
 
 use std::collections::BTreeMap;
 

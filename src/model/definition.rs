@@ -1,4 +1,4 @@
-//! `[[model]]` tables: language models by names that operators ask for, each with where it is, what it costs and what it bears.
+//! `[[model]]` tables: language models by the names that operators use, each with its location, prices and limits.
 
 use std::collections::BTreeMap;
 use std::ops::Range;

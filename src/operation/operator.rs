@@ -1,4 +1,4 @@
-//! What a table of a catalogue may say of an operator whatever its kind.
+//! The settings that all kinds of operators share in a catalogue.
 
 use anyhow::{Result, ensure};
 use serde::Deserialize;

@@ -1,4 +1,4 @@
-//! Traces: recorded outputs of operators, from which plans are run without a model.
+//! Traces: recorded outputs of operators, to run plans without a model.
 
 use std::collections::BTreeMap;
 use std::path::Path;

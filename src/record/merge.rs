@@ -1,4 +1,4 @@
-//! Joins records: of several machines, of the shards of one, or one with itself, which puts its lines in order.
+//! Merges records: of several machines, of shards, or one with itself, which sorts its lines.
 
 use std::collections::btree_map::Entry as Slot;
 use std::collections::{BTreeMap, HashMap};

@@ -1,4 +1,4 @@
-//! Reads a file line by line, no further than it must.
+//! Reads a file line by line, no further than needed.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};

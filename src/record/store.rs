@@ -1,4 +1,4 @@
-//! The file of a record: lines are appended, found by an index in memory, and read where they stand.
+//! The file of a record: lines are appended, found through an index in memory, and read in place.
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions, TryLockError};

@@ -1,4 +1,4 @@
-//! The answer to the question that a comparison asks, in one sentence.
+//! The verdict of a comparison, in one sentence.
 
 use super::number::{fixed, significant};
 use crate::evaluate::{Estimate, Row, Summary, portfolio};

@@ -1,4 +1,4 @@
-//! A program of the user's: which file it is, and what it may read.
+//! A user's program: its file, and what it may read.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};

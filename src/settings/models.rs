@@ -1,4 +1,4 @@
-//! Which model answers each operator. What is asked is opened, once; what is only defined is not.
+//! Which model answers each operator. Models that are used are opened once; models that are only defined are not.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Settings as earlier versions wrote them: what moved is moved, what is gone is left out, and both are said.
+//! Reads settings of earlier versions: renames what moved and drops what no longer exists, with a remark for the latter.
 
 use anyhow::Result;
 use serde_json::{Map, Value};

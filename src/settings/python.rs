@@ -1,4 +1,4 @@
-//! The sandbox for Python, opened where something needs it.
+//! Opens the sandbox for Python if something needs it.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What the user should hear of recorded outputs that stand for a model.
+//! Remarks about recorded outputs that replace a model.
 
 use anyhow::Result;
 

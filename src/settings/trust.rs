@@ -1,5 +1,5 @@
-//! What a run may make use of. The user's key goes to no server, and no program runs with the user's rights, that nobody but
-//! a folder names: folders are passed on.
+//! What a run is allowed to use. Run folders are passed on to others. So if only the folder names a server, it does not get the
+//! user's key, and if only the folder names a program, it does not run with the user's rights.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

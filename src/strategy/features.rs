@@ -1,4 +1,4 @@
-//! What routers read of a question: where its embedding lies among the training questions, and how its text looks.
+//! What routers read of a question: the position of its embedding among the training questions, and the surface of its text.
 
 use rand::Rng;
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,4 @@
-//! What a trained run answers by: its controller, or something simpler where that was not seen to be worse.
+//! What a trained run answers with: its controller, or something simpler if the controller was not measurably better.
 
 mod features;
 mod forest;

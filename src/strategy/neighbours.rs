@@ -1,4 +1,4 @@
-//! Nearest neighbours: what is near is alike.
+//! Nearest neighbours: similar questions have similar outcomes.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! A router: what to propose for a question, as predicted from the question alone.
+//! A router: predicts from the question alone what to propose.
 
 use serde::{Deserialize, Serialize};
 

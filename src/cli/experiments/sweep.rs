@@ -1,5 +1,5 @@
-//! `lamas sweep`: what controllers make of each latency weight, and whether one that serves all weights is as good as those
-//! trained for each.
+//! `lamas sweep`: trains controllers at several latency weights, and checks whether one controller for all weights is as good as
+//! those trained for each.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

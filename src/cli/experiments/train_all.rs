@@ -1,4 +1,4 @@
-//! Trains several methods with several seeds side by side.
+//! Trains several methods with several seeds in parallel.
 
 use std::collections::BTreeMap;
 use std::num::NonZero;

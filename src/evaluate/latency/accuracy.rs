@@ -1,4 +1,4 @@
-//! How well a latency model's predictions hold.
+//! How accurate a latency model's predictions are.
 
 use serde::{Deserialize, Serialize};
 

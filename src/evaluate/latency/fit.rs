@@ -1,4 +1,4 @@
-//! The fit of a latency model to traces: least squares, one quantity after another.
+//! Fits a latency model to traces: least squares, one quantity after another.
 
 use std::collections::BTreeMap;
 

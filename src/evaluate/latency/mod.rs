@@ -1,4 +1,4 @@
-//! A latency model: what each operator takes, so that the latency of a plan is known before it runs.
+//! The latency model: what each operator takes, to predict the latency of a plan before it runs.
 //!
 //! ```text
 //! written(o) = base + per_word * words + <per_component, v>                   tokens, along the operator's own path
@@ -6,7 +6,8 @@
 //! seconds(o) = rounds * first_token + per_token * written(o) + tool_seconds
 //! ```
 //!
-//! for a question of so many words and embedding `v`. The latency of a plan is the longest path over these, as it is over what was measured (E4).
+//! for a question with `words` words and embedding `v`. The predicted latency of a plan is the longest path over these, just as the
+//! measured one is the longest path over measurements (E4).
 
 mod accuracy;
 mod budget;

@@ -1,4 +1,4 @@
-//! What a latency model is fitted to and compared with.
+//! The observations that a latency model is fitted to and compared with.
 
 use crate::evidence::Asked;
 use crate::execute::Episode;

@@ -1,4 +1,4 @@
-//! How calls wait: who watches hears of it, and who has waited enough ends it for all.
+//! How calls wait: a watcher is told, and can end the waiting of all calls.
 
 use std::fmt;
 use std::sync::{Mutex, PoisonError};

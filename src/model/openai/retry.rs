@@ -1,4 +1,4 @@
-//! When a request is sent again: which failures may pass, and how long to wait. All retry logic stands here.
+//! When a request is sent again: which failures may pass, and how long to wait. All retry logic is here.
 
 use std::time::{Duration, SystemTime};
 

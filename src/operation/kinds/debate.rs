@@ -1,4 +1,4 @@
-//! Debate: answers in rounds, each after the first by somebody who has read the answers of the round before.
+//! Debate: answers in rounds; each answer after the first round is written with the answers of the previous round.
 
 use anyhow::{Result, ensure};
 use async_trait::async_trait;
