@@ -50,7 +50,7 @@ struct OperatorLine<'a> {
     draw: usize,
     score: f64,
     answer: Option<&'a str>,
-    /// Critical path in tokens.
+    /// Critical path, in the objective's unit.
     path: f64,
     completion_tokens: f64,
     cost: f64,

@@ -3,7 +3,7 @@
 use crate::evidence::Asked;
 use crate::execute::Episode;
 
-/// What was measured for one query.
+/// The measurement of one query.
 #[derive(Clone, Copy)]
 pub struct Observed<'a> {
     pub asked: Asked<'a>,
