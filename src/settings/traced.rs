@@ -33,8 +33,8 @@ fn approximation(traces: &Traces, catalogue: &Catalogue) -> Option<String> {
     let names = traces.approximate(catalogue);
     (!names.is_empty()).then(|| {
         format!(
-            "`{}`: where no output of {} was recorded for the solutions at hand, another one stands in: results with them \
-             are approximate",
+            "`{}`: outputs of {} were not recorded for everything they may read; others stand in, so results with them are \
+             approximate",
             traces.origin(),
             names.join(", ")
         )
