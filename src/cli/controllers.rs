@@ -7,6 +7,7 @@ use anyhow::{Context, Result, ensure};
 use super::config::Common;
 use super::of_run::OfRun;
 use super::session::{Session, runtime};
+use super::train::RECORD;
 use crate::agent::{self, Trained, checkpoints};
 use crate::checkpoint::{Checkpoint, Provenance};
 use crate::evaluate::latency::LatencyModel;
@@ -46,7 +47,14 @@ pub fn open(common: &Common, path: &Path, latency_weight: Option<f64>) -> Result
     *objective = objective.at(latency_weight.unwrap_or(objective.latency_weight));
     let runtime = runtime()?;
     let parts = runtime.block_on(Parts::open_for(&settings, &host, catalogue))?;
-    let session = Session::new(runtime, parts, &settings);
+    let mut session = Session::new(runtime, parts, &settings);
+    // What the run was answered before is not asked, or paid for, again.
+    let record = path.join(RECORD);
+    if record.is_file()
+        && let Err(error) = session.keep_record(&record)
+    {
+        eprintln!("cannot read `{}`, so its calls are made again: {error:#}", record.display());
+    }
     let restore = |(checkpoint, path): (&Checkpoint, &std::path::PathBuf)| {
         Trained::restore(checkpoint, path, &session.parts, session.execution)
     };

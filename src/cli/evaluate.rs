@@ -8,8 +8,10 @@ use serde_json::json;
 use super::budget::{self, LatencyArgs};
 use super::config::Common;
 use super::controllers::{self, Opened};
-use super::methods::Chosen;
-use super::output::{Tables, say, say_json};
+use super::estimate;
+use super::interrupt;
+use super::methods::{self, Chosen};
+use super::output::{Tables, say_beside, say_json};
 use super::provenance::{About, provenance};
 use super::results::Results;
 use super::split::Split;
@@ -30,6 +32,9 @@ pub struct Args {
     /// Leave out the baselines
     #[arg(long)]
     alone: bool,
+    /// Estimate calls, tokens and dollars from a few questions, then stop
+    #[arg(long)]
+    dry_run: bool,
     /// Print JSON instead of the table
     #[arg(long)]
     json: bool,
@@ -46,6 +51,11 @@ pub fn run(args: Args) -> Result<()> {
     args.haste.validate()?;
     let Opened { mut session, mut trained, configuration } =
         controllers::open(&args.common, &args.checkpoint, args.haste.latency_weight)?;
+    let interrupt = {
+        let _runtime = session.runtime.enter();
+        interrupt::listen(session.parts.endpoints.clone())
+    };
+    interrupt.part_at_once("stopped; the same command continues from what was recorded".to_owned());
     let split = Split::open(&session, &args.split)?;
     let seeds: Vec<u64> = trained.iter().map(|trained| trained.seed).collect();
     for trained in &mut trained {
@@ -54,6 +64,15 @@ pub fn run(args: Args) -> Result<()> {
     if let Some(Budget::Seconds(_)) = args.haste.budget {
         // Seconds are those of a query that has the machine to itself, as in answering.
         session.concurrency = 1;
+    }
+    if args.dry_run {
+        let ask = |probes: usize| {
+            let some = split.some(probes);
+            let chosen = Chosen::likeliest("trained controller", &some, &trained);
+            let beside = (!args.alone).then_some(&trained[..]);
+            methods::measure_all(&session, &some, &chosen, beside, [&mut Vec::new(), &mut Vec::new()])
+        };
+        return estimate::of_questions(&session, split.problems.len(), ask);
     }
     let model = latency_model(session.solver().catalogue(), &args.checkpoint)?;
     let (chosen, choices) = match args.haste.budget {
@@ -71,12 +90,9 @@ pub fn run(args: Args) -> Result<()> {
         (true, Some(kept)) => say_json(&json!({ "budget": kept, "prediction": accuracy }))?,
         (true, None) => {}
         (false, kept) => {
-            if let Some(kept) = kept {
-                say(format_args!("\n{kept}"))?;
-            }
-            if let Some(accuracy) = accuracy {
-                say(format_args!("\n{}", explanation::accuracy(&accuracy)))?;
-            }
+            let kept = kept.map(|kept| format!("\n{kept}"));
+            let accuracy = accuracy.map(|accuracy| format!("\n{}", explanation::accuracy(&accuracy)));
+            say_beside(kept.into_iter().chain(accuracy))?;
         }
     }
     if let Some(folder) = &args.out {

@@ -7,13 +7,14 @@ use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::json;
 
 use super::output::{Tables, rendered, say, say_json};
+use crate::agent::newest;
 use crate::checkpoint::Checkpoint;
 use crate::operation::Catalogue;
 use crate::printable::printable;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// A checkpoint (.safetensors)
+    /// A checkpoint (.safetensors), or a run folder, for its newest checkpoint
     checkpoint: PathBuf,
     /// Print one JSON object instead of text
     #[arg(long)]
@@ -24,10 +25,12 @@ pub struct Args {
 
 pub fn run(args: Args) -> Result<()> {
     args.tables.apply();
-    let checkpoint = Checkpoint::load(&args.checkpoint)?;
+    let (checkpoint, path) = match args.checkpoint.is_dir() {
+        true => newest(&args.checkpoint)?,
+        false => (Checkpoint::load(&args.checkpoint)?, args.checkpoint),
+    };
     let provenance = &checkpoint.provenance;
-    let catalogue =
-        Catalogue::parse(provenance.catalogue.clone(), &format!("{} (catalogue)", args.checkpoint.display()))?;
+    let catalogue = Catalogue::parse(provenance.catalogue.clone(), &format!("{} (catalogue)", path.display()))?;
     let operators: Vec<&str> = catalogue.operators().iter().map(|operator| operator.name.as_str()).collect();
     let parameters: usize = checkpoint.weights.values().map(|tensor| tensor.elem_count()).sum();
     if args.json {

@@ -99,14 +99,14 @@ impl Job<'_> {
                 () = interrupt.over() => Err(Stopped::by(None).into()),
             }
         });
-        watcher.finish();
-        let outcome = outcome?;
+        let (said, outcome) = (watcher.finish(), outcome?);
         if let Some(failure) = failure {
             return Err(failure);
         }
         if !outcome.finished {
             return Err(Stopped::by(outcome.capped).into());
         }
+        said.iter().for_each(|line| eprintln!("{line}"));
         let trained = match &outcome.checkpoint {
             Some(checkpoint) => {
                 let controller = Controller::from_checkpoint(checkpoint, session.signatures(), &session.parts.device)?;
@@ -237,15 +237,16 @@ impl<'a> Watcher<'a> {
         }
     }
 
-    fn finish(mut self) {
+    /// Ends the step under way. Returns what there is to say of a training that has come to its end.
+    fn finish(mut self) -> Vec<String> {
         self.step = None;
-        if !self.name.is_empty() {
-            // Nothing was seen of a seed that was trained before the run was resumed.
-            let last = if self.last.is_empty() { "before" } else { &self.last };
-            eprintln!("trained {}: {last}", self.name);
-            if !self.selected.is_empty() {
-                eprintln!("{}", self.selected);
-            }
+        if self.name.is_empty() {
+            return Vec::new();
         }
+        let trained = match self.last.as_str() {
+            "" => format!("{}: already trained", self.name),
+            last => format!("trained {}: {last}", self.name),
+        };
+        [trained, self.selected].into_iter().filter(|line| !line.is_empty()).collect()
     }
 }

@@ -197,6 +197,24 @@ pub fn measure_candidates(
     Ok(())
 }
 
+/// The trained controllers into `ours` and, where given what they could have answered by, that and the baselines into `others`;
+/// what was finished is there also on errors.
+///
+/// # Errors
+/// As [`Measured::by_deciders`].
+pub fn measure_all(
+    session: &Session,
+    split: &Split,
+    chosen: &Chosen,
+    beside: Option<&[Trained]>,
+    [ours, others]: [&mut Vec<Vec<Evaluation>>; 2],
+) -> Result<()> {
+    measure_trained(session, session.execution, split, chosen, ours)?;
+    let Some(trained) = beside else { return Ok(()) };
+    measure_baselines(session, split, &chosen.seeds, others)?;
+    measure_candidates(session, split, trained, others)
+}
+
 /// The trained controllers, one for each seed, with plans that run by `execution`.
 pub fn measure_trained(
     session: &Session,

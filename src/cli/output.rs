@@ -50,6 +50,11 @@ pub struct Tables {
 }
 
 impl Tables {
+    /// Writes tables in this format; none means text.
+    pub fn of(format: Option<Format>) -> Self {
+        Tables { format }
+    }
+
     /// From now on tables are written so.
     pub fn apply(&self) {
         FORMAT.get_or_init(|| self.format.unwrap_or_default());
@@ -72,6 +77,14 @@ pub fn rendered(table: &Table) -> String {
 /// Standard output cannot be written.
 pub fn say_table(table: String, said: impl IntoIterator<Item = String>) -> Result<(), WriteError> {
     say_styled(table)?;
+    say_beside(said)
+}
+
+/// Writes the remarks on a table, where [`say_table`] writes them.
+///
+/// # Errors
+/// Standard output cannot be written.
+pub fn say_beside(said: impl IntoIterator<Item = String>) -> Result<(), WriteError> {
     said.into_iter().try_for_each(|line| match format() {
         Format::Text => say(line),
         _ => {

@@ -75,13 +75,7 @@ impl Results {
             methods::say_left_out(session);
         }
         let evaluation = session.progress.group(EVALUATION, "questions", questions as u64);
-        let mut outcome = methods::measure_trained(session, session.execution, split, chosen, &mut ours);
-        if beside && outcome.is_ok() {
-            outcome = methods::measure_baselines(session, split, &chosen.seeds, &mut others);
-        }
-        if beside && outcome.is_ok() {
-            outcome = methods::measure_candidates(session, split, trained, &mut others);
-        }
+        let outcome = methods::measure_all(session, split, chosen, beside.then_some(trained), [&mut ours, &mut others]);
         drop(evaluation);
         let trained: Vec<Evaluation> = ours.into_iter().flatten().collect();
         let outcomes = outcomes(session, &others, &trained, &chosen.seeds);

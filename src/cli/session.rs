@@ -45,7 +45,8 @@ impl Session {
 
     /// A session of parts that were opened on `runtime`.
     pub fn new(runtime: Runtime, parts: Parts, settings: &Settings) -> Self {
-        let blind = warnings::of_prompts(parts.solver.catalogue());
+        let mut blind = warnings::of_prompts(parts.solver.catalogue());
+        blind.extend(warnings::of_context(parts.solver.catalogue()));
         let is_asked = parts.solver.record().is_some() || !parts.recordings.is_empty();
         parts.remarks.iter().chain(blind.iter().filter(|_| is_asked)).for_each(|remark| eprintln!("{remark}"));
         let execution = settings.execution(parts.solver.benchmark());
@@ -128,12 +129,16 @@ impl Drop for Closing {
         books(&self.endpoints).iter().for_each(|line| eprintln!("{line}"));
         if let Some(record) = &self.record {
             let (found, added) = (record.found(), record.added());
-            eprintln!("operator calls: {found} found in `{}`, {added} added", record.path().display());
+            if found + added > 0 {
+                eprintln!("operator calls: {found} found in `{}`, {added} added", record.path().display());
+            }
         }
         let sum = |of: fn(&Recording) -> u64| self.recordings.iter().map(|recording| of(recording)).sum::<u64>();
         if let Some(store) = self.recordings.iter().find_map(|recording| recording.store()) {
             let (hits, misses) = (sum(Recording::hits), sum(Recording::misses));
-            eprintln!("model calls: {hits} answered from `{}`, {misses} not", store.path().display());
+            if hits + misses > 0 {
+                eprintln!("model calls: {hits} answered from `{}`, {misses} not", store.path().display());
+            }
         }
     }
 }
@@ -146,8 +151,8 @@ pub(super) fn books(endpoints: &Endpoints) -> Vec<String> {
     };
     let books = endpoints.books();
     let (several, all) = (books.len() > 1, endpoints.account());
-    let mut lines: Vec<String> = books.into_iter().map(line).collect();
-    lines.extend(several.then(|| {
+    let mut lines: Vec<String> = books.into_iter().filter(|(_, account)| account.requests > 0).map(line).collect();
+    lines.extend((several && all.requests > 0).then(|| {
         let (answered, requests, cost) = (all.answered, all.requests, all.cost);
         format!("all models: {answered} of {requests} requests answered, {} tokens, {cost:.6} $", all.tokens())
     }));

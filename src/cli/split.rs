@@ -34,10 +34,8 @@ impl Split {
 
     /// About `count` of the problems, from all over the split.
     pub fn some(&self, count: usize) -> Split {
-        let total = self.problems.len();
-        let places = (0..count.min(total)).map(|at| at * total / count.min(total).max(1));
         let mut some = Split { problems: Vec::new(), ids: Vec::new(), questions: Vec::new(), queries: Vec::new() };
-        for at in places {
+        for at in spread(count, self.problems.len()) {
             some.problems.push(self.problems[at].clone());
             some.ids.push(self.ids[at].clone());
             some.questions.push(self.questions[at].clone());
@@ -111,4 +109,10 @@ fn complete(episode: Episode) -> Result<Episode> {
             .context(format!("an operator failed on problem `{}`", episode.problem))),
         None => Ok(episode),
     }
+}
+
+/// Places of `count` among `total`, or of all, from all over them.
+pub fn spread(count: usize, total: usize) -> impl Iterator<Item = usize> {
+    let count = count.min(total);
+    (0..count).map(move |at| at * total / count)
 }

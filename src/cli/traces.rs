@@ -4,11 +4,13 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Subcommand;
-use futures::{StreamExt, stream};
+use futures::{StreamExt, TryStreamExt, stream};
 
 use super::config::Common;
+use super::estimate;
 use super::operators::each_operator;
 use super::session::Session;
+use super::split::spread;
 use super::traces_import;
 use crate::decide::FixedPlan;
 use crate::disk::WriteError;
@@ -50,6 +52,9 @@ struct Record {
     /// Only the first problems of each split
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
+    /// Estimate calls, tokens and dollars from a few questions, and stop there
+    #[arg(long)]
+    dry_run: bool,
     #[command(flatten)]
     common: Common,
 }
@@ -77,25 +82,29 @@ fn record(args: Record) -> Result<()> {
     for split in &args.splits {
         problems.extend(solver.problems(split)?.into_iter().take(args.limit.unwrap_or(usize::MAX)));
     }
-    let mut wanted = Vec::with_capacity(problems.len() * plans.len());
-    for problem in &problems {
-        for plan in &plans {
-            wanted.extend((0..args.samples).map(|sample| (problem, plan, sample)));
-        }
-    }
-    let bar = session.progress.begin("traces", "outputs", wanted.len() as u64);
+    let wanted =
+        |problem| plans.iter().flat_map(move |plan| (0..args.samples).map(move |sample| (problem, plan, sample)));
     let record = async |(problem, plan, sample): (&Problem, &Plan, u64)| {
         let recorded = output(solver, problem, plan, sample, &options).await;
-        bar.inc(1);
         recorded.with_context(|| format!("problem `{}`", problem.id))
     };
+    if args.dry_run {
+        let ask = |probes: usize| {
+            let some = spread(probes, problems.len()).filter_map(|at| problems.get(at)).flat_map(wanted);
+            let asked = stream::iter(some).map(&record).buffered(session.concurrency.max(1));
+            session.runtime.block_on(asked.try_for_each(async |_| Ok(())))
+        };
+        return estimate::of_questions(&session, problems.len(), ask);
+    }
+    let bar = session.progress.begin("traces", "outputs", (problems.len() * plans.len()) as u64 * args.samples);
     // Calls are paid for: what came of them is there whatever ends the rest.
     let partial = PathBuf::from(format!("{}.partial", out.display()));
     std::fs::write(&partial, "").map_err(WriteError::of(format!("write `{}`", partial.display())))?;
     let mut lines = Appender::open(&partial)?;
     let (mut outputs, mut outcome) = (0, Ok(()));
     session.runtime.block_on(async {
-        let mut recorded = stream::iter(wanted).map(record).buffered(session.concurrency.max(1));
+        let all = problems.iter().flat_map(wanted);
+        let mut recorded = stream::iter(all).map(&record).inspect(|_| bar.inc(1)).buffered(session.concurrency.max(1));
         while let Some(next) = recorded.next().await {
             outcome = next.and_then(|recorded| lines.append(&recorded));
             if outcome.is_err() {

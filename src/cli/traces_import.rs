@@ -7,9 +7,10 @@ use clap::ValueEnum;
 use clap::builder::PossibleValue;
 use comfy_table::{Table, presets};
 
-use super::output::{rendered, say, say_json};
+use super::output::{Tables, rendered, say_json, say_table};
 use crate::import::{Format, Input, Options, Outputs, Precedence, Quantity, Shares, Speed, Summary, import};
 use crate::printable::printable;
+use crate::report::format;
 use crate::settings::prices;
 use crate::task::AnswerForm;
 
@@ -58,6 +59,9 @@ pub struct Args {
     /// To estimate unrecorded seconds: half a second plus the tokens at this speed; repeatable; default: 50
     #[arg(long = "tokens-per-second", value_name = "[OPERATOR=]N")]
     speeds: Vec<Speed>,
+    /// Format of the table: text, markdown, latex or csv [default: text]
+    #[arg(long, value_name = "FORMAT")]
+    table_format: Option<format::Format>,
     /// Print JSON instead of the table
     #[arg(long)]
     json: bool,
@@ -119,15 +123,15 @@ pub fn run(args: Args) -> Result<()> {
         shares: args.shares.unwrap_or_default(),
         speeds: args.speeds,
     };
+    Tables::of(args.table_format).apply();
     let summary = import(&options)?;
     if args.json {
         return say_json(&summary);
     }
     summary.notes.iter().for_each(|note| eprintln!("{}", printable(note)));
-    say(table(&summary))?;
     let Summary { folder, traces, problems, .. } = &summary;
     let of = |split: &str| problems.get(split).copied().unwrap_or_default();
-    say(format_args!(
+    let next = format!(
         "\n{} problems to train, {} to validate, {} to test in `{}`\nlamas train --benchmark {} --traces {}",
         of("train"),
         of("validation"),
@@ -135,7 +139,8 @@ pub fn run(args: Args) -> Result<()> {
         folder.display(),
         folder.display(),
         traces.display()
-    ))?;
+    );
+    say_table(table(&summary), [next])?;
     Ok(())
 }
 

@@ -23,7 +23,15 @@ pub(super) const RECORD: &str = "record.jsonl";
 pub fn run(args: Args) -> Result<()> {
     args.tables.apply();
     let run = Run::of(&args)?;
-    let Run { folder, file: RunFile { started, settings: said, .. }, settings, resumes } = &run;
+    let outcome = train(&args, &run);
+    if outcome.as_ref().is_err_and(|error| interrupt::exit_code(error).is_none()) {
+        run.clear();
+    }
+    outcome
+}
+
+fn train(args: &Args, run: &Run) -> Result<()> {
+    let Run { folder, file: RunFile { started, settings: said, .. }, settings, resumes } = run;
     let mut session = Session::open(settings)?;
     run.begin()?;
     session.keep_record(&folder.join(RECORD))?;
@@ -34,13 +42,13 @@ pub fn run(args: Args) -> Result<()> {
     let train = Split::open(&session, "train")?;
     let validation = Split::open(&session, "validation")?;
     say_shared(&session, [&train, &validation]);
-    let estimated = estimate::before(&session, &run, args.dry_run, [&train, &validation], &interrupt);
+    let estimated = estimate::before(&session, run, args.dry_run, [&train, &validation], &interrupt);
     let estimated = estimated.map_err(|error| Stopped::hinted(error, &run.resume()))?;
     if args.dry_run {
         eprintln!("`{}` starts the run and does not repeat the probed calls", run.resume());
         return Ok(());
     }
-    plan_steps(&session, &run, [&train, &validation], estimated);
+    plan_steps(&session, run, [&train, &validation], estimated);
     let mut trained = Vec::with_capacity(started.seeds.len());
     let mut histories = Vec::with_capacity(started.seeds.len());
     for &seed in &started.seeds {

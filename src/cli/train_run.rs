@@ -1,5 +1,7 @@
 //! The run that `lamas train` works on: a new one, or a resumed one, whose folder defines it.
 
+use std::fs::{self, DirEntry};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail, ensure};
@@ -157,6 +159,14 @@ impl Run {
         if !self.resumes { begin(&self.folder, &self.file) } else { Ok(()) }
     }
 
+    /// Removes the folder of a new run that failed before anything was answered, so that the same command can be repeated.
+    pub fn clear(&self) {
+        if !self.resumes && is_untouched(&self.folder) {
+            // Nobody misses what could not be taken away.
+            let _ = fs::remove_dir_all(&self.folder);
+        }
+    }
+
     /// How the run is gone on with once it has stopped.
     pub fn resume(&self) -> String {
         format!("lamas train --resume {}", self.folder.display())
@@ -202,6 +212,21 @@ fn with_flags(args: &Args, mut settings: Settings) -> Result<Settings> {
 /// `count` seeds from `first` on, at least one.
 pub fn seeds(first: u64, count: u64) -> Vec<u64> {
     (first..=u64::MAX).take(usize::try_from(count.max(1)).unwrap_or(usize::MAX)).collect()
+}
+
+/// Whether a run folder contains only its settings, because no call was answered.
+fn is_untouched(folder: &Path) -> bool {
+    let is_blank = |entry: io::Result<DirEntry>| {
+        let Ok((entry, metadata)) = entry.and_then(|entry| entry.metadata().map(|metadata| (entry, metadata))) else {
+            return false;
+        };
+        let is_empty = match metadata.is_dir() {
+            true => fs::read_dir(entry.path()).is_ok_and(|mut entries| entries.next().is_none()),
+            false => metadata.len() == 0,
+        };
+        is_empty || entry.file_name() == SETTINGS
+    };
+    fs::read_dir(folder).is_ok_and(|mut entries| entries.all(is_blank))
 }
 
 /// `runs/NAME`, or `runs/NAME-2`, ... where that exists.

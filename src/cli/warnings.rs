@@ -19,6 +19,19 @@ pub fn of_prompts(catalogue: &Catalogue) -> Vec<String> {
     said.collect()
 }
 
+/// One line if operators find context that no prompt and no command reads.
+pub fn of_context(catalogue: &Catalogue) -> Option<String> {
+    let signatures = catalogue.signatures();
+    let (operator, _) = catalogue.operators().iter().zip(&signatures).find(|(_, signature)| signature.informs)?;
+    let is_read = signatures.iter().any(|signature| signature.reads_context);
+    (!is_read).then(|| {
+        format!(
+            "warning: no operator reads the context that `{}` finds; hint: write `{{{{ context }}}}` into a prompt",
+            operator.name
+        )
+    })
+}
+
 /// Whether a template uses a variable.
 fn mentions(prompt: &str, variable: &str) -> bool {
     let environment = minijinja::Environment::new();
@@ -71,6 +84,23 @@ mod tests {
         check(generator("Blind", "Think about the question."), &["Blind"]);
         let both = [generator("Blind", "{# {{ question }} #} hm"), generator("Sees", "q: {{question}}")];
         check(both.concat(), &["Blind"]);
+    }
+
+    #[test]
+    fn context_that_nobody_reads_is_said() {
+        let finds = "[[operator]]\nname = \"Find\"\nkind = \"command\"\ndescription = \"d\"\ncommand = [\"x\"]\ngives = \"context\"\n";
+        let answers = |prompt: &str| {
+            format!(
+                "[[operator]]\nname = \"Answer\"\nkind = \"generate\"\ndescription = \"d\"\nmax_tokens = 9\nprompt = \"{prompt}\"\n"
+            )
+        };
+        let check = |text: String, expected: bool| {
+            let catalogue = Catalogue::parse(text, "c.toml").expect("a catalogue");
+            assert_eq!(of_context(&catalogue).is_some_and(|line| line.contains("`Find`")), expected);
+        };
+        check([finds, &answers("{{ question }}")].concat(), true);
+        check([finds, &answers("{{ context }} {{ question }}")].concat(), false);
+        check(answers("{{ question }}"), false);
     }
 
     #[test]

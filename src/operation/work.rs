@@ -244,7 +244,7 @@ impl<'a> Work<'a> {
             None => run_trusted(launch, stdin, limits).await,
         };
         charged.ended();
-        run.map_err(|error| model::Error::Permanent(format!("operator `{}`: {error:#}", self.operator.name)))
+        run.map_err(|error| model::Error::Permanent(format!("{error:#}")))
     }
 
     fn sandbox(&self) -> Result<&'a Sandbox, model::Error> {

@@ -6,7 +6,7 @@ use comfy_table::{
 
 use crate::evaluate::{Estimate, Row, Summary};
 
-use super::format::{Format, render};
+use super::format::{Format, render, written};
 use super::number::{counted, fixed, significant};
 
 const HEADERS: [&str; 11] = [
@@ -36,6 +36,9 @@ const PATHS: [usize; 2] = [5, 6];
 ///
 /// Fits 100 columns with names of up to 20 characters, and 107 where queries failed.
 pub fn table(rows: &[Row], styled: bool, format: Format) -> String {
+    if format == Format::Csv {
+        return written(&records(rows), format);
+    }
     let mut table = Table::new();
     table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     table.set_style(TableComponent::HeaderLines, '\u{2500}');
@@ -103,6 +106,45 @@ fn cells(row: &Row) -> [String; 11] {
         significant(summary.cost),
         format!("{}/{}", fixed(summary.operators, 1), fixed(summary.layers, 1)),
     ]
+}
+
+/// The rows for a spreadsheet: one number a cell, in full, behind their names.
+fn records(rows: &[Row]) -> Vec<Vec<String>> {
+    let names = [
+        "method",
+        "failed",
+        "score",
+        "score low",
+        "score high",
+        "utility",
+        "utility low",
+        "utility high",
+        "trained gains",
+        "gains low",
+        "gains high",
+        "path mean",
+        "path p50",
+        "path p95",
+        "seconds",
+        "dollars",
+        "operators",
+        "layers",
+    ];
+    let bounds = |estimate: Option<Estimate>| match estimate {
+        Some(Estimate { mean, low, high }) => [mean, low, high].map(|figure| figure.to_string()),
+        None => Default::default(),
+    };
+    let record = |row: &Row| {
+        let Summary { name, failed, score, utility, path, seconds, cost, operators, layers, .. } = &row.summary;
+        let gain = row.gain.as_ref().filter(|gain| gain.problems > 0).map(|gain| gain.utility.estimate);
+        let figures = [path.mean, path.p50, path.p95, *seconds, *cost, *operators, *layers];
+        [name.clone(), failed.to_string()]
+            .into_iter()
+            .chain([*score, *utility, gain].into_iter().flat_map(bounds))
+            .chain(figures.map(|figure| figure.to_string()))
+            .collect()
+    };
+    [names.map(str::to_owned).to_vec()].into_iter().chain(rows.iter().map(record)).collect()
 }
 
 /// Whole tokens, or seconds with what is less than one.
@@ -174,6 +216,11 @@ mod tests {
         ");
         assert!(table(&rows, true, Format::Text).contains("\u{1b}[1m"));
         assert!(!text.contains('\u{1b}'));
+        let csv = table(&rows[2..], true, Format::Csv);
+        let record =
+            "trained controller,0,0.9104,0.889,0.932,0.8401,0.8187,0.8617,,,,41.26,38,128,0.2345,0.56789,2.25,1.5";
+        assert!(csv.starts_with("method,failed,score,score low,"), "{csv}");
+        assert_eq!(csv.lines().nth(1), Some(record));
         assert!(!table(&rows[2..], true, Format::Text).contains("gains") && !legend(&rows[2..]).contains("gains"));
     }
 

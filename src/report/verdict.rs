@@ -29,11 +29,11 @@ pub fn verdict(rows: &[Row], unit: Unit) -> Option<String> {
             beside(theirs, ours, unit)?
         )
     } else if gain == Estimate::default() {
-        format!("The {} answers as \"{name}\" does, which is the best of the others.", ours.name)
+        format!("The {} does the same as \"{name}\", the best of the others.", ours.name)
     } else {
         format!(
-            "The {} and the best of the others, \"{name}\", cannot be told apart by utility ({}): use the simpler one, or \
-             more questions; {}.",
+            "No significant difference in utility between the {} and the best of the others, \"{name}\" ({}): use the simpler \
+             one, or test more questions; {}.",
             ours.name,
             margin(gain),
             beside(ours, theirs, unit)?
@@ -117,11 +117,11 @@ mod tests {
         );
         check(
             [0.01, -0.02, 0.03],
-            "The trained controller and the best of the others, \"CoT\", cannot be told apart by utility (+0.010 [-0.020, \
-             +0.030]): use the simpler one, or more questions; score 0.800 against 0.700, path 70.0 against 60.0 tokens, \
-             0.0050 against 0.0050 $ a question.",
+            "No significant difference in utility between the trained controller and the best of the others, \"CoT\" (+0.010 \
+             [-0.020, +0.030]): use the simpler one, or test more questions; score 0.800 against 0.700, path 70.0 against 60.0 \
+             tokens, 0.0050 against 0.0050 $ a question.",
         );
-        check([0.0; 3], "The trained controller answers as \"CoT\" does, which is the best of the others.");
+        check([0.0; 3], "The trained controller does the same as \"CoT\", the best of the others.");
     }
 
     #[test]

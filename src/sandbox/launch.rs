@@ -38,7 +38,7 @@ impl Launch<'_> {
             let path = self.absolute(folder);
             let found = path
                 .canonicalize()
-                .with_context(|| format!("cannot find `{}`, which it is to read", path.display()))?;
+                .with_context(|| format!("expected a file or folder to read, found no `{}`", path.display()))?;
             readable.push(found);
         }
         let mut arguments: Vec<String> = Vec::new();
@@ -54,6 +54,14 @@ impl Launch<'_> {
         readable.push(program);
         let executable = self.program(interpreter, python)?;
         Ok(Found { executable, arguments: options.iter().cloned().chain([own]).chain(arguments).collect(), readable })
+    }
+
+    /// Checks that everything needed to run it exists, before it is run; `python` stands for `python3`.
+    ///
+    /// # Errors
+    /// There is no such program, or no such folder to read.
+    pub fn check(&self, python: Option<&Path>) -> Result<()> {
+        self.find(python).map(drop)
     }
 
     fn absolute(&self, path: &Path) -> PathBuf {

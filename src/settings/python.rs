@@ -1,13 +1,13 @@
 //! Opens the sandbox for Python if something needs it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
 
 use super::Settings;
-use crate::operation::Catalogue;
-use crate::sandbox::{OpenError, Options, Sandbox};
+use crate::operation::{Catalogue, Program};
+use crate::sandbox::{Launch, OpenError, Options, Sandbox};
 use crate::task::{Benchmark, FinishConfig};
 
 /// What plans are made of on this machine.
@@ -21,8 +21,22 @@ pub(super) struct Equipped {
 /// with them a finish by one of them, and a remark says so, unless the catalogue must stay as it is.
 ///
 /// # Errors
-/// What cannot be left out needs Python, or programs cannot be confined and that was not allowed.
+/// Something that cannot be left out needs Python, programs cannot be confined and running them unconfined is not allowed, or a
+/// command's program does not exist.
 pub(super) async fn equip(
+    settings: &Settings,
+    benchmark: &mut Benchmark,
+    catalogue: Catalogue,
+    is_fixed: bool,
+) -> Result<Equipped> {
+    let equipped = with_sandbox(settings, benchmark, catalogue, is_fixed).await?;
+    if settings.traces.is_none() {
+        find_programs(settings, &equipped.catalogue)?;
+    }
+    Ok(equipped)
+}
+
+async fn with_sandbox(
     settings: &Settings,
     benchmark: &mut Benchmark,
     catalogue: Catalogue,
@@ -49,6 +63,17 @@ pub(super) async fn equip(
         }
         Err(error) => Err(error).with_context(|| format!("operators {needing} run Python")),
     }
+}
+
+/// Looks for the programs of all commands and for what they read, so that mistakes are reported before the first paid call.
+fn find_programs(settings: &Settings, catalogue: &Catalogue) -> Result<()> {
+    for (name, Program { words, read, .. }) in catalogue.programs() {
+        let read: Vec<PathBuf> = read.into_iter().map(PathBuf::from).collect();
+        let launch = Launch { words: &words, folder: catalogue.folder(), read: &read };
+        let found = launch.check(settings.python.as_deref());
+        found.with_context(|| format!("command of operator `{name}`"))?;
+    }
+    Ok(())
 }
 
 /// Opens a sandbox for `python` (`python3` if absent), with a warning where it confines nothing.

@@ -106,6 +106,12 @@ async fn a_wrong_key_is_said_once() -> Result<()> {
     let Output { code, errors, .. } = lamas(&server, &["run", "1 + 1 ?", "--plan", "Generate"], place.path()).await?;
     assert_eq!((code, server.seen().len()), (Some(1), 1), "{errors}");
     assert!(errors.contains("401: wrong key: [key]; hint: set OPENAI_API_KEY"), "{errors}");
+    // Of many calls one goes first where even the list of models is refused.
+    let listing = || refusal(401, "", "invalid_api_key", "wrong key: sk-hunter2");
+    let server = Server::listing(listing, move |_, _| listing()).await;
+    let Output { code, errors, .. } = lamas(&server, &["baselines"], place.path()).await?;
+    assert_eq!((code, server.seen().len()), (Some(1), 1), "{errors}");
+    assert!(errors.contains("endpoint: 0 of 1 requests answered, 0 + 0 tokens, 0 lost, 0.000000 $"), "{errors}");
     Ok(())
 }
 

@@ -98,8 +98,29 @@ async fn a_run_costs_about_what_its_probes_say() -> Result<()> {
     assert!(paid < 0.5 * expected, "{paid} of {expected} $ for probes");
     // Whoever pays is told before, without asking; what was asked once is not asked again.
     let again = run(&["train", "--out", "again", "--no-evaluation", "--max-cost", "0.5"])?;
-    assert!(again.contains("estimate from all calls for"), "{again}");
+    assert!(again.contains("estimate, from"), "{again}");
     assert!(again.contains("--max-cost 0.5 is lower: it will stop the run early"), "{again}");
     assert!(asked < server.seen().len() / 2);
+    // What is left of the run, from what its record holds.
+    let (first, second) =
+        (run(&["train", "--out", "two", "--dry-run"])?, run(&["train", "--resume", "two", "--dry-run"])?);
+    let [all, same, left] =
+        [(&first, "  all "), (&second, "  all "), (&second, "  to come ")].map(|(text, part)| dollars(text, part));
+    let (all, same, left) = (all?, same?, left?);
+    assert!((same / all - 1.0).abs() < 0.2 && left < all && left > 0.5 * all, "{all} $, then {same} $, {left} $ left");
+    // Other commands that ask a model say it too, where they are asked to.
+    for (command, is_recorded) in [
+        (&["evaluate", "run", "--split", "train"][..], true),
+        (&["baselines", "--split", "train"], false),
+        (&["traces", "--out", "outputs.jsonl", "--samples", "2"], false),
+    ] {
+        let uncached = [command, &["--cache-mode", "off"]].concat();
+        let probed = run(&[&uncached[..], &["--dry-run"]].concat())?;
+        assert!(!here.join("outputs.jsonl").exists());
+        let (expected, paid) = (dollars(&probed, "  all ")?, dollars(&probed, "endpoint: ")?);
+        let spent = dollars(&run(&uncached)?, "endpoint: ")? + if is_recorded { paid } else { 0.0 };
+        assert!((spent / expected - 1.0).abs() < 0.3, "{command:?}: {expected} $ expected, {spent} $ spent");
+        assert!(paid < 0.8 * spent, "{command:?}: {paid} of {spent} $ for probes");
+    }
     Ok(())
 }

@@ -4,14 +4,14 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 
-use super::train_all::{AllTrained, train_all};
+use super::train_all::{AllTrained, plan_steps, train_all};
 use super::variants::{OURS, variants};
 use crate::agent::Trained;
 use crate::cli::config::Common;
 use crate::cli::methods::{self, Chosen, Measured};
 use crate::cli::output::{Tables, format, say_table};
 use crate::cli::provenance::{About, provenance};
-use crate::cli::results::Results;
+use crate::cli::results::{EVALUATION, Results};
 use crate::cli::session::Session;
 use crate::cli::split::Split;
 use crate::cli::train::panels;
@@ -63,6 +63,8 @@ impl Args {
 const PORTFOLIO: usize = 400;
 /// Draws of each small plan on the test problems, half to choose by and half to score.
 const HINDSIGHT_DRAWS: u64 = 4;
+/// Roughly how many methods there are besides the trained ones: fixed plans, routers, candidates of ours.
+const CANDIDATES: usize = 20;
 
 pub fn run(args: Args) -> Result<()> {
     args.tables.apply();
@@ -73,16 +75,22 @@ pub fn run(args: Args) -> Result<()> {
     let plans = small_plans(layout, &session.signatures(), layers, survey.operators, PORTFOLIO);
     let mut all = variants(args.passes, |preset| args.resolve(preset))?;
     for name in &args.only {
-        let known: Vec<&str> = all.iter().map(|variant| variant.name.as_str()).collect();
-        ensure!(known.contains(&name.as_str()), "expected a method ({}), found `{name}`", known.join(", "));
+        let is_known = all.iter().any(|variant| variant.name == *name);
+        let known: Vec<String> = all.iter().map(|variant| format!("`{}`", variant.name)).collect();
+        ensure!(is_known, "--only: expected one of {}, found `{name}`", known.join("; "));
     }
     all.retain(|v| args.only.is_empty() || v.name == OURS || args.only.contains(&v.name));
+    let size = |split: &str| session.solver().problems(split).map_or(0, |problems| problems.len());
+    let small = plans.len() * (size("train") * survey.draws.max(2) as usize + size("test") * HINDSIGHT_DRAWS as usize);
+    let evaluated = small + (all.len() + CANDIDATES) * size("test") * args.seeds as usize;
+    plan_steps(&session, &all, args.seeds, &[(EVALUATION, evaluated)]);
     let trained = train_all(&mut session, &ours, &all, args.seeds, args.out.as_deref(), "compare");
     let AllTrained { folder, seeds, train, outcomes } = trained?;
 
     let test = Split::open(&session, "test")?;
     let mut others = Vec::new();
     methods::say_left_out(&session);
+    let evaluation = session.progress.group(EVALUATION, "questions", evaluated as u64);
     methods::measure_baselines(&session, &test, &seeds, &mut others)?;
     measure_portfolio(&session, &plans, survey.draws, [&train, &test], &seeds, &mut others)?;
     let mut trained = Vec::new();
@@ -103,6 +111,7 @@ pub fn run(args: Args) -> Result<()> {
             histories = records;
         }
     }
+    drop(evaluation);
     let trained: Vec<Evaluation> = trained.into_iter().flatten().collect();
     let per_seed = beats_static(&session, &trained, &others);
     let results = Results::of(&session, &others, trained, &seeds, args.json)?;
@@ -167,7 +176,7 @@ fn measure_portfolio(
 const STATIC: &str = "best static plan";
 
 fn record(session: &Session, split: &Split, plans: &[Plan], draws: Vec<Draw>, label: &str) -> Result<PlanUtilities> {
-    let bar = session.progress.begin(label, "plans", (plans.len() * draws.len() * split.problems.len()) as u64);
+    let bar = session.progress.begin(label, "questions", (plans.len() * draws.len() * split.problems.len()) as u64);
     let mut utilities = Vec::with_capacity(plans.len());
     for plan in plans {
         let mut of_plan = Vec::with_capacity(draws.len());
@@ -202,9 +211,10 @@ fn beats_static(session: &Session, ours: &[Evaluation], others: &[Vec<Evaluation
     let gains: Vec<f64> = ours.iter().zip(best_static).map(|(ours, theirs)| utility(ours) - utility(theirs)).collect();
     let all = |passes: &[Evaluation]| statistics::mean(&passes.iter().map(utility).collect::<Vec<_>>());
     let gap = all(hindsight) - all(best_static);
-    format!(
-        "utility above the {STATIC}, seed by seed: {}; {:.0} % of the gap to the {HINDSIGHT} ({gap:.3})",
-        gains.iter().map(|gain| format!("{gain:+.4}")).collect::<Vec<_>>().join(", "),
-        100.0 * (all(ours) - all(best_static)) / gap,
-    )
+    let gains: Vec<String> = gains.iter().map(|gain| format!("{gain:+.4}")).collect();
+    let closed = match gap > 0.0 {
+        true => format!("{:.0} % of the gap", 100.0 * (all(ours) - all(best_static)) / gap),
+        false => "no gap".to_owned(),
+    };
+    format!("utility above the {STATIC}, seed by seed: {}; {closed} to the {HINDSIGHT} ({gap:.3})", gains.join(", "))
 }

@@ -6,15 +6,15 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 
-use super::train_all::{AllTrained, train_all, variant_folder};
+use super::train_all::{AllTrained, plan_steps, train_all, variant_folder};
 use super::variants::{OURS, Variant};
 use crate::agent::Trained;
-use crate::cli::calibrate;
+use crate::cli::calibrate::{self, CALIBRATION};
 use crate::cli::config::Common;
 use crate::cli::methods::{self, Chosen};
 use crate::cli::output::Tables;
 use crate::cli::provenance::{About, provenance};
-use crate::cli::results::Results;
+use crate::cli::results::{EVALUATION, Results};
 use crate::cli::session::Session;
 use crate::cli::split::Split;
 use crate::controller::LatencyWeights;
@@ -75,6 +75,11 @@ pub fn run(args: Args) -> Result<()> {
     methods.push(Swept::for_all(range, &ours));
 
     let variants: Vec<Variant> = methods.iter().map(|method| method.variant.clone()).collect();
+    let size = |split: &str| session.solver().problems(split).map_or(0, |problems| problems.len());
+    // Those for one weight are measured once, the one for all at each.
+    let evaluated = (methods.len() - 1 + weights.len()) * size("test") * args.seeds as usize;
+    let calibrated = 2 * calibrate::QUERIES.min(size("train"));
+    plan_steps(&session, &variants, args.seeds, &[(CALIBRATION, calibrated), (EVALUATION, evaluated)]);
     let trained = train_all(&mut session, &ours, &variants, args.seeds, args.out.as_deref(), "sweep");
     let AllTrained { folder, seeds, train, outcomes } = trained?;
     for (method, outcomes) in methods.iter_mut().zip(outcomes) {
@@ -86,6 +91,7 @@ pub fn run(args: Args) -> Result<()> {
     }
 
     let test = Split::open(&session, "test")?;
+    let evaluation = session.progress.group(EVALUATION, "questions", evaluated as u64);
     let (mut rows, mut curves, mut own) = (Vec::new(), Curves::default(), Vec::new());
     for &weight in &weights {
         let objective = session.objective.at(weight);
@@ -97,6 +103,7 @@ pub fn run(args: Args) -> Result<()> {
         }
         rows.extend(compare(&others, &own, &objective));
     }
+    drop(evaluation);
     let results = Results::of_rows(&session, rows, own, args.json)?;
     let about = About {
         title: format!("Latency weights on {}", session.solver().benchmark().name),

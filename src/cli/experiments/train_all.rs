@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::variants::Variant;
 use crate::cli::interrupt::{self, Interrupt, Stopped};
-use crate::cli::job::{Finished, Job};
+use crate::cli::job::{Finished, Job, steps};
 use crate::cli::progress::Progress;
 use crate::cli::session::Session;
 use crate::cli::split::Split;
@@ -18,6 +18,22 @@ use crate::cli::train::RECORD;
 use crate::cli::train_run::{begin, seeds, unused};
 use crate::disk::create_folder;
 use crate::settings::{Preset, RunFile, SETTINGS, Settings, Started};
+
+/// The step of a command that trains all its methods.
+const TRAINING: &str = "train all methods";
+
+/// The steps of `command`: all trainings, then `measured`, with the work that each is about.
+pub fn plan_steps(session: &Session, variants: &[Variant], seeds: u64, measured: &[(&str, usize)]) {
+    let size = |split: &str| session.solver().problems(split).map_or(0, |problems| problems.len());
+    let (sizes, operators) = ([size("train"), size("validation")], session.names().len());
+    let of_one = |variant: &Variant| {
+        let all = steps("", &variant.settings.training, sizes, operators);
+        all.into_iter().map(|(_, work)| work).sum::<f64>()
+    };
+    let training = variants.iter().map(of_one).sum::<f64>() * seeds as f64;
+    let measured = measured.iter().map(|&(name, work)| (name.to_owned(), work as f64));
+    session.progress.plan([(TRAINING.to_owned(), training)].into_iter().chain(measured));
+}
 
 /// What all trainings came to.
 pub struct AllTrained {
@@ -62,7 +78,7 @@ pub fn train_all(
     };
     let jobs: Vec<(usize, u64)> =
         (0..variants.len()).flat_map(|at| seeds.iter().map(move |&seed| (at, seed))).collect();
-    let bar = session.progress.begin("train all methods", "trainings", jobs.len() as u64);
+    let bar = session.progress.begin(TRAINING, "trainings", jobs.len() as u64);
     let next = AtomicUsize::new(0);
     let finished: Mutex<BTreeMap<(usize, u64), Result<Finished>>> = Mutex::default();
     let work = || {

@@ -5,7 +5,8 @@
 
 use std::time::Duration;
 
-use reqwest::Response;
+use reqwest::{Response, StatusCode};
+use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::{Instant, timeout_at};
 
 use super::config::{EndpointConfig, duration};
@@ -24,10 +25,12 @@ const SHOWN: usize = 8;
 pub const HINT: &str = "; hint: is the server there? Check `--endpoint`, or `endpoint` in its `[[model]]` table";
 
 /// What the first contact showed.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Debug, Default)]
 pub struct Contact {
     /// Whether there was a connection.
     is_made: bool,
+    /// Held by the first call where the list of models was refused for the key.
+    doubted: Option<Mutex<()>>,
     /// Models by name; empty where the server does not list them.
     models: Vec<String>,
 }
@@ -43,7 +46,10 @@ impl Contact {
             Ok(Ok(response)) if response.status().is_success() => Ok(Contact::read(response, until).await),
             Ok(Err(error)) if error.is_connect() || error.is_builder() => Err(describe(error)),
             // Whatever it answers: it is there.
-            Ok(_) => Ok(Contact { is_made: true, models: Vec::new() }),
+            Ok(Ok(response)) if response.status() == StatusCode::UNAUTHORIZED => {
+                Ok(Contact { is_made: true, doubted: Some(Mutex::default()), models: Vec::new() })
+            }
+            Ok(_) => Ok(Contact { is_made: true, ..Contact::default() }),
             Err(_) => Ok(Contact::default()),
         }
     }
@@ -54,7 +60,14 @@ impl Contact {
         while let Ok(Some(bytes)) = incoming.next(until).await {
             body.extend(bytes);
         }
-        Contact { is_made: true, models: models(&String::from_utf8_lossy(&body)) }
+        Contact { is_made: true, models: models(&String::from_utf8_lossy(&body)), ..Contact::default() }
+    }
+
+    /// Lets calls go one after another while `is_new`, no call having been answered, and the key may be wrong.
+    pub async fn alone(&self, is_new: impl Fn() -> bool) -> Option<MutexGuard<'_, ()>> {
+        let doubted = self.doubted.as_ref().filter(|_| is_new())?;
+        let first = doubted.lock().await;
+        is_new().then_some(first)
     }
 
     /// What a failure means while the endpoint has not answered any call: a connection that never was is not waited for,
@@ -137,7 +150,7 @@ mod tests {
     fn only_a_model_that_is_nowhere_in_the_list_is_doubted() {
         let doubt = |listed: &[&str], model: &str| {
             let models = listed.iter().map(|&name| name.to_owned()).collect();
-            Contact { is_made: true, models }.doubt(model, &Key::default())
+            Contact { is_made: true, models, ..Contact::default() }.doubt(model, &Key::default())
         };
         for (listed, model) in [
             (&[][..], "m"),
@@ -159,7 +172,7 @@ mod tests {
     fn a_connection_that_never_was_is_not_waited_for() {
         let judge = |is_made: bool, cause: Cause| {
             let failure = Failure::Transient { message: "no".into(), wait: None, cause };
-            let contact = Contact { is_made, models: vec!["a".into()] };
+            let contact = Contact { is_made, models: vec!["a".into()], ..Contact::default() };
             matches!(contact.judge(failure, "m", &Key::default()), Failure::Permanent(_))
         };
         for (is_made, cause, is_final) in [

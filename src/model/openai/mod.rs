@@ -341,6 +341,7 @@ impl LanguageModel for OpenAi {
         let model = if request.model.is_empty() { &self.model } else { &request.model };
         let price = self.prices.of(model).map_err(|error| Error::Permanent(error.to_string()))?;
         let contact = self.contact().await?;
+        let _alone = contact.alone(|| self.governor.account().answered == 0).await;
         let mut attempts = Attempts::new(&self.config, wire::draw_key(request));
         loop {
             let failure = match self.attempt(request, model, price, meter).await {

@@ -1,0 +1,8 @@
+//! Estimates what a command will ask of a model and what that costs, before it is spent.
+
+mod questions;
+mod tally;
+mod training;
+
+pub use questions::of_questions;
+pub use training::before;
