@@ -178,7 +178,7 @@ pub fn definitions(text: &str, origin: &str) -> Result<Definitions> {
         let name = definition.name.clone();
         let check = || {
             ensure!(!name.trim().is_empty(), "expected a name, found none");
-            ensure!(printable(&name) == name, "expected a name of letters, found `{}`", printable(&name));
+            ensure!(printable(&name) == name, "expected a name of visible letters, found `{}`", printable(&name));
             definition.check()
         };
         check().with_context(|| place(Some(span.clone())))?;
@@ -277,7 +277,10 @@ mod tests {
             "c.toml:10: model `large`: expected `price`, or `prompt` and `completion`",
         );
         check("[[model]]\nfolder = \"f\"", "c.toml:6: expected a name, found none");
-        check("[[model]]\nname = \"\\u001b\"\nfolder = \"f\"", "c.toml:6: model `\\u{1b}`: expected a name of letters");
+        check(
+            "[[model]]\nname = \"\\u001b\"\nfolder = \"f\"",
+            "c.toml:6: model `\\u{1b}`: expected a name of visible letters",
+        );
         assert!(definitions("model = \"m\"", "c.toml").is_err_and(|error| error.to_string().starts_with("c.toml:1: ")));
     }
 }
