@@ -1,8 +1,7 @@
-//! Checkpoints: a trained controller as one safetensors file, with all that is needed to use it again.
+//! Checkpoints: a trained controller in one safetensors file, with everything needed to use it again.
 //!
-//! Tensors are named as in the published state dict (`layers.0.query_encoder.weight`, ...), the embeddings of the
-//! operators stand beside them as `operators` `[O, E]`, the halting head, where there is one, as `halting.*`, and
-//! everything else is text in the metadata.
+//! Tensors are named as in the published state dict (`layers.0.query_encoder.weight`, ...). The embeddings of the operators are
+//! `operators` `[O, E]`, and the halting head, if there is one, is `halting.*`. Everything else is text in the metadata.
 
 mod atomic;
 mod import;
@@ -20,36 +19,36 @@ pub use atomic::{write_atomic, write_atomic_by};
 pub use import::state_dict;
 pub use tensor_file::TensorFile;
 
-/// Raised when older versions of the program can no longer read the files.
+/// Increased when older versions of the program can no longer read the files.
 const FORMAT_VERSION: u32 = 1;
 const OPERATORS: &str = "operators";
 const HALTING: &str = "halting.";
 const STRATEGIES: &str = "strategies";
 
-/// Where a controller comes from.
+/// The origin of a controller.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Provenance {
-    /// Which encoder made the embeddings.
+    /// The encoder of the embeddings.
     pub encoder: String,
     /// The operator catalogue, TOML text.
     pub catalogue: String,
     /// The whole configuration; its field `controller` is the controller's own.
     pub configuration: serde_json::Value,
     pub seed: u64,
-    /// Git revision of the program, where known.
+    /// Git revision of the program, if known.
     pub revision: Option<String>,
 }
 
-/// A controller at rest.
+/// A saved controller.
 #[derive(Clone, Debug)]
 pub struct Checkpoint {
     /// The trained tensors by name, float32.
     pub weights: BTreeMap<String, Tensor>,
     /// Embeddings of the operators' descriptions, `[O, E]`.
     pub operators: Tensor,
-    /// The halting head by tensor, float32; empty where there is none.
+    /// The tensors of the halting head, float32; empty if there is none.
     pub halting: BTreeMap<String, Tensor>,
-    /// What may answer queries, JSON text; empty where that is the controller alone.
+    /// The strategies as JSON text; empty if only the controller answers.
     pub strategies: String,
     pub provenance: Provenance,
     /// Updates done when the weights were taken.
@@ -57,10 +56,10 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Writes the file whole or not at all; equal checkpoints give equal bytes.
+    /// Writes the file completely or not at all; equal checkpoints give equal bytes.
     ///
     /// # Errors
-    /// Names the file when the folder is missing or unwritable, or the disk full; an earlier file is left as it was.
+    /// Names the file if the folder is missing or not writable, or the disk is full; an earlier file stays as it was.
     pub fn save(&self, path: &Path) -> Result<()> {
         let mut tensors = self.weights.clone();
         tensors.insert(OPERATORS.into(), self.operators.clone());
@@ -86,7 +85,7 @@ impl Checkpoint {
     /// Reads a checkpoint.
     ///
     /// # Errors
-    /// Names the file and what is wrong with it: missing, cut short, not a checkpoint, or of a newer format.
+    /// Names the file and what is wrong with it: missing, truncated, not a checkpoint, or of a newer format.
     pub fn load(path: &Path) -> Result<Self> {
         let file = TensorFile::load(path)?;
         Self::from_file(file).with_context(|| format!("`{}` is not a usable checkpoint", path.display()))
@@ -95,7 +94,7 @@ impl Checkpoint {
     fn from_file(mut file: TensorFile) -> Result<Self> {
         let version: u32 = number(&file.metadata, "format_version")?;
         if version > FORMAT_VERSION {
-            bail!("format version {version}, expected at most {FORMAT_VERSION}; hint: written by a newer program");
+            bail!("expected format version {FORMAT_VERSION} or older, found {version}; hint: a newer program wrote it");
         }
         let operators = file.tensors.remove(OPERATORS).with_context(|| format!("no tensor `{OPERATORS}`"))?;
         let found = operators.dims();
@@ -119,7 +118,8 @@ impl Checkpoint {
 
 fn text<'a>(metadata: &'a BTreeMap<String, String>, key: &str) -> Result<&'a str> {
     let value = metadata.get(key).map(String::as_str);
-    value.with_context(|| format!("no metadata `{key}`; hint: a published state dict has to be imported first"))
+    value
+        .with_context(|| format!("no metadata `{key}`; hint: import a published state dict first, with `lamas import`"))
 }
 
 fn number<T: FromStr>(metadata: &BTreeMap<String, String>, key: &str) -> Result<T> {

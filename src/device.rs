@@ -1,4 +1,4 @@
-//! Choosing where tensors live: `auto`, `cpu`, `cuda`, `cuda:1` or `metal`.
+//! Chooses the device for tensors: `auto`, `cpu`, `cuda`, `cuda:1` or `metal`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,7 +6,7 @@ use std::str::FromStr;
 use anyhow::{Result, bail};
 use candle_core::Device;
 
-/// A device as written on the command line; [`DeviceChoice::open`] makes it real.
+/// A device as written on the command line; [`DeviceChoice::open`] opens it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DeviceChoice {
     /// CUDA, else Metal, else the CPU.
@@ -47,10 +47,10 @@ impl fmt::Display for DeviceChoice {
 }
 
 impl DeviceChoice {
-    /// Opens the device. `auto` never fails: it comes with a line that says what was found.
+    /// Opens the device. `auto` never fails; it also returns a line that says what was found.
     ///
     /// # Errors
-    /// The device that was named is absent, or the binary was built without it.
+    /// The named device is absent, or the binary was built without support for it.
     pub fn open(self) -> Result<(Device, Option<String>)> {
         match self {
             DeviceChoice::Cpu => Ok((Device::Cpu, None)),
@@ -65,14 +65,14 @@ impl DeviceChoice {
     }
 }
 
-/// Settles how many threads candle uses, unless `RAYON_NUM_THREADS` and `CANDLE_NUM_THREADS` do already.
+/// Sets the number of threads that candle uses, unless `RAYON_NUM_THREADS` and `CANDLE_NUM_THREADS` are set already.
 ///
-/// Without the first, candle 0.11 counts the cores anew, from `/proc/cpuinfo`, for every matrix product; a training step then
-/// takes more than twice as long. The second is for sums and products element by element, where threads that are done spin
-/// until the last one is: with one thread a training from 100,000 recorded outputs takes 33 s of CPU in place of 145 s.
+/// Without the first, candle 0.11 counts the cores again, from `/proc/cpuinfo`, for every matrix product, and a training step takes
+/// more than twice as long. The second is for element-wise sums and products, where finished threads spin until the last one is
+/// done: with one thread, a training from 100,000 recorded outputs takes 33 s of CPU time instead of 145 s.
 ///
 /// # Safety
-/// Sets environment variables: only for the start of `main`, before there is another thread.
+/// Sets environment variables. Call it only at the start of `main`, before there is another thread.
 pub unsafe fn settle_thread_count() {
     let cores = candle_core::utils::get_num_threads().to_string();
     for (name, threads) in [("RAYON_NUM_THREADS", cores.as_str()), ("CANDLE_NUM_THREADS", "1")] {

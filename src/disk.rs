@@ -1,4 +1,4 @@
-//! Folders and files that are written. Whoever asked for them is not at fault where that fails.
+//! Creates folders and files. If that fails, the user's input is not to blame.
 
 use std::fs::File;
 use std::io;

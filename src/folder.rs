@@ -1,4 +1,4 @@
-//! Where models, data and catalogues are read from: a folder on disk, or the same files inside the binary.
+//! Reads models, data and catalogues from a folder on disk, or from the same files inside the binary.
 
 use std::borrow::Cow;
 use std::fmt;

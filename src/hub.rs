@@ -1,4 +1,4 @@
-//! Why the Hugging Face hub gave no file: it refused, or it could not be reached.
+//! Errors of the Hugging Face hub: it refused a file, or could not be reached.
 
 use hf_hub::api::sync::ApiError;
 

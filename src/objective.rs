@@ -1,4 +1,4 @@
-//! What a query is worth: `S - lambda_t T - lambda_c C`, the one place where score, latency and cost are weighed.
+//! The utility of a query, `S - lambda_t T - lambda_c C`: the one place where score, latency and cost are weighed.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +12,7 @@ pub struct Objective {
     pub latency_weight: f64,
     /// `lambda_c`, score per dollar.
     pub cost_weight: f64,
-    /// What the critical path is counted in; plans that run in virtual time run by it.
+    /// Unit of the critical path, and of the virtual clock.
     pub unit: Unit,
 }
 

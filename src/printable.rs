@@ -1,4 +1,4 @@
-//! Text of others (servers, checkpoints, programs, models) as it may stand on a terminal.
+//! Makes foreign text (from servers, checkpoints, programs, models) safe to show on a terminal.
 
 use std::borrow::Cow;
 use std::fmt::Write;

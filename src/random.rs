@@ -1,4 +1,4 @@
-//! Random streams keyed by what they are for, so that no result depends on the order of concurrent work.
+//! Random streams keyed by their purpose, so that no result depends on the order of concurrent work.
 
 use std::fmt::{self, Display};
 
@@ -17,8 +17,7 @@ pub fn key(parts: &[&dyn Display]) -> u64 {
     u64::from_le_bytes(std::array::from_fn(|byte| digest[byte]))
 }
 
-/// A 128-bit digest of the parts, equal on every machine; other parts have another one, wherever one ends and the next
-/// begins.
+/// A 128-bit digest of the parts, equal on every machine. It also depends on where one part ends and the next begins.
 pub fn digest(parts: &[&[u8]]) -> u128 {
     let mut hash = Sha256::new();
     for part in parts {
@@ -34,28 +33,28 @@ pub fn stream(seed: u64, parts: &[&dyn Display]) -> ChaCha8Rng {
     ChaCha8Rng::seed_from_u64(seed ^ key(parts))
 }
 
-/// Which of the independent runs of a query this is. Runs for different purposes never meet.
+/// Identifies one of several independent runs of a query. Runs for different purposes never share random numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Draw {
     pub purpose: Purpose,
     pub index: u64,
 }
 
-/// What a query is run for.
+/// The purpose of running a query.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Purpose {
-    /// To learn from.
+    /// Learning from it.
     Training,
-    /// To fit what ends plans early.
+    /// Fitting the halting head.
     Halting,
-    /// To measure.
+    /// Measuring.
     Evaluation,
-    /// To fit the latency model.
+    /// Fitting the latency model.
     Calibration,
-    /// To answer somebody.
+    /// Answering a user.
     #[default]
     Answer,
-    /// To answer somebody who asks a server.
+    /// Answering a client of a server.
     Serve,
 }
 
@@ -66,7 +65,7 @@ impl Purpose {
     }
 }
 
-/// The name that keys random streams and records: it never changes.
+/// The name that keys random streams and records. It must never change.
 impl Display for Draw {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let purpose = match self.purpose {

@@ -1,4 +1,4 @@
-//! What is asked of an agent, and what it answers.
+//! The options of a question to an agent, and its answer.
 
 use tokio::time::Instant;
 
@@ -10,62 +10,62 @@ use crate::operation::Solution;
 use crate::plan::{OperatorId, Plan, Trace};
 use crate::random::Purpose;
 
-/// All that holds for one question.
+/// The options of one question.
 #[derive(Clone, Copy, Default)]
 pub struct Ask<'a> {
     /// How long the answer may take; needs a controller that serves many latency weights.
     pub within: Option<Budget>,
-    /// What a token (or second) weighs against the score, in place of a budget.
+    /// What a token (or second) costs, in score; instead of a budget.
     pub latency_weight: Option<f64>,
-    /// The plan, in place of the controller's.
+    /// A plan to use instead of the controller's.
     pub plan: Option<&'a Plan>,
-    /// Operators that take another number of samples than the catalogue says.
+    /// Operators with another number of samples than in the catalogue.
     pub samples: &'a [(OperatorId, u32)],
-    /// Asks on while the answer is less likely right than this, and gives none where it stays so; needs a run that learned
-    /// when to ask on.
+    /// Keep asking until the answer is right with this probability, and give no answer if it never is. Needs a run that learned
+    /// when to keep asking.
     pub confidence: Option<f64>,
-    /// Whether calls that are not needed any more are dropped in fact; by default where an endpoint answers.
+    /// Whether calls that are no longer needed are really dropped; by default, if an endpoint answers.
     pub clock: Option<Clock>,
-    /// What was said before the question. The controller reads the question alone.
+    /// The conversation before the question. The controller reads only the question.
     pub conversation: &'a [Message],
-    /// When the answer is the best of what there is by then, under the clock on the wall.
+    /// When to answer with the best there is; only for the live clock.
     pub until: Option<Instant>,
     /// What the answer is for: answers for different purposes are independent.
     pub purpose: Purpose,
-    /// Tells independent answers apart.
+    /// Distinguishes independent answers.
     pub draw: u64,
-    /// Letters that the trace keeps of each text that an operator gives; 0 keeps none.
+    /// How many letters the trace keeps of each text that an operator writes; 0 keeps none.
     pub letters: usize,
-    /// Is told what happens.
+    /// Hears what happens.
     pub observer: Option<&'a dyn Observer>,
 }
 
 /// A plan for a question.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Chosen {
-    /// All of it; of an answer, what was committed.
+    /// The whole plan; in an answer, what was committed.
     pub plan: Plan,
-    /// How it goes on after its start.
+    /// What follows its start.
     pub then: Then,
-    /// The latency weight that the plan was chosen for, where the controller serves several.
+    /// The latency weight that the plan was chosen for, if the controller serves several.
     pub latency_weight: Option<f64>,
     /// Whether the plan is predicted to keep the budget; true without one.
     pub is_within: bool,
-    /// What the plan is expected to take, where a latency model is at hand.
+    /// The predicted latency of the plan, if there is a latency model.
     pub predicted: Option<Prediction>,
 }
 
-/// What an agent answers.
+/// An agent's answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answered {
-    /// The final answer, if any solution has one that is sure enough.
+    /// The final answer, if any solution has one and it is certain enough.
     pub answer: Option<String>,
-    /// Probability that the likeliest answer is right, where that was learned.
+    /// Probability that the likeliest answer is right, if the run learned to predict it.
     pub confidence: Option<f64>,
     /// The text of the solution that the vote takes.
     pub text: Option<String>,
     pub trace: Trace,
-    /// The solutions that stood at the end, in plan order.
+    /// The solutions at the end, in plan order.
     pub solutions: Vec<Solution>,
     pub chosen: Chosen,
 }

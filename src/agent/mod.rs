@@ -1,4 +1,4 @@
-//! The agent: a trained controller with all that it takes to answer questions, for a program that embeds it.
+//! The agent: a trained controller with everything it needs to answer questions, for programs that embed it.
 //!
 //! ```no_run
 //! # async fn example() -> anyhow::Result<()> {
@@ -41,7 +41,7 @@ use crate::record::Record;
 use crate::settings::{Endpoints, Host, Parts, Settings, admit, drift, of_checkpoint};
 use crate::task::Problem;
 
-/// Answers questions. Immutable: any number of questions can be asked at once, and nothing that one asks changes another.
+/// Answers questions. It is immutable: any number of questions can be asked at once, and none affects another.
 ///
 /// It owns no runtime, prints nothing and reads no environment.
 pub struct Agent {
@@ -52,24 +52,24 @@ pub struct Agent {
     execution: ExecutionConfig,
     objective: Objective,
     endpoints: Endpoints,
-    /// The clock of an answer that names none.
+    /// The default clock.
     clock: Clock,
     remarks: Vec<String>,
 }
 
 impl Agent {
-    /// Opens a checkpoint, or the newest of a run folder, with the benchmark, operators and model of its run.
+    /// Opens a checkpoint, or the newest one of a run folder, with the benchmark, operators and model of its run.
     ///
     /// # Errors
-    /// There is none, or a part of it cannot be opened; says which, and why.
+    /// There is none, or a part cannot be opened; says which part, and why.
     pub async fn open(path: impl AsRef<Path>) -> Result<Self> {
         Self::open_with(path, &Host::default()).await
     }
 
-    /// As [`Agent::open`], with the key of an endpoint and the place of recorded calls.
+    /// Like [`Agent::open`], with the key of an endpoint and the location of recorded calls.
     ///
     /// # Errors
-    /// Those of [`Agent::open`], and a run that asks for the key or names a program where the host does not: see [`admit`].
+    /// Those of [`Agent::open`]; or the run asks for the key or names a program, and the host does not: see [`admit`].
     pub async fn open_with(path: impl AsRef<Path>, host: &Host) -> Result<Self> {
         let path = path.as_ref();
         let (checkpoint, origin) =
@@ -86,11 +86,10 @@ impl Agent {
         Ok(agent)
     }
 
-    /// A checkpoint that acts with parts that were opened for its catalogue, by settings that may be others than those of its
-    /// run.
+    /// An agent from a checkpoint, with parts that were opened for its catalogue. The settings may differ from those of its run.
     ///
     /// # Errors
-    /// Those of [`Trained::restore`], and a latency model that cannot be used.
+    /// Those of [`Trained::restore`]; or the latency model cannot be used.
     pub fn restore(parts: Parts, settings: &Settings, checkpoint: &Checkpoint, origin: &Path) -> Result<Self> {
         let execution = settings.execution(parts.solver.benchmark());
         let trained = Trained::restore(checkpoint, origin, &parts, execution)?;
@@ -98,7 +97,7 @@ impl Agent {
         Ok(Self::new(parts, settings, Some(trained), latency))
     }
 
-    /// An agent of these parts; without a controller it answers by plans that are given to it.
+    /// An agent from these parts. Without a controller it needs a plan for each question.
     pub fn new(parts: Parts, settings: &Settings, trained: Option<Trained>, latency: Option<LatencyModel>) -> Self {
         let Parts { encoder, endpoints, solver, remarks, .. } = parts;
         Agent {
@@ -120,12 +119,12 @@ impl Agent {
         self
     }
 
-    /// What queries are solved with.
+    /// The solver of its queries.
     pub fn solver(&self) -> &Solver {
         &self.solver
     }
 
-    /// The servers that are asked.
+    /// The model servers.
     pub fn endpoints(&self) -> &Endpoints {
         &self.endpoints
     }
@@ -145,7 +144,7 @@ impl Agent {
         self.objective
     }
 
-    /// What the user should hear, one line each.
+    /// Remarks for the user, one line each.
     pub fn remarks(&self) -> &[String] {
         &self.remarks
     }
@@ -160,14 +159,14 @@ impl Agent {
         SolveOptions::new(self.execution, None, self.objective.unit)
     }
 
-    /// Solves a problem of the benchmark in virtual time, by the controller's own plan: for comparison with other deciders.
+    /// Solves a problem of the benchmark in virtual time with the controller's own plan, for comparison with other deciders.
     ///
     /// # Errors
-    /// There is no controller, or the query cannot be run to its end.
+    /// There is no controller, or the query cannot be completed.
     pub async fn solve(&self, problem: &Problem, draw: Draw) -> Result<Episode> {
         let trained = self.trained.as_ref().context("expected a trained controller, found none")?;
         let embeddings = self.embed(&[&problem.question])?;
-        let embedding = embeddings.row(0).context("the encoder gave no embedding")?;
+        let embedding = embeddings.row(0).context("the encoder returned no embedding")?;
         let head = trained.halting.as_ref();
         let options = SolveOptions::new(self.execution, head, self.objective.unit);
         let asked = Asked { question: &problem.question, embedding };
@@ -178,8 +177,8 @@ impl Agent {
     /// Answers a question.
     ///
     /// # Errors
-    /// The question is empty, there is no controller that could choose a plan, or the query cannot be run to its end
-    /// ([`crate::execute::ExecuteError`]). A missing answer is none.
+    /// The question is empty, there is no controller to choose a plan, or the query cannot be completed
+    /// ([`crate::execute::ExecuteError`]). A missing answer is not an error.
     pub async fn answer(&self, question: &str, ask: Ask<'_>) -> Result<Answered> {
         let chosen = self.plan(question, &ask)?;
         let own = self.trained.as_ref().filter(|trained| match ask.latency_weight {
@@ -213,14 +212,14 @@ impl Agent {
         Ok(Answered { answer, confidence, text, trace, solutions, chosen })
     }
 
-    /// The plan by which [`Agent::answer`] would answer.
+    /// The plan that [`Agent::answer`] would use.
     ///
     /// # Errors
-    /// As [`Agent::answer`], before anything runs.
+    /// Those of [`Agent::answer`] before anything runs.
     pub fn plan(&self, question: &str, ask: &Ask<'_>) -> Result<Chosen> {
         ensure!(!question.trim().is_empty(), "expected a question, found an empty one");
         let embeddings = self.embed(&[question])?;
-        let embedding = embeddings.row(0).context("the encoder gave no embedding")?;
+        let embedding = embeddings.row(0).context("the encoder returned no embedding")?;
         let asked = Asked { question, embedding };
         let chosen = self.choose(asked, ask)?;
         Ok(Chosen { predicted: self.predict(asked, &chosen.plan), ..chosen })
@@ -259,13 +258,13 @@ impl Agent {
         }
     }
 
-    /// What a plan is expected to take; none without a latency model.
+    /// The predicted latency of a plan; none without a latency model.
     fn predict(&self, asked: Asked<'_>, plan: &Plan) -> Option<Prediction> {
         let prepared = self.execution.schedule.prepare(plan, &self.solver.catalogue().signatures());
         Some(self.latency.as_ref()?.predict(plan, &prepared, asked))
     }
 
-    /// What a controller reads of questions.
+    /// The embeddings of questions, which the controller reads.
     ///
     /// # Errors
     /// The encoder cannot encode them.

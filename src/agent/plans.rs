@@ -1,4 +1,4 @@
-//! Plans as people type them: layers by `;`, operators by `,`.
+//! Plans as people type them: `;` separates layers, `,` operators.
 
 use anyhow::{Result, ensure};
 
@@ -8,14 +8,17 @@ use crate::plan::{Layer, OperatorId, Plan, Signature};
 /// Reads `A,B;C` as two layers of operators of the catalogue.
 ///
 /// # Errors
-/// Unknown or repeated operators, an empty layer, or a first layer that solves nothing.
+/// An operator is unknown or repeated, a layer is empty, or the first layer generates no solution.
 pub fn parse(text: &str, catalogue: &Catalogue) -> Result<Plan> {
     let mut plan = Plan::default();
     for names in text.split(';') {
         let mut layer = Layer::default();
         for name in names.split(',').map(str::trim).filter(|name| !name.is_empty()) {
             let operator = catalogue.find(name)?;
-            ensure!(!layer.operators.contains(&operator), "plan `{text}`: operator `{name}` stands twice in one layer");
+            ensure!(
+                !layer.operators.contains(&operator),
+                "plan `{text}`: operator `{name}` appears twice in one layer"
+            );
             layer.operators.push(operator);
         }
         ensure!(!layer.operators.is_empty(), "plan `{text}`: expected operators in every layer, found an empty one");

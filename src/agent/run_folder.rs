@@ -1,4 +1,4 @@
-//! What a run leaves in its folder: a checkpoint for each seed, and the latency model beside them.
+//! The files of a run folder: a checkpoint for each seed, and the latency model.
 
 use std::path::{Path, PathBuf};
 
@@ -11,15 +11,15 @@ use crate::operation::Catalogue;
 /// The best checkpoint of a run.
 pub const CHECKPOINT: &str = "checkpoint.safetensors";
 
-/// Where the latency model of a run folder, or of a checkpoint, is kept.
+/// The path of the latency model of a run folder or a checkpoint.
 pub fn latency_path(origin: &Path) -> PathBuf {
     if origin.is_dir() { origin.join(LATENCY_FILE) } else { origin.with_file_name(LATENCY_FILE) }
 }
 
-/// The latency model of a checkpoint, beside it or in the folder of its run; none where there is none.
+/// The latency model of a checkpoint, beside it or in the folder of its run, if there is one.
 ///
 /// # Errors
-/// The file cannot be read, or is of another catalogue.
+/// The file cannot be read, or belongs to another catalogue.
 pub fn latency_model(catalogue: &Catalogue, origin: &Path) -> Result<Option<LatencyModel>> {
     let beside = latency_path(origin);
     let above = beside.parent().and_then(Path::parent).map(|folder| folder.join(LATENCY_FILE));
@@ -36,7 +36,7 @@ pub fn latency_model(catalogue: &Catalogue, origin: &Path) -> Result<Option<Late
     })
 }
 
-/// The checkpoint written last under a folder.
+/// The newest checkpoint under a folder.
 ///
 /// # Errors
 /// There is none.

@@ -1,4 +1,4 @@
-//! A trained controller that acts: its policy, and the head that ends its plans early.
+//! A trained controller, ready to act: its policy, the head that ends plans early, and its strategies.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,22 +15,22 @@ use crate::plan::{Schedule, small_plans};
 use crate::settings::Parts;
 use crate::strategy::{Strategies, Strategy};
 
-/// A controller that acts.
+/// A trained controller, ready to act.
 #[derive(Clone)]
 pub struct Trained {
     pub policy: Policy,
-    /// Ends the plans early, where the controller was trained with one.
+    /// Ends plans early, if the controller was trained with a head.
     pub halting: Option<Arc<HaltingHead>>,
-    /// What queries may be answered by.
+    /// The ways to answer a query.
     pub strategies: Strategies,
     pub seed: u64,
 }
 
-/// Most operators, and most plans, among those that are looked at where the controller's own take too long.
+/// Most operators of a plan, and most plans, to consider if the controller's own plans take too long.
 const OTHERS: (usize, usize) = (3, 40);
 
 impl Trained {
-    /// The two parts of a checkpoint, of which `controller` is the first.
+    /// From a checkpoint and its `controller`.
     ///
     /// # Errors
     /// The halting head is damaged.
@@ -40,17 +40,16 @@ impl Trained {
         let strategies = match checkpoint.strategies.as_str() {
             "" => Strategies::default(),
             text => serde_json::from_str(text).context(
-                "metadata `strategies`: expected what this version writes, found another; hint: train the run anew",
+                "metadata `strategies`: expected the format of this version, found another; hint: train the run again",
             )?,
         };
         Ok(Trained { policy: Policy::new(controller)?, halting, strategies, seed: checkpoint.provenance.seed })
     }
 
-    /// Makes a checkpoint act with parts that were opened for it.
+    /// Restores a checkpoint, with parts that were opened for it.
     ///
     /// # Errors
-    /// The checkpoint was trained on another encoder, is of another shape, or was trained without a halting head where plans
-    /// are to end by one.
+    /// The checkpoint was trained on another encoder, has another shape, or lacks a halting head that `execution` asks for.
     pub fn restore(checkpoint: &Checkpoint, origin: &Path, parts: &Parts, execution: ExecutionConfig) -> Result<Self> {
         let (expected, found) = (&checkpoint.provenance.encoder, parts.encoder.id());
         ensure!(
@@ -62,7 +61,7 @@ impl Trained {
         let signatures = parts.solver.catalogue().signatures();
         let controller = Controller::from_checkpoint(checkpoint, signatures, &parts.device).with_context(cannot)?;
         let trained = Trained::new(&controller, checkpoint).with_context(cannot)?;
-        // Where no plan could have ended early there was nothing to fit a head to.
+        // If no plan could have ended early, there was nothing to fit a head to.
         let asked = checkpoint.provenance.configuration.pointer("/training/execution/halting") == Some(&true.into());
         ensure!(
             trained.halting.is_some() || asked || !execution.halting || !trained.strategies.need_controller(),
@@ -72,31 +71,31 @@ impl Trained {
         Ok(trained)
     }
 
-    /// The same for queries of this latency weight.
+    /// The same at this latency weight.
     pub fn at(&self, latency_weight: f64) -> Self {
         let strategies = self.strategies.at(latency_weight);
         let halting = self.head(Some(latency_weight)).filter(|_| strategies.is_controller());
         Trained { policy: self.policy.at(latency_weight), halting, strategies: strategies.clone(), seed: self.seed }
     }
 
-    /// What is proposed for a query.
+    /// The proposal for a query.
     pub fn propose(&self, asked: Asked<'_>) -> Proposal {
         self.strategies.chosen().propose(&self.policy, asked)
     }
 
-    /// A start from which more is asked until the answer is sure enough: the same for all questions, since the vote that knows
-    /// how sure it is knows no question.
+    /// A start from which more operators are asked until the answer is certain enough. It is the same for all questions, because
+    /// the vote that computes the confidence does not read the question.
     ///
     /// # Errors
-    /// The run did not learn when to ask on.
+    /// The run did not learn when to keep asking.
     pub fn propose_sure(&self) -> Result<Proposal> {
         let mut starts = self.strategies.candidates.iter().filter_map(|(_, strategy)| match strategy {
             Strategy::Fixed(proposal) if proposal.then == Then::Ask => Some(proposal),
             _ => None,
         });
         starts.next().cloned().context(
-            "expected a run that learned when to ask on, for a confidence; found one that did not; hint: that takes a \
-             training with a fallback, for one latency weight, over two operators that answer by themselves",
+            "`--confidence`: expected a run that learned when to keep asking, found one that did not; hint: that needs training \
+             with `fallback`, one latency weight, and two operators that answer by themselves",
         )
     }
 
@@ -113,11 +112,11 @@ impl Trained {
     pub fn latency_weights(&self) -> Result<LatencyWeights> {
         self.policy.config().latency_weights.context(
             "the controller was trained for one latency weight; hint: `lamas train --latency-weights LOW..HIGH` \
-             trains one for all of a range",
+             trains one for a whole range",
         )
     }
 
-    /// The plan for a question that may take only so long.
+    /// The plan for a question with a budget.
     ///
     /// # Errors
     /// The controller was trained for one latency weight.

@@ -1,4 +1,4 @@
-//! Files that appear whole or not at all.
+//! Atomic writes: files appear completely or not at all.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -8,15 +8,15 @@ use anyhow::Result;
 
 use crate::disk::WriteError;
 
-/// Writes `path` through a temporary file in the same folder. A device or a pipe is written to as it stands.
+/// Writes `path` through a temporary file in the same folder. A device or a pipe is written directly.
 ///
 /// # Errors
-/// Names the file when the folder is missing or unwritable, or the disk full; an earlier file is left as it was.
+/// Names the file if the folder is missing or not writable, or the disk is full; an earlier file stays as it was.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
     write_atomic_by(path, |file| file.write_all(bytes))
 }
 
-/// As [`write_atomic`], for what is too large to be held in memory: `write` is handed the file.
+/// Like [`write_atomic`], for content too large for memory: `write` gets the file.
 ///
 /// # Errors
 /// Those of [`write_atomic`] and of `write`.
@@ -31,8 +31,10 @@ pub fn write_atomic_by(path: &Path, write: impl FnOnce(&mut BufWriter<&File>) ->
     } else {
         replace(folder, path, write)
     };
-    let action =
-        format!("write `{}`; hint: is the folder there and writable, and is there room on the disk?", path.display());
+    let action = format!(
+        "write `{}`; hint: does the folder exist, is it writable, and is there room on the disk?",
+        path.display()
+    );
     Ok(written.map_err(WriteError::of(action))?)
 }
 
@@ -44,14 +46,14 @@ fn filled(file: &File, write: impl FnOnce(&mut BufWriter<&File>) -> io::Result<(
 
 fn replace(folder: &Path, path: &Path, write: impl FnOnce(&mut BufWriter<&File>) -> io::Result<()>) -> io::Result<()> {
     let mut builder = tempfile::Builder::new();
-    // Temporary files are private to their owner by default, which a result should not be.
+    // Temporary files are private to their owner by default; a result should not be.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     let file = builder.prefix(".unfinished-").tempfile_in(folder)?;
     filled(file.as_file(), write)?;
     file.as_file().sync_all()?;
     file.persist(path)?;
-    // The new name outlives a power failure only once the folder is on disk; not every file system can do that.
+    // The new name survives a power failure only once the folder is synced, which not every file system can do.
     if let Ok(folder) = File::open(folder) {
         folder.sync_all().ok();
     }

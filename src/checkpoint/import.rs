@@ -1,4 +1,4 @@
-//! Reading the published controller's `.pth` files.
+//! Reads the published controller's `.pth` files.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,7 +10,7 @@ use candle_core::{DType, Tensor};
 /// The tensors of a PyTorch state dict by name, as float32; nothing in the file is executed.
 ///
 /// # Errors
-/// Names the file when it is missing, damaged or holds no tensors.
+/// Names the file if it is missing, damaged or has no tensors.
 pub fn state_dict(path: &Path) -> Result<BTreeMap<String, Tensor>> {
     read(path).with_context(|| format!("cannot import `{}` as a PyTorch state dict", path.display()))
 }

@@ -30,22 +30,22 @@ impl TensorFile {
     }
 
     /// # Errors
-    /// As [`write_atomic`].
+    /// Those of [`write_atomic`].
     pub fn save(&self, path: &Path) -> Result<()> {
         write_atomic(path, &self.to_bytes()?)
     }
 
     /// # Errors
-    /// Names the file when it is missing, cut short, not safetensors, or holds other numbers than float32.
+    /// Names the file if it is missing, truncated, not safetensors, or has numbers other than float32.
     pub fn load(path: &Path) -> Result<Self> {
         let bytes = std::fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))?;
         Self::from_bytes(&bytes).with_context(|| format!("cannot read `{}` as safetensors", path.display()))
     }
 
     /// # Errors
-    /// The bytes are cut short, not safetensors, or hold other numbers than float32.
+    /// The bytes are truncated, not safetensors, or have numbers other than float32.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
-        let whole = SafeTensors::deserialize(bytes).context("the file is cut short or damaged")?;
+        let whole = SafeTensors::deserialize(bytes).context("the file is truncated or damaged")?;
         let (_, header) = SafeTensors::read_metadata(bytes)?;
         let mut tensors = BTreeMap::new();
         for (name, view) in whole.iter() {
@@ -59,7 +59,7 @@ impl TensorFile {
     }
 }
 
-/// Puts sorted metadata into the header: the safetensors crate would write it in a random order.
+/// Puts sorted metadata into the header; the safetensors crate would write it in random order.
 fn with_metadata(file: &[u8], metadata: &BTreeMap<String, String>) -> Result<Vec<u8>> {
     let (length, rest) = file.split_first_chunk::<8>().context("expected a header length")?;
     let (header, data) = rest.split_at_checked(u64::from_le_bytes(*length) as usize).context("expected a header")?;

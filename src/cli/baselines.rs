@@ -20,10 +20,10 @@ pub struct Args {
     /// Independent passes
     #[arg(long, value_name = "K", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     seeds: u64,
-    /// Estimate calls, tokens and dollars from a few questions, and stop there
+    /// Estimate calls, tokens and dollars from a few questions, then stop
     #[arg(long)]
     dry_run: bool,
-    /// A JSON array instead of the table
+    /// Print a JSON array instead of the table
     #[arg(long)]
     json: bool,
     #[command(flatten)]

@@ -1,4 +1,4 @@
-//! How long a query may take: `--latency-weight` and `--budget`, and how often budgets are kept.
+//! The flags `--latency-weight` and `--budget`, and how often budgets are kept.
 
 use anyhow::{Result, ensure};
 use serde::Serialize;
@@ -17,7 +17,7 @@ use crate::report::transcript::LETTERS;
 /// What to trade accuracy for.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub struct LatencyArgs {
-    /// What a token of critical path weighs against the score, for a controller that serves many weights
+    /// What a token of critical path costs, in score; needs a controller that serves many weights
     #[arg(long, value_name = "W", conflicts_with = "budget", allow_negative_numbers = true)]
     pub latency_weight: Option<f64>,
     /// How long a query may take, such as 2s, 500ms or 120tokens; needs a controller that serves many weights
@@ -47,10 +47,7 @@ impl LatencyArgs {
     /// The latency weight is no weight.
     pub fn validate(&self) -> Result<()> {
         let weight = self.latency_weight.unwrap_or_default();
-        ensure!(
-            weight >= 0.0 && weight.is_finite(),
-            "`--latency-weight`: expected a number not below 0, found {weight}"
-        );
+        ensure!(weight >= 0.0 && weight.is_finite(), "`--latency-weight`: expected a number from 0 up, found {weight}");
         Ok(())
     }
 }
@@ -109,8 +106,8 @@ impl std::fmt::Display for BudgetReport {
         let BudgetReport { budget, unit, problems, kept, hopeless, path_mean, path_p95, .. } = self;
         write!(
             f,
-            "budget {budget} {unit}: kept on {:.1} % of {problems} problems; path {path_mean:.3} {unit} on average, \
-             p95 {path_p95:.3}; no plan was predicted to keep it on {hopeless}",
+            "budget {budget} {unit}: kept for {:.1} % of {problems} problems; path {path_mean:.3} {unit} on average, \
+             p95 {path_p95:.3}; no plan was predicted to keep it for {hopeless}",
             100.0 * kept
         )
     }

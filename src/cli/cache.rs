@@ -1,4 +1,4 @@
-//! `lamas cache`: what is recorded of model calls; export, import and prune.
+//! `lamas cache`: lists, exports, imports and prunes recorded model calls.
 
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ use crate::settings::{database, prices};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Database of recorded completions, or the folder that holds it; default: in the user's cache folder
+    /// Database of recorded completions, or its folder; default: in your cache folder
     #[arg(long, value_name = "DIR|FILE", global = true)]
     cache: Option<PathBuf>,
     #[command(subcommand)]
@@ -27,22 +27,22 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Print what is recorded, model by model.
+    /// List what is recorded for each model.
     List(List),
-    /// Write the records as JSON lines.
+    /// Write the recorded calls as JSON lines.
     Export(Export),
-    /// Take in records that `export` wrote; what is recorded already stands.
+    /// Read calls that `export` wrote; calls already recorded stay as they are.
     Import(Import),
-    /// Forget records, by model or by age.
+    /// Delete recorded calls, by model or by age.
     Prune(Prune),
 }
 
 #[derive(Debug, clap::Args)]
 struct List {
-    /// Price list in TOML; default: the built-in one
+    /// Price list in TOML; default: the built-in list
     #[arg(long, value_name = "FILE", env = "LAMAS_PRICES")]
     prices: Option<PathBuf>,
-    /// A JSON array instead of the table
+    /// Print a JSON array instead of the table
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -51,27 +51,27 @@ struct List {
 
 #[derive(Debug, clap::Args)]
 struct Export {
-    /// Only the records of this model or back end
+    /// Only calls of this model or back end
     #[arg(long, value_name = "NAME")]
     model: Option<String>,
-    /// File to write; standard output if absent
+    /// File to write; default: standard output
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]
 struct Import {
-    /// JSON lines as `export` writes them
+    /// JSON lines written by `export`
     file: PathBuf,
 }
 
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = true)]
 struct Prune {
-    /// Only the records of this model or back end
+    /// Only calls of this model or back end
     #[arg(long, value_name = "NAME")]
     model: Option<String>,
-    /// Only records of at least this age; 0 for all
+    /// Only calls at least this many days old; 0 for all
     #[arg(long, value_name = "DAYS")]
     older_than: Option<u32>,
 }
@@ -184,7 +184,7 @@ impl Import {
         let records = jsonl::lines(&self.file)?;
         let (store, mut count) = (Store::open(path)?, 0u64);
         let new = store.import(records.inspect(|_| count += 1))?;
-        eprintln!("imported {new} of {count} records into `{}`; the others were there", path.display());
+        eprintln!("imported {new} of {count} records into `{}`; the others were already there", path.display());
         Ok(())
     }
 }

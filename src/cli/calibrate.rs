@@ -1,4 +1,4 @@
-//! `lamas calibrate`: fits the latency model, by which plans are predicted, to traces.
+//! `lamas calibrate`: fits the latency model, which predicts plans, to traces.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -35,15 +35,15 @@ const RANDOM: (usize, f64) = (3, 0.3);
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// A checkpoint, or the folder of a run
+    /// A checkpoint or a run folder
     checkpoint: PathBuf,
-    /// Recorded episodes (JSON lines, such as a run's test-episodes.jsonl) instead of a run of one query at a time; repeatable
+    /// Fit to recorded episodes (such as a run's test-episodes.jsonl) instead of running queries one at a time; repeatable
     #[arg(long, value_name = "FILE")]
     from: Vec<PathBuf>,
-    /// Queries to run
+    /// How many queries to run
     #[arg(long, value_name = "N", default_value_t = QUERIES, conflicts_with = "from")]
     queries: usize,
-    /// JSON instead of the table
+    /// Print JSON instead of the table
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -71,7 +71,7 @@ pub fn run(args: Args) -> Result<()> {
     };
     let asked = asked(&splits.iter().collect::<Vec<_>>());
     let observed = observed(&episodes, &asked);
-    ensure!(!observed.is_empty(), "expected episodes of problems of the benchmark, found none");
+    ensure!(!observed.is_empty(), "expected episodes on the benchmark's problems, found none");
     let model = fit(&session, &observed);
     let path = keep(&model, &args.checkpoint)?;
     if args.json {

@@ -1,4 +1,4 @@
-//! `lamas catalogues`: the operator catalogues inside the binary, and what one holds.
+//! `lamas catalogues`: lists the built-in operator catalogues, or prints one.
 
 use std::path::{Path, PathBuf};
 
@@ -13,13 +13,13 @@ use crate::settings::{CATALOGUES, catalogue_named};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// A built-in catalogue, or the file of one; default: lists the built-in ones
+    /// A built-in catalogue or a catalogue file; default: list the built-in ones
     #[arg(value_name = "NAME|FILE")]
     catalogue: Option<PathBuf>,
-    /// The text of the catalogue, to write one of your own from
+    /// Print the catalogue's text, to start your own from
     #[arg(long, requires = "catalogue", conflicts_with = "json")]
     text: bool,
-    /// JSON instead of text
+    /// Print JSON instead of text
     #[arg(long)]
     json: bool,
     #[command(flatten)]

@@ -1,4 +1,4 @@
-//! Flags of all commands that solve queries; defaults of the preset <- TOML file <- environment and flags, resolved once.
+//! The flags of all commands that solve queries. Preset, then TOML file, then environment and flags, resolved once.
 
 use std::path::PathBuf;
 
@@ -15,41 +15,41 @@ use crate::model::{Definitions, Mode, definitions};
 use crate::plan::Billing;
 use crate::settings::{Dtype, Preset, Settings, modernise};
 
-/// Flags shared by all commands that solve queries. What is not given stays as the file or the preset has it.
+/// Flags shared by all commands that solve queries. A missing flag leaves what the file or the preset says.
 #[derive(Debug, Default, Serialize, clap::Args)]
 pub struct Common {
-    /// Settings in TOML; the flags take precedence
+    /// Settings file in TOML; flags override it
     #[arg(long, value_name = "FILE", env = "LAMAS_CONFIG")]
     #[serde(skip)]
     pub config: Option<PathBuf>,
-    /// auto, cpu, cuda, cuda:N or metal
+    /// Device: auto, cpu, cuda, cuda:N or metal
     #[arg(long, env = "LAMAS_DEVICE", help_heading = "Model in this process")]
     #[serde(skip_serializing_if = "Option::is_none")]
     device: Option<String>,
-    /// static (built in), minilm, static:FOLDER, minilm:FOLDER or hub:OWNER/NAME
+    /// Encoder: static (built in), minilm, static:FOLDER, minilm:FOLDER or hub:OWNER/NAME
     #[arg(long, env = "LAMAS_ENCODER", help_heading = "Model in this process")]
     #[serde(skip_serializing_if = "Option::is_none")]
     encoder: Option<String>,
-    /// gsm8k, math, or the folder of a benchmark (benchmark.toml, catalogue, splits); default: the built-in workload
+    /// gsm8k, math, or a benchmark folder (benchmark.toml, catalogue, splits); default: the built-in workload
     #[arg(long, value_name = "DIR", env = "LAMAS_BENCHMARK", help_heading = "Questions and operators")]
     #[serde(skip_serializing_if = "Option::is_none")]
     benchmark: Option<PathBuf>,
-    /// Operator catalogue in TOML, or the name of a built-in one (`lamas catalogues` lists them); default: that of the benchmark
+    /// Operator catalogue: a TOML file or a built-in name (see `lamas catalogues`); default: the benchmark's
     #[arg(long, value_name = "FILE|NAME", env = "LAMAS_CATALOGUE", help_heading = "Questions and operators")]
     #[serde(skip_serializing_if = "Option::is_none")]
     catalogue: Option<PathBuf>,
-    /// A server that may get the key in an environment variable, where the catalogue of somebody else's run says so; repeatable
+    /// Let a catalogue from somebody else's run send the key in VARIABLE to this server; repeatable
     #[arg(long = "send-key", value_name = "VARIABLE=URL", value_parser = sent, help_heading = "Endpoint")]
     #[serde(skip)]
     keys: Vec<(String, String)>,
-    /// Run the commands that the catalogue of somebody else's run names, confined as they are in a catalogue of yours
+    /// Run the commands that the catalogue of somebody else's run names, confined like those of your own catalogues
     #[arg(long)]
     #[serde(skip)]
     run_commands: bool,
     #[command(flatten)]
     #[serde(flatten)]
     local_model: ModelFlags,
-    /// Price list in TOML; default: the built-in one
+    /// Price list in TOML; default: the built-in list
     #[arg(long, value_name = "FILE", env = "LAMAS_PRICES", help_heading = "Endpoint")]
     #[serde(skip_serializing_if = "Option::is_none")]
     prices: Option<PathBuf>,
@@ -58,54 +58,48 @@ pub struct Common {
     python: PythonFlags,
     #[command(flatten)]
     endpoint: EndpointFlags,
-    /// Recorded outputs of operators (JSON lines) in place of a model
+    /// Use recorded operator outputs (JSON lines) instead of a model
     #[arg(long, value_name = "FILE", env = "LAMAS_TRACES", help_heading = "Questions and operators")]
     #[serde(skip_serializing_if = "Option::is_none")]
     traces: Option<PathBuf>,
-    /// Database of recorded completions, or the folder that holds it; default: in the user's cache folder
+    /// Database of recorded completions, or its folder; default: in your cache folder
     #[arg(long, value_name = "DIR|FILE", help_heading = "Recorded calls")]
     #[serde(skip_serializing_if = "Option::is_none")]
     cache: Option<PathBuf>,
-    /// use, record (ask anew), replay (ask nothing) or off; default: use, and off for the built-in model without --cache
+    /// use, record (ask again), replay (ask nothing) or off; default: use, but off for the built-in model without --cache
     #[arg(long, value_name = "MODE", env = "LAMAS_CACHE_MODE", help_heading = "Recorded calls")]
     #[serde(skip_serializing_if = "Option::is_none")]
     cache_mode: Option<Mode>,
-    /// Record of calls (JSON lines) that is used and extended: what it holds is not asked again. `train` keeps one in its run
-    /// folder anyway
+    /// Record of calls (JSON lines) to use and extend; calls in it are not made again. `train` always keeps one in its run folder
     #[arg(long, value_name = "FILE", env = "LAMAS_RECORD", help_heading = "Recorded calls")]
     #[serde(skip_serializing_if = "Option::is_none")]
     record: Option<PathBuf>,
-    /// Seed of everything random [default: 0]
+    /// Seed for everything random [default: 0]
     #[arg(long, value_name = "N", env = "LAMAS_SEED")]
     #[serde(skip_serializing_if = "Option::is_none")]
     seed: Option<u64>,
-    /// Score that a second of the critical path weighs; the latency is then counted in seconds
-    #[arg(long, value_name = "SCORE", help_heading = "What answers are worth, and how plans run")]
+    /// What a second of critical path costs, in score; latency is then counted in seconds
+    #[arg(long, value_name = "SCORE", help_heading = "Reward and execution")]
     #[serde(skip)]
     second_costs: Option<f64>,
-    /// Score that a dollar weighs
-    #[arg(long, value_name = "SCORE", help_heading = "What answers are worth, and how plans run")]
+    /// What a dollar costs, in score
+    #[arg(long, value_name = "SCORE", help_heading = "Reward and execution")]
     #[serde(skip)]
     dollar_costs: Option<f64>,
-    /// When operators start: after the layer before, when what they read exists, or one after another
-    #[arg(long, value_name = "SCHEDULE", env = "LAMAS_SCHEDULE", value_parser = ["layered", "dataflow", "sequential"], help_heading = "What answers are worth, and how plans run")]
+    /// When operators start: layered (after the previous layer), dataflow (when their inputs exist), sequential (one by one)
+    #[arg(long, value_name = "SCHEDULE", env = "LAMAS_SCHEDULE", value_parser = ["layered", "dataflow", "sequential"], help_heading = "Reward and execution")]
     #[serde(skip)]
     schedule: Option<String>,
-    /// Whether a plan ends once nothing that is still to come can change its answer
-    #[arg(long, value_name = "BOOL", env = "LAMAS_QUORUM", help_heading = "What answers are worth, and how plans run")]
+    /// End a plan once nothing still to come can change its answer
+    #[arg(long, value_name = "BOOL", env = "LAMAS_QUORUM", help_heading = "Reward and execution")]
     #[serde(skip)]
     quorum: Option<bool>,
-    /// What a call costs that is dropped before its end: the share that had run, or all of it [default: share]
-    #[arg(long, value_name = "share|full", help_heading = "What answers are worth, and how plans run")]
+    /// What a call dropped before its end costs: the share that had run, or all of it [default: share]
+    #[arg(long, value_name = "share|full", help_heading = "Reward and execution")]
     #[serde(skip)]
     dropped_calls: Option<Billing>,
-    /// Whether a plan ends once a trained head expects its rest to bring less than it takes
-    #[arg(
-        long,
-        value_name = "BOOL",
-        env = "LAMAS_HALTING",
-        help_heading = "What answers are worth, and how plans run"
-    )]
+    /// End a plan once a trained head expects the rest to cost more than it brings
+    #[arg(long, value_name = "BOOL", env = "LAMAS_HALTING", help_heading = "Reward and execution")]
     #[serde(skip)]
     halting: Option<bool>,
 }
@@ -113,7 +107,7 @@ pub struct Common {
 /// Flags of an endpoint.
 #[derive(Debug, Default, Serialize, clap::Args)]
 struct EndpointFlags {
-    /// Base URL of an OpenAI-compatible endpoint; default: OPENAI_BASE_URL, or OpenAI. Its key: OPENAI_API_KEY
+    /// Base URL of an OpenAI-compatible endpoint; default: OPENAI_BASE_URL, else OpenAI. The key comes from OPENAI_API_KEY
     #[arg(
         long = "endpoint",
         value_name = "URL",
@@ -123,19 +117,19 @@ struct EndpointFlags {
     )]
     #[serde(skip_serializing_if = "Option::is_none")]
     url: Option<String>,
-    /// Model at the endpoint
+    /// Name of the model at the endpoint
     #[arg(id = "model-name", long, value_name = "NAME", env = "LAMAS_MODEL_NAME", help_heading = "Endpoint")]
     #[serde(skip_serializing_if = "Option::is_none")]
     model: Option<String>,
-    /// Dollars per million tokens of any kind, in place of the price list; 0 for a server of your own
+    /// Dollars per million tokens of any kind, instead of the price list; 0 for your own server
     #[arg(long, value_name = "DOLLARS", help_heading = "Endpoint")]
     #[serde(skip_serializing_if = "Option::is_none")]
     price: Option<f64>,
-    /// Stop before the endpoint has cost more
+    /// Stop before the endpoint costs more than this
     #[arg(long, value_name = "DOLLARS", help_heading = "Endpoint")]
     #[serde(skip_serializing_if = "Option::is_none")]
     max_cost: Option<f64>,
-    /// Stop before the endpoint has read and written more tokens
+    /// Stop before the endpoint reads and writes more tokens than this
     #[arg(long, value_name = "N", help_heading = "Endpoint")]
     #[serde(skip_serializing_if = "Option::is_none")]
     max_tokens: Option<u64>,
@@ -144,16 +138,15 @@ struct EndpointFlags {
 /// Flags of all commands that may ask a local model.
 #[derive(Debug, Default, Serialize, clap::Args)]
 struct ModelFlags {
-    /// Llama, Qwen2 or Qwen3: a folder, a GGUF file, or OWNER/NAME (or OWNER/NAME/FILE.gguf) on the Hugging Face hub;
-    /// default: the built-in model
+    /// Llama, Qwen2 or Qwen3: a folder, a GGUF file, or OWNER/NAME[/FILE.gguf] on the Hugging Face hub; default: the built-in model
     #[arg(long, value_name = "DIR|FILE|ID", env = "LAMAS_MODEL", help_heading = "Model in this process")]
     #[serde(skip_serializing_if = "Option::is_none")]
     model: Option<PathBuf>,
-    /// A variable of the model's chat template, as `enable_thinking=true`
+    /// Set a variable of the model's chat template, such as `enable_thinking=true`; repeatable
     #[arg(long, value_name = "NAME=VALUE", value_parser = variable, help_heading = "Model in this process")]
     #[serde(skip)]
     template: Vec<(String, serde_json::Value)>,
-    /// Numbers of the model's weights on a CUDA or Metal device (the CPU computes in f32) [default: f32]
+    /// Number type of the model's weights on a CUDA or Metal device (the CPU always uses f32) [default: f32]
     #[arg(long, env = "LAMAS_DTYPE", help_heading = "Model in this process")]
     #[serde(skip_serializing_if = "Option::is_none")]
     dtype: Option<Dtype>,
@@ -162,11 +155,11 @@ struct ModelFlags {
 /// Flags of all commands that may run Python.
 #[derive(Debug, Default, Serialize, clap::Args)]
 pub struct PythonFlags {
-    /// Python 3 for programs that the model writes and for tests of code; default: `python3`
+    /// Python 3 for model-written programs and for tests of code; default: `python3`
     #[arg(long, value_name = "PATH", env = "LAMAS_PYTHON", help_heading = "Model in this process")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub python: Option<PathBuf>,
-    /// Run programs that the model writes with your own rights where this machine has no sandbox
+    /// If this machine has no sandbox, run model-written programs with your own rights
     #[arg(long, help_heading = "Model in this process")]
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub allow_unsandboxed: bool,
@@ -309,7 +302,7 @@ impl ValueEnum for Preset {
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
         let help = match self {
-            Preset::Adaptive => "Measures what could answer, the trained network among it, and takes the best",
+            Preset::Adaptive => "Measures every way to answer, the trained network included, and uses the best",
             Preset::Paper => "LAMaS as published",
             Preset::Maas => "MaAS: one operator after another, no latency term",
         };

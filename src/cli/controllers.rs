@@ -37,7 +37,7 @@ pub fn open(common: &Common, path: &Path, latency_weight: Option<f64>) -> Result
         let [this, that] = [first, other].map(of_what);
         ensure!(
             this == that,
-            "`{}` and `{}` are of different runs: other benchmarks, models or operators; hint: name one of them",
+            "`{}` and `{}` come from different runs (benchmark, model or operators differ); hint: name only one of them",
             paths[0].display(),
             path.display()
         );
@@ -53,7 +53,7 @@ pub fn open(common: &Common, path: &Path, latency_weight: Option<f64>) -> Result
     if record.is_file()
         && let Err(error) = session.keep_record(&record)
     {
-        eprintln!("`{}` is not read, so that its calls are made anew: {error:#}", record.display());
+        eprintln!("cannot read `{}`, so its calls are made again: {error:#}", record.display());
     }
     let restore = |(checkpoint, path): (&Checkpoint, &std::path::PathBuf)| {
         Trained::restore(checkpoint, path, &session.parts, session.execution)

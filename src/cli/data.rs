@@ -24,16 +24,16 @@ enum Benchmark {
 /// Arithmetic word problems with their worked solutions.
 #[derive(Debug, clap::Args)]
 struct Arithmetic {
-    /// Same seed, same bytes.
+    /// Seed; the same seed gives the same bytes.
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Number of examples.
     #[arg(long)]
     count: usize,
-    /// corpus, train, validation, test or hard: no two share a question, whatever their seeds.
+    /// corpus, train, validation, test or hard; no two of them share a question, whatever the seeds.
     #[arg(long)]
     split: Split,
-    /// File to write; standard output if absent.
+    /// File to write; default: standard output.
     #[arg(long)]
     out: Option<PathBuf>,
 }

@@ -1,4 +1,4 @@
-//! `lamas doctor`: says of each thing that a run takes whether it works here.
+//! `lamas doctor`: checks whether each thing that a run needs works here.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ use crate::task::Benchmark;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// JSON instead of lines
+    /// Print JSON instead of text lines
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -94,7 +94,7 @@ pub fn run(args: Args) -> Result<()> {
         found.iter().filter(|finding| finding.state == State::Fails).map(|finding| finding.part).collect();
     ensure!(
         failing.is_empty(),
-        "expected all that is needed to work, found that this does not: {}",
+        "expected everything that is needed to work, found that this does not: {}",
         failing.join(", ")
     );
     Ok(())
@@ -106,7 +106,7 @@ async fn endpoint(settings: &Settings, host: &Host) -> Vec<Finding> {
     // The question is to be asked all the same.
     let config = EndpointConfig { attempts: 1, price: Some(0.0), ..settings.endpoint.clone() };
     let asked = ask(config, &host.key).await;
-    let key = if host.key.is_absent() { "none, and none is asked for" } else { "accepted" };
+    let key = if host.key.is_absent() { "none, and none is needed" } else { "accepted" };
     let (url, name) = (settings.endpoint.base_url().unwrap_or_default(), settings.endpoint.model.as_deref());
     let untried = |part| Finding::new(part, State::Untried, "");
     let is_there = || Finding::new("endpoint", State::Works, format!("`{url}`"));
@@ -206,13 +206,13 @@ async fn local(settings: &Settings, host: &Host) -> Finding {
 async fn python(settings: &Settings, benchmark: &Benchmark, catalogue: &Catalogue) -> [Finding; 2] {
     let operators = if settings.traces.is_some() { String::new() } else { catalogue.needs_python().join(", ") };
     let lacking = |says: String| match benchmark.needs_python() {
-        true => (State::Fails, format!("{says}; the benchmark is graded by it")),
+        true => (State::Fails, format!("{says}; the benchmark needs it for grading")),
         false if operators.is_empty() => (State::NotNeeded, says),
-        false => (State::Fails, format!("{says}; operators that take it: {operators}")),
+        false => (State::Fails, format!("{says}; operators that need it: {operators}")),
     };
     match open_sandbox(settings.python.as_deref(), settings.allow_unsandboxed).await {
         Ok((sandbox, warning)) => {
-            let confined = if sandbox.mounts() { "with a file system of its own" } else { "watched files" };
+            let confined = if sandbox.mounts() { "with their own file system" } else { "watched files" };
             let says = warning.unwrap_or_else(|| format!("programs are confined, {confined}"));
             let python = settings.python.clone().unwrap_or_else(|| PathBuf::from("python3"));
             [
@@ -241,7 +241,7 @@ fn cache(settings: &Settings, host: &Host) -> Finding {
     let is_built_in = settings.model.is_none() && !settings.endpoint.is_used();
     let is_off = settings.cache_mode == Some(Mode::Off) || is_built_in && settings.cache.is_none();
     if is_off || settings.traces.is_some() {
-        return Finding::new("cache", State::NotNeeded, "no completion is recorded");
+        return Finding::new("cache", State::NotNeeded, "completions are not recorded");
     }
     let open = || -> Result<String> {
         let path = database(settings.cache.as_deref(), host.cache_folder.as_deref())?;
@@ -268,5 +268,5 @@ fn disk(cache_folder: Option<&Path>) -> Result<String> {
         };
         write().with_context(|| format!("cannot write a megabyte in `{}`", folder.display()))?;
     }
-    Ok("this folder, the scratch folder and the cache folder can be written".to_owned())
+    Ok("this folder, the scratch folder and the cache folder are writable".to_owned())
 }

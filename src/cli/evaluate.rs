@@ -1,4 +1,4 @@
-//! `lamas evaluate`: a trained controller beside the baselines.
+//! `lamas evaluate`: compares a trained controller with the baselines.
 
 use std::path::PathBuf;
 
@@ -21,21 +21,21 @@ use crate::report::explanation;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// A checkpoint, or the folder of a run (its seeds are averaged)
+    /// A checkpoint, or a run folder, whose seeds are averaged
     checkpoint: PathBuf,
     /// Split to evaluate on
     #[arg(long, default_value = "test")]
     split: String,
-    /// Folder for the report; none is written if absent
+    /// Folder for the report; default: no report
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Leave out the baselines
     #[arg(long)]
     alone: bool,
-    /// Estimate calls, tokens and dollars from a few questions, and stop there
+    /// Estimate calls, tokens and dollars from a few questions, then stop
     #[arg(long)]
     dry_run: bool,
-    /// JSON instead of the table
+    /// Print JSON instead of the table
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -55,7 +55,7 @@ pub fn run(args: Args) -> Result<()> {
         let _runtime = session.runtime.enter();
         interrupt::listen(session.parts.endpoints.clone())
     };
-    interrupt.part_at_once("stopped; the same command goes on from what was recorded".to_owned());
+    interrupt.part_at_once("stopped; the same command continues from what was recorded".to_owned());
     let split = Split::open(&session, &args.split)?;
     let seeds: Vec<u64> = trained.iter().map(|trained| trained.seed).collect();
     for trained in &mut trained {

@@ -1,4 +1,4 @@
-//! Whether a question is like those that a run was trained on: far from them, what was learned may not hold.
+//! Checks whether a question resembles the training questions; far from them, what was learned may not apply.
 
 use anyhow::Result;
 
@@ -51,8 +51,8 @@ impl Familiar {
         let near = self.known.iter().map(|known| cosine(known, &embedding)).fold(-1.0, f32::max);
         (near < self.usual).then(|| {
             format!(
-                "this question is unlike those of training: its nearest has a cosine of {near:.2}, where {:.0} % of those have \
-                 {:.2} or more; what was learned may not hold for it",
+                "this question is unlike the training questions: its nearest neighbour has a cosine of {near:.2}, while {:.0} % of theirs have \
+                 {:.2} or more; what was learned may not apply",
                 100.0 * USUAL,
                 self.usual
             )
@@ -83,7 +83,7 @@ mod tests {
         assert!(familiar.usual > 0.99);
         assert_eq!(familiar.told(&at(0.254)), None);
         let far = familiar.told(&[0.0, 0.0, 1.0]).unwrap_or_default();
-        assert!(far.contains("a cosine of 0.00, where 99 % of those have 1.00 or more"), "{far}");
+        assert!(far.contains("a cosine of 0.00, while 99 % of theirs have 1.00 or more"), "{far}");
         assert!(familiar.told(&[0.0; 3]).is_some());
         assert!(Familiar::new(vec![at(0.0); 3]).is_none() && Familiar::new(Vec::new()).is_none());
     }

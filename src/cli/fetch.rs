@@ -10,8 +10,8 @@ use crate::task::{data_folder, fetch};
 pub struct Args {
     /// gsm8k, math or humaneval
     benchmark: String,
-    /// Folder to write; with it come the benchmark's description, prompts and splits, to be changed and named with
-    /// `--benchmark DIR` [default: where `--benchmark NAME` looks]
+    /// Write the whole benchmark (description, prompts, splits) to this folder, to change it and use it with
+    /// `--benchmark DIR` [default: only the problems, where `--benchmark NAME` looks for them]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }

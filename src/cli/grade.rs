@@ -1,4 +1,4 @@
-//! `lamas grade`: grades a file of predictions against their references.
+//! `lamas grade`: grades a file of predictions against reference answers.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -16,15 +16,14 @@ use crate::task::{AnswerForm, code_grading};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Whose answers they are
+    /// Benchmark the answers belong to
     benchmark: Graded,
-    /// JSON lines with `pred` (the answer) or `text` (the solution) against `ref` or `gold`; for code `task_id` with
-    /// `completion`
+    /// JSON lines with `pred` (the answer) or `text` (the solution), and `ref` or `gold`; for code, `task_id` and `completion`
     file: PathBuf,
-    /// One JSON object a line; the accuracy goes to standard error
+    /// Print one JSON object for each line; the accuracy goes to standard error
     #[arg(long)]
     json: bool,
-    /// For code: the tasks with their tests (HumanEval.jsonl), unless the lines bring them along
+    /// For code: the tasks with their tests (HumanEval.jsonl), unless the lines contain them
     #[arg(long, value_name = "FILE")]
     tests: Option<PathBuf>,
     #[command(flatten)]

@@ -1,4 +1,4 @@
-//! `lamas import`: a published PyTorch state dict becomes a checkpoint.
+//! `lamas import`: turns a published PyTorch state dict into a checkpoint.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! `lamas init`: a benchmark folder to begin with, from inside the binary.
+//! `lamas init`: writes a benchmark folder to start from, out of the binary.
 
 use std::path::PathBuf;
 
@@ -17,7 +17,7 @@ use crate::disk::create_folder;
 pub struct Args {
     /// Folder to make
     folder: PathBuf,
-    /// What the answers are: a letter, a text, a number, or Python code that is tested
+    /// What the answers are: a letter, an exact text, a number, or Python code that is tested
     #[arg(long, value_enum, default_value_t = Kind::Number)]
     kind: Kind,
 }
@@ -68,11 +68,11 @@ impl Kind {
     /// What a line of questions holds beside what all hold.
     fn lines(self) -> &'static str {
         match self {
-            Kind::Choice => "# The choices stand in the question, each with its letter.\n",
+            Kind::Choice => "# The choices are part of the question, each with its letter.\n",
             Kind::Exact | Kind::Number => "",
             Kind::Code => {
                 "# For code also `entry_point`, the name of the function, and `test`, which defines `check(candidate)`; `answer`\n\
-                 # is the body of a right solution.\n"
+                 # is the body of a correct solution.\n"
             }
         }
     }
@@ -100,7 +100,7 @@ impl Kind {
 pub fn run(args: Args) -> Result<()> {
     let Args { folder, kind } = args;
     let is_empty = std::fs::read_dir(&folder).map_or(true, |mut entries| entries.next().is_none());
-    ensure!(is_empty, "`{}`: expected no such folder or an empty one, found files in it", folder.display());
+    ensure!(is_empty, "`{}`: expected a new or empty folder, found files in it", folder.display());
     create_folder(&folder)?;
     let name = folder.file_name().map_or("mine".into(), |name| name.to_string_lossy());
     let name: String = name.chars().filter(|c| c.is_alphanumeric() || matches!(c, '-' | '_')).collect();
@@ -145,7 +145,7 @@ mod tests {
                 assert!(problems.iter().all(|it| (kind == Kind::Code) == it.tests.is_some() && !it.answer.is_empty()));
             }
             let again = run(Args { folder, kind }).map_err(|error| error.to_string()).unwrap_err();
-            assert!(again.contains("expected no such folder or an empty one"), "{again}");
+            assert!(again.contains("expected a new or empty folder"), "{again}");
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! `lamas inspect`: what a checkpoint holds.
+//! `lamas inspect`: shows what a checkpoint contains.
 
 use std::path::PathBuf;
 
@@ -14,9 +14,9 @@ use crate::printable::printable;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// A checkpoint (.safetensors), or the folder of a run: its newest
+    /// A checkpoint (.safetensors), or a run folder, for its newest checkpoint
     checkpoint: PathBuf,
-    /// One JSON object instead of text
+    /// Print one JSON object instead of text
     #[arg(long)]
     json: bool,
     #[command(flatten)]

@@ -1,5 +1,5 @@
-//! Ctrl-C: the first asks the work to stop at the next safe point, the second ends the process at once. And what a command
-//! that was stopped, by that or by a cap, leaves behind: a run that can be gone on with.
+//! Ctrl-C: the first stops the work at the next safe point, the second ends the process at once. A command that was stopped, by
+//! this or by a cap, leaves a run that can be resumed.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -94,7 +94,7 @@ impl Stopped {
     pub fn hinted(error: Error, command: &str) -> Error {
         match error.downcast_ref::<Stopped>() {
             Some(Stopped { cap, .. }) => {
-                Error::new(Stopped { cap: cap.clone(), goes_on: format!("; `{command}` goes on from here") })
+                Error::new(Stopped { cap: cap.clone(), goes_on: format!("; `{command}` continues from here") })
             }
             None => error,
         }

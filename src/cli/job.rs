@@ -1,4 +1,4 @@
-//! The training of one controller, as commands run it: into a folder, with what happens shown.
+//! Trains one controller into a folder and shows the progress.
 
 use std::path::Path;
 

@@ -83,8 +83,8 @@ impl Measured<'_> {
                     .context(format!("every query of `{name}` failed")))
             }
             Some(reason) if !has_score(failed, asked) => bail!(
-                "`{name}` has no score: {failed} of {asked} queries failed, the last with: {reason}; hint: the answers that \
-                 came are recorded, so that the same command asks only for the rest once the cause is gone"
+                "`{name}` has no score: {failed} of {asked} queries failed, the last with: {reason}; hint: the answers \
+                 received are recorded; once the cause is fixed, the same command asks only for the rest"
             ),
             _ => Ok(()),
         }

@@ -1,7 +1,7 @@
 //! The command line: settings in, tables on standard output, everything else on standard error.
 
-/// As the standard library's, but a full or closed standard error ends no command, and a line of progress gives way: it shadows
-/// that one in all of `cli`.
+/// Like the standard library's macro, which it shadows in all of `cli`, but a full or closed standard error does not end the
+/// command, and a progress line makes room.
 macro_rules! eprintln {
     ($($text:tt)*) => {{
         let text = format!($($text)*);
@@ -62,10 +62,10 @@ use clap::{CommandFactory, Parser, Subcommand};
 use crate::disk::WriteError;
 use crate::sandbox::CHILD_COMMAND;
 
-/// Learns which language-model operators to run, side by side, for each question: right answers on a short critical path.
+/// Learns which language-model operators to run in parallel for each question: right answers on a short critical path.
 ///
-/// Without a command, `lamas` trains a controller on the built-in workload, evaluates it beside simple baselines and
-/// writes a report: no key and no download needed.
+/// Without a command, `lamas` trains a controller on the built-in workload, compares it with simple baselines and
+/// writes a report. This needs no key and no download.
 #[derive(Debug, Parser)]
 #[command(name = "lamas", version, args_conflicts_with_subcommands = true)]
 struct Cli {
@@ -77,57 +77,57 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Train a controller, evaluate it beside the baselines, write the report.
+    /// Train a controller, compare it with the baselines, write a report.
     Train(train_run::Args),
-    /// Evaluate a trained controller beside the baselines.
+    /// Compare a trained controller with the baselines.
     Evaluate(evaluate::Args),
-    /// Train and evaluate every method, published and ours, over several seeds: the table for a paper.
+    /// Train and evaluate every method, published and ours, over several seeds, as for a paper's table.
     Compare(experiments::compare::Args),
-    /// Train and evaluate at several latency weights: LAMaS, ours, and one checkpoint of ours for all weights.
+    /// Train and evaluate at several latency weights: LAMaS, ours, and one controller of ours for all weights.
     Sweep(experiments::sweep::Args),
-    /// Evaluate the fixed plans and a random controller; no training.
+    /// Evaluate fixed plans and a random controller, without training.
     Baselines(baselines::Args),
-    /// Answer one question; show the plan, the timeline and what it cost.
+    /// Answer a question, or many; show the plan, the timeline and the cost.
     Run(run::Args),
-    /// Answer over HTTP as OpenAI does: each request by a plan, within its time.
+    /// Serve an OpenAI-compatible API that answers each request by a plan, within its time.
     Serve(Box<serve::Args>),
-    /// Measure every operator by itself: accuracy and tokens by kind and number of steps.
+    /// Measure every operator alone: accuracy and tokens by kind of question and number of steps.
     Operators(operators::Args),
-    /// Fit the latency model by which plans are predicted, as training does at its end.
+    /// Fit the latency model that predicts plans, as training does at its end.
     Calibrate(calibrate::Args),
-    /// Record the calls of operators, from which plans are computed; join and show records.
+    /// Record operator calls, from which plans are computed; merge and show records.
     Record(Box<record::Args>),
-    /// Record outputs of every operator, from which controllers can be trained without a model.
+    /// Record outputs of every operator, to train without a model; import logs.
     Traces(traces::Args),
-    /// List the operator catalogues inside the binary, or print what one holds.
+    /// List the built-in operator catalogues, or print one.
     Catalogues(catalogues::Args),
     /// List, export, import or prune recorded model calls.
     Cache(cache::Args),
-    /// Print what a checkpoint holds.
+    /// Show what a checkpoint contains.
     Inspect(inspect::Args),
-    /// Make a benchmark folder to begin with, with comments.
+    /// Write a commented benchmark folder to start from.
     Init(init::Args),
     /// Turn a published PyTorch state dict (`.pth`) into a checkpoint.
     Import(import::Args),
     /// Generate problems of a built-in workload.
     Data(data::Args),
-    /// Grade a file of predictions against their references.
+    /// Grade a file of predictions against reference answers.
     Grade(grade::Args),
     /// Download the problems of a published benchmark.
     Fetch(fetch::Args),
-    /// Say what works here: endpoint, key, model, price, Python and its sandbox, device, cache, disk.
+    /// Check what works here: endpoint, key, model, price, Python and its sandbox, device, cache, disk.
     Doctor(doctor::Args),
-    /// Confine this process and run a program that a model wrote.
+    /// Confine this process and run a model-written program.
     #[command(name = CHILD_COMMAND, hide = true)]
     SandboxChild(sandbox_child::Args),
-    /// Print the completion script of a shell.
+    /// Print the completion script for a shell.
     Completions { shell: clap_complete::Shell },
 }
 
 /// Runs the command line of this process.
 ///
-/// Exit codes: 0 done; 1 the input or the settings are at fault; 2 anything else, such as a network or a disk; 3 stopped by
-/// `--max-cost` or `--max-tokens`; 130 interrupted by Ctrl-C. What ended with 3 or 130 can be gone on with.
+/// Exit codes: 0 done; 1 the input or the settings are wrong; 2 anything else, such as a network or a disk; 3 stopped by
+/// `--max-cost` or `--max-tokens`; 130 interrupted by Ctrl-C. Runs that ended with 3 or 130 can be resumed.
 pub fn main() -> ExitCode {
     provenance::begins();
     let cli = match Cli::try_parse() {

@@ -1,4 +1,4 @@
-//! Settings for what was trained before: the run's own, under the settings file and the flags.
+//! Settings for a trained run: its own, overridden by the settings file and the flags.
 
 use std::path::Path;
 
@@ -56,7 +56,10 @@ impl OfRun {
 fn benchmark(settings: &Settings, origin: &Path) -> Result<Benchmark> {
     settings.benchmark().with_context(|| {
         let named = settings.benchmark.as_deref().unwrap_or(Path::new("")).display();
-        format!("`{}` is used on the benchmark `{named}`; hint: `--benchmark DIR` says where it is", origin.display())
+        format!(
+            "`{}` is used on the benchmark `{named}`; hint: name its folder with `--benchmark DIR`",
+            origin.display()
+        )
     })
 }
 

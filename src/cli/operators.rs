@@ -1,4 +1,4 @@
-//! `lamas operators`: every operator, or small plan, by itself: how often right and how long, by kind and by steps.
+//! `lamas operators`: measures every operator, or small plan, alone: accuracy and length, by kind and by steps.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -27,10 +27,10 @@ pub struct Args {
     /// Independent passes
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     draws: u64,
-    /// A plan to measure, such as "GenerateCoT,Programmer;ScEnsemble"; repeatable; default: every operator
+    /// A plan to measure, such as "GenerateCoT,Programmer;ScEnsemble"; repeatable; default: every operator alone
     #[arg(long = "plan", value_name = "PLAN")]
     plans: Vec<String>,
-    /// Writes one JSON line for each problem, plan and draw
+    /// Write one JSON line for each problem, plan and draw to this file
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     #[command(flatten)]
@@ -50,7 +50,7 @@ struct OperatorLine<'a> {
     draw: usize,
     score: f64,
     answer: Option<&'a str>,
-    /// Critical path in tokens.
+    /// Critical path, in the objective's unit.
     path: f64,
     completion_tokens: f64,
     cost: f64,
@@ -186,7 +186,7 @@ fn repairs(named: &[(String, Plan)], measured: &[Vec<Evaluation>]) -> String {
         }
         let share = |part: u32, whole: u32| f64::from(part) / f64::from(whole.max(1));
         lines.push(format!(
-            "{name}: mends {:.3} of {wrong} wrong answers, breaks {:.4} of {right} right ones",
+            "{name}: fixes {:.3} of {wrong} wrong answers, breaks {:.4} of {right} right ones",
             share(mended, wrong),
             share(broken, right)
         ));

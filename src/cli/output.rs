@@ -1,4 +1,4 @@
-//! Standard output, how errors look, and which exit code they give.
+//! Standard output, the format of errors, and exit codes.
 
 use std::fmt::Display;
 use std::io::{self, ErrorKind, Write};
@@ -44,13 +44,13 @@ static FORMAT: OnceLock<Format> = OnceLock::new();
 /// The flag of all commands that print tables.
 #[derive(Debug, Default, clap::Args)]
 pub struct Tables {
-    /// How tables are written: text, markdown, latex or csv [default: text]
+    /// Format of tables: text, markdown, latex or csv [default: text]
     #[arg(long, value_name = "FORMAT")]
     format: Option<Format>,
 }
 
 impl Tables {
-    /// Tables in this format; none: text.
+    /// Writes tables in this format; none means text.
     pub fn of(format: Option<Format>) -> Self {
         Tables { format }
     }
@@ -80,7 +80,7 @@ pub fn say_table(table: String, said: impl IntoIterator<Item = String>) -> Resul
     say_beside(said)
 }
 
-/// Writes what there is to say beside a table, as [`say_table`] does.
+/// Writes the remarks on a table, where [`say_table`] writes them.
 ///
 /// # Errors
 /// Standard output cannot be written.

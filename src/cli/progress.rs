@@ -1,5 +1,5 @@
-//! Progress on standard error: which step of how many, how far, how fast, what was spent, and one time left for all steps. On
-//! a terminal one line that moves, elsewhere a plain line every half minute.
+//! Progress on standard error: the step, how far it is, its speed, what was spent, and the time left for all steps. On a terminal
+//! this is one moving line, elsewhere a plain line every half minute.
 
 use std::io::IsTerminal;
 use std::sync::atomic::{AtomicBool, Ordering};

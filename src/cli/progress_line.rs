@@ -1,4 +1,4 @@
-//! How far a command is, as one line of at most 80 columns: plain data and text.
+//! The progress of a command as one line of at most 80 columns: plain data and text.
 
 use std::time::Duration;
 

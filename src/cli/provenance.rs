@@ -1,4 +1,4 @@
-//! What the report says beside the figures: what was run, where, when and for how much.
+//! The facts beside the figures of a report: what was run, where, when and at what cost.
 
 use std::sync::OnceLock;
 use std::time::{Instant, SystemTime};
@@ -36,7 +36,7 @@ pub fn training_cost(session: &Session) -> String {
     match seen {
         Ok(_) => {
             let digits = if dollars < 1.0 { 4 } else { 2 };
-            format!("{calls} calls of operators, {tokens} tokens, {dollars:.digits$} $")
+            format!("{calls} operator calls, {tokens} tokens, {dollars:.digits$} $")
         }
         // What it cost is worth no failure of what it led to.
         Err(_) => String::new(),

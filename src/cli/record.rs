@@ -1,4 +1,4 @@
-//! `lamas record`: makes the calls of operators that read only the question, in shards if need be, and joins records.
+//! `lamas record`: makes the calls of operators that read only the question, in shards if needed, and merges records.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -33,9 +33,9 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Join records into one, in one order: of the shards of one, or of several machines.
+    /// Merge records into one sorted record: shards, or records of several machines.
     Merge(Merge),
-    /// Print what a record holds: lines, problems, tokens, dollars and scores by operator.
+    /// Show what a record contains, by operator: lines, problems, tokens, dollars and scores.
     Show(record_show::Args),
 }
 
@@ -43,22 +43,22 @@ enum Command {
 /// where plans need them, as by `lamas train --record FILE`. The same command goes on where it was stopped.
 #[derive(Debug, clap::Args)]
 struct Make {
-    /// Split to record; `test` for evaluation, the others for training
+    /// Split to record; `test` serves evaluation, the others training
     #[arg(long, default_value = "train")]
     split: String,
     /// Independent calls of every operator for every problem
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     draws: u64,
-    /// Also the calls of operators that read solutions, each after the first operator that reasons: all that `--traces` needs
+    /// Also record operators that read solutions, each after the first operator that reasons, as `--traces` needs
     #[arg(long)]
     readers: bool,
-    /// Only the problems whose position, counted from 0, leaves I when divided by N: each machine records a file of its own
+    /// Only every Nth problem, starting at I (counted from 0), so that several machines can share the work
     #[arg(long, value_name = "I/N", default_value = "0/1")]
     shard: Shard,
     /// Only the first problems of the split
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
-    /// File to write; what it holds is not asked again [default: --record, or record.jsonl]
+    /// File to write; calls already in it are not made again [default: --record, or record.jsonl]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     #[command(flatten)]
@@ -67,7 +67,7 @@ struct Make {
 
 #[derive(Debug, clap::Args)]
 struct Merge {
-    /// Records to join; of measured fields those of the first stand
+    /// Records to merge; where measured fields differ, the first record wins
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// File to write
@@ -99,7 +99,7 @@ pub fn run(args: Args) -> Result<()> {
         Some(Command::Merge(Merge { files, out })) => {
             let Merged { calls, repeated, remarks } = merge(&files, &out)?;
             remarks.iter().for_each(|remark| eprintln!("{remark}"));
-            eprintln!("wrote {calls} calls to `{}`; {repeated} stood in several places", out.display());
+            eprintln!("wrote {calls} calls to `{}`, merged {repeated} duplicates", out.display());
             Ok(())
         }
         Some(Command::Show(args)) => record_show::run(&args),

@@ -1,4 +1,4 @@
-//! `lamas record show`: what a record holds, by operator.
+//! `lamas record show`: shows what a record contains, by operator.
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
@@ -13,9 +13,9 @@ use crate::record::{Line, each_call};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The record
+    /// Record to show
     file: PathBuf,
-    /// JSON instead of the table
+    /// Print JSON instead of the table
     #[arg(long)]
     json: bool,
     #[command(flatten)]

@@ -1,4 +1,4 @@
-//! What a table of results does not say by itself.
+//! Remarks that a table of results needs.
 
 use crate::evaluate::{Evaluation, Row, Summary, calibration_error};
 use crate::plan::Dropped;

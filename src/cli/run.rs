@@ -1,4 +1,4 @@
-//! `lamas run`: answers one question and shows how.
+//! `lamas run`: answers a question and shows how.
 
 use std::path::{Path, PathBuf};
 
@@ -33,40 +33,40 @@ const TIMELINE_WIDTH: usize = 32;
                         echo \"What is 17 x 23?\" | lamas run - --budget 2s"
 )]
 pub struct Args {
-    /// What to answer; `-` reads it from standard input
+    /// The question; `-` reads it from standard input
     #[arg(required_unless_present = "file")]
     question: Option<String>,
-    /// Questions as JSON lines (`question`, and `id` if there is one), or `-` for standard input; a JSON line for each answer
+    /// Answer many questions: JSON lines with `question` and optionally `id`, `-` for standard input; prints JSON lines
     #[arg(long, value_name = "FILE", conflicts_with_all = ["question", "follow", "transcript", "explain", "json"])]
     file: Option<PathBuf>,
-    /// A trained controller, or a run folder; default: the newest under `runs`
+    /// A trained controller or a run folder; default: the newest under `runs`
     #[arg(long, value_name = "FILE|DIR", conflicts_with = "plan")]
     checkpoint: Option<PathBuf>,
-    /// A plan of your own, such as "GenerateCoT,Programmer;ScEnsemble": layers by `;`, operators by `,`
+    /// Use your own plan, such as "GenerateCoT,Programmer;ScEnsemble": `;` separates layers, `,` operators
     #[arg(long, value_name = "PLAN", conflicts_with_all = ["latency_weight", "budget"])]
     plan: Option<String>,
     #[command(flatten)]
     haste: LatencyArgs,
-    /// Ask on while the answer is less likely right than this (0 to 1), and give none where it stays so
+    /// Keep asking until the answer is right with this probability (0 to 1); give no answer if it never is
     #[arg(long, value_name = "P", conflicts_with_all = ["plan", "latency_weight", "budget"], value_parser = probability)]
     confidence: Option<f64>,
-    /// How a plan ends early: live (calls in flight are dropped) or virtual (all calls run; of a local model, what came
-    /// after the end is not counted) [default: live on an endpoint, else virtual]
+    /// How a plan ends early: live drops the calls in flight; virtual lets all calls run, and with a local model does not
+    /// count what came after the end [default: live on an endpoint, else virtual]
     #[arg(long, value_name = "WHEN", env = "LAMAS_CANCEL")]
     cancel: Option<Clock>,
-    /// Show what the plan was predicted to take beside what it took
+    /// Show what the plan was predicted to take and what it took
     #[arg(long)]
     explain: bool,
     /// Show what each operator wrote
     #[arg(long, short, conflicts_with = "json")]
     verbose: bool,
-    /// Print what happens as it is decided, on standard error
+    /// Print events on standard error as they are decided
     #[arg(long)]
     follow: bool,
-    /// Write what happened to a file: one JSON object for each commit, start, solution and end, with the solutions' texts
+    /// Write all events to a file: one JSON object for each commit, start, solution (with its text) and end
     #[arg(long, value_name = "FILE")]
     transcript: Option<PathBuf>,
-    /// One JSON object instead of text
+    /// Print one JSON object instead of text
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -164,7 +164,7 @@ fn show(args: &Args, agent: &Agent, answered: &Answered) -> Result<()> {
         trace.cost()
     ))?;
     if trace.retries() > 0 {
-        say(format_args!("requests sent again: {}, waited {:.3} s in all", trace.retries(), trace.queued()))?;
+        say(format_args!("requests sent again: {}, {:.3} s of waiting in all", trace.retries(), trace.queued()))?;
     }
     if let Some(predicted) = answered.chosen.predicted.as_ref().filter(|_| args.explain) {
         let measured: Vec<Latency> = trace.all().map(|span| span.latency).collect();
@@ -176,7 +176,7 @@ fn show(args: &Args, agent: &Agent, answered: &Answered) -> Result<()> {
     }
     let answer = match (&answered.answer, answered.confidence) {
         (Some(answer), _) => shortened(answer, LETTERS).0,
-        (None, Some(_)) if args.confidence.is_some() => "none that is sure enough".to_owned(),
+        (None, Some(_)) if args.confidence.is_some() => "none that is certain enough".to_owned(),
         (None, _) => "none found".to_owned(),
     };
     say(format_args!("answer: {answer}"))?;
@@ -255,7 +255,7 @@ fn budget_report(budget: Budget, answered: &Answered) -> String {
         (true, Some(weight)) => format!("budget {budget}: latency weight {weight:.5}"),
         (true, None) => format!("budget {budget}"),
         (false, _) => {
-            format!("budget {budget}: no plan is predicted to keep it; this one is predicted to be the quickest")
+            format!("budget {budget}: no plan is predicted to keep it; this one is predicted to be the fastest")
         }
     }
 }

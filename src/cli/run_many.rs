@@ -1,4 +1,4 @@
-//! `lamas run --file`: answers many questions, a JSON line for each.
+//! `lamas run --file`: answers many questions, one JSON line each.
 
 use std::io::BufRead;
 use std::path::Path;

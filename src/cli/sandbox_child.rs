@@ -1,4 +1,4 @@
-//! `lamas sandbox-child`: what the sandbox starts; not for people.
+//! `lamas sandbox-child`: the process that the sandbox starts; not for users.
 
 use anyhow::{Context, Result, bail};
 

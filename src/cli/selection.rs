@@ -1,4 +1,4 @@
-//! What a run answers by, and why, in words.
+//! Says what a run answers with, and why.
 
 use std::fmt::Write;
 
@@ -9,15 +9,17 @@ use crate::plan::Layer;
 /// What answers, and one line for each candidate; `names` are those of the operators.
 pub fn lines(selection: &Selection, names: &[String]) -> String {
     let Some(chosen) = selection.candidates.get(selection.chosen) else { return String::new() };
-    let mut text =
-        format!("answers by the {}; mean utility on problems that each was not fitted to:", named(chosen, names));
+    let mut text = format!(
+        "answers with the {}; mean utility on problems that each candidate was not fitted to:",
+        named(chosen, names)
+    );
     for candidate in &selection.candidates {
         let Candidate { utility, gain, error, .. } = candidate;
         let _ = write!(text, "\n  {utility:.4}  {gain:+.4} \u{b1}{error:.4}  {}", named(candidate, names));
     }
     let _ = write!(
         text,
-        "\nof the gap to the best plan of each problem in hindsight, the question explains at least {:.0} %; the rest may be luck",
+        "\nthe question explains at least {:.0} % of the gap to the best plan for each problem in hindsight; the rest may be luck",
         100.0 * selection.explained
     );
     if let Some(Met { target, multiplier, expected, is_kept }) = selection.met {
@@ -27,7 +29,7 @@ pub fn lines(selection: &Selection, names: &[String]) -> String {
             Target::Cost(most) => ("mean dollars", most),
             Target::Score(least) => ("mean score", least),
         };
-        let kept = if is_kept { "" } else { "; it is out of reach, this is as near as it gets" };
+        let kept = if is_kept { "" } else { "; out of reach, this is the closest" };
         let _ = write!(text, "\ntarget {target} {amount}: {expected:.4} expected, multiplier {multiplier:.5}{kept}");
     }
     text
@@ -46,7 +48,7 @@ fn written(proposal: &Proposal, names: &[String]) -> String {
     let layers: Vec<String> = proposal.plan.layers.iter().map(layer).collect();
     match proposal.then {
         Then::Nothing => layers.join("; "),
-        Then::Escalate => layers.join("; where they differ "),
-        Then::Ask => format!("{}, then more where it pays", layers.join("; ")),
+        Then::Escalate => layers.join("; if they differ "),
+        Then::Ask => format!("{}, then more if it pays", layers.join("; ")),
     }
 }

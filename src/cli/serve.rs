@@ -29,34 +29,34 @@ pub struct Args {
     /// Trained controllers or run folders, each served under its folder's name or as NAME=PATH
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<String>,
-    /// Where to listen; an address that other machines reach needs keys (LAMAS_SERVER_KEYS or --keys)
+    /// Address to listen on; one that other machines can reach needs keys (LAMAS_SERVER_KEYS or --keys)
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080", env = "LAMAS_LISTEN")]
     listen: String,
-    /// Keys that may ask, as `[[key]]` tables with `name`, `sha256` and what each is good for
+    /// File with the accepted keys: `[[key]]` tables with `name`, `sha256` and what each key may do
     #[arg(id = "server-keys", long = "keys", value_name = "FILE")]
     keys: Option<PathBuf>,
-    /// A second listener on this machine for /metrics and /admin/reload, which need a key with `may = ["admin"]` otherwise
+    /// Second listener, on this machine, for /metrics and /admin/reload; without it they need a key with `may = ["admin"]`
     #[arg(long, value_name = "HOST:PORT")]
     admin: Option<String>,
-    /// A further name by which a server without keys may be asked; repeatable
+    /// Another host name that a server without keys accepts; repeatable
     #[arg(long = "allow-host", value_name = "NAME")]
     hosts: Vec<String>,
-    /// Requests that are answered at once
+    /// Requests answered at the same time
     #[arg(long, value_name = "N", default_value_t = Limits::default().in_flight, value_parser = at_least_one)]
     in_flight: usize,
-    /// Requests that wait for their turn; more get status 429
+    /// Requests that may wait for their turn; further ones get status 429
     #[arg(long, value_name = "N", default_value_t = Limits::default().waiting)]
     waiting: usize,
-    /// Longest time for an answer, and the time of a request that names no budget
+    /// Longest time for an answer; also the time of a request without a budget
     #[arg(long, value_name = "SECONDS", default_value_t = 120.0, value_parser = seconds)]
     timeout: f64,
-    /// Longest request
+    /// Largest request body
     #[arg(long, value_name = "BYTES", default_value_t = Limits::default().body, value_parser = at_least_one)]
     max_body: usize,
-    /// How long requests in flight may take to end after SIGTERM
+    /// How long requests in flight may take to finish after SIGTERM
     #[arg(long, value_name = "SECONDS", default_value_t = 30.0, value_parser = seconds)]
     drain: f64,
-    /// Say what would work, and serve nothing
+    /// Check what would work, then exit without serving
     #[arg(long)]
     check: bool,
     #[command(flatten)]
@@ -118,7 +118,7 @@ async fn serve(args: Arc<Args>) -> Result<()> {
     let stopped = service.clone();
     let cut = listen(bound.listener, router(service.clone()), limits, async move {
         stop_signal().await;
-        eprintln!("stopping: no new requests, those in flight may end; once more to stop at once");
+        eprintln!("stopping: no new requests; those in flight may finish; send the signal again to stop at once");
         stopped.drain();
         tokio::spawn(async {
             stop_signal().await;
@@ -130,7 +130,7 @@ async fn serve(args: Arc<Args>) -> Result<()> {
     let account = books.account();
     let (answered, requests, cost) = (account.answered, account.requests, account.cost);
     eprintln!("{answered} of {requests} requests to models answered, {} tokens, {cost:.6} $", account.tokens());
-    ensure!(cut == 0, "{cut} connections were cut: their requests did not end within {} s", args.drain);
+    ensure!(cut == 0, "{cut} connections were cut: their requests did not finish within {} s", args.drain);
     Ok(())
 }
 
@@ -196,7 +196,7 @@ async fn check(runs: &Runs, address: &str, is_open: bool) -> Result<()> {
         let weights = agent.trained().and_then(|trained| trained.latency_weights().ok());
         let by_budget = match (weights, agent.latency_model()) {
             (Some(_), Some(_)) => "chooses plans for budgets",
-            _ => "ends plans at budgets, and chooses none for them",
+            _ => "ends plans at budgets, but does not choose plans for them",
         };
         say(format_args!("ok    {name}: {} operators; {by_budget}", run.operators().len()))?;
         for endpoint in &agent.endpoints().0 {
@@ -218,7 +218,7 @@ async fn reload_when_told(service: Arc<Service>) {
     while hang_up().await {
         match service.reload().await {
             Ok(()) => eprintln!("reloaded: {}", service.runs().models().join(", ")),
-            Err(error) => eprintln!("the runs of before stay: {error:#}"),
+            Err(error) => eprintln!("the previous runs stay: {error:#}"),
         }
     }
 }
@@ -227,7 +227,7 @@ async fn note_now_and_then(service: Arc<Service>, place: PathBuf) {
     loop {
         tokio::time::sleep(NOTED).await;
         if let Err(error) = note(&service, &place) {
-            eprintln!("warning: what keys spent today is not written down: {error:#}");
+            eprintln!("warning: what keys spent today is not saved: {error:#}");
         }
     }
 }

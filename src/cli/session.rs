@@ -1,4 +1,4 @@
-//! What every command that solves queries needs, opened once from the settings.
+//! Everything that a command needs to solve queries, opened once from the settings.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -130,7 +130,7 @@ impl Drop for Closing {
         if let Some(record) = &self.record {
             let (found, added) = (record.found(), record.added());
             if found + added > 0 {
-                eprintln!("calls of operators: {found} found in `{}`, {added} added", record.path().display());
+                eprintln!("operator calls: {found} found in `{}`, {added} added", record.path().display());
             }
         }
         let sum = |of: fn(&Recording) -> u64| self.recordings.iter().map(|recording| of(recording)).sum::<u64>();
@@ -161,7 +161,7 @@ pub(super) fn books(endpoints: &Endpoints) -> Vec<String> {
 
 fn spent(account: &Account) -> String {
     let Account { requests, answered, usage, lost, cost, .. } = account;
-    let estimated = if usage.estimated_tokens > 0 { " (in part estimated)" } else { "" };
+    let estimated = if usage.estimated_tokens > 0 { " (partly estimated)" } else { "" };
     format!(
         "{answered} of {requests} requests answered, {} + {} tokens{estimated}, {} lost, {cost:.6} $; \
          first token after {:.3} s, then {:.4} s each",

@@ -1,4 +1,4 @@
-//! `lamas traces`: records what every operator gives by itself, or imports what was logged, for training without a model.
+//! `lamas traces`: records the outputs of every operator alone, or imports logs, for training without a model.
 
 use std::path::PathBuf;
 
@@ -33,14 +33,14 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Make a benchmark folder and its traces of the logs of other programs.
+    /// Turn logs of other programs into a benchmark folder with traces.
     Import(Box<traces_import::Args>),
 }
 
 /// Records outputs of every operator by itself.
 #[derive(Debug, clap::Args)]
 struct Record {
-    /// File to write: one JSON line for each output
+    /// File to write, one JSON line for each output
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Splits to record
@@ -136,8 +136,8 @@ fn alone(session: &Session) -> Result<Alone> {
     let signed = catalogue.operators().iter().zip(catalogue.signatures());
     if let Some((operator, _)) = signed.into_iter().find(|(_, signature)| signature.scores || signature.informs) {
         bail!(
-            "expected operators that leave solutions, found `{}`; hint: `lamas record` keeps what any operator leaves, and \
-             `--traces` reads that too",
+            "expected operators that write solutions, found `{}`; hint: `lamas record` records any operator, and `--traces` \
+             reads its file too",
             operator.name
         );
     }

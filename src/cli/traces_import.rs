@@ -1,4 +1,4 @@
-//! `lamas traces import`: makes a benchmark folder and its traces of the logs of other programs.
+//! `lamas traces import`: turns logs of other programs into a benchmark folder with traces.
 
 use std::path::PathBuf;
 
@@ -16,11 +16,11 @@ use crate::task::AnswerForm;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// What the files are: samples_*.jsonl of lm-evaluation-harness, logs of Inspect (.json, .eval), requests and responses of
-    /// the OpenAI batch API, or a table
+    /// What the files are: lm-evaluation-harness samples_*.jsonl, Inspect logs (.json, .eval), OpenAI batch requests and
+    /// responses, or a table
     #[arg(long)]
     format: Format,
-    /// Files to read; `NAME=FILE` names the operator whose outputs it holds
+    /// Files to read; `NAME=FILE` names the operator whose outputs are in it
     #[arg(required = true, value_name = "FILE")]
     files: Vec<Input>,
     /// Folder to write
@@ -29,10 +29,10 @@ pub struct Args {
     /// Prices in TOML, by operator or by model; default: the built-in list
     #[arg(long, value_name = "FILE", env = "LAMAS_PRICES")]
     prices: Option<PathBuf>,
-    /// Which of two lines counts that contradict each other
+    /// Which of two contradicting lines counts
     #[arg(long, value_name = "WHICH", default_value = "fail")]
     on_conflict: Precedence,
-    /// lm-eval: the filter whose answers are taken
+    /// lm-eval: the filter to take answers from
     #[arg(long, value_name = "NAME")]
     filter: Option<String>,
     /// lm-eval: the metric that scores an output; Inspect: the scorer, or SCORER/KEY
@@ -41,28 +41,28 @@ pub struct Args {
     /// lm-eval: the field of a document that holds the question
     #[arg(long, value_name = "FIELD")]
     question: Option<String>,
-    /// Table or JSON lines with `id` and `answer`, `question` or `split`; what it says stands in place of what the logs say
+    /// Table or JSON lines with `id` and `answer`, `question` or `split`; overrides what the logs say
     #[arg(long, value_name = "FILE")]
     references: Option<PathBuf>,
     /// Tables: the header of a column, such as `output=Model reply`; repeatable
     #[arg(long = "column", value_name = "COLUMN=HEADER", value_parser = pair)]
     columns: Vec<(String, String)>,
-    /// integer, number, mathematics, exact or choice; default: what all references look like
+    /// Answer form: integer, number, mathematics, exact or choice; default: guessed from the references
     #[arg(long, value_name = "FORM", value_parser = form)]
     answer: Option<AnswerForm>,
-    /// Decides which problems train, validate and test, where the input does not say
+    /// Seed for the split into train, validation and test, if the input has none
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// How many, in proportion, train, validate and test; default: 8:1:4, as in the built-in workload
+    /// Proportions of train, validation and test; default: 8:1:4, as in the built-in workload
     #[arg(long, value_name = "N:N:N")]
     shares: Option<Shares>,
-    /// For seconds that were not recorded: half a second, then so many tokens a second; repeatable; default: 50
+    /// To estimate unrecorded seconds: half a second plus the tokens at this speed; repeatable; default: 50
     #[arg(long = "tokens-per-second", value_name = "[OPERATOR=]N")]
     speeds: Vec<Speed>,
-    /// How the table is written: text, markdown, latex or csv [default: text]
+    /// Format of the table: text, markdown, latex or csv [default: text]
     #[arg(long, value_name = "FORMAT")]
     table_format: Option<format::Format>,
-    /// JSON instead of the table
+    /// Print JSON instead of the table
     #[arg(long)]
     json: bool,
 }

@@ -1,4 +1,4 @@
-//! `lamas train`, the main job: trains a controller for each seed, evaluates them beside the baselines, reports.
+//! `lamas train`, the main job: trains a controller for each seed, compares them with the baselines, writes the report.
 
 use anyhow::Result;
 
@@ -45,7 +45,7 @@ fn train(args: &Args, run: &Run) -> Result<()> {
     let estimated = estimate::before(&session, run, args.dry_run, [&train, &validation], &interrupt);
     let estimated = estimated.map_err(|error| Stopped::hinted(error, &run.resume()))?;
     if args.dry_run {
-        eprintln!("`{}` makes the run, and asks nothing again of what was probed", run.resume());
+        eprintln!("`{}` starts the run and does not repeat the probed calls", run.resume());
         return Ok(());
     }
     plan_steps(&session, run, [&train, &validation], estimated);
@@ -73,7 +73,7 @@ fn train(args: &Args, run: &Run) -> Result<()> {
         return Ok(());
     }
     let training = training_cost(&session);
-    interrupt.part_at_once(format!("stopped; `{}` goes on from here", run.resume()));
+    interrupt.part_at_once(format!("stopped; `{}` continues from here", run.resume()));
     let test = Split::open(&session, "test")?;
     calibrate::after_training(&session, &trained, &train, folder)?;
     let chosen = Chosen::likeliest("trained controller", &test, &trained);

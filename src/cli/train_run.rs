@@ -1,4 +1,4 @@
-//! The run that `lamas train` works on: a new one, or one that is gone on with, which is what its folder says.
+//! The run that `lamas train` works on: a new one, or a resumed one, whose folder defines it.
 
 use std::fs::{self, DirEntry};
 use std::io;
@@ -26,46 +26,46 @@ use crate::settings::{Preset, RunFile, SETTINGS, Settings, Started, admit, contr
                         lamas train --benchmark mine --traces mine/traces.jsonl --second-costs .01 --dollar-costs 20"
 )]
 pub struct Args {
-    /// adaptive (the method of this program), paper (LAMaS as published) or maas [default: adaptive]
+    /// Method: adaptive (our own), paper (LAMaS as published) or maas [default: adaptive]
     #[arg(long, value_enum)]
     preset: Option<Preset>,
-    /// Controllers to train, with seeds counted up from --seed [default: 1]
+    /// Number of controllers to train, with seeds counted up from --seed [default: 1]
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u64).range(1..))]
     seeds: Option<u64>,
-    /// Folder of the run; default: a new one under `runs`
+    /// Run folder; default: a new one under `runs`
     #[arg(long, value_name = "DIR", conflicts_with = "resume")]
     out: Option<PathBuf>,
-    /// Go on with the interrupted run in this folder, which says all that the run is
+    /// Continue the interrupted run in this folder, with its own settings
     #[arg(long, value_name = "DIR")]
     resume: Option<PathBuf>,
     /// Passes over the training problems
     #[arg(long, value_name = "N")]
     epochs: Option<u32>,
-    /// Serve every latency weight of a range, as LOW..HIGH in score per token; `--latency-weight` then chooses one
+    /// Serve every latency weight in a range, in score per token; `--latency-weight` then picks one
     #[arg(long, value_name = "LOW..HIGH")]
     latency_weights: Option<LatencyWeights>,
-    /// Keep this mean latency, such as 2s or 120tokens, at the best score: in place of a latency weight
+    /// Best score within this mean latency, such as 2s or 120tokens; replaces the latency weight
     #[arg(long, value_name = "BUDGET", conflicts_with_all = ["latency_weights", "target_p95", "target_cost", "target_score"])]
     target_latency: Option<Budget>,
-    /// Keep this latency on 19 queries of 20, such as 2s or 120tokens, at the best score: in place of a latency weight
+    /// Best score with 19 queries in 20 within this latency, such as 2s or 120tokens; replaces the latency weight
     #[arg(long, value_name = "BUDGET", conflicts_with_all = ["latency_weights", "target_cost", "target_score"])]
     target_p95: Option<Budget>,
-    /// Keep these mean dollars a query at the best score: in place of a cost weight
+    /// Best score within this mean cost for each query; replaces the cost weight
     #[arg(long, value_name = "DOLLARS", conflicts_with_all = ["latency_weights", "target_score"])]
     target_cost: Option<f64>,
-    /// Keep this mean score, as fast and cheap as can be
+    /// Fastest and cheapest plans with at least this mean score
     #[arg(long, value_name = "SCORE", conflicts_with = "latency_weights")]
     target_score: Option<f64>,
-    /// Estimate calls, tokens and dollars from a few questions, and stop there
+    /// Estimate calls, tokens and dollars from a few questions, then stop
     #[arg(long)]
     pub dry_run: bool,
-    /// Train only: no evaluation, no report
+    /// Only train, without evaluation and report
     #[arg(long)]
     no_evaluation: bool,
     /// Also write every training episode as a JSON line
     #[arg(long)]
     episodes: bool,
-    /// JSON instead of the table
+    /// Print JSON instead of the table
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]
@@ -107,7 +107,7 @@ impl Run {
         };
         ensure!(
             !folder.join(SETTINGS).exists(),
-            "`{0}` already holds a run; hint: `--resume {0}` goes on with it, `--out` names another folder",
+            "`{0}` already contains a run; hint: `--resume {0}` continues it, `--out` names another folder",
             folder.display()
         );
         let seeds = seeds(settings.seed, args.seeds.unwrap_or(1));
@@ -124,8 +124,8 @@ impl Run {
         let place = folder.display();
         ensure!(
             started.command == "train",
-            "expected a run of `lamas train` in `{place}`, found one of `lamas {0}`; hint: `lamas {0} --out {place}` goes \
-             on with it",
+            "expected a run of `lamas train` in `{place}`, found one of `lamas {0}`; hint: `lamas {0} --out {place}` \
+             continues it",
             started.command
         );
         let settings = with_flags(args, args.common.resolve_over(run)?)?;
@@ -140,7 +140,7 @@ impl Run {
         ensure!(
             differ.is_empty(),
             "the run in `{place}` was started with other settings: {}; hint: `lamas train --resume {place}` needs no other \
-             flag, `--out` names the folder of another run",
+             flag, `--out` names the folder of a new run",
             differ.join(", ")
         );
         let catalogue = settings.catalogue(&settings.benchmark()?)?;
@@ -159,7 +159,7 @@ impl Run {
         if !self.resumes { begin(&self.folder, &self.file) } else { Ok(()) }
     }
 
-    /// Takes away the folder of a new run that failed before anything was answered, so that the same command can be given again.
+    /// Removes the folder of a new run that failed before anything was answered, so that the same command can be repeated.
     pub fn clear(&self) {
         if !self.resumes && is_untouched(&self.folder) {
             // Nobody misses what could not be taken away.
@@ -180,9 +180,7 @@ impl Run {
 pub fn begin(folder: &Path, file: &RunFile) -> Result<()> {
     file.write(folder)?;
     if let Err(error) = record(&file.started, &file.settings, &host()) {
-        eprintln!(
-            "warning: cannot take note that the run was made here, so that it is taken for somebody else's: {error:#}"
-        );
+        eprintln!("warning: cannot record that the run was made here, so it will count as somebody else's: {error:#}");
     }
     Ok(())
 }
@@ -205,8 +203,8 @@ fn with_flags(args: &Args, mut settings: Settings) -> Result<Settings> {
         _ => return Ok(settings),
     };
     bail!(
-        "{flag}: expected {unit}, the unit of the objective, found {}; hint: `objective.unit` in the settings \
-         says which, --second-costs makes it seconds",
+        "{flag}: expected {unit}, the unit of the objective, found {}; hint: set `objective.unit` in \
+         the settings, or --second-costs for seconds",
         budget.map(|budget| budget.to_string()).unwrap_or_default()
     )
 }
@@ -216,7 +214,7 @@ pub fn seeds(first: u64, count: u64) -> Vec<u64> {
     (first..=u64::MAX).take(usize::try_from(count.max(1)).unwrap_or(usize::MAX)).collect()
 }
 
-/// Whether a run folder holds nothing but its settings: no call was answered.
+/// Whether a run folder contains only its settings, because no call was answered.
 fn is_untouched(folder: &Path) -> bool {
     let is_blank = |entry: io::Result<DirEntry>| {
         let Ok((entry, metadata)) = entry.and_then(|entry| entry.metadata().map(|metadata| (entry, metadata))) else {

@@ -1,4 +1,4 @@
-//! What a user may have meant otherwise: said, and gone on with.
+//! Warnings about likely mistakes; they do not stop the command.
 
 use std::collections::BTreeSet;
 
@@ -12,14 +12,14 @@ pub fn of_prompts(catalogue: &Catalogue) -> Vec<String> {
     let blind = answers.filter(|(operator, _)| operator.prompt.as_deref().is_some_and(is_blind));
     let said = blind.map(|(operator, _)| {
         format!(
-            "warning: the prompt of operator `{}` does not hold the question; hint: write `{{{{ question }}}}` where it belongs",
+            "warning: the prompt of operator `{}` does not contain the question; hint: write `{{{{ question }}}}` where it belongs",
             operator.name
         )
     });
     said.collect()
 }
 
-/// One line where operators find context that no prompt and no command reads.
+/// One line if operators find context that no prompt and no command reads.
 pub fn of_context(catalogue: &Catalogue) -> Option<String> {
     let signatures = catalogue.signatures();
     let (operator, _) = catalogue.operators().iter().zip(&signatures).find(|(_, signature)| signature.informs)?;
@@ -51,7 +51,7 @@ pub fn of_splits(splits: &[(&str, &[String])]) -> Vec<String> {
         match shared {
             0 => None,
             _ if shared == ours.len() && shared == theirs.len() => Some(format!(
-                "warning: the splits `{one}` and `{other}` hold the same questions: what is learned on one is not tested by the other"
+                "warning: the splits `{one}` and `{other}` contain the same questions: neither can test what was learned on the other"
             )),
             _ => Some(format!(
                 "warning: {shared} of {} questions of split `{other}` are in split `{one}` too",
@@ -112,7 +112,7 @@ mod tests {
             assert_eq!(found.len(), expected.len(), "{found:?}");
             found.iter().zip(expected).for_each(|(line, part)| assert!(line.contains(part), "{line}"));
         };
-        check(&[("train", &one), ("test", &two)], &["`train` and `test` hold the same questions"]);
+        check(&[("train", &one), ("test", &two)], &["`train` and `test` contain the same questions"]);
         check(&[("train", &one), ("test", &three)], &["1 of 3 questions of split `test` are in split `train` too"]);
         check(&[("train", &one[..1]), ("test", &three)], &[]);
         check(&[], &[]);

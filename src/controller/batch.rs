@@ -8,24 +8,24 @@ use anyhow::{Result, ensure};
 use super::{ControllerConfig, Selection};
 use crate::plan::{Layer, OperatorId, Plan, Signature, feasible, is_open};
 
-/// Plans for `Q` queries over `O` operators. A *row* is a layer of plans of one query that agree in the layers before it, and is
-/// evaluated once.
+/// Plans for `Q` queries over `O` operators. A *row* is a layer shared by plans of one query that agree in all earlier layers;
+/// it is evaluated once.
 pub(super) struct Batch {
-    /// `D`, the most layers that matter: those of the longest plan, and the one before which it ended.
+    /// `D`, the number of layers that matter: those of the longest plan, plus the one before which it ended.
     pub depth: usize,
     /// `N`, the most conditions of a layer.
     pub conditions: usize,
-    /// What rows may know of the layer before them: weights over operators, `[D, N, O]`.
+    /// What rows may know of the previous layer: weights over operators, `[D, N, O]`.
     pub previous: Vec<f32>,
-    /// Where each query's latency weight lies on the controller's scale, `[Q]`; 0 where it is no input.
+    /// Position of each query's latency weight on the controller's scale, `[Q]`; 0 if it is not an input.
     pub positions: Vec<f32>,
-    /// For each row its place in `[D, Q]`.
+    /// For each row, its index in `[D, Q]`.
     pub queries: Vec<u32>,
-    /// For each row its place in `[D, N]`.
+    /// For each row, its index in `[D, N]`.
     pub knows: Vec<u32>,
     /// Operators that may be chosen in each row, `[R, O]`.
     pub allowed: Vec<u8>,
-    /// 1 where the row's set can be empty, `[R]`.
+    /// 1 if the row's set can be empty, `[R]`.
     pub can_end: Vec<u8>,
     /// The row of each choice, in the order of [`Plan::choices`] over all plans.
     pub rows: Vec<u32>,
@@ -36,23 +36,23 @@ pub(super) struct Batch {
 
 /// How the choices were made.
 pub(super) enum Drawn {
-    /// One after another: for each choice, the operators that could still be drawn, `[choices, O]`.
+    /// One by one: for each choice, the operators that could still be drawn, `[choices, O]`.
     OneByOne {
         left: Vec<u8>,
     },
     Sets(DrawnSets),
 }
 
-/// The sets of a batch: the layers of all plans, and the empty set that ended a plan before its last layer.
+/// The sets of a batch: the layers of all plans, and the empty sets that ended plans early.
 #[derive(Default)]
 pub(super) struct DrawnSets {
-    /// The row of each set and its size, as a place in `[R, K + 1]`.
+    /// The row of each set and its size, as an index in `[R, K + 1]`.
     pub sizes: Vec<u32>,
     /// The row of each set.
     pub rows: Vec<u32>,
-    /// For each choice, the set that it is in and its share of that set, one over the size.
+    /// For each choice, its set and its share of it (one over the size).
     pub own: Vec<(u32, f32)>,
-    /// For each choice, the empty set that followed and the choice's share of it, nothing but for those of a last layer.
+    /// For each choice, the empty set that followed and the choice's share of it; zero except for choices of a last layer.
     pub end: Vec<(u32, f32)>,
 }
 
@@ -65,11 +65,11 @@ struct Met<'a> {
 }
 
 impl Batch {
-    /// Plans with the number of the query that each is for.
+    /// A batch of plans, each with the number of its query.
     ///
     /// # Errors
-    /// A plan that this controller cannot draw: too many layers, a layer that is empty or too large, an operator that is
-    /// unknown, repeated or masked.
+    /// This controller cannot draw a plan: too many layers, a layer that is empty or too large, or an operator that is unknown,
+    /// repeated or masked.
     pub fn new(
         config: &ControllerConfig,
         signatures: &[Signature],
@@ -223,7 +223,7 @@ impl DrawnSets {
     }
 }
 
-/// Which operators may be chosen for the layer that follows `before`, `[O]`. A plan made of sets ends with an empty one and needs no stop.
+/// Which operators may be chosen for the layer after `before`, `[O]`. A plan of sets ends with an empty one and needs no stop.
 pub(super) fn can_act(config: &ControllerConfig, signatures: &[Signature], before: &[Layer]) -> Vec<bool> {
     let mut can_act = feasible(signatures, before, config.layers);
     if config.selection == Selection::Sets {
@@ -232,7 +232,7 @@ pub(super) fn can_act(config: &ControllerConfig, signatures: &[Signature], befor
     can_act
 }
 
-/// Weights over the previous layer's operators, added to `weights` `[O]`: all of them alike, or the first alone as published.
+/// Adds weights over the previous layer's operators to `weights` `[O]`: equal ones, or only the first operator as published.
 pub(super) fn add_condition(selection: Selection, previous: &[OperatorId], weights: &mut [f32]) {
     let known = match selection {
         Selection::Published => &previous[..previous.len().min(1)],

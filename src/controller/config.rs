@@ -14,16 +14,15 @@ use crate::plan::Layout;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Selection {
-    /// A set at once, with a probability in proportion to the exponential of its members' scores and one of its size. The empty
-    /// set ends the plan.
+    /// A whole set at once. Its probability is proportional to the exponential of its members' scores plus a score of its size.
+    /// The empty set ends the plan.
     #[default]
     Sets,
-    /// One after another without replacement, until their probabilities sum to more than the threshold (E2). Operators that
-    /// cannot act are left out, a layer knows all operators of the one before it, and the log-probability is exact
-    /// (Plackett-Luce).
+    /// One by one without replacement, until their probabilities sum to more than the threshold (E2). Operators that cannot act
+    /// are left out, a layer knows all operators of the previous one, and the log-probability is exact (Plackett-Luce).
     Threshold,
-    /// As published: drawn like that from all operators, knowing the first operator of the layer before, at a fixed
-    /// temperature, and with `log(p + 1e-10)` for each operator as if drawn alone.
+    /// As published: like `Threshold`, but drawn from all operators, knowing only the first operator of the previous layer, at
+    /// a fixed temperature, and with `log(p + 1e-10)` for each operator as if it was drawn alone.
     Published,
 }
 
@@ -31,7 +30,7 @@ pub enum Selection {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Written")]
 pub struct ControllerConfig {
-    /// `L`, the most layers a plan may have.
+    /// `L`, the most layers of a plan.
     pub layers: usize,
     /// Size of `h_q` and `h_o` in (E1).
     pub hidden: usize,
@@ -40,12 +39,11 @@ pub struct ControllerConfig {
     pub selection: Selection,
     /// `K`, the most operators of a set.
     pub width: usize,
-    /// `tau` of (E2), in [0, 1]: a layer that is drawn operator by operator is full once its probabilities sum to more.
+    /// `tau` of (E2), in [0, 1]: a layer drawn one by one is full once its probabilities sum to more than this.
     pub threshold: f64,
-    /// Divisor of the cosine scores before the softmax; where it is learned, its value before training.
+    /// Divisor of the cosine scores before the softmax; if it is learned, its value before training.
     pub initial_temperature: f64,
-    /// The latency weights among which a query may choose; without them the controller knows only the one that it was
-    /// trained for.
+    /// The latency weights that a query may choose from; without them the controller serves only the one it was trained for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub latency_weights: Option<LatencyWeights>,
 }
@@ -71,7 +69,7 @@ impl ControllerConfig {
         ControllerConfig { selection: Selection::Published, initial_temperature: 1.0, ..Self::default() }
     }
 
-    /// The published controller that a state dict belongs to: sizes from its tensors.
+    /// The published controller of a state dict, with sizes from its tensors.
     ///
     /// # Errors
     /// The tensors are not those of a controller.
@@ -86,14 +84,14 @@ impl ControllerConfig {
     /// The controller's own part of a checkpoint's configuration.
     ///
     /// # Errors
-    /// It is missing, or has settings that are not known here.
+    /// It is missing, or has unknown settings.
     pub fn of_checkpoint(checkpoint: &Checkpoint) -> Result<Self> {
         let settings = checkpoint.provenance.configuration.get("controller");
         let settings = settings.context("the checkpoint's configuration has no `controller`")?;
         serde_json::from_value(settings.clone()).context("the checkpoint's `controller` settings cannot be used")
     }
 
-    /// Whether the temperature of each layer is learned; where it is not, no probability among 7 operators can pass 0.552.
+    /// Whether the temperature of each layer is learned; if not, no probability among 7 operators can exceed 0.552.
     pub fn learns_temperature(&self) -> bool {
         self.selection != Selection::Published
     }
@@ -103,7 +101,7 @@ impl ControllerConfig {
         self.selection != Selection::Published
     }
 
-    /// How the small plans are laid out for this controller.
+    /// How small plans are laid out for this controller.
     pub fn layout(&self) -> Layout {
         match self.selection {
             Selection::Sets => Layout::Sets { width: self.width },
@@ -111,7 +109,7 @@ impl ControllerConfig {
         }
     }
 
-    /// Where a latency weight lies on the controller's scale, in [-1, 1]; 0 where it is no input.
+    /// Position of a latency weight on the controller's scale, in [-1, 1]; 0 if it is not an input.
     pub(super) fn position(&self, latency_weight: f64) -> f32 {
         self.latency_weights.map_or(0.0, |weights| weights.position(latency_weight))
     }
@@ -137,8 +135,7 @@ impl ControllerConfig {
     }
 }
 
-/// A controller's settings as a file has them: those of today, or the four switches of earlier versions in place of
-/// `selection`.
+/// A controller's settings as written in a file: the current ones, or four switches of earlier versions instead of `selection`.
 #[derive(Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Written {
@@ -197,7 +194,7 @@ impl TryFrom<Written> for ControllerConfig {
 }
 
 impl Written {
-    /// What the switches of earlier versions come to. How the log-probability was taken mattered to training alone.
+    /// The selection that the switches of earlier versions mean. How the log-probability was computed mattered only in training.
     fn of_switches(&self) -> Result<Option<Selection>> {
         let Written { temperature, conditioning, masked, log_probability, .. } = self;
         let (temperature, conditioning) = (temperature.as_deref(), conditioning.as_deref());
@@ -210,7 +207,7 @@ impl Written {
             ("fixed", "first", false) => Ok(Some(Selection::Published)),
             (temperature, conditioning, masked) => anyhow::bail!(
                 "controller settings: expected all switches of one method, found temperature `{temperature}`, conditioning \
-                 `{conditioning}` and masked {masked}, which no method has any more; hint: set `selection` and train anew"
+                 `{conditioning}` and masked {masked}, which no method uses any more; hint: set `selection` and train again"
             ),
         }
     }
@@ -238,7 +235,7 @@ mod tests {
         let paper =
             r#"{"temperature": "fixed", "conditioning": "first", "masked": false, "log_probability": "marginal"}"#;
         check(paper, Ok(Selection::Published));
-        check(r#"{"masked": false}"#, Err("which no method has any more"));
+        check(r#"{"masked": false}"#, Err("which no method uses any more"));
         check(r#"{"tau": 1}"#, Err("unknown field `tau`"));
     }
 

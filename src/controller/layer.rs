@@ -15,18 +15,18 @@ pub(super) struct LayerWeights {
     pub query_bias: Var,
     pub operator_weight: Var,
     pub operator_bias: Var,
-    /// Natural logarithm of the softmax temperature, shape `[1]`; absent where the temperature is fixed.
+    /// Natural logarithm of the softmax temperature, shape `[1]`; absent if the temperature is fixed.
     pub log_temperature: Option<Var>,
-    /// What the latency weight adds to `h_q`: a weight `[H, E]` and a bias `[H]`; absent where it is no input.
+    /// What the latency weight adds to `h_q`: a weight `[H, E]` and a bias `[H]`; absent if it is not an input.
     pub latency: Option<[Var; 2]>,
-    /// `c = W h_q + b`, the score of each size of a set: a weight `[K + 1, H]` and a bias `[K + 1]`; absent where operators
-    /// are drawn one by one.
+    /// `c = W h_q + b`, the score of each set size: a weight `[K + 1, H]` and a bias `[K + 1]`; absent if operators are drawn
+    /// one by one.
     pub size: Option<[Var; 2]>,
 }
 
 impl LayerWeights {
-    /// Weights drawn as `torch.nn.Linear` draws them: uniform within `1 / sqrt(in)`. At first the latency weight plays no
-    /// part, and all sizes of a set of `operators` are about equally likely.
+    /// Initial weights, drawn like those of `torch.nn.Linear`: uniform within `1 / sqrt(in)`. At first the latency weight has no
+    /// effect, and all sizes of a set of `operators` are about equally likely.
     pub fn new(config: &ControllerConfig, operators: usize, layer: usize, seed: u64, device: &Device) -> Result<Self> {
         Self::build(config, layer, |name, shape, fan_in| {
             if name.ends_with("log_temperature") {
@@ -121,8 +121,8 @@ impl LayerWeights {
     }
 }
 
-/// Scores by which all sizes of a set weigh the same where the operators do: minus the logarithm of how many sets there are
-/// of each size, `[K + 1]`.
+/// Size scores that make all sizes equally likely if all operators are: minus the logarithm of the number of sets of each size,
+/// `[K + 1]`.
 pub(super) fn equal_sizes(operators: usize, width: usize) -> Vec<f32> {
     let mut log_sets = 0.0f64;
     let mut scores = vec![0.0];

@@ -1,4 +1,4 @@
-//! The side of the controller that learns: probabilities of given plans, with gradients.
+//! The learning side of the controller: probabilities of given plans, with gradients.
 //!
 //! ```text
 //! h_q = normalize(W_q v + b_q)
@@ -10,12 +10,12 @@
 //! Operators are drawn one by one from the softmax of `z` (E2), or as a set ([`super::sets`]).
 //!
 //! A controller that reads the latency weight, at position x of its scale, has
-//! `h_q = normalize(W_q v + b_q + x (W_t v + b_t))`: the utility of a plan is linear in the weight, so as it grows the
-//! preference between two operators turns at most once, where that depends on the query.
+//! `h_q = normalize(W_q v + b_q + x (W_t v + b_t))`. The utility of a plan is linear in the weight, so as the weight grows, the
+//! preference between two operators changes at most once, at a point that depends on the query.
 //!
-//! The plans are known beforehand, so all layers of all plans are evaluated at once, each state that several plans of a query
-//! pass through only once. `e_prev` is a weighted sum of operator embeddings, hence its part of `W_o` is applied once per
-//! operator, not once per plan.
+//! The plans are known beforehand, so all layers of all plans are evaluated at once, and a state that several plans of a query
+//! share only once. `e_prev` is a weighted sum of operator embeddings, so its part of `W_o` is applied once per operator, not
+//! once per plan.
 
 use std::collections::BTreeMap;
 
@@ -30,7 +30,7 @@ use super::{ControllerConfig, Selection};
 use crate::checkpoint::Checkpoint;
 use crate::plan::{Plan, Signature};
 
-/// Stands for minus infinity before a softmax; finite, so that no gradient becomes NaN.
+/// Minus infinity before a softmax; finite, so that no gradient becomes NaN.
 const NEVER: f32 = -1e30;
 
 /// A controller with gradients.
@@ -48,7 +48,7 @@ impl Controller {
     /// An untrained controller for operators of these `signatures`, embedded as `operators` `[O, E]`.
     ///
     /// # Errors
-    /// A setting out of range, operators of another shape, or no operator that can answer by itself.
+    /// A setting is out of range, the operators have another shape, or no operator can answer by itself.
     pub fn new(
         config: ControllerConfig,
         signatures: Vec<Signature>,
@@ -64,7 +64,7 @@ impl Controller {
     /// A controller from the tensors of a state dict.
     ///
     /// # Errors
-    /// As [`Controller::new`]; names a tensor that is missing, misshapen, not finite or not the controller's.
+    /// Those of [`Controller::new`]; names a tensor that is missing, misshapen, not finite or not the controller's.
     pub fn from_tensors(
         config: ControllerConfig,
         signatures: Vec<Signature>,
@@ -87,7 +87,7 @@ impl Controller {
     /// The controller of a checkpoint; `signatures` are those of the operators of its catalogue.
     ///
     /// # Errors
-    /// As [`Controller::from_tensors`].
+    /// Those of [`Controller::from_tensors`].
     pub fn from_checkpoint(checkpoint: &Checkpoint, signatures: Vec<Signature>, device: &Device) -> Result<Self> {
         let config = ControllerConfig::of_checkpoint(checkpoint)?;
         Self::from_tensors(config, signatures, &checkpoint.operators, &checkpoint.weights, device)
@@ -132,7 +132,7 @@ impl Controller {
         self.operators.device()
     }
 
-    /// All that is trained, by name, in an order that never changes.
+    /// All trained variables by name, in an order that never changes.
     pub fn named_vars(&self) -> impl Iterator<Item = (String, Var)> + '_ {
         self.layers.iter().enumerate().flat_map(|(index, layer)| layer.named(index))
     }
@@ -145,23 +145,24 @@ impl Controller {
         self.named_vars().map(|(name, var)| Ok((name, var.as_tensor().to_device(&Device::Cpu)?.copy()?))).collect()
     }
 
-    /// One log-probability per choice of `plans`, in the order of [`Plan::choices`] over all plans, `[choices]`; those of a plan
-    /// sum to its own. One plan per row of `queries` `[P, E]`; where the latency weight is an input, at the middle of its scale.
+    /// One log-probability per choice of `plans`, in the order of [`Plan::choices`] over all plans, `[choices]`. Those of a plan
+    /// sum to the plan's own. There is one plan per row of `queries` `[P, E]`. If the latency weight is an input, the middle of
+    /// its scale is used.
     ///
-    /// The choices of a set share alike in what the set has beyond their own scores, and those of a plan's last layer in the
-    /// empty set that ends it.
+    /// The choices of a set share equally in the part of its log-probability beyond their own scores. Those of a plan's last
+    /// layer also share the empty set that ends the plan.
     ///
     /// # Errors
-    /// Queries of another shape, or a plan that this controller cannot draw.
+    /// The queries have another shape, or this controller cannot draw a plan.
     pub fn log_probs(&self, queries: &Tensor, plans: &[Plan]) -> Result<Tensor> {
         let middle = self.config.latency_weights.map_or(0.0, |weights| weights.at(0.5));
         self.log_probs_at(queries, &vec![middle; plans.len()], plans)
     }
 
-    /// As [`Controller::log_probs`], with the latency weight of each query; one that is no input changes nothing.
+    /// Like [`Controller::log_probs`], with the latency weight of each query, which has no effect if it is not an input.
     ///
     /// # Errors
-    /// As [`Controller::log_probs`].
+    /// Those of [`Controller::log_probs`].
     pub fn log_probs_at(&self, queries: &Tensor, latency_weights: &[f64], plans: &[Plan]) -> Result<Tensor> {
         let expected = [plans.len(), self.config.embedding];
         let found = queries.dims();
@@ -172,11 +173,11 @@ impl Controller {
         self.log_probs_of(queries, latency_weights, &plans)
     }
 
-    /// As [`Controller::log_probs_at`], of plans with the number of the query that each is for; `Q` queries `[Q, E]`, each with
-    /// its latency weight.
+    /// Like [`Controller::log_probs_at`], for plans with the number of their query; `Q` queries `[Q, E]`, each with its latency
+    /// weight.
     ///
     /// # Errors
-    /// As [`Controller::log_probs`].
+    /// Those of [`Controller::log_probs`].
     pub fn log_probs_of(&self, queries: &Tensor, latency_weights: &[f64], plans: &[(usize, &Plan)]) -> Result<Tensor> {
         let batch = Batch::new(&self.config, &self.signatures, latency_weights, plans)?;
         let shape = (batch.queries.len(), self.signatures.len());
@@ -211,8 +212,8 @@ impl Controller {
 
     /// `z` and `c` of every row.
     ///
-    /// With `own + before` for what is normalised to `h_o`, products and squared norms are sums of their parts', each taken once
-    /// for every query and once for every condition.
+    /// `h_o` is `own + before`, normalised. So products and squared norms are sums of the parts' products and norms, which are
+    /// computed once per query and once per condition.
     fn scores(&self, queries: &Tensor, batch: &Batch) -> Result<Scores> {
         let device = self.device();
         let layers = &self.layers[..batch.depth];
@@ -267,7 +268,7 @@ impl Controller {
         Ok(Scores { operators, sizes })
     }
 
-    /// `W_o e_o + b_o` of the first `layers`, with the two halves of `W_o`: the operator's own part, and that of a previous
+    /// `W_o e_o + b_o` of `layers`, separately for the two halves of `W_o`: the operator's own part, and the part of a previous
     /// operator (without bias, zero in the first layer), each `[D, O, H]`.
     pub(super) fn operator_sides(&self, layers: &[LayerWeights]) -> Result<(Tensor, Tensor)> {
         let count = self.signatures.len();
@@ -288,16 +289,16 @@ impl Controller {
     }
 }
 
-/// What the layers of plans are chosen by.
+/// The scores that layers are chosen by.
 struct Scores {
     /// `z`, `[R, O]`.
     operators: Tensor,
-    /// `c`, `[R, K + 1]`; none where operators are drawn one by one.
+    /// `c`, `[R, K + 1]`; none if operators are drawn one by one.
     sizes: Option<Tensor>,
 }
 
-/// The log-probability of each choice as a part of its set's, `[choices]`: its own score `own`, and its share of the rest. For
-/// scores `[R, O]`, those of sizes `[R, K + 1]`, and whether the set can be empty `[R, 1]`.
+/// Each choice's part of the log-probability of its set, `[choices]`: its own score `own` plus its share of the rest. Takes the
+/// scores `[R, O]`, the size scores `[R, K + 1]`, and whether the set can be empty `[R, 1]`.
 fn of_sets(own: &Tensor, scores: &Tensor, sizes: &Tensor, can_end: &Tensor, sets: DrawnSets) -> Result<Tensor> {
     let device = scores.device();
     let (empty, others) = (sizes.narrow(1, 0, 1)?, sizes.narrow(1, 1, sizes.dim(1)? - 1)?);
@@ -312,13 +313,13 @@ fn of_sets(own: &Tensor, scores: &Tensor, sizes: &Tensor, can_end: &Tensor, sets
     Ok(((own + share(sets.own)?)? + share(sets.end)?)?)
 }
 
-/// `x W^T`, taken as the transpose of `W x^T`: so the gradient of `W` comes in the order of `W`, and is not turned over number
-/// by number.
+/// `x W^T`, computed as the transpose of `W x^T`, so that the gradient of `W` already has the layout of `W` and needs no
+/// element-wise transpose.
 fn product(x: &Tensor, weight: &Var) -> candle_core::Result<Tensor> {
     weight.matmul(&x.t()?)?.t()
 }
 
-/// Sum of squares over the last dimension, which is kept.
+/// Sum of squares over the last dimension, which is kept as size 1.
 fn square(x: &Tensor) -> Result<Tensor> {
     Ok(x.sqr()?.sum_keepdim(D::Minus1)?)
 }

@@ -1,6 +1,6 @@
 //! The controller (E1, E2): reads a query's embedding and chooses, layer by layer, which operators run.
 //!
-//! [`Controller`] is the side that learns (tensors, gradients), [`Policy`] the side that acts (plain numbers).
+//! [`Controller`] learns (tensors, gradients); [`Policy`] makes the choices (plain numbers).
 
 mod batch;
 mod config;

@@ -1,4 +1,4 @@
-//! The side of the controller that acts: plain numbers, no tensors; cheap to clone and to share between threads.
+//! The acting side of the controller: plain numbers, no tensors, cheap to clone and to share between threads.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::plan::{Layer, OperatorId, Plan, Signature, is_open};
 #[derive(Clone)]
 pub struct Policy {
     weights: Arc<Weights>,
-    /// Of the latency weight on the controller's scale; the middle unless [`Policy::at`] chose another.
+    /// Position of the latency weight on the controller's scale; the middle unless [`Policy::at`] chose another.
     position: f32,
 }
 
@@ -26,7 +26,7 @@ struct Weights {
     layers: Vec<LayerTable>,
 }
 
-/// One layer, with everything that no query changes already multiplied out.
+/// One layer, with everything that does not depend on the query multiplied out.
 struct LayerTable {
     /// `W_q`, `[H, E]`.
     query_weight: Vec<f32>,
@@ -37,22 +37,22 @@ struct LayerTable {
     /// The part of `W_o` for the previous layer times `e_o`, `[O, H]`.
     of_previous: Vec<f32>,
     temperature: f32,
-    /// `W_t`, `[H, E]`, and `b_t`, `[H]`; absent where the latency weight is no input.
+    /// `W_t`, `[H, E]`, and `b_t`, `[H]`; absent if the latency weight is not an input.
     latency: Option<[Vec<f32>; 2]>,
-    /// `W_c`, `[K + 1, H]`, and `b_c`, `[K + 1]`; absent where operators are drawn one by one.
+    /// `W_c`, `[K + 1, H]`, and `b_c`, `[K + 1]`; absent if operators are drawn one by one.
     size: Option<[Vec<f32>; 2]>,
 }
 
-/// What a layer is chosen by.
+/// The scores that a layer is chosen by.
 struct Scores {
-    /// `z`, `[O]`; minus infinity for what cannot act.
+    /// `z`, `[O]`; minus infinity for operators that cannot act.
     operators: Vec<f32>,
-    /// `c`, `[K + 1]`; none where operators are drawn one by one.
+    /// `c`, `[K + 1]`; none if operators are drawn one by one.
     sizes: Option<Vec<f32>>,
 }
 
 impl Policy {
-    /// Copies what `controller` knows now.
+    /// Copies the current weights of `controller`.
     ///
     /// # Errors
     /// The device failed.
@@ -83,7 +83,7 @@ impl Policy {
         Ok(Self::of(Weights { config, signatures: controller.signatures().to_vec(), layers }))
     }
 
-    /// A policy for which all operators of a layer are equally likely, whatever the query, and for sets all sizes.
+    /// A policy for which all operators of a layer are equally likely whatever the query, and so are all sizes of sets.
     pub fn uniform(config: ControllerConfig, signatures: Vec<Signature>) -> Self {
         let (hidden, embedding) = (config.hidden, config.embedding);
         let sizes = config.width + 1;
@@ -105,7 +105,7 @@ impl Policy {
         Policy { weights: Arc::new(weights), position: 0.0 }
     }
 
-    /// The same policy for queries of this latency weight; one that is no input changes nothing.
+    /// The same policy at this latency weight, which has no effect if it is not an input.
     pub fn at(&self, latency_weight: f64) -> Self {
         Policy { weights: self.weights.clone(), position: self.config().position(latency_weight) }
     }
@@ -118,8 +118,8 @@ impl Policy {
         &self.weights.signatures
     }
 
-    /// Draws a plan for the query `[E]`: in each layer a set, or operators without replacement, each by its share of what is
-    /// left, until the probabilities of those drawn sum to more than the threshold.
+    /// Draws a plan for the query `[E]`. Each layer is a set, or operators drawn without replacement, each in proportion to its
+    /// share of the rest, until the probabilities of those drawn sum to more than the threshold.
     pub fn sample(&self, query: &[f32], rng: &mut impl Rng) -> Plan {
         self.plan(query, |policy, scores, may_end| match &scores.sizes {
             Some(sizes) => Sets::new(&scores.operators, sizes, may_end).draw(rng),
@@ -135,8 +135,8 @@ impl Policy {
         })
     }
 
-    /// Probability of each operator in each layer of `plan`, given its layers before, `[layers of the plan][O]`: that it is in
-    /// the set, or that it is drawn first.
+    /// Probability of each operator in each layer of `plan`, given the earlier layers, `[layers of the plan][O]`: of being in the
+    /// set, or of being drawn first.
     pub fn probabilities(&self, query: &[f32], plan: &Plan) -> Vec<Vec<f32>> {
         let signatures = self.signatures();
         let layers = plan.layers.len().min(self.weights.layers.len());
@@ -154,8 +154,8 @@ impl Policy {
         (0..layers).map(of_layer).collect()
     }
 
-    /// Logarithm of the probability that `plan` is drawn for the query `[E]`; for operators drawn one by one, in their order.
-    /// Minus infinity for a plan that cannot be drawn.
+    /// Log-probability that `plan` is drawn for the query `[E]`; for operators drawn one by one, in their order. Minus infinity
+    /// for a plan that cannot be drawn.
     pub fn log_probability(&self, query: &[f32], plan: &Plan) -> f64 {
         let Weights { config, signatures, layers } = &*self.weights;
         let found = plan.layers.len();
@@ -177,7 +177,7 @@ impl Policy {
         (0..found + usize::from(ends)).map(of_layer).sum()
     }
 
-    /// Builds a plan layer by layer, each chosen by its scores and whether the plan may end; none ends it.
+    /// Builds a plan layer by layer. `choose` gets the scores and whether the plan may end; an empty choice ends it.
     fn plan(&self, query: &[f32], mut choose: impl FnMut(&Self, Scores, bool) -> Vec<usize>) -> Plan {
         let Weights { config, signatures, layers } = &*self.weights;
         let mut plan = Plan::default();
@@ -202,7 +202,7 @@ impl Policy {
         plan
     }
 
-    /// Operators until their probabilities sum to more than the threshold (E2); `next` picks a position among those left.
+    /// Operators until their probabilities sum to more than the threshold (E2); `next` picks a position among the rest.
     fn one_by_one(&self, scores: Scores, mut next: impl FnMut(&[f32], &[usize]) -> usize) -> Vec<usize> {
         let probabilities = softmax(scores.operators);
         let mut left: Vec<usize> =
@@ -217,7 +217,7 @@ impl Policy {
         chosen
     }
 
-    /// What a layer of `plan` is chosen by, given the layers before it.
+    /// The scores of a layer of `plan`, given the earlier layers.
     fn scores(&self, query: &[f32], plan: &Plan, layer: usize) -> Scores {
         let Weights { config, signatures, layers } = &*self.weights;
         let hidden = config.hidden;
@@ -257,7 +257,7 @@ impl Policy {
     }
 }
 
-/// The position of an operator drawn by its share of what is left.
+/// The position of an operator drawn in proportion to its share of the rest.
 fn drawn(probabilities: &[f32], left: &[usize], rng: &mut impl Rng) -> usize {
     let total: f32 = left.iter().map(|&operator| probabilities[operator]).sum();
     let mut point = rng.random::<f32>() * total;
@@ -270,7 +270,7 @@ fn drawn(probabilities: &[f32], left: &[usize], rng: &mut impl Rng) -> usize {
     left.len() - 1
 }
 
-/// The position of the likeliest operator left, the first among equals.
+/// The position of the likeliest remaining operator; ties go to the first.
 fn likeliest(probabilities: &[f32], left: &[usize]) -> usize {
     let better = |best: usize, next: usize| {
         if probabilities[left[next]] > probabilities[left[best]] { next } else { best }
@@ -278,7 +278,7 @@ fn likeliest(probabilities: &[f32], left: &[usize]) -> usize {
     (1..left.len()).fold(0, better)
 }
 
-/// Logarithm of the probability that operators are drawn in this order; as published, as if each were drawn alone.
+/// Log-probability that operators are drawn in this order; in the published selection, as if each was drawn alone.
 fn one_by_one(selection: Selection, probabilities: &[f32], chosen: &[usize]) -> f64 {
     let mut left = 1.0;
     let mut log_probability = 0.0;
@@ -311,7 +311,7 @@ fn linear(weight: &[f32], bias: &[f32], x: &[f32]) -> Vec<f32> {
     weight.chunks_exact(weight.len() / bias.len()).zip(bias).map(|(row, bias)| dot(row, x) + bias).collect()
 }
 
-/// Sixteen sums side by side, so that the compiler can use vector instructions.
+/// Dot product as sixteen parallel sums, so that the compiler can use vector instructions.
 fn dot(a: &[f32], b: &[f32]) -> f32 {
     let mut sums = [0.0f32; 16];
     let (chunks_a, chunks_b) = (a.chunks_exact(16), b.chunks_exact(16));

@@ -1,4 +1,4 @@
-//! The distribution over the sets that a layer may be.
+//! The distribution over the sets that a layer can be.
 //!
 //! With a score `z_o` for each operator and one `c_k` for each size, a set `S` of at most `K` operators has
 //!
@@ -6,20 +6,20 @@
 //! log p(S) = sum of z_o over S + c_|S| - log Z,    Z = sum over k of exp(c_k) e_k,    e_k = sum over |S| = k of exp(sum of z_o over S)
 //! ```
 //!
-//! `e_k` are the elementary symmetric polynomials of `exp(z)`; one operator after another, `e_k += exp(z_o) e_(k-1)`. The
-//! likeliest set of a size holds the operators of the highest scores, so the likeliest of all sets is a prefix of the
-//! operators by score: to act by it is the threshold of (E2), at a height that depends on the query. The empty set, of score
-//! `c_0`, ends the plan; the first layer may not be empty.
+//! `e_k` are the elementary symmetric polynomials of `exp(z)`, computed operator by operator as `e_k += exp(z_o) e_(k-1)`. The
+//! likeliest set of a size consists of the operators with the highest scores, so the likeliest of all sets is a prefix of the
+//! operators sorted by score. Choosing it is the threshold of (E2), at a height that depends on the query. The empty set, of
+//! score `c_0`, ends the plan; the first layer cannot be empty.
 
 use anyhow::Result;
 use candle_core::{D, Tensor};
 use rand::Rng;
 
-/// Below this the weight of a size is lost in that of the others.
+/// Below this, the weight of a size is negligible.
 const SMALLEST: f64 = 1e-37;
 
-/// `log Z` of each row, `[R]`, for scores `[R, O]`, of which those of operators that cannot act are far below all others, and
-/// scores of sizes `[R, K + 1]`.
+/// `log Z` of each row, `[R]`, for scores `[R, O]` and size scores `[R, K + 1]`. The scores of operators that cannot act must be
+/// far below all others.
 ///
 /// # Errors
 /// The device failed.
@@ -43,9 +43,9 @@ pub(super) fn log_partition(scores: &Tensor, sizes: &Tensor) -> Result<Tensor> {
 
 /// The distribution of one layer, in plain numbers.
 pub(super) struct Sets {
-    /// `z_o`, `[O]`; minus infinity for what cannot act.
+    /// `z_o`, `[O]`; minus infinity for operators that cannot act.
     scores: Vec<f64>,
-    /// `c_k`, `[K + 1]`; minus infinity for the empty set where it cannot be.
+    /// `c_k`, `[K + 1]`; minus infinity for the empty set if it is not allowed.
     size_scores: Vec<f64>,
     /// `exp(z_o - highest)`, `[O]`.
     weights: Vec<f64>,
@@ -55,8 +55,8 @@ pub(super) struct Sets {
 }
 
 impl Sets {
-    /// The distribution for scores `[O]`, minus infinity for what cannot act, and scores of sizes `[K + 1]`; unless it
-    /// `may_end` the plan, the set is not empty.
+    /// The distribution for scores `[O]` (minus infinity for operators that cannot act) and size scores `[K + 1]`. The set can be
+    /// empty only if the plan `may_end`.
     pub fn new(scores: &[f32], sizes: &[f32], may_end: bool) -> Self {
         let scores: Vec<f64> = scores.iter().map(|&score| f64::from(score)).collect();
         let highest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -92,7 +92,7 @@ impl Sets {
         order
     }
 
-    /// A set drawn by its probability, in catalogue order.
+    /// A random set, in catalogue order.
     pub fn draw(&self, rng: &mut impl Rng) -> Vec<usize> {
         let candidates = self.candidates();
         // Row `i` holds the polynomials of the candidates from `i` on.
@@ -139,7 +139,7 @@ impl Sets {
             .collect()
     }
 
-    /// `log p(S)`; minus infinity for a set that cannot be.
+    /// `log p(S)`; minus infinity for an impossible set.
     pub fn log_probability(&self, set: &[usize]) -> f64 {
         let Some(size) = self.size_scores.get(set.len()) else { return f64::NEG_INFINITY };
         let score: f64 = set.iter().map(|&operator| self.scores[operator]).sum();

@@ -7,8 +7,8 @@ use anyhow::{Context, Error, Result, ensure};
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
-/// A range of latency weights, in score per token of critical path; on a logarithmic scale, because doubling the weight
-/// matters as much at its low end as at its high one. Reads and writes as `LOW..HIGH`.
+/// A range of latency weights, in score per token of critical path. The scale is logarithmic, because doubling the weight
+/// matters as much at the low end as at the high end. Written as `LOW..HIGH`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct LatencyWeights {
@@ -30,8 +30,8 @@ impl LatencyWeights {
         self.low * (self.high / self.low).powf(share)
     }
 
-    /// Where a weight lies in the range, from -1 (lowest) to 1 (highest). Weights outside count as the nearest bound, so
-    /// 0 is the lowest.
+    /// Position of a weight in the range, from -1 (lowest) to 1 (highest). Weights outside count as the nearest bound; a weight of
+    /// 0 counts as the lowest.
     pub fn position(&self, weight: f64) -> f32 {
         let share = (weight.max(self.low) / self.low).ln() / (self.high / self.low).ln();
         (2.0 * share.min(1.0) - 1.0) as f32

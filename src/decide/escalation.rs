@@ -1,14 +1,15 @@
-//! Asks on only where the answers differ.
+//! Asks further operators only if the answers differ.
 
 use super::{Decider, Next};
 use crate::evidence::{Known, Stage};
 use crate::plan::{Layer, Plan};
 
-/// Commits its plan layer by layer: the first at the start, each further one once all before it have ended and their answers
-/// differ. A solution without an answer differs from any, and so does an operator that was to answer and left no solution.
+/// Commits its plan layer by layer: the first at the start, each further one once all earlier ones have ended and their answers
+/// differ. A solution without an answer differs from any other, and so does an operator that should have answered but left no
+/// solution.
 #[derive(Clone, Debug)]
 pub struct Escalation {
-    /// The layers that are left.
+    /// The remaining layers.
     layers: std::vec::IntoIter<Layer>,
     has_settled: bool,
 }

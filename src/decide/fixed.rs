@@ -1,4 +1,4 @@
-//! A plan that is known before anything runs: one that was typed, the best static one, or what a controller chose.
+//! A plan that is known before anything runs: typed by a user, the best static one, or chosen by a controller.
 
 use super::{Decider, Next};
 use crate::evidence::Known;

@@ -1,4 +1,4 @@
-//! The halting head: ends a plan early where its rest is expected to bring less than it takes.
+//! The halting head: ends a plan early if the rest is expected to bring less than it costs.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,16 +11,16 @@ use super::{Conclusion, Decider, Next};
 use crate::evidence::Known;
 use crate::plan::Unit;
 
-/// Ends the plan of another decider where the head says so. Unlike a quorum it may change the answer.
+/// Ends the plan of another decider when the head says so. Unlike a quorum, it may change the answer.
 #[derive(Clone, Debug)]
 pub struct Halting<D> {
     pub decider: D,
     pub head: Arc<HaltingHead>,
-    /// Words of the question.
+    /// Number of words in the question.
     pub words: usize,
-    /// Operators of the catalogue.
+    /// Number of operators in the catalogue.
     pub operators: usize,
-    /// Of the clock.
+    /// Unit of the clock.
     pub unit: Unit,
 }
 
@@ -44,12 +44,12 @@ impl<D: Decider> Decider for Halting<D> {
     }
 }
 
-/// What the rest of a plan changes, from a moment to its end.
+/// What the rest of a plan changes, from some moment to its end.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Forecast {
-    /// Score of the answer at the end minus that of the answer that stands.
+    /// Score of the answer at the end minus the score of the current answer.
     pub score: f64,
-    /// Of critical path, in the clock's unit.
+    /// Critical path, in the clock's unit.
     pub latency: f64,
     /// Dollars.
     pub cost: f64,
@@ -57,7 +57,7 @@ pub struct Forecast {
 
 const FORECASTS: usize = 3;
 
-/// A network of one hidden layer, `W_2 tanh(W_1 x + b_1) + b_2`, and what tokens and dollars weigh against the score.
+/// A network with one hidden layer, `W_2 tanh(W_1 x + b_1) + b_2`, and the weights of latency and dollars against the score.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HaltingHead {
     hidden: Dense,
@@ -86,7 +86,7 @@ impl HaltingHead {
     /// (score per token or second) and cost (score per dollar).
     pub const TENSORS: [&str; 5] = ["hidden.weight", "hidden.bias", "output.weight", "output.bias", "weights"];
 
-    /// The head of these tensors by name, for evidence of so many `inputs`.
+    /// The head with these tensors, for evidence of `inputs` numbers.
     ///
     /// # Errors
     /// Names a tensor that is missing, misshapen or not finite.
@@ -121,7 +121,7 @@ impl HaltingHead {
         Forecast { score: number(0), latency: number(1), cost: number(2) }
     }
 
-    /// Whether the rest of the plan is expected to bring less than it takes.
+    /// Whether the rest of the plan is expected to bring less than it costs.
     pub fn halts(&self, evidence: &[f32]) -> bool {
         let Forecast { score, latency, cost } = self.forecast(evidence);
         score < self.latency_weight * latency + self.cost_weight * cost

@@ -1,7 +1,7 @@
-//! Deciders: what happens next in a query, from what is known of it.
+//! Deciders: they decide what happens next in a query, from what is known about it.
 //!
-//! Simple ones stand here; rules that end a plan early wrap another decider. The controller's is in
-//! [`crate::controller`], a user's own is a few lines (see `tests/embedding`).
+//! The simple ones are here. Rules that end a plan early wrap another decider. The controller's plans are in
+//! [`crate::controller`]; a decider of your own takes a few lines (see `tests/embedding`).
 
 mod escalation;
 mod fixed;
@@ -22,23 +22,23 @@ pub use stages::{Belief, Said, Set, Staged, Stages, State, Vote, known, subsets}
 use crate::evidence::Known;
 use crate::plan::Layer;
 
-/// Says what happens next. Asked at the start, and after every instant at which something arrived or ended.
+/// Decides what happens next. It is asked at the start, and whenever something has arrived or ended.
 pub trait Decider: Send {
-    /// What to do now. All that happens at one instant is known before; after a [`Next::Commit`] or [`Next::Drop`] it is
+    /// What to do now. Everything that happened at this instant is known. After a [`Next::Commit`] or [`Next::Drop`] the decider is
     /// asked again at once, until it waits or ends.
     fn next(&mut self, known: &Known<'_>) -> Next;
 
-    /// Whether it may still commit operators: what is pending is then not all that can change the answer.
+    /// Whether it may still commit operators. If so, pending operators are not the only thing that can change the answer.
     fn may_add(&self) -> bool {
         true
     }
 
-    /// Whether it waits to the end whatever happens, so that it need not be asked any more.
+    /// Whether it will wait to the end whatever happens, so that it need not be asked again.
     fn is_idle(&self) -> bool {
         false
     }
 
-    /// The answer at the end, where it is not left to a plain vote over what stands.
+    /// The decider's own answer at the end; none leaves it to a plain vote.
     fn concludes(&self) -> Option<Conclusion> {
         None
     }
@@ -47,7 +47,7 @@ pub trait Decider: Send {
 /// A decider's own answer.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Conclusion {
-    /// None where it is not sure enough of any.
+    /// None if it is not certain enough of any answer.
     pub answer: Option<String>,
     /// Probability that the likeliest answer is right.
     pub confidence: f64,
@@ -56,14 +56,14 @@ pub struct Conclusion {
 /// A decision.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// Appends layers to the plan. Each operator starts by the schedule, once what it reads is ready. Empty layers are left
-    /// out; to commit nothing is to wait.
+    /// Append layers to the plan. The schedule starts each operator once what it reads is ready. Empty layers are ignored;
+    /// committing nothing means waiting.
     Commit(Vec<Layer>),
-    /// For what is under way. With nothing under way this ends the plan.
+    /// Wait for the operators under way. If there are none, the plan ends.
     Wait,
-    /// Ends these choices, by number: of what they would give, only what has arrived counts.
+    /// End these choices, by number. Only what has already arrived from them counts.
     Drop(Vec<usize>),
-    /// Ends the plan with what stands.
+    /// End the plan with the current solutions.
     End,
 }
 

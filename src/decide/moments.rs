@@ -1,35 +1,35 @@
-//! The moments at which a plan could end: what the halting head reads and is trained by.
+//! The moments at which a plan could end: what the halting head reads and is trained on.
 
 use super::{Conclusion, Decider, Next};
 use crate::evidence::{Known, Stage};
 use crate::plan::Unit;
 
-/// A moment at which a plan can end: a solution has arrived or an operator has ended, and an answer stands.
+/// A moment at which a plan can end: a solution has arrived or an operator has ended, and there is an answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Moment {
-    /// What is known, `[F]` of [`inputs`].
+    /// What is known, `[F]`; see [`inputs`].
     pub evidence: Vec<f32>,
     /// The winner of a vote taken now.
     pub answer: String,
-    /// From the start of the query, in the clock's unit.
+    /// Time since the start of the query, in the clock's unit.
     pub latency: f64,
-    /// Dollars spent, if the plan ends now.
+    /// Dollars spent if the plan ends now.
     pub cost: f64,
 }
 
-/// Numbers that are known of the whole plan, and of each operator of the catalogue.
+/// How many numbers describe the whole plan, and each operator of the catalogue.
 const OF_PLAN: usize = 8;
 const OF_OPERATOR: usize = 5;
-/// Tokens, and words of a question, that count as one; a second counts as it is.
+/// Tokens and words of a question are divided by this; seconds are not.
 const SCALE: f64 = 32.0;
 
-/// `F`, numbers that are known at a moment, over a catalogue of so many operators.
+/// `F`, how many numbers describe a moment, for a catalogue of `operators`.
 pub fn inputs(operators: usize) -> usize {
     OF_PLAN + OF_OPERATOR * operators
 }
 
 impl Moment {
-    /// None where no answer stands. `words` are those of the question, `operators` those of the catalogue.
+    /// None if there is no answer yet. `words` counts those of the question, `operators` those of the catalogue.
     pub fn of(known: &Known<'_>, words: usize, operators: usize, unit: Unit) -> Option<Self> {
         let standing = known.standing();
         let leader = standing.leader()?;
@@ -78,16 +78,16 @@ impl Moment {
     }
 }
 
-/// Records the moments of another decider's plan, and ends nothing.
+/// Records the moments of another decider's plan, without ending it.
 #[derive(Clone, Debug)]
 pub struct Moments<D> {
     pub decider: D,
     pub seen: Vec<Moment>,
-    /// Words of the question.
+    /// Number of words in the question.
     pub words: usize,
-    /// Operators of the catalogue.
+    /// Number of operators in the catalogue.
     pub operators: usize,
-    /// Of the clock.
+    /// Unit of the clock.
     pub unit: Unit,
 }
 

@@ -1,4 +1,4 @@
-//! A plan and how it goes on.
+//! A plan and what follows its start.
 
 use std::sync::Arc;
 
@@ -16,21 +16,21 @@ pub struct Proposal {
     pub then: Then,
 }
 
-/// How a proposal goes on.
+/// What follows the start of a proposal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Then {
-    /// All of the plan is committed at the start.
+    /// Nothing: the whole plan is committed at the start.
     #[default]
     Nothing,
-    /// A layer is asked only where the answers of those before it differ ([`Escalation`]).
+    /// A layer is asked only if the answers of the earlier layers differ ([`Escalation`]).
     Escalate,
-    /// The plan is a start: more is asked where that pays ([`Staged`]).
+    /// The plan is a start: more operators are asked if that pays ([`Staged`]).
     Ask,
 }
 
 impl Proposal {
-    /// The decider that commits it. Without `stages` a start is all that is asked.
+    /// The decider that commits it. Without `stages`, only the start is asked.
     pub fn decider(&self, stages: Option<&Arc<Stages>>, confidence: Option<f64>) -> Box<dyn Decider> {
         match (self.then, stages, self.plan.layers.first()) {
             (Then::Escalate, ..) => Box::new(Escalation::new(self.plan.clone())),

@@ -1,4 +1,4 @@
-//! The quorum: a plan ends once nothing that is still to come can change its answer.
+//! The quorum: a plan ends once nothing still to come can change its answer.
 
 use super::{Conclusion, Decider, Next};
 use crate::evidence::Known;

@@ -1,4 +1,4 @@
-//! BERT on the CPU: rows of all texts go through the matrices together, each text attends to itself, nothing is padded.
+//! BERT on the CPU: the rows of all texts go through the matrices together, each text attends to itself, and nothing is padded.
 //!
 //! The same function as [`super::device_bert::DeviceBert`], which computes it on other devices.
 

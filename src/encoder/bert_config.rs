@@ -1,4 +1,4 @@
-//! The shape of a BERT model, as `config.json` of transformers gives it.
+//! The shape of a BERT model, from `config.json` of transformers.
 
 use anyhow::{Result, ensure};
 use serde::Deserialize;

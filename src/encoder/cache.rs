@@ -1,6 +1,6 @@
-//! Embeddings of a data set on disk, by encoder and texts, so that each is computed once.
+//! Caches the embeddings of a data set on disk, by encoder and texts, so that each is computed once.
 //!
-//! The cache only saves time: a broken file is replaced, and a folder that cannot be written goes without.
+//! The cache only saves time: a broken file is replaced, and a folder that cannot be written is ignored.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! Which encoder: as written in a setting, and opened.
+//! The choice of encoder, as written in a setting; opens it.
 
 use std::fmt;
 use std::path::PathBuf;

@@ -93,7 +93,7 @@ impl MiniLm {
         let digest = format!("{:x}", Sha256::digest(&weights));
         let id = format!("minilm-{}", digest.get(..12).unwrap_or_default());
         let network = Network::load(weights, &config, device)
-            .with_context(|| format!("cannot use `{folder}/model.safetensors`; hint: was the file cut short?"))?;
+            .with_context(|| format!("cannot use `{folder}/model.safetensors`; hint: is the file truncated?"))?;
         Ok(MiniLm { id, tokenizer, network })
     }
 }

@@ -58,7 +58,7 @@ impl StaticTable {
 
         let bytes = folder.read("embeddings.safetensors")?;
         let table = Self::read_tensors(&bytes)
-            .with_context(|| format!("cannot use `{folder}/embeddings.safetensors`; hint: was the file cut short?"))?;
+            .with_context(|| format!("cannot use `{folder}/embeddings.safetensors`; hint: is the file truncated?"))?;
         let (codes, scales, projection) = table;
         let rank = projection.len() / DIMENSION;
         let tokens = tokenizer.get_vocab_size(true);

@@ -1,4 +1,4 @@
-//! Simple methods beside which a trained controller must stand: fixed plans, and plans drawn at random.
+//! Baselines for a trained controller: fixed plans, and plans drawn at random.
 
 use rand::Rng;
 
@@ -12,7 +12,7 @@ const CHAINS: u32 = 5;
 pub struct Baseline {
     pub name: &'static str,
     pub plan: Plan,
-    /// Operators that take another number of samples than the catalogue says.
+    /// Operators with another number of samples than in the catalogue.
     pub samples: Vec<(OperatorId, u32)>,
 }
 
@@ -25,8 +25,8 @@ pub struct Skipped {
 
 /// The fixed plans, for operators given by name and signature in catalogue order.
 ///
-/// Five chains with a vote are one `MultiGenerateCoT` that takes five samples: all run side by side, so the critical
-/// path is the longest chain, and the vote is the one that ends every plan.
+/// Five chains with a vote are one `MultiGenerateCoT` with five samples. All run in parallel, so the critical path is the longest
+/// chain; the vote is the one at the end of every plan.
 pub fn fixed(names: &[String], signatures: &[Signature]) -> Vec<Result<Baseline, Skipped>> {
     let named = |wanted: &str| {
         let position = names.iter().position(|name| name == wanted);
@@ -59,8 +59,8 @@ pub fn fixed(names: &[String], signatures: &[Signature]) -> Vec<Result<Baseline,
     ]
 }
 
-/// The controller's draw with equal probabilities: feasible operators without replacement until they hold more than
-/// `threshold` of the probability (E2), for at most `layers` layers.
+/// The controller's draw with equal probabilities: feasible operators without replacement, until they have more than `threshold`
+/// of the probability (E2), for at most `layers` layers.
 pub fn random_plan(signatures: &[Signature], layers: usize, threshold: f64, rng: &mut impl Rng) -> Plan {
     let mut plan = Plan::default();
     while plan.layers.len() < layers {

@@ -1,11 +1,11 @@
-//! Calibration: whether answers are right as often as the confidence in them says.
+//! Calibration: whether answers are right as often as their confidence says.
 
 use super::Evaluation;
 
 const BINS: usize = 10;
 
-/// Mean distance between confidence and score over ten bins of equally many answers (expected calibration error); none
-/// without confidences.
+/// Expected calibration error: mean distance between confidence and score over ten bins with equally many answers. None without
+/// confidences.
 pub fn calibration_error(passes: &[Evaluation]) -> Option<f64> {
     let episodes = passes.iter().flat_map(|pass| &pass.episodes);
     let mut seen: Vec<(f64, f64)> = episodes.filter_map(|episode| Some((episode.confidence?, episode.score))).collect();

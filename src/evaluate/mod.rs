@@ -1,4 +1,4 @@
-//! Evaluation: what a method scored, how long it took and what it cost, with intervals, and by how much it beats another.
+//! Evaluation: the score, latency and cost of a method, with intervals, and by how much it beats another one.
 
 pub mod baselines;
 mod calibration;
@@ -22,16 +22,16 @@ use crate::objective::Objective;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
     pub name: String,
-    /// One per problem that was asked, in the order of the split.
+    /// One per problem asked, in the order of the split.
     pub episodes: Vec<Episode>,
-    /// Those of them whose query failed, when it was asked again too: they count as wrong.
+    /// How many of them failed twice; they count as wrong.
     pub failed: usize,
 }
 
-/// Largest share of failed queries among which a method has a score: beyond it the figure is one of the endpoint.
+/// Largest share of failed queries with which a method still has a score. Beyond it, the figure would describe the endpoint.
 const MOST_FAILED: f64 = 0.05;
 
-/// Whether there were queries, and so few of them failed that the rest says how good a method is.
+/// Whether there were queries, and few enough of them failed for the rest to say how good a method is.
 pub fn has_score(failed: usize, queries: usize) -> bool {
     queries > 0 && failed as f64 <= MOST_FAILED * queries as f64
 }

@@ -1,5 +1,5 @@
-//! What knowledge of recorded outcomes would give: the best plan for all problems, for each length of question, and for
-//! each problem in hindsight.
+//! What knowing the recorded outcomes would give: the best plan for all problems, for each length of question, and for each
+//! problem in hindsight.
 //!
 //! Plans are chosen on some draws and scored on others, so that luck does not count.
 
@@ -8,10 +8,10 @@ use super::statistics::{mean, quantile};
 /// Name of the upper bound.
 pub const HINDSIGHT: &str = "best in hindsight";
 
-/// How methods are named that choose among a few plans in hindsight.
+/// Prefix of the names of methods that choose among a few plans in hindsight.
 const AMONG: &str = "best of ";
 
-/// Whether a method knows outcomes that nobody knows before they are there: a bound, nothing that one could use.
+/// Whether a method uses outcomes that cannot be known in advance: a bound, not a usable method.
 pub fn is_hindsight(name: &str) -> bool {
     name == HINDSIGHT || name.starts_with(AMONG)
 }
@@ -32,8 +32,8 @@ impl PlanUtilities {
         first_best(self.utilities.iter().map(|draws| mean(&draws.concat()))).unwrap_or_default()
     }
 
-    /// The `size` plans that are worth most together when the right one is taken for each problem: one after another, each
-    /// the one that adds most.
+    /// The `size` plans that are worth most together if the right one is taken for each problem, chosen greedily: each is the one
+    /// that adds most.
     pub fn best_together(&self, size: usize) -> Vec<usize> {
         let mut chosen: Vec<usize> = Vec::new();
         while chosen.len() < size.min(self.utilities.len()) {
@@ -47,7 +47,7 @@ impl PlanUtilities {
         chosen
     }
 
-    /// For each problem the plan of `among` that did best in all draws of the other parity than `draw`.
+    /// For each problem, the plan of `among` that did best in all draws of the other parity than `draw`.
     pub fn choose(&self, among: &[usize], draw: usize) -> Vec<usize> {
         let problems = self.utilities.first().and_then(|draws| draws.first()).map_or(0, Vec::len);
         let seen = |plan: usize, problem: usize| -> f64 {
@@ -69,19 +69,19 @@ impl PlanUtilities {
     }
 }
 
-/// Chooses a plan by the number of words in the question alone: what a controller must beat to show that it understands
-/// more than length.
+/// Chooses a plan only by the number of words in the question. A controller must beat it to show that it understands more than
+/// length.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LengthRouter {
-    /// Range `i` ends below `cuts[i]` words; the last range has no end.
+    /// Range `i` ends below `cuts[i]` words; the last range is open.
     cuts: Vec<usize>,
     /// Plan of each range, one more than there are cuts.
     choices: Vec<usize>,
 }
 
 impl LengthRouter {
-    /// Gives each range of lengths the plan of highest mean utility. `words` holds the length of each problem's question;
-    /// it and `recorded` must come from a split that is not the one reported.
+    /// Gives each range of lengths the plan with the highest mean utility. `words` holds the length of each problem's question. It
+    /// and `recorded` must come from a split other than the one reported.
     pub fn fit(words: &[usize], recorded: &PlanUtilities) -> Self {
         let sizes: Vec<f64> = words.iter().map(|&length| length as f64).collect();
         let mut cuts: Vec<usize> =
@@ -99,7 +99,7 @@ impl LengthRouter {
         LengthRouter { cuts, choices }
     }
 
-    /// The plan for a question of so many words.
+    /// The plan for a question of `words` words.
     pub fn choose(&self, words: usize) -> usize {
         self.choices.get(range_of(&self.cuts, words)).copied().unwrap_or_default()
     }

@@ -8,26 +8,26 @@ use crate::execute::{Episode, ExecuteError, SolveOptions, Solver, in_order};
 use crate::random::Draw;
 use crate::task::Problem;
 
-/// How often a query is asked that fails.
+/// How often a failing query is asked.
 const TRIES: usize = 2;
 
-/// How a method solves problems: by whose decisions, under which terms.
+/// How a method solves problems: its decider and its options.
 pub struct Method<'a, D> {
     pub name: &'a str,
     pub options: SolveOptions<'a>,
     /// A fresh decider for the problem at a position of the split.
     pub decider: D,
-    /// Tells independent passes apart.
+    /// Distinguishes independent passes.
     pub draw: Draw,
 }
 
-/// Solves every problem by a decider of its own, `concurrency` at a time, and collects the episodes in order.
+/// Solves every problem with a fresh decider, `concurrency` at a time, and collects the episodes in order.
 ///
-/// A query that fails is asked once more at the end; what still fails counts as wrong. `watch` sees every episode once, when
-/// it is certain. What was finished is returned also when the pass ends early.
+/// A query that fails is asked once more at the end; if it fails again, it counts as wrong. `watch` sees every episode once, when it
+/// is final. Finished episodes are returned even if the pass ends early.
 ///
 /// # Errors
-/// The first error that would meet every query alike: a model that refuses requests for good, or no more to spend.
+/// The first error that every query would meet: a model that refuses requests permanently, or a cap.
 pub async fn evaluate<'d, D>(
     solver: &Solver,
     method: &Method<'_, D>,
@@ -48,7 +48,7 @@ where
         };
         let solved = in_order(std::mem::take(&mut waiting).into_iter().map(solve), concurrency, |(_, episode)| {
             episode.iter().filter(|episode| episode.is_complete()).for_each(&mut watch);
-            // After a cap queries under way are paid for already; those to come end at once.
+            // After a cap, queries under way are paid for already; later ones end at once.
             episode.as_ref().is_err_and(|error| error.cap().is_none())
         });
         for (index, episode) in solved.await {

@@ -1,8 +1,7 @@
-//! Means with intervals and paired differences, without assumptions on the distribution and with fixed seeds.
+//! Means with intervals and paired differences, without distributional assumptions and with fixed seeds.
 //!
-//! One value stands for one problem. Where several training seeds were evaluated, the value of a problem is its mean
-//! over them, so that resampling values resamples problems and never takes repeated answers to one question for
-//! independent evidence.
+//! One value stands for one problem. With several training seeds, the value of a problem is its mean over them. So resampling
+//! values resamples problems, and repeated answers to one question never count as independent evidence.
 
 use rand::Rng;
 use serde::{Deserialize, Serialize};
@@ -30,7 +29,7 @@ impl Estimate {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Difference {
     pub estimate: Estimate,
-    /// Two-sided, under the hypothesis that swapping both methods on any problem changes nothing.
+    /// Two-sided, under the null hypothesis that the two methods are interchangeable on every problem.
     pub p_value: f64,
 }
 
@@ -56,7 +55,7 @@ pub fn quantile(values: &[f64], share: f64) -> f64 {
     below + (above - below) * position.fract()
 }
 
-/// Mean with a percentile-bootstrap interval; equal values give an interval of no width.
+/// Mean with a percentile-bootstrap interval; equal values give an interval of zero width.
 pub fn interval(values: &[f64], seed: u64) -> Estimate {
     let mut rng = random::stream(seed, &[&"bootstrap"]);
     let resample = |_| (0..values.len()).map(|_| values[rng.random_range(0..values.len())]).sum::<f64>();
@@ -65,11 +64,11 @@ pub fn interval(values: &[f64], seed: u64) -> Estimate {
     Estimate { mean: mean(values), low: quantile(&means, 0.025), high: quantile(&means, 0.975) }
 }
 
-/// Interval and sign-flip test of differences that were taken problem by problem.
+/// Interval and sign-flip test of differences paired by problem.
 pub fn paired(differences: &[f64], seed: u64) -> Difference {
     let mut rng = random::stream(seed, &[&"sign flip"]);
     let observed = differences.iter().sum::<f64>().abs();
-    // Flipped sums equal to the observed one must count in spite of rounding.
+    // Flipped sums equal to the observed one must count despite rounding.
     let bound = observed * (1.0 - 1e-9);
     let mut flip = |difference: &f64| if rng.random() { *difference } else { -difference };
     let extreme = (0..RESAMPLES).filter(|_| differences.iter().map(&mut flip).sum::<f64>().abs() >= bound).count();

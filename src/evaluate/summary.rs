@@ -1,4 +1,4 @@
-//! One method's figures over all problems and seeds, and its paired difference to another method.
+//! The figures of one method over all problems and seeds, and its paired difference from another method.
 
 use std::collections::BTreeMap;
 
@@ -30,13 +30,13 @@ pub struct Summary {
     pub seeds: usize,
     /// Queries that failed, over all seeds; they count as wrong.
     pub failed: usize,
-    /// None where too many queries failed, see [`has_score`].
+    /// None if too many queries failed, see [`has_score`].
     pub score: Option<Estimate>,
     pub utility: Option<Estimate>,
     /// Standard deviation between the means of the seeds; none for a single seed.
     pub score_between_seeds: Option<f64>,
     pub utility_between_seeds: Option<f64>,
-    /// Critical path in tokens.
+    /// Critical path, in the objective's unit.
     pub path: Spread,
     /// Mean wall-clock seconds per query.
     pub seconds: f64,
@@ -54,7 +54,7 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Mean dollars of a problem.
+    /// Mean dollars per problem.
     pub fn cost_per_problem(&self) -> f64 {
         self.cost / self.problems.max(1) as f64
     }
@@ -95,7 +95,7 @@ impl Summary {
     }
 }
 
-/// A method beside the trained controller; a row of the table.
+/// A row of the table: a method compared with the trained controller.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Row {
     pub summary: Summary,
@@ -113,8 +113,8 @@ pub fn compare(methods: &[Vec<Evaluation>], trained: &[Evaluation], objective: &
     methods.iter().map(row).chain([last]).collect()
 }
 
-/// By how much one method beats another, over the problems that both were asked, none where one of them has no score; every
-/// figure is ours minus theirs.
+/// By how much one method beats another, over the problems that both were asked; over none if one of them has no score. Every figure
+/// is ours minus theirs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
     /// The other method.
@@ -123,7 +123,7 @@ pub struct Comparison {
     pub problems: usize,
     pub score: Difference,
     pub utility: Difference,
-    /// Tokens of critical path; below zero is faster.
+    /// Critical path, in the objective's unit; below zero is faster.
     pub path: Difference,
 }
 

@@ -9,7 +9,7 @@ pub struct Asked<'a> {
 }
 
 impl Asked<'_> {
-    /// The size of the question, known before any tokenizer is.
+    /// Number of words, which needs no tokenizer.
     pub fn words(self) -> f64 {
         self.question.split_whitespace().count() as f64
     }

@@ -1,29 +1,29 @@
-//! A committed operator, as a decider knows it.
+//! A committed operator, as a decider sees it.
 
 use crate::operation::{Effect, Mark, Solution};
 use crate::plan::{Latency, OperatorId, Signature, Usage};
 
-/// An operator that was committed.
+/// A committed operator.
 #[derive(Clone, Debug)]
 pub struct Chosen<'a> {
     pub layer: usize,
     pub operator: OperatorId,
     pub signature: Signature,
     pub stage: Stage,
-    /// From the start of the query; none while it waits.
+    /// Start time, from the start of the query; none while it waits.
     pub started: Option<Latency>,
-    /// The solutions that it has added so far, by place.
+    /// The solutions that it has added so far, by position.
     pub added: Vec<Option<&'a Solution>>,
-    /// What it put in the place of all that it read.
+    /// The solution with which it replaced all that it read.
     pub replaced: Option<&'a Solution>,
-    /// What it says of the solutions that it read, in their order.
+    /// The marks it gave to the solutions that it read, in their order.
     pub marks: &'a [Option<Mark>],
 }
 
 /// How far a choice is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// For what it reads, or for its turn.
+    /// For its inputs, or for its turn.
     Waiting,
     Running,
     /// By itself, or because it was dropped.
@@ -32,7 +32,7 @@ pub enum Stage {
     Skipped,
 }
 
-/// What a choice has taken.
+/// What a choice has cost.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Charge {
     pub usage: Usage,
@@ -41,12 +41,12 @@ pub struct Charge {
 }
 
 impl<'a> Chosen<'a> {
-    /// The solutions that are there.
+    /// The solutions it has given.
     pub fn solutions(&self) -> impl Iterator<Item = &'a Solution> + '_ {
         self.added.iter().flatten().copied().chain(self.replaced)
     }
 
-    /// The choice with what its operator did once it has ended.
+    /// The ended choice, with the effect of its operator.
     pub fn ended(self, effect: &'a Effect) -> Self {
         let ended = Chosen { stage: Stage::Ended, added: Vec::new(), replaced: None, marks: &[], ..self };
         match effect {

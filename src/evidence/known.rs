@@ -1,4 +1,4 @@
-//! What a decider is told: which choices were committed, what they have given by now, and what that took.
+//! What a decider knows: the committed choices, what they have given so far, and what that has cost.
 
 use super::chosen::{Charge, Chosen, Stage};
 use super::standing::Standing;
@@ -7,13 +7,13 @@ use crate::plan::Latency;
 
 /// A query at one moment.
 pub struct Known<'a> {
-    /// From the start of the query.
+    /// Time since the start of the query.
     pub now: Latency,
     /// Layers committed so far.
     pub layers: usize,
     /// In plan order.
     pub choices: &'a [Chosen<'a>],
-    /// Says what the choice of that number has taken by now.
+    /// Says what the choice with this number has cost by now.
     pub charges: &'a dyn Fn(usize) -> Charge,
 }
 
@@ -33,22 +33,22 @@ impl<'a> Known<'a> {
         self.choices.iter().any(|choice| matches!(choice.stage, Stage::Waiting | Stage::Running))
     }
 
-    /// The solutions that stand, and those to come.
+    /// The current solutions, and those to come.
     pub fn standing(&self) -> Standing<'a> {
         Standing::of(self.choices)
     }
 
-    /// The answer that a vote gives now.
+    /// The answer that a vote would give now.
     pub fn answer(&self) -> Option<&'a str> {
         self.standing().leader()?.answer
     }
 
-    /// The answers that are there, in plan order; none for a solution without one.
+    /// The answers so far, in plan order; none for a solution without one.
     pub fn answers(&self) -> Vec<Option<&'a str>> {
         self.choices.iter().flat_map(Chosen::solutions).map(|solution: &Solution| solution.answer.as_deref()).collect()
     }
 
-    /// What all choices have taken by now.
+    /// What all choices have cost by now.
     pub fn spent(&self) -> Charge {
         let mut spent = Charge::default();
         for choice in 0..self.choices.len() {

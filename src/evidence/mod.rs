@@ -1,4 +1,4 @@
-//! Evidence: what is known of a query while its operators run.
+//! Evidence: what is known about a query while its operators run.
 
 mod asked;
 mod chosen;

@@ -1,10 +1,10 @@
-//! The vote at one moment: the solutions that stand, and the places of those still to come.
+//! The vote at one moment: the current solutions, and places for those still to come.
 
 use super::chosen::{Chosen, Stage};
 use crate::operation::{Ballot, Mark, is_settled, winner};
 
-/// Whether a plain vote comes last: nothing stands beside it or behind it but votes and stops, so that it gives what the vote
-/// that ends every plan would give without it.
+/// Whether a plain vote comes last: only votes and stops are beside or after it. It then gives what the vote at the end of every
+/// plan would give without it.
 fn closes(vote: &Chosen<'_>, choices: &[Chosen<'_>]) -> bool {
     let mut behind = choices.iter().filter(|other| other.layer >= vote.layer && other.stage != Stage::Skipped);
     behind.all(|other| !other.signature.is_at_work())
@@ -18,12 +18,12 @@ pub struct Standing<'a> {
     pub is_pending: Vec<bool>,
     /// The layer of each ballot, and its number in the order of the plan.
     places: Vec<[usize; 2]>,
-    /// Whether some may yet be replaced, or weigh otherwise.
+    /// Whether some ballots may still be replaced, or change their weight.
     pub is_open: bool,
 }
 
 impl<'a> Standing<'a> {
-    /// Of a choice that has not ended only what it has given so far counts, and how much it may still give.
+    /// For a choice that has not ended, only what it has given so far counts, and how much it may still give.
     pub fn of(choices: &[Chosen<'a>]) -> Self {
         let mut standing = Standing::default();
         let (mut numbers, mut read, mut read_by) = (0.., Vec::new(), usize::MAX);
@@ -72,13 +72,13 @@ impl<'a> Standing<'a> {
         self.places = kept.iter().map(|&at| self.places[at]).collect();
     }
 
-    /// The numbers of the ballots that are there.
+    /// The numbers of the ballots that have arrived.
     fn known(&self) -> Vec<usize> {
         let known = self.places.iter().zip(&self.is_pending).filter(|(_, is_pending)| !**is_pending);
         known.map(|([_, number], _)| *number).collect()
     }
 
-    /// Weighs the ballots of these numbers, as far as they stand.
+    /// Weighs the ballots with these numbers, if they are still there.
     fn judge(&mut self, numbers: &[usize], marks: &[Option<Mark>]) {
         for (number, mark) in numbers.iter().zip(marks) {
             let at = self.places.iter().position(|[_, other]| other == number);
@@ -93,7 +93,7 @@ impl<'a> Standing<'a> {
         winner(&self.ballots).map(|best| self.ballots[best])
     }
 
-    /// Whether nothing that was committed can change the answer of the vote any more.
+    /// Whether nothing committed can change the answer of the vote any more.
     pub fn is_settled(&self) -> bool {
         !self.is_open && is_settled(&self.ballots, &self.is_pending)
     }

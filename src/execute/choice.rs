@@ -16,50 +16,50 @@ pub(super) struct Choice<'a> {
     pub backing: &'a Backing,
     pub signature: Signature,
     pub turn: Turn,
-    /// Not behind a stop.
+    /// False behind a stop.
     pub runs: bool,
     pub waits_for: Vec<usize>,
-    /// When it was committed, and what had arrived by then.
+    /// When it was committed, and what had arrived by then (its causes).
     pub committed: Latency,
     pub causes: Vec<Cause>,
     pub steps: Steps,
     pub phase: Phase,
 }
 
-/// How far a choice is in fact. In virtual time a choice has often ended in fact before the decider hears of its start.
+/// How far a choice really is. In virtual time, a choice has often ended before the decider hears of its start.
 pub(super) enum Phase {
     Waiting,
     Running {
         start: Latency,
-        /// What has arrived, by place; only a live clock hears of it.
+        /// The solutions that have arrived, by position; used only by the live clock.
         given: Vec<Option<Given>>,
     },
     Ended(Ended),
 }
 
-/// A solution of an operator that goes on.
+/// A solution of an operator that is still running.
 pub(super) struct Given {
     pub solution: Solution,
-    /// From the start of the operator.
+    /// Time since the start of the operator.
     pub after: Latency,
 }
 
-/// What came of an operator. Times are from the start of the query.
+/// The result of an operator. Times are from the start of the query.
 pub(super) struct Ended {
     pub start: Latency,
     pub end: Latency,
-    /// When each of the solutions that it added existed.
+    /// When each solution that it added arrived.
     pub arrivals: Vec<Latency>,
-    /// What it was given of virtual time, from its start; what lies behind that is not counted.
+    /// How much virtual time it was given, from its start; anything later is not counted.
     pub until: f64,
     pub outcome: Status,
     pub effect: Effect,
-    /// Whether the decider has not been asked since.
+    /// Whether the decider has not been asked since it ended.
     pub is_fresh: bool,
 }
 
 impl<'a> Choice<'a> {
-    /// The operator at its start, whose steps are counted here.
+    /// The operator, ready to act; its steps are counted here.
     pub fn acting(&self, query: &'a Query<'a>) -> Option<Acting<'a>> {
         Acting::new(query, self.id, self.signature, self.turn, self.steps.clone())
     }
@@ -75,7 +75,7 @@ impl<'a> Choice<'a> {
         matches!(self.phase, Phase::Waiting)
     }
 
-    /// Records what came of the operator, which was running.
+    /// Records the result of the operator, which was running.
     pub fn end(&mut self, effect: Effect, outcome: Status) {
         let Phase::Running { start, .. } = self.phase else { return };
         let solutions = appended(&effect).len();
@@ -125,7 +125,7 @@ impl<'a> Choice<'a> {
         }
     }
 
-    /// The last of what is known of it at `now`, from its start; none where nothing is.
+    /// Time of the last thing known about it at `now`, from its start; none if nothing is known.
     pub fn last_known(&self, unit: Unit, now: Latency) -> Option<Latency> {
         let is_past = |time: &Latency| unit.of(*time) <= unit.of(now);
         let later = |a: Latency, b: Latency| if unit.of(b) > unit.of(a) { b } else { a };
@@ -141,7 +141,7 @@ impl<'a> Choice<'a> {
         }
     }
 
-    /// What it has taken by `now`.
+    /// What it has cost by `now`.
     pub fn charge(&self, unit: Unit, billing: Billing, now: Latency) -> Charge {
         let until = match &self.phase {
             Phase::Waiting => f64::NEG_INFINITY,
@@ -169,7 +169,7 @@ impl<'a> Choice<'a> {
         solutions.iter().map(|given| Written::new(&given.text, given.answer.as_deref(), letters)).collect()
     }
 
-    /// What the finished choice leaves in the trace.
+    /// The span of the finished choice.
     pub fn span(&self, options: &Options<'_>) -> Span {
         let Options { unit, letters, billing, .. } = *options;
         let (start, until, outcome) = match &self.phase {
@@ -200,7 +200,7 @@ impl<'a> Choice<'a> {
 }
 
 impl Ended {
-    /// What it is given of virtual time where the plan ends at `end`; it has not started below 0.
+    /// How much virtual time it gets if the plan ends at `end`; below 0 it has not started.
     pub fn until(&self, unit: Unit, end: f64) -> f64 {
         let start = unit.of(self.start);
         match end {
@@ -210,7 +210,7 @@ impl Ended {
         }
     }
 
-    /// Takes back what came after `end`; `steps` are its own.
+    /// Undoes what came after `end`; `steps` are its own.
     pub fn cut(&mut self, unit: Unit, now: Latency, steps: &Steps) {
         let end = unit.of(now);
         if unit.of(self.end) <= end || self.outcome == Status::Skipped {
@@ -259,7 +259,7 @@ pub(super) fn appended(effect: &Effect) -> &[Solution] {
 /// Lets an operator act.
 ///
 /// # Errors
-/// When the model refuses a request for good.
+/// The model refuses a request permanently.
 pub(super) async fn act(
     acting: &mut Acting<'_>,
     board: &Board,

@@ -1,4 +1,4 @@
-//! A query on its way: what was committed, and what came of it so far. Both clocks work on it.
+//! A query in progress: what was committed, and the results so far. Both clocks work on it.
 
 use super::choice::{Choice, Phase};
 use super::error::ExecuteError;
@@ -9,19 +9,19 @@ use crate::evidence::{Charge, Chosen, Known};
 use crate::operation::{Acting, Board, Effect, Query, Solution, Steps, Turn, standing};
 use crate::plan::{Cause, Dependencies, Latency, Layer, Plan, Prepared, Signature, Status, Trace};
 
-/// What came of a query.
+/// The result of a query.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Execution {
-    /// All that was committed.
+    /// Everything that was committed.
     pub plan: Plan,
     pub trace: Trace,
-    /// The solutions that stand at the end, in plan order; one alone where the finish put it in the place of all.
+    /// The solutions at the end, in plan order; only one if the finish replaced all of them.
     pub solutions: Vec<Solution>,
-    /// The decider's own answer, where it does not leave it to a vote.
+    /// The decider's own answer, unless it leaves that to a vote.
     pub conclusion: Option<Conclusion>,
 }
 
-/// A decider that goes on committing must end somewhere.
+/// A decider that keeps committing must stop somewhere.
 const MOST_LAYERS: usize = 64;
 
 pub(super) struct Course<'a> {
@@ -29,7 +29,7 @@ pub(super) struct Course<'a> {
     pub options: Options<'a>,
     pub plan: Plan,
     pub choices: Vec<Choice<'a>>,
-    /// From the start of the query to what the decider heard last.
+    /// Time of the last thing the decider heard, from the start of the query.
     pub now: Latency,
     signatures: Vec<Signature>,
     announced: Announced,
@@ -44,11 +44,11 @@ pub(super) enum Then {
     Ends,
 }
 
-/// Which of the operators that are ready start.
+/// Which of the ready operators to start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ready {
     All,
-    /// Those that take nothing: plain votes, stops, and what has nothing to act on.
+    /// Those that take no time: plain votes, stops, and operators with nothing to act on.
     Free,
 }
 
@@ -65,10 +65,10 @@ impl<'a> Course<'a> {
         }
     }
 
-    /// Asks the decider until it waits or ends. `drop` ends some choices, by number, and says whether that is known at once.
+    /// Asks the decider until it waits or ends. `drop` ends some choices, by number, and says whether to ask again at once.
     ///
     /// # Errors
-    /// When a committed layer does not fit the catalogue, or too many are committed.
+    /// A committed layer does not fit the catalogue, or too many are committed.
     pub fn ask(
         &mut self,
         decider: &mut dyn Decider,
@@ -151,21 +151,21 @@ impl<'a> Course<'a> {
         Ok(())
     }
 
-    /// What is known now of the choices so far, which is what a decision of now follows.
+    /// What is known now about the choices so far: the causes of a decision made now.
     pub fn causes(&self) -> Vec<Cause> {
         let last = |choice: &Choice<'_>| choice.last_known(self.options.unit, self.now);
         let known = self.choices.iter().enumerate().filter_map(|(choice, c)| Some(Cause { choice, after: last(c)? }));
         known.collect()
     }
 
-    /// Choices are dropped: what waits for them follows what is known now.
+    /// Notes that choices are dropped: what waits for them is now caused by what is known.
     pub fn note_drop(&mut self, dropped: &[usize]) {
         let causes = self.causes();
         let waits = |choice: &&mut Choice<'_>| choice.waits_for.iter().any(|before| dropped.contains(before));
         self.choices.iter_mut().filter(waits).for_each(|choice| choice.causes.clone_from(&causes));
     }
 
-    /// Hands what is ready to `begin`, with the number of the choice, and settles what never runs.
+    /// Passes ready operators to `begin`, with the number of their choice, and settles those that never run.
     pub fn start_ready(&mut self, ready: Ready, mut begin: impl FnMut(usize, Acting<'a>, Board)) {
         for at in 0..self.choices.len() {
             if !self.choices[at].is_waiting() {
@@ -187,9 +187,9 @@ impl<'a> Course<'a> {
         }
     }
 
-    /// When a choice starts, once all that it waits for have ended in fact.
+    /// When a choice starts, once everything it waits for has really ended.
     ///
-    /// Taken from what they took, not from the clock on the wall, so that a replayed query shows the times of its recording.
+    /// Computed from recorded durations, not from the wall clock, so that a replayed query shows the times of its recording.
     fn start(&self, choice: &Choice<'_>) -> Option<Latency> {
         choice
             .waits_for
@@ -204,7 +204,7 @@ impl<'a> Course<'a> {
         Board { solutions, context }
     }
 
-    /// What the operators of the layers before `layer` did, with their layers, in plan order.
+    /// The effects of the operators before `layer`, with their layers, in plan order.
     fn effects(&self, layer: usize) -> impl Iterator<Item = (usize, &Effect)> {
         let before = self.choices.iter().filter(move |choice| choice.layer < layer);
         before.filter_map(|choice| Some((choice.layer, &choice.ended()?.effect)))
@@ -222,7 +222,7 @@ impl<'a> Course<'a> {
         }
     }
 
-    /// What came of the query once it has ended.
+    /// The result of the query, which has ended.
     pub fn execution(mut self, decider: &dyn Decider) -> Execution {
         self.tell();
         let conclusion = decider.concludes();
@@ -233,7 +233,7 @@ impl<'a> Course<'a> {
         Execution { plan: self.plan, trace: Trace { spans, dependencies, finish: None }, solutions, conclusion }
     }
 
-    /// What was skipped would have started when the plan ended, at the latest.
+    /// Gives skipped choices a start: the end of the plan, at the latest.
     fn settle_skipped(&mut self) {
         let is_skipped = |choice: &Choice<'_>| choice.ended().is_none_or(|ended| ended.outcome == Status::Skipped);
         let ran = self.choices.iter().filter(|choice| !is_skipped(choice)).filter_map(Choice::ended);

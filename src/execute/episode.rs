@@ -1,44 +1,44 @@
-//! What comes of a query.
+//! The results of a query.
 
 use serde::{Deserialize, Serialize};
 
 use crate::operation::Solution;
 use crate::plan::{Plan, Trace};
 
-/// One query, solved. Serialises: no tensor, no handle.
+/// One solved query. It can be serialised: it holds no tensors and no handles.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Episode {
     /// Id of the problem.
     pub problem: String,
-    /// All that was committed.
+    /// Everything that was committed.
     pub plan: Plan,
     pub trace: Trace,
     /// The extracted final answer, if any.
     pub answer: Option<String>,
-    /// Probability that the likeliest answer is right, where the decider says so.
+    /// Probability that the likeliest answer is right, if the decider gives one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confidence: Option<f64>,
-    /// 1 for a right answer, 0 for a wrong one, or a share of credit between.
+    /// 1 for a right answer, 0 for a wrong one, or partial credit between.
     pub score: f64,
 }
 
 impl Episode {
-    /// Whether no operator failed. A score that failed requests had a part in says nothing about the plan.
+    /// Whether no operator failed. If requests failed, the score says nothing about the plan.
     pub fn is_complete(&self) -> bool {
         self.trace.failure().is_none()
     }
 }
 
-/// What came of a question, without a score.
+/// The result of a question, without a score.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
-    /// The final answer, if any solution has one and the decider is sure enough of it.
+    /// The final answer, if any solution has one and the decider is certain enough.
     pub answer: Option<String>,
-    /// Probability that the likeliest answer is right, where the decider says so.
+    /// Probability that the likeliest answer is right, if the decider gives one.
     pub confidence: Option<f64>,
-    /// All that was committed.
+    /// Everything that was committed.
     pub plan: Plan,
     pub trace: Trace,
-    /// The solutions that stood when the plan ended, in plan order.
+    /// The solutions at the end of the plan, in plan order.
     pub solutions: Vec<Solution>,
 }

@@ -2,25 +2,25 @@
 
 use crate::model;
 
-/// Why a query could not be run to its end; callers stop rather than skip it.
+/// Why a query could not be completed. Callers stop rather than skip the query.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum ExecuteError {
     /// The model can never answer such a request.
     #[error("operator `{operator}`: {error}")]
     Model { operator: String, error: model::Error },
-    /// The answer is there, but cannot be judged.
+    /// There is an answer, but it cannot be graded.
     #[error("grading `{problem}`: {reason}")]
     Grading { problem: String, reason: String },
     #[error("expected operators of the catalogue, 0 to {last}, found {found} in the plan")]
     UnknownOperator { found: usize, last: usize },
-    #[error("expected at most {most} layers, found more; hint: the decider goes on committing")]
+    #[error("expected at most {most} layers, found more; hint: the decider keeps committing layers")]
     TooManyLayers { most: usize },
     #[error("query `{query}`: expected recorded outputs in `{origin}`, found none")]
     NotRecorded { query: String, origin: String },
 }
 
 impl ExecuteError {
-    /// The cap that was met, if the query was given up only because there is no more to spend.
+    /// The cap that was reached, if that is the only reason.
     pub fn cap(&self) -> Option<&str> {
         match self {
             ExecuteError::Model { error: model::Error::Capped(cap), .. } => Some(cap),

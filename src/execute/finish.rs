@@ -1,4 +1,4 @@
-//! What follows a plan, however it ended: the finish of the query, on the solution that the vote takes.
+//! The finish of a query: it follows the plan, however it ended, and works on the solution that the vote takes.
 
 use super::choice::{Choice, Phase};
 use super::course::Execution;
@@ -8,13 +8,13 @@ use super::options::Options;
 use crate::operation::{Acting, Effect, Query, Steps, Turn, vote};
 use crate::plan::{Latency, Status, Unit};
 
-/// Lets the query's finish act on what the plan came to. A solution that it improved stands alone afterwards; where it fails
-/// the solutions stay as they are, and the failure is recorded.
+/// Runs the query's finish on the result of the plan. If it improves a solution, that is the only one left. If it fails, the
+/// solutions stay as they are and the failure is recorded.
 ///
-/// Nothing happens where there is no finish, no solution, or nothing to check one against.
+/// Does nothing if there is no finish, no solution, or nothing to check it against.
 ///
 /// # Errors
-/// When the model refuses a request for good.
+/// The model refuses a request permanently.
 pub(super) async fn finish(
     query: &Query<'_>,
     mut execution: Execution,

@@ -1,10 +1,10 @@
-//! Many queries at once, in an order that no timing changes.
+//! Runs many queries at once, with results in an order that does not depend on timing.
 
 use std::future::Future;
 
 use futures::StreamExt;
 
-/// Awaits `runs`, at most `concurrency` at once, and returns what came of them in their own order. `is_last` sees each in
+/// Awaits `runs`, at most `concurrency` at once, and returns their results in the original order. `is_last` sees each result in
 /// that order; after one for which it is true, the rest is dropped.
 pub async fn in_order<T>(
     runs: impl IntoIterator<Item = impl Future<Output = T>>,

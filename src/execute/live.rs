@@ -1,7 +1,7 @@
-//! The clock on the wall: the decider hears of each solution as it arrives, and what it drops is cancelled in fact.
+//! The wall clock: the decider hears of each solution as it arrives, and what it drops is really cancelled.
 //!
-//! Which answers come first is up to the machines, so that two runs may differ in what they hear; training, evaluation and
-//! replay therefore run in virtual time.
+//! Which answers come first depends on the machines, so two runs may differ. Training, evaluation and replay therefore run in
+//! virtual time.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ use crate::decide::Decider;
 use crate::operation::{Arrival, Effect, Reporter, Solution};
 use crate::plan::{Latency, Status};
 
-/// What comes of `work`; none where that is not in time.
+/// The result of `work`; none if it is too late.
 pub(super) async fn in_time<T>(until: Option<Instant>, work: impl Future<Output = T>) -> Option<T> {
     match until {
         Some(until) => timeout_at(until, work).await.ok(),
@@ -25,16 +25,16 @@ pub(super) async fn in_time<T>(until: Option<Instant>, work: impl Future<Output 
     }
 }
 
-/// An operator that runs: its number and, unless it was aborted, what it did.
+/// A running operator: gives its number and, unless it was aborted, its result.
 type Running<'a> = BoxFuture<'a, (usize, Option<Result<(Effect, Status), ExecuteError>>)>;
 
-/// What runs, and how it is heard of and dropped.
+/// The running operators, how they report, and how they are dropped.
 struct Calls<'a> {
     running: FuturesUnordered<Running<'a>>,
     handles: BTreeMap<usize, AbortHandle>,
     reports: UnboundedSender<Arrival>,
     arrivals: UnboundedReceiver<Arrival>,
-    /// The choices that were last heard of, all at one moment.
+    /// The choices that reported last, all at one moment.
     last: Vec<usize>,
 }
 
@@ -47,7 +47,7 @@ enum Heard {
 /// Runs a course to its end.
 ///
 /// # Errors
-/// When the model refuses a request for good, or a committed layer does not fit the catalogue.
+/// The model refuses a request permanently, or a committed layer does not fit the catalogue.
 pub(super) async fn run<'a>(course: &mut Course<'a>, decider: &mut dyn Decider) -> Result<(), ExecuteError> {
     let (reports, arrivals) = unbounded_channel();
     let (running, handles) = (FuturesUnordered::new(), BTreeMap::new());
@@ -72,7 +72,7 @@ pub(super) async fn run<'a>(course: &mut Course<'a>, decider: &mut dyn Decider) 
             && ended.outcome == Status::Cancelled
             && last.contains(&at)
         {
-            // A generator whose answer ended the plan is done; its other calls were dropped like all others.
+            // A generator whose answer ended the plan is done; its other calls were dropped like all the rest.
             ended.outcome = Status::Done;
         }
     }
@@ -91,12 +91,12 @@ impl<'a> Calls<'a> {
         });
     }
 
-    /// Waits for what happens next, and takes in all that happens at that moment; false when nothing runs any more.
+    /// Waits for the next event and applies everything that happens at that moment; false when nothing runs any more.
     async fn hear_all(&mut self, course: &mut Course<'a>) -> Result<bool, ExecuteError> {
         self.last.clear();
         let Some(first) = self.next().await else { return Ok(false) };
         self.apply(course, first)?;
-        // Who has just reported of an answer may have more to tell, and one look does not poll everybody.
+        // An operator that has just reported an answer may have more to report, and one poll does not reach all of them.
         let mut quiet = 0;
         while quiet <= self.running.len() {
             quiet += 1;
@@ -142,7 +142,7 @@ impl<'a> Calls<'a> {
         Ok(())
     }
 
-    /// What runs is aborted, and ends when it is next heard of; what waits will never run.
+    /// Running choices are aborted and end at their next report; waiting ones will never run.
     fn drop(&mut self, course: &mut Course<'a>, dropped: &[usize]) -> Then {
         course.note_drop(dropped);
         for at in dropped {
@@ -171,7 +171,7 @@ fn arrived(course: &mut Course<'_>, Arrival { choice, place, solution, after }: 
     course.now = course.now.beside(start.then(after));
 }
 
-/// Ends a choice whose calls were dropped with what it had given by then.
+/// Ends a choice whose calls were dropped; what it had given by then stays.
 fn interrupt(choice: &mut Choice<'_>) {
     let lasted = choice.steps.latency();
     match &mut choice.phase {

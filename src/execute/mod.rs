@@ -1,5 +1,5 @@
-//! Runs a query: asks a decider what happens next, starts what is ready, folds the results in plan order, records a span for
-//! every choice.
+//! Runs a query: asks a decider what happens next, starts what is ready, combines the results in plan order, and records a span
+//! for every choice.
 
 mod choice;
 mod course;
@@ -29,15 +29,13 @@ use self::course::Course;
 use crate::decide::Decider;
 use crate::operation::Query;
 
-/// Runs what `decider` commits: an operator starts when all that it waits for have ended, and reads what the layers before
-/// its own left.
+/// Runs what `decider` commits. An operator starts when everything it waits for has ended, and reads what earlier layers left.
 ///
-/// A failing operator is recorded and the rest goes on without it. What follows the layer of a stop operator is not run,
-/// but for the finish, which follows every plan. Everything happens inside the returned future: dropping it
-/// cancels all calls.
+/// If an operator fails, that is recorded and the rest continues without it. Nothing after the layer of a stop operator runs,
+/// except the finish, which follows every plan. Everything happens inside the returned future: dropping it cancels all calls.
 ///
 /// # Errors
-/// When the model refuses a request for good, or a committed layer does not fit the catalogue.
+/// The model refuses a request permanently, or a committed layer does not fit the catalogue.
 pub async fn execute(
     query: &Query<'_>,
     decider: &mut dyn Decider,

@@ -1,4 +1,4 @@
-//! Observers: who hears what happens in a query, in the order in which it was decided, once it is certain.
+//! Observers hear what happens in a query, once it is certain, in the order in which it was decided.
 
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
@@ -9,19 +9,19 @@ use super::choice::{Choice, Ended, Phase, appended};
 use crate::plan::{Latency, Status, Unit};
 use crate::printable::printable;
 
-/// Hears what happens in a query. It is called from within the query: what takes long belongs elsewhere.
+/// Hears what happens in a query. It is called from within the query, so it must not take long.
 pub trait Observer: Send + Sync {
     /// Something has happened.
     fn hear(&self, event: &Event<'_>);
 }
 
-/// What happened. Times are from the start of the query.
+/// An event. Times are from the start of the query.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event<'a> {
     /// An operator was committed to the plan as choice number `choice`.
     Committed { choice: usize, layer: usize, operator: &'a str, at: Latency },
-    /// It runs.
+    /// It has started.
     Started { choice: usize, operator: &'a str, at: Latency },
     /// It has given a solution.
     Arrived { choice: usize, operator: &'a str, text: &'a str, answer: Option<&'a str>, at: Latency },
@@ -60,7 +60,7 @@ impl Event<'_> {
     }
 }
 
-/// What the observer of a query has heard of each choice.
+/// What the observer has heard about each choice.
 #[derive(Default)]
 pub(super) struct Announced(Vec<Reported>);
 
@@ -73,14 +73,14 @@ struct Reported {
 }
 
 impl Announced {
-    /// Tells what has come to be known by `now` and was not announced before.
+    /// Reports everything known by `now` that was not reported before.
     pub fn tell(&mut self, observer: &dyn Observer, choices: &[Choice<'_>], unit: Unit, now: Latency) {
         self.0.resize(choices.len(), Reported::default());
         let mut events = Vec::new();
         for (number, (choice, reported)) in choices.iter().zip(&mut self.0).enumerate() {
             reported.take_in(number, choice, unit, now, &mut events);
         }
-        // In plan order where they come at one moment: what causes a commit stands before it.
+        // In plan order if they happen at one moment, so that causes come before the commit they cause.
         events.sort_by(|a, b| unit.of(a.at()).total_cmp(&unit.of(b.at())));
         events.iter().for_each(|event| observer.hear(event));
     }
@@ -130,7 +130,7 @@ impl Reported {
     }
 }
 
-/// Keeps what it hears, one JSON object an event.
+/// Keeps what it hears, one JSON object per event.
 #[derive(Debug, Default)]
 pub struct Transcript(Mutex<Vec<String>>);
 

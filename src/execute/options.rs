@@ -12,33 +12,33 @@ use crate::plan::{Billing, Schedule, Unit};
 /// How one query is run.
 #[derive(Clone, Copy, Default)]
 pub struct Options<'a> {
-    /// When operators start; decides what the critical path is.
+    /// When operators start; this determines the critical path.
     pub schedule: Schedule,
     pub clock: Clock,
-    /// What the clock counts in: the unit of the objective.
+    /// Unit of the clock: that of the objective.
     pub unit: Unit,
     /// What a dropped call costs.
     pub billing: Billing,
     /// What follows the plan, however it ends.
     pub finish: Option<Finish>,
-    /// Is told what happens.
+    /// Hears what happens.
     pub observer: Option<&'a dyn Observer>,
-    /// When the query ends with what it has by then; only the clock on the wall knows such a moment.
+    /// When the query must end with what it has; only for the live clock.
     pub until: Option<Instant>,
-    /// Letters that are kept of each text that an operator gives; 0 keeps none.
+    /// How many letters to keep of each text that an operator writes; 0 keeps none.
     pub letters: usize,
-    /// What operators did before, and what is done now.
+    /// The record of calls to use and extend.
     pub recorder: Option<&'a Recorder<'a>>,
 }
 
-/// Which order of events a decider hears.
+/// The order in which a decider hears of events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Clock {
-    /// That of virtual time: tokens (E3) of a model, recorded seconds where outputs were recorded. What is committed runs to
-    /// its end, and what came after the end of the plan is taken back. The same seed gives the same trace on every machine.
+    /// Virtual time: tokens (E3) of a model, or recorded seconds. Committed operators run to their end, and what came after the
+    /// end of the plan is undone. The same seed gives the same trace on every machine.
     #[default]
     Virtual,
-    /// That of the wall clock. Calls that are dropped are cancelled in fact, and count for what they came to.
+    /// The wall clock. Dropped calls are really cancelled, and count for what they have cost by then.
     Live,
 }
 

@@ -1,4 +1,4 @@
-//! Operators at work with a record: what it holds is not done again, and what is done it holds afterwards.
+//! Runs operators with a record: recorded calls are not made again, and new calls are recorded.
 
 use std::sync::Arc;
 
@@ -9,14 +9,14 @@ use crate::record::{Asked, Change, Given, Key, Line, Record, Reference, read_by_
 use crate::sandbox::Sandbox;
 use crate::task::{Benchmark, Problem};
 
-/// The record beside one query.
+/// The record for one query.
 pub struct Recorder<'a> {
     record: &'a Record,
     asked: Asked,
     grader: Option<Grader<'a>>,
 }
 
-/// Judges solutions as they are recorded.
+/// Grades solutions as they are recorded.
 #[derive(Clone, Copy)]
 pub struct Grader<'a> {
     pub benchmark: &'a Benchmark,
@@ -29,20 +29,20 @@ pub struct Grader<'a> {
 struct Place {
     key: Key,
     read: Option<u128>,
-    /// Solutions that are wanted side by side; 0 of an operator that gives none so.
+    /// Number of parallel solutions wanted; 0 for an operator without parallel solutions.
     wanted: usize,
 }
 
 impl<'a> Recorder<'a> {
-    /// `grader` is there where the query is a problem.
+    /// `grader` is given if the query is a problem.
     pub fn new(record: &'a Record, asked: Asked, grader: Option<Grader<'a>>) -> Self {
         Recorder { record, asked, grader }
     }
 
-    /// Lets an operator act, from the record where it can.
+    /// Runs an operator, from the record if possible.
     ///
     /// # Errors
-    /// Those of the operator, and a record that cannot be read or written.
+    /// Those of the operator; or the record cannot be read or written.
     pub(super) async fn run(&self, acting: &mut Acting<'_>, board: &Board) -> Result<Effect, Error> {
         if acting.is_free(board) {
             return acting.run(board).await;
@@ -71,7 +71,7 @@ impl<'a> Recorder<'a> {
         Ok(effect)
     }
 
-    /// As [`Recorder::run`], for the finish of a query.
+    /// Like [`Recorder::run`], for the finish of a query.
     ///
     /// # Errors
     /// Those of [`Recorder::run`].
@@ -103,7 +103,7 @@ impl<'a> Recorder<'a> {
         self.record.find(place.key, solutions).map_err(broken)
     }
 
-    /// What the record says of the call, if it holds it.
+    /// The recorded result of the call, if there is one.
     fn replay(&self, work: &mut Work<'_>, place: &Place) -> Result<Option<Effect>, Error> {
         let Some(line) = self.find(place, place.wanted)? else { return Ok(None) };
         self.record.count_found();
@@ -128,7 +128,7 @@ impl<'a> Recorder<'a> {
         let arrivals = work.steps().arrivals(Latency::default(), solutions.len(), work.is_side_by_side());
         let mut given = Vec::with_capacity(solutions.len());
         for (position, (solution, arrival)) in solutions.iter().zip(arrivals).enumerate() {
-            // Round by round each solution has a call of its own.
+            // In each round, each solution has its own call.
             let own: Vec<Call> = calls.iter().skip(position).step_by(solutions.len()).copied().collect();
             let score = match &solution.answer {
                 Some(answer) => self.score(answer).await,
@@ -167,7 +167,7 @@ impl<'a> Recorder<'a> {
         self.record.append(line).map_err(broken)
     }
 
-    /// The score of an answer; none where it cannot be judged, which whoever needs the score is told.
+    /// The score of an answer; none if it cannot be graded. Whoever needs the score gets the error then.
     async fn score(&self, answer: &str) -> Option<f64> {
         let Grader { benchmark, problem, reference, sandbox } = self.grader?;
         match self.record.score(reference, answer) {

@@ -1,4 +1,4 @@
-//! All that holds for one query, beside the question and the decider.
+//! The options of one query, apart from the question and the decider.
 
 use std::sync::Arc;
 
@@ -11,16 +11,16 @@ use crate::decide::HaltingHead;
 use crate::model::Message;
 use crate::plan::{Billing, OperatorId, Schedule, Unit};
 
-/// How plans are run; a property of the method, which a controller is trained for.
+/// How plans are run. This is part of the method: a controller is trained for it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ExecutionConfig {
-    /// When operators start; decides what the critical path is.
+    /// When operators start; this determines the critical path.
     pub schedule: Schedule,
-    /// Whether a plan ends once nothing that is still to come can change its answer.
+    /// Whether a plan ends once nothing still to come can change its answer.
     pub quorum: bool,
-    /// Whether a plan ends once its rest is expected to bring less than it takes, by a [`HaltingHead`] trained for it.
-    /// Unlike the quorum this may change the answer.
+    /// Whether a trained [`HaltingHead`] ends a plan once the rest is expected to bring less than it costs. Unlike the quorum, this
+    /// may change the answer.
     pub halting: bool,
     /// What a call costs that is dropped in virtual time.
     pub billing: Billing,
@@ -33,35 +33,35 @@ impl From<Schedule> for ExecutionConfig {
     }
 }
 
-/// All that holds for one query.
+/// The options of one query.
 #[derive(Clone, Default)]
 pub struct SolveOptions<'a> {
     pub schedule: Schedule,
     /// Whether the plan ends once its vote is settled and the decider adds nothing.
     pub quorum: bool,
-    /// Ends the plan early.
+    /// Ends the plan early, if given.
     pub halting: Option<Arc<HaltingHead>>,
     pub clock: Clock,
-    /// What the clock counts in: the unit of the objective.
+    /// Unit of the clock: that of the objective.
     pub unit: Unit,
     /// What a dropped call costs.
     pub billing: Billing,
-    /// Operators that take another number of samples than the catalogue says.
+    /// Operators with another number of samples than in the catalogue.
     pub samples: &'a [(OperatorId, u32)],
-    /// Whether the query ends with the vote, also where the benchmark has a finish.
+    /// Whether the query ends with the vote even if the benchmark has a finish.
     pub without_finish: bool,
     /// What was said before the question.
     pub conversation: &'a [Message],
-    /// When the query ends with what it has by then, under the clock on the wall.
+    /// When the query must end with what it has; only for the live clock.
     pub until: Option<Instant>,
-    /// Is told what happens.
+    /// Hears what happens.
     pub observer: Option<&'a dyn Observer>,
-    /// Letters that the trace keeps of each text that an operator gives; 0 keeps none.
+    /// How many letters the trace keeps of each text that an operator writes; 0 keeps none.
     pub letters: usize,
 }
 
 impl SolveOptions<'_> {
-    /// Plans that run as `execution` says, by this head where it asks for one.
+    /// Options that follow `execution`, with this head if it asks for one.
     pub fn new(execution: ExecutionConfig, head: Option<&Arc<HaltingHead>>, unit: Unit) -> Self {
         let ExecutionConfig { schedule, quorum, halting, billing } = execution;
         let halting = head.filter(|_| halting).cloned();

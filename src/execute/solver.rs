@@ -1,4 +1,4 @@
-//! Everything that queries are solved with, and the one way to solve one: for training, evaluation and answering alike.
+//! Everything needed to solve queries, and the one way to solve a query: for training, evaluation and answering alike.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,25 +21,25 @@ use crate::record::{Asked, Graded, Record, Reference};
 use crate::sandbox::{Evaluator, Sandbox};
 use crate::task::{Benchmark, Problem, Tests};
 
-/// What is asked, once.
+/// One question.
 struct Question<'a> {
     text: &'a str,
-    /// What code that answers it must pass.
+    /// Tests that code must pass.
     tests: Option<&'a Tests>,
-    /// None where it is no problem of the benchmark.
+    /// None if it is not a problem of the benchmark.
     problem: Option<&'a Problem>,
 }
 
-/// The parts that all queries share. They share nothing that changes but the model client.
+/// The parts that all queries share. Only the model client has state that changes.
 pub struct Solver {
     catalogue: Catalogue,
     benchmark: Benchmark,
-    /// One for each operator, as what follows.
+    /// One for each operator, like the next field.
     backings: Vec<Backing>,
     identities: Vec<Identity>,
-    /// What operators did before, and do now.
+    /// The record of calls to use and extend.
     record: Option<Arc<Record>>,
-    /// What the operators gave once, in place of the model.
+    /// Recorded outputs, instead of the model.
     traces: Option<Arc<Traces>>,
     finish: Option<Finish>,
     evaluator: Evaluator,
@@ -47,10 +47,11 @@ pub struct Solver {
 }
 
 impl Solver {
-    /// Brings the parts together, where one back end answers for all operators.
+    /// A solver with one back end for all operators.
     ///
     /// # Errors
-    /// When an operator lacks what is sent to a model, `prices` lacks the model of an operator, or the catalogue lacks the operator of the benchmark's finish.
+    /// An operator has nothing to send to a model, `prices` lacks the model of an operator, or the catalogue lacks the operator of
+    /// the benchmark's finish.
     pub fn new(
         catalogue: Catalogue,
         benchmark: Benchmark,
@@ -67,10 +68,10 @@ impl Solver {
         Self::with_backings(catalogue, benchmark, backings)
     }
 
-    /// Brings the parts together, where each operator has a model of its own.
+    /// A solver with a separate model for each operator.
     ///
     /// # Errors
-    /// When the catalogue lacks the operator of the benchmark's finish, or there is not one model for each operator.
+    /// The catalogue lacks the operator of the benchmark's finish, or there is not one model for each operator.
     pub fn with_backings(catalogue: Catalogue, benchmark: Benchmark, backings: Vec<Backing>) -> Result<Self> {
         let hinted = |error| anyhow!("{error}; hint: recorded outputs (`--traces FILE`) need none");
         catalogue.check_prompts().map_err(hinted)?;
@@ -91,12 +92,12 @@ impl Solver {
         })
     }
 
-    /// A solver without a model, whose plans run over recorded outputs. They end with the vote: what a finish would have
-    /// made of its answer is not recorded.
+    /// A solver without a model, whose plans run over recorded outputs. They end with the vote, because what a finish would have
+    /// made of the answer is not recorded.
     ///
     /// # Errors
-    /// Names the line of a query that no split of the benchmark has, or of an answer that nothing says the worth of, or a split
-    /// that cannot be read.
+    /// Names the line of a query that is in no split of the benchmark, the line of an answer without a score, or a split that
+    /// cannot be read.
     pub fn from_traces(catalogue: Catalogue, benchmark: Benchmark, traces: Traces) -> Result<Self> {
         let mut known = BTreeMap::new();
         for split in benchmark.splits() {
@@ -122,19 +123,19 @@ impl Solver {
         })
     }
 
-    /// The same with a sandbox for the operators and the grading that run Python.
+    /// The same with a sandbox for operators and grading that run Python.
     pub fn with_sandbox(self, sandbox: Option<Arc<Sandbox>>) -> Self {
         Solver { sandbox, ..self }
     }
 
-    /// The same with a record: what it holds is not asked again, and what is asked it holds afterwards. Plans over recorded
-    /// outputs have no use for it.
+    /// The same with a record: recorded calls are not made again, and new calls are recorded. Plans over recorded outputs do not
+    /// use it.
     pub fn with_record(mut self, record: Option<Arc<Record>>) -> Self {
         self.set_record(record);
         self
     }
 
-    /// As [`Solver::with_record`].
+    /// Like [`Solver::with_record`], in place.
     pub fn set_record(&mut self, record: Option<Arc<Record>>) {
         self.record = record.filter(|_| self.traces.is_none());
     }
@@ -144,7 +145,7 @@ impl Solver {
         self.record.as_ref()
     }
 
-    /// Whether calls of models cost anything.
+    /// Whether model calls cost anything.
     pub fn is_paid(&self) -> bool {
         let usage = Usage { prompt_tokens: 1_000_000, completion_tokens: 1_000_000, ..Usage::default() };
         self.backings.iter().any(|backing| backing.price.cost(usage) > 0.0)
@@ -155,7 +156,7 @@ impl Solver {
         &self.identities
     }
 
-    /// What answers each operator of the catalogue.
+    /// The back end of each operator of the catalogue.
     pub fn backings(&self) -> &[Backing] {
         &self.backings
     }
@@ -170,10 +171,10 @@ impl Solver {
         &self.benchmark
     }
 
-    /// The problems of a split; where plans run over recorded outputs, those that have some.
+    /// The problems of a split; if plans run over recorded outputs, only those with outputs.
     ///
     /// # Errors
-    /// Those of [`Benchmark::problems`], and no recorded problem.
+    /// Those of [`Benchmark::problems`]; or no problem is recorded.
     pub fn problems(&self, split: &str) -> Result<Vec<Problem>> {
         let mut problems = self.benchmark.problems(split)?;
         if let Some(traces) = &self.traces {
@@ -187,11 +188,11 @@ impl Solver {
         Ok(problems)
     }
 
-    /// Solves a problem as `decider` decides. `draw` tells independent runs apart; in virtual time equal arguments give equal
-    /// episodes, whatever runs beside it (measured seconds apart).
+    /// Solves a problem as `decider` decides. `draw` distinguishes independent runs. In virtual time, equal arguments give equal
+    /// episodes whatever else is running, except for measured seconds.
     ///
     /// # Errors
-    /// See [`ExecuteError`]; an answer that is wrong or missing is an episode.
+    /// See [`ExecuteError`]. A wrong or missing answer is an episode, not an error.
     pub async fn solve(
         &self,
         problem: &Problem,
@@ -204,7 +205,7 @@ impl Solver {
         Ok(Episode { problem: problem.id.clone(), plan, trace, answer, confidence, score })
     }
 
-    /// As [`Solver::solve`], without a score.
+    /// Like [`Solver::solve`], without a score.
     ///
     /// # Errors
     /// See [`ExecuteError`].
@@ -219,7 +220,7 @@ impl Solver {
         self.run(asked, self.recorded(&problem.id)?, decider, draw, options).await
     }
 
-    /// Answers a question as `decider` decides; code is tested by the examples of the question. Where plans run over recorded
+    /// Answers a question as `decider` decides. Code is tested with the examples in the question. If plans run over recorded
     /// outputs, the question must be that of a recorded problem.
     ///
     /// # Errors
@@ -247,7 +248,7 @@ impl Solver {
         found.map(|problem| problem.id).ok_or_else(|| self.not_recorded(question))
     }
 
-    /// The score of an answer: what was recorded of it, or the benchmark's grade.
+    /// The score of an answer: the recorded one, or the benchmark's grade.
     ///
     /// # Errors
     /// See [`Benchmark::grade`].
@@ -259,7 +260,7 @@ impl Solver {
         }
     }
 
-    /// As [`Solver::grade`], judged once where there is a record.
+    /// Like [`Solver::grade`]; with a record, each answer is graded only once.
     async fn recorded_grade(&self, problem: &Problem, answer: Option<&str>) -> Result<f64, ExecuteError> {
         let (Some(record), Some(text)) = (&self.record, answer) else { return self.grade(problem, answer).await };
         let reference = Reference::new(problem, self.benchmark.answer);
@@ -282,7 +283,7 @@ impl Solver {
         graded.map_err(|error| ExecuteError::Grading { problem: problem.id.clone(), reason: format!("{error:#}") })
     }
 
-    /// What is recorded of a query; nothing where a model is asked.
+    /// The recorded outputs of a query; none if a model is asked.
     fn recorded(&self, query: &str) -> Result<Option<&QueryTraces>, ExecuteError> {
         let Some(traces) = &self.traces else { return Ok(None) };
         traces.query(query).map(Some).ok_or_else(|| self.not_recorded(query))

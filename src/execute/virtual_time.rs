@@ -1,7 +1,7 @@
-//! The virtual clock: what is committed runs to its end at once, then the decider hears of it moment by moment.
+//! The virtual clock: committed operators run to their end at once; then the decider hears of the events one moment at a time.
 //!
-//! A decision can only be heard when all that was committed before it has ended in fact: one barrier for each decision and
-//! query, which other queries in flight hide.
+//! The decider can only be asked when everything committed before has really ended. That is one barrier for each decision of a
+//! query; other queries in flight hide it.
 
 use futures::stream::{FuturesUnordered, StreamExt};
 
@@ -15,7 +15,7 @@ use crate::plan::{Latency, Status, Unit};
 /// Runs a course to its end.
 ///
 /// # Errors
-/// When the model refuses a request for good, or a committed layer does not fit the catalogue.
+/// The model refuses a request permanently, or a committed layer does not fit the catalogue.
 pub(super) async fn run(course: &mut Course<'_>, decider: &mut dyn Decider) -> Result<(), ExecuteError> {
     loop {
         if course.ask(decider, drop_choices)? == Then::Ends {
@@ -33,7 +33,7 @@ pub(super) async fn run(course: &mut Course<'_>, decider: &mut dyn Decider) -> R
     }
 }
 
-/// Runs all that can run, to its end.
+/// Runs everything that can run, to its end.
 async fn finish_running(course: &mut Course<'_>) -> Result<(), ExecuteError> {
     let mut running = FuturesUnordered::new();
     let recorder = course.options.recorder;
@@ -47,7 +47,7 @@ async fn finish_running(course: &mut Course<'_>) -> Result<(), ExecuteError> {
     }
 }
 
-/// The next moment at which something arrives or ends; in the other unit the latest of what came by then.
+/// The next moment at which something arrives or ends; in the other unit, the latest time of what has happened by then.
 fn next_instant(course: &mut Course<'_>) -> Option<Latency> {
     let (unit, now) = (course.options.unit, course.now);
     let mut next: Option<Latency> = None;
@@ -70,7 +70,7 @@ fn next_instant(course: &mut Course<'_>) -> Option<Latency> {
     next.map(|next| next.beside(now))
 }
 
-/// Takes back what came after the end of the plan, which is now.
+/// Undoes what came after the end of the plan, which is now.
 fn take_back(course: &mut Course<'_>) {
     let (unit, now) = (course.options.unit, course.now);
     for choice in &mut course.choices {
@@ -81,7 +81,7 @@ fn take_back(course: &mut Course<'_>) {
     }
 }
 
-/// Ends choices now; what waited for them begins anew, with what they have given by now.
+/// Ends choices now; what waited for them starts again, with what they have given by now.
 fn drop_choices(course: &mut Course<'_>, dropped: &[usize]) -> Then {
     let (unit, now) = (course.options.unit, course.now);
     let mut is_undone = vec![false; course.choices.len()];

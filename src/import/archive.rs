@@ -1,4 +1,4 @@
-//! The files inside a zip archive, stored, deflated, or compressed by Zstandard, as newer logs of Inspect are.
+//! The files inside a zip archive: stored, deflated, or compressed with Zstandard, as in newer logs of Inspect.
 
 use std::fs::File;
 use std::io::{BufReader, Read};

@@ -1,4 +1,4 @@
-//! Problems that have all that is needed: a question, and an output of every operator.
+//! Keeps the problems that are complete: with a question and an output of every operator.
 
 use anyhow::{Result, bail, ensure};
 
@@ -22,8 +22,8 @@ pub(super) fn keep_complete(joined: &mut Joined) -> Result<()> {
     let left_out = all - problems.len();
     ensure!(
         !problems.is_empty(),
-        "expected problems with an output of every operator, found none among {all}: {}; hint: files whose ids do not meet are \
-         of different problems, or one operator has two names (`NAME=FILE` names it)",
+        "expected problems with an output of every operator, found none among {all}: {}; hint: files without common ids hold \
+         different problems, or one operator has two names (`NAME=FILE` sets its name)",
         lacking.join(", ")
     );
     if left_out > 0 {
@@ -37,18 +37,18 @@ pub(super) fn keep_complete(joined: &mut Joined) -> Result<()> {
         .collect();
     if !silent.is_empty() {
         bail!(
-            "expected a question for every problem, found none for {}:{}\nhint: `--references FILE` brings `id` and `question`{}",
+            "expected a question for every problem, found none for {}:{}\nhint: `--references FILE` can supply `id` and `question`{}",
             silent.len(),
             listed(&silent),
-            "; of a batch give the file of requests too"
+            "; for a batch, give the file of requests too"
         );
     }
     let unjudged: Vec<String> =
         problems.iter().filter(|problem| problem.reference.is_none()).flat_map(unscored).collect();
     if !unjudged.is_empty() {
         bail!(
-            "expected a reference answer or a score, found neither for {} outputs:{}\nhint: `--references FILE` brings `id` and \
-             `answer`; or outputs have a score from 0 to 1",
+            "expected a reference answer or a score, found neither for {} outputs:{}\nhint: `--references FILE` can supply `id` and \
+             `answer`, or give each output a score from 0 to 1",
             unjudged.len(),
             listed(&unjudged)
         );

@@ -1,4 +1,4 @@
-//! Tokens, seconds and dollars where a log has none.
+//! Estimates tokens, seconds and dollars that a log lacks.
 
 use std::collections::BTreeMap;
 

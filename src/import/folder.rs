@@ -1,4 +1,4 @@
-//! The benchmark folder that an import writes, whole or not at all.
+//! Writes the benchmark folder of an import, completely or not at all.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -41,7 +41,7 @@ pub(super) fn check_free(out: &Path) -> Result<()> {
     };
     ensure!(
         is_free,
-        "expected a new or empty folder in `--out`, found `{}`; hint: another name, or remove it",
+        "expected a new or empty folder in `--out`, found `{}`; hint: choose another name, or remove it",
         out.display()
     );
     Ok(())
@@ -141,18 +141,17 @@ fn description(name: &str, answers: AnswerForm) -> String {
     format!(
         "# Made by `lamas traces import`; the outputs are in {TRACES}.\nname = {name}\ndescription = {of}\n\
          answer = {}\ncatalogue = \"catalogue.toml\"\n\n[splits]\n{splits}\n\n[reward]\n\
-         # Score per token of critical path, score per dollar, tokens per second of tool time: what training weighs, if no flag\n\
-         # says otherwise (`--second-costs`, `--dollar-costs`).\n\
+         # Score per token of critical path, score per dollar, tokens per second of tool time: the weights of training, unless a\n\
+         # flag says otherwise (`--second-costs`, `--dollar-costs`).\n\
          latency_weight = 0.0001\ncost_weight = 20.0\ngamma = 50.0\n",
         form::name(answers)
     )
 }
 
 fn catalogue(operators: &[Named]) -> String {
-    let mut text =
-        "# Operators whose outputs were imported. What a description says is what a controller knows of an operator.\n\
+    let mut text = "# Operators whose outputs were imported. A controller knows an operator only by its description.\n\
                     # Before a model can be asked, each needs a `prompt` and `max_tokens`.\n"
-            .to_owned();
+        .to_owned();
     let names: BTreeSet<&str> = operators.iter().map(|operator| operator.name.as_str()).collect();
     let free = |name: &str| {
         let mut numbered = (1..).map(|number| if number == 1 { name.to_owned() } else { format!("{name}{number}") });
@@ -184,5 +183,5 @@ fn check(folder: &Path, form: AnswerForm) -> Result<()> {
         let catalogue = Catalogue::load(benchmark.folder(), &benchmark.catalogue)?;
         Traces::load(&folder.join(TRACES), &catalogue, form).map(drop)
     };
-    read().context("what was imported cannot be learned from")
+    read().context("cannot train on what was imported")
 }

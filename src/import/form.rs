@@ -1,4 +1,4 @@
-//! What the answers of an import are.
+//! The form of the answers of an import.
 
 use std::sync::LazyLock;
 
@@ -24,7 +24,7 @@ pub(super) struct Form {
 pub(super) fn choose(wanted: Option<AnswerForm>, joined: &Joined) -> Result<Form> {
     let references = || joined.problems.iter().filter_map(|problem| problem.reference.as_ref());
     if wanted == Some(AnswerForm::Python) {
-        bail!("expected answers that are compared, found `python`: no log brings the tests that judge code");
+        bail!("expected answers that can be compared, found `python`: logs do not contain the tests that judge code");
     }
     let is_free = wanted.is_none() && references().next().is_none();
     let answers = wanted.unwrap_or_else(|| guess(references().map(|reference| reference.text.as_str())));

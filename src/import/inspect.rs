@@ -40,7 +40,7 @@ fn of_json(path: &Path) -> Result<Log> {
     let expected = || format!("{}: expected a log of Inspect (an object with `eval` and `samples`)", path.display());
     let mut header = json::parse(&json::text(path)?).with_context(expected)?;
     let Some(Value::Array(found)) = header.remove("samples") else {
-        bail!("{}, found no `samples`; hint: a log that was read without its samples has none", expected());
+        bail!("{}, found no `samples`; hint: a log that holds only its header has none", expected());
     };
     let mut samples = Vec::with_capacity(found.len());
     for (number, sample) in (1..).zip(found) {
@@ -92,7 +92,7 @@ fn source(input: &Input, log: Log, scorer: Option<&str>, notes: &mut Vec<String>
     notes.extend(status.map(|status| format!("`{}`: the log ended with `{status}`", path.display())));
     let scored = scorers.into_iter().collect::<Vec<_>>().join("`, `");
     notes.push(match scored.is_empty() {
-        true => format!("`{}`: scored by nothing", path.display()),
+        true => format!("`{}`: not scored", path.display()),
         false => format!("`{}`: scored by `{scored}`", path.display()),
     });
     let generation = |field: &str| {

@@ -1,4 +1,4 @@
-//! Samples joined by the ids of their problems, and what contradicts itself among them.
+//! Joins samples by the ids of their problems, and finds contradictions among them.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! JSON as evaluation programs write it, and what is picked from it.
+//! Reads JSON as evaluation programs write it.
 
 use std::path::Path;
 

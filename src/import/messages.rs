@@ -1,4 +1,4 @@
-//! Messages of chats: their texts, and the question among them.
+//! Chat messages: their texts, and the question among them.
 
 use serde_json::Value;
 

@@ -1,8 +1,8 @@
-//! Logs as people have them, made into a benchmark folder with recorded outputs.
+//! Turns existing logs into a benchmark folder with recorded outputs.
 //!
-//! Each format has a file that reads it into `Source`s: the samples of one file, of one setting. What follows is
-//! the same for all: operators get names, samples are joined by the ids of their problems, what is not recorded is estimated,
-//! problems are split, and the folder is written whole or not at all.
+//! Each format has a file that reads it into `Source`s: the samples of one file and one setting. The rest is the same for all:
+//! operators get names, samples are joined by the ids of their problems, missing values are estimated, problems are split, and
+//! the folder is written completely or not at all.
 
 mod archive;
 mod coverage;
@@ -38,8 +38,11 @@ pub fn import(options: &Options) -> Result<Summary> {
     ensure!(!options.files.is_empty(), "expected at least one file, found none");
     for Input { path, operator } in &options.files {
         let is_pattern = operator.is_some() && path.to_string_lossy().contains('*');
-        let hint =
-            if is_pattern { "; hint: a shell fills in no `*` behind `NAME=`: name the files one by one" } else { "" };
+        let hint = if is_pattern {
+            "; hint: a shell does not expand `*` after `NAME=`: list the files one by one"
+        } else {
+            ""
+        };
         let is_there = path.exists() && !path.is_dir();
         ensure!(is_there, "cannot read `{}`: expected a file, found none{hint}", path.display());
     }

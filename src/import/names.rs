@@ -47,7 +47,7 @@ pub(super) fn assign(sources: Sources) -> Result<Samples> {
         }
     }
     if overlap == Overlap::Clash {
-        notes.push("tasks ask different problems under the same ids: the task was put before the ids".to_owned());
+        notes.push("tasks use the same ids for different problems: ids now begin with their task".to_owned());
     }
     let names = names(&sources, overlap == Overlap::Same);
     let mut operators: Vec<Named> = Vec::new();

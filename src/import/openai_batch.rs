@@ -1,4 +1,4 @@
-//! Files of the OpenAI batch API: requests, and the responses that are joined to them by `custom_id`.
+//! Files of the OpenAI batch API: requests and responses, joined by `custom_id`.
 
 use std::collections::BTreeMap;
 
@@ -57,7 +57,7 @@ fn by_id(input: &Input, lines: Lines) -> Result<BTreeMap<String, (String, Object
         let id = json::id(&line, "custom_id").with_context(|| place.clone())?;
         if let Some((first, _)) = requests.insert(id.clone(), (place.clone(), line)) {
             bail!(
-                "{place}: expected a `custom_id` of its own in `{}`, found `{id}` of {first} again",
+                "{place}: expected a unique `custom_id` in `{}`, found `{id}` of {first} again",
                 input.path.display()
             );
         }

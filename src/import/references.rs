@@ -1,4 +1,4 @@
-//! Reference answers, questions and splits that stand apart from the outputs.
+//! Reference answers, questions and splits from a separate file.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -33,7 +33,7 @@ pub(super) fn read(path: &Path) -> Result<References> {
         let place = reference.place.clone();
         match references.insert(id.clone(), reference) {
             Some(first) if first.place != place => {
-                bail!("{place}: expected an id of its own, found `{id}` of {} again", first.place)
+                bail!("{place}: expected a unique id, found `{id}` of {} again", first.place)
             }
             _ => {}
         }

@@ -1,4 +1,4 @@
-//! What the files of every format are read into.
+//! The common form that files of all formats are read into.
 
 /// What one output is, as far as its log says.
 #[derive(Clone, Debug, Default, PartialEq)]

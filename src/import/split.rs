@@ -1,4 +1,4 @@
-//! Which problems train, validate and test.
+//! Splits problems into train, validation and test.
 
 use std::collections::BTreeMap;
 
@@ -57,7 +57,7 @@ pub(super) fn assign(joined: &mut Joined, seed: u64, shares: Shares) -> Result<(
         ensure!(train.len() >= 2, "expected at least 2 problems in the split `train`, found {}", train.len());
         share_out(problems, train, &SPLITS.map(str::to_owned)[..2], &[for_train, for_validation], seed);
         let taken = of(problems, "validation").len();
-        notes.push(format!("the input has no validation split: {taken} problems of `train` are taken for it"));
+        notes.push(format!("the input has no validation split: {taken} problems of `train` are used for it"));
     }
     for name in SPLITS {
         ensure!(

@@ -1,4 +1,4 @@
-//! What came of an import.
+//! The result of an import.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

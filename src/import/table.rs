@@ -115,7 +115,7 @@ fn sample(table: &Table, row: &Row, id: String) -> Result<Sample> {
     let score = score.or(correct);
     ensure!(
         cell("output").is_some() || score.is_none_or(|score| score == 0.0),
-        "expected text in `{}` that is worth {}, found none",
+        "expected text in `{}` for a score of {}, found none",
         table.header("output"),
         score.unwrap_or_default()
     );
@@ -184,8 +184,8 @@ impl Table {
             let place = format!("{}:{line}", path.display());
             ensure!(
                 record.len() == headers.len(),
-                "{place}: expected {} cells, as the header has, found {}; hint: a cell with commas, quotes or line ends stands \
-                 in double quotes",
+                "{place}: expected {} cells, as the header has, found {}; hint: a cell with commas, quotes or line ends \
+                 must be in double quotes",
                 headers.len(),
                 record.len()
             );

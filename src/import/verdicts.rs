@@ -1,4 +1,4 @@
-//! Verdicts of logs, as recorded outputs can carry them: an answer is worth the same whoever gives it.
+//! Makes the verdicts of logs consistent: equal answers must have equal scores, whoever gave them.
 
 use std::collections::BTreeMap;
 
@@ -43,7 +43,7 @@ pub(super) fn settle(joined: &mut Joined, form: Form) -> Result<()> {
     if graded > 0 {
         joined
             .notes
-            .push(format!("verdicts of {graded} outputs contradict those of equal answers: they are graded anew"));
+            .push(format!("verdicts of {graded} outputs contradict those of equal answers: they are graded again"));
     }
     if averaged > 0 {
         joined.notes.push(format!("scores of {averaged} outputs differ from those of equal answers: the mean counts"));

@@ -1,11 +1,11 @@
-//! Plain Adam as in PyTorch, and what is done to a gradient before it.
+//! Plain Adam as in PyTorch, and gradient clipping.
 //!
 //! ```text
 //! m = b1 m + (1 - b1) g;  v = b2 v + (1 - b2) g^2
 //! w = w - lr / (1 - b1^t) * m / (sqrt(v) / sqrt(1 - b2^t) + eps)
 //! ```
 //!
-//! Weights, gradients and moments stay on the device of the weights. On the CPU one pass over plain numbers is faster than a
+//! Weights, gradients and moments stay on the device of the weights. On the CPU, one pass over plain numbers is faster than a
 //! dozen tensor operations for each variable.
 
 use std::collections::BTreeMap;
@@ -38,8 +38,8 @@ enum Moments {
     Device([Tensor; 2]),
 }
 
-/// The gradients of `vars`, scaled down together so that their Euclidean norm is at most `clip` (0 for no limit); with the
-/// norm before. A variable that the loss does not reach has no gradient.
+/// The gradients of `vars`, scaled down together to a Euclidean norm of at most `clip` (0 for no limit), and the norm before
+/// that. A variable that does not affect the loss has no gradient.
 ///
 /// # Errors
 /// The device failed.
@@ -71,11 +71,11 @@ impl Adam {
         self.step
     }
 
-    /// One update; `gradients` in the order of the variables, none where the loss does not reach (as in PyTorch, that
-    /// variable and its moments then stay as they are).
+    /// One update; `gradients` are in the order of the variables. As in PyTorch, a variable without a gradient stays as it is,
+    /// with its moments.
     ///
     /// # Errors
-    /// A gradient of another shape.
+    /// A gradient has another shape.
     pub fn step(&mut self, gradients: &[Option<Tensor>], learning_rate: f64) -> Result<()> {
         let (expected, found) = (self.parameters.len(), gradients.len());
         ensure!(found == expected, "expected {expected} gradients, found {found}");
@@ -110,7 +110,7 @@ impl Adam {
         Ok(named)
     }
 
-    /// Takes up where a saved optimiser stopped, after `step` updates.
+    /// Continues where a saved optimiser stopped, after `step` updates.
     ///
     /// # Errors
     /// Names a moment that is missing or of another shape.

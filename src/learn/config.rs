@@ -19,24 +19,24 @@ pub enum Loss {
     EpisodeSum,
 }
 
-/// What is learned from before any plan is drawn, and how: plans whose outcomes on all training problems are computed from
-/// recorded calls.
+/// The survey: plans whose outcomes on all training problems are computed from recorded calls. Training learns from them
+/// before it draws any plan.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SurveyConfig {
     /// Most operators of a plan; 0 for no survey.
     pub operators: usize,
-    /// Most plans to learn from, chosen by worth.
+    /// Most plans to learn from; the most useful ones are kept.
     pub plans: usize,
-    /// Times that each plan is tried on each problem.
+    /// How often each plan is tried on each problem.
     pub draws: u64,
     /// Passes over the training problems.
     pub passes: u32,
     /// Problems per update.
     pub batch: usize,
-    /// Falls in a straight line to nothing.
+    /// Falls linearly to zero.
     pub learning_rate: f64,
-    /// What one nat of entropy among the plans is worth at first, in deviations of the utility; falls in a straight line to
+    /// What one nat of entropy among the plans is worth at first, in standard deviations of the utility; falls linearly to
     /// `last_entropy`.
     pub first_entropy: f64,
     pub last_entropy: f64,
@@ -72,17 +72,17 @@ impl SurveyConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct HaltingConfig {
-    /// Times that the controller's plan is run on each training problem.
+    /// How often the controller's plan is run on each training problem.
     pub draws: u64,
     /// Units of the hidden layer.
     pub hidden: usize,
-    /// Times that the head is fitted, each time to the rest as the last head would end it.
+    /// How often the head is fitted; each round assumes that the rest of a plan ends where the previous head would end it.
     pub rounds: u32,
     /// Passes over all moments in each round.
     pub passes: u32,
     /// Moments per update.
     pub batch: usize,
-    /// Falls in a straight line to nothing.
+    /// Falls linearly to zero.
     pub learning_rate: f64,
 }
 
@@ -96,7 +96,7 @@ impl Default for HaltingConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrainingConfig {
-    /// What is learned from before any plan is drawn.
+    /// Plans with known outcomes, learned from before any plan is drawn.
     pub survey: SurveyConfig,
     /// Passes over the training problems in which plans are drawn.
     pub epochs: u32,
@@ -105,16 +105,16 @@ pub struct TrainingConfig {
     /// `K`, plans drawn for a problem in each pass.
     pub samples: u32,
     pub learning_rate: f64,
-    /// Whether learning rate and entropy bonus fall in a straight line to nothing.
+    /// Whether learning rate and entropy bonus fall linearly to zero.
     pub anneal: bool,
     /// How the system runs the plans that are learned from.
     pub execution: ExecutionConfig,
-    /// Whether the run answers by something simpler where the controller was not seen to be better.
+    /// Whether something simpler answers if the controller was not measurably better.
     pub fallback: bool,
-    /// What the run must keep on average, in place of a weight; needs `fallback`.
+    /// What the run must keep, instead of a weight; needs `fallback`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target: Option<Target>,
-    /// How the halting head is trained, where `execution.halting` asks for one.
+    /// How the halting head is trained, if `execution.halting` asks for one.
     pub halting: HaltingConfig,
     pub objective: Objective,
     pub credit: Credit,
@@ -122,20 +122,20 @@ pub struct TrainingConfig {
     /// Whether advantages are divided by the moving standard deviation of the utilities (E6).
     pub scaled: bool,
     pub loss: Loss,
-    /// Utility that one nat of the entropy of drawn plans is worth.
+    /// What one nat of entropy of drawn plans is worth, in utility.
     pub entropy_bonus: f64,
     /// Largest Euclidean norm of a gradient; 0 for no limit.
     pub clip: f64,
-    /// Passes without a better validation utility after which training ends; 0 for never.
+    /// Training ends after this many passes without a better validation utility; 0 for never.
     pub patience: u32,
-    /// Independent completions of a prompt; later samples use them again, which a replay cache then serves. At least 1.
+    /// Independent completions of a prompt. Later samples reuse them, so that a replay cache can serve them. At least 1.
     pub draws: u64,
     /// Most queries in flight at once.
     pub concurrency: usize,
-    /// Updates after which the state is saved within a pass; 0 for only after each pass.
+    /// Save the state after this many updates within a pass; 0 for only after each pass.
     pub save_every: u32,
-    /// Batches that run while the learner waits for the one before them, so that it does not wait for the slowest query of
-    /// each. Their plans are then up to so many updates old; with 0 all are drawn by the controller that learns from them.
+    /// How many batches run ahead, so that the learner does not wait for the slowest query of each batch. Their plans are then
+    /// up to this many updates old; with 0, the controller that learns from a plan has drawn it.
     pub ahead: usize,
 }
 
@@ -170,8 +170,7 @@ impl Default for TrainingConfig {
 }
 
 impl TrainingConfig {
-    /// Our best: the default with a halting head, which needs a model whose plans can be followed
-    /// ([`Rollout::course`](super::Rollout::course)).
+    /// Our best: the default with a halting head. It needs a [`Rollout::course`](super::Rollout::course).
     pub fn ours() -> Self {
         let default = Self::default();
         TrainingConfig { execution: ExecutionConfig { halting: true, ..default.execution }, ..default }
@@ -210,7 +209,7 @@ impl TrainingConfig {
         }
     }
 
-    /// The objective as training has it: MaAS knows no latency.
+    /// The objective that training uses: MaAS ignores latency.
     pub fn felt(&self) -> Objective {
         self.credit.felt(self.objective)
     }
@@ -249,7 +248,7 @@ impl TrainingConfig {
         if let Some(target) = self.target {
             ensure!(
                 self.fallback && self.survey.is_asked_for(),
-                "training setting `target`: expected `fallback` and a survey, found none; hint: the published presets know \
+                "training setting `target`: expected `fallback` and a survey, found none; hint: the published presets have \
                  no target"
             );
             let (Target::Latency(amount) | Target::LatencyP95(amount) | Target::Cost(amount) | Target::Score(amount)) =
@@ -262,7 +261,7 @@ impl TrainingConfig {
         Ok(())
     }
 
-    /// The first batch after `batch` before which the run is saved with no plan drawn ahead.
+    /// The first batch after `batch` before which the run is saved and no plan is drawn ahead.
     pub(super) fn next_whole(&self, batch: usize) -> usize {
         match self.save_every as usize {
             0 => usize::MAX,
@@ -270,7 +269,7 @@ impl TrainingConfig {
         }
     }
 
-    /// Whether no plan is drawn ahead before `batch`: only there may a run be taken up again.
+    /// Whether no plan is drawn ahead before `batch`: a run can only be resumed there.
     pub(super) fn is_whole(&self, batch: usize) -> bool {
         self.ahead == 0 || batch == 0 || (self.save_every > 0 && batch.is_multiple_of(self.save_every as usize))
     }

@@ -1,4 +1,4 @@
-//! From an episode to advantages: what each chosen operator is credited with (E5), and what that is compared with (E6).
+//! From an episode to advantages: the credit of each chosen operator (E5), and the baseline that it is compared with (E6).
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::execute::Episode;
 use crate::objective::Objective;
 
-/// How the latency of a query is shared among its operators.
+/// Who is charged for the latency of a query.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Credit {
@@ -24,7 +24,7 @@ pub enum Credit {
 }
 
 impl Credit {
-    /// The objective as the operators feel it.
+    /// The objective that the operators are trained on.
     pub fn felt(self, objective: Objective) -> Objective {
         if self == Credit::None { objective.at(0.0) } else { objective }
     }
@@ -33,22 +33,22 @@ impl Credit {
 /// How much of the critical path a choice is charged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Charge {
-    /// It is off the path.
+    /// None: it is off the path.
     Nothing,
     /// What the path would lose without it.
     Share,
     Whole,
 }
 
-/// What the operators of one episode are credited with: `value + latency`, kept apart because only the operators that
-/// feel the latency may be compared by it.
+/// The credit of the operators of one episode: `value + latency`. The two are kept apart, because only operators that are
+/// charged latency may be compared by it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Utilities {
     /// `S - lambda_c C`, the same for every choice.
     pub value: f64,
     /// `-lambda_t T`.
     pub path: f64,
-    /// What each choice is charged of the path, in the order of [`crate::plan::Plan::choices`]; never positive.
+    /// The share of the path that each choice is charged, in the order of [`crate::plan::Plan::choices`]; never positive.
     pub latency: Vec<f64>,
     pub charges: Vec<Charge>,
 }
@@ -59,7 +59,7 @@ impl Utilities {
         self.latency.iter().map(|latency| self.value + latency)
     }
 
-    /// Divides all by a positive number.
+    /// Divides everything by a positive number.
     fn divide(&mut self, divisor: f64) {
         self.value /= divisor;
         self.path /= divisor;
@@ -100,8 +100,8 @@ pub enum Baseline {
     None,
     /// The moving average of all utilities (E6).
     MovingAverage,
-    /// The mean over the other samples of the same query, or over the rest of the batch where there is none. Value and
-    /// latency are centred apart, so that an operator off the path feels no latency at all.
+    /// The mean over the other samples of the same query, or over the rest of the batch if there are none. Value and
+    /// latency are centred separately, so that an operator off the path feels no latency at all.
     #[default]
     LeaveOneOut,
 }
@@ -111,18 +111,18 @@ pub enum Baseline {
 pub struct MovingAverages {
     pub mean: Option<f64>,
     pub deviation: Option<f64>,
-    /// Deviations of the value and of the path in tokens, where episodes of many latency weights are learned from.
+    /// Standard deviations of the value and of the path, used when learning from episodes of many latency weights.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parts: Option<[f64; 2]>,
 }
 
 /// `new = MOMENTUM old + (1 - MOMENTUM) batch`.
 const MOMENTUM: f64 = 0.95;
-/// Keeps a batch of equal utilities from dividing by zero.
+/// Prevents a division by zero when all utilities of a batch are equal.
 const SMALLEST_DEVIATION: f64 = 1e-8;
 
 impl MovingAverages {
-    /// Takes in one batch; the first one sets the averages.
+    /// Adds one batch; the first batch sets the averages.
     pub fn update(&mut self, utilities: &[f64]) {
         if utilities.is_empty() {
             return;
@@ -132,8 +132,8 @@ impl MovingAverages {
         self.deviation = Some(moved(self.deviation, deviation));
     }
 
-    /// Brings the utilities of samples of different latency weights to one scale: divides them by what they vary by at
-    /// their weight, `sd(value) + weight sd(path)`. Otherwise the highest weights would outvote the others.
+    /// Brings utilities at different latency weights to one scale: divides them by their spread at their weight,
+    /// `sd(value) + weight sd(path)`. Otherwise the highest weights would dominate.
     pub fn level(&mut self, samples: &mut [Sample], latency_weights: &[f64]) {
         let value: Vec<f64> = samples.iter().map(|sample| sample.utilities.value).collect();
         let tokens = |(sample, weight): (&Sample, &f64)| -sample.utilities.path / weight.max(SMALLEST_DEVIATION);
@@ -151,7 +151,7 @@ fn moved(old: Option<f64>, batch: f64) -> f64 {
     old.map_or(batch, |old| MOMENTUM * old + (1.0 - MOMENTUM) * batch)
 }
 
-/// Mean and deviation (divisor `n`) of at least one value.
+/// Mean and standard deviation (divisor `n`) of at least one value.
 fn moments(values: &[f64]) -> (f64, f64) {
     let count = values.len() as f64;
     let mean = values.iter().sum::<f64>() / count;
@@ -159,7 +159,7 @@ fn moments(values: &[f64]) -> (f64, f64) {
     (mean, variance.sqrt())
 }
 
-/// The utilities of one sample, with the query that it belongs to.
+/// The utilities of one sample, and its query.
 pub struct Sample {
     pub query: usize,
     pub utilities: Utilities,
@@ -167,7 +167,7 @@ pub struct Sample {
 
 /// The advantage of every choice of every sample, in order; `scaled` divides by the moving standard deviation.
 ///
-/// Updates the moving averages with this batch first, as published.
+/// Updates the moving averages with this batch first, as the published code does.
 pub fn advantages(samples: &[Sample], baseline: Baseline, scaled: bool, averages: &mut MovingAverages) -> Vec<f64> {
     let totals: Vec<f64> = samples.iter().flat_map(|sample| sample.utilities.totals()).collect();
     averages.update(&totals);
@@ -186,7 +186,7 @@ pub fn advantages(samples: &[Sample], baseline: Baseline, scaled: bool, averages
     advantages
 }
 
-/// Each part against its mean over the other samples of the query, or over all others where there are none.
+/// Each part minus its mean over the other samples of the query, or over all others if there are none.
 fn leave_one_out(samples: &[Sample]) -> Vec<f64> {
     let parts: [fn(&Utilities) -> Option<f64>; 3] = [|own| Some(own.value), |own| Some(own.path), mean_share];
     let all = parts.map(|part| sum(samples.iter().filter_map(|sample| part(&sample.utilities))));
@@ -219,7 +219,7 @@ fn leave_one_out(samples: &[Sample]) -> Vec<f64> {
     advantages
 }
 
-/// Mean latency part over the choices that are charged their share.
+/// Mean latency over the choices that are charged their share.
 fn mean_share(utilities: &Utilities) -> Option<f64> {
     let charged = utilities.latency.iter().zip(&utilities.charges);
     mean(sum(charged.filter_map(|(&latency, &charge)| (charge == Charge::Share).then_some(latency))))

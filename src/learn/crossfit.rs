@@ -1,22 +1,22 @@
-//! Measured on problems that took no part: folds, and when a gain is no noise.
+//! Cross-fitting: measuring a choice on problems that it did not see, and deciding when a gain is more than noise.
 
 use rand::seq::SliceRandom;
 
 use crate::random;
 
-/// Folds of the problems.
+/// Number of folds.
 pub const FOLDS: usize = 5;
-/// Standard errors from which a gain counts.
+/// A gain counts from this many standard errors.
 const SURE: f64 = 1.5;
 
-/// Each problem's fold.
+/// The fold of each problem.
 pub fn folds(problems: usize, seed: u64) -> Vec<usize> {
     let mut folds: Vec<usize> = (0..problems).map(|at| at % FOLDS).collect();
     folds.shuffle(&mut random::stream(seed, &[&"folds"]));
     folds
 }
 
-/// The best of some columns `[columns][N]`, and for each problem the column that is best on the other folds.
+/// The best of the columns `[columns][N]`, and for each problem the column that is best on the other folds.
 pub fn nested(columns: &[Vec<f64>], folds: &[usize]) -> (usize, Vec<usize>) {
     let all: Vec<usize> = (0..columns.len()).collect();
     nested_among(columns, &all, folds).unwrap_or((0, vec![0; folds.len()]))
@@ -34,13 +34,13 @@ pub fn nested_among(columns: &[Vec<f64>], among: &[usize], folds: &[usize]) -> O
     Some((best_without(FOLDS)?, folds.iter().map(|&fold| by_fold[fold]).collect()))
 }
 
-/// Whether the gain is no noise.
+/// Whether the gain is more than noise.
 pub fn is_sure(utilities: &[f64], against: &[f64]) -> bool {
     let (gain, error) = gain(utilities, against);
     gain > 0.0 && gain >= SURE * error
 }
 
-/// Mean gain, and its standard error.
+/// The mean gain and its standard error.
 pub fn gain(utilities: &[f64], against: &[f64]) -> (f64, f64) {
     let gains: Vec<f64> = utilities.iter().zip(against).map(|(own, other)| own - other).collect();
     let mean = mean(&gains);

@@ -1,4 +1,4 @@
-//! A pass of drawn plans: rollouts go on while the learner learns.
+//! A pass of drawn plans: rollouts continue while the learner learns.
 
 use futures::stream::{FuturesOrdered, StreamExt};
 
@@ -14,9 +14,9 @@ use crate::random::{self, Purpose};
 impl Run<'_> {
     /// Learns from plans drawn for each training problem, batch after batch.
     ///
-    /// The plans of a batch are drawn once the learner has taken in all but the last `ahead` batches before it, so they are
-    /// at most so many updates old, whatever the queries take: timing changes no result. Nothing is drawn beyond the next
-    /// point at which the run is saved.
+    /// The plans of a batch are drawn once the learner has seen all but the last `ahead` batches before it. So they are at
+    /// most that many updates old, however long the queries take, and timing changes no result. Nothing is drawn beyond the
+    /// next point at which the run is saved.
     pub(super) async fn learn_from_drawn(&mut self, epoch: u32, notify: &mut Notify<'_>) -> Result<(), Halt> {
         let order = self.order(&mut random::stream(self.provenance.seed, &[&"shuffle", &epoch]));
         let batches: Vec<&[usize]> = order.chunks(self.config.batch).collect();
@@ -48,7 +48,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Several plans for each of `problems`.
+    /// Draws several plans for each of `problems`.
     fn draw(&self, epoch: u32, problems: &[usize]) -> Result<Vec<Attempt>> {
         let policy = Policy::new(&self.learner.controller)?;
         let mut attempts = Vec::with_capacity(problems.len() * self.config.samples as usize);

@@ -1,17 +1,17 @@
 //! The gradient of the expected utility over plans whose outcomes are known.
 //!
-//! Where the outcome of each plan is known, the policy gradient need not be sampled. With `w_p` the probability of plan
-//! `p` among them and `U_c` the utility of its choice `c` (E5), it is the expectation
+//! If the outcome of each plan is known, the policy gradient need not be sampled. Let `w_p` be the probability of plan `p`
+//! among them, and `U_c` the utility of its choice `c` (E5). The gradient is the expectation
 //!
 //! ```text
 //! gradient = sum over p of w_p * sum over choices c of p of (U_c - baseline) * gradient of log p(c)
 //! ```
 //!
-//! which has no variance but that of the recorded outcomes. To it comes the gradient of the logarithm of the probability
-//! that any of these plans is drawn at all, in proportion to the scale of the utilities: nothing is known of the other
-//! plans; and that of the entropy of `w`, in a proportion that falls, lest the plan that is best on average crowds out the
-//! others before the questions are told apart. The credit is that of the drawn plans: an operator off the
-//! critical path feels no latency here either.
+//! whose only variance is that of the recorded outcomes. Two gradients are added. The first is that of the logarithm of the
+//! probability that any of these plans is drawn at all, in proportion to the scale of the utilities, because nothing is known
+//! of other plans. The second is that of the entropy of `w`, with a weight that falls. Without it, the plan that is best on
+//! average would crowd out the others before the controller can tell questions apart. Credit works as for drawn plans: an
+//! operator off the critical path feels no latency here either.
 
 use anyhow::Result;
 use candle_core::{D, Device, Tensor};
@@ -20,32 +20,32 @@ use candle_nn::ops::softmax;
 use super::outcomes::{Outcomes, PlanOutcomes};
 use crate::plan::Plan;
 
-/// Stands for minus infinity before a softmax.
+/// Minus infinity before a softmax.
 const NEVER: f32 = -1e30;
 
-/// What `P` plans of `C` choices together did on `N` problems, on the device of the controller.
+/// Outcomes of `P` plans with `C` choices in total on `N` problems, on the device of the controller.
 pub(super) struct Expectation {
     pub plans: Vec<Plan>,
-    /// `S - lambda_c C` of each plan, `[N, P]`; 0 where every run failed.
+    /// `S - lambda_c C` of each plan, `[N, P]`; 0 if every run failed.
     value: Tensor,
-    /// 1 where the outcome is known, `[N, P]`.
+    /// 1 if the outcome is known, `[N, P]`.
     known: Tensor,
-    /// What each choice is charged of the critical path, `[N, C]`.
+    /// The share of the critical path that each choice is charged, `[N, C]`.
     latency: Tensor,
-    /// Share of the runs in which it was charged, `[N, C]`.
+    /// The share of the runs in which it was charged, `[N, C]`.
     charged: Tensor,
-    /// 1 where a choice is one of a plan's, `[P, C]`.
+    /// 1 if a choice belongs to a plan, `[P, C]`.
     owner: Tensor,
     /// Standard deviation of the value of a plan about the mean of its problem: the scale of the utilities, at every latency
     /// weight.
     deviation: f64,
 }
 
-/// What a batch of `B` problems is to learn.
+/// What to learn from a batch of `B` problems.
 pub(super) struct Expected {
     /// For every choice of every plan, `[B, C]`.
     pub advantages: Tensor,
-    /// Of the plans, in nats, mean over the problems; a scalar.
+    /// Entropy of the plans in nats, mean over the problems; a scalar.
     pub entropy: Tensor,
 }
 
@@ -89,12 +89,12 @@ impl Expectation {
         })
     }
 
-    /// `w_p ((U_c - baseline) / scale + 1)` for every choice of every plan on the problems at these rows, `[B]`, where `U_c`
-    /// holds the plan's share in the entropy of `w`, at `entropy` scales a nat; `log_probs` `[B, C]`, `latency_weights` `[B, 1]`.
+    /// `w_p ((U_c - baseline) / scale + 1)` for every choice of every plan on the problems in these rows, `[B]`. `U_c` includes
+    /// the plan's share in the entropy of `w`, at `entropy` scales per nat. `log_probs` is `[B, C]`, `latency_weights` `[B, 1]`.
     ///
-    /// The sum of `w_p` times the gradient of `log p` over all plans is the gradient of the logarithm of their probability
-    /// together, hence the 1. As among drawn samples, value and latency have baselines of their own, so that a choice that
-    /// is charged no latency feels none.
+    /// The 1 is there because the sum of `w_p` times the gradient of `log p` over all plans is the gradient of the logarithm
+    /// of their joint probability. As with drawn samples, value and latency have separate baselines, so that a choice that is
+    /// charged no latency feels none.
     ///
     /// # Errors
     /// The device failed.
@@ -128,7 +128,7 @@ impl Expectation {
     }
 }
 
-/// Of the known values about the mean of their row.
+/// Standard deviation of the known values about the mean of their row.
 fn deviation(values: &[f32], known: &[u8], columns: usize) -> f64 {
     let (mut squares, mut count) = (0.0, 0u32);
     for (values, known) in values.chunks(columns.max(1)).zip(known.chunks(columns.max(1))) {

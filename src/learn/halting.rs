@@ -1,8 +1,8 @@
-//! The halting head is fitted once the controller is trained, to the plans that the controller chooses.
+//! Fits the halting head, once the controller is trained, to the plans that the controller chooses.
 //!
-//! At each moment of a plan's run the head is to foresee what the rest of it changes: the score, the critical path, the
-//! cost. A recorded run tells all three. The rest ends where the head itself would end it at a later moment, so it is
-//! fitted in rounds, the first of which waits for the end of the plan.
+//! At each moment of a plan's run the head predicts what the rest of the plan changes: the score, the critical path and the
+//! cost. A recorded run shows all three. The rest ends where the head itself would end it later, so the head is fitted in
+//! rounds; the first round assumes that the plan runs to its end.
 
 use anyhow::{Result, ensure};
 use candle_core::{Device, Tensor, Var};
@@ -18,7 +18,7 @@ use crate::controller::{Controller, Policy};
 use crate::decide::{Forecast, HaltingHead};
 use crate::random::{self, Purpose};
 
-/// Runs between two looks at whether training was cancelled.
+/// Runs between two checks for cancellation.
 const CHUNK: usize = 256;
 
 /// A run that can end at any of its moments.
@@ -39,7 +39,7 @@ struct Rows {
 }
 
 impl Run<'_> {
-    /// Fits a head for the best weights, unless it is there already or none is asked for.
+    /// Fits a head for the best weights, unless there is one already or the settings ask for none.
     pub(super) async fn fit_halting(&mut self, notify: &mut Notify<'_>) -> Result<(), Halt> {
         if !self.state.strategies.need_controller()
             || !self.config.execution.halting
@@ -99,7 +99,7 @@ impl Run<'_> {
     }
 }
 
-/// None where no plan has a moment before its end.
+/// None if no plan has a moment before its end.
 fn fit(
     recorded: &[StoppableRun],
     config: &HaltingConfig,
@@ -120,7 +120,7 @@ fn fit(
     Ok(head)
 }
 
-/// What the rest of each run changes from each of its moments, if `head` ends it.
+/// What the rest of each run changes, from each of its moments, if `head` ends the run.
 fn rows(recorded: &[StoppableRun], head: Option<&HaltingHead>) -> Rows {
     let mut rows = Rows::default();
     for StoppableRun { latency_weight, moments, last } in recorded {
@@ -138,7 +138,7 @@ fn rows(recorded: &[StoppableRun], head: Option<&HaltingHead>) -> Rows {
     rows
 }
 
-/// A head in training. Its outputs are in units of score, so that each counts by what it decides.
+/// A head in training. Its outputs are in units of score, so that each error counts as much as it affects the decision.
 struct Network {
     /// `W_1`, `b_1`, `W_2`, `b_2`.
     vars: Vec<Var>,
@@ -204,7 +204,7 @@ impl Network {
         Ok(values)
     }
 
-    /// What was learned, in the unit of latency and in dollars.
+    /// The learned head, in the unit of latency and in dollars.
     fn head(&self) -> Result<HaltingHead> {
         let [latency_weight, cost_weight] = self.weights;
         // What weighs nothing was learned as nothing.

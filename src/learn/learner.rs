@@ -18,7 +18,7 @@ pub struct Learner {
 
 /// An episode and what the controller read when it drew the plan.
 pub struct Experience<'a> {
-    /// Which problem it was; samples of one problem are compared with each other.
+    /// Number of the problem; samples of one problem are compared with each other.
     pub problem: usize,
     /// `[E]`
     pub query: &'a [f32],
@@ -27,19 +27,19 @@ pub struct Experience<'a> {
     pub episode: &'a Episode,
 }
 
-/// What an update looked like.
+/// Figures of one update.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Update {
     pub loss: f64,
-    /// Of the plans that can be drawn for a problem, in nats; of drawn plans, the estimate `-log p`.
+    /// Entropy in nats of the plans that can be drawn for a problem; for drawn plans, the estimate `-log p`.
     pub entropy: f64,
-    /// Before clipping.
+    /// Norm before clipping.
     pub gradient_norm: f64,
 }
 
 impl Learner {
     /// # Errors
-    /// A setting out of range.
+    /// A setting is out of range.
     pub fn new(controller: Controller, config: TrainingConfig) -> Result<Self> {
         config.validate()?;
         let adam = Adam::new(controller.named_vars())?;
@@ -58,7 +58,7 @@ impl Learner {
             .context("query embeddings of another size than the controller's")
     }
 
-    /// One step of Adam down the gradient of `loss`; `entropy` is for the record.
+    /// One step of Adam down the gradient of `loss`; `entropy` is only recorded.
     pub(super) fn step(&mut self, loss: &Tensor, entropy: &Tensor, learning_rate: f64) -> Result<Update> {
         let (gradients, gradient_norm) = gradients(&loss.backward()?, &self.vars, self.config.clip)?;
         let loss = f64::from(loss.to_scalar::<f32>()?);

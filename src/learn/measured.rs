@@ -1,9 +1,9 @@
-//! What something came to on each problem: score, latency and dollars apart, so that it can be weighed anew.
+//! Measured outcomes on each problem. Score, latency and dollars are kept apart, so that they can be weighed again.
 
 use super::crossfit::mean;
 use crate::objective::Objective;
 
-/// What came of one problem.
+/// The outcome of one problem.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Outcome {
     pub score: f64,
@@ -13,7 +13,7 @@ pub(super) struct Outcome {
     pub cost: f64,
 }
 
-/// What something came to on each problem, `[N]`.
+/// The outcome on each problem, `[N]`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Measured(pub Vec<Outcome>);
 
@@ -25,24 +25,24 @@ impl Outcome {
 }
 
 impl Measured {
-    /// Where it failed, it is taken for as good as elsewhere.
+    /// Replaces failures by the mean of the other outcomes.
     pub fn filled(outcomes: Vec<Option<Outcome>>) -> Self {
         let known: Vec<Outcome> = outcomes.iter().copied().flatten().collect();
         let mean = Measured(known).mean();
         Measured(outcomes.into_iter().map(|outcome| outcome.unwrap_or(mean)).collect())
     }
 
-    /// On each problem what the picked one of some columns came to.
+    /// On each problem, the outcome of the picked column.
     pub fn picked(columns: &[Measured], picks: &[usize]) -> Self {
         Measured(picks.iter().enumerate().map(|(problem, &pick)| columns[pick].0[problem]).collect())
     }
 
-    /// On each problem, `[N]`.
+    /// The utility on each problem, `[N]`.
     pub fn utilities(&self, objective: &Objective) -> Vec<f64> {
         self.0.iter().map(|outcome| outcome.utility(objective)).collect()
     }
 
-    /// The latency that all but one query in twenty keep, in the objective's unit; 0 where there are none.
+    /// The latency that 19 queries in 20 keep, in the objective's unit; 0 if there are none.
     pub fn latency_p95(&self) -> f64 {
         let mut latencies: Vec<f64> = self.0.iter().map(|outcome| outcome.latency).collect();
         latencies.sort_by(f64::total_cmp);

@@ -1,4 +1,4 @@
-//! What a pass over the data looked like. Nothing here depends on the clock: equal runs have equal records.
+//! Metrics of a pass over the data. Nothing here depends on the clock: equal runs have equal metrics.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,14 +6,14 @@ use crate::controller::Policy;
 use crate::execute::Episode;
 use crate::objective::Objective;
 
-/// Means over episodes; zeros where there was none.
+/// Means over episodes; zeros if there were none.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     pub episodes: u64,
-    /// Queries that came to no episode; they are in no mean.
+    /// Queries that failed; they are in no mean.
     pub failures: u64,
     pub score: f64,
-    /// Along the critical path (E4), in the objective's unit.
+    /// Length of the critical path (E4), in the objective's unit.
     pub critical_path: f64,
     /// Dollars per query.
     pub cost: f64,
@@ -28,22 +28,22 @@ pub struct Summary {
 /// One line of `metrics.jsonl`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct EpochMetrics {
-    /// Passes done, those over the survey included.
+    /// Passes done, including those over the survey.
     pub pass: u32,
     /// Updates done.
     pub step: u64,
-    /// Plans drawn at random, during the pass; all plans that were tried before the first pass over those with known outcomes,
-    /// and none in the others.
+    /// Plans drawn during the pass. For the first pass over plans with known outcomes, all plans tried before it; for the other
+    /// such passes, none.
     pub train: Summary,
     /// Greedy plans, after the pass.
     pub validation: Summary,
     /// Whether the validation utility is the best so far.
     pub best: bool,
-    /// Mean over the updates of the pass, as are the next two.
+    /// Mean over the updates of the pass, like the next two.
     pub loss: f64,
-    /// Of the plans that can be drawn, in nats.
+    /// Entropy of the plans that can be drawn, in nats.
     pub entropy: f64,
-    /// Before clipping.
+    /// Norm before clipping.
     pub gradient_norm: f64,
     /// Mean probability of each operator over the validation queries that reach a layer, `[L][O]`.
     pub probabilities: Vec<Vec<f64>>,
@@ -99,7 +99,7 @@ impl MeanProbabilities {
         MeanProbabilities { sums: vec![vec![0.0; policy.signatures().len()]; layers], counts: vec![0.0; layers] }
     }
 
-    /// Takes in one query, `[layers of its plan][O]`.
+    /// Adds one query, `[layers of its plan][O]`.
     pub fn add(&mut self, probabilities: &[Vec<f32>]) {
         for (layer, probabilities) in probabilities.iter().enumerate() {
             self.counts[layer] += 1.0;

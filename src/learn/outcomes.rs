@@ -1,4 +1,4 @@
-//! What plans did on the training problems: a column for each number, without texts.
+//! Outcomes of plans on the training problems: a column for each number, without texts.
 
 use super::measured::Outcome;
 use super::{Charge, Credit, Utilities, utilities};
@@ -6,18 +6,17 @@ use crate::execute::Episode;
 use crate::objective::Objective;
 use crate::plan::{OperatorId, Plan};
 
-/// What some plans did on `N` problems.
+/// Outcomes of some plans on `N` problems.
 pub(super) struct Outcomes {
     problems: usize,
     objective: Objective,
     credit: Credit,
     pub plans: Vec<PlanOutcomes>,
-    /// Operators that answer by themselves, those that go best with another, in catalogue order.
+    /// Operators that answer by themselves and go best with another one, in catalogue order.
     pub pairing: Vec<OperatorId>,
 }
 
-/// What one plan of `c` choices did on each problem: means over its runs, in columns. Numbers of a problem on which every run
-/// failed are NaN.
+/// Outcomes of one plan of `c` choices on each problem: means over its runs, in columns. They are NaN where every run failed.
 pub(super) struct PlanOutcomes {
     pub plan: Plan,
     /// `[N]`
@@ -26,9 +25,9 @@ pub(super) struct PlanOutcomes {
     pub cost: Vec<f32>,
     /// Length of the critical path, in the objective's unit, `[N]`.
     pub path: Vec<f32>,
-    /// What each choice is charged of the path, `[N][c]`.
+    /// The share of the path that each choice is charged, `[N][c]`.
     pub latency: Vec<f32>,
-    /// Share of the runs in which each choice was charged, `[N][c]`.
+    /// The share of the runs in which each choice was charged, `[N][c]`.
     pub charged: Vec<f32>,
 }
 
@@ -47,7 +46,7 @@ impl Outcomes {
         self.plans.iter().any(|tried| tried.plan == *plan)
     }
 
-    /// Makes room for a plan; returns its place.
+    /// Adds a plan; returns its index.
     pub fn add(&mut self, plan: Plan) -> usize {
         let (rows, cells) = (self.problems, self.problems * plan.len());
         let unknown = |count| vec![f32::NAN; count];
@@ -62,7 +61,7 @@ impl Outcomes {
         self.plans.len() - 1
     }
 
-    /// Takes in the runs of one plan on one problem that did not fail.
+    /// Records the runs of one plan on one problem that did not fail.
     pub fn record(&mut self, plan: usize, problem: usize, runs: &[Episode]) {
         // Charged at a weight of one, so that the outcome serves every latency weight.
         let unit = self.objective.at(1.0);
@@ -95,7 +94,7 @@ impl Outcomes {
         })
     }
 
-    /// What a plan came to on each problem; none where it failed.
+    /// The outcome of a plan on each problem; none where it failed.
     pub fn measured(&self, plan: usize) -> impl Iterator<Item = Option<Outcome>> + '_ {
         let PlanOutcomes { score, cost, path, .. } = &self.plans[plan];
         let rows = score.iter().zip(path).zip(cost);
@@ -105,7 +104,7 @@ impl Outcomes {
         })
     }
 
-    /// Keeps these plans alone, in this order.
+    /// Keeps only these plans, in this order.
     pub fn keep(&mut self, places: &[usize]) {
         let mut plans: Vec<Option<PlanOutcomes>> = std::mem::take(&mut self.plans).into_iter().map(Some).collect();
         self.plans = places.iter().filter_map(|&place| plans.get_mut(place)?.take()).collect();

@@ -1,4 +1,4 @@
-//! What every pass has in common: its order, its weights, its end.
+//! What all passes have in common: their order, latency weights and end.
 
 use std::sync::atomic::Ordering;
 
@@ -24,19 +24,19 @@ impl Run<'_> {
         epoch >= self.config.epochs || (self.config.patience > 0 && since_best >= self.config.patience)
     }
 
-    /// Whether to go on.
+    /// An error if the run was cancelled.
     pub fn check_cancelled(&self) -> Result<(), Halt> {
         if self.cancelled.load(Ordering::Relaxed) { Err(Halt::Cancelled) } else { Ok(()) }
     }
 
-    /// The training problems in an order of their own.
+    /// The training problems in random order.
     pub fn order(&self, rng: &mut impl Rng) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.train.ids.len()).collect();
         order.shuffle(rng);
         order
     }
 
-    /// The latency weight of a problem in a pass, the same for all its samples, which are compared with each other.
+    /// The latency weight of a problem in a pass. All its samples have the same one, because they are compared with each other.
     pub fn latency_weight(&self, purpose: &str, pass: u32, problem: usize) -> f64 {
         let id = &self.train.ids[problem];
         match self.learner.controller.config().latency_weights {
@@ -45,8 +45,8 @@ impl Run<'_> {
         }
     }
 
-    /// Ends a pass: validates greedily, at each of a few weights where the controller serves several, records it and keeps
-    /// the weights if they are the best so far.
+    /// Ends a pass: validates greedily (at a few latency weights if the controller serves several), records the result, and
+    /// keeps the weights if they are the best so far.
     pub async fn finish_pass(&mut self, notify: &mut Notify<'_>) -> Result<(), Halt> {
         let policy = Policy::new(&self.learner.controller)?;
         let mut probabilities = MeanProbabilities::new(&policy);
@@ -106,8 +106,8 @@ impl Run<'_> {
         }
     }
 
-    /// Keeps the episodes, none for a failure, and counts both. Nothing but failures, or one that would meet every query
-    /// alike, is a reason to stop.
+    /// Keeps the episodes (none for a failure) and counts both. Stops if everything failed, or at a failure that every query
+    /// would meet.
     pub fn settle(
         &self,
         outcomes: Vec<Result<TrainingEpisode>>,
@@ -127,7 +127,7 @@ impl Run<'_> {
                         return Err(Halt::Capped(cap.to_owned()));
                     }
                     if error.is_some() {
-                        return Err(failure.context("training stopped; hint: resume when the cause is gone").into());
+                        return Err(failure.context("training stopped; hint: resume once the cause is fixed").into());
                     }
                     tally.add_failure();
                     last_failure = Some(failure);
@@ -137,7 +137,7 @@ impl Run<'_> {
         }
         match last_failure {
             Some(failure) if episodes.iter().all(Option::is_none) => {
-                Err(failure.context("every query of a batch failed; hint: resume when the cause is gone").into())
+                Err(failure.context("every query of a batch failed; hint: resume once the cause is fixed").into())
             }
             _ => Ok(episodes),
         }

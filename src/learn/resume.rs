@@ -1,4 +1,4 @@
-//! A training run from its start, or from where it stopped: what it is, where it stands, what it leaves.
+//! A training run, from its start or from where it stopped.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -23,7 +23,7 @@ pub(super) struct Run<'a> {
     pub validation: Problems<'a>,
     pub provenance: Provenance,
     pub cancelled: &'a AtomicBool,
-    /// The weights before anything was learned.
+    /// The weights before training.
     pub untrained: BTreeMap<String, Tensor>,
     folder: Option<&'a Path>,
     identity: String,
@@ -60,7 +60,7 @@ impl<'a> Run<'a> {
         Ok(run)
     }
 
-    /// What the run came to, kept whatever ended it.
+    /// The result of the run, saved whatever ended it.
     pub fn end(self, ended: Result<(), Halt>) -> Result<Trained> {
         if ended.is_err() {
             self.keep()?;
@@ -73,15 +73,14 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Saves where the run stands, unless that is within a pass over a survey or among plans drawn ahead: a resume begins
-    /// those anew.
+    /// Saves the state, unless the run is within a pass over a survey or plans are drawn ahead: a resumed run repeats those.
     fn keep(&self) -> Result<()> {
         let Position { epoch, batch, .. } = self.state.position;
         let is_within_rehearsal = epoch == 0 && batch == 0;
         if is_within_rehearsal || !self.config.is_whole(batch) { Ok(()) } else { self.save() }
     }
 
-    /// Writes the state, and anew the checkpoint and the metrics, which follow from it and so always belong together.
+    /// Writes the state, then the checkpoint and the metrics, which follow from it, so that the three always match.
     pub fn save(&self) -> Result<()> {
         let Some(folder) = self.folder else { return Ok(()) };
         self.state.save(&folder.join(STATE_FILE), &self.learner, &self.identity)?;
@@ -112,7 +111,7 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Names what a run's results depend on, apart from how long it lasts.
+/// Identifies everything that a run's results depend on, apart from how long it lasts.
 fn identity(
     controller: &Controller,
     config: &TrainingConfig,

@@ -1,4 +1,4 @@
-//! Solving many problems at once, in an order that no timing changes.
+//! Solves many problems at once, in an order that does not depend on timing.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -14,7 +14,7 @@ use crate::plan::Plan;
 use crate::random::Draw;
 use crate::task::Problem;
 
-/// What would have come of a plan, had it ended at a moment of its run.
+/// The outcome of a plan if it had ended at some moment of its run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Judged {
     /// See [`Moment::evidence`].
@@ -29,7 +29,7 @@ pub struct Judged {
 /// A query solved by a plan that no halting head ended.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Course {
-    /// The moments at which a head can end the plan, in their order.
+    /// The moments at which a head can end the plan, in order.
     pub moments: Vec<Judged>,
     pub episode: Episode,
 }
@@ -40,7 +40,7 @@ impl Course {
         Course { moments: Vec::new(), episode }
     }
 
-    /// Solves a problem by a plan, and judges what it would have come to at each moment of its run.
+    /// Solves a problem with a plan, and judges what the outcome would have been at each moment of its run.
     ///
     /// # Errors
     /// See [`ExecuteError`].
@@ -78,29 +78,29 @@ impl Course {
     }
 }
 
-/// Solves a problem of one data set by a given plan.
+/// Solves problems of one data set with given plans.
 #[async_trait]
 pub trait Rollout: Send + Sync {
-    /// Solves problem number `problem` by `plan`; equal arguments give equal episodes. `draw` tells independent
-    /// attempts apart.
+    /// Solves problem number `problem` with `plan`. Equal arguments give equal episodes; `draw` distinguishes independent
+    /// attempts.
     ///
     /// # Errors
-    /// The query failed (an unreachable endpoint, say); a wrong answer is an episode, not an error.
+    /// The query failed, for example because an endpoint is unreachable. A wrong answer is an episode, not an error.
     async fn solve(&self, problem: usize, plan: Plan, draw: Draw) -> Result<Episode>;
 
-    /// As [`Rollout::solve`], by a plan that may be committed layer by layer. Where that cannot be, the whole plan is run.
+    /// Like [`Rollout::solve`], with a plan that may be committed layer by layer. The default runs the whole plan.
     ///
     /// # Errors
-    /// As [`Rollout::solve`].
+    /// Those of [`Rollout::solve`].
     async fn propose(&self, problem: usize, proposal: Proposal, draw: Draw) -> Result<Episode> {
         self.solve(problem, proposal.plan, draw).await
     }
 
-    /// As [`Rollout::solve`] without a halting head, with what the plan would have come to at each moment of its run.
-    /// Without those no halting head can be trained.
+    /// Like [`Rollout::solve`] without a halting head, but also returns the outcome if the plan had ended at each moment of its
+    /// run. Without these no halting head can be trained.
     ///
     /// # Errors
-    /// As [`Rollout::solve`].
+    /// Those of [`Rollout::solve`].
     async fn course(&self, problem: usize, plan: Plan, draw: Draw) -> Result<Course> {
         Ok(Course::of(self.solve(problem, plan, draw).await?))
     }
@@ -109,36 +109,36 @@ pub trait Rollout: Send + Sync {
 /// A data set as training sees it.
 #[derive(Clone, Copy)]
 pub struct Problems<'a> {
-    /// Unique names, which key the random streams.
+    /// Unique ids, which key the random streams.
     pub ids: &'a [String],
-    /// `[N]`; routers read how they look. Without them only the queries are read.
+    /// `[N]`; routers read their surface. May be empty; routers then read only the queries.
     pub questions: &'a [String],
     /// What the controller reads of each problem, `[N][E]`.
     pub queries: &'a [Vec<f32>],
     pub rollout: &'a dyn Rollout,
 }
 
-/// One plan to be tried.
+/// One plan to try.
 #[derive(Clone)]
 pub(super) struct Attempt {
     pub problem: usize,
     pub proposal: Proposal,
     pub draw: Draw,
-    /// What the plan was chosen for, in score per unit of critical path.
+    /// The weight that the plan was chosen for, in score per unit of critical path.
     pub latency_weight: f64,
 }
 
-/// What came of a plan in training. As a record it is the episode with one field more.
+/// The result of a plan in training. It serialises as the episode with one more field.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct TrainingEpisode {
     /// Position of the problem in its data set.
     #[serde(skip)]
     pub problem: usize,
-    /// What the plan was chosen for, and is rewarded by, in score per unit of critical path.
+    /// The weight that the plan was chosen for and is rewarded with, in score per unit of critical path.
     pub latency_weight: f64,
     #[serde(flatten)]
     pub episode: Episode,
-    /// What the plan would have come to at the moments of its run, where it was followed.
+    /// The outcomes at the moments of its run, if it was followed.
     #[serde(skip)]
     pub moments: Vec<Judged>,
 }
@@ -151,8 +151,7 @@ impl Problems<'_> {
     }
 
     /// Runs the attempts without a halting head, at most `concurrency` at once; the outcomes are in the order of the attempts.
-    /// Each is followed through its moments where `follows`. After one that would meet every query
-    /// alike, the rest is not run.
+    /// `follows` records the moments of each. After a failure that every query would meet, the rest is not run.
     pub(super) async fn solve_all(
         &self,
         attempts: Vec<Attempt>,
@@ -170,7 +169,8 @@ impl Problems<'_> {
     }
 }
 
-/// Queries that met a cap end by themselves at once, and those under way are paid for: they may finish.
+/// Whether every further query would fail alike. A cap does not count: further queries end at once by themselves, and those
+/// under way are already paid for, so they may finish.
 fn is_hopeless(failure: &anyhow::Error) -> bool {
     failure.downcast_ref::<ExecuteError>().is_some_and(|error| error.cap().is_none())
 }

@@ -1,4 +1,4 @@
-//! Routers: what suits which question, as three kinds of regression from the question to the utility of each proposal have it.
+//! Routers: three kinds of regression from a question to the utility of each proposal.
 
 use super::crossfit::{FOLDS, first_best, mean};
 use crate::decide::Proposal;
@@ -6,12 +6,12 @@ use crate::evidence::Asked;
 use crate::random;
 use crate::strategy::{COUNTS, Features, Forest, Gram, Neighbours, PENALTIES, Predictor, Router, Rows, best};
 
-/// Proposals among which a forest chooses: the best on average.
+/// How many proposals a forest chooses from: those that are best on average.
 const FOREST_PROPOSALS: usize = 10;
-/// Axes that a forest reads.
+/// How many principal axes a forest reads.
 const FOREST_AXES: usize = 20;
 
-/// What routers are fitted to.
+/// The data that routers are fitted to.
 pub(super) struct Routing<'a> {
     /// `[P]`
     pub proposals: &'a [Proposal],
@@ -25,7 +25,7 @@ pub(super) struct Routing<'a> {
     pub seed: u64,
 }
 
-/// A regression's predictions out of fold for each penalty, and what is fitted to all.
+/// A regression's out-of-fold predictions for each penalty, and the fit to all data.
 pub(super) struct Regression {
     /// `[penalties][N][T]`
     pub predicted: Vec<Vec<Vec<f64>>>,
@@ -33,7 +33,7 @@ pub(super) struct Regression {
 }
 
 impl Routing<'_> {
-    /// A ridge router with the penalty that chooses best out of fold, and the place of what it chooses there on each problem.
+    /// A ridge router with the penalty that chooses best out of fold, and the index of its out-of-fold choice on each problem.
     pub fn linear(&self) -> (Router, Vec<usize>) {
         let targets = self.targets(self.utilities);
         let rows = self.asked.iter().map(|asked| asked.embedding);
@@ -45,7 +45,7 @@ impl Routing<'_> {
         (Router { proposals: self.proposals.to_vec(), predictor }, picks.into_iter().nth(at).unwrap_or_default())
     }
 
-    /// A router by the nearest problems, as many as predict best out of fold.
+    /// A nearest-neighbour router, with the number of neighbours that predicts best out of fold.
     pub fn nearest(&self) -> (Router, Vec<usize>) {
         let targets = self.targets(self.utilities);
         let places: Vec<Vec<f32>> = self.asked.iter().map(|asked| self.features.place(asked.embedding)).collect();
@@ -61,7 +61,7 @@ impl Routing<'_> {
         (Router { proposals: self.proposals.to_vec(), predictor }, picks(&predicted[at]))
     }
 
-    /// A router by trees among the proposals that are best on average.
+    /// A forest router among the proposals that are best on average.
     pub fn forest(&self) -> (Router, Vec<usize>) {
         let mut order: Vec<usize> = (0..self.proposals.len()).collect();
         order.sort_by(|&one, &other| mean(&self.utilities[other]).total_cmp(&mean(&self.utilities[one])));
@@ -91,7 +91,7 @@ impl Routing<'_> {
 }
 
 impl Regression {
-    /// Of rows of features `[N][F]` and targets `[N][T]`.
+    /// For features `[N][F]` and targets `[N][T]`.
     pub fn new<'a>(
         rows: impl Iterator<Item = &'a [f32]> + Clone,
         targets: &'a [Vec<f64>],
@@ -116,13 +116,13 @@ impl Regression {
         Regression { predicted: penalties.iter().map(predict).collect(), whole: without(FOLDS) }
     }
 
-    /// Base and slopes of each target, fitted to all rows.
+    /// Intercept and slopes of each target, fitted to all rows.
     pub fn fit(&self, penalty: f64) -> Vec<(f64, Vec<f64>)> {
         self.whole.fit(penalty)
     }
 }
 
-/// Of several predictions `[..][N][T]`, that of the least squared error.
+/// The index of the prediction `[..][N][T]` with the least squared error.
 pub(super) fn closest(predicted: &[Vec<Vec<f64>>], targets: &[Vec<f64>]) -> usize {
     let error = |predicted: &Vec<Vec<f64>>| {
         let squares = predicted.iter().zip(targets).map(|(predicted, targets)| {
@@ -133,7 +133,7 @@ pub(super) fn closest(predicted: &[Vec<Vec<f64>>], targets: &[Vec<f64>]) -> usiz
     first_best(predicted.iter().map(error)).unwrap_or(0)
 }
 
-/// The place of the highest prediction on each problem.
+/// The index of the highest prediction on each problem.
 fn picks(predicted: &[Vec<f64>]) -> Vec<usize> {
     predicted.iter().map(|predicted| best(predicted).unwrap_or(0)).collect()
 }

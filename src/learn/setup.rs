@@ -1,4 +1,4 @@
-//! What a training run is given, tells and comes to.
+//! The inputs, events and results of a training run.
 
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -14,38 +14,38 @@ use crate::controller::Controller;
 pub const CHECKPOINT_FILE: &str = "checkpoint.safetensors";
 /// One [`EpochMetrics`] per line.
 pub const METRICS_FILE: &str = "metrics.jsonl";
-/// What a resume starts from.
+/// The state that a resume starts from.
 pub const STATE_FILE: &str = "state.safetensors";
 
 /// What to train, on what, and where to keep it.
 pub struct Setup<'a> {
-    /// Untrained, or trained elsewhere.
+    /// Untrained, or trained before.
     pub controller: Controller,
     pub config: TrainingConfig,
     pub train: Problems<'a>,
-    /// Decides which pass was best; where it is empty, the training problems do.
+    /// Decides which pass was best; if it is empty, the training problems decide.
     pub validation: Problems<'a>,
     /// Goes into the checkpoint; its `seed` is the seed of the run.
     pub provenance: Provenance,
     /// An existing folder for the three files above; `None` keeps nothing.
     pub folder: Option<&'a Path>,
-    /// Whether to go on from the state in `folder`, if there is one.
+    /// Whether to continue from the state in `folder`, if there is one.
     pub resume: bool,
-    /// Once set, training stops before the next batch or validation and can be resumed.
+    /// Once set, training stops before the next batch or validation, and can be resumed.
     pub cancelled: &'a AtomicBool,
 }
 
-/// What happens during training.
+/// Something that happened during training.
 pub enum Event<'a> {
-    /// Some of the plans that may be worth learning from have been tried.
+    /// Some of the candidate plans of the survey have been tried.
     Surveyed { runs: usize, of: usize },
     /// Some of the runs of simpler candidates are done.
     Compared { runs: usize, of: usize },
-    /// What the run answers by was chosen.
+    /// What the run answers with was chosen.
     Selected { selection: &'a Selection },
     /// Some of the runs that the halting head is fitted to are done.
     Followed { runs: usize, of: usize },
-    /// Training went on from a saved state.
+    /// Training continued from a saved state.
     Resumed { epoch: u32, batch: usize },
     /// A batch was learned from.
     Batch { epoch: u32, batch: usize, batches: usize, episodes: &'a [TrainingEpisode], pass: &'a Summary },
@@ -53,7 +53,7 @@ pub enum Event<'a> {
     Epoch { metrics: &'a EpochMetrics, validation: &'a [TrainingEpisode] },
 }
 
-/// What training came to.
+/// The result of training.
 pub struct Trained {
     /// The best weights; `None` when stopped within the first pass.
     pub checkpoint: Option<Checkpoint>,
@@ -61,17 +61,17 @@ pub struct Trained {
     pub history: Vec<EpochMetrics>,
     /// False when cancelled or capped.
     pub finished: bool,
-    /// Why there is no more to spend, if that stopped it.
+    /// Which cap stopped it, if one did.
     pub capped: Option<String>,
 }
 
-/// Is told what happens.
+/// Receives the events.
 pub(super) type Notify<'a> = dyn FnMut(Event<'_>) + Send + 'a;
 
 /// Why a run stops before its end.
 pub(super) enum Halt {
     Cancelled,
-    /// There is no more to spend: nothing is learned from a part, so that a resumed run is the same run.
+    /// A cap was reached. Nothing is learned from part of a batch, so a resumed run is the same run.
     Capped(String),
     Failed(anyhow::Error),
 }

@@ -13,12 +13,12 @@ use super::{Learner, MovingAverages, Update};
 use crate::checkpoint::TensorFile;
 use crate::strategy::Strategies;
 
-/// Where a run stands.
+/// How far a run has come.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Position {
-    /// Whole passes over the survey done.
+    /// Complete passes over the survey.
     pub rehearsals: u32,
-    /// Whole passes of drawn plans done.
+    /// Complete passes of drawn plans.
     pub epoch: u32,
     /// Batches done in the current pass.
     pub batch: usize,
@@ -26,10 +26,10 @@ pub(super) struct Position {
     pub best: Option<Best>,
     /// Passes since the best one.
     pub since_best: u32,
-    /// What the run answers by, and why; none until it is chosen.
+    /// What the run answers with, and why; none until it is chosen.
     #[serde(default)]
     pub selection: Option<Selection>,
-    /// One record per whole pass.
+    /// One record per complete pass.
     pub history: Vec<EpochMetrics>,
 }
 
@@ -52,7 +52,7 @@ impl Pass {
     }
 }
 
-/// The best pass so far; its weights are kept beside it.
+/// The best pass so far; its weights are kept separately.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Best {
     pub utility: f64,
@@ -66,11 +66,11 @@ pub(super) struct State {
     pub best_weights: BTreeMap<String, Tensor>,
     /// The halting head for the best weights, by tensor; empty until it is fitted.
     pub halting: BTreeMap<String, Tensor>,
-    /// What the run answers by.
+    /// What the run answers with.
     pub strategies: Strategies,
 }
 
-/// Text of the learner beside its tensors.
+/// The part of the learner's state that is not tensors.
 #[derive(Serialize, Deserialize)]
 struct LearnerState {
     step: u64,
@@ -82,10 +82,10 @@ const BEST: &str = "best.";
 const HALTING: &str = "halting.";
 
 impl State {
-    /// Writes the file whole or not at all. `identity` names the run: a resume under another is refused.
+    /// Writes the file completely or not at all. `identity` names the run: a resume under another identity is refused.
     ///
     /// # Errors
-    /// The folder is missing or unwritable, or the disk full; an earlier file is left as it was.
+    /// The folder is missing or not writable, or the disk is full; an earlier file stays as it was.
     pub fn save(&self, path: &Path, learner: &Learner, identity: &str) -> Result<()> {
         let mut tensors = BTreeMap::new();
         tensors.extend(
@@ -105,10 +105,10 @@ impl State {
         TensorFile { tensors, metadata }.save(path)
     }
 
-    /// Reads the file and puts `learner` where it stood.
+    /// Reads the file and restores `learner`.
     ///
     /// # Errors
-    /// Names the file when it is damaged or belongs to another run.
+    /// Names the file if it is damaged or belongs to another run.
     pub fn load(path: &Path, learner: &mut Learner, identity: &str) -> Result<Self> {
         let file = TensorFile::load(path)?;
         Self::restore(file, learner, identity).with_context(|| format!("cannot resume from `{}`", path.display()))

@@ -1,5 +1,5 @@
-//! A target in place of a weight: the multiplier of a Lagrangian, raised until what answers keeps the target on problems that
-//! it was not fitted to.
+//! A target instead of a weight: the multiplier of a Lagrangian, raised until the run meets the target on problems that it was
+//! not fitted to.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,35 +10,35 @@ use crate::objective::Objective;
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Target {
-    /// Most mean critical path, in the objective's unit.
+    /// Highest mean critical path, in the objective's unit.
     Latency(f64),
-    /// Most critical path of 19 queries in 20, in the objective's unit.
+    /// Highest critical path of 19 queries in 20, in the objective's unit.
     LatencyP95(f64),
-    /// Most mean dollars.
+    /// Highest mean cost in dollars.
     Cost(f64),
-    /// Least mean score.
+    /// Lowest mean score.
     Score(f64),
 }
 
-/// How a target was kept.
+/// How a target was met.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Met {
     pub target: Target,
-    /// What takes the place of the latency weight or of the cost weight; of a score, what both are multiplied by.
+    /// Replaces the latency weight or the cost weight; for a score target, multiplies both.
     pub multiplier: f64,
-    /// What the run is expected to come to, as the target counts.
+    /// The expected value of the targeted figure.
     pub expected: f64,
-    /// Whether that keeps the target: if not, this is as near as it gets.
+    /// Whether that meets the target; if not, it is as close as possible.
     pub is_kept: bool,
 }
 
-/// Utility that the typical latency or cost takes, at the smallest and at the largest multiplier.
+/// Utility lost to the typical latency or cost, at the smallest and at the largest multiplier.
 const RANGE: (f64, f64) = (1e-3, 10.0);
-/// Halvings of the range, on a logarithmic scale.
+/// Bisection steps, on a logarithmic scale.
 const STEPS: usize = 9;
 
 impl Target {
-    /// What `choose` comes to at the least strict multiplier that keeps the target; it says what is to be expected of it.
+    /// The choice of `choose` at the least strict multiplier that meets the target. `choose` also returns the expected outcomes.
     pub(super) fn meet<T>(
         self,
         objective: &Objective,

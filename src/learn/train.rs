@@ -16,17 +16,16 @@ use crate::execute::Episode;
 use crate::plan::Plan;
 use crate::random::{self, Purpose};
 
-/// Problems on which plans are tried between two looks at whether the run was cancelled.
+/// Problems between two checks for cancellation while plans are tried.
 const CHUNK: usize = 16;
-/// Latency weights at which a plan may be worth learning from, where a controller serves several.
+/// If a controller serves several latency weights, plans are judged at this many of them.
 const WORTH_WEIGHTS: usize = 3;
 
 /// Trains a controller.
 ///
 /// # Errors
-/// A setting out of range, a folder that cannot be written, a state of another run, a model that refuses requests for
-/// good, a batch in which every query failed, or a loss that is no longer finite. What was saved before stays and can be
-/// resumed from.
+/// A setting is out of range, a folder cannot be written, the state is of another run, a model refuses requests permanently,
+/// every query of a batch failed, or the loss is no longer finite. Earlier saved states stay and can be resumed from.
 pub async fn train(setup: Setup<'_>, notify: &mut Notify<'_>) -> Result<Trained> {
     let mut run = Run::start(setup, notify)?;
     let ended = run.learn(notify).await;
@@ -74,7 +73,7 @@ impl Run<'_> {
         while !self.is_finished() {
             self.learn_from_drawn(self.state.position.epoch, notify).await?;
             self.check_cancelled()?;
-            // A pass whose validation is stopped is not over: a resumed run validates it first.
+            // A pass whose validation was stopped is not over: a resumed run validates it first.
             self.finish_pass(notify).await?;
             (self.state.position.epoch, self.state.position.batch) = (self.state.position.epoch + 1, 0);
             self.save()?;
@@ -85,7 +84,7 @@ impl Run<'_> {
         self.fit_halting(notify).await
     }
 
-    /// Tries plans of more and more operators on all training problems, and keeps those that are worth learning from.
+    /// Tries plans with more and more operators on all training problems, and keeps those worth learning from.
     async fn collect(&mut self, space: &Space<'_>, draws: u64, notify: &mut Notify<'_>) -> Result<Outcomes, Halt> {
         let mut outcomes = Outcomes::new(self.train.ids.len(), self.config.felt(), self.config.credit);
         for size in 1..=space.operators {
@@ -142,7 +141,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// A controller that learns from some of the training problems alone; the run's own stays as it is.
+    /// A controller that learns from only some of the training problems; the run's own stays as it is.
     pub(super) fn learned_from(&mut self, expectation: &Expectation, problems: &[usize]) -> Result<Controller, Halt> {
         let own = &self.learner.controller;
         let (config, signatures) = (own.config().clone(), own.signatures().to_vec());
@@ -180,7 +179,7 @@ impl Run<'_> {
 }
 
 impl Learner {
-    /// Learns from what all plans of `expectation` did on `B` problems, with their embeddings and latency weights.
+    /// Learns from the outcomes of all plans of `expectation` on `B` problems, with their embeddings and latency weights.
     fn expect(
         &mut self,
         expectation: &Expectation,
@@ -206,10 +205,10 @@ impl Learner {
         self.step(&loss, &entropy, learning_rate)
     }
 
-    /// Learns from a batch of at least one episode, when the share `left` of the run, in [0, 1], is still to come.
+    /// Learns from a batch of at least one episode; `left`, in [0, 1], is the share of the run still to come.
     ///
     /// # Errors
-    /// A plan that the controller cannot draw, or a loss that is no longer finite; the weights are then unchanged.
+    /// The controller cannot draw a plan, or the loss is no longer finite; the weights are then unchanged.
     pub fn update(&mut self, batch: &[Experience<'_>], left: f64) -> Result<Update> {
         ensure!(!batch.is_empty(), "expected at least one episode to learn from, found none");
         let left = if self.config.anneal { left } else { 1.0 };
@@ -244,7 +243,7 @@ impl Learner {
     }
 }
 
-/// (E7): minus the mean over all choices of log-probability times advantage, both `[choices]`; a scalar.
+/// (E7): minus the mean, over all choices, of log-probability times advantage, both `[choices]`; a scalar.
 ///
 /// # Errors
 /// The shapes differ.
@@ -252,8 +251,8 @@ pub fn policy_loss(log_probs: &Tensor, advantages: &Tensor) -> Result<Tensor> {
     Ok((log_probs * advantages)?.mean_all()?.neg()?)
 }
 
-/// Minus the sum over an episode's choices, averaged over `episodes`: the gradient of the expected utility, in which a
-/// plan of many operators weighs no less than one of few.
+/// Minus the sum over an episode's choices, averaged over `episodes`. Its gradient is that of the expected utility, in which a
+/// plan with many operators weighs as much as one with few.
 ///
 /// # Errors
 /// The shapes differ.

@@ -1,5 +1,5 @@
-//! Which plans are worth trying, and worth learning from: by what smaller plans showed, never by the place of an operator in
-//! its catalogue.
+//! Which plans are worth trying, and which are worth learning from. The outcomes of smaller plans decide, never an operator's
+//! position in its catalogue.
 
 use std::collections::HashSet;
 
@@ -7,30 +7,30 @@ use super::crossfit::first_best;
 use super::outcomes::{Outcomes, PlanOutcomes};
 use crate::plan::{Layout, OperatorId, Plan, Signature, improvers, is_of_use, openers};
 
-/// Among which plans is chosen.
+/// The plans to choose from.
 pub(super) struct Space<'a> {
     pub signatures: &'a [Signature],
     pub layers: usize,
     pub layout: Layout,
-    /// Most operators of a plan.
+    /// Most operators in a plan.
     pub operators: usize,
     /// Most plans to learn from.
     pub plans: usize,
-    /// Latency weights at which a plan may be worth something.
+    /// Latency weights at which plans are judged.
     pub latency_weights: &'a [f64],
 }
 
-/// Most pairs that are tried; up to 24 operators that is all of them.
+/// Most pairs that are tried; with up to 24 operators, that is all of them.
 const PAIRS: usize = 300;
-/// Best plans of a size to which an operator that answers by itself is added: computed from calls that are there.
+/// How many of the best plans of a size are extended by an operator that answers by itself. This needs no new calls.
 const EXTENDED: usize = 16;
-/// Most operators of which rules are made.
+/// Most operators that rules are made of.
 const PAIRING: usize = 8;
-/// Best plans of a size to which an operator that reads them is added: each is a call of its own.
+/// How many of the best plans of a size are extended by an operator that reads their solutions. Each needs new calls.
 const IMPROVED: usize = 4;
 
 impl Space<'_> {
-    /// The plans of `size` operators to try next, once those of one less were tried.
+    /// The plans of `size` operators to try next, once the plans with one operator less were tried.
     pub fn candidates(&self, tried: &Outcomes, size: usize) -> Vec<Plan> {
         let operators: Vec<OperatorId> = openers(self.signatures).collect();
         let smaller = self.best_of_size(tried, size - 1);
@@ -55,7 +55,7 @@ impl Space<'_> {
         for best in unimproved.iter().take(IMPROVED) {
             chosen.extend(improvers(self.signatures).filter(|id| !prepares(id)).map(|id| added(best, id)));
         }
-        // The best of those who read context: without it they may be the worst of all.
+        // The best plans whose operators read context: without it they may be the worst of all.
         for id in improvers(self.signatures).filter(prepares) {
             let readers = unimproved.iter().filter(|best| is_of_use(self.signatures, best, id) && !best.contains(&id));
             chosen.extend(readers.take(IMPROVED).map(|best| added(best, id)));
@@ -66,8 +66,8 @@ impl Space<'_> {
         plans.filter(|plan| !tried.has(plan)).collect()
     }
 
-    /// Keeps the plans that are worth learning from, one of each class of equal outcomes: in turns that of the highest mean
-    /// utility, and that which adds most to the best plan of each problem so far, at one latency weight after another.
+    /// Keeps the plans worth learning from, one of each class of equal outcomes. It picks in turn the plan with the highest mean
+    /// utility and the plan that adds most to the best of each problem so far, at one latency weight after another.
     pub fn keep_worthwhile(&self, tried: &mut Outcomes) {
         tried.pairing = self.pairing(tried);
         let mut left = distinct(tried);
@@ -102,7 +102,7 @@ impl Space<'_> {
         sorted(operators)
     }
 
-    /// Pairs of operators that answer by themselves, first those that do best where each answers what suits it.
+    /// Pairs of operators that answer by themselves; first those that would do best if the better one answered each problem.
     fn pairs(&self, tried: &Outcomes) -> Vec<Vec<OperatorId>> {
         let single = |id: OperatorId| tried.plans.iter().position(|tried| self.operators_of(&tried.plan) == [id]);
         let singles: Vec<(OperatorId, usize)> =
@@ -116,7 +116,7 @@ impl Space<'_> {
         pairs.map(|(&(one, _), &(other, _))| vec![one, other]).collect()
     }
 
-    /// The operators of the tried plans of a size, those of the highest utility first.
+    /// The operators of the tried plans of a size, highest utility first.
     fn best_of_size(&self, tried: &Outcomes, size: usize) -> Vec<Vec<OperatorId>> {
         let plans = tried.plans.iter().enumerate().map(|(at, PlanOutcomes { plan, .. })| (at, self.operators_of(plan)));
         let of_size = plans.filter(|(_, operators)| operators.len() == size).collect();
@@ -124,7 +124,7 @@ impl Space<'_> {
         best_first.into_iter().map(|(_, operators)| operators).collect()
     }
 
-    /// Orders what is worth something by its best rank among the latency weights.
+    /// Orders items by their best rank over the latency weights.
     fn best_first<T>(&self, items: Vec<T>, worth: impl Fn(&T, f64) -> f64) -> Vec<T> {
         let mut best_rank = vec![usize::MAX; items.len()];
         for &weight in self.latency_weights {
@@ -138,7 +138,7 @@ impl Space<'_> {
         ranked.into_iter().map(|(_, item)| item).collect()
     }
 
-    /// What a plan asks, without what ends it.
+    /// The operators of a plan, without those that end it.
     pub fn operators_of(&self, plan: &Plan) -> Vec<OperatorId> {
         let ends = |id: OperatorId| self.signatures.get(id.index()).is_some_and(|signature| signature.ends);
         plan.choices().map(|(_, id)| id).filter(|&id| !ends(id)).collect()
@@ -159,7 +159,7 @@ fn sorted(mut operators: Vec<OperatorId>) -> Vec<OperatorId> {
     operators
 }
 
-/// Mean of the numbers that are known; minus infinity where none is.
+/// Mean of the known numbers; minus infinity if there are none.
 fn mean(values: impl Iterator<Item = f64>) -> f64 {
     let known = values.filter(|value| value.is_finite());
     let (sum, count) = known.fold((0.0, 0u32), |(sum, count), value| (sum + value, count + 1));

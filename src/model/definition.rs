@@ -1,4 +1,4 @@
-//! `[[model]]` tables: language models by names that operators ask for, each with where it is, what it costs and what it bears.
+//! `[[model]]` tables: language models by the names that operators use, each with its location, prices and limits.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -123,8 +123,8 @@ impl Definition {
                 };
                 ensure!(
                     *self == local,
-                    "a local model (`folder`) takes `prices` alone, and nothing of an endpoint; hint: `endpoint` in place of \
-                     `folder` names a server"
+                    "a local model (`folder`) takes only `prices`, no settings of an endpoint; hint: for a server, set \
+                     `endpoint` instead of `folder`"
                 );
                 Ok(())
             }
@@ -145,7 +145,7 @@ impl Definition {
             ensure!(
                 is_name(variable) && variable.starts_with(|first: char| !first.is_ascii_digit()),
                 "`key_env`: expected the name of an environment variable, found something else; hint: the key itself belongs \
-                 into the environment, as in `export NAME=KEY`"
+                 in the environment, as in `export NAME=KEY`"
             );
         }
         let servers: Vec<EndpointConfig> =
@@ -178,13 +178,13 @@ pub fn definitions(text: &str, origin: &str) -> Result<Definitions> {
         let name = definition.name.clone();
         let check = || {
             ensure!(!name.trim().is_empty(), "expected a name, found none");
-            ensure!(printable(&name) == name, "expected a name of letters, found `{}`", printable(&name));
+            ensure!(printable(&name) == name, "expected a name of visible letters, found `{}`", printable(&name));
             definition.check()
         };
         check().with_context(|| place(Some(span.clone())))?;
         let line = line_of(text, span.start);
         if let Some(first) = lines.insert(name.clone(), line) {
-            return Err(anyhow!("{}: expected a name of its own, found that of line {first}", place(Some(span))));
+            return Err(anyhow!("{}: expected a unique name, found that of line {first}", place(Some(span))));
         }
         definition.read_at = format!("{origin}:{line}");
         found.insert(name, definition);
@@ -244,7 +244,7 @@ mod tests {
     #[test]
     fn mistakes_name_file_line_and_model() {
         let other = "[[model]]\nname = \"large\"\n";
-        check(SMALL, "c.toml:6: model `small`: expected a name of its own, found that of line 1");
+        check(SMALL, "c.toml:6: model `small`: expected a unique name, found that of line 1");
         check(
             other,
             "c.toml:6: model `large`: expected where the model is, found neither `endpoint` nor `folder`; hint: ",
@@ -277,7 +277,10 @@ mod tests {
             "c.toml:10: model `large`: expected `price`, or `prompt` and `completion`",
         );
         check("[[model]]\nfolder = \"f\"", "c.toml:6: expected a name, found none");
-        check("[[model]]\nname = \"\\u001b\"\nfolder = \"f\"", "c.toml:6: model `\\u{1b}`: expected a name of letters");
+        check(
+            "[[model]]\nname = \"\\u001b\"\nfolder = \"f\"",
+            "c.toml:6: model `\\u{1b}`: expected a name of visible letters",
+        );
         assert!(definitions("model = \"m\"", "c.toml").is_err_and(|error| error.to_string().starts_with("c.toml:1: ")));
     }
 }

@@ -1,4 +1,4 @@
-//! Hedging: the same request to several models or servers at once. The first to answer is heard, the others are dropped, and all
+//! Hedging: sends the same request to several models or servers at once. The first answer counts, the others are dropped, and all
 //! are paid for.
 
 use std::borrow::Cow;

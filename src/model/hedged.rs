@@ -1,4 +1,4 @@
-//! What a call came to that was sent several times at once.
+//! What a hedged call used and cost.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! What a call has come to while it is under way, for who may drop it.
+//! Meters a call while it is under way, for whoever may drop it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

@@ -1,4 +1,4 @@
-//! A model that answers from a function: for tests, and for measuring the system without a model.
+//! A model that answers from a function, for tests and for measuring the system without a model.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What answers an operator's prompts.
+//! The model that answers an operator's prompts, and its price.
 
 use std::sync::Arc;
 

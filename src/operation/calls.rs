@@ -1,4 +1,4 @@
-//! Calls side by side, counted whatever becomes of them, and who is told of each answer as it arrives.
+//! Makes calls in parallel, counts them whatever happens to them, and reports each answer as it arrives.
 
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;

@@ -84,7 +84,7 @@ impl Catalogue {
             unsendable = unsendable.or_else(|| Some(format!("{}: {}", place(at.clone()), lacking?)));
             let line = line_of(&text, at.start);
             if let Some(first) = lines.insert(operator.name.clone(), line) {
-                return Err(anyhow!("{}: expected a name of its own, found that of line {first}", place(at)));
+                return Err(anyhow!("{}: expected a unique name, found that of line {first}", place(at)));
             }
             places.push(format!("{origin}:{line}"));
             operators.push(operator);
@@ -291,7 +291,7 @@ mod tests {
         );
         check("[[operator]]\nname = \"Go\"\nkind = \"stop\"", "c.toml:6: operator `Go`: missing field `description`");
         check("[[operator]\n", "c.toml:6: unclosed array table, expected `]`");
-        check(STOP, "c.toml:6: operator `Stop`: expected a name of its own, found that of line 1");
+        check(STOP, "c.toml:6: operator `Stop`: expected a unique name, found that of line 1");
         check(&generator(""), "c.toml:6: operator `Go`: expected a `prompt`, found none");
         check(&generator("prompt = \"q\""), "c.toml:6: operator `Go`: expected `max_tokens` of at least 1, found 0");
         check(
@@ -310,7 +310,7 @@ mod tests {
         );
         check(
             &generator("prompt = \"q\"\nmax_tokens = 9\nhedge = 2\nhedge_with = [\"a\", \"b\"]"),
-            "c.toml:6: operator `Go`: `hedge_with` names 2 models beside `model`, and `hedge` asks 2 in all; hint: \
+            "c.toml:6: operator `Go`: `hedge_with` names 2 models beside `model`, but `hedge` asks 2 in all; hint: \
              `hedge = 3`",
         );
         check(

@@ -1,4 +1,4 @@
-//! What each operator of a catalogue is: a digest of all that decides what it does.
+//! The fingerprint of an operator: a digest of everything that determines what it does.
 
 use std::collections::HashMap;
 

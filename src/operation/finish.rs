@@ -1,4 +1,4 @@
-//! What follows every plan: the solution that stands is checked, and improved while the check fails.
+//! The finish, which follows every plan: checks the current solution, and improves it while the check fails.
 
 use anyhow::{Context, Result, ensure};
 

@@ -1,4 +1,4 @@
-//! What an operator is, whatever its name and its place in the catalogue: what keys its draws and the record of its calls.
+//! The identity of an operator, independent of its name and position: it keys its draws and the record of its calls.
 
 use std::fmt;
 

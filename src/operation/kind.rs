@@ -1,4 +1,4 @@
-//! What a kind of operator says of itself. All that differs between kinds is asked here.
+//! The interface of a kind of operator. Everything that differs between kinds is here.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! Operators: what a plan is made of. Each reads the query and the solutions so far, and says what becomes of them.
+//! Operators, the parts of a plan. Each reads the query and the solutions so far, and decides what becomes of them.
 
 mod backing;
 mod board;

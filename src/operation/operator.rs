@@ -1,4 +1,4 @@
-//! What a table of a catalogue may say of an operator whatever its kind.
+//! The settings that all kinds of operators share in a catalogue.
 
 use anyhow::{Result, ensure};
 use serde::Deserialize;
@@ -60,7 +60,11 @@ impl Operator {
     pub(super) fn check(&self) -> Result<()> {
         let Operator { temperature, top_p, .. } = *self;
         ensure!(!self.name.trim().is_empty(), "expected a name, found none");
-        ensure!(printable(&self.name) == self.name, "expected a name of letters, found `{}`", printable(&self.name));
+        ensure!(
+            printable(&self.name) == self.name,
+            "expected a name of visible letters, found `{}`",
+            printable(&self.name)
+        );
         ensure!(!self.description.trim().is_empty(), "expected a description, found none");
         ensure!(temperature.is_finite() && temperature >= 0.0, "expected a temperature from 0 up, found {temperature}");
         ensure!(top_p > 0.0 && top_p <= 1.0, "expected `top_p` above 0 and at most 1, found {top_p}");
@@ -75,7 +79,7 @@ impl Operator {
         ensure!(*hedge == 1 || self.prompt.is_some(), "only operators that ask a model take `hedge`");
         ensure!(
             hedge_with.len() < *hedge as usize,
-            "`hedge_with` names {} models beside `model`, and `hedge` asks {hedge} in all; hint: `hedge = {}`",
+            "`hedge_with` names {} models beside `model`, but `hedge` asks {hedge} in all; hint: `hedge = {}`",
             hedge_with.len(),
             hedge_with.len() + 1
         );

@@ -1,4 +1,4 @@
-//! The prompts of a catalogue: templates over the question and what stands on the board.
+//! The prompts of a catalogue: templates over the question and the board.
 
 use anyhow::{Result, anyhow, ensure};
 use minijinja::{Environment, UndefinedBehavior};

@@ -1,4 +1,4 @@
-//! Which operators run programs, and what a catalogue is without those that need Python.
+//! Which operators run programs, and a catalogue without those that need Python.
 
 use anyhow::{Result, anyhow};
 

@@ -1,4 +1,4 @@
-//! What the operators of one query have in common.
+//! What all operators of one query share.
 
 use super::backing::Backing;
 use super::catalogue::Catalogue;

@@ -1,4 +1,4 @@
-//! Reads the table of an operator: what all kinds have in common, and the settings of its kind.
+//! Reads the table of an operator: the common settings, and those of its kind.
 
 use std::ops::Range;
 

@@ -1,4 +1,4 @@
-//! What a model says of numbered solutions.
+//! Reads what a model says about numbered solutions.
 
 /// The solution, of so many, that the last number from 1, or the last capital letter from `A`, of `reply` names.
 pub(super) fn chosen(reply: &str, solutions: usize) -> Option<usize> {

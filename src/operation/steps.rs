@@ -1,4 +1,4 @@
-//! What an operator has done so far: its calls of the model and of tools, and what they take.
+//! What an operator has done so far: its calls of models and tools, and what they took.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

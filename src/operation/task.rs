@@ -1,4 +1,4 @@
-//! What an operator works on, whichever it is.
+//! What any operator works on.
 
 use std::path::Path;
 

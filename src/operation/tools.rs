@@ -1,4 +1,4 @@
-//! What operators run beside the model.
+//! The tools that operators use besides the model.
 
 use serde::{Deserialize, Serialize};
 

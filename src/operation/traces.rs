@@ -1,4 +1,4 @@
-//! Traces: recorded outputs of operators, from which plans are run without a model.
+//! Traces: recorded outputs of operators, to run plans without a model.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -137,7 +137,8 @@ impl Traces {
         let of = |(field, count): (&String, &usize)| format!("{field} of {count}");
         let fields: Vec<String> = self.estimated.iter().map(of).collect();
         let Traces { origin, outputs, .. } = self;
-        (!fields.is_empty()).then(|| format!("`{origin}`: of {outputs} outputs are estimated: {}", fields.join(", ")))
+        (!fields.is_empty())
+            .then(|| format!("`{origin}`: of {outputs} outputs, these values are estimated: {}", fields.join(", ")))
     }
 
     /// Checks that lines say what every answer is worth, where there is no reference for a query.
@@ -168,7 +169,7 @@ impl Traces {
         let unknown = self.queries.iter().filter(|(id, _)| !is_known(id)).min_by_key(|(_, query)| query.line);
         match unknown {
             Some((id, QueryTraces { line, .. })) => bail!(
-                "{}:{line}: expected the id of a problem, found `{id}`, which no split of the benchmark has",
+                "{}:{line}: expected the id of a problem, found `{id}`, which is in no split of the benchmark",
                 self.origin
             ),
             None => Ok(()),
@@ -246,7 +247,7 @@ impl QueryTraces {
         let samples = self.outputs.entry(recorded.operator).or_default();
         let next = || samples.last_key_value().map_or(0, |(last, _)| last.saturating_add(1));
         let sample = sample.unwrap_or_else(next);
-        ensure!(samples.insert(sample, output).is_none(), "expected a sample of its own, found number {sample} again");
+        ensure!(samples.insert(sample, output).is_none(), "expected a unique sample, found number {sample} again");
         Ok(())
     }
 
@@ -359,7 +360,7 @@ mod tests {
             error.is_err_and(|error| error.starts_with("t.jsonl:1: expected `score` or `correct`, since problem `q`"))
         );
         unscored.check_scored(|id| id == "q")?;
-        let expected = "`t.jsonl`: of 7 outputs are estimated: cost of 1, seconds of 1";
+        let expected = "`t.jsonl`: of 7 outputs, these values are estimated: cost of 1, seconds of 1";
         assert_eq!(unscored.estimates().as_deref(), Some(expected));
         Ok(())
     }

@@ -1,5 +1,5 @@
-//! What judges say of solutions, and what solutions weigh in a vote by that. Whole numbers, so that no sum depends on its
-//! order.
+//! The marks that judges give to solutions, and the resulting weights in a vote. They are whole numbers, so that no sum depends on
+//! its order.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! One operator at work: it asks the model and uses tools.
+//! One operator at work: asks the model and uses tools.
 
 use futures::stream::{FuturesUnordered, StreamExt};
 use rand_chacha::ChaCha8Rng;

@@ -19,13 +19,13 @@ pub struct CriticalPath {
 pub struct Cause {
     /// The earlier choice that gave it.
     pub choice: usize,
-    /// From the start of that choice to the last of what had arrived from it.
+    /// Time from the start of that choice to the last thing that had arrived from it.
     pub after: Latency,
 }
 
-/// Finds the longest path. `durations` holds one entry per choice, in `unit`, none negative; `causes` are those of a choice,
-/// and a cause comes no later than its choice ends. For the end of a choice that `is_dropped` nobody waits, only for what it
-/// had given.
+/// Finds the longest path. `durations` holds one entry per choice, in `unit`, none negative. `causes` gives the causes of a choice;
+/// a cause comes no later than the end of the choice that gave it. Nothing waits for the end of a choice that `is_dropped`, only
+/// for what it had given.
 pub fn critical_path<'a>(
     dependencies: &Dependencies,
     causes: impl Fn(usize) -> &'a [Cause],
@@ -38,7 +38,7 @@ pub fn critical_path<'a>(
     let mut start = vec![0.0; durations.len()];
     let mut finish = vec![0.0; durations.len()];
     let mut slowest_before = vec![None; durations.len()];
-    // What follows a dropped choice may have been caused by a later one, whose time is known in the next round only.
+    // What follows a dropped choice may have been caused by a later choice, whose time is known only in the next round.
     let (mut rounds, mut is_settled) = (0, false);
     while !is_settled && rounds <= durations.len() {
         (rounds, is_settled) = (rounds + 1, true);

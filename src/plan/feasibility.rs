@@ -2,11 +2,10 @@
 
 use super::{Layer, Signature};
 
-/// For each operator of the catalogue, whether it may be drawn for the layer that follows `layers`, of at most `most`.
+/// For each operator of the catalogue, whether it may be drawn for the layer after `layers`; a plan has at most `most` layers.
 ///
-/// A layer's operators act on what earlier layers left, so the first layer may hold only operators that need no
-/// solution, and stopping before any solution exists is not possible. Where nobody has answered yet, those of the last layer
-/// do.
+/// A layer's operators act on what earlier layers left. So the first layer can only have operators that need no solution, and a
+/// plan cannot stop before there is a solution. If there is none before the last layer, that layer must answer.
 pub fn feasible(signatures: &[Signature], layers: &[Layer], most: usize) -> Vec<bool> {
     let is_last = layers.len() + 1 >= most;
     let may_act: fn(&Signature) -> bool = match is_open(signatures, layers) {

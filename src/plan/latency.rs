@@ -17,20 +17,20 @@ impl Latency {
         Latency { tokens: self.tokens + next.tokens, seconds: self.seconds + next.seconds }
     }
 
-    /// This work and `other` side by side: the slower of both, in each unit.
+    /// This work and `other` in parallel: the slower of both, in each unit.
     pub fn beside(self, other: Latency) -> Latency {
         Latency { tokens: self.tokens.max(other.tokens), seconds: self.seconds.max(other.seconds) }
     }
 }
 
-/// What latency is counted in.
+/// The unit of latency.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Unit {
     /// The paper's unit (E3), the same on every machine.
     #[default]
     Tokens,
-    /// Of the wall clock; where plans run over recorded outputs, as recorded.
+    /// Wall-clock seconds; as recorded, if plans run over recorded outputs.
     Seconds,
 }
 

@@ -34,7 +34,7 @@ impl OperatorId {
     }
 }
 
-/// Operators that run side by side, in the order in which they were chosen; none twice.
+/// Operators that run in parallel, in the order in which they were chosen, without repetition.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Layer {
@@ -55,7 +55,7 @@ impl Plan {
         Plan { layers: layers.iter().map(layer).collect() }
     }
 
-    /// Every chosen operator with its layer, in the one order that spans, log-probabilities and utilities share.
+    /// Every chosen operator with its layer. Spans, log-probabilities and utilities all use this order.
     pub fn choices(&self) -> impl Iterator<Item = (usize, OperatorId)> + '_ {
         self.layers
             .iter()

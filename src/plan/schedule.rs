@@ -4,13 +4,13 @@ use serde::{Deserialize, Serialize};
 
 use super::{OperatorId, Plan, Signature};
 
-/// Which operators wait for which. What an operator reads is the same under all: what earlier layers left.
+/// Which operators wait for which. What an operator reads is the same under every schedule: what earlier layers left.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Schedule {
     /// One operator after another, in plan order (MaAS).
     Sequential,
-    /// A layer starts when the one before it has ended (LAMaS, E4).
+    /// A layer starts when the previous one has ended (LAMaS, E4).
     #[default]
     Layered,
     /// An operator starts when what it reads exists: at once if that is only the question.
@@ -31,7 +31,7 @@ pub struct Prepared {
 }
 
 impl Schedule {
-    /// What is known of a run of `plan` before it; `signatures` are those of the operators.
+    /// How `plan` is going to run; `signatures` are those of the operators.
     pub fn prepare(self, plan: &Plan, signatures: &[Signature]) -> Prepared {
         let ends = |id: &OperatorId| signatures.get(id.index()).is_some_and(|operator| operator.ends);
         let last = plan.layers.iter().position(|layer| layer.operators.iter().any(ends)).unwrap_or(usize::MAX);
@@ -44,8 +44,8 @@ impl Schedule {
     /// Dependencies of `plan` under this schedule; every edge points to an earlier choice. `signatures` are those of
     /// the operators.
     ///
-    /// Who reads solutions comes after every choice of the earlier layers that may change them, through one step or several,
-    /// and who reads context after every one that leaves some.
+    /// An operator that reads solutions comes after every earlier choice that may change them, directly or through other choices;
+    /// one that reads context comes after every choice that leaves some.
     pub fn dependencies(self, plan: &Plan, signatures: &[Signature]) -> Dependencies {
         let of = |id: OperatorId| signatures.get(id.index()).copied().unwrap_or(Signature::IMPROVES);
         let mut waits_for: Vec<Vec<usize>> = Vec::with_capacity(plan.len());
@@ -74,13 +74,14 @@ impl Schedule {
     }
 }
 
-/// Who has left something that no later reader has waited for: of the last layer in which somebody both read and left such
-/// a thing, having waited for all before it, and of the layers after that one.
+/// The choices that left something which no later reader has waited for. They are in the last layer in which some choice both read
+/// and left such a thing (it has waited for everything before), and in the layers after that one.
 #[derive(Default)]
 struct Unread(Vec<usize>);
 
 impl Unread {
-    /// Passes a layer, whose choices begin with number `start`: whether each reads such things, and whether it leaves some.
+    /// Passes a layer whose choices begin with number `start`. `choices` says of each whether it reads such things, and whether it
+    /// leaves some.
     fn pass(&mut self, start: usize, choices: impl Iterator<Item = [bool; 2]>) {
         let choices: Vec<[bool; 2]> = choices.collect();
         if choices.contains(&[true, true]) {

@@ -1,21 +1,20 @@
-//! The small plans: what is worth trying on every problem.
+//! Small plans, which are worth trying on every problem.
 
 use super::{Layer, OperatorId, Plan, Signature};
 
-/// How operators that are to act one after another, or side by side where they read only the question, are laid out as a
-/// plan.
+/// How a plan is built from operators that act one after another, or in parallel if they read only the question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layout {
-    /// All that answer by themselves in one layer, of at most so many operators; each of the others in a layer of its own.
+    /// All operators that answer by themselves in one layer, of at most this many; each of the others in its own layer.
     Sets { width: usize },
-    /// One operator a layer, closed by the first stop where there is one and room is left: how a controller draws whatever it
-    /// is sure of (E2).
+    /// One operator per layer, ended by the first stop operator if there is one and there is room. This is how a controller that is
+    /// certain of each operator draws (E2).
     OneByOne,
 }
 
 impl Layout {
-    /// The plan of some operators of a catalogue of these `signatures`: first those that ready context, then those that answer
-    /// by themselves, then the others; none if it takes more than `layers`.
+    /// The plan of some operators of a catalogue with these `signatures`: first those that prepare context, then those that answer
+    /// by themselves, then the others; none if it needs more than `layers`.
     pub fn plan(self, signatures: &[Signature], layers: usize, operators: &[OperatorId]) -> Option<Plan> {
         let is = |id: &OperatorId, wanted: fn(&Signature) -> bool| signatures.get(id.index()).is_some_and(wanted);
         let (first, rest): (Vec<OperatorId>, Vec<OperatorId>) =
@@ -47,13 +46,13 @@ pub fn openers(signatures: &[Signature]) -> impl Iterator<Item = OperatorId> + '
     that(signatures, Signature::opens)
 }
 
-/// What a survey adds to operators that answer by themselves: all others that ask a model or use a tool. A plain vote does
-/// neither, and every plan ends in one.
+/// The operators that a survey adds to those that answer by themselves: all others that ask a model or use a tool. A plain vote
+/// does neither, and every plan ends in one anyway.
 pub fn improvers(signatures: &[Signature]) -> impl Iterator<Item = OperatorId> + '_ {
     that(signatures, |signature| signature.improves() || signature.prepares())
 }
 
-/// Whether something comes of adding `last` to `chosen`: context is of use only to who reads it.
+/// Whether adding `last` to `chosen` has an effect: context is useful only if something reads it.
 pub fn is_of_use(signatures: &[Signature], chosen: &[OperatorId], last: OperatorId) -> bool {
     let of = |id: &OperatorId| signatures.get(id.index());
     of(&last)
@@ -65,8 +64,8 @@ fn that(signatures: &[Signature], wanted: fn(&Signature) -> bool) -> impl Iterat
     found.filter_map(|(index, _)| u16::try_from(index).ok().map(OperatorId))
 }
 
-/// The plans of one to `most` operators, smallest first and at most `limit` of them: those that answer by themselves in
-/// catalogue order, with them perhaps one other.
+/// The plans with one to `most` operators, smallest first, at most `limit` of them: operators that answer by themselves, in
+/// catalogue order, and possibly one other.
 pub fn small_plans(layout: Layout, signatures: &[Signature], layers: usize, most: usize, limit: usize) -> Vec<Plan> {
     let mut plans = Vec::new();
     let mut smaller: Vec<Vec<OperatorId>> = vec![Vec::new()];

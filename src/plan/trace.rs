@@ -1,4 +1,4 @@
-//! What happened when a plan ran: one span for each chosen operator, and one for what the benchmark has follow every plan.
+//! What happened when a plan ran: one span for each chosen operator, and one for the benchmark's finish.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,10 +14,10 @@ use super::written::Written;
 pub struct Usage {
     pub prompt_tokens: u64,
     pub completion_tokens: u64,
-    /// Of the prompt tokens, those that an endpoint read from its own cache, at its own price.
+    /// Prompt tokens that an endpoint read from its cache, which have a separate price.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub cached_tokens: u64,
-    /// Of all tokens, those that an endpoint did not count and the client estimated.
+    /// Tokens that the endpoint did not count and the client estimated.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub estimated_tokens: u64,
 }
@@ -48,7 +48,7 @@ impl std::ops::AddAssign for Usage {
 pub enum Status {
     #[default]
     Done,
-    /// The operator broke (an unreachable endpoint, say); the query went on without it.
+    /// The operator failed, for example because an endpoint was unreachable; the query continued without it.
     Failed(String),
     /// Its result was no longer needed while it ran.
     Cancelled,
@@ -56,14 +56,14 @@ pub enum Status {
     Skipped,
 }
 
-/// One operator's run.
+/// The run of one operator.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Span {
     pub layer: usize,
     pub operator: OperatorId,
     /// Model calls made.
     pub calls: u32,
-    /// Requests that were sent again, beyond one for each call.
+    /// Repeated requests, beyond one for each call.
     #[serde(default)]
     pub retries: u32,
     pub usage: Usage,
@@ -74,22 +74,22 @@ pub struct Span {
     pub dropped: Option<Dropped>,
     /// Seconds charged for tools (programs, tests); part of `latency.tokens` through gamma.
     pub tool_seconds: f64,
-    /// Calls side by side count once, calls one after another add up.
+    /// Parallel calls count once; sequential calls add up.
     pub latency: Latency,
-    /// Seconds that the calls waited before they were served, added up: for their turn, and for requests sent in vain.
-    /// No part of `latency`, which is the model's own.
+    /// Total seconds that the calls waited: for their turn, and on requests that failed. Not part of `latency`, which is the
+    /// model's own.
     #[serde(default)]
     pub queued: f64,
-    /// Seconds from the start of the query to the start of the operator, had no call waited.
+    /// Seconds from the start of the query to the start of the operator, as if no call had waited.
     pub started: f64,
-    /// The same in the unit of the clock that the plan ran by.
+    /// The same in the unit of the plan's clock.
     #[serde(default)]
     pub start: f64,
-    /// What had arrived when the choice was committed; nothing where that was at the start.
+    /// What had arrived when the choice was committed; nothing if it was committed at the start.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub causes: Vec<Cause>,
     pub outcome: Status,
-    /// What it gave, where texts are kept.
+    /// The texts that it wrote, if texts are kept.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub wrote: Vec<Written>,
 }
@@ -101,8 +101,8 @@ pub struct Trace {
     pub spans: Vec<Span>,
     /// Which spans waited for which.
     pub dependencies: Dependencies,
-    /// What followed the plan, whatever it was: no choice, so that no log-probability and no utility belongs to it. It
-    /// waited for all spans. Its layer is the number of layers.
+    /// The finish after the plan. It is not a choice, so it has no log-probability and no utility. It waited for all spans; its
+    /// layer is the number of layers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finish: Option<Span>,
 }
@@ -130,12 +130,12 @@ impl Trace {
         total
     }
 
-    /// Requests that were sent again.
+    /// Repeated requests.
     pub fn retries(&self) -> u32 {
         self.all().map(|span| span.retries).sum()
     }
 
-    /// Seconds that calls waited to be served, added up.
+    /// Total seconds that calls waited.
     pub fn queued(&self) -> f64 {
         self.all().map(|span| span.queued).sum()
     }
@@ -153,7 +153,7 @@ impl Trace {
         })
     }
 
-    /// What each took, in the order of [`Trace::all`].
+    /// The durations, in the order of [`Trace::all`].
     pub fn durations(&self, unit: Unit) -> Vec<f64> {
         self.all().map(|span| unit.of(span.latency)).collect()
     }
@@ -163,15 +163,15 @@ impl Trace {
         self.all().map(|span| span.started + span.latency.seconds).fold(0.0, f64::max)
     }
 
-    /// The critical path (E4): the longest through what ran, over dependencies and over what caused a choice; nobody waited
-    /// for the end of a span that was cancelled. The finish follows whatever path is the longest: it makes it longer, and changes
-    /// nobody's place on it.
+    /// The critical path (E4): the longest path through the spans, over dependencies and causes. Nothing waited for the end of a
+    /// cancelled span. The finish follows the longest path, whatever it is: it makes the path longer, but changes no operator's
+    /// place on it.
     pub fn path(&self, unit: Unit) -> CriticalPath {
         self.path_of(unit, self.durations(unit))
     }
 
-    /// The length of the critical path had `choice` taken no time. What was decided is held fixed: what a choice caused comes
-    /// as soon as the other causes had arrived.
+    /// The length of the critical path if `choice` had taken no time. Decisions stay the same: what a choice caused comes as soon
+    /// as the other causes have arrived.
     pub fn path_without(&self, unit: Unit, choice: usize) -> f64 {
         let mut durations = self.durations(unit);
         if let Some(duration) = durations.get_mut(choice) {

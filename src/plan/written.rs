@@ -1,13 +1,13 @@
-//! What an operator wrote, kept for readers and no longer than asked for.
+//! The text that an operator wrote, shortened for readers.
 
 use serde::{Deserialize, Serialize};
 
 /// One solution as its operator wrote it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Written {
-    /// Its beginning and its end, where it is longer than was asked for.
+    /// Only its beginning and its end, if it is longer than the limit.
     pub text: String,
-    /// The final answer found in it, shortened alike.
+    /// The final answer found in it, shortened in the same way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer: Option<String>,
     /// Letters left out of the middle of the text.
@@ -19,7 +19,7 @@ fn is_zero(count: &usize) -> bool {
     *count == 0
 }
 
-/// What stands where letters were left out.
+/// Marks where letters were left out.
 const GAP: &str = " [...] ";
 
 impl Written {
@@ -30,9 +30,9 @@ impl Written {
     }
 }
 
-/// At most `letters` of a text, its end rather than its middle, and how many were left out.
+/// At most `letters` of a text, from its beginning and end, and how many were left out.
 pub fn shortened(text: &str, letters: usize) -> (String, usize) {
-    // No letter takes more than four bytes, so that most texts need not be counted.
+    // A letter takes at least one byte, so most texts need not be counted.
     if text.len() <= letters {
         return (text.to_owned(), 0);
     }

@@ -1,4 +1,4 @@
-//! What calls and scores are found by.
+//! The keys of calls and scores.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,4 +1,4 @@
-//! Joins records: of several machines, of the shards of one, or one with itself, which puts its lines in order.
+//! Merges records: of several machines, of shards, or one with itself, which sorts its lines.
 
 use std::collections::btree_map::Entry as Slot;
 use std::collections::{BTreeMap, HashMap};
@@ -127,7 +127,7 @@ impl Join<'_> {
             line_at(&mut self.open, longest).with_context(|| format!("cannot read {}", self.shown(longest)))?;
         if let Some(what) = earlier.contradicts(line) {
             self.contradictions.push(format!(
-                "{} and {}: other {what} for operator `{}`, problem `{}`, key {}",
+                "{} and {}: different {what} for operator `{}`, problem `{}`, key {}",
                 self.shown(longest),
                 self.shown(place),
                 line.operator,
@@ -162,7 +162,8 @@ impl Join<'_> {
                 let (first, earlier) = standing.get();
                 if first.score != graded.score {
                     let (problem, answer) = (&graded.problem, &graded.answer);
-                    let text = format!("{earlier} and {place}: other score for answer `{answer}`, problem `{problem}`");
+                    let text =
+                        format!("{earlier} and {place}: different score for answer `{answer}`, problem `{problem}`");
                     self.contradictions.push(text);
                 }
             }

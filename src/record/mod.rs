@@ -1,8 +1,8 @@
-//! The record: what every call of an operator came to, one JSON line each. Plans are computed from it.
+//! The record: the result of every operator call, one JSON line each. Plans are computed from it.
 //!
 //! A call is found by its key: the question, the operator, what the operator reads, and which of its independent calls it is.
-//! Neither a name nor a position is part of it, so that a record outlives catalogues, and records of several machines are
-//! one. A score is graded against a reference answer, and belongs to that one only.
+//! Names and positions are not part of the key, so a record outlives catalogues, and records of several machines can be merged. A
+//! score is graded against one reference answer and is valid only for that.
 
 mod key;
 mod line;

@@ -1,4 +1,4 @@
-//! Lines that were used of late, as many as fit.
+//! The most recently used lines, as many as fit.
 
 use std::collections::HashMap;
 use std::sync::Arc;

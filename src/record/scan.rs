@@ -1,4 +1,4 @@
-//! Reads a file line by line, no further than it must.
+//! Reads a file line by line, no further than needed.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
@@ -108,7 +108,7 @@ impl Entry {
     /// # Errors
     /// The line is unfinished, or none of a record.
     pub fn of(found: &Found<'_>) -> Result<Self> {
-        ensure!(!found.is_torn, "expected a whole line, found one that was left unfinished");
+        ensure!(!found.is_torn, "expected a complete line, found an unfinished one");
         let is_call = Glance::of(found.bytes)?.key.is_some();
         let parsed = match is_call {
             true => serde_json::from_slice(found.bytes).map(|line| Entry::Call(Box::new(line))),

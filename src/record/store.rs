@@ -1,4 +1,4 @@
-//! The file of a record: lines are appended, found by an index in memory, and read where they stand.
+//! The file of a record: lines are appended, found through an index in memory, and read in place.
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions, TryLockError};
@@ -72,7 +72,7 @@ impl Record {
         let is_held = |error: &TryLockError| matches!(error, TryLockError::WouldBlock);
         if let Err(TryLockError::WouldBlock) = (|| file.try_lock()).retry(patience).when(is_held).call() {
             bail!(
-                "`{}` is being written by another process; hint: let each write a file of its own, and join them with \
+                "`{}` is being written by another process; hint: let each write its own file, and join them with \
                  `lamas record merge`",
                 path.display()
             );
@@ -158,11 +158,7 @@ impl Record {
             return Ok(Some(line));
         }
         let line = inner.read(place).with_context(|| {
-            format!(
-                "record `{}`: the line at byte {} is not the one that stood there",
-                self.path.display(),
-                place.offset
-            )
+            format!("record `{}`: the line at byte {} is not the one that was there", self.path.display(), place.offset)
         })?;
         let line = Arc::new(line);
         inner.recent.insert(line.clone());

@@ -1,4 +1,4 @@
-//! A record in place of a model: its calls as recorded outputs of operators, picked by name whatever asked for them.
+//! Uses a record instead of a model: its calls become recorded outputs of operators, selected by name.
 
 use std::collections::HashMap;
 use std::path::Path;

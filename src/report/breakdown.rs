@@ -1,4 +1,4 @@
-//! Which plan for which question: the plans that were followed most, and what came of each sort of question.
+//! Which plan for which question: the most followed plans, and the results for each kind of question.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! What a plan was predicted to take beside what it took.
+//! The predicted latency of a plan beside the measured one.
 
 use super::drawing::significant_tokens;
 use super::format::{Format, written};

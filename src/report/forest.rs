@@ -1,4 +1,4 @@
-//! The differences between a run and each other method, on one scale: as values for a page, whose text keeps its size.
+//! The forest plot: differences between a run and each other method on one scale, as values for the page.
 
 use minijinja::{Value, context};
 

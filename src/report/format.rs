@@ -1,4 +1,4 @@
-//! Tables in other notations than that of the terminal: for a page, a paper, a spreadsheet.
+//! Tables as markdown, LaTeX and CSV.
 
 use std::str::FromStr;
 

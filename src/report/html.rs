@@ -1,4 +1,4 @@
-//! `report.html`: the whole report in one file that refers to nothing outside itself.
+//! `report.html`: the whole report in one file that loads nothing else.
 
 use anyhow::{Context, Result};
 use base64::Engine;

@@ -1,4 +1,4 @@
-//! Records as JSON lines: one record a line, each complete by the line end behind it.
+//! JSON lines: one record per line; a line end marks it as complete.
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};

@@ -1,4 +1,4 @@
-//! Templates of pages and drawings, in which every text of others is escaped and inert.
+//! Templates of pages and drawings; every foreign text in them is escaped and inert.
 
 use minijinja::value::ValueKind;
 use minijinja::{AutoEscape, Environment, Value, escape_formatter};

@@ -1,4 +1,4 @@
-//! Episodes as people read them: operators by name, where the program counts them.
+//! Episodes for people: with names instead of numbers for operators.
 
 use anyhow::{Context, Result, anyhow};
 use serde::Serialize;

@@ -1,4 +1,4 @@
-//! What operators are called.
+//! Names of operators.
 
 use crate::plan::OperatorId;
 

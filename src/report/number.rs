@@ -1,4 +1,4 @@
-//! Numbers as people read them.
+//! Formats numbers for people.
 
 /// With `decimals` digits after the point, and no minus before zero.
 pub(super) fn fixed(value: f64, decimals: usize) -> String {

@@ -75,7 +75,7 @@ pub fn legend(rows: &[Row]) -> String {
     let failed: usize = rows.iter().map(|row| row.summary.failed).sum();
     let failures = match failed {
         0 => String::new(),
-        _ => "; failed queries were asked twice and count as wrong, above 5 % there is no score".to_owned(),
+        _ => "; failed queries were asked twice and count as wrong; above 5 % there is no score".to_owned(),
     };
     let gains = if is_compared(rows) { "gains: in utility, paired by problem; " } else { "" };
     format!(

@@ -1,4 +1,4 @@
-//! When each operator of a query ran, and which of them made it last as long as it did.
+//! When each operator of a query ran, and which ones are on the critical path.
 
 use serde::Serialize;
 

@@ -43,7 +43,7 @@ fn block(shown: &mut String, layer: usize, name: &str, span: &Span) {
         }
         match answer {
             Some(answer) => _ = writeln!(shown, "  answer: {answer}"),
-            None => _ = writeln!(shown, "  no answer in it"),
+            None => _ = writeln!(shown, "  no answer found"),
         }
     }
 }
@@ -80,7 +80,7 @@ mod tests {
           answer: 2
           [2]
           | none
-          no answer in it
+          no answer found
         1 GenerateCoT: cancelled
         2 Refine: failed: 503
         3 Refine: nothing

@@ -1,4 +1,4 @@
-//! The answer to the question that a comparison asks, in one sentence.
+//! The verdict of a comparison, in one sentence.
 
 use super::number::{fixed, significant};
 use crate::evaluate::{Estimate, Row, Summary, portfolio};
@@ -15,7 +15,7 @@ pub fn verdict(rows: &[Row], unit: Unit) -> Option<String> {
     let name = &theirs.name;
     Some(if gain.low > 0.0 {
         format!(
-            "Use the {}: its utility is {} a question above that of the best of the others, \"{name}\": {}.",
+            "Use the {}: per question, its utility is {} above the best of the others, \"{name}\": {}.",
             ours.name,
             margin(gain),
             beside(ours, theirs, unit)?
@@ -23,7 +23,7 @@ pub fn verdict(rows: &[Row], unit: Unit) -> Option<String> {
     } else if gain.high < 0.0 {
         let turned = Estimate { mean: -gain.mean, low: -gain.high, high: -gain.low };
         format!(
-            "Use \"{name}\" instead: its utility is {} a question above that of the {}: {}.",
+            "Use \"{name}\" instead: per question, its utility is {} above the {}: {}.",
             margin(turned),
             ours.name,
             beside(theirs, ours, unit)?
@@ -107,12 +107,12 @@ mod tests {
     fn the_better_one_is_named_whoever_it_is() {
         check(
             [0.1, 0.05, 0.15],
-            "Use the trained controller: its utility is +0.100 [+0.050, +0.150] a question above that of the best of the \
+            "Use the trained controller: per question, its utility is +0.100 [+0.050, +0.150] above the best of the \
              others, \"CoT\": score 0.800 against 0.700, path 70.0 against 60.0 tokens, 0.0050 against 0.0050 $ a question.",
         );
         check(
             [-0.1, -0.15, -0.05],
-            "Use \"CoT\" instead: its utility is +0.100 [+0.050, +0.150] a question above that of the trained controller: score \
+            "Use \"CoT\" instead: per question, its utility is +0.100 [+0.050, +0.150] above the trained controller: score \
              0.700 against 0.800, path 60.0 against 70.0 tokens, 0.0050 against 0.0050 $ a question.",
         );
         check(

@@ -1,4 +1,4 @@
-//! The queries of a report with what their operators wrote, as values for its page.
+//! The queries of a report, with what their operators wrote, as values for the page.
 
 use std::collections::BTreeMap;
 

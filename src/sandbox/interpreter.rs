@@ -1,4 +1,4 @@
-//! The Python of this machine: where it is, and what it must be able to read.
+//! The Python of this machine: its location, and what it must be able to read.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

@@ -1,4 +1,4 @@
-//! A program of the user's: which file it is, and what it may read.
+//! A user's program: its file, and what it may read.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -32,7 +32,7 @@ impl Launch<'_> {
     /// # Errors
     /// There is no such program, or no such folder to read.
     pub(super) fn find(&self, python: Option<&Path>) -> Result<Found> {
-        let (first, rest) = self.words.split_first().context("expected a program, found no word")?;
+        let (first, rest) = self.words.split_first().context("expected a program, found an empty command")?;
         let mut readable = Vec::new();
         for folder in self.read {
             let path = self.absolute(folder);
@@ -56,7 +56,7 @@ impl Launch<'_> {
         Ok(Found { executable, arguments: options.iter().cloned().chain([own]).chain(arguments).collect(), readable })
     }
 
-    /// Looks for all that is needed to run it, before it is run; `python` stands for `python3`.
+    /// Checks that everything needed to run it exists, before it is run; `python` stands for `python3`.
     ///
     /// # Errors
     /// There is no such program, or no such folder to read.

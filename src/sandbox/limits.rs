@@ -1,4 +1,4 @@
-//! What a program may use.
+//! The limits of a program.
 
 use serde::{Deserialize, Serialize};
 

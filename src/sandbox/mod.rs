@@ -1,7 +1,7 @@
-//! Runs what a model wrote, and programs of the user's. Nothing else in the crate executes text that a model produced.
+//! Runs model-written programs and users' programs. Nothing else in the crate executes text that a model produced.
 //!
-//! Integer arithmetic is evaluated inside the process, exactly ([`Evaluator`]). Python runs in a process of its own that
-//! has locked itself in ([`Sandbox`]).
+//! Integer arithmetic is evaluated exactly, inside this process ([`Evaluator`]). Python runs in a separate process that confines
+//! itself first ([`Sandbox`]).
 
 mod arithmetic;
 mod confinement;

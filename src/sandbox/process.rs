@@ -1,4 +1,4 @@
-//! One child process: fed, read with a bound, watched, and killed with its whole group.
+//! One child process: gets input, is read up to a limit, watched, and killed with its whole group.
 
 use std::io;
 use std::process::ExitStatus;

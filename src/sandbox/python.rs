@@ -1,4 +1,4 @@
-//! Python programs in a sandbox: each in a process of its own that may compute, and use an own scratch folder.
+//! Python programs in a sandbox: each in its own process, which may compute and use its own scratch folder.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
-//! Scratch folders: each is made for one program and removed after it, on SIGTERM too; those of a process that was killed
-//! are removed by the next one.
+//! Scratch folders: each is created for one program and removed after it, also on SIGTERM. Those of a killed process are removed by
+//! the next one.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};

@@ -1,6 +1,6 @@
-//! Watches what a program keeps on the disk, where no file system of its own bounds it.
+//! Watches what a program keeps on disk, if it has no file system of its own that limits it.
 //!
-//! Between two looks a program can write what the disk takes in that time; [`Limits::disk`] says how much is allowed for.
+//! Between two checks a program can write as much as the disk can take; [`Limits::disk`] says how much that is allowed to be.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -58,7 +58,7 @@ impl Admitted {
         let rights = caller.holder.as_ref().map(|holder| &holder.rights);
         if let Some(rights) = rights {
             if !rights.may_ask(&request.model) {
-                return Err(Fault::forbidden("the key may not ask this model").at("model"));
+                return Err(Fault::forbidden("the key may not use this model").at("model"));
             }
             rights.check_wishes(&request.wishes)?;
         }
@@ -73,7 +73,7 @@ impl Admitted {
                 (run, Way::Plan(course), None)
             }
             (Target::Plan(run, _), Some(beyond)) if run.upstreams.is_empty() => {
-                let message = format!("`{}` answers by text alone; the request asks for {beyond}", run.name);
+                let message = format!("`{}` answers with text only; the request asks for {beyond}", run.name);
                 return Err(Fault::invalid(message).coded("unsupported"));
             }
             (Target::Plan(run, _), Some(beyond)) => (run, Way::Direct(0), Some(beyond)),

@@ -90,7 +90,7 @@ impl ChatRequest {
     /// There is one, and the request is strict.
     pub fn check_strict(&self) -> Result<(), Fault> {
         let Some(name) = self.not_applied.first().filter(|_| self.wishes.strict) else { return Ok(()) };
-        let message = format!("`{name}` is not applied to plans, whose operators draw as their catalogue says");
+        let message = format!("`{name}` does not apply to plans, whose operators sample as their catalogue says");
         Err(Fault::of(*name, message).coded("not_applied"))
     }
 }

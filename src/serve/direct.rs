@@ -39,7 +39,7 @@ pub async fn ask(
         Via::Endpoint(client) => pass_on(client, upstream, request, until, hear, &meter).await,
         Via::Local(model, price) => {
             if let Some(beyond) = request.beyond.filter(|beyond| *beyond != "an answer that is begun") {
-                let message = format!("a local model gives one answer of text; the request asks for {beyond}");
+                let message = format!("a local model gives one text answer; the request asks for {beyond}");
                 return Err(Fault::invalid(message).coded("unsupported"));
             }
             let asked = local_request(request, draw);

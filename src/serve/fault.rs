@@ -60,7 +60,7 @@ impl Fault {
 
     /// The time is over, and there is no answer.
     pub fn late() -> Self {
-        let message = "no answer within the budget; hint: a longer one, `lamas.budget` or `x-lamas-budget`";
+        let message = "no answer within the budget; hint: set a longer one in `lamas.budget` or `x-lamas-budget`";
         Fault::new(StatusCode::GATEWAY_TIMEOUT, "timeout_error", message).coded("no_answer_in_time")
     }
 
@@ -111,7 +111,7 @@ impl Fault {
         match error.downcast_ref::<ExecuteError>() {
             Some(ExecuteError::Model { error, .. }) => Fault::of_model(error),
             Some(ExecuteError::NotRecorded { .. }) => {
-                Fault::of("messages", "expected a question whose outputs are recorded, found another one")
+                Fault::of("messages", "expected a question with recorded outputs, found another one")
             }
             Some(other) => Fault::inside(other.to_string()),
             None => Fault::invalid(format!("{error:#}")),

@@ -18,13 +18,13 @@ pub fn check(headers: &HeaderMap, uri: &Uri, hosts: &[String]) -> Result<(), Fau
     let host = named.ok_or_else(|| Fault::forbidden("expected a `Host` header, found none"))?;
     if !is_here(host, hosts) {
         let message =
-            "a server without keys answers to names of this machine; hint: `--allow-host NAME`, or give it keys";
+            "a server without keys answers only to names of this machine; hint: `--allow-host NAME`, or give it keys";
         return Err(Fault::forbidden(message));
     }
     match text(ORIGIN) {
-        Some(origin) if origin != format!("http://{host}") => {
-            Err(Fault::forbidden("a server without keys answers no web page of another origin; hint: give it keys"))
-        }
+        Some(origin) if origin != format!("http://{host}") => Err(Fault::forbidden(
+            "a server without keys does not answer web pages of another origin; hint: give it keys",
+        )),
         _ => Ok(()),
     }
 }

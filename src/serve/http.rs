@@ -42,7 +42,7 @@ pub fn router(service: Arc<Service>) -> Router {
         .merge(open)
         .fallback(async || Fault::absent("there is nothing at this address").coded("unknown_url"))
         .method_not_allowed_fallback(async || {
-            Fault::new(StatusCode::METHOD_NOT_ALLOWED, "invalid_request_error", "the address takes another method")
+            Fault::new(StatusCode::METHOD_NOT_ALLOWED, "invalid_request_error", "this address expects another method")
                 .coded("method_not_allowed")
         })
         .layer(from_fn_with_state(service.clone(), named))
@@ -126,7 +126,7 @@ async fn model(
 ) -> Result<Response, Fault> {
     service.runs().find(&name)?;
     if caller.holder.is_some_and(|holder| !holder.rights.may_ask(&name)) {
-        return Err(Fault::forbidden("the key may not ask this model"));
+        return Err(Fault::forbidden("the key may not use this model"));
     }
     Ok(chat::whole(&chat::model(&name), HeaderMap::new()))
 }
@@ -157,13 +157,13 @@ fn administers(caller: &Caller) -> Result<(), Fault> {
     if caller.is_admin() {
         Ok(())
     } else {
-        Err(Fault::forbidden(format!("this is for who administers the server; {hint}")))
+        Err(Fault::forbidden(format!("this is only for administrators of the server; {hint}")))
     }
 }
 
 /// Opens the runs again, and says what is served then.
 async fn reloaded(service: &Service) -> Result<Response, Fault> {
-    service.reload().await.map_err(|error| Fault::inside(format!("the runs of before stay: {error:#}")))?;
+    service.reload().await.map_err(|error| Fault::inside(format!("the previous runs stay: {error:#}")))?;
     Ok(chat::whole(&json!({ "status": "reloaded", "models": service.runs().models() }), HeaderMap::new()))
 }
 
@@ -212,6 +212,6 @@ async fn bytes(service: &Service, body: Body) -> Result<Bytes, Fault> {
             Err(fault(StatusCode::PAYLOAD_TOO_LARGE, message).coded("request_too_large"))
         }
         Ok(Err(error)) => Err(fault(StatusCode::BAD_REQUEST, format!("the request broke off: {error}"))),
-        Err(_) => Err(fault(StatusCode::REQUEST_TIMEOUT, "the request took too long to come".to_owned())),
+        Err(_) => Err(fault(StatusCode::REQUEST_TIMEOUT, "the request took too long to arrive".to_owned())),
     }
 }

@@ -141,8 +141,7 @@ impl Journal {
             ));
         }
         let mut recent = self.recent();
-        let absent =
-            || Fault::absent("there is no answer of yours with this id of which something may be said").at("id");
+        let absent = || Fault::absent("there is no answer of yours with this id that can be rated").at("id");
         let shown = recent.shown.get(id).filter(|shown| shown.holder.as_deref() == holder).ok_or_else(absent)?.clone();
         let grade = |given: &str| match (answer, score) {
             (Some(answer), _) => Some(f64::from(shown.form.equal(answer, given))),
@@ -158,7 +157,7 @@ impl Journal {
         let line =
             json!({ "id": id, "time": now(), "key": holder, "answer": answer, "score": score, "graded": graded });
         let kept = self.append(&self.feedback, &line);
-        kept.map_err(|error| Fault::inside(format!("the feedback cannot be kept: {error:#}")))?;
+        kept.map_err(|error| Fault::inside(format!("the feedback cannot be saved: {error:#}")))?;
         recent.shown.remove(id);
         Ok(json!({ "object": "feedback", "id": id, "graded": graded.len() }))
     }

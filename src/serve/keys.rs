@@ -94,7 +94,7 @@ impl Keys {
                 })?;
                 let rights: Rights = rights.try_into().with_context(entry)?;
                 rights.check().with_context(entry)?;
-                ensure!(holders.iter().all(|other| other.name != name), "key `{name}`: expected a name of its own");
+                ensure!(holders.iter().all(|other| other.name != name), "key `{name}`: expected a unique name");
                 holders.push(Arc::new(Holder { name, digest, rights }));
             }
             ensure!(!holders.is_empty(), "expected at least one `[[key]]`, found none");

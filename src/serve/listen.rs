@@ -102,7 +102,7 @@ pub async fn bind(address: &str, has_keys: bool) -> Result<Bound> {
     let local = listener.local_addr().with_context(cannot)?;
     ensure!(
         has_keys || local.ip().is_loopback(),
-        "`{local}` is reached by other machines, and no keys are asked for; hint: LAMAS_SERVER_KEYS, `--keys FILE`, or \
+        "other machines can reach `{local}`, and no keys are required; hint: LAMAS_SERVER_KEYS, `--keys FILE`, or \
          `--listen 127.0.0.1:{}`",
         local.port()
     );

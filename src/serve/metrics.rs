@@ -95,13 +95,13 @@ impl Default for Metrics {
         registry.register("request_seconds", "From the request to the end of its answer", metrics.seconds.clone());
         registry.register("first_token_seconds", "From the request to the first of its text", metrics.first.clone());
         registry.register("tokens", "Tokens of answered requests", metrics.tokens.clone());
-        registry.register("cost_dollars", "Dollars of requests", metrics.dollars.clone());
+        registry.register("cost_dollars", "Dollars spent on requests", metrics.dollars.clone());
         registry.register("plan_operators", "Operators of plans", metrics.operators.clone());
         registry.register("dropped_operators", "Operators whose calls were dropped", metrics.dropped.clone());
         registry.register("budgets", "Requests with a budget, by whether it was kept", metrics.budgets.clone());
         registry.register("in_flight", "Requests being answered", metrics.in_flight.clone());
         registry.register("waiting", "Requests waiting for their turn", metrics.waiting.clone());
-        registry.register("journal_lost", "Decisions that could not be written down", metrics.lost.clone());
+        registry.register("journal_lost", "Decisions that could not be saved", metrics.lost.clone());
         let [requests, failed, lost, dollars] = metrics.upstream.clone();
         registry.register("upstream_requests", "Requests to models' servers", requests);
         registry.register("upstream_unanswered", "Of these, those without a whole answer", failed);

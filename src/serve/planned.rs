@@ -47,7 +47,8 @@ impl Course {
         }
         let can_choose = weights.is_some() && run.agent.latency_model().is_some();
         if matches!(wishes.budget, Some(Budget::Tokens(_))) && !can_choose {
-            let message = "`lamas.budget`: the run chooses no plan by tokens, only a time ends one; hint: give seconds";
+            let message =
+                "`lamas.budget`: the run cannot choose a plan by tokens, only end one by time; hint: give seconds";
             return Err(Fault::of("lamas.budget", message));
         }
         Ok(match (pace, weights) {
@@ -110,7 +111,7 @@ impl Course {
         let usage = answered.trace.usage();
         if text.is_empty() && usage.completion_tokens == 0 {
             let message =
-                "the models gave no text: the messages do not fit into their context, or their filter refuses them";
+                "the models gave no text: the messages do not fit into their context, or their filter refused them";
             return Err(Fault::of("messages", message).coded("no_text").costing(cost));
         }
         let tokens = listener.tokens(text).unwrap_or(usage.completion_tokens).min(usage.completion_tokens);

@@ -21,8 +21,8 @@ const REFUSED: [(&str, &str); 6] = [
     ("conversation", "nothing is kept: send all messages in `input`"),
     ("prompt", "no prompts are kept: send all messages in `input`"),
     ("background", "answers are given at once"),
-    ("tools", "text alone is answered here; `/v1/chat/completions` passes tools on"),
-    ("top_logprobs", "text alone is answered here; `/v1/chat/completions` passes log-probabilities on"),
+    ("tools", "only text is answered here; `/v1/chat/completions` passes tools on"),
+    ("top_logprobs", "only text is answered here; `/v1/chat/completions` passes log-probabilities on"),
 ];
 /// Fields that mean the same in a chat completion.
 const SAME: [&str; 7] = ["model", "stream", "temperature", "top_p", "seed", "user", "lamas"];
@@ -52,7 +52,7 @@ impl ResponsesRequest {
         {
             let format = Fields::new(format, "text.format.");
             if format.text("type")?.is_some_and(|kind| kind != "text") {
-                let message = "`text.format`: text alone is answered here; `/v1/chat/completions` passes formats on";
+                let message = "`text.format`: only text is answered here; `/v1/chat/completions` passes formats on";
                 return Err(Fault::of("text.format", message).coded("unsupported_parameter"));
             }
         }
@@ -100,7 +100,7 @@ fn message(at: usize, item: &Value) -> Result<Value, Fault> {
     let fields = Fields::new(fields, &path);
     match fields.text("type")? {
         None | Some("message") => {}
-        Some(_) => return Err(fault("type", "`message`: text alone is answered here").coded("unsupported_parameter")),
+        Some(_) => return Err(fault("type", "`message`: only text is answered here").coded("unsupported_parameter")),
     }
     let role = fields.text("role")?.ok_or_else(|| fields.expected("role", "who speaks"))?;
     if !["system", "developer", "user", "assistant"].contains(&role) {
@@ -112,7 +112,7 @@ fn message(at: usize, item: &Value) -> Result<Value, Fault> {
             let kind = part.get("type").and_then(Value::as_str).unwrap_or_default();
             if !["input_text", "output_text", "text", "refusal"].contains(&kind) {
                 let field = format!("content[{number}].type");
-                return Err(fault(&field, "text: nothing else is answered here").coded("unsupported_parameter"));
+                return Err(fault(&field, "text: only text is answered here").coded("unsupported_parameter"));
             }
         }
     }

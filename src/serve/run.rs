@@ -104,7 +104,7 @@ impl Runs {
             let is_name =
                 !name.is_empty() && name.chars().all(|letter| letter.is_alphanumeric() || "-_.".contains(letter));
             ensure!(is_name, "expected a name of letters, digits and `-_.` for a run, found `{name}`");
-            ensure!(names.insert(name.clone()), "expected a name of its own for each run, found `{name}` twice");
+            ensure!(names.insert(name.clone()), "expected a unique name for each run, found `{name}` twice");
         }
         Ok(Runs(runs.into_iter().map(Arc::new).collect()))
     }

@@ -86,7 +86,7 @@ impl Service {
     /// # Errors
     /// They cannot be opened: those of before stay.
     pub async fn reload(&self) -> Result<()> {
-        let reopen = self.reopen.as_ref().context("expected runs that can be opened again, found none")?;
+        let reopen = self.reopen.as_ref().context("expected runs that can be reopened, found none")?;
         let _one_at_a_time = self.reloading.lock().await;
         let runs = reopen().await?;
         *self.runs.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(runs);

@@ -36,7 +36,7 @@ impl Talk {
             if let Some(beyond) = beyond {
                 return Ok(Talk { beyond: Some(beyond), ..Talk::default() });
             }
-            return Err(Fault::of("messages", "`messages`: expected a message of the user, found none"));
+            return Err(Fault::of("messages", "`messages`: expected a user message, found none"));
         };
         let is_begun = turns[asked..].iter().any(|turn| turn.role == Role::Assistant);
         let beyond = beyond.or(is_begun.then_some("an answer that is begun"));

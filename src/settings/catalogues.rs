@@ -1,4 +1,4 @@
-//! Operator catalogues that stand beside those of the benchmarks: files, and those that travel inside the binary.
+//! Operator catalogues besides those of the benchmarks: files, and those built into the binary.
 
 use std::path::Path;
 

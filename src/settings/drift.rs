@@ -1,4 +1,4 @@
-//! What a run is used with that it was not trained with.
+//! Warns if a run is used with something that it was not trained with.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! The endpoints of a process: one client for each server, and the books of all.
+//! The endpoints of a process: their clients and their books.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What whoever opens settings brings.
+//! What the caller supplies when opening settings: keys, folders, and the user's own settings.
 
 use std::path::PathBuf;
 use std::sync::Arc;

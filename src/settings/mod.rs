@@ -1,7 +1,7 @@
-//! Settings of a run as plain data, and the parts that they name, opened.
+//! The settings of a run as plain data, and opening the parts that they name.
 //!
-//! Nothing here prints or reads the environment: a [`Host`] brings what the settings do not hold, and what is worth
-//! saying comes back as text.
+//! Nothing here prints or reads the environment. A [`Host`] supplies what the settings do not contain, and remarks are returned as
+//! text.
 
 mod catalogues;
 mod drift;

@@ -1,4 +1,4 @@
-//! What answers the prompts: a local model, or the client of an endpoint with its prices.
+//! Opens the model that answers prompts: a local one, or the client of an endpoint with its prices.
 
 use std::path::Path;
 

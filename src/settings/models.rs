@@ -1,4 +1,4 @@
-//! Which model answers each operator. What is asked is opened, once; what is only defined is not.
+//! Which model answers each operator. Models that are used are opened once; models that are only defined are not.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -57,7 +57,7 @@ pub(super) fn open(settings: &Settings, host: &Host, catalogue: &Catalogue, devi
     let is_asked = opening.served.contains_key(&None) || !opening.names_default();
     let Opening { endpoints, recordings, .. } = opening;
     check_caps(settings, !endpoints.is_empty())?;
-    let remark = "warning: the model of the flags or settings answers no operator: each names a `[[model]]` of its own";
+    let remark = "warning: the model of the flags or settings is not used: every operator names its own `[[model]]`";
     let remark = (!is_asked).then(|| remark.to_owned());
     Ok(Models { endpoints: Endpoints(endpoints), recordings: recordings.opened(), backings, remark })
 }
@@ -121,8 +121,8 @@ impl Opening<'_> {
         let price = own.price(&asks).with_context(|| format!("price of operator `{}`", operator.name))?;
         ensure!(
             asks.is_empty() || own.is_remote || own.servers.iter().all(|model| model.id() == asks),
-            "expected no model of its own, found `{asks}`, where the local model `{}` answers for all; hint: take its `model` \
-             out of the catalogue, ask an endpoint (`--model-name`), or define it in a `[[model]]` table",
+            "expected no `model`, found `{asks}`: the local model `{}` answers for all; hint: remove its `model` from the \
+             catalogue, ask an endpoint (`--model-name`), or define it in a `[[model]]` table",
             own.servers.first().map_or("", |model| model.id())
         );
         let hedgers = self.hedgers(operator, &own, &asks)?;

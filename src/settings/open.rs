@@ -1,4 +1,4 @@
-//! Opens what the settings name: all that queries are solved with.
+//! Opens everything that the settings name and that solving queries needs.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Settings as earlier versions wrote them: what moved is moved, what is gone is left out, and both are said.
+//! Reads settings of earlier versions: renames what moved and drops what no longer exists, with a remark for the latter.
 
 use anyhow::Result;
 use serde_json::{Map, Value};
@@ -27,7 +27,7 @@ pub fn modernise(settings: &mut Value) -> Vec<String> {
     }
     let Some(execution) = training.get_mut("execution").and_then(Value::as_object_mut) else { return Vec::new() };
     let gone = GONE.into_iter().filter(|name| execution.remove(*name).is_some());
-    gone.map(|name| format!("setting `training.execution.{name}` is gone and has no effect")).collect()
+    gone.map(|name| format!("setting `training.execution.{name}` no longer exists and has no effect")).collect()
 }
 
 /// The settings that a checkpoint was trained with, with a line on each that has no effect any more. One that tells none,

@@ -1,4 +1,4 @@
-//! What each method sets before any file or flag.
+//! The presets: what each method sets before any file or flag.
 
 use serde::{Deserialize, Serialize};
 

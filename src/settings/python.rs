@@ -1,4 +1,4 @@
-//! The sandbox for Python, opened where something needs it.
+//! Opens the sandbox for Python if something needs it.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,7 +21,8 @@ pub(super) struct Equipped {
 /// with them a finish by one of them, and a remark says so, unless the catalogue must stay as it is.
 ///
 /// # Errors
-/// What cannot be left out needs Python, programs cannot be confined and that was not allowed, or a command's program is not there.
+/// Something that cannot be left out needs Python, programs cannot be confined and running them unconfined is not allowed, or a
+/// command's program does not exist.
 pub(super) async fn equip(
     settings: &Settings,
     benchmark: &mut Benchmark,
@@ -64,7 +65,7 @@ async fn with_sandbox(
     }
 }
 
-/// Looks for the programs of all commands and what these read: whoever pays for calls is told before the first one.
+/// Looks for the programs of all commands and for what they read, so that mistakes are reported before the first paid call.
 fn find_programs(settings: &Settings, catalogue: &Catalogue) -> Result<()> {
     for (name, Program { words, read, .. }) in catalogue.programs() {
         let read: Vec<PathBuf> = read.into_iter().map(PathBuf::from).collect();

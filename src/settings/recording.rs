@@ -1,4 +1,4 @@
-//! Where completions are recorded, and the recordings in front of models.
+//! Where completions are recorded, and the recorders in front of models.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

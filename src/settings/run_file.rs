@@ -1,4 +1,4 @@
-//! What a run writes into its folder before anything else: how it was started, and its settings.
+//! The file that a run writes into its folder first: how it was started, and its settings.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

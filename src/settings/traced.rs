@@ -1,4 +1,4 @@
-//! What the user should hear of recorded outputs that stand for a model.
+//! Remarks about recorded outputs that replace a model.
 
 use anyhow::Result;
 
@@ -33,7 +33,7 @@ fn approximation(traces: &Traces, catalogue: &Catalogue) -> Option<String> {
     let names = traces.approximate(catalogue);
     (!names.is_empty()).then(|| {
         format!(
-            "`{}`: outputs of {} stand for others where none was recorded for what is on the board: results with them are \
+            "`{}`: outputs of {} were not recorded for everything they may read; others stand in, so results with them are \
              approximate",
             traces.origin(),
             names.join(", ")

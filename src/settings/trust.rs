@@ -1,5 +1,5 @@
-//! What a run may make use of. The user's key goes to no server, and no program runs with the user's rights, that nobody but
-//! a folder names: folders are passed on.
+//! What a run is allowed to use. Run folders are passed on to others. So if only the folder names a server, it does not get the
+//! user's key, and if only the folder names a program, it does not run with the user's rights.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -93,7 +93,7 @@ pub fn admit(mut settings: Settings, catalogue: &Catalogue, origin: &Path, host:
         return Ok(settings);
     }
     let origin = origin.display();
-    let unknown = "and no record of yours says that it was made here";
+    let unknown = "and nothing records that this run was made here";
     if !is_key_safe {
         let url = settings.endpoint.base_url()?;
         ensure!(
@@ -112,8 +112,8 @@ pub fn admit(mut settings: Settings, catalogue: &Catalogue, origin: &Path, host:
         let words = words.join(" ");
         ensure!(
             !is_trusted,
-            "operator `{name}` of `{origin}` would run `{words}` with your rights (`trusted = true`), {unknown}: only a catalogue \
-             of your own may say so; hint: train with such a catalogue on this machine"
+            "operator `{name}` of `{origin}` would run `{words}` with your rights (`trusted = true`), {unknown}: only your own \
+             catalogue may say so; hint: train with such a catalogue on this machine"
         );
         bail!(
             "operator `{name}` of `{origin}` would run the program `{words}`, {unknown}: it is not run; hint: \
@@ -313,7 +313,7 @@ mod tests {
         };
         let run = Preset::default().settings();
         let asked = Own { runs_commands: true, ..Own::default() };
-        let refused = "operator `Look` of `somewhere` would run the program `look -n`, and no record of yours says";
+        let refused = "operator `Look` of `somewhere` would run the program `look -n`, and nothing records";
         check_of(&run, &with(""), Own::default(), Some(refused));
         check_of(&run, &with(""), Own::default(), Some("hint: `--run-commands`"));
         check_of(&run, &with(""), asked.clone(), None);

@@ -1,4 +1,4 @@
-//! What routers read of a question: where its embedding lies among the training questions, and how its text looks.
+//! What routers read of a question: the position of its embedding among the training questions, and the surface of its text.
 
 use rand::Rng;
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,7 @@ use crate::evidence::Asked;
 pub struct Features {
     /// `[E]`
     centre: Vec<f32>,
-    /// Of length one, `[A][E]`; those along which the questions differ most first.
+    /// Unit vectors, `[A][E]`, those with the largest variance first.
     axes: Vec<Vec<f32>>,
 }
 
@@ -18,11 +18,11 @@ pub struct Features {
 const AXES: usize = 64;
 /// Rounds of subspace iteration: the first axes need a few, the last may be mixed with their neighbours.
 const ROUNDS: usize = 20;
-/// Numbers that [`surface`] gives.
+/// How many numbers [`surface`] gives.
 const SURFACE: usize = 12;
 
 impl Features {
-    /// Of the embeddings `[N][E]`.
+    /// From the embeddings `[N][E]`.
     pub fn new(queries: &[&[f32]], rng: &mut impl Rng) -> Self {
         let (count, width) = (queries.len(), queries.first().map_or(0, |query| query.len()));
         let mut centre = vec![0f64; width];
@@ -69,8 +69,8 @@ impl Features {
     }
 }
 
-/// How a text looks: logarithms of its length, words, digits, lines, commas and brackets, of its capitals and question marks,
-/// the length of its words, and the shares of digits, capitals and signs.
+/// The surface of a text: logarithms of its length, words, digits, lines, commas, brackets, question marks and capitals, the
+/// (logarithmic) length of its words, and the shares of digits, capitals and signs.
 fn surface(text: &str) -> [f32; SURFACE] {
     let count = |is: &dyn Fn(char) -> bool| text.chars().filter(|&letter| is(letter)).count() as f32;
     let (length, words) = (count(&|_| true), text.split_whitespace().count() as f32);
@@ -95,7 +95,7 @@ fn surface(text: &str) -> [f32; SURFACE] {
     ]
 }
 
-/// Gram-Schmidt, twice for the sake of rounding; an axis that depends on those before it becomes zero.
+/// Gram-Schmidt, twice because of rounding; an axis that depends on earlier ones becomes zero.
 fn orthonormalize(axes: &mut [Vec<f64>]) {
     for at in 0..axes.len() {
         let (before, rest) = axes.split_at_mut(at);

@@ -4,13 +4,13 @@ use rand::Rng;
 use rand::seq::index;
 use serde::{Deserialize, Serialize};
 
-/// The mean of its trees.
+/// A forest predicts the mean of its trees.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Forest {
     trees: Vec<Tree>,
 }
 
-/// A binary tree in preorder: the node after a split is its lower branch.
+/// A binary tree in preorder: the node after a split is the split's lower branch.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Tree {
     /// The feature of a split; the number of a leaf.
@@ -36,7 +36,7 @@ pub struct Rows<'a> {
 }
 
 impl Forest {
-    /// Fitted to the rows of these numbers.
+    /// Fits a forest to the rows with these numbers.
     pub fn new(rows: Rows<'_>, among: &[usize], rng: &mut impl Rng) -> Self {
         let tree = |_| {
             let (mut tree, mut among) = (Tree::default(), among.to_vec());
@@ -46,7 +46,7 @@ impl Forest {
         Forest { trees: (0..TREES).map(tree).collect() }
     }
 
-    /// What is predicted for the features `[F]`, `[T]`.
+    /// The prediction `[T]` for the features `[F]`.
     pub fn predict(&self, features: &[f32]) -> Vec<f64> {
         let mut sums = Vec::new();
         for tree in &self.trees {
@@ -59,7 +59,7 @@ impl Forest {
 }
 
 impl Tree {
-    /// Adds a node for the rows of these numbers, and all below it.
+    /// Adds a node for the rows with these numbers, and everything below it.
     fn grow(&mut self, rows: Rows<'_>, among: &mut [usize], rng: &mut impl Rng) {
         let node = self.at.len();
         self.at.push(0);
@@ -93,13 +93,13 @@ impl Tree {
                 return self.values.get(at as usize).map_or(&[], Vec::as_slice);
             }
             let is_below = features.get(at as usize).is_some_and(|value| *value < threshold);
-            // A branch lies behind its node, so that a damaged tree ends too.
+            // A branch comes after its node, so even a damaged tree ends.
             node = if is_below { node + 1 } else { (upper as usize).max(node + 1) };
         }
     }
 }
 
-/// The best of one random threshold on each of half of the features; none where every one leaves too few rows on a side.
+/// The best split with one random threshold on each of half the features; none if every one leaves too few rows on a side.
 fn split(rows: Rows<'_>, among: &[usize], rng: &mut impl Rng) -> Option<(usize, f32)> {
     if among.len() < 2 * LEAF {
         return None;
@@ -120,7 +120,7 @@ fn split(rows: Rows<'_>, among: &[usize], rng: &mut impl Rng) -> Option<(usize, 
             continue;
         }
         let (lower, upper) = (count as f64, (among.len() - count) as f64);
-        // What the split explains of the squares, but for a constant.
+        // The explained sum of squares, up to a constant.
         let gain: f64 = sums(rows, below())
             .iter()
             .zip(&whole)

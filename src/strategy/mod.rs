@@ -1,4 +1,4 @@
-//! What a trained run answers by: its controller, or something simpler where that was not seen to be worse.
+//! What a trained run answers with: its controller, or something simpler if the controller was not measurably better.
 
 mod features;
 mod forest;
@@ -21,35 +21,35 @@ use crate::controller::Policy;
 use crate::decide::{Proposal, Stages};
 use crate::evidence::Asked;
 
-/// What queries are answered by.
+/// A way to answer queries.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Strategy {
-    /// The plan that the controller likes best.
+    /// The controller's likeliest plan.
     #[default]
     Controller,
-    /// The same for all queries.
+    /// The same proposal for all queries.
     Fixed(Proposal),
-    /// That of the highest predicted utility.
+    /// The proposal with the highest predicted utility.
     Router(Router),
 }
 
-/// All that may answer, by name, and which of them does; without any the controller does.
+/// All candidates by name, and the one that answers; without candidates, the controller answers.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Strategies {
     pub candidates: Vec<(String, Strategy)>,
-    /// Place of the one that answers.
+    /// Index of the candidate that answers.
     pub chosen: usize,
-    /// What proposals that ask on do so by, where something was learned of it.
+    /// The stages for proposals that keep asking, if they were learned.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "shared")]
     pub stages: Option<Arc<Stages>>,
-    /// What answers at other latency weights, where the controller serves several: the lowest first.
+    /// What answers at other latency weights, lowest first, if the controller serves several.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub at: Vec<(f64, Strategies)>,
 }
 
 impl Strategies {
-    /// The one that answers.
+    /// The candidate that answers.
     pub fn chosen(&self) -> &Strategy {
         self.candidates.get(self.chosen).map_or(&Strategy::Controller, |(_, strategy)| strategy)
     }
@@ -64,14 +64,14 @@ impl Strategies {
         self.is_controller() || self.at.iter().any(|(_, strategies)| strategies.need_controller())
     }
 
-    /// Those for the nearest latency weight, as weights are multiplied.
+    /// Those for the nearest latency weight, on a logarithmic scale.
     pub fn at(&self, latency_weight: f64) -> &Strategies {
         let distance = |weight: f64| (weight.max(f64::MIN_POSITIVE) / latency_weight.max(f64::MIN_POSITIVE)).ln().abs();
         let nearest = self.at.iter().min_by(|one, other| distance(one.0).total_cmp(&distance(other.0)));
         nearest.map_or(self, |(_, strategies)| strategies)
     }
 
-    /// What answers alone, without what was measured beside it.
+    /// Only the candidate that answers, without the others.
     pub fn alone(mut self) -> Self {
         let chosen = (self.chosen < self.candidates.len()).then(|| self.candidates.swap_remove(self.chosen));
         Strategies { candidates: chosen.into_iter().collect(), chosen: 0, ..self }
@@ -79,7 +79,7 @@ impl Strategies {
 }
 
 impl Strategy {
-    /// What is proposed for a query.
+    /// The proposal for a query.
     pub fn propose(&self, policy: &Policy, asked: Asked<'_>) -> Proposal {
         match self {
             Strategy::Controller => policy.greedy(asked.embedding).into(),

@@ -1,37 +1,37 @@
-//! Nearest neighbours: what is near is alike.
+//! Nearest neighbours: similar questions have similar outcomes.
 
 use serde::{Deserialize, Serialize};
 
-/// Some training questions with what was seen of them.
+/// Training questions with their outcomes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Neighbours {
-    /// Coordinates of each, of length one, `[N][A]`.
+    /// Coordinates of each, normalised, `[N][A]`.
     places: Vec<Vec<f32>>,
     /// `[N][T]`
     targets: Vec<Vec<f32>>,
-    /// How many are taken.
+    /// How many neighbours to use.
     count: usize,
 }
 
-/// Numbers of neighbours among which is chosen.
+/// Numbers of neighbours to choose from.
 pub const COUNTS: [usize; 4] = [10, 20, 40, 80];
 
 impl Neighbours {
-    /// Of the coordinates `[N][A]` of some questions and what was seen of them, `[N][T]`.
+    /// From the coordinates `[N][A]` of questions and their outcomes `[N][T]`.
     pub fn new(places: Vec<Vec<f32>>, targets: &[Vec<f64>], count: usize) -> Self {
-        // Three digits are enough, and make a checkpoint a third as large.
+        // Three digits are enough, and make a checkpoint a third of the size.
         let short = |value: f32| (value * 1e3).round() / 1e3;
         let places = places.into_iter().map(|place| unit(place).into_iter().map(short).collect()).collect();
         let targets = targets.iter().map(|row| row.iter().map(|&value| short(value as f32)).collect()).collect();
         Neighbours { places, targets, count }
     }
 
-    /// The mean of the nearest ones of the coordinates `[A]`, `[T]`.
+    /// The mean outcome `[T]` of the nearest neighbours of `place` `[A]`.
     pub fn predict(&self, place: &[f32]) -> Vec<f64> {
         self.among(place, |_| true, &[self.count]).pop().unwrap_or_default()
     }
 
-    /// As [`Neighbours::predict`] for each of some counts, among the questions that `counts_in` lets take part.
+    /// Like [`Neighbours::predict`], for each of `counts`, among the questions that `counts_in` admits.
     pub fn among(&self, place: &[f32], counts_in: impl Fn(usize) -> bool, counts: &[usize]) -> Vec<Vec<f64>> {
         let place = unit(place.to_vec());
         let near = |at: usize| self.places[at].iter().zip(&place).map(|(x, y)| x * y).sum::<f32>();

@@ -2,10 +2,10 @@
 
 use crate::kernels::cholesky;
 
-/// Penalties among which is chosen, for features of length one.
+/// Penalties to choose from, for features of length one.
 pub const PENALTIES: [f64; 9] = [0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1e3, 1e4];
 
-/// All that a fit needs to know of some rows.
+/// Everything that a fit needs to know about some rows.
 pub struct Gram {
     centre: Vec<f64>,
     /// Lower triangle of the centred features' products, `[E][E]`.
@@ -17,7 +17,7 @@ pub struct Gram {
 }
 
 impl Gram {
-    /// Of rows of features with their targets `[T]`; at least one row.
+    /// From rows of features with their targets `[T]`; at least one row.
     pub fn new<'a>(rows: impl Iterator<Item = (&'a [f32], &'a [f64])> + Clone) -> Self {
         let count = rows.clone().count().max(1) as f64;
         let (features, targets) = rows.clone().next().map_or((0, 0), |(row, targets)| (row.len(), targets.len()));
@@ -39,7 +39,7 @@ impl Gram {
         Gram { centre, products, means, moments }
     }
 
-    /// Base and slopes of each target.
+    /// Intercept and slopes of each target.
     pub fn fit(&self, penalty: f64) -> Vec<(f64, Vec<f64>)> {
         let mut factor = self.products.clone();
         factor.iter_mut().enumerate().for_each(|(at, row)| row[at] += penalty);

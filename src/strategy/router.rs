@@ -1,4 +1,4 @@
-//! A router: what to propose for a question, as predicted from the question alone.
+//! A router: predicts from the question alone what to propose.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +8,7 @@ use super::neighbours::Neighbours;
 use crate::decide::Proposal;
 use crate::evidence::Asked;
 
-/// Predictions of the utility of some proposals.
+/// Predicts the utility of some proposals.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Router {
     pub proposals: Vec<Proposal>,
@@ -19,16 +19,16 @@ pub struct Router {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Predictor {
-    /// From the embedding: base `[P]` and slopes `[P][E]`.
+    /// From the embedding: intercepts `[P]` and slopes `[P][E]`.
     Linear { base: Vec<f32>, slopes: Vec<Vec<f32>> },
     /// As the mean of the nearest training questions.
     Nearest { features: Features, neighbours: Neighbours },
-    /// By trees, from the coordinates on some axes and the surface of the text.
+    /// With trees, from the coordinates on some axes and the surface of the text.
     Forest { features: Features, axes: usize, forest: Forest },
 }
 
 impl Router {
-    /// What is proposed; the first among equals, nothing where there is no proposal.
+    /// The proposal to use; the first among equals; an empty one if there is none.
     pub fn choose(&self, asked: Asked<'_>) -> Proposal {
         let best = best(&self.predictor.predict(asked));
         best.and_then(|at| self.proposals.get(at)).cloned().unwrap_or_default()
@@ -36,7 +36,7 @@ impl Router {
 }
 
 impl Predictor {
-    /// A ridge regression's base and slopes for each proposal.
+    /// A ridge regression's intercept and slopes for each proposal.
     pub fn linear(fitted: Vec<(f64, Vec<f64>)>) -> Self {
         let (base, slopes): (Vec<f64>, Vec<Vec<f64>>) = fitted.into_iter().unzip();
         let single = |numbers: Vec<f64>| numbers.into_iter().map(|number| number as f32).collect();
@@ -58,7 +58,7 @@ impl Predictor {
     }
 }
 
-/// The place of the highest number; the first among equals.
+/// The index of the highest number; the first among equals.
 pub fn best(numbers: &[f64]) -> Option<usize> {
     let better = |best: usize, next: usize| if numbers[next] > numbers[best] { next } else { best };
     (0..numbers.len()).reduce(better)

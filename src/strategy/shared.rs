@@ -1,4 +1,4 @@
-//! What is shared is written as if it were not.
+//! Serialises shared values as if they were not shared.
 
 use std::sync::Arc;
 

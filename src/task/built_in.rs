@@ -1,4 +1,4 @@
-//! The benchmarks that travel inside the binary: the embedded workload whole, the published ones without their problems.
+//! The benchmarks inside the binary: the built-in workload completely, the published ones without their problems.
 
 use std::path::PathBuf;
 

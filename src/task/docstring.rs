@@ -1,4 +1,4 @@
-//! The examples of a docstring, for problems whose public tests were not published with them.
+//! The examples of a docstring, for problems without published public tests.
 
 use super::Tests;
 

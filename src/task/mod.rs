@@ -139,7 +139,7 @@ impl Benchmark {
                 ensure!(
                     place.is_dir(),
                     "expected the folder of a benchmark or the name of a built-in one ({}), found `{}`; hint: `lamas init {1}` \
-                     makes a folder to begin with",
+                     writes a folder to start from",
                     BUILT_IN.join(", "),
                     place.display()
                 );

@@ -106,7 +106,7 @@ impl Reader<'_> {
             let problem =
                 self.problem(line, &format!("{stem}-{row:05}")).with_context(|| format!("{origin}:{number}"))?;
             if let Some(first) = seen.insert(problem.id.clone(), number) {
-                bail!("{origin}:{number}: expected an id of its own, found `{}` of line {first} again", problem.id);
+                bail!("{origin}:{number}: expected a unique id, found `{}` of line {first} again", problem.id);
             }
             problems.push(problem);
         }
@@ -251,7 +251,7 @@ mod tests {
         check(&format!("{a}\n{{\"id\": 3}}\n"), Err("x.jsonl:2: expected a field `answer`, found none"));
         check(&format!("{a}\n{}", b.replace("\"2\"", "null")), Ok(2));
         check(&format!("{a}\n{}", b.replace("\"2\"", "\"\"")), Err("x.jsonl:2: expected a non-empty `answer`"));
-        check(&format!("{a}\n{b}\n{a}"), Err("x.jsonl:3: expected an id of its own, found `a` of line 1 again"));
+        check(&format!("{a}\n{b}\n{a}"), Err("x.jsonl:3: expected a unique id, found `a` of line 1 again"));
         check(&format!("{a}\n{}", line(" ")), Err("x.jsonl:2: expected a non-empty `id`, found \" \""));
         check(&format!("{b}\n{}", &a[..20]), Err("x.jsonl:2: expected an object with `question` and `answer`"));
         check("\n", Err("x.jsonl: expected at least one problem"));
@@ -271,7 +271,7 @@ mod tests {
         assert!(
             message("1\n3").is_some_and(|m| m.ends_with("x.rows: line 2: expected a row number below 3, found `3`"))
         );
-        assert!(message("1 1").is_some_and(|m| m.contains("expected an id of its own")));
+        assert!(message("1 1").is_some_and(|m| m.contains("expected a unique id")));
         let unanswered = read(AnswerForm::Number, "", r#"{"question": "?", "answer": "I do not know."}"#, None);
         assert!(unanswered.is_err_and(|error| format!("{error:#}").contains("expected an answer in `answer`")));
         Ok(())

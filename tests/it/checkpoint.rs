@@ -78,7 +78,7 @@ fn a_file_cut_short_is_named() {
     for length in [0, 5, 100, bytes.len() / 2, bytes.len() - 1] {
         std::fs::write(&path, &bytes[..length]).expect("written");
         let error = whole_error(Checkpoint::load(&path));
-        assert!(error.contains("cut.safetensors") && error.contains("cut short"), "{length}: {error}");
+        assert!(error.contains("cut.safetensors") && error.contains("truncated"), "{length}: {error}");
     }
     let error = whole_error(Checkpoint::load(&folder.path().join("absent")));
     assert!(error.contains("absent"), "{error}");

@@ -62,6 +62,6 @@ async fn each_part_is_told_and_those_that_are_needed_decide() -> Result<()> {
     assert!(found.contains(&"python not_needed".to_owned()), "{found:?}");
     assert!(text.contains("`missing`"), "{text}");
     let (found, text) = examined(1, &["--python", "missing", "--benchmark", "humaneval"], here).await?;
-    assert!(found.contains(&"python fails".to_owned()) && text.contains("graded by it"), "{found:?}: {text}");
+    assert!(found.contains(&"python fails".to_owned()) && text.contains("needs it for grading"), "{found:?}: {text}");
     Ok(())
 }

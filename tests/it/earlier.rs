@@ -19,8 +19,8 @@ fn checkpoint() -> Result<Checkpoint> {
 #[test]
 fn settings_say_what_is_gone_and_keep_the_rest() -> Result<()> {
     let (settings, gone) = of_checkpoint(&checkpoint()?)?;
-    let expected =
-        ["optimize", "agreement"].map(|name| format!("setting `training.execution.{name}` is gone and has no effect"));
+    let expected = ["optimize", "agreement"]
+        .map(|name| format!("setting `training.execution.{name}` no longer exists and has no effect"));
     assert_eq!(gone, expected);
     let (training, ours) = (&settings.training, Preset::Adaptive.settings().training);
     assert_eq!((training.objective.latency_weight, training.objective.unit), (0.001, Unit::Tokens));

@@ -190,7 +190,7 @@ async fn a_quota_that_runs_out_ends_training_resumably() -> Result<()> {
     let train = ["train", "--config", "settings.toml", "--epochs", "2", "--no-evaluation"];
     let stopped = lamas(&server, &[&train[..], &["--out", "run"]].concat(), place.path()).await?;
     assert_eq!(stopped.code, Some(1), "{}", stopped.errors);
-    assert!(stopped.errors.contains("hint: resume when the cause is gone"), "{}", stopped.errors);
+    assert!(stopped.errors.contains("hint: resume once the cause is fixed"), "{}", stopped.errors);
     assert!(stopped.errors.contains("nothing left to spend"), "{}", stopped.errors);
     left.store(usize::MAX, Ordering::Relaxed);
     let resumed = lamas(&server, &[&train[..], &["--resume", "run"]].concat(), place.path()).await?;

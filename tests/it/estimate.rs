@@ -99,7 +99,7 @@ async fn a_run_costs_about_what_its_probes_say() -> Result<()> {
     // Whoever pays is told before, without asking; what was asked once is not asked again.
     let again = run(&["train", "--out", "again", "--no-evaluation", "--max-cost", "0.5"])?;
     assert!(again.contains("estimate, from"), "{again}");
-    assert!(again.contains("--max-cost 0.5 is less: it stops the run before its end"), "{again}");
+    assert!(again.contains("--max-cost 0.5 is lower: it will stop the run early"), "{again}");
     assert!(asked < server.seen().len() / 2);
     // What is left of the run, from what its record holds.
     let (first, second) =

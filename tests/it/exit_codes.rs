@@ -62,7 +62,7 @@ fn an_endpoint_out_of_reach_gives_2() -> Result<()> {
     check(2, lamas(&asked, here), "hint: is the server there?")?;
     check(2, lamas(&["baselines", "--config", "nobody.toml"], here), "hint: is the server there?")?;
     let train = ["train", "--config", "nobody.toml", "--epochs", "1", "--no-evaluation", "--out", "run"];
-    check(2, lamas(&train, here), "hint: resume when the cause is gone")
+    check(2, lamas(&train, here), "hint: resume once the cause is fixed")
 }
 
 #[test]

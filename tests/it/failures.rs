@@ -122,7 +122,7 @@ async fn a_method_most_of_whose_queries_fail_has_no_score_until_they_are_answere
     let is_down = Arc::new(AtomicBool::new(true));
     let down = || refusal(503, "", "overloaded", "later");
     let server = unwilling(question.clone(), is_down.clone(), down).await;
-    let expected = ["`Generate` has no score: 1 of 8 queries failed", "hint: the answers that came are recorded"];
+    let expected = ["`Generate` has no score: 1 of 8 queries failed", "hint: the answers received are recorded"];
     let rows_of = rows(&baselines(1, &server, place.path(), &expected).await?)?;
     let summary = &rows_of[0]["summary"];
     assert_eq!((&summary["failed"], &summary["score"], &summary["problems"]), (&1.into(), &Value::Null, &8.into()));
@@ -144,7 +144,7 @@ async fn a_question_that_a_filter_refuses_ends_no_run_and_is_asked_once() -> Res
     let question = benchmark()?.problems("test")?[2].question.clone();
     let filtered = || refusal(400, "", "content_filter", "not this one");
     let server = unwilling(question, Arc::new(AtomicBool::new(true)), filtered).await;
-    let said = ["not this one; such questions count as answered, without an answer"];
+    let said = ["not this one; such questions count as answered without text"];
     let first = baselines(0, &server, place.path(), &said).await?;
     assert_eq!(first.matches("count as answered").count(), 1, "{first}");
     let before = server.seen().len();

@@ -61,7 +61,7 @@ async fn a_folder_to_begin_with_trains_as_it_stands() -> Result<()> {
     let server = Server::start(|_, _| streamed("Thinking. The answer is (B)", 40, 9)).await;
     let said = check(0, lamas(&["init", "mine", "--kind", "choice"], here), &["wrote mine/benchmark.toml"])?;
     assert!(said.contains("lamas train --benchmark mine --model-name MODEL --dry-run"), "{said}");
-    check(1, lamas(&["init", "mine"], here), &["expected no such folder or an empty one"])?;
+    check(1, lamas(&["init", "mine"], here), &["expected a new or empty folder"])?;
     let model = ["--model-name", "m", "--price", "1", "--endpoint", &server.url, "--benchmark", "mine"];
     let ask = [&["run", "Which? (A) this (B) that", "--plan", "Think;Vote", "--json"][..], &model].concat();
     let answered = tokio::task::block_in_place(|| lamas(&ask, here).output())?;
@@ -182,7 +182,7 @@ fn splits_that_share_questions_and_blind_prompts_are_said() -> Result<()> {
     let arguments = [&["train", "--out", "run"][..], &model].concat();
     let output = lamas(&arguments, here).output()?;
     let said = String::from_utf8(output.stderr)?;
-    assert!(said.contains("the prompt of operator `Generate` does not hold the question"), "{said}");
-    assert!(said.contains("the splits `train` and `test` hold the same questions"), "{said}");
+    assert!(said.contains("the prompt of operator `Generate` does not contain the question"), "{said}");
+    assert!(said.contains("the splits `train` and `test` contain the same questions"), "{said}");
     Ok(())
 }

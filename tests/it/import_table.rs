@@ -251,7 +251,8 @@ fn the_command_imports_and_scores_train_without_references() -> Result<()> {
     let (told, errors) =
         lamas("train --benchmark out --traces out/traces.jsonl --second-costs 0 --dollar-costs 0 --out run --json")?;
     assert!(
-        errors.contains("of 120 outputs are estimated: cost of 120, prompt_tokens of 120, seconds of 120"),
+        errors
+            .contains("of 120 outputs, these values are estimated: cost of 120, prompt_tokens of 120, seconds of 120"),
         "{errors}"
     );
     let rows: Vec<serde_json::Value> = serde_json::from_str(&told)?;

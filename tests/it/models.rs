@@ -128,7 +128,7 @@ async fn mistakes_are_named_before_anybody_is_asked() -> Result<()> {
     check(
         generator("Go", "model = \"large\"") + models.as_str() + models.as_str(),
         &both,
-        &["catalogue.toml:20: model `small`: expected a name of its own, found that of line 8"],
+        &["catalogue.toml:20: model `small`: expected a unique name, found that of line 8"],
     )
     .await?;
     check(

@@ -264,7 +264,7 @@ fn a_record_is_the_same_killed_sharded_and_made_at_once() -> Result<()> {
     let errors = finished(&mut command("--out killed.jsonl"))?;
     assert!(errors.contains("was left unfinished, and is dropped"), "{errors}");
     assert!(
-        errors.contains(&format!("calls of operators: {kept} found in `killed.jsonl`, {} added", 100 - kept)),
+        errors.contains(&format!("operator calls: {kept} found in `killed.jsonl`, {} added", 100 - kept)),
         "{errors}"
     );
     assert_eq!(lines(&killed)?, whole);
@@ -283,7 +283,7 @@ fn a_record_is_the_same_killed_sharded_and_made_at_once() -> Result<()> {
     merge("shard-0.jsonl shard-1.jsonl shard-2.jsonl shard-3.jsonl", "again.jsonl")?;
     assert!(fs::read(place.path("merged.jsonl"))? == fs::read(place.path("again.jsonl"))?);
     let errors = merge("merged.jsonl killed.jsonl whole.jsonl", "all.jsonl")?;
-    assert!(errors.contains("wrote 100 calls to `all.jsonl`; 200 stood in several places"), "{errors}");
+    assert!(errors.contains("wrote 100 calls to `all.jsonl`, merged 200 duplicates"), "{errors}");
     assert!(fs::read(place.path("merged.jsonl"))? == fs::read(place.path("all.jsonl"))?);
 
     let mut show = Command::new(env!("CARGO_BIN_EXE_lamas"));

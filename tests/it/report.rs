@@ -133,7 +133,7 @@ fn report() -> Report {
             seeds: vec![0, 1, 2],
             date: "Sat, 28 Nov 2026 06:00:00 GMT".into(),
             seconds: Some(184.0),
-            training: "1200 calls of operators, 48000 tokens, 0.0123 $".into(),
+            training: "1200 operator calls, 48000 tokens, 0.0123 $".into(),
         },
         objective: OBJECTIVE,
         schedule: Schedule::Layered,

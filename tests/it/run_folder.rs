@@ -145,7 +145,7 @@ fn what_contradicts_a_run_is_named_before_anything_is_written() -> Result<()> {
     check(0, lamas(&again, here), &[])?;
     assert_eq!(fs::read(&settings)?, said);
     check(1, lamas(&["train", "--resume", "nowhere"], here), &["expected a run in `nowhere`"])?;
-    check(1, train("cut", here), &["already holds a run"])?;
+    check(1, train("cut", here), &["already contains a run"])?;
     Ok(())
 }
 
@@ -192,14 +192,14 @@ async fn an_interrupted_run_gives_130_however_the_endpoint_keeps_it_waiting() ->
         command.args(endpoint);
         let (code, text) = interrupted(&server, command).await?;
         assert_eq!(code, Some(130), "{what}: {text}");
-        assert!(text.contains("stopped; `lamas train --resume run` goes on from here"), "{what}: {text}");
+        assert!(text.contains("stopped; `lamas train --resume run` continues from here"), "{what}: {text}");
         assert!(text.contains("endpoint: 0 of "), "what was spent is told: {text}");
         for command in ["compare", "sweep"] {
             let mut stopped = lamas(&[command, "--benchmark", &tiny(), "--out", command], place.path());
             stopped.args(endpoint);
             let (code, text) = interrupted(&server, stopped).await?;
             assert_eq!(code, Some(130), "{command}, {what}: {text}");
-            assert!(text.contains(&format!("`lamas {command} --out {command}` goes on from here")), "{what}: {text}");
+            assert!(text.contains(&format!("`lamas {command} --out {command}` continues from here")), "{what}: {text}");
         }
     }
     Ok(())
@@ -221,7 +221,7 @@ async fn a_run_that_meets_a_cap_gives_3() -> Result<()> {
         // Nothing is recorded yet.
         let place = place()?;
         let command = lamas(&[&arguments[..], &endpoint, &["--max-tokens", "9000"]].concat(), place.path());
-        let goes_on = format!("`{goes_on}` goes on from here");
+        let goes_on = format!("`{goes_on}` continues from here");
         tokio::task::spawn_blocking(move || check(3, command, &["stopped by --max-tokens", &goes_on])).await??;
     }
     Ok(())

@@ -139,7 +139,7 @@ fn another_run_is_not_resumed() {
     let bytes = std::fs::read(&path).expect("bytes");
     std::fs::write(&path, &bytes[..bytes.len() / 2]).expect("written");
     let error = whole_error(Runner { folder: Some(folder.path()), resume: true, ..Runner::default() }.run());
-    assert!(error.contains(STATE_FILE) && error.contains("cut short"), "{error}");
+    assert!(error.contains(STATE_FILE) && error.contains("truncated"), "{error}");
 }
 
 #[test]

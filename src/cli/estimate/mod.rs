@@ -1,4 +1,4 @@
-//! What a command is going to ask of a model and what that costs, said before it is spent.
+//! Estimates what a command will ask of a model and what that costs, before it is spent.
 
 mod questions;
 mod tally;

@@ -1,21 +1,21 @@
-//! What asking many questions takes, from asking a few of them.
+//! Estimates what many questions cost, by asking a few of them.
 
 use anyhow::Result;
 
 use super::tally::{Tally, say};
 use crate::cli::session::Session;
 
-/// Questions that are asked, at most.
+/// Most questions to ask.
 const PROBES: usize = 24;
 
-/// Says what `total` questions are going to take, from what `ask` takes for as many as it is given.
+/// Prints what `total` questions will cost. `ask` asks as many questions as it is told.
 ///
 /// # Errors
 /// Those of `ask`.
 pub fn of_questions(session: &Session, total: usize, ask: impl FnOnce(usize) -> Result<()>) -> Result<()> {
     let endpoints = &session.parts.endpoints;
     if endpoints.is_empty() {
-        eprintln!("estimate: no endpoint is asked, and nothing is paid");
+        eprintln!("estimate: no endpoint is asked, so nothing is paid");
         return Ok(());
     }
     let probes = total.min(PROBES);

@@ -1,4 +1,4 @@
-//! Calls, tokens and dollars, and how they are said.
+//! Calls, tokens and dollars, and how they are printed.
 
 use std::ops::{Add, Mul};
 
@@ -10,7 +10,7 @@ use crate::operation::Identity;
 use crate::plan::Span;
 use crate::record::Line;
 
-/// Calls of models, and what they come to.
+/// Model calls and what they cost.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Tally {
     pub calls: f64,
@@ -81,7 +81,7 @@ impl From<Account> for Tally {
 }
 
 impl Tally {
-    /// Nothing in place of less.
+    /// Zero instead of negative numbers.
     pub fn at_least_nothing(self) -> Self {
         let Tally { calls, prompt_tokens, tokens, dollars } = self;
         let [calls, prompt_tokens, tokens, dollars] = [calls, prompt_tokens, tokens, dollars].map(|it| it.max(0.0));
@@ -89,19 +89,19 @@ impl Tally {
     }
 }
 
-/// What is not sure to be asked, after the words that say what it is.
+/// A line for calls that are not certain to be made, after the words that name them.
 pub(super) fn more(what: &str, tally: &Tally) -> String {
     format!("  {what} {} calls, {} $", round(tally.calls), money(tally.dollars))
 }
 
-/// Says what the estimate is made from, and what it comes to.
+/// Prints what the estimate is based on, and its figures.
 pub(super) fn say(probes: usize, lines: &[(&str, Tally)]) {
     eprintln!("estimate, from {probes} probe questions:");
     lines.iter().for_each(|(what, tally)| eprintln!("{}", shown(what, tally)));
 }
 
-/// What a query takes on average, of what is asked anew wherever a record holds other draws: operators without randomness have
-/// one answer to a question, whatever it is asked for.
+/// The mean cost of a query, counting only calls that are repeated although a record holds other draws. Operators without
+/// randomness have one answer to a question, whatever it is asked for.
 pub(super) fn mean<'e>(passes: impl Iterator<Item = &'e Evaluation>, operators: &[Identity]) -> Tally {
     let episodes: Vec<&Episode> = passes.flat_map(|pass| &pass.episodes).collect();
     let is_drawn = |span: &&Span| operators.get(span.operator.index()).is_none_or(|operator| operator.is_random);

@@ -1,6 +1,7 @@
-//! What a training run is going to ask for, before it does: all of it on a few questions, whose calls it then need not make again.
+//! Estimates what a training run will ask for, by doing all of it on a few questions. The run need not repeat these calls.
 //!
-//! How many plans the halting head and the calibration follow is known; what such a plan takes is what those of the probes took.
+//! The number of plans for the halting head and the calibration is known; each is assumed to take what the plans of the probes
+//! took.
 
 use std::collections::{BTreeMap, HashSet};
 use std::ops::Add;
@@ -22,18 +23,17 @@ use crate::random::Purpose;
 use crate::record::{Key, Record, each_call};
 use crate::settings::{RunFile, Settings};
 
-/// Questions of each split that are probed, at most.
+/// Most questions to probe in each split.
 const PROBES: usize = 24;
 /// Of so many questions no more than one is probed; of half as many where nothing else is asked for.
 const ONE_IN: usize = 8;
 /// Fewer say too little about the others.
 const FEWEST: usize = 4;
 
-/// Estimates what the run is going to ask for where that costs anything, or where `dry` asks for nothing else, and says it.
-/// Returns dollars.
+/// Estimates what the run will ask for, if that costs anything or `dry` asks for nothing else, and prints it. Returns dollars.
 ///
 /// # Errors
-/// Those of training on a few questions; where more than the estimate is asked for, only that it was stopped or refused.
+/// Those of training on a few questions; if more than the estimate was asked for, only that it was stopped or refused.
 pub fn before(
     session: &Session,
     run: &Run,
@@ -43,7 +43,7 @@ pub fn before(
 ) -> Result<Option<f64>> {
     let Some(record) = session.solver().record().cloned() else {
         if dry {
-            eprintln!("estimate: no model is asked, and nothing is paid");
+            eprintln!("estimate: no model is asked, so nothing is paid");
         }
         return Ok(None);
     };
@@ -63,7 +63,7 @@ pub fn before(
     let [some_train, some_validation] = [train, validation].map(|split| split.some(probed(split).max(1)));
     let some_test = test.as_ref().map(|test| test.some(probed(test).max(1)));
     let bar = session.progress.group("probes", "questions", 0);
-    let folder = tempfile::tempdir().context("cannot make a folder for probes")?;
+    let folder = tempfile::tempdir().context("cannot create a folder for probes")?;
     let progress = Progress::hidden();
     let seed = started.seeds.first().copied().unwrap_or_default();
     let execution = session.execution;
@@ -83,7 +83,7 @@ pub fn before(
         Ok(outcome) => vec![outcome.trained],
         Err(error) if dry || crate::cli::interrupt::exit_code(&error).is_some() => return Err(error),
         Err(error) => {
-            eprintln!("no estimate, since probes failed: {error:#}");
+            eprintln!("no estimate, because probes failed: {error:#}");
             return Ok(None);
         }
     };
@@ -123,27 +123,27 @@ pub fn before(
         &[("training", training), ("evaluation", rest), ("all", all), ("to come", to_come)],
     );
     if !is_paid {
-        eprintln!("  the model runs on this machine: its dollars are nominal, and nothing is billed");
+        eprintln!("  the model runs on this machine: its dollars are nominal; nothing is billed");
     }
     if execution.halting && !is_followed && head.dollars > 0.0 {
-        eprintln!("{}, if the controller turns out to be what answers", more("a halting head would add", &head));
+        eprintln!("{}, if the controller is chosen to answer", more("a halting head would add", &head));
     }
     let dollars = to_come.dollars;
     if let Some(cap) = settings.endpoint.max_cost.filter(|&cap| cap < dollars) {
         eprintln!(
-            "--max-cost {cap} is less: it stops the run before its end, and `{}` goes on from there",
+            "--max-cost {cap} is lower: it will stop the run early, and `{}` will continue from there",
             run.resume()
         );
     }
     Ok(Some(settings.endpoint.max_cost.map_or(dollars, |cap| cap.min(dollars))))
 }
 
-/// How often training asks anew: all seeds share the calls of the survey, and draw plans of their own.
+/// How often training repeats its calls: all seeds share the calls of the survey, but draw their own plans.
 fn repeats(settings: &Settings, seeds: usize) -> f64 {
     if settings.training.epochs > 0 { seeds as f64 } else { 1.0 }
 }
 
-/// Whether the controller is above the best operator on the probes by more than noise: a run then answers by it, and fits a
+/// Whether the controller beats the best operator on the probes by more than noise. A run then answers with it, and fits a
 /// halting head to it.
 fn leads(methods: &[Vec<Evaluation>], objective: &Objective) -> bool {
     let utilities = |name: &str| -> Option<Vec<f64>> {
@@ -157,7 +157,7 @@ fn leads(methods: &[Vec<Evaluation>], objective: &Objective) -> bool {
     statistics::mean(&gains) > noise
 }
 
-/// What a record holds of the probes, and in all.
+/// What a record contains for the probes, and in total.
 struct Asked {
     /// To learn from the probes, but for what a halting head took.
     learned: Tally,

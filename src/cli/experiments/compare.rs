@@ -26,22 +26,22 @@ use crate::task::Problem;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Controllers to train for each method, with seeds counted up from --seed
+    /// Number of controllers to train for each method, with seeds counted up from --seed
     #[arg(long, value_name = "K", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
     seeds: u64,
-    /// Folder for the checkpoints and the report; one that holds a comparison is gone on with; default: new, under `runs`
+    /// Folder for checkpoints and report; continues a comparison that is in it; default: a new one under `runs`
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Passes of the published methods, one plan for each problem in each; default: as many as their authors made
+    /// Passes of the published methods, with one plan for each problem; default: as many as their authors made
     #[arg(long, value_name = "N", default_value_t = 4)]
     passes: u32,
-    /// Only these trained methods beside ours, as the table names them; repeatable; default: all
+    /// Train only this method beside ours, named as in the table; repeatable; default: all
     #[arg(long = "only", value_name = "METHOD")]
     only: Vec<String>,
-    /// Score per token of critical path, for training and in the utility; default: the benchmark's
+    /// What a token of critical path costs, in score, for training and for the utility; default: the benchmark's
     #[arg(long, value_name = "WEIGHT")]
     latency_weight: Option<f64>,
-    /// JSON instead of the tables
+    /// Print JSON instead of the tables
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -63,7 +63,7 @@ impl Args {
 const PORTFOLIO: usize = 400;
 /// Draws of each small plan on the test problems, half to choose by and half to score.
 const HINDSIGHT_DRAWS: u64 = 4;
-/// Methods beside those that are trained, about: fixed plans, routers, candidates of ours.
+/// Roughly how many methods there are besides the trained ones: fixed plans, routers, candidates of ours.
 const CANDIDATES: usize = 20;
 
 pub fn run(args: Args) -> Result<()> {
@@ -190,8 +190,8 @@ fn record(session: &Session, split: &Split, plans: &[Plan], draws: Vec<Draw>, la
             let (failed, asked) = (pass.failed, pass.episodes.len());
             ensure!(
                 pass.has_score(),
-                "{failed} of {asked} queries failed while recording the small plans; hint: the answers that came are \
-                 recorded, so that the same command asks only for the rest once the cause is gone"
+                "{failed} of {asked} queries failed while recording the small plans; hint: the answers received \
+                 are recorded; once the cause is fixed, the same command asks only for the rest"
             );
             of_plan.push(pass.episodes.iter().map(|episode| session.objective.measure(episode).utility).collect());
         }

@@ -1,5 +1,5 @@
-//! `lamas sweep`: what controllers make of each latency weight, and whether one that serves all weights is as good as those
-//! trained for each.
+//! `lamas sweep`: trains controllers at several latency weights, and checks whether one controller for all weights is as good as
+//! those trained for each.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -25,20 +25,19 @@ use crate::settings::{Preset, Settings};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Latency weights in score per token, rising, with commas between; default: from a quarter of the benchmark's to four
-    /// times as much
+    /// Latency weights in score per token, ascending; default: from a quarter of the benchmark's to four times as much
     #[arg(long, value_name = "W,W,...", value_delimiter = ',')]
     weights: Vec<f64>,
-    /// Controllers to train for each method and weight, with seeds counted up from --seed
+    /// Number of controllers to train for each method and weight, with seeds counted up from --seed
     #[arg(long, value_name = "K", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
     seeds: u64,
-    /// Passes of the published method; 0 leaves it out
+    /// Passes of the published method; 0 leaves the method out
     #[arg(long, value_name = "N", default_value_t = 4)]
     passes: u32,
-    /// Folder for the checkpoints and the report; one that holds a sweep is gone on with; default: new, under `runs`
+    /// Folder for checkpoints and report; continues a sweep that is in it; default: a new one under `runs`
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// JSON instead of the table
+    /// Print JSON instead of the table
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -65,7 +64,7 @@ pub fn run(args: Args) -> Result<()> {
     };
     let (low, high) = (weights[0], weights[weights.len() - 1]);
     let rising = weights.is_sorted_by(|low, high| low < high);
-    ensure!(rising && low < high, "`--weights`: expected two or more, each above the one before, found {weights:?}");
+    ensure!(rising && low < high, "`--weights`: expected two or more in ascending order, found {weights:?}");
     let mut methods: Vec<Swept> = weights.iter().map(|&weight| Swept::trained_for(weight, OURS, &ours)).collect();
     if args.passes > 0 {
         let mut published = args.common.resolve(Preset::Paper)?;

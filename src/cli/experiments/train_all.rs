@@ -1,4 +1,4 @@
-//! Trains several methods with several seeds side by side.
+//! Trains several methods with several seeds in parallel.
 
 use std::collections::BTreeMap;
 use std::num::NonZero;
@@ -104,7 +104,7 @@ pub fn train_all(
     let outcomes = finished.into_inner().unwrap_or_else(PoisonError::into_inner).into_values();
     let outcomes: Result<Vec<Finished>> = outcomes.collect();
     let outcomes = outcomes.map_err(|error| Stopped::hinted(error, &command))?;
-    interrupt.part_at_once(format!("stopped; `{command}` goes on from here"));
+    interrupt.part_at_once(format!("stopped; `{command}` continues from here"));
     let mut outcomes = outcomes.into_iter();
     let outcomes = variants.iter().map(|_| outcomes.by_ref().take(seeds.len()).collect()).collect();
     Ok(AllTrained { folder, seeds, train, outcomes })

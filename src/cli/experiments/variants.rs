@@ -1,5 +1,5 @@
-//! The trained methods of `lamas compare`: the published ones, ours, ours with each improvement taken away, and ours with
-//! what did not pay.
+//! The trained methods of `lamas compare`: the published ones, ours, ours without each improvement, and ours with additions that
+//! did not pay.
 
 use anyhow::Result;
 

@@ -1,4 +1,4 @@
-//! Stages: operators are asked a few at a time, and after each answer it is seen whether more of them pay.
+//! Stages: operators are asked a few at a time, and each answer decides whether asking more pays.
 
 mod staged;
 mod state;

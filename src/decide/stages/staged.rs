@@ -10,21 +10,21 @@ use crate::evidence::{Chosen, Known, Stage};
 use crate::operation::{Ballot, winner};
 use crate::plan::Layer;
 
-/// Starts with a layer, and after each answer ends, waits, or asks on.
+/// Starts with a layer, and after each answer ends, waits, or asks more operators.
 #[derive(Clone, Debug)]
 pub struct Staged {
     stages: Arc<Stages>,
     start: Option<Layer>,
-    /// Asks on while the leader's posterior is below, and gives no answer where it stays so.
+    /// Keeps asking while the leader's posterior is below this; gives no answer if it stays below.
     confidence: f64,
     has_ended: bool,
-    /// By what was known at the last decision.
+    /// From what was known at the last decision.
     conclusion: Conclusion,
 }
 
 /// The answers that have arrived.
 struct Heard<'a> {
-    /// By the number of the operator in [`Stages`].
+    /// Indexed by the number of the operator in [`Stages`].
     said: Vec<Said>,
     arrived: Set,
     pending: Set,
@@ -78,7 +78,7 @@ impl Staged {
         heard
     }
 
-    /// What waiting saves against asking the pending operators anew: they have run for a while, and cost already.
+    /// What waiting saves compared with asking the pending operators again: they have already run for a while and cost something.
     fn begun(&self, known: &Known<'_>) -> f64 {
         let Stages { latency_weight, cost_weight, unit, .. } = *self.stages;
         let pending = known.choices.iter().enumerate().filter(|(_, choice)| choice.stage == Stage::Running);
@@ -110,7 +110,7 @@ impl Staged {
         let best = state.worth(&known).reduce(|best, next| if next.1 > best.1 { next } else { best });
         match best {
             Some((way, worth)) if is_unsure || worth > belief.posterior => Next::Commit(vec![self.stages.layer(way)]),
-            // Nothing is under way: to wait is to end.
+            // Nothing is under way, so waiting ends the plan.
             _ => Next::Wait,
         }
     }

@@ -5,22 +5,22 @@ use serde::{Deserialize, Serialize};
 use super::vote::{Belief, Said, Vote};
 use crate::plan::{Layer, OperatorId, Unit};
 
-/// A set of the operators of [`Stages`]: bit `k` is number `k`.
+/// A set of operators of [`Stages`]: bit `k` is operator `k`.
 pub type Set = u32;
-/// A set has no room for more.
+/// Most operators that fit into a set.
 pub const MOST_OPERATORS: usize = Set::BITS as usize;
 
-/// Decides by the answers that have arrived.
+/// What is worth asking, given the answers that have arrived.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Stages {
-    /// Among which is chosen; those behind `MOST_OPERATORS` are never asked.
+    /// The operators to choose from; those after the first `MOST_OPERATORS` are never asked.
     pub operators: Vec<OperatorId>,
     pub vote: Vote,
-    /// In the order of their sets.
+    /// Sorted by their sets.
     pub states: Vec<State>,
-    /// Score that a unit of latency takes.
+    /// What a unit of latency costs, in score.
     pub latency_weight: f64,
-    /// Score that a dollar takes.
+    /// What a dollar costs, in score.
     pub cost_weight: f64,
     pub unit: Unit,
 }
@@ -29,22 +29,22 @@ pub struct Stages {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct State {
     pub asked: Set,
-    /// Further sets.
+    /// The sets that may follow.
     pub ways: Vec<Set>,
-    /// Of the predicted utility of each way, `[W]`.
+    /// Intercept of the predicted utility of each way, `[W]`.
     pub base: Vec<f32>,
-    /// On [`known`], `[W][F]`.
+    /// Slopes on [`known`], `[W][F]`.
     pub slopes: Vec<Vec<f32>>,
 }
 
 impl Stages {
-    /// What may follow these operators; none where nothing was learned of it.
+    /// What may follow these operators; none if nothing was learned about it.
     pub fn state(&self, asked: Set) -> Option<&State> {
         let at = self.states.binary_search_by_key(&asked, |state| state.asked).ok()?;
         self.states.get(at)
     }
 
-    /// The operators of a set, side by side.
+    /// The operators of a set as a layer.
     pub fn layer(&self, set: Set) -> Layer {
         let members = self.operators.iter().take(MOST_OPERATORS).enumerate().filter(|(at, _)| set >> at & 1 == 1);
         Layer { operators: members.map(|(_, id)| *id).collect() }
@@ -52,7 +52,7 @@ impl Stages {
 }
 
 impl State {
-    /// Predicted utility of each way, without what was spent before.
+    /// Predicted utility of each way, not counting what was spent before.
     pub fn worth<'a>(&'a self, known: &'a [f32]) -> impl Iterator<Item = (Set, f64)> + 'a {
         let predicted = self.base.iter().zip(&self.slopes).map(move |(&base, slopes)| {
             f64::from(base) + slopes.iter().zip(known).map(|(&slope, &x)| f64::from(slope) * f64::from(x)).sum::<f64>()
@@ -61,9 +61,9 @@ impl State {
     }
 }
 
-/// What the answers of a set of operators show, `[8 + 2 members]`: the posteriors of the leader, of the answer after it and of
-/// none, how open and how certain that is; for each member whether it supports the leader and whether it answered at all; how
-/// many support it, and whether all do.
+/// What the answers of a set of operators show, `[7 + 2 members]`: the posteriors of the leader, of the runner-up and of none, how
+/// open and how certain that is; for each member, whether it supports the leader and whether it answered at all; how many
+/// support the leader, and whether all do.
 pub fn known(belief: &Belief, said: &[Said]) -> Vec<f32> {
     let members = || said.iter().filter(|said| **said != Said::Unasked);
     let supports = |said: &Said| belief.leader.is_some_and(|leader| *said == Said::Answer(leader));
@@ -84,7 +84,7 @@ pub fn known(belief: &Belief, said: &[Said]) -> Vec<f32> {
     known
 }
 
-/// The sets of one to `most` of the operators of `among`, smaller numbers first.
+/// The sets of one to `most` operators of `among`, smaller numbers first.
 pub fn subsets(among: Set, most: u32) -> Vec<Set> {
     let mut found: Vec<Set> = Vec::new();
     // Each step takes the next subset of `among`, from the whole downwards.

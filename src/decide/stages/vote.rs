@@ -1,8 +1,8 @@
-//! A vote that knows who votes: how likely each answer is right, and that none is.
+//! A vote that knows who votes: how likely each answer is right, and how likely none is.
 //!
-//! A conditional logit over the answers and "none is right". An answer has the sum of its supporters' weights, of the weights
-//! of their pairs (models of one family are no independent witnesses) and of how many they are; "none" has a weight of its
-//! own, one for who was asked and one for who gave no answer.
+//! A conditional logit over the answers and "none is right". The logit of an answer is the sum of its supporters' weights, of the
+//! weights of their pairs (models of one family are not independent witnesses), and of a weight for their number. "None" has a
+//! weight of its own, plus one for each operator asked and one for each that gave no answer.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,20 +13,20 @@ pub enum Said {
     Unasked,
     /// It ended without an answer.
     Nothing,
-    /// The number of its answer; equal answers have one number.
+    /// The number of its answer; equal answers share a number.
     Answer(u32),
 }
 
-/// What is believed of the answers.
+/// How likely the answers are.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Belief {
     /// The likeliest answer, if there is any.
     pub leader: Option<u32>,
     /// Probability that the leader is right.
     pub posterior: f64,
-    /// Of the answer after it.
+    /// Probability of the second-likeliest answer.
     pub runner_up: f64,
-    /// That no answer is right.
+    /// Probability that no answer is right.
     pub none: f64,
 }
 
@@ -37,11 +37,11 @@ pub struct Vote {
     pub weights: Vec<f64>,
 }
 
-/// Numbers of supporters from two on that have a weight.
+/// The numbers of supporters that have a weight: two, three and four.
 const SEVERAL: usize = 3;
 
 impl Vote {
-    /// Without any weight: all answers and "none" are equally likely.
+    /// A vote with zero weights: all answers and "none" are equally likely.
     pub fn new(operators: usize) -> Self {
         Vote {
             operators,
@@ -56,7 +56,7 @@ impl Vote {
         parts.into_iter().flat_map(|(count, penalty)| vec![penalty; count]).collect()
     }
 
-    /// Places of the weights that count for each answer and, last, for "none"; an answer goes with its number.
+    /// Indices of the weights that count for each answer (with its number) and, last, for "none".
     pub fn features(&self, said: &[Said]) -> Vec<(Option<u32>, Vec<usize>)> {
         let operators = self.operators;
         let several = operators + operators * operators.saturating_sub(1) / 2;
@@ -85,7 +85,7 @@ impl Vote {
         answers.into_iter().map(features).chain([(None, of_none)]).collect()
     }
 
-    /// Probability of each of the alternatives that [`Vote::features`] lists.
+    /// Probability of each alternative listed by [`Vote::features`].
     pub fn probabilities(&self, features: &[(Option<u32>, Vec<usize>)]) -> Vec<f64> {
         let logit = |(_, places): &(_, Vec<usize>)| places.iter().filter_map(|&at| self.weights.get(at)).sum::<f64>();
         let logits: Vec<f64> = features.iter().map(logit).collect();
@@ -95,7 +95,7 @@ impl Vote {
         shares.into_iter().map(|share| share / sum).collect()
     }
 
-    /// What to believe of what the operators said; of equals the answer that was given first leads.
+    /// The belief given what the operators said; among equals, the answer given first leads.
     pub fn believe(&self, said: &[Said]) -> Belief {
         let features = self.features(said);
         let mut belief = Belief::default();

@@ -1,4 +1,4 @@
-//! How well a latency model's predictions hold.
+//! How accurate a latency model's predictions are.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,20 +9,20 @@ use crate::plan::{Latency, Plan, Prepared, Trace, Unit};
 /// Predicted against measured critical paths.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Accuracy {
-    /// Plans compared.
+    /// Number of plans compared.
     pub plans: usize,
-    /// Means of what was measured, and of what was predicted.
+    /// Mean measured and mean predicted critical path.
     pub measured: Latency,
     pub predicted: Latency,
     /// Mean of the absolute error, and its 95 % quantile.
     pub error: Latency,
     pub error_p95: Latency,
-    /// Share of plans that took at most what 95 % were expected to.
+    /// Share of plans within the predicted 95 % bound.
     pub covered: Latency,
 }
 
 impl LatencyModel {
-    /// Compares the critical paths of what ran with those predicted for the same plans.
+    /// Compares measured critical paths with those predicted for the same plans.
     pub fn accuracy(&self, observed: &[Observed<'_>], prepare: impl Fn(&Plan) -> Prepared) -> Accuracy {
         let compared: Vec<(Latency, Prediction)> = observed
             .iter()
@@ -45,7 +45,7 @@ impl LatencyModel {
             predicted: over(|_, path, _| path, mean),
             error: over(|measured, path, _| (measured - path).abs(), mean),
             error_p95: over(|measured, path, _| (measured - path).abs(), |errors| quantile(errors, 0.95)),
-            // What is predicted without any deviation is exact but for rounding.
+            // A prediction without any deviation is exact except for rounding.
             covered: over(|measured, _, bound| f64::from(measured <= bound + 1e-6), mean),
         }
     }

@@ -8,13 +8,13 @@ use anyhow::{Error, Result, bail};
 use crate::controller::{LatencyWeights, Policy};
 use crate::plan::{Latency, Plan};
 
-/// Weights that are tried; a greedy plan takes microseconds.
+/// How many weights to try; a greedy plan takes microseconds.
 const WEIGHTS: usize = 33;
 
 /// How long a query may take.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Budget {
-    /// Of critical path (E3).
+    /// Tokens of critical path (E3).
     Tokens(f64),
     Seconds(f64),
 }
@@ -25,12 +25,12 @@ pub struct PlanWithin {
     pub plan: Plan,
     /// The latency weight that the plan was chosen for.
     pub latency_weight: f64,
-    /// Whether the plan is predicted to keep the budget; where none is, it is the one predicted to take least.
+    /// Whether the plan is predicted to keep the budget; if no plan is, this is the one predicted to be fastest.
     pub is_within: bool,
 }
 
 impl Budget {
-    /// The budget's own unit of a latency.
+    /// A latency in the budget's unit.
     pub fn of(self, latency: Latency) -> f64 {
         match self {
             Budget::Tokens(_) => latency.tokens,
@@ -46,15 +46,14 @@ impl Budget {
         }
     }
 
-    /// In the budget's own unit.
+    /// The amount in the budget's unit.
     pub fn amount(self) -> f64 {
         let (Budget::Tokens(amount) | Budget::Seconds(amount)) = self;
         amount
     }
 
-    /// The plan of the smallest weight whose `latency`, as predicted for a plan, is within the budget: small weights
-    /// are accurate, large ones quick. Where there is none, the likeliest at the highest weight of `others` that are within
-    /// the budget.
+    /// The plan of the smallest weight whose predicted `latency` is within the budget: small weights are accurate, large ones fast.
+    /// If there is none, the likeliest plan, at the highest weight, among the `others` within the budget.
     pub fn choose(
         self,
         policy: &Policy,

@@ -1,4 +1,4 @@
-//! The fit of a latency model to traces: least squares, one quantity after another.
+//! Fits a latency model to traces: least squares, one quantity after another.
 
 use std::collections::BTreeMap;
 
@@ -12,14 +12,14 @@ use crate::plan::{Latency, OperatorId, Plan, Prepared, Span, Status};
 /// Share of the plans that the slack covers.
 const COVERED: f64 = 0.95;
 
-/// The slack is sought up to so many deviations, by halving the range so often.
+/// The slack is searched up to this many deviations, with this many bisection steps.
 const MOST_DEVIATIONS: f64 = 10.0;
 const STEPS: u32 = 24;
 
-/// Keeps the components of few embeddings from explaining what is chance; embeddings have length 1.
+/// Keeps the embedding components from explaining noise when there are few questions; embeddings have length 1.
 const PENALTY: f64 = 1.0;
 
-/// What a span tells of its operator.
+/// What a span says about its operator.
 struct Run<'a> {
     asked: Asked<'a>,
     rounds: f64,
@@ -37,10 +37,10 @@ impl<'a> Run<'a> {
 }
 
 impl LatencyModel {
-    /// Fits what the operators of `catalogue` take, (E3) with `gamma`; `prepare` says how a plan runs.
+    /// Fits a model of the operators of `catalogue`, with `gamma` of (E3); `prepare` says how a plan runs.
     ///
-    /// An operator that was never seen takes nothing. The slack is found on queries that the fit has not seen: each half
-    /// of them is predicted from the other.
+    /// An operator that was never seen takes nothing. The slack is found on queries that the fit has not seen: each half of the
+    /// queries is predicted from the other half.
     pub fn fit(
         catalogue: &Catalogue,
         gamma: f64,
@@ -75,7 +75,7 @@ impl LatencyModel {
         LatencyModel { operators, finish, gamma, slack: Latency::default() }
     }
 
-    /// The smallest number of deviations that, allowed to each operator, explains what was measured.
+    /// The smallest number of deviations per operator that explains what was measured.
     fn deviations_needed(&self, observed: &Observed<'_>, prepare: impl Fn(&Plan) -> Prepared) -> Latency {
         let Observed { asked, episode } = *observed;
         let prepared = prepare(&episode.plan);
@@ -97,12 +97,12 @@ impl LatencyModel {
     }
 }
 
-/// The finished runs of one operator, whose calls make so many `rounds` where that is known.
+/// The finished runs of one operator; `rounds` is its number of sequential calls, if known.
 fn runs<'a>(index: usize, rounds: Option<u32>, gamma: f64, observed: &[Observed<'a>]) -> Vec<Run<'a>> {
     let finished = |span: &&Span| span.operator.index() == index && span.outcome == Status::Done;
     let mut runs = Vec::new();
     for Observed { asked, episode } in observed {
-        // Calls side by side count once.
+        // Parallel calls count once.
         let rounds = |span: &Span| rounds.map_or(span.calls, |rounds| span.calls.min(rounds));
         let run = |span: &Span| Run::new(*asked, span, f64::from(rounds(span)), gamma);
         runs.extend(episode.trace.spans.iter().filter(finished).map(run));
@@ -110,7 +110,7 @@ fn runs<'a>(index: usize, rounds: Option<u32>, gamma: f64, observed: &[Observed<
     runs
 }
 
-/// What followed the plans, if anything did, and the operator that did it; a plan that nothing followed says so.
+/// The finishes of the plans, if there were any, and their operator; a plan without one counts as taking nothing.
 fn finish_runs<'a>(observed: &[Observed<'a>], gamma: f64) -> Option<(OperatorId, Vec<Run<'a>>)> {
     let finish = |observed: &Observed<'a>| observed.episode.trace.finish.clone();
     let id = observed.iter().find_map(finish)?.operator;
@@ -122,7 +122,7 @@ fn finish_runs<'a>(observed: &[Observed<'a>], gamma: f64) -> Option<(OperatorId,
     ))
 }
 
-/// What answers an operator: its model and, where its requests are hedged, how often and by whom.
+/// What answers an operator: its model and, if its requests are hedged, how often and by which models.
 type Served<'a> = (&'a str, u32, &'a [String]);
 
 fn served(operator: &Operator) -> Served<'_> {
@@ -195,7 +195,7 @@ fn not_negative(rows: &[[f64; 3]]) -> (f64, f64) {
             return (p, q);
         }
     }
-    // The best solution lies on a border: one of the two alone, whichever explains more.
+    // The best solution is on a border: only one of the two, whichever explains more.
     let alone = |own: f64, with: f64| if own > 0.0 { (with / own).max(0.0) } else { 0.0 };
     let (p, q) = (alone(aa, ay), alone(bb, by));
     if p * ay >= q * by { (p, 0.0) } else { (0.0, q) }

@@ -1,4 +1,4 @@
-//! A latency model: what each operator takes, so that the latency of a plan is known before it runs.
+//! The latency model: what each operator takes, to predict the latency of a plan before it runs.
 //!
 //! ```text
 //! written(o) = base + per_word * words + <per_component, v>                   tokens, along the operator's own path
@@ -6,7 +6,8 @@
 //! seconds(o) = rounds * first_token + per_token * written(o) + tool_seconds
 //! ```
 //!
-//! for a question of so many words and embedding `v`. The latency of a plan is the longest path over these, as it is over what was measured (E4).
+//! for a question with `words` words and embedding `v`. The predicted latency of a plan is the longest path over these, just as the
+//! measured one is the longest path over measurements (E4).
 
 mod accuracy;
 mod budget;
@@ -26,22 +27,22 @@ use crate::plan::{Dependencies, Latency, OperatorId, Plan, Prepared, Unit, criti
 /// File of a latency model, in the folder of a run or beside a checkpoint.
 pub const LATENCY_FILE: &str = "latency.json";
 
-/// What the operators of a catalogue take on one machine, model and load.
+/// The latencies of the operators of a catalogue, for one machine, model and load.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LatencyModel {
     /// In catalogue order.
     pub operators: Vec<OperatorLatency>,
-    /// What follows every plan, if anything did.
+    /// The finish of every plan, if there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finish: Option<OperatorLatency>,
     /// (E3) tokens per second of tool time.
     pub gamma: f64,
-    /// Deviations that each operator is allowed beyond its mean, so that 95 % of plans take no longer.
+    /// How many deviations above its mean each operator is allowed, so that 95 % of plans take no longer.
     pub slack: Latency,
 }
 
-/// What one operator takes.
+/// The latency of one operator.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OperatorLatency {
@@ -50,11 +51,11 @@ pub struct OperatorLatency {
     pub kind: String,
     /// Its language model; empty for the back end's own.
     pub model: String,
-    /// Runs that it was fitted to.
+    /// Number of runs it was fitted to.
     pub spans: usize,
-    /// Model calls one after another.
+    /// Number of sequential model calls.
     pub rounds: f64,
-    /// Tokens written whatever the question, for each word of it, and for each component of its embedding.
+    /// Tokens written for any question, per word of it, and per component of its embedding.
     pub base: f64,
     pub per_word: f64,
     pub per_component: Vec<f32>,
@@ -64,27 +65,27 @@ pub struct OperatorLatency {
     pub first_token: f64,
     /// Seconds from one token to the next.
     pub per_token: f64,
-    /// Seconds that tools take in truth.
+    /// Seconds that tools really take.
     pub tool_seconds: f64,
-    /// Standard deviation of what is left unexplained.
+    /// Standard deviation of the residuals.
     pub deviation: Latency,
 }
 
-/// What a plan is expected to take.
+/// The predicted latency of a plan.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Prediction {
     /// One for each choice, in the order of [`Plan::choices`].
     pub choices: Vec<Latency>,
-    /// What follows the plan.
+    /// The finish.
     pub finish: Latency,
     /// The critical path in each unit, with the finish.
     pub path: Latency,
-    /// What 95 % of such plans take at most.
+    /// The bound that 95 % of such plans keep.
     pub bound: Latency,
 }
 
 impl LatencyModel {
-    /// What `plan` takes for a query; operators that the model does not know, and those that will not run, take nothing.
+    /// Predicts `plan` for a query. Operators that the model does not know, and those that will not run, take nothing.
     pub fn predict(&self, plan: &Plan, prepared: &Prepared, asked: Asked<'_>) -> Prediction {
         let take = |((_, id), runs): ((usize, OperatorId), &bool)| {
             let operator = self.operators.get(id.index()).filter(|_| *runs);
@@ -97,7 +98,7 @@ impl LatencyModel {
         Prediction { bound: self.stretched(plan, prepared, &means, self.slack), ..means }
     }
 
-    /// The critical path where each operator that runs, and the finish, take so many deviations more than their means.
+    /// The critical path if each operator that runs, and the finish, take `deviations` more than their means.
     fn stretched(&self, plan: &Plan, prepared: &Prepared, means: &Prediction, deviations: Latency) -> Latency {
         let stretch = |operator: Option<&OperatorLatency>, mean: Latency| {
             let deviation = operator.map_or_else(Latency::default, |operator| operator.deviation);

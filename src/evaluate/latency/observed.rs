@@ -1,9 +1,9 @@
-//! What a latency model is fitted to and compared with.
+//! The observations that a latency model is fitted to and compared with.
 
 use crate::evidence::Asked;
 use crate::execute::Episode;
 
-/// What was measured for one query.
+/// The measurement of one query.
 #[derive(Clone, Copy)]
 pub struct Observed<'a> {
     pub asked: Asked<'a>,

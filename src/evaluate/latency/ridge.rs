@@ -6,11 +6,11 @@ use crate::kernels::cholesky;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Linear {
     pub base: f64,
-    /// One for each feature; empty where none tells anything.
+    /// One for each feature; empty if no feature is informative.
     pub slopes: Vec<f64>,
 }
 
-/// Fits `targets` by rows of features of equal length; the base is not penalised. No rows give zero.
+/// Fits `targets` on rows of features of equal length. The intercept is not penalised. No rows give zero.
 pub(super) fn ridge(rows: &[Vec<f64>], targets: &[f64], penalty: f64) -> Linear {
     if rows.is_empty() {
         return Linear::default();

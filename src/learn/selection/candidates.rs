@@ -1,36 +1,37 @@
-//! What may answer, as it was measured, and what was chosen.
+//! The candidates that may answer, as they were measured, and the one that was chosen.
 
 use serde::{Deserialize, Serialize};
 
 use crate::decide::Proposal;
 use crate::learn::target::Met;
 
-/// What may answer, and what was seen of it.
+/// A candidate, and how it was measured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Candidate {
-    /// What it is.
+    /// What kind of candidate it is.
     pub name: String,
-    /// What it proposes for every query, where that is the same.
+    /// What it proposes, if that is the same for every query.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proposal: Option<Proposal>,
     /// Mean utility on problems that it was not fitted to.
     pub utility: f64,
-    /// Mean gain on the best fixed plan on the same problems, and its standard error.
+    /// Mean gain over the simplest candidate (the best fixed plan, or the best operator) on the same problems, and its standard
+    /// error.
     pub gain: f64,
     pub error: f64,
 }
 
-/// What was chosen, and among what.
+/// The candidates, and the choice among them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Selection {
     pub candidates: Vec<Candidate>,
-    /// Place of the one that answers.
+    /// Index of the candidate that answers.
     pub chosen: usize,
-    /// Share of the gap between the best fixed plan and the best plan of each problem in hindsight that predictions from the
-    /// question explain out of fold: a lower bound of what can be known beforehand.
+    /// How much of the gap between the best fixed plan and the best plan for each problem in hindsight is explained, out of
+    /// fold, by predictions from the question: a lower bound on what can be known in advance.
     #[serde(default)]
     pub explained: f64,
-    /// How a target was kept, where there is one.
+    /// How the target was met, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub met: Option<Met>,
 }

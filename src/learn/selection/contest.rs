@@ -1,4 +1,4 @@
-//! The contest: what may answer, each measured on problems that it was not fitted to, and what answers.
+//! The contest: measures every candidate on problems that it was not fitted to, and chooses the one that answers.
 
 use std::sync::Arc;
 
@@ -12,16 +12,16 @@ use crate::learn::staging::{self, Replies, Staging};
 use crate::objective::Objective;
 use crate::strategy::{Features, Router, Strategies, Strategy};
 
-/// What was seen of all that may answer, on `N` problems.
+/// The measurements of all candidates on `N` problems.
 pub(super) struct Contest<'a> {
     /// `[P]`
     pub plans: Vec<Proposal>,
     pub of_plans: Vec<Measured>,
-    /// Places of the plans of one operator.
+    /// Indices of the plans with one operator.
     pub singles: Vec<usize>,
     pub rules: Vec<Proposal>,
     pub of_rules: Vec<Measured>,
-    /// What operators do alone, with votes that were fitted without each fold.
+    /// The replies of single operators, and the votes fitted without each fold.
     pub replies: Option<(Replies, Vec<Vote>)>,
     /// `[N]`
     pub asked: Vec<Asked<'a>>,
@@ -33,18 +33,18 @@ pub(super) struct Contest<'a> {
     pub halts: bool,
 }
 
-/// What takes part.
+/// A candidate in the contest.
 struct Contender {
     name: &'static str,
     strategy: Strategy,
     /// On each problem.
     utilities: Vec<f64>,
-    /// What is to be expected of it as it will answer: of what is the same for all questions, what that came to, whatever
-    /// was chosen without each fold.
+    /// The outcomes to expect when it answers. If its proposal is the same for all questions, these are the outcomes of that
+    /// proposal, whatever was chosen without each fold.
     expected: Measured,
 }
 
-/// What answers, and what it came to on problems that it was not fitted to.
+/// The winner, and its outcomes on problems that it was not fitted to.
 pub(super) struct Won {
     pub strategies: Strategies,
     pub selection: Selection,
@@ -52,7 +52,7 @@ pub(super) struct Won {
 }
 
 impl Contest<'_> {
-    /// What answers best at these weights, where the controller comes to this.
+    /// The candidate that answers best at these weights; `controller` holds the controller's outcomes.
     pub fn hold(&self, objective: &Objective, controller: &Measured) -> Won {
         let Contest { folds, .. } = self;
         let contender = |name, strategy, measured: Measured| Contender {
@@ -115,22 +115,22 @@ impl Contest<'_> {
         Routing { proposals, utilities, asked, features, folds, seed: *seed }
     }
 
-    /// The place of what answers, and of the simplest, on which it must gain.
+    /// The index of the candidate that answers, and of the simplest one, which it must beat.
     fn choose(&self, found: &[Contender], has_single: bool, controller: usize) -> (usize, usize) {
-        // Of many plans the best is so by luck in part: a plan of several operators must gain on the best one alone.
+        // The best of many plans is partly lucky: a plan of several operators must beat the best single operator.
         let simplest = usize::from(has_single && !is_sure(&found[0].utilities, &found[1].utilities));
         let gains = |at: &usize| is_sure(&found[*at].utilities, &found[simplest].utilities);
         let worth = |at: usize| mean(&found[at].utilities);
         let better = |best: usize, at: usize| if worth(at) > worth(best) { at } else { best };
         let mut chosen = (0..=controller).filter(gains).fold(simplest, better);
-        // What has more to fit must also gain on what would answer without it.
+        // A candidate with more to fit must also beat the one that would answer without it.
         for at in (controller + 1..found.len()).filter(gains) {
             let (ahead, error) = gain(&found[at].utilities, &found[chosen].utilities);
             if ahead >= error {
                 chosen = at;
             }
         }
-        // Where a head will end its plans early, the controller has not shown all that it has yet.
+        // If a head will end its plans early, the controller has not yet shown its full strength.
         if self.halts && gains(&controller) {
             let (behind, error) = gain(&found[chosen].utilities, &found[controller].utilities);
             if behind <= error {
@@ -152,7 +152,7 @@ impl Contender {
     }
 }
 
-/// The share of the gap to hindsight, over the same plans, that the best router closes.
+/// How much of the gap to hindsight, over the same plans, the best router closes.
 fn explained(of_plans: &[Vec<f64>], found: &[Contender]) -> f64 {
     let problems = of_plans.first().map_or(0, Vec::len);
     let best = |problem: usize| of_plans.iter().map(|of_plan| of_plan[problem]).fold(f64::NEG_INFINITY, f64::max);

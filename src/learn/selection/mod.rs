@@ -1,8 +1,9 @@
-//! Never worse than simple: what the run answers by is chosen by what was seen on problems that it was not fitted to.
+//! Never worse than simple: chooses what a run answers with, by measurements on problems that a candidate was not fitted to.
 //!
-//! The best fixed plan, the best rule that asks a third operator where two differ, and the best router are each measured out
-//! of fold on the training and validation problems; the best of them stands if its gain on the fixed plan is no noise. The
-//! controller, which was fitted to the training problems, is measured on the validation problems alone.
+//! Fixed plans, rules that ask a third operator if two differ, routers and stages are measured out of fold on the training and
+//! validation problems. The controller is measured on the training problems by controllers that learned from the other folds,
+//! and on the validation problems by the run's own. The best candidate answers if its gain on the best fixed plan (or the best
+//! operator) is more than noise.
 
 mod candidates;
 mod contest;
@@ -30,13 +31,13 @@ use crate::plan::{Layer, OperatorId, Plan};
 use crate::random::{self, Purpose};
 use crate::strategy::Features;
 
-/// Latency weights at which is chosen what answers, where the controller serves a range of them.
+/// If the controller serves a range of latency weights, the choice is made at this many of them.
 const SERVED: usize = 7;
-/// Problems between two looks at whether the run was cancelled.
+/// Problems between two checks for cancellation.
 const CHUNK: usize = 16;
 
 impl Run<'_> {
-    /// Chooses what the run answers by, unless that is chosen or nothing simpler is asked for.
+    /// Chooses what the run answers with, unless that is done already or the settings ask for the controller.
     pub(super) async fn select(
         &mut self,
         space: &Space<'_>,
@@ -106,7 +107,7 @@ impl Run<'_> {
         Ok(self.save()?)
     }
 
-    /// What operators do alone; nothing where there are no two, or where more follows a plan than a vote.
+    /// The replies of single operators; none if there are fewer than two, or if more than a vote follows a plan.
     async fn replies(&mut self, operators: &[OperatorId], notify: &mut Notify<'_>) -> Result<Option<Replies>, Halt> {
         if operators.len() < 2 {
             return Ok(None);
@@ -123,7 +124,7 @@ impl Run<'_> {
         Ok(replies.map(|replies| Replies::new(operators.to_vec(), &replies)))
     }
 
-    /// As [`Run::on_each`] on the training problems and, after them, the validation problems.
+    /// Like [`Run::on_each`], on the training problems followed by the validation problems.
     async fn on_all<T>(
         &mut self,
         proposals: &[Proposal],
@@ -136,7 +137,7 @@ impl Run<'_> {
         Ok(found)
     }
 
-    /// What each proposal comes to on each problem, `[proposals][N]`; `of` nothing where it failed.
+    /// The outcome of each proposal on each problem, `[proposals][N]`; `of` gets nothing where it failed.
     async fn on_each<T>(
         &mut self,
         problems: Problems<'_>,
@@ -166,8 +167,8 @@ impl Run<'_> {
         Ok(columns)
     }
 
-    /// What the plans of a controller come to, at each latency weight, that did not learn from a problem: on each training problem those of one that learned
-    /// from the other folds, on the validation problems those of the run's own.
+    /// The outcomes of controllers on problems they did not learn from, at each latency weight: on each training problem, of a
+    /// controller that learned from the other folds; on the validation problems, of the run's own.
     async fn of_controller(
         &mut self,
         expectation: &Expectation,
@@ -199,7 +200,7 @@ impl Run<'_> {
         Ok(outcomes.into_iter().map(Measured::filled).collect())
     }
 
-    /// What the likeliest plans of a policy come to on some problems; none where they failed.
+    /// The outcomes of a policy's likeliest plans on some problems; none where they failed.
     async fn of_policy(
         &mut self,
         policy: &Policy,
@@ -228,7 +229,7 @@ impl Run<'_> {
     }
 }
 
-/// What an episode came to; none where it failed.
+/// The outcome of an episode; none if it failed.
 fn outcome(objective: Objective) -> impl Fn(Option<Episode>) -> Option<Outcome> {
     move |episode| {
         let Episode { score, trace, .. } = episode?;
@@ -236,7 +237,7 @@ fn outcome(objective: Objective) -> impl Fn(Option<Episode>) -> Option<Outcome> 
     }
 }
 
-/// Two of these operators side by side, and a third where they differ.
+/// Rules: two of these operators in parallel, and a third if they differ.
 fn rules(operators: &[OperatorId]) -> Vec<Proposal> {
     let mut rules = Vec::new();
     for (at, &first) in operators.iter().enumerate() {

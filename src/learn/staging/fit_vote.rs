@@ -1,4 +1,4 @@
-//! Fits a vote: Newton's method on the penalised likelihood of what was right, over random sets of operators asked.
+//! Fits a vote: Newton's method on the penalised likelihood of the right answers, over random sets of operators asked.
 
 use rand::Rng;
 use rand::seq::index;
@@ -22,10 +22,10 @@ const ROWS: usize = 32;
 /// Most rows of all.
 const MOST_ROWS: usize = 40_000;
 const STEPS: usize = 30;
-/// Where no weight moves further, the fit is done.
+/// The fit is done once no weight moves further than this.
 const CLOSE: f64 = 1e-5;
 
-/// The votes without each fold, then that of all.
+/// The votes fitted without each fold, then the one fitted to all.
 pub fn by_fold(replies: &Replies, folds: &[usize], seed: u64) -> Vec<Vote> {
     let mut rng = random::stream(seed, &[&"asked"]);
     let operators = replies.operators.len();
@@ -57,7 +57,7 @@ fn row(replies: &Replies, vote: &Vote, problem: usize, asked: Set, fold: usize) 
     Row { alternatives, right, fold }
 }
 
-/// The vote that makes what was right likeliest, without the rows of a fold.
+/// The vote that makes the right answers likeliest, without the rows of a fold.
 fn fit(mut vote: Vote, rows: &[Row], fold: usize, problems: usize) -> Vote {
     let rows: Vec<&Row> = rows.iter().filter(|row| row.fold != fold).collect();
     // As if each problem counted once.

@@ -1,4 +1,4 @@
-//! Stages, learned from what each operator does alone: the branches of every problem can be followed without a call.
+//! Learns stages from what each operator does alone. All branches of every problem can be followed without a call.
 
 mod fit_vote;
 mod replay;
@@ -13,19 +13,19 @@ use crate::learn::measured::Measured;
 use crate::objective::Objective;
 use crate::plan::Plan;
 
-/// Most operators of a start, and of what follows.
+/// Most operators of a start, and of each further step.
 const START: u32 = 3;
 const FURTHER: u32 = 2;
 
-/// What was learned, and what each start would have come to.
+/// The learned stages, and the outcomes of each start.
 pub(super) struct Staging {
     pub stages: Stages,
     pub starts: Vec<Proposal>,
-    /// What each came to by what was learned from other problems, `[S]`.
+    /// The outcomes of each start, by what was learned from other problems, `[S]`.
     pub measured: Vec<Measured>,
 }
 
-/// Learns when to ask on, by the votes that were fitted without each fold of the problems.
+/// Learns when to keep asking, with the votes that were fitted without each fold of the problems.
 pub(super) fn learn(replies: &Replies, votes: &[Vote], objective: &Objective, folds: &[usize]) -> Staging {
     let mut replay = replay::Replay::new(replies, objective, folds, votes);
     let mut states = Vec::new();

@@ -5,8 +5,8 @@
 //! Q(s, b) = E[ V(s + b) - w_t max latency - w_c sum of costs | what the answers of s show ]
 //! ```
 //!
-//! The expectation is a ridge regression for each `s`. Its targets are posteriors, not scores: that of which single sample
-//! happened to be right would be fitted otherwise. What the policy comes to in fact is followed beside it, by scores.
+//! The expectation is a ridge regression for each `s`. Its targets are posteriors, not scores; scores would fit the luck of
+//! which single sample happened to be right. The actual outcome of the policy is tracked separately, by scores.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use crate::learn::measured::{Measured, Outcome};
 use crate::learn::routing::{Regression, closest};
 use crate::objective::Objective;
 
-/// Penalties among which is chosen, for standardised features.
+/// Penalties to choose from, for standardised features.
 const PENALTIES: [f64; 4] = [10.0, 100.0, 1e3, 1e4];
 
 pub struct Replay<'a> {
@@ -31,22 +31,22 @@ pub struct Replay<'a> {
 struct Seen {
     posterior: Vec<f64>,
     score: Vec<f64>,
-    /// Predicted utility of each further set, `[W]`, by what was learned from other folds; empty where none may follow.
+    /// Predicted utility of each further set, `[W]`, learned from other folds; empty if none may follow.
     ways: Vec<Set>,
     predicted: Vec<Vec<f64>>,
-    /// Utility from here on, as predicted.
+    /// Predicted utility from here on.
     value: Vec<f64>,
-    /// What comes of it in fact from here on.
+    /// Actual outcome from here on.
     realised: Vec<Outcome>,
 }
 
 impl<'a> Replay<'a> {
-    /// By votes that were fitted without each fold.
+    /// With votes that were fitted without each fold.
     pub fn new(replies: &'a Replies, objective: &'a Objective, folds: &'a [usize], votes: &'a [Vote]) -> Self {
         Replay { replies, objective, folds, votes, seen: BTreeMap::new() }
     }
 
-    /// Learns what may follow `asked`; all larger sets are learned before.
+    /// Learns what may follow `asked`. All larger sets must have been learned.
     pub fn learn(&mut self, asked: Set, ways: &[Set]) -> Option<State> {
         let problems = self.replies.problems();
         let (mut posterior, mut score, mut rows) = (Vec::new(), Vec::new(), Vec::new());
@@ -89,12 +89,12 @@ impl<'a> Replay<'a> {
         Some(State { asked, ways: ways.to_vec(), base, slopes })
     }
 
-    /// What comes of a start in fact.
+    /// The actual outcomes of a start.
     pub fn start(&self, start: Set) -> Measured {
         Measured(self.follow(0, start).into_iter().map(|followed| followed.realised).collect())
     }
 
-    /// What comes of asking `further` after `asked`, on each problem.
+    /// The outcome of asking `further` after `asked`, on each problem.
     fn follow(&self, asked: Set, further: Set) -> Vec<Followed> {
         (0..self.replies.problems()).map(|problem| self.follow_one(problem, asked, further)).collect()
     }
@@ -124,7 +124,7 @@ impl<'a> Replay<'a> {
             }
             let left = pending.iter().fold(0, |set: Set, at| set | 1 << at);
             let Some(way) = seen.ways.iter().position(|way| *way == left) else { continue };
-            // They have run for a while, and cost already: waiting is that much cheaper than asking them anew.
+            // They have run for a while and have cost something already, so waiting is cheaper than asking them again.
             let wait = seen.predicted[problem][way] - spent(pending, now).utility(self.objective);
             if seen.posterior[problem] > wait {
                 let realised = Outcome { score: seen.score[problem], ..Outcome::default() };
@@ -135,7 +135,7 @@ impl<'a> Replay<'a> {
     }
 }
 
-/// What follows a decision: its utility as predicted, and what comes of it in fact.
+/// What follows a decision: its predicted utility, and its actual outcome.
 #[derive(Clone, Copy, Default)]
 struct Followed {
     value: f64,
@@ -143,7 +143,7 @@ struct Followed {
 }
 
 impl Followed {
-    /// Once this was spent before.
+    /// The same after `spent`.
     fn after(self, spent: Outcome, objective: &Objective) -> Self {
         let Outcome { score, latency, cost } = self.realised;
         Followed {
@@ -153,7 +153,7 @@ impl Followed {
     }
 }
 
-/// Gives the columns mean zero and deviation one; returns what they had.
+/// Gives the columns mean zero and standard deviation one; returns their former values.
 fn standardize(rows: &mut [Vec<f32>]) -> Vec<(f64, f64)> {
     let count = rows.len().max(1) as f64;
     let width = rows.first().map_or(0, Vec::len);
@@ -172,7 +172,7 @@ fn standardize(rows: &mut [Vec<f32>]) -> Vec<(f64, f64)> {
     scales
 }
 
-/// Base and slopes on columns as they were.
+/// Intercept and slopes for the original columns.
 fn unscaled((base, slopes): (f64, Vec<f64>), scales: &[(f64, f64)]) -> (f32, Vec<f32>) {
     let shift: f64 = slopes.iter().zip(scales).map(|(slope, (mean, deviation))| slope * mean / deviation).sum();
     let slopes = slopes.iter().zip(scales).map(|(slope, (_, deviation))| (slope / deviation) as f32).collect();

@@ -1,4 +1,4 @@
-//! What operators do alone: one recorded output of each on every problem.
+//! Replies of single operators: one recorded output of each on every problem.
 
 use std::collections::BTreeMap;
 
@@ -6,10 +6,10 @@ use crate::decide::{Said, Set};
 use crate::learn::measured::Outcome;
 use crate::plan::OperatorId;
 
-/// Most operators that a query asks.
+/// Most operators that one query asks.
 pub(super) const MOST: u32 = 4;
 
-/// What an operator does alone on a problem.
+/// The reply of a single operator to a problem.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Reply {
     pub answer: Option<String>,
@@ -19,7 +19,7 @@ pub struct Reply {
 /// The replies of some operators, `[O][N]`.
 pub struct Replies {
     pub operators: Vec<OperatorId>,
-    /// Equal answers to one problem have one number.
+    /// Equal answers to one problem share a number.
     said: Vec<Vec<Said>>,
     pub outcomes: Vec<Vec<Outcome>>,
 }
@@ -51,7 +51,7 @@ impl Replies {
         (0..self.operators.len()).fold(0, |set, at| set | 1 << at)
     }
 
-    /// What is heard on a problem where these were asked.
+    /// What these operators said on a problem.
     pub fn said(&self, problem: usize, asked: Set) -> Vec<Said> {
         let said = |(at, said): (usize, &Vec<Said>)| if asked >> at & 1 == 1 { said[problem] } else { Said::Unasked };
         self.said.iter().enumerate().map(said).collect()

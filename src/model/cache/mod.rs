@@ -1,4 +1,4 @@
-//! Replay: a model that remembers, so that an equal request is never paid for twice.
+//! Replay: a model that remembers completions, so that no request is paid for twice.
 
 mod mode;
 mod record;

@@ -1,4 +1,4 @@
-//! What is done with recorded completions.
+//! How recorded completions are used.
 
 use std::str::FromStr;
 

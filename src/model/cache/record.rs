@@ -1,4 +1,4 @@
-//! One recorded completion, and the address that it is found by.
+//! One recorded completion, and the address that identifies it.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

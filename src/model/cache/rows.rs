@@ -1,4 +1,4 @@
-//! Records as rows of the table: written, found, read back.
+//! Records as rows of the table: writes, finds and reads them.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::de::DeserializeOwned;

@@ -1,7 +1,7 @@
-//! Completions on disk: one SQLite database, which many tasks and several processes may use at once.
+//! Completions on disk: one SQLite database, which many tasks and several processes can use at once.
 //!
-//! Write-ahead log with full synchronisation: what a caller was message is recorded survives a killed process and a power
-//! failure. Everything that can be derived (counts, tokens, names) is derived from the records when asked for.
+//! The write-ahead log is fully synchronised: once a caller is told that something is recorded, it survives a killed process and
+//! a power failure. Everything that can be derived (counts, tokens, names) is derived from the records when needed.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -271,7 +271,7 @@ fn explain(error: rusqlite::Error, path: &Path) -> anyhow::Error {
             "are the file and its folder readable and writable?"
         }
         _ if matches!(error, rusqlite::Error::FromSqlConversionFailure(..)) => {
-            "the record is damaged: `lamas cache prune` takes records away"
+            "the record is damaged: `lamas cache prune` removes records"
         }
         _ => {
             let message = format!("database `{path}`: {error}");

@@ -1,4 +1,4 @@
-//! The thread that writes: what waits is committed together, and each caller hears when its record is safe.
+//! The writer thread: it commits everything that waits together, and tells each caller when its record is safe.
 
 use std::sync::mpsc;
 use std::thread::JoinHandle;

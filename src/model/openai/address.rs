@@ -1,4 +1,4 @@
-//! Where an endpoint is: its base URL, as people copy it from documentation, and the URLs of its methods.
+//! The address of an endpoint: its base URL, as people copy it from documentation, and the URLs of its methods.
 
 use anyhow::{Context, Result, bail, ensure};
 use reqwest::Url;

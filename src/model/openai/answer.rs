@@ -1,4 +1,4 @@
-//! Reading an answer: a stream of events, or one body, whichever it is said to be.
+//! Reads an answer: a stream of events or one body, as the response declares.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The wait that a server asks for, in whichever header it does.
+//! The wait that a server asks for, in whichever header.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

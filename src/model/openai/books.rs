@@ -1,5 +1,5 @@
-//! The governors and the purse of a process whose clients come and go: a client that is opened anew goes on where the one
-//! before it is.
+//! The governors and the purse of a process whose clients come and go: a reopened client continues where the previous one
+//! stopped.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,7 +1,7 @@
 //! The first contact with an endpoint: whether it is there at all, and which models it serves.
 //!
-//! A server that fails in the middle of a run may come back and is waited for. One that was never there is a mistake in
-//! the settings, which is said at once.
+//! If a server fails in the middle of a run, the client waits, because the server may come back. A server that was never there is
+//! a mistake in the settings, which is reported at once.
 
 use std::time::Duration;
 

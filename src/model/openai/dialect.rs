@@ -1,4 +1,4 @@
-//! Which parameters a model understands, as its server's refusals show.
+//! Learns which parameters a model accepts from its server's refusals.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! Server-sent events: bytes in, events out, in one pass over the bytes however they are cut.
+//! Server-sent events: bytes in, events out, in one pass, however the bytes are split.
 
 /// Longest event, in bytes, and longest line.
 pub const LONGEST_EVENT: usize = 8 << 20;

@@ -1,4 +1,4 @@
-//! What a server says instead of an answer, in whatever form.
+//! Error messages of a server, in whatever form.
 
 use super::json;
 use super::redact::Key;

@@ -1,5 +1,5 @@
-//! The one place that decides when a request may be sent: requests in flight, requests and tokens per minute, waits
-//! that the server asked for, and what may be spent. Whoever waits here for a moment to come stops when asked to.
+//! The one place that decides when a request may be sent. It counts requests in flight, requests and tokens per minute, waits that
+//! the server asked for, and spending. A request that waits here stops when told to.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -1,4 +1,4 @@
-//! The body of a response as it comes in: taken out of its compression, bounded, and against the clock.
+//! The body of a response as it arrives: decompressed, bounded in size and in time.
 
 use std::io::{self, Write};
 use std::mem::take;

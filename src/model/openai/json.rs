@@ -1,7 +1,6 @@
-//! JSON as servers write it: of an object only the fields that are asked for, whatever else it holds.
+//! Reads JSON from servers: only the requested fields of an object, whatever else it contains.
 //!
-//! What is not asked for is skipped, not built: the memory that a text takes does not grow with it, nor does the stack
-//! with its depth.
+//! Everything else is skipped, not built, so memory does not grow with the size of a text, nor the stack with its depth.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! The books of an endpoint: what it was asked for, and what that cost.
+//! The books of an endpoint: what was requested, and what that cost.
 
 use serde::Serialize;
 

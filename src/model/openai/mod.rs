@@ -1,12 +1,12 @@
 //! A language model behind an OpenAI-compatible endpoint (`/chat/completions`): OpenAI, vLLM, SGLang, llama.cpp,
 //! Ollama, LiteLLM and others.
 //!
-//! There is one client for each server that a process asks. Its governor decides when a request is sent, `retry` whether it is
-//! sent again; clients that share a purse share their caps.
-//! Samples of one prompt are requests of their own, so that each has its seed, its latency and its place in a store.
+//! There is one client for each model at a server. Its governor decides when a request is sent, `retry` whether it is sent again.
+//! Clients that share a purse share their caps. Each sample of a prompt is a separate request, so that it has its own seed, latency
+//! and place in a store.
 //!
-//! Nothing that a server sends is trusted: what is read is bounded in size and in time (`incoming`, `events`), of the
-//! wrong kind it counts as absent (`json`, `piece`), and shown it is short, harmless and without the key (`redact`).
+//! Nothing that a server sends is trusted. Input is bounded in size and in time (`incoming`, `events`); a field of the wrong kind
+//! counts as absent (`json`, `piece`); a text is shown shortened, harmless and without the key (`redact`).
 
 mod address;
 mod answer;
@@ -326,8 +326,8 @@ impl OpenAi {
         if !lost.is_empty() {
             let lost = lost.join("` and `");
             self.patience.tell(&Notice::Remark(format!(
-                "`{}`, model `{model}`: it takes no `{lost}` of ours; it draws as it is set, at random even where 0 is \
-                 asked for, and what it answers is recorded as drawn so",
+                "`{}`, model `{model}`: it does not accept our `{lost}`; it samples with its own settings, at random even \
+                 if 0 is asked for, and its answers are recorded as such",
                 self.address.as_str()
             )));
         }

@@ -1,4 +1,4 @@
-//! What went wrong with a request, in words.
+//! Describes what went wrong with a request.
 
 /// What went wrong, without the URL, which the caller names, but with the causes.
 pub(super) fn describe(error: reqwest::Error) -> String {

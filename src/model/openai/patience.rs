@@ -1,4 +1,4 @@
-//! How calls wait: who watches hears of it, and who has waited enough ends it for all.
+//! How calls wait: a watcher is told, and can end the waiting of all calls.
 
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
@@ -92,7 +92,7 @@ impl Patience {
         if !known.contains(&finish) {
             known.push(finish);
             drop(known);
-            self.tell(&Notice::Remark(format!("{why}; such questions count as answered, without an answer")));
+            self.tell(&Notice::Remark(format!("{why}; such questions count as answered without text")));
         }
     }
 

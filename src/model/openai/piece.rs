@@ -1,4 +1,4 @@
-//! An answer, or one piece of it, as far as it is of use.
+//! An answer, or one piece of it, reduced to what is used.
 
 use super::fault::Fault;
 use super::json;

@@ -1,4 +1,4 @@
-//! What may be spent, and what is spent, over all endpoints that share one purse: a cap holds for their sum.
+//! What may be spent and what is spent by all endpoints that share a purse; a cap applies to their sum.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

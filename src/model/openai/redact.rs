@@ -1,4 +1,4 @@
-//! The key, which comes from the environment alone, and what is left of a server's words once it is taken out.
+//! The key, which comes only from the environment, and its removal from a server's messages.
 
 use std::collections::HashSet;
 use std::fmt;

@@ -1,5 +1,5 @@
-//! A request of somebody else, which goes to the server as it came: what it says of tools, images or formats is the
-//! server's to obey or to refuse. It is governed, counted and capped like all others.
+//! Forwards a caller's request to the server as it came. Whether to accept its tools, images or formats is up to the server. The
+//! request is governed, counted and capped like all others.
 
 use serde_json::{Map, Value, json};
 use tokio::time::{Instant, timeout_at};

@@ -1,4 +1,4 @@
-//! When a request is sent again: which failures may pass, and how long to wait. All retry logic stands here.
+//! When a request is sent again: which failures may pass, and how long to wait. All retry logic is here.
 
 use std::time::{Duration, SystemTime};
 
@@ -22,7 +22,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(600);
 const EMPTY: [&str; 3] = ["insufficient_quota", "billing_hard_limit_reached", "billing_not_active"];
 
 const KEY_HINT: &str =
-    "hint: set OPENAI_API_KEY (or LAMAS_API_KEY), or what its `key_env` names, to a key of this endpoint";
+    "hint: set OPENAI_API_KEY (or LAMAS_API_KEY, or the variable that its `key_env` names) to a key for this endpoint";
 
 /// Whether a call came to nothing because of its key.
 pub fn is_of_key(error: &Error) -> bool {
@@ -82,7 +82,7 @@ impl Failure {
             return Failure::Dialect { next, message };
         }
         if let Some(finish) = outcome(status, fault) {
-            let hint = "; hint: prompt and `max_tokens` of the operator must fit into the model's context together";
+            let hint = "; hint: the operator's prompt and `max_tokens` together must fit into the model's context";
             let hint = if finish == FinishReason::ContextExceeded { hint } else { "" };
             return Failure::Unanswerable { finish, message: format!("{message}{hint}") };
         }
@@ -91,7 +91,7 @@ impl Failure {
             let wait = asked_wait(headers, is_rate_limit, SystemTime::now());
             if let Some(wait) = wait.filter(|&wait| wait > LONGEST_WAIT) {
                 let seconds = wait.as_secs();
-                return Failure::Permanent(format!("{message}; the server asks to wait {seconds} s: go on later"));
+                return Failure::Permanent(format!("{message}; the server asks to wait {seconds} s: continue later"));
             }
             let cause = if is_rate_limit { Cause::Limit } else { Cause::Refusal };
             return Failure::Transient { message, wait, cause };
@@ -275,7 +275,7 @@ mod tests {
         ] {
             match judged(400, body, &[]) {
                 Failure::Unanswerable { finish: FinishReason::ContextExceeded, message } => {
-                    assert!(too_long && message.contains("hint: prompt and `max_tokens`"), "{message}");
+                    assert!(too_long && message.contains("hint: the operator's prompt and `max_tokens`"), "{message}");
                 }
                 found => assert!(!too_long && matches!(found, Failure::Permanent(_)), "{body}: {found:?}"),
             }

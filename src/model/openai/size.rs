@@ -1,4 +1,4 @@
-//! How many tokens a text is likely to have.
+//! Estimates how many tokens a text has.
 
 /// Text of `size` bytes in tokens, as English goes.
 pub(super) fn likely(size: u64) -> u64 {

@@ -1,4 +1,4 @@
-//! A request that has been sent: whatever becomes of it, the books say what it came to.
+//! A request that has been sent. Whatever happens to it, the books record what it cost.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};

@@ -1,4 +1,4 @@
-//! Command: a program of the user's, which reads the question as JSON and answers it, or finds what others should know.
+//! Command: a user's program that reads the question as JSON and answers it, or finds context for other operators.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! Debate: answers in rounds, each after the first by somebody who has read the answers of the round before.
+//! Debate: answers in rounds; each answer after the first round is written with the answers of the previous round.
 
 use anyhow::{Result, ensure};
 use async_trait::async_trait;
@@ -52,7 +52,7 @@ impl Kind for Debate {
             );
             ensure!(
                 operator.temperature > 0.0,
-                "expected a `temperature` above 0, found 0, at which all of a round say the same"
+                "expected a `temperature` above 0, found 0, at which all answers of a round are the same"
             );
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! Ensemble: puts the most consistent solution in the place of all.
+//! Ensemble: replaces all solutions by the most consistent one.
 
 use async_trait::async_trait;
 use serde::Deserialize;

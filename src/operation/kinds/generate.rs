@@ -1,4 +1,4 @@
-//! Generate: answers the query by itself, once or several times side by side.
+//! Generate: answers the query by itself, once or several times in parallel.
 
 use anyhow::{Result, ensure};
 use async_trait::async_trait;

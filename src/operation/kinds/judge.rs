@@ -1,4 +1,4 @@
-//! Judge: a model says what each solution is worth, or which is best; the vote weighs them by that.
+//! Judge: a model rates each solution, or picks the best one; the vote weighs them accordingly.
 
 use anyhow::{Result, ensure};
 use async_trait::async_trait;

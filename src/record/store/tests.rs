@@ -119,7 +119,7 @@ fn what_is_no_record_is_named() -> Result<()> {
     let record = Record::open(&path)?;
     fs::write(&path, "x".repeat(sound.len()))?;
     let found = record.find(Key(1), 1).err().map(|error| format!("{error:#}")).unwrap_or_default();
-    assert!(found.contains("is not the one that stood there"), "{found}");
+    assert!(found.contains("is not the one that was there"), "{found}");
     assert!(Record::open(folder.path()).is_err());
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Scales from data to pixels, and where their ticks go.
+//! Scales from data to pixels, and their ticks.
 
 use serde::Serialize;
 

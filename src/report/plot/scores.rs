@@ -1,4 +1,4 @@
-//! Score against what it takes, in time or in dollars: what each method pays for being right.
+//! Score against time or dollars: what each method pays for being right.
 
 use anyhow::Result;
 use minijinja::context;

@@ -1,7 +1,7 @@
-//! What a helper process does to itself before it becomes the interpreter of a model-written program.
+//! How a helper process confines itself before it becomes the interpreter of a model-written program.
 //!
-//! The helper is `lamas sandbox-child`: a process that restricts itself and then executes Python in its own place needs
-//! no unsafe code, which a restriction between fork and exec would.
+//! The helper is `lamas sandbox-child`. It restricts itself and then replaces itself with Python. This needs no unsafe code, unlike
+//! a restriction between fork and exec.
 
 mod enter;
 #[cfg(target_os = "linux")]

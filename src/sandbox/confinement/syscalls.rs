@@ -1,7 +1,7 @@
-//! The system calls that a program may make; to every other one the kernel answers that there is no such function.
+//! The system calls that a program may make. To all others the kernel answers that there is no such function.
 //!
-//! No process or thread is made, no socket opened, no other process touched, no file's owner, mode or time changed.
-//! io_uring, which would go round the list, is not on it, nor is whatever a later kernel brings.
+//! A program cannot create processes or threads, open sockets, touch other processes, or change a file's owner, mode or time. The
+//! list does not include io_uring, which could bypass it, or anything that later kernels add.
 
 use std::collections::BTreeMap;
 
