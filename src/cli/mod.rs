@@ -85,6 +85,8 @@ enum Command {
     Compare(experiments::compare::Args),
     /// Train and evaluate at several latency weights: LAMaS, ours, and one controller of ours for all weights.
     Sweep(experiments::sweep::Args),
+    /// Draw score against time and dollars for one controller at all its latency weights, beside every operator alone.
+    Front(experiments::front::Args),
     /// Evaluate fixed plans and a random controller, without training.
     Baselines(baselines::Args),
     /// Answer a question, or many; show the plan, the timeline and the cost.
@@ -154,6 +156,7 @@ fn dispatch(cli: Cli) -> Result<()> {
         Command::Evaluate(args) => evaluate::run(args),
         Command::Compare(args) => experiments::compare::run(args),
         Command::Sweep(args) => experiments::sweep::run(args),
+        Command::Front(args) => experiments::front::run(args),
         Command::Baselines(args) => baselines::run(args),
         Command::Run(args) => run::run(args),
         Command::Serve(args) => serve::run(*args),

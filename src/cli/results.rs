@@ -116,9 +116,15 @@ impl Results {
         Ok(results)
     }
 
-    /// Prints the table of `rows`, of which `trained` are the passes of the last.
-    pub fn of_rows(session: &Session, rows: Vec<Row>, trained: Vec<Evaluation>, as_json: bool) -> Result<Self> {
-        let results = Results { rows, trained, outcomes: Vec::new(), remarks: Vec::new() };
+    /// Prints the table of `rows`, of which `trained` are the passes of the last, and `remarks` below it.
+    pub fn of_rows(
+        session: &Session,
+        rows: Vec<Row>,
+        trained: Vec<Evaluation>,
+        remarks: Vec<String>,
+        as_json: bool,
+    ) -> Result<Self> {
+        let results = Results { rows, trained, outcomes: Vec::new(), remarks };
         results.print(session, as_json)?;
         Ok(results)
     }

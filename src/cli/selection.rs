@@ -10,7 +10,7 @@ use crate::plan::Layer;
 pub fn lines(selection: &Selection, names: &[String]) -> String {
     let Some(chosen) = selection.candidates.get(selection.chosen) else { return String::new() };
     let mut text = format!(
-        "answers with the {}; mean utility on problems that each candidate was not fitted to:",
+        "answers with the {}; mean utility on held-out problems:",
         named(chosen, names)
     );
     for candidate in &selection.candidates {

@@ -19,6 +19,11 @@ pub fn significant(value: f64) -> String {
     fixed(value, decimals)
 }
 
+/// Whole per cent of a share; a dash where there is none, as of nothing.
+pub fn percent(share: f64) -> String {
+    if share.is_finite() { format!("{} %", fixed(100.0 * share, 0)) } else { "-".to_owned() }
+}
+
 /// `1 call`, `3 calls`.
 pub(super) fn counted(count: u64, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })

@@ -26,6 +26,9 @@ const HEADERS: [&str; 11] = [
 /// The column of failed queries, where there are any.
 const FAILED: usize = 1;
 
+/// The column of utilities, where methods are measured by one objective.
+const UTILITY: usize = 3;
+
 /// The column that only a trained controller fills.
 const GAINS: usize = 4;
 
@@ -61,7 +64,9 @@ pub fn table(rows: &[Row], styled: bool, format: Format) -> String {
         if index > 0 {
             column.set_cell_alignment(CellAlignment::Right);
         }
-        let is_empty = index == GAINS && !compared || index == FAILED && rows.iter().all(|row| row.summary.failed == 0);
+        let is_empty = index == GAINS && !compared
+            || index == UTILITY && rows.iter().all(|row| row.summary.utility.is_none())
+            || index == FAILED && rows.iter().all(|row| row.summary.failed == 0);
         if is_empty {
             column.set_constraint(ColumnConstraint::Hidden);
         }

@@ -31,6 +31,8 @@ mod finish;
 mod first_contact;
 #[cfg(unix)]
 mod first_steps;
+#[cfg(unix)]
+mod front;
 mod fuzz;
 mod gguf;
 mod grading;

@@ -104,7 +104,7 @@ pub fn run(args: Args) -> Result<()> {
         rows.extend(compare(&others, &own, &objective));
     }
     drop(evaluation);
-    let results = Results::of_rows(&session, rows, own, args.json)?;
+    let results = Results::of_rows(&session, rows, own, Vec::new(), args.json)?;
     let about = About {
         title: format!("Latency weights on {}", session.solver().benchmark().name),
         provenance: provenance(seeds, &session.parts.device),
