@@ -17,6 +17,7 @@ mod catalogues;
 mod config;
 mod controllers;
 mod data;
+mod diff;
 mod doctor;
 mod estimate;
 mod evaluate;
@@ -42,6 +43,7 @@ mod remarks;
 mod results;
 mod run;
 mod run_many;
+mod runs;
 mod sandbox_child;
 mod selection;
 mod serve;
@@ -105,6 +107,10 @@ enum Command {
     Catalogues(catalogues::Args),
     /// List, export, import or prune recorded model calls.
     Cache(cache::Args),
+    /// List the runs of a folder: how each was started, how far it came, what came of it.
+    Runs(runs::Args),
+    /// Compare two evaluated runs, or two methods of one, question by question.
+    Diff(diff::Args),
     /// Show what a checkpoint contains.
     Inspect(inspect::Args),
     /// Write a commented benchmark folder to start from.
@@ -166,6 +172,8 @@ fn dispatch(cli: Cli) -> Result<()> {
         Command::Traces(args) => traces::run(args),
         Command::Catalogues(args) => catalogues::run(&args),
         Command::Cache(args) => cache::run(args),
+        Command::Runs(args) => runs::run(args),
+        Command::Diff(args) => diff::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::Init(args) => init::run(args),
         Command::Import(args) => import::run(args),

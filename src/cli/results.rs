@@ -5,7 +5,7 @@ use std::io::IsTerminal;
 use std::path::Path;
 
 use anyhow::Result;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::methods::{self, Chosen};
@@ -31,6 +31,9 @@ const EXAMPLE_LETTERS: usize = 12 << 20;
 /// The step of [`Results::measure`].
 pub const EVALUATION: &str = "evaluation";
 
+/// The file of a run's outcomes.
+pub const OUTCOMES: &str = "outcomes.jsonl";
+
 /// What was measured, ready to be shown.
 pub struct Results {
     rows: Vec<Row>,
@@ -42,22 +45,23 @@ pub struct Results {
 }
 
 /// What came of one method, seed and problem: a line of `outcomes.jsonl`.
-#[derive(Serialize)]
-struct OutcomeLine {
-    method: String,
+#[derive(Serialize, Deserialize)]
+pub struct OutcomeLine {
+    pub method: String,
     /// Of the pass: the controller's where the method has one.
-    seed: u64,
-    problem: String,
-    score: f64,
+    pub seed: u64,
+    pub problem: String,
+    pub score: f64,
     /// In the unit of the objective.
-    critical_path: f64,
-    seconds: f64,
-    dollars: f64,
+    pub critical_path: f64,
+    pub seconds: f64,
+    pub dollars: f64,
     /// With dropped calls billed in full.
-    dollars_in_full: f64,
-    utility: f64,
+    #[serde(default)]
+    pub dollars_in_full: f64,
+    pub utility: f64,
     /// Those asked, in plan order.
-    operators: Vec<String>,
+    pub operators: Vec<String>,
 }
 
 impl Results {
@@ -151,7 +155,7 @@ impl Results {
         let depth = episodes.iter().map(|episode| episode.plan.layers.len()).max().unwrap_or(1);
         jsonl::write(&folder.join("test-episodes.jsonl"), &self.lines(split, &about.provenance.seeds, &operators)?)?;
         if !self.outcomes.is_empty() {
-            jsonl::write(&folder.join("outcomes.jsonl"), &self.outcomes)?;
+            jsonl::write(&folder.join(OUTCOMES), &self.outcomes)?;
         }
         let results = json!({
             "provenance": about.provenance,

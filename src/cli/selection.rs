@@ -9,10 +9,7 @@ use crate::plan::Layer;
 /// What answers, and one line for each candidate; `names` are those of the operators.
 pub fn lines(selection: &Selection, names: &[String]) -> String {
     let Some(chosen) = selection.candidates.get(selection.chosen) else { return String::new() };
-    let mut text = format!(
-        "answers with the {}; mean utility on held-out problems:",
-        named(chosen, names)
-    );
+    let mut text = format!("answers with the {}; mean utility on held-out problems:", named(chosen, names));
     for candidate in &selection.candidates {
         let Candidate { utility, gain, error, .. } = candidate;
         let _ = write!(text, "\n  {utility:.4}  {gain:+.4} \u{b1}{error:.4}  {}", named(candidate, names));

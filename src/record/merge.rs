@@ -246,7 +246,8 @@ mod tests {
         assert!(error.contains("found 4 contradictions"), "{error}");
         for (number, what) in ["solutions", "tokens", "tokens", "score"].into_iter().enumerate() {
             assert!(
-                error.contains("0.jsonl` line 1 and") && error.contains(&format!("line {}: different {what}", number + 1)),
+                error.contains("0.jsonl` line 1 and")
+                    && error.contains(&format!("line {}: different {what}", number + 1)),
                 "{error}"
             );
         }

@@ -25,7 +25,7 @@ pub fn percent(share: f64) -> String {
 }
 
 /// `1 call`, `3 calls`.
-pub(super) fn counted(count: u64, noun: &str) -> String {
+pub fn counted(count: u64, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 

@@ -259,8 +259,9 @@ mod tests {
         let run = Preset::default().settings();
         let to = |url: &str| Own { keys: vec![("LARGE_KEY".into(), url.into())], ..Own::default() };
         let there = with_model("https://there.org/v1");
-        let hint =
-            Some("model `large` of `somewhere` would send your LARGE_KEY to `https://there.org/v1`, and nothing records");
+        let hint = Some(
+            "model `large` of `somewhere` would send your LARGE_KEY to `https://there.org/v1`, and nothing records",
+        );
         check_of(&run, &there, Own::default(), hint);
         check_of(
             &run,

@@ -61,6 +61,8 @@ mod report;
 #[cfg(unix)]
 mod run_folder;
 #[cfg(target_os = "linux")]
+#[cfg(unix)]
+mod runs;
 mod sandbox;
 mod schedule;
 mod serve;
