@@ -60,9 +60,9 @@ mod recording;
 mod report;
 #[cfg(unix)]
 mod run_folder;
-#[cfg(target_os = "linux")]
 #[cfg(unix)]
 mod runs;
+#[cfg(target_os = "linux")]
 mod sandbox;
 mod schedule;
 mod serve;
