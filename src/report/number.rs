@@ -19,7 +19,7 @@ pub fn significant(value: f64) -> String {
     fixed(value, decimals)
 }
 
-/// A share in whole per cent; a dash if there is none, because it would be a share of nothing.
+/// A share in whole per cent; a dash if there is none, as for a share of nothing.
 pub fn percent(share: f64) -> String {
     if share.is_finite() { format!("{} %", fixed(100.0 * share, 0)) } else { "-".to_owned() }
 }

@@ -27,7 +27,7 @@ pub struct Host {
     /// Whether completions are remembered only where the settings say so, so that one caller's answer never reaches
     /// another.
     pub forgets: bool,
-    /// Creates the listener that is told when a request to an endpoint is sent again.
+    /// Creates the listener that receives the notices of an endpoint, such as retries.
     pub listener: Option<fn() -> Listener>,
 }
 
