@@ -1,5 +1,5 @@
-//! Opens a trained controller, answers a question within a budget and prints what happens, as any program can: `cargo
-//! run --release --example answer -- runs/RUN "QUESTION" [BUDGET]`.
+//! Opens a trained controller, answers a question within a budget and prints what happens, as any program can:
+//! `cargo run --release --example answer -- runs/RUN "QUESTION" [BUDGET]`.
 
 use anyhow::{Context, Result};
 use lamas::agent::{Agent, Ask};
