@@ -1,7 +1,7 @@
 //! The command line: settings come in, tables go to standard output, everything else to standard error.
 
-/// Shadows the standard library's macro in all of `cli`. Unlike it, a full or closed standard error does not end the
-/// command, and a progress line makes room.
+/// Shadows the standard library's macro in all of `cli`. This one does not end the command if standard error is full or
+/// closed, and it makes the progress line give way.
 macro_rules! eprintln {
     ($($text:tt)*) => {{
         let text = format!($($text)*);

@@ -145,7 +145,7 @@ fn taken(underway: &mut Underway<'_>, place: usize, completion: Completion) -> C
     Completion { hedged: Some(underway.beside(place, dollars)), ..completion }
 }
 
-/// Whether there is no text because the back end refused the request, not because the model wrote none.
+/// Whether there is no text because the back end filtered the request or its context was too small.
 fn has_no_text(completion: &Completion) -> bool {
     completion.text.is_empty() && matches!(completion.finish, FinishReason::Filtered | FinishReason::ContextExceeded)
 }

@@ -76,7 +76,7 @@ pub enum Effect {
 
 /// The solutions that remain after operators had these effects, each given with its layer, in plan order.
 ///
-/// A replacement removes only what its operator read; solutions found beside it remain, whatever the order within the
+/// A replacement removes only what its operator read; solutions found in parallel remain, whatever the order within the
 /// layer. In the same way, a judge marks those of the solutions it read that still stand.
 pub fn standing<'a>(effects: impl Iterator<Item = (usize, &'a Effect)>) -> Vec<Solution> {
     struct Stood<'a> {
@@ -331,15 +331,15 @@ mod tests {
         };
         let (two, judge) = (append(&["a", "b"]), marks(&[0.2, 0.9]));
         check(&[(0, two.clone()), (1, judge.clone())], &[("a", 200), ("b", 900)]);
-        // A solution beside the judge, or after it, has its full weight.
+        // A solution found in parallel with the judge, or later, has its full weight.
         let beside = append(&["c"]);
         check(&[(0, two.clone()), (1, beside.clone()), (1, judge.clone())], &[("a", 200), ("b", 900), ("c", 1000)]);
         check(&[(0, two.clone()), (1, judge.clone()), (2, beside)], &[("a", 200), ("b", 900), ("c", 1000)]);
-        // Two judges side by side count the same, in either order.
+        // Two judges in one layer count the same, in either order.
         let other = marks(&[0.4, 0.1]);
         check(&[(0, two.clone()), (1, judge.clone()), (1, other.clone())], &[("a", 300), ("b", 500)]);
         check(&[(0, two.clone()), (1, other), (1, judge.clone())], &[("a", 300), ("b", 500)]);
-        // A solution that is replaced beside the judge is no longer there to be weighed.
+        // A solution that is replaced in the judge's layer is no longer there to be weighed.
         let replace = Effect::Replace(text("b"));
         check(&[(0, two.clone()), (1, replace.clone()), (1, judge.clone())], &[("b", 1000)]);
         check(&[(0, two.clone()), (1, judge), (1, replace)], &[("b", 1000)]);

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 /// Limit on nested signs and parentheses; recursion goes no deeper.
 const MAX_DEPTH: usize = 32;
-/// Pairs of signs with a different meaning in other languages, where two separate signs may not be meant.
+/// Pairs of signs with a meaning of their own in other languages, so the writer may not mean two separate signs.
 const OTHER_LANGUAGES: [&str; 5] = ["//", "/*", "**", "++", "--"];
 
 /// Values of variables.

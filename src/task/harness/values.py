@@ -16,7 +16,7 @@ DEEPEST = 100  # nested objects
 MOST_ITEMS = 100000  # of an iterator
 MOST_BYTES = 16 << 20  # of all frames until both sides forget what crossed
 MOST_SEEN = 2048  # bytes of rows that are checked again even if no call named them
-SHORT = 1 << 53  # larger ints are written in base 16, which has no digit limit
+SHORT = 1 << 53  # ints of this size or more are written in base 16, which has no digit limit
 
 
 class Heap:

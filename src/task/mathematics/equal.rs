@@ -93,8 +93,8 @@ fn is_clock(expression: &Expression) -> bool {
     }
 }
 
-/// `2:17` as a ratio. A time may be meant as a ratio in lowest terms. But `2:05` and `6:34` are not written as ratios,
-/// and `2:15` is a time.
+/// `2:17` as a ratio: a time in lowest terms may be meant as one. But nobody writes `2:05` or `6:34` as a ratio, and
+/// `2:15` is a time.
 fn reduced_ratio(time: &Expression) -> Option<Expression> {
     let Call(_, parts) = time else { return None };
     let [Number(first), Number(second)] = parts.as_slice() else { return None };

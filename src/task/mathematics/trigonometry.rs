@@ -9,7 +9,7 @@ use super::budget::Budget;
 use super::exact::{Atom, Monomial, Polynomial, Value};
 use super::power::power;
 
-/// Sums with more terms, and larger multiples, are not expanded; the product of both counts.
+/// Sums of more angles are not expanded, nor sums whose multiples have a larger product than `MOST_WORK`.
 const MOST_TERMS: usize = 3;
 const MOST_WORK: u32 = 4;
 
