@@ -124,7 +124,7 @@ pub fn vote(solutions: &[Solution]) -> Option<&Solution> {
     winner(&ballots).map(|best| &solutions[best])
 }
 
-/// What a vote needs to know of a solution.
+/// What a vote needs to know about a solution.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ballot<'a> {
     pub answer: Option<&'a str>,

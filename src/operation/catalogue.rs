@@ -180,12 +180,12 @@ impl Catalogue {
         format!("{place}: operator `{name}`")
     }
 
-    /// What plans, schedules and surveys need to know of each operator.
+    /// What plans, schedules and surveys need to know about each operator.
     pub fn signatures(&self) -> Vec<Signature> {
         self.signatures.clone()
     }
 
-    /// What they need to know of one operator.
+    /// What they need to know about one operator.
     pub fn signature(&self, id: OperatorId) -> Option<Signature> {
         self.signatures.get(id.index()).copied()
     }

@@ -18,7 +18,7 @@ use crate::plan::Signature;
 /// The settings of a kind of operator, and everything that depends on them.
 #[async_trait]
 pub(super) trait Kind: fmt::Debug + Send + Sync {
-    /// What plans, schedules and surveys need to know of it, except what its prompt reads.
+    /// What plans, schedules and surveys need to know about it, except what its prompt reads.
     fn signature(&self, operator: &Operator) -> Signature;
 
     /// # Errors

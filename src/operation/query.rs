@@ -24,7 +24,7 @@ pub struct Query<'a> {
 }
 
 impl Query<'_> {
-    /// What schedules need to know of each operator.
+    /// What schedules need to know about each operator.
     pub fn signatures(&self) -> Vec<Signature> {
         let mut signatures = self.catalogue.signatures();
         for (id, samples) in self.samples {

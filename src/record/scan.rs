@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::key::Key;
 use super::line::{Graded, Line};
 
-/// What an index needs to know of a line.
+/// What an index needs to know about a line.
 #[derive(Deserialize)]
 pub(super) struct Glance {
     /// The key of a call; a line without one is a score.
@@ -22,7 +22,7 @@ pub(super) struct Glance {
     pub score: Option<f64>,
 }
 
-/// What an index needs to know of a solution.
+/// What an index needs to know about a solution.
 #[derive(Deserialize)]
 pub(super) struct Seen {
     pub answer: Option<String>,

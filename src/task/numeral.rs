@@ -122,7 +122,7 @@ fn small_digits(text: &str) -> String {
 
 /// The value of the arithmetic found in a text, unless the surrounding text changes it.
 ///
-/// A dash followed by a space is a sign only after `=`, `:` or `(`, or if nothing precedes it; in the latter case not if
+/// A dash followed by a space is a sign only after `=`, `:` or `(`, or if nothing precedes it; the latter not if
 /// `may_be_listed`.
 pub(super) fn value(text: &str, found: Match<'_>, may_be_listed: bool) -> Option<BigRational> {
     let (before, after) = (&text[..found.start()], &text[found.end()..]);
