@@ -11,7 +11,7 @@ const USUAL: f64 = 0.99;
 
 /// The embeddings of the training questions, and how close the nearest of them usually is to a question.
 pub struct Familiar {
-    /// Normalized to length one.
+    /// Normalised to length one.
     known: Vec<Vec<f32>>,
     /// The cosine to the nearest neighbour that nearly all training questions reach.
     usual: f32,

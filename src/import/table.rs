@@ -8,7 +8,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use super::options::{Input, Options};
 use super::source::{Sample, Source, Sources, excerpt};
 
-/// What a column may hold, and the headers that are recognized for it.
+/// What a column may hold, and the headers that are recognised for it.
 pub(super) const COLUMNS: [(&str, &[&str]); 16] = [
     ("id", &["id", "query", "question_id", "problem_id", "doc_id", "custom_id"]),
     ("question", &["question", "problem", "input", "prompt"]),

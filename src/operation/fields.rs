@@ -1,4 +1,4 @@
-//! The names of the fields that a type is deserialized from, as its derived `Deserialize` states them.
+//! The names of the fields that a type is deserialised from, as its derived `Deserialize` states them.
 
 use serde::de::value::Error;
 use serde::de::{Deserialize, Deserializer, Error as _, Visitor};

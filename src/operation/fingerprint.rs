@@ -68,7 +68,7 @@ fn content(operator: &Operator, content: kind::Content, model: [&str; 2]) -> Str
     let (kind, prompt) = (operator.kind.as_str(), operator.prompt.as_deref());
     let kind::Content { rounds, checker, language, settings } = content;
     let content = Content { kind, prompt, temperature, top_p, max_tokens, model, rounds, checker, language, settings };
-    // It holds only numbers, names and text, so serialization cannot fail.
+    // It holds only numbers, names and text, so serialisation cannot fail.
     serde_json::to_string(&content).unwrap_or_default()
 }
 

@@ -8,7 +8,7 @@ use super::names::operator_name;
 use crate::execute::Episode;
 use crate::plan::OperatorId;
 
-/// Anything that serializes as an episode or a trace, with names in place of operator numbers.
+/// Anything that serialises as an episode or a trace, with names in place of operator numbers.
 ///
 /// # Errors
 /// None that an episode can cause.

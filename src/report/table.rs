@@ -113,7 +113,7 @@ fn cells(row: &Row) -> [String; 11] {
     ]
 }
 
-/// The rows for a spreadsheet: unrounded, one number in each cell, under the column names.
+/// The rows for a spreadsheet: in full, one number in each cell, under the column names.
 fn records(rows: &[Row]) -> Vec<Vec<String>> {
     let names = [
         "method",
