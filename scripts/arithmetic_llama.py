@@ -1,4 +1,4 @@
-"""The arithmetic Llama in plain PyTorch: model, folder in the standard form, and a batched sampler.
+"""The arithmetic Llama in plain PyTorch: the model, its folder in the standard form, and a batched sampler.
 
 Tensor names are those of transformers' LlamaForCausalLM, so that a folder written here loads there and in candle.
 """
@@ -181,7 +181,7 @@ def sample(model, prompts, eos, temperature, max_tokens, generator, batch=256):
         shape = (len(group), c.num_attention_heads, longest + max_tokens, c.hidden_size // c.num_attention_heads)
         cache = [(torch.zeros(shape, device=device), torch.zeros(shape, device=device)) for _ in range(c.num_hidden_layers)]
         positions = (torch.arange(longest, device=device)[None] - (longest - lengths)[:, None]).clamp(min=0)
-        # A padding query sees itself only, lest its softmax be empty.
+        # A padding query sees only itself, so that its softmax is not empty.
         mask = torch.ones(longest, longest, dtype=torch.bool, device=device).tril() & seen[:, None, :longest]
         mask = mask | torch.eye(longest, dtype=torch.bool, device=device)
         hidden = model.hidden(ids, positions, mask[:, None], cache)[:, -1]

@@ -1,7 +1,7 @@
 """The tokenizer of the arithmetic Llama, from standard `tokenizers` components only.
 
 A digit is one token tagged with its power of ten: `142` is read as `1² 4¹ 2`, so that a column of a sum has the same
-ids whatever the length of the number. The normalizer writes the tags and the decoder takes them away again. Words of the
+ids whatever the length of the number. The normalizer writes the tags and the decoder removes them again. Words of the
 corpus are whole tokens; any other word is spelt in letters, so that every lower-case Latin text encodes without `<unk>`.
 """
 
@@ -31,7 +31,7 @@ def build(words):
         following = "{%d,}" % power if power == len(POWERS) else "{%d}" % power
         return normalizers.Replace(Regex(rf"(?<=[0-9])(?=[0-9]{following}(?![0-9]))"), sign)
 
-    # The highest power first: every rule looks ahead over digits that no later rule has tagged yet.
+    # The highest power comes first: every rule looks ahead over digits that no later rule has tagged yet.
     tags = [tag(power, POWERS[power - 1]) for power in range(len(POWERS), 0, -1)]
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFKD(), normalizers.StripAccents(), normalizers.Lowercase(), *tags])
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
@@ -48,7 +48,7 @@ def build(words):
 
 
 def words_of(problems, at_least):
-    """The words that occur `at_least` times in the texts of `problems`, the most frequent first, ties in alphabetical order."""
+    """The words that occur at least `at_least` times in the texts of `problems`, the most frequent first, ties in alphabetical order."""
     counts = Counter()
     split = pre_tokenizers.BertPreTokenizer()
     for problem in problems:

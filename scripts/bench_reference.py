@@ -1,10 +1,10 @@
-"""Times the published decision and training step, in our own PyTorch, beside `cargo bench`, in alternation.
+"""Times the published decision and training step, in our own PyTorch, alternating with `cargo bench`.
 
     python scripts/bench_reference.py --minilm FOLDER [--threads 1] [--rounds 5] [--out tests/perf/RESULTS.md]
 
 Both sides use the same number of threads, the same MiniLM weights and the same sizes: 4 layers, 8 operators, 4 queries in
 a training step. The reference encodes one query after another with sentence-transformers, as the published code does;
-its fair version has the embeddings at hand and takes the batch at once. Needs torch and sentence-transformers.
+its fair version has the embeddings ready and processes the batch at once. Needs torch and sentence-transformers.
 """
 
 import argparse
@@ -107,7 +107,7 @@ class Reference:
         self.descend(self.torch.cat([self.episode(self.encode([QUESTION])[0]) for _ in range(QUERIES)]))
 
     def step_with_cached_embeddings(self):
-        """The batch at once; two operators in each layer, known beforehand."""
+        """The whole batch at once, with two operators in each layer, known in advance."""
         torch = self.torch
         chosen = torch.arange(QUERIES * LAYERS * 2).view(QUERIES, LAYERS, 2) % OPERATORS
         log_probs, previous = [], None
@@ -119,7 +119,7 @@ class Reference:
 
 
 def median_seconds(work, least=0.5):
-    """Median over as many calls as fill `least` seconds, at least 5."""
+    """Median over at least 5 calls, and as many as fill `least` seconds."""
     work()
     times, begun = [], time.perf_counter()
     while len(times) < 5 or time.perf_counter() - begun < least:

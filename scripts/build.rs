@@ -1,4 +1,4 @@
-//! Build script: notes the git revision that the program is built from, where there is one.
+//! Build script: records the git revision that the program is built from, if there is one.
 
 use std::path::Path;
 use std::process::Command;
@@ -6,7 +6,7 @@ use std::process::Command;
 fn main() {
     println!("cargo::rerun-if-changed=scripts/build.rs");
     for place in [".git/HEAD", ".git/refs/heads"] {
-        // A path that does not exist would run this script, and compile the crate, every time.
+        // With a path that does not exist, this script would run and the crate would compile every time.
         if Path::new(place).exists() {
             println!("cargo::rerun-if-changed={place}");
         }

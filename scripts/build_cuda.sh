@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Builds with `--features cuda` on a machine that has neither a GPU nor a CUDA toolkit, for one that has a GPU:
+# Builds with `--features cuda`, for a machine with a GPU, on a machine that has neither a GPU nor a CUDA toolkit:
 #   scripts/build_cuda.sh [cargo arguments; default: build --release]
-# The compiler and the libraries of CUDA 13 come as Python wheels (1.2 GB) into CUDA_WHEELS (default: target/cuda/wheels), what is
-# built goes to CARGO_TARGET_DIR (default: target/cuda). CUDA_COMPUTE_CAP says for which GPU: 90, the default, is an H100 or H200.
-# The first time takes 15 minutes or more.
+# The compiler and the libraries of CUDA 13 are installed as Python wheels (1.2 GB) in CUDA_WHEELS (default: target/cuda/wheels).
+# The build goes to CARGO_TARGET_DIR (default: target/cuda). CUDA_COMPUTE_CAP names the GPU: 90, the default, is an H100 or H200.
+# The first build takes 15 minutes or more.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 wheels=${CUDA_WHEELS:-$PWD/target/cuda/wheels}
@@ -19,11 +19,11 @@ fi
 home=$(echo "$wheels"/lib/python3*/site-packages/nvidia/cu13)
 mkdir -p "$home/lib/stubs"
 ln -sfn lib "$home/lib64"
-# Wheels hold libraries under their full names only; a linker looks for the short ones.
+# Wheels contain libraries under their full names only; a linker looks for the short ones.
 for library in "$home"/lib/lib{cudart,cublas,cublasLt,curand,nvrtc}.so.*; do
   ln -sf "$(basename "$library")" "${library%.so.*}.so"
 done
-# libcuda belongs to the driver, which is not here: in its place a library with the same names, of which none works.
+# libcuda belongs to the driver, which is missing here. A library with the same symbols, none of which works, takes its place.
 cargo metadata --locked --format-version 1 --features cuda | python3 -c '
 import json, pathlib, re, sys
 [cudarc] = [package["manifest_path"] for package in json.load(sys.stdin)["packages"] if package["name"] == "cudarc"]

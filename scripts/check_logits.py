@@ -1,9 +1,9 @@
-"""Loads a folder with transformers and prints the logits of fixed prompts, for a comparison with another back end.
+"""Loads a folder with transformers and prints the logits of fixed prompts, to compare them with another back end.
 
     python scripts/check_logits.py models/arithmetic-llama --out logits.json
     python scripts/check_logits.py tiny --random Qwen3 --out logits.json    # first writes a small random checkpoint there
 
-For each prompt: its token ids, the five highest logits of the last position, and all logits of it under --out.
+For each prompt: its token ids, the five highest logits of the last position; --out gets all logits of that position.
 """
 
 import argparse

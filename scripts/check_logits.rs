@@ -1,4 +1,4 @@
-//! Compares the local back end with transformers, on the file that `scripts/check_logits.py` writes:
+//! Compares the local back end with transformers, using the file that `scripts/check_logits.py` writes:
 //! `cargo run --release --example check_logits -- models/arithmetic-llama logits.json`.
 
 use anyhow::{Context, Result, ensure};

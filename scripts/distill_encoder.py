@@ -10,10 +10,10 @@
 3. Fit: token vectors E and projection P so that normalise(sum of E over the tokens) P points where MiniLM points for the
    whole text, and pairs of texts are as similar as under MiniLM. Tokens alone are fitted too, which keeps the
    words that the texts lack in place.
-4. Store: E in 8 bits with one scale a row, P in 16 bits, a tokenizer.json and a config.json that names the result.
+4. Store: E in 8 bits with one scale per row, P in 16 bits, a tokenizer.json and a config.json that names the result.
 
 A text is a field `question`, `problem` or `prompt` of a JSON line. The documented functions of Python's own library and
-the paragraphs of its language reference are fitted too: they are at hand wherever this runs, and without them code and
+the paragraphs of its language reference are fitted too: they are available wherever this runs, and without them code and
 prose rank poorly. No text is stored. The same seed, texts and library versions give the same table, in about
 ten minutes on two CPU cores.
 """

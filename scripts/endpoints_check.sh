@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Runs lamas against servers of others on loopback: scripts/endpoints_check.sh [aimock] [litellm]
+# Runs lamas against other people's servers on loopback: scripts/endpoints_check.sh [aimock] [litellm]
 #
-# aimock (npm) takes seconds, LiteLLM (pip, about 750 MB) minutes; both are installed under SERVERS once. Nothing leaves
-# the machine after that. LAMAS names the binary, default: the debug build.
+# aimock (npm) takes seconds to install, LiteLLM (pip, about 750 MB) minutes; both are installed once, under SERVERS. After that
+# nothing leaves the machine. LAMAS names the binary; the default is the debug build.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
@@ -15,18 +15,18 @@ port=${PORT:-4210}
 server=
 trap 'kill -9 $server 2>/dev/null || true; rm -rf "$place"' EXIT
 export OPENAI_API_KEY=sk-good LAMAS_DEVICE=cpu LAMAS_BENCHMARK=$root/tests/benchmarks/tiny
-# What was asked is counted at the server: no recording answers in its place.
+# Requests are counted at the server, so no recording may answer in its place.
 export LAMAS_CACHE_MODE=off
 export LAMAS_BASE_URL=http://127.0.0.1:$port
 question="A box holds 6 rows of 7 buttons. How many buttons are in it?"
 plan="GenerateCoT,MultiGenerateCoT;ScEnsemble"
 
-# No survey of all small plans before the first pass: it takes 1,280 queries.
+# No survey of all small plans before the first pass: that would take 1,280 queries.
 printf '[training.survey]\noperators = 0\n' >"$place/train.toml"
 
 say() { printf '\n== %s\n' "$*"; }
 
-# expect CODE TEXT COMMAND...: the command ends with CODE and says TEXT.
+# expect CODE TEXT COMMAND...: expects that the command exits with CODE and prints TEXT.
 expect() {
     local code=$1 text=$2 found=0
     shift 2
@@ -34,7 +34,7 @@ expect() {
     tail -n 25 "$place/output"
     [ "$found" = "$code" ] || { echo "expected exit code $code, found $found"; exit 1; }
     grep -qF -- "$text" "$place/output" || { echo "expected \`$text\`"; exit 1; }
-    ! grep -qF -- sk-good "$place/output" || { echo "the key was told"; exit 1; }
+    ! grep -qF -- sk-good "$place/output" || { echo "the key was printed"; exit 1; }
 }
 
 start_aimock() {
@@ -79,7 +79,7 @@ ready() {
 
 stop() { kill -9 "$server" && wait "$server" 2>/dev/null || true; }
 
-# What both servers must show; $1 is the model, priced at a dollar per million tokens, $2 how an unknown one is refused.
+# What both servers must show. $1 is the model, at a dollar per million tokens; $2 is how an unknown model is refused.
 common() {
     local model=(--model-name "$1" --price 1)
     say "run, streamed"
@@ -93,13 +93,13 @@ common() {
     [ -z "${2:-}" ] || expect 1 "$2" "$lamas" run "$question" --plan Generate --model-name nobody --price 0
     say "a model without a price"
     expect 1 "expected a priced model" "$lamas" run "$question" --plan Generate --model-name nobody
-    say "a training run of 2 x 64 queries and an evaluation beside the baselines"
+    say "a training run of 2 x 64 queries and an evaluation with the baselines"
     expect 0 "trained controller" "$lamas" train --config "$place/train.toml" --epochs 2 --out "$place/run-$1" "${model[@]}"
     say "an evaluation under a cap"
     expect 3 "--max-tokens 300" "$lamas" evaluate "$place/run-$1" --alone --max-tokens 300 "${model[@]}"
 }
 
-# killed MODEL START...: the server is killed in the middle of a training run and started again.
+# killed MODEL START...: kills the server in the middle of a training run and starts it again.
 killed() {
     local name=$1
     shift
@@ -108,7 +108,7 @@ killed() {
         --model-name "$name" --price 1 >"$place/train" 2>&1 &
     local train=$!
     sleep "${KILL_AFTER:-2}"
-    kill -0 "$train" || { echo "training was over before the server was killed"; exit 1; }
+    kill -0 "$train" || { echo "training ended before the server was killed"; exit 1; }
     stop
     sleep 1
     "$@"
@@ -133,7 +133,7 @@ check_aimock() {
 check_litellm() {
     start_litellm
     common fixed "400"
-    say "a server error, again and again"
+    say "a server error that repeats"
     printf '[endpoint]\nattempts = 3\n' >"$place/settings.toml"
     expect 2 "after 3 requests" "$lamas" run "$question" --plan Generate --model-name broken --price 0 --config "$place/settings.toml"
     say "a prompt beyond the context"

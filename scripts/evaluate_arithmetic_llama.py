@@ -30,7 +30,7 @@ def final_answer(chain):
 
 
 def run_program(program):
-    """What `a = 5 * 12 ; b = a - 7 ; return b` returns, or None where it does not run; division must be exact."""
+    """What `a = 5 * 12 ; b = a - 7 ; return b` returns, or None if it does not run; division must be exact."""
     values = {}
     for statement in program.split(" ; "):
         match = STATEMENT.fullmatch(statement)
@@ -68,7 +68,7 @@ def expression(tokens, values):
 
 
 def equations_hold(chain):
-    """Whether every `a op b = c` of the chain with an operation of a program holds."""
+    """Whether every `a op b = c` in the chain holds, for the operations that programs have."""
     for left, sign, right, result in re.findall(r"(\d+) ([-+*/]) (\d+) = (\d+)", chain):
         if expression([left, sign, right], {}) != Fraction(result):
             return False
@@ -76,14 +76,14 @@ def equations_hold(chain):
 
 
 def vote(answers, executed=None):
-    """The most frequent answer; among equals that of the program, else the one given last; None votes for nothing."""
+    """The most frequent answer; among equals the program's, or else the last one; None is no vote."""
     counts = Counter(answer for answer in answers if answer is not None)
     last = {answer: position for position, answer in enumerate(answers)}
     return max(counts, key=lambda answer: (counts[answer], answer == executed, last[answer])) if counts else None
 
 
 def outcomes(model, tokenizer, problems, o):
-    """One dict a problem: its fields and `draws`."""
+    """One dict per problem: its fields and `draws`."""
     generator = torch.Generator().manual_seed(o.seed)
     eos = tokenizer.token_to_id("</s>")
 
@@ -117,7 +117,7 @@ def outcomes(model, tokenizer, problems, o):
     return results
 
 
-# Tokens of path for one run of a tool.
+# What one run of a tool adds to the path, in tokens.
 TOOL = 1.0
 
 
@@ -130,7 +130,7 @@ def chains_vote(count):
 
 
 def beside(*plans):
-    """Plans side by side whose answers vote."""
+    """Parallel plans whose answers vote."""
 
     def plan(d):
         parts = [part(d) for part in plans]

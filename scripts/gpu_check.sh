@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# On a machine with an NVIDIA GPU: compares the device with the CPU, runs the main job and the benchmarks on it, and adds
-# what it saw to tests/perf/RESULTS.md. Uses no network.
+# On a machine with an NVIDIA GPU: compares the device with the CPU, runs the main job and the benchmarks on it, and appends
+# the results to tests/perf/RESULTS.md. Uses no network.
 #   scripts/gpu_check.sh [--device cuda|metal|cpu] [--binaries DIR]
-# --binaries takes lamas, it, training, encoder and generation as built elsewhere (`scripts/gpu_check.sh --collect DIR`
-# puts them there), where this machine has no compiler. LAMAS_MINILM names a folder with all-MiniLM-L6-v2, if there is one.
+# If this machine has no compiler, --binaries takes lamas, it, training, encoder and generation from a folder where they were
+# put elsewhere by `scripts/gpu_check.sh --collect DIR`. LAMAS_MINILM names a folder with all-MiniLM-L6-v2, if there is one.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 device=cuda binaries= collect=
@@ -19,7 +19,7 @@ done
 features=()
 case $device in cuda | metal) features=(--features "$device") ;; esac
 
-# The executables of a cargo command, one "name path" a line.
+# The executables of a cargo command, one "name path" per line.
 executables() {
   cargo "$@" --locked --message-format json "${features[@]}" |
     python3 -c 'import json, sys
@@ -72,7 +72,7 @@ PY
   if [ "$device" = cpu ]; then break; fi
 done
 
-# "name median" of every line that divan prints.
+# "name median" for every line that divan prints.
 medians() {
   awk -F'│' '/[0-9] (ns|µs|ms|s) / && NF > 3 { name = $0; sub(/ +[0-9.]+ (ns|µs|ms|s) .*/, "", name)
     gsub(/[├╰│─ ]/, "", name); gsub(/^ +| +$/, "", $3); printf "%s%s: %s", sep, name, $3; sep = "; " }'

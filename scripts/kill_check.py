@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Kills a small training run at thirty named points, resumes it by the bare command, and compares what it leaves.
+"""Kills a small training run at thirty named points, resumes it with the bare command, and compares the results.
 
     scripts/kill_check.py target/release/lamas
 
-Needs strace, which ends the command in the middle of a system call: when it makes its folders, before and within each write
-that is to last (sync, rename), and at shares of its time (survey, passes, halting head, evaluation). Checkpoint, metrics,
-episodes and settings must then be those of an undisturbed run, but for measured seconds.
+Needs strace, which ends the command in the middle of a system call: when it creates its folders, before and within each
+durable write (sync, rename), and at shares of its time (survey, passes, halting head, evaluation). Checkpoint, metrics,
+episodes and settings must then equal those of an undisturbed run, except for measured seconds.
 """
 
 import json
@@ -51,7 +51,7 @@ def left(run):
     files = {name: (run / name).read_bytes() for name in KEPT}
     lines = (run / "test-episodes.jsonl").read_text().splitlines()
     files["episodes"] = json.dumps([without_measures(json.loads(line)) for line in lines])
-    # Every run has an id of its own.
+    # Every run has its own id.
     files["settings"] = json.loads((run / "settings.json").read_text())
     del files["settings"]["run"]["id"]
     return files

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Several models on servers of others on loopback: scripts/models_check.sh [litellm]
+# Several models on other people's servers on loopback: scripts/models_check.sh [litellm]
 #
-# The large model is slow and right (aimock), the small one fast and right on short problems only (another aimock; with `litellm`
-# behind a LiteLLM proxy). A policy learns live when the large one is worth it, and answers; its decisions and dollars are held to
-# the replay of its record; one cap holds over both; then requests are hedged over two servers of a model, each with a slow tail
-# of its own. Servers are installed under SERVERS once. LAMAS names the binary, default: the debug build.
+# The large model is slow and right (aimock). The small one is fast and right only on short problems (another aimock; with
+# `litellm`, behind a LiteLLM proxy). A policy learns live when the large model is worth it, and answers. Its decisions and
+# dollars are compared with the replay of its record. One cap covers both models. Then requests are hedged over two servers of
+# one model, each with its own slow tail. Servers are installed once, under SERVERS. LAMAS names the binary; the default is the
+# debug build.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
@@ -18,7 +19,7 @@ pids=()
 trap 'kill -9 "${pids[@]}" 2>/dev/null || true; wait 2>/dev/null || true; [ -n "${KEEP:-}" ] || rm -rf "$place"' EXIT
 unset OPENAI_API_KEY LAMAS_API_KEY OPENAI_BASE_URL
 export SMALL_KEY=sk-good LARGE_KEY=sk-large LAMAS_DEVICE=cpu LAMAS_BENCHMARK=$place/b XDG_STATE_HOME=$place/state
-# What was asked is counted at the servers: no recording answers in their place.
+# Requests are counted at the servers, so no recording may answer in their place.
 export LAMAS_CACHE_MODE=off
 
 say() { printf '\n== %s\n' "$*"; }
@@ -32,7 +33,7 @@ ready() {
     echo "the server on port $1 did not start" && exit 1
 }
 
-# serve PORT KEY FIXTURES: an aimock.
+# serve PORT KEY FIXTURES: starts an aimock.
 serve() {
     [ -x "$aimock/node_modules/.bin/llmock" ] || npm install --silent --prefix "$aimock" @copilotkit/aimock@1.43.0
     AIMOCK_API_KEYS=$2 "$aimock/node_modules/.bin/llmock" -h 127.0.0.1 -p "$1" -f "$place/$3.json" --strict \
@@ -41,7 +42,7 @@ serve() {
     ready "$1"
 }
 
-# proxy PORT UPSTREAM: a LiteLLM proxy in front of an aimock.
+# proxy PORT UPSTREAM: starts a LiteLLM proxy in front of an aimock.
 proxy() {
     [ -x "$litellm/bin/litellm" ] || { python3 -m venv "$litellm" && "$litellm/bin/pip" install -q 'litellm[proxy]==1.106.2'; }
     cat >"$place/litellm.yaml" <<YAML
@@ -63,8 +64,8 @@ YAML
     ready "$1"
 }
 
-# A small benchmark, and what the servers answer to it: `large` is right, after 300 ms; `small` at once, and right where a problem
-# takes two steps at most; `one` and `other` are right, and each lets one problem in twenty wait for 2 s, not the same ones.
+# A small benchmark, and the servers' answers to it. `large` is right, after 300 ms. `small` answers at once, and is right if a
+# problem takes at most two steps. `one` and `other` are right; each lets one problem in twenty wait for 2 s, but not the same ones.
 python3 - "$root/data/arithmetic" "$place" <<'PYTHON'
 import json, pathlib, sys
 source, place = map(pathlib.Path, sys.argv[1:])
@@ -128,9 +129,9 @@ cd "$place"
 say "a policy learns live when the large model is worth it"
 "$lamas" train --config own.toml --out run 2>&1 | grep -v '^device'
 
-say "it answers: live, beside what servers are asked; then from the record of that"
+say "it answers: live, compared with what the servers are asked; then from the record of that"
 "$lamas" evaluate run --alone --config own.toml --record live.jsonl --out live 2>&1 | grep '^model\|^all\|^calls\|trained con'
-# Recorded outputs stand for all operators: those that no plan asked are asked now.
+# Recorded outputs replace all operators; those that no plan has asked yet are asked now.
 "$lamas" record --split test --readers --config own.toml --out live.jsonl 2>&1 | grep '^model\|^all\|^calls'
 "$lamas" evaluate run --alone --config own.toml --traces live.jsonl --out replayed 2>&1 | grep '^model\|trained con'
 mapfile -t questions < <(python3 -c 'import json; [print(json.loads(line)["question"]) for line in open("b/test.jsonl")]')
@@ -158,7 +159,7 @@ for number in range(6):
     assert "requests answered" not in open(f"again-{number}.log").read()
     print(f"question {number}: {live['plan']}, answer {live['answer']}, {live['cost']:.6f} $ live and replayed")
 live, replayed = load("live/outcomes.jsonl"), load("replayed/outcomes.jsonl")
-# Of an operator that the vote ended before its time, recorded dollars are divided by time; live its prompt is paid whole.
+# If the vote ended an operator early, its recorded dollars are divided by time; live, its prompt is paid in full.
 cut = lambda episode: any(span["usage"]["completion_tokens"] < 20 * span["calls"] for span in episode["trace"]["spans"])
 whole = {episode["problem"] for episode in load("live/test-episodes.jsonl") if not cut(episode)}
 key = lambda line: (line["method"], line["seed"], line["problem"])
@@ -174,7 +175,7 @@ print(f"{len(live)} test problems: decisions and scores equal, and dollars ({dol
       f"the large model was asked on {asked}")
 PYTHON
 
-say "one cap over both: each alone would have room"
+say "one cap over both: each alone would stay below it"
 code=0
 "$lamas" record --config own.toml --out capped.jsonl --max-tokens 70000 >capped.log 2>&1 || code=$?
 grep '^model\|^all\|^stopped\|max-tokens' capped.log

@@ -3,10 +3,10 @@
     python scripts/routing_study.py --lamas target/release/lamas --work outcomes [--schedule layered --quorum false]
 
 Records with `lamas operators --plan .. --draws .. --out ..` what each of twelve plans does on each training problem in twelve
-draws and on each test problem in four; a file that is there is used again. It takes the utility, score - latency weight x
+draws and on each test problem in four; existing files are used again. It takes the utility, score - latency weight x
 critical path - price x completion tokens, fits ridge regressions from the question's features to every plan's utility on the
 training problems (plain, and with a Gaussian kernel), and takes the plan predicted best on the test problems. The best plan in
-hindsight is chosen on half of a problem's draws and scored on the others. Other flags go on to `lamas operators`.
+hindsight is chosen on half of a problem's draws and scored on the others. Other flags are passed on to `lamas operators`.
 """
 
 import argparse
@@ -36,7 +36,7 @@ DRAWS = {"train": 12, "test": 4}
 
 
 def recorded(split, o, flags):
-    """The file of the outcomes on a split, written if it is not there."""
+    """The file of the outcomes on a split, written if it does not exist."""
     path = Path(o.work) / f"{split}.jsonl"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -102,7 +102,7 @@ def main():
     parser.add_argument("--lamas", required=True, help="the built command")
     parser.add_argument("--work", required=True, help="folder of the recorded outcomes")
     parser.add_argument("--encoder", default="models/static-minilm")
-    parser.add_argument("--questions", type=int, default=1000, help="training questions that are learned from")
+    parser.add_argument("--questions", type=int, default=1000, help="training questions to learn from")
     parser.add_argument("--latency-weight", type=float, default=0.0025)
     parser.add_argument("--token-price", type=float, default=3.5e-4)
     o, flags = parser.parse_known_args()

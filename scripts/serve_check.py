@@ -1,4 +1,4 @@
-"""What clients of OpenAI see of `lamas serve`: chat, stream, wrong key, unknown model, bad JSON, long input, leaving early."""
+"""What OpenAI clients see of `lamas serve`: chat, stream, wrong key, unknown model, bad JSON, long input, leaving early."""
 
 import json
 import sys

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Asks a server of ours as others' clients do: the openai SDK, langchain-openai and LiteLLM, unchanged.
+# Queries our server with unmodified third-party clients: the openai SDK, langchain-openai and LiteLLM.
 # scripts/serve_check.sh LAMAS RUN [--fuzz]: the binary, and a trained run that needs no key.
-# --fuzz also sends what a schema allows and what it does not (schemathesis).
+# --fuzz also sends requests that the schema allows and requests that it does not (schemathesis).
 set -eu
 lamas=${1:?expected the lamas binary} run=${2:?expected a run folder} fuzz=${3:-}
 here=$(cd "$(dirname "$0")" && pwd)
@@ -36,4 +36,4 @@ kill -TERM "$server"
 wait "$server"
 server=
 ! grep -q 'sk-check-check' "$place/log"
-echo "serve_check: all as expected"
+echo "serve_check: everything as expected"

@@ -4,9 +4,9 @@
     python scripts/train_arithmetic_llama.py --corpus corpus.jsonl --out models/arithmetic-llama --work work
 
 Each problem is packed once: its story, then one branch for every mode (direct, chain, program, refine); a branch sees the
-story and itself, and its positions go on from the end of the story. The loss counts completions only. Beside problems
-there are drills, bare equations with the loss after `=`. From `--own-mistakes` of the run on, refine branches show chains
-that the model itself sampled. The same seed and --updates give the same run; --resume goes on from the last checkpoint.
+story and itself, and its positions continue from the end of the story. The loss covers completions only. Besides problems
+there are drills: bare equations, with the loss after `=`. After the share `--own-mistakes` of the run, refine branches show
+chains that the model itself sampled. The same seed and --updates give the same run; --resume continues from the last checkpoint.
 """
 
 import argparse
@@ -24,7 +24,7 @@ import arithmetic_tokenizer as text
 from arithmetic_llama import Config, Llama, load_folder, sample, save_folder
 
 ROW = 256
-# The direct answers of the short kinds have documents of their own; comparisons are the hardest to read.
+# The direct answers of the short kinds have their own documents; comparisons are the hardest to read.
 WEIGHTS = "copy=0.4,look-up=0.4,tiny=0.4,small-product=0.4,compare=8,long=1.5,long-remainder=1.5,count=1.5"
 
 
@@ -38,7 +38,7 @@ def arguments():
     parser.add_argument("--rows", type=int, default=12, help="rows of 256 tokens per update and worker")
     parser.add_argument("--direct-only", type=float, default=0.15, help="share of documents that show a direct answer only")
     parser.add_argument("--drills", type=float, default=0.25, help="share of documents that are bare equations")
-    parser.add_argument("--weights", default=WEIGHTS, help="how much more often than in the corpus a kind is shown, else 1")
+    parser.add_argument("--weights", default=WEIGHTS, help="how much more often than in the corpus a kind is shown; default: 1")
     parser.add_argument("--rate", type=float, default=0.02, help="Muon's learning rate")
     parser.add_argument("--adam-rate", type=float, default=3e-3)
     parser.add_argument("--refine", type=float, default=0.4, help="share of the problems that show a refine branch")
@@ -68,7 +68,7 @@ class Corpus:
         self.tokenizer = tokenizer or text.build(text.words_of(self.problems, at_least=20))
         self.ids = {token: self.tokenizer.token_to_id(token) for token in text.SPECIAL}
 
-        # The corpus has few different words, and the tokenizer reads each by itself.
+        # The corpus has few different words, and the tokenizer reads each word by itself.
         known = {}
 
         def word(token):
@@ -114,7 +114,7 @@ class Packer:
         self.corpus, self.options, self.own = corpus, options, {}
 
     def problem(self, index, draw):
-        """The documents of a problem: its story with its branches, refine apart where they would not fit one row."""
+        """The documents of a problem: its story with its branches, with refine separate if they would not fit into one row."""
         c, o = self.corpus, self.options
         branches = [c.branch(c.mode(text.CHAIN), c.chain[index])]
         if len(c.direct[index]):
@@ -137,7 +137,7 @@ class Packer:
         return [document(c.story[index], [*branches, refine])]
 
     def drill(self, draw):
-        """Bare equations, the loss after each `=`."""
+        """Bare equations, with the loss after each `=`."""
         c = self.corpus
         ids = [c.ids[text.BOS]]
         for _ in range(6):
@@ -328,7 +328,7 @@ def train(rank, o):
 
 
 def shared(number, o):
-    """The number of worker 0, so that all workers take the same decisions."""
+    """The number from worker 0, so that all workers make the same decisions."""
     if o.workers == 1:
         return number
     box = torch.tensor([number], dtype=torch.float64)

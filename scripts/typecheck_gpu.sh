@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Type-checks the `cuda` and `metal` features on a machine that has neither.
 #   scripts/typecheck_gpu.sh [cuda|metal]...        (default: both)
-# Kernels are not compiled and nothing is linked: this finds Rust errors only.
-# Metal needs `rustup target add aarch64-apple-darwin` and, for crates that build C, a Python with the package `ziglang`
-# (ZIG_PYTHON names it; default python3).
+# Kernels are not compiled and nothing is linked, so this finds only Rust errors.
+# Metal needs `rustup target add aarch64-apple-darwin` and, for crates that build C code, a Python with the package `ziglang`
+# (named by ZIG_PYTHON; default python3).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 tools=$(mktemp -d)

@@ -1,4 +1,4 @@
-//! Atomic writes: files appear completely or not at all.
+//! Atomic writes: a file appears completely or not at all.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -11,12 +11,12 @@ use crate::disk::WriteError;
 /// Writes `path` through a temporary file in the same folder. A device or a pipe is written directly.
 ///
 /// # Errors
-/// Names the file if the folder is missing or not writable, or the disk is full; an earlier file stays as it was.
+/// Names the file if the folder is missing or not writable, or the disk is full. An earlier file is left as it was.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
     write_atomic_by(path, |file| file.write_all(bytes))
 }
 
-/// Like [`write_atomic`], for content too large for memory: `write` gets the file.
+/// Like [`write_atomic`], for content too large for memory: `write` receives the file.
 ///
 /// # Errors
 /// Those of [`write_atomic`] and of `write`.
@@ -53,7 +53,7 @@ fn replace(folder: &Path, path: &Path, write: impl FnOnce(&mut BufWriter<&File>)
     filled(file.as_file(), write)?;
     file.as_file().sync_all()?;
     file.persist(path)?;
-    // The new name survives a power failure only once the folder is synced, which not every file system can do.
+    // The new name survives a power failure only once the folder is synced. Not every file system can do that.
     if let Ok(folder) = File::open(folder) {
         folder.sync_all().ok();
     }

@@ -66,7 +66,7 @@ fn with_metadata(file: &[u8], metadata: &BTreeMap<String, String>) -> Result<Vec
     let mut header: BTreeMap<String, serde_json::Value> = serde_json::from_slice(header)?;
     header.insert("__metadata__".into(), serde_json::to_value(metadata)?);
     let mut header = serde_json::to_vec(&header)?;
-    // The data stay aligned to 8 bytes, as the format asks.
+    // Keeps the data aligned to 8 bytes, as the format requires.
     header.resize(header.len().next_multiple_of(8), b' ');
     let length = (header.len() as u64).to_le_bytes();
     Ok([&length[..], &header, data].concat())

@@ -1,4 +1,4 @@
-//! `lamas baselines`: fixed plans and a random controller on a split.
+//! `lamas baselines`: evaluates fixed plans and a random controller on a split.
 
 use anyhow::Result;
 

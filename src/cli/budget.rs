@@ -25,26 +25,26 @@ pub struct LatencyArgs {
     pub budget: Option<Budget>,
 }
 
-/// How a budget fared.
+/// How well a budget was kept.
 #[derive(Serialize)]
 pub struct BudgetReport {
     budget: f64,
     unit: &'static str,
     problems: usize,
-    /// Share of the problems that took no longer.
+    /// Share of the problems that stayed within the budget.
     kept: f64,
-    /// Problems for which every plan was predicted to take longer.
+    /// Number of problems for which every plan was predicted to exceed it.
     hopeless: usize,
     /// In the budget's unit.
     path_mean: f64,
     path_p95: f64,
-    /// Mean latency weight of the plans chosen.
+    /// Mean latency weight of the chosen plans.
     latency_weight: f64,
 }
 
 impl LatencyArgs {
     /// # Errors
-    /// The latency weight is no weight.
+    /// The latency weight is invalid.
     pub fn validate(&self) -> Result<()> {
         let weight = self.latency_weight.unwrap_or_default();
         ensure!(weight >= 0.0 && weight.is_finite(), "`--latency-weight`: expected a number from 0 up, found {weight}");
@@ -52,10 +52,10 @@ impl LatencyArgs {
     }
 }
 
-/// The plans of the controllers for each problem, within the budget as far as can be predicted.
+/// The controllers' plans for each problem, within the budget as far as can be predicted.
 ///
 /// # Errors
-/// A controller was trained for one latency weight.
+/// A controller was trained for only one latency weight.
 pub fn choose_all(
     session: &Session,
     split: &Split,
@@ -78,7 +78,7 @@ pub fn choose_all(
     Ok((Chosen { name, seeds, halting, stages: Vec::new(), proposals, letters: LETTERS }, choices))
 }
 
-/// How the budget fared.
+/// How well the budget was kept.
 pub fn kept(budget: Budget, choices: &[PlanWithin], evaluations: &[Evaluation]) -> BudgetReport {
     let latency = |episode: &Episode| budget.of(measured_path(&episode.trace));
     let episodes = evaluations.iter().flat_map(|pass| &pass.episodes).filter(|episode| episode.is_complete());

@@ -106,7 +106,7 @@ impl List {
 struct Line<'a> {
     #[serde(flatten)]
     holding: &'a Holding,
-    /// By the price list of now; none where it lacks the model.
+    /// At the current price list; `None` if the model is not in it.
     dollars: Option<f64>,
 }
 
@@ -154,7 +154,7 @@ impl Export {
                 self.write(&store, file).with_context(|| format!("cannot write `{}`", out.display()))?
             }
             None => match self.write(&store, io::stdout().lock()) {
-                // Whoever reads has seen enough, as `head` does.
+                // The reader has seen enough, as `head` does.
                 Err(error) if is_closed(&error) => return Ok(()),
                 written => written.context("cannot write to standard output")?,
             },
@@ -169,7 +169,7 @@ impl Export {
             serde_json::to_writer(&mut out, &record).map_err(io::Error::from)?;
             Ok(out.write_all(b"\n")?)
         });
-        // What could be read of a damaged database is kept.
+        // What could be read from a damaged database is kept.
         out.flush()?;
         count
     }

@@ -24,11 +24,11 @@ use crate::random::{self, Purpose};
 use crate::report::{explanation, jsonl, named};
 use crate::task::Problem;
 
-/// The step of the calibration run.
+/// The name of the calibration step.
 pub const CALIBRATION: &str = "calibration";
-/// Queries of the calibration run.
+/// Number of queries in the calibration run.
 pub const QUERIES: usize = 200;
-/// The split that the calibration run asks from.
+/// The split that the calibration run takes its questions from.
 pub const SPLIT: &str = "train";
 /// Depth and threshold of the random half of the plans.
 const RANDOM: (usize, f64) = (3, 0.3);
@@ -85,21 +85,21 @@ pub fn run(args: Args) -> Result<()> {
     Ok(())
 }
 
-/// Fits a latency model to a short run, and keeps it in `folder`.
+/// Fits a latency model to a short run and saves it in `folder`.
 pub fn after_training(session: &Session, trained: &[Trained], split: &Split, folder: &Path) -> Result<()> {
     let episodes = calibration(session, trained, split, QUERIES)?;
     keep(&fit(session, &observed(&episodes, &asked(&[split]))), folder).map(|_| ())
 }
 
-/// Writes the model to its place for a checkpoint or run folder.
+/// Saves the model where it belongs for a checkpoint or run folder.
 fn keep(model: &LatencyModel, origin: &Path) -> Result<PathBuf> {
     let path = latency_path(origin);
     write_atomic(&path, &serde_json::to_vec(model)?)?;
     Ok(path)
 }
 
-/// Queries solved one at a time, as in answering, half by random plans, so that every operator is seen, half by the
-/// controllers' own at weights from all over their range.
+/// Solves queries one at a time, as in answering. Half of them use random plans, so that every operator is seen; half
+/// use the controllers' own plans, at weights from all over their range.
 fn calibration(session: &Session, trained: &[Trained], split: &Split, queries: usize) -> Result<Vec<Episode>> {
     let count = queries.clamp(1, split.problems.len().max(1));
     let chosen: Vec<usize> = (0..count).map(|query| query * split.problems.len() / count).collect();
@@ -134,13 +134,13 @@ fn fit(session: &Session, observed: &[Observed<'_>]) -> LatencyModel {
     LatencyModel::fit(session.solver().catalogue(), gamma, observed, |plan| session.prepare(plan))
 }
 
-/// The queries of all splits by the problem's id.
+/// The queries of all splits, by problem id.
 pub fn asked<'a>(splits: &[&'a Split]) -> BTreeMap<&'a str, Asked<'a>> {
     let of = |split: &&'a Split| split.problems.iter().map(|problem| problem.id.as_str()).zip(split.asked());
     splits.iter().flat_map(of).collect()
 }
 
-/// The episodes whose query is known and did not fail.
+/// The episodes whose query is known and that did not fail.
 pub fn observed<'a>(episodes: &'a [Episode], asked: &BTreeMap<&str, Asked<'a>>) -> Vec<Observed<'a>> {
     let of = |episode: &'a Episode| Some(Observed { asked: *asked.get(episode.problem.as_str())?, episode });
     episodes.iter().filter(|episode| episode.is_complete()).filter_map(of).collect()

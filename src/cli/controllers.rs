@@ -13,18 +13,18 @@ use crate::checkpoint::{Checkpoint, Provenance};
 use crate::evaluate::latency::LatencyModel;
 use crate::settings::Parts;
 
-/// Where runs are written unless told otherwise.
+/// Where runs are written by default.
 pub const RUNS: &str = "runs";
 
-/// Controllers with a session that was opened for them.
+/// Controllers, with a session opened for them.
 pub struct Opened {
     pub session: Session,
     pub trained: Vec<Trained>,
-    /// Of the first controller.
+    /// The configuration of the first controller.
     pub configuration: serde_json::Value,
 }
 
-/// Opens a checkpoint, or all of a run folder, to be measured at a latency weight if one is given.
+/// Opens a checkpoint, or all checkpoints of a run folder, to be measured at a latency weight if one is given.
 ///
 /// # Errors
 /// There is none, or it cannot be used.
@@ -48,7 +48,7 @@ pub fn open(common: &Common, path: &Path, latency_weight: Option<f64>) -> Result
     let runtime = runtime()?;
     let parts = runtime.block_on(Parts::open_for(&settings, &host, catalogue))?;
     let mut session = Session::new(runtime, parts, &settings);
-    // What the run was answered before is not asked, or paid for, again.
+    // What is already in the run's record is not asked, or paid for, again.
     let record = path.join(RECORD);
     if record.is_file()
         && let Err(error) = session.keep_record(&record)
@@ -63,7 +63,7 @@ pub fn open(common: &Common, path: &Path, latency_weight: Option<f64>) -> Result
     Ok(Opened { session, trained, configuration })
 }
 
-/// What a controller was trained on: all controllers that are measured together must agree on it.
+/// What a controller was trained on. Controllers that are measured together must agree on this.
 fn of_what(checkpoint: &Checkpoint) -> (&str, [Option<&serde_json::Value>; 6]) {
     let Provenance { catalogue, configuration, .. } = &checkpoint.provenance;
     let named = ["/benchmark", "/model", "/models", "/traces", "/endpoint/model", "/endpoint/url"];
@@ -73,7 +73,7 @@ fn of_what(checkpoint: &Checkpoint) -> (&str, [Option<&serde_json::Value>; 6]) {
 /// The latency model of a checkpoint or run folder.
 ///
 /// # Errors
-/// It cannot be used, or there is none.
+/// There is none, or it cannot be used.
 pub fn expect_latency_model(session: &Session, origin: &Path) -> Result<LatencyModel> {
     agent::latency_model(session.solver().catalogue(), origin)?.with_context(|| {
         let place = origin.display();

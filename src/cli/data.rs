@@ -53,7 +53,7 @@ impl Arithmetic {
                 self.write(file).with_context(|| format!("cannot write `{}`", path.display()))
             }
             None => match self.write(io::stdout().lock()) {
-                // Whoever reads has seen enough, as `head` does.
+                // The reader has seen enough, as `head` does.
                 Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
                 written => written.context("cannot write to standard output"),
             },

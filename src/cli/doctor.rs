@@ -1,4 +1,4 @@
-//! `lamas doctor`: checks whether each thing that a run needs works here.
+//! `lamas doctor`: checks whether everything that a run needs works on this machine.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -27,19 +27,19 @@ pub struct Args {
     common: Common,
 }
 
-/// How a part was found.
+/// The state of a part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum State {
     Works,
-    /// Nothing that these settings name takes it.
+    /// Nothing that these settings name needs it.
     NotNeeded,
     Fails,
-    /// Something before it fails.
+    /// Not tried, because something before it fails.
     Untried,
 }
 
-/// What there is to say of a part.
+/// What was found out about a part.
 #[derive(Debug, Serialize)]
 struct Finding {
     part: &'static str,
@@ -100,10 +100,10 @@ pub fn run(args: Args) -> Result<()> {
     Ok(())
 }
 
-/// The endpoint, the key, the model and its price, by one short question.
+/// Checks the endpoint, the key, the model and its price with one short question.
 async fn endpoint(settings: &Settings, host: &Host) -> Vec<Finding> {
     let price = prices(settings.prices.as_deref()).and_then(|prices| price(&settings.endpoint, &prices));
-    // The question is to be asked all the same.
+    // The question is asked even if the price is unknown.
     let config = EndpointConfig { attempts: 1, price: Some(0.0), ..settings.endpoint.clone() };
     let asked = ask(config, &host.key).await;
     let key = if host.key.is_absent() { "none, and none is needed" } else { "accepted" };
@@ -126,7 +126,7 @@ async fn endpoint(settings: &Settings, host: &Host) -> Vec<Finding> {
     found
 }
 
-/// The models that operators may name, each server by one short question.
+/// Checks the models that operators may name, each server with one short question.
 async fn models(settings: &Settings, catalogue: &Catalogue, host: &Host) -> Vec<Finding> {
     let mut found = Vec::new();
     for (name, model) in defined(settings, catalogue) {
@@ -158,13 +158,13 @@ fn price(config: &EndpointConfig, prices: &Prices) -> Result<String> {
     Ok(format!("{} $ per million tokens read, {} $ written", price.prompt, price.completion))
 }
 
-/// What keeps a question from being answered.
+/// Why a question could not be answered.
 struct Fault {
     part: &'static str,
     error: anyhow::Error,
 }
 
-/// Asks one question; the seconds until it was answered.
+/// Asks one question; returns the seconds until it was answered.
 async fn ask(config: EndpointConfig, key: &Key) -> Result<f64, Fault> {
     let fault = |part| move |error| Fault { part, error };
     let client = OpenAi::new(config, key.clone(), &Prices::default()).map_err(fault("model"))?;
@@ -182,9 +182,9 @@ async fn ask(config: EndpointConfig, key: &Key) -> Result<f64, Fault> {
     }
 }
 
-/// The model of this process, or what stands for one, opened with all that it takes.
+/// Opens the model of this process, or what replaces it, with everything that it needs.
 async fn local(settings: &Settings, host: &Host) -> Finding {
-    // What Python is for is line of Python.
+    // Python has findings of its own.
     let settings = Settings { allow_unsandboxed: true, cache_mode: Some(Mode::Off), ..settings.clone() };
     let opened = Parts::open(&settings, host).await;
     if opened.as_ref().is_err_and(|error| error.is::<OpenError>()) {
@@ -254,13 +254,13 @@ fn cache(settings: &Settings, host: &Host) -> Finding {
     Finding::of("cache", open())
 }
 
-/// Writes where runs are written, where programs are, and where data are kept.
+/// Writes to the folders where runs, programs and data are kept.
 fn disk(cache_folder: Option<&Path>) -> Result<String> {
     const SIZE: usize = 1 << 20;
     let (here, scratch) = (PathBuf::from("."), std::env::temp_dir());
     for folder in [Some(here.as_path()), Some(scratch.as_path()), cache_folder].into_iter().flatten() {
         let write = || -> Result<()> {
-            // A cache folder is made by whoever first needs it.
+            // A cache folder is created by the first command that needs it.
             let there = folder.ancestors().find(|folder| folder.is_dir()).unwrap_or(Path::new("."));
             let mut file = tempfile::tempfile_in(there)?;
             file.write_all(&vec![1; SIZE])?;

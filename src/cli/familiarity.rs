@@ -1,24 +1,24 @@
-//! Checks whether a question resembles the training questions; far from them, what was learned may not apply.
+//! Checks whether a question resembles the training questions. Far from them, what was learned may not apply.
 
 use anyhow::Result;
 
 use crate::agent::Agent;
 
-/// Training questions that are compared with each other, at most.
+/// The maximum number of training questions that are compared with each other.
 const COMPARED: usize = 400;
-/// Of the training questions so many are no further from the others.
+/// The share of training questions that count as usual: their nearest neighbour is at least as close as `usual`.
 const USUAL: f64 = 0.99;
 
-/// The embeddings of training questions, and how near a question usually has one of them.
+/// The embeddings of the training questions, and how close the nearest of them usually is to a question.
 pub struct Familiar {
-    /// Of length one.
+    /// Normalised to length one.
     known: Vec<Vec<f32>>,
-    /// Cosine to the nearest that nearly all training questions have.
+    /// The cosine to the nearest neighbour that nearly all training questions reach.
     usual: f32,
 }
 
 impl Familiar {
-    /// Of the run that an agent answers for; none where its training questions are not at hand, or too few.
+    /// For the run that an agent answers with; `None` if its training questions are not available, or too few.
     pub fn of(agent: &Agent) -> Option<Self> {
         let problems = agent.solver().problems("train").ok()?;
         let embeddings = agent.embed(&problems.iter().map(|it| it.question.as_str()).collect::<Vec<_>>()).ok()?;
@@ -37,7 +37,7 @@ impl Familiar {
         Some(Familiar { known, usual })
     }
 
-    /// What to say of a question that is further from all training questions than they are from each other.
+    /// A remark on a question that is further from all training questions than they usually are from each other.
     ///
     /// # Errors
     /// The question cannot be embedded.

@@ -38,9 +38,9 @@ enum Graded {
     Humaneval,
 }
 
-/// What became of a line, in both forms of output.
+/// The result for a line, for both output formats.
 struct Row {
-    /// None: nobody can say.
+    /// `None` if it cannot be decided.
     correct: Option<bool>,
     text: String,
     json: String,
@@ -55,7 +55,7 @@ pub fn run(args: Args) -> Result<()> {
     }?;
     ensure!(!rows.is_empty(), "{origin}: expected at least one line, found none");
     match print(&rows, args.json) {
-        // Whoever reads has seen enough, as `head` does.
+        // The reader has seen enough, as `head` does.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
         written => written.context("cannot write to standard output")?,
     }
@@ -72,7 +72,7 @@ pub fn run(args: Args) -> Result<()> {
     Ok(())
 }
 
-/// The text of a file with its name.
+/// The text of a file, with its name.
 fn read(path: &Path) -> Result<(String, String)> {
     let origin = path.display().to_string();
     let bytes = std::fs::read(path).with_context(|| format!("cannot read `{origin}`"))?;

@@ -40,7 +40,7 @@ pub fn run(args: Args) -> Result<()> {
         },
         step: 0,
     };
-    // A state dict of another shape is found out now, not when it is first used.
+    // Finds out now, not at first use, if the state dict has another shape.
     Controller::from_checkpoint(&checkpoint, session.signatures(), &session.parts.device)?;
     checkpoint.save(&args.out)?;
     eprintln!("wrote {}", args.out.display());

@@ -1,4 +1,4 @@
-//! `lamas init`: writes a benchmark folder to start from, out of the binary.
+//! `lamas init`: writes a benchmark folder to start from; its files are built into the binary.
 
 use std::path::PathBuf;
 
@@ -22,7 +22,7 @@ pub struct Args {
     kind: Kind,
 }
 
-/// What answers are.
+/// The kind of answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Kind {
     Choice,
@@ -34,7 +34,7 @@ enum Kind {
 const BENCHMARK: &str = include_str!("../../data/init/benchmark.toml");
 const CATALOGUE: &str = include_str!("../../data/init/catalogue.toml");
 
-/// The three files of questions of a kind.
+/// The three question files of a kind.
 macro_rules! questions {
     ($kind:literal) => {
         [
@@ -46,7 +46,7 @@ macro_rules! questions {
 }
 
 impl Kind {
-    /// What `answer` is in `benchmark.toml`.
+    /// The value of `answer` in `benchmark.toml`.
     fn answer(self) -> &'static str {
         match self {
             Kind::Choice => "choice",
@@ -65,7 +65,7 @@ impl Kind {
         }
     }
 
-    /// What a line of questions holds beside what all hold.
+    /// What a line of questions has beyond what every line has.
     fn lines(self) -> &'static str {
         match self {
             Kind::Choice => "# The choices are part of the question, each with its letter.\n",
@@ -77,7 +77,7 @@ impl Kind {
         }
     }
 
-    /// How a model is told to end.
+    /// How a model is told to end its answer.
     fn end(self) -> &'static str {
         match self {
             Kind::Choice => "End with a line \"The answer is (X)\", where X is the letter.",

@@ -1,5 +1,5 @@
-//! Ctrl-C: the first stops the work at the next safe point, the second ends the process at once. A command that was stopped, by
-//! this or by a cap, leaves a run that can be resumed.
+//! Ctrl-C: the first one stops the work at the next safe point, the second one ends the process at once. A command that
+//! was stopped, by this or by a cap, leaves a run that can be resumed.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,27 +13,28 @@ use crate::execute::ExecuteError;
 use crate::model;
 use crate::settings::Endpoints;
 
-/// Exit codes of work that was stopped and can be gone on with.
+/// Exit codes of work that was stopped and can be resumed.
 const INTERRUPTED: u8 = 130;
 const CAPPED: u8 = 3;
-/// How long answers of an endpoint that are under way are waited for.
+/// How long to wait for answers of an endpoint that are in progress.
 const GRACE: Duration = Duration::from_millis(500);
 
-/// Whether Ctrl-C was pressed: a fact of the process, which an error deep inside does not carry.
+/// Whether Ctrl-C was pressed. This concerns the whole process, and an error deep inside does not carry it.
 static PRESSED: AtomicBool = AtomicBool::new(false);
 
-/// What is heard of Ctrl-C.
+/// Tells a command about Ctrl-C.
 pub struct Interrupt {
-    /// True from the first one on.
+    /// True from the first Ctrl-C on.
     pub stop: Arc<AtomicBool>,
     /// True once nothing is waited for any longer.
     over: watch::Receiver<bool>,
-    /// What to say before the process ends at the first one: there is nothing to be saved.
+    /// The last message before the process ends at the first Ctrl-C, because there is nothing left to save.
     parting: Arc<Mutex<Option<String>>>,
 }
 
-/// Listens for Ctrl-C on the current tokio runtime. From the first one on nobody waits any longer for an endpoint that is
-/// down or busy, and soon for none at all: its answers are recorded, and a run goes on from where it was saved.
+/// Listens for Ctrl-C on the current tokio runtime. After the first one, nothing waits any longer for an endpoint that
+/// is down or busy, and soon nothing waits for any endpoint. Its answers are recorded, and a run can be resumed from
+/// its last save.
 pub fn listen(endpoints: Endpoints) -> Interrupt {
     let (sender, over) = watch::channel(false);
     let interrupt = Interrupt { stop: Arc::default(), over, parting: Arc::default() };
@@ -62,35 +63,35 @@ pub fn listen(endpoints: Endpoints) -> Interrupt {
 }
 
 impl Interrupt {
-    /// Until nothing is waited for any longer.
+    /// Completes once nothing is waited for any longer.
     pub async fn over(&self) {
         if self.over.clone().wait_for(|over| *over).await.is_err() {
             std::future::pending::<()>().await;
         }
     }
 
-    /// From now on the first Ctrl-C ends the process: all that took long is saved.
+    /// From now on the first Ctrl-C ends the process; everything that took long is saved.
     pub fn part_at_once(&self, parting: String) {
         *self.parting.lock().unwrap_or_else(PoisonError::into_inner) = Some(parting);
     }
 }
 
-/// Work that stopped before its end, with nothing at fault.
+/// Work stopped before its end without a fault.
 #[derive(Debug, thiserror::Error)]
 #[error("stopped{}{goes_on}", .cap.as_ref().map_or(String::new(), |cap| format!(" by {cap}")))]
 pub struct Stopped {
-    /// The cap that was met; none where Ctrl-C was pressed.
+    /// The cap that was reached; `None` if Ctrl-C was pressed.
     cap: Option<String>,
     goes_on: String,
 }
 
 impl Stopped {
-    /// By a cap, unless Ctrl-C was pressed, which ends calls in the same way.
+    /// Stopped by a cap, unless Ctrl-C was pressed, which ends calls in the same way.
     pub fn by(cap: Option<String>) -> Self {
         Stopped { cap: cap.filter(|_| !PRESSED.load(Ordering::Relaxed)), goes_on: String::new() }
     }
 
-    /// The error, which says how to go on if it is such a stop.
+    /// The error; if it is such a stop, it says how to continue.
     pub fn hinted(error: Error, command: &str) -> Error {
         match error.downcast_ref::<Stopped>() {
             Some(Stopped { cap, .. }) => {
@@ -105,7 +106,7 @@ impl Stopped {
     }
 }
 
-/// The exit code of an error by which work was stopped; none where something is at fault.
+/// The exit code of an error that stopped work; `None` if something is wrong.
 pub fn exit_code(error: &Error) -> Option<u8> {
     error.chain().find_map(|cause| {
         if let Some(stopped) = cause.downcast_ref::<Stopped>() {

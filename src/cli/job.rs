@@ -30,14 +30,14 @@ pub(super) struct Job<'a> {
     /// How plans are run.
     pub execution: ExecutionConfig,
     pub settings: &'a Settings,
-    /// What the checkpoint says of the run, whoever goes on with it.
+    /// The settings that the checkpoint stores for the run, whoever continues it.
     pub said: &'a Settings,
     pub seed: u64,
     pub folder: &'a Path,
     /// Whether to write every training episode.
     pub episodes: bool,
     pub progress: Progress,
-    /// What it is called where it is shown; nothing is told of one without a name.
+    /// Its name in messages; a job without a name prints none.
     pub name: String,
 }
 
@@ -47,10 +47,10 @@ pub(super) struct Finished {
 }
 
 impl Job<'_> {
-    /// Trains the controller to its end.
+    /// Trains the controller to the end.
     ///
     /// # Errors
-    /// Those of [`learn::train`], and [`Stopped`] where it is interrupted or meets a cap.
+    /// Those of [`learn::train`], and [`Stopped`] if it is interrupted or reaches a cap.
     pub fn train(&self, train: &Split, validation: &Split, resume: bool, interrupt: &Interrupt) -> Result<Finished> {
         let Job { session, execution, settings, seed, folder, .. } = *self;
         create_folder(folder)?;
@@ -95,7 +95,7 @@ impl Job<'_> {
             tokio::select! {
                 biased;
                 outcome = learn::train(setup, &mut notify) => outcome,
-                // As where the process ends: the run goes on from what it last saved.
+                // As if the process ended here: the run resumes from its last save.
                 () = interrupt.over() => Err(Stopped::by(None).into()),
             }
         });
@@ -141,19 +141,19 @@ fn keep(log: &mut Appender, event: &Event<'_>, names: &[String]) -> Result<()> {
 /// Shows training as steps of the command.
 struct Watcher<'a> {
     progress: &'a Progress,
-    /// The step under way, by its kind.
+    /// The current step, with its kind.
     step: Option<(&'static str, Bar)>,
     name: &'a str,
-    /// Of drawn plans.
+    /// Batches of drawn plans.
     batches: u64,
     epochs: u32,
     last: String,
     names: Vec<String>,
-    /// What the run answers by, and why.
+    /// What the run answers with, and why.
     selected: String,
 }
 
-/// The steps of the training that `name` names, with the work that each is about: plans that are run.
+/// The steps of the training called `name`, each with its amount of work: the number of plans that are run.
 pub(super) fn steps(name: &str, config: &TrainingConfig, problems: [usize; 2], operators: usize) -> Vec<(String, f64)> {
     let [train, validation] = problems.map(|count| count as f64);
     let (survey, head) = (&config.survey, config.execution.halting);
@@ -227,7 +227,7 @@ impl<'a> Watcher<'a> {
 
     fn count(&mut self, runs: usize, of: usize, what: &'static str) {
         if self.step.as_ref().is_none_or(|(step, _)| *step != what) {
-            // One ends before the other begins.
+            // Ends the previous step before the next begins.
             self.step = None;
             let unit = if what == DRAWN { "batches" } else { "plans" };
             self.step = Some((what, self.progress.begin(&step_name(self.name, what), unit, of as u64)));
@@ -237,7 +237,7 @@ impl<'a> Watcher<'a> {
         }
     }
 
-    /// Ends the step under way. Returns what there is to say of a training that has come to its end.
+    /// Ends the current step. Returns what to say about a training that is complete.
     fn finish(mut self) -> Vec<String> {
         self.step = None;
         if self.name.is_empty() {

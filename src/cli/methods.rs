@@ -19,17 +19,18 @@ use crate::report::transcript::LETTERS;
 use crate::strategy::Strategy;
 use crate::task::Problem;
 
-/// A method to be measured, one pass for each seed.
+/// A method to measure, with one pass for each seed.
 pub struct Measured<'a> {
     pub name: &'a str,
     pub split: &'a Split,
     pub seeds: &'a [u64],
-    /// What holds for its queries.
+    /// The options of its queries.
     pub options: SolveOptions<'a>,
 }
 
 impl Measured<'_> {
-    /// Measures the method by the plan of each seed for each problem, and adds it to `methods`; also when a pass ended early.
+    /// Measures the method with each seed's plan for each problem, and adds it to `methods`, even if a pass ended
+    /// early.
     ///
     /// # Errors
     /// A pass ended early, or so many queries failed that there is no score.
@@ -42,7 +43,7 @@ impl Measured<'_> {
         self.by_deciders(session, |seed, index| Box::new(FixedPlan::new(plan(seed, index))), methods)
     }
 
-    /// As [`Measured::by_plans`], by a decider for each seed and problem.
+    /// Like [`Measured::by_plans`], but with a decider for each seed and problem.
     pub fn by_deciders<'d>(
         &self,
         session: &Session,
@@ -91,7 +92,7 @@ impl Measured<'_> {
     }
 }
 
-/// Says which baselines the catalogue has no operators for.
+/// Says which baselines are left out because the catalogue lacks operators for them.
 pub fn say_left_out(session: &Session) {
     let fixed = baselines::fixed(&session.names(), &session.signatures());
     for skipped in fixed.into_iter().filter_map(Result::err) {
@@ -99,14 +100,15 @@ pub fn say_left_out(session: &Session) {
     }
 }
 
-/// How many methods [`measure_baselines`] and [`measure_candidates`] measure.
+/// The number of methods that [`measure_baselines`] and [`measure_candidates`] measure.
 pub fn beside(session: &Session, trained: &[Trained]) -> usize {
     let fixed = baselines::fixed(&session.names(), &session.signatures()).iter().filter(|fixed| fixed.is_ok()).count();
     let candidates = trained.first().map_or(0, |trained| trained.strategies.candidates.len());
     fixed + 1 + if candidates > 1 { candidates } else { 0 }
 }
 
-/// The fixed plans that the catalogue allows, and a random controller; what was finished is in `methods` also on errors.
+/// Measures the fixed plans that the catalogue allows, and a random controller. Finished methods are in `methods` even
+/// on errors.
 pub fn measure_baselines(
     session: &Session,
     split: &Split,
@@ -140,20 +142,20 @@ const RANDOM_THRESHOLD: f64 = 0.3;
 /// What trained controllers choose for each problem of a split.
 pub struct Chosen {
     pub name: String,
-    /// One of each controller.
+    /// One for each controller.
     pub seeds: Vec<u64>,
-    /// `[controllers][problems]`; what ends the plan early, at the latency weight that it was chosen for.
+    /// `[controllers][problems]`; what ends the plan early, at the latency weight that the plan was chosen for.
     pub halting: Vec<Vec<Option<Arc<HaltingHead>>>>,
-    /// `[controllers]`; what proposals that ask on do so by.
+    /// `[controllers]`; the stages that proposals use if they ask further operators.
     pub stages: Vec<Option<Arc<Stages>>>,
     /// `[controllers][problems]`
     pub proposals: Vec<Vec<Proposal>>,
-    /// Letters that traces keep of each text.
+    /// The number of letters that traces keep of each text.
     pub letters: usize,
 }
 
 impl Chosen {
-    /// The likeliest operators.
+    /// Chooses the likeliest operators.
     pub fn likeliest(name: &str, split: &Split, trained: &[Trained]) -> Self {
         Chosen {
             name: name.into(),
@@ -166,10 +168,10 @@ impl Chosen {
     }
 }
 
-/// What each trained run could have answered by, beside what it does answer by.
+/// Measures the candidates that each trained run could have answered with, besides the one that it does answer with.
 ///
 /// # Errors
-/// As [`Measured::by_deciders`].
+/// Those of [`Measured::by_deciders`].
 pub fn measure_candidates(
     session: &Session,
     split: &Split,
@@ -177,7 +179,7 @@ pub fn measure_candidates(
     methods: &mut Vec<Vec<Evaluation>>,
 ) -> Result<()> {
     let names = trained.first().map_or(&[][..], |trained| trained.strategies.candidates.as_slice());
-    // One alone is what answers.
+    // A single candidate is the one that answers.
     for (place, (name, _)) in names.iter().enumerate().filter(|_| names.len() > 1) {
         let propose = |trained: &Trained, asked: Asked<'_>| {
             let own = trained.strategies.candidates.get(place).map(|(_, strategy)| strategy);
@@ -197,11 +199,11 @@ pub fn measure_candidates(
     Ok(())
 }
 
-/// The trained controllers into `ours` and, where given what they could have answered by, that and the baselines into `others`;
-/// what was finished is there also on errors.
+/// Measures the trained controllers into `ours`. If `beside` is given, it also measures the baselines and the
+/// candidates that could have answered into `others`. Finished methods are there even on errors.
 ///
 /// # Errors
-/// As [`Measured::by_deciders`].
+/// Those of [`Measured::by_deciders`].
 pub fn measure_all(
     session: &Session,
     split: &Split,
@@ -215,7 +217,7 @@ pub fn measure_all(
     measure_candidates(session, split, trained, others)
 }
 
-/// The trained controllers, one for each seed, with plans that run by `execution`.
+/// Measures the trained controllers, one for each seed; their plans run under `execution`.
 pub fn measure_trained(
     session: &Session,
     execution: ExecutionConfig,

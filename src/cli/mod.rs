@@ -1,7 +1,7 @@
-//! The command line: settings in, tables on standard output, everything else on standard error.
+//! The command line: settings come in, tables go to standard output, everything else to standard error.
 
-/// Like the standard library's macro, which it shadows in all of `cli`, but a full or closed standard error does not end the
-/// command, and a progress line makes room.
+/// Shadows the standard library's macro in all of `cli`. This one does not end the command if standard error is full or
+/// closed, and it makes the progress line give way.
 macro_rules! eprintln {
     ($($text:tt)*) => {{
         let text = format!($($text)*);
@@ -134,8 +134,8 @@ enum Command {
 
 /// Runs the command line of this process.
 ///
-/// Exit codes: 0 done; 1 the input or the settings are wrong; 2 anything else, such as a network or a disk; 3 stopped by
-/// `--max-cost` or `--max-tokens`; 130 interrupted by Ctrl-C. Runs that ended with 3 or 130 can be resumed.
+/// Exit codes: 0 success; 1 the input or the settings are wrong; 2 anything else, such as a network or a disk; 3
+/// stopped by `--max-cost` or `--max-tokens`; 130 interrupted by Ctrl-C. Runs that ended with 3 or 130 can be resumed.
 pub fn main() -> ExitCode {
     provenance::begins();
     let cli = match Cli::try_parse() {
@@ -186,7 +186,7 @@ fn dispatch(cli: Cli) -> Result<()> {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "lamas", &mut script);
             match std::io::stdout().write_all(&script) {
-                // A reader that has seen enough.
+                // The reader has seen enough.
                 Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
                 written => Ok(written.map_err(WriteError::of("write to standard output"))?),
             }

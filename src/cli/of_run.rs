@@ -13,7 +13,7 @@ use crate::operation::Catalogue;
 use crate::settings::{Host, Own, Settings, admit, drift, of_checkpoint, same_benchmark};
 use crate::task::Benchmark;
 
-/// How a run is used.
+/// A run with everything needed to use it.
 pub struct OfRun {
     pub settings: Settings,
     pub host: Host,
@@ -22,11 +22,11 @@ pub struct OfRun {
 }
 
 impl OfRun {
-    /// A checkpoint with the settings of its run, as far as nothing else is said. What is another than in training is said
-    /// on standard error.
+    /// A checkpoint with its run's settings, unless others are given. Differences from training are reported on
+    /// standard error.
     ///
     /// # Errors
-    /// The settings are at fault, or the run names what the user must name: see [`admit`].
+    /// The settings are invalid, or the run names something that the user must name: see [`admit`].
     pub fn new(common: &Common, checkpoint: &Checkpoint, origin: &Path) -> Result<Self> {
         let (run, gone) = of_checkpoint(checkpoint).with_context(|| format!("settings of `{}`", origin.display()))?;
         gone.iter().for_each(|gone| eprintln!("{gone}"));
@@ -35,7 +35,7 @@ impl OfRun {
         let mut settings = common.resolve_over(&base)?;
         let is_told = checkpoint.provenance.configuration.get("training").is_some();
         if !is_told || !same_benchmark(&run, &settings) {
-            // The objective belongs to the benchmark, but for what is said of it.
+            // The objective comes from the benchmark, except for what is given explicitly.
             let mut base = base;
             base.training.objective = benchmark(&settings, origin)?.reward.objective();
             settings = common.resolve_over(&base)?;
@@ -52,7 +52,7 @@ impl OfRun {
     }
 }
 
-/// The benchmark of a run, which may name it by a path from where it was started.
+/// The benchmark of a run. The run may name it by a path relative to where it was started.
 fn benchmark(settings: &Settings, origin: &Path) -> Result<Benchmark> {
     settings.benchmark().with_context(|| {
         let named = settings.benchmark.as_deref().unwrap_or(Path::new("")).display();
@@ -63,7 +63,7 @@ fn benchmark(settings: &Settings, origin: &Path) -> Result<Benchmark> {
     })
 }
 
-/// The host of a run that is gone on with or used, where the user asks for `own`.
+/// The host for a run that is resumed or used, with what the user asks for in `own`.
 pub fn host_of(own: &Settings, common: &Common) -> Host {
     let Settings { endpoint, models, python, allow_unsandboxed, .. } = own.clone();
     Host {
@@ -79,10 +79,10 @@ pub fn host_of(own: &Settings, common: &Common) -> Host {
     }
 }
 
-/// The settings of a run as those of another process, which may name another model than the run does.
+/// A run's settings for another process, which may name a different model than the run does.
 fn under(run: &Settings, own: &Settings) -> Settings {
     let mut base = run.clone();
-    // What training might spend says nothing about this process.
+    // A limit on what training may spend does not apply to this process.
     (base.endpoint.max_cost, base.endpoint.max_tokens) = (None, None);
     if own.model.is_some() || own.endpoint.is_used() || !own.models.is_empty() {
         base.traces = None;

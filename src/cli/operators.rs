@@ -1,4 +1,4 @@
-//! `lamas operators`: measures every operator, or small plan, alone: accuracy and length, by kind and by steps.
+//! `lamas operators`: measures every operator or small plan by itself: accuracy and length, by kind and by steps.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -87,7 +87,7 @@ pub fn run(args: Args) -> Result<()> {
     outcome
 }
 
-/// Operators that generate alone, the others after the first that reasons (or else the first that generates).
+/// Operators that generate run alone. The others follow the first one that reasons, or else the first that generates.
 pub fn each_operator(session: &Session) -> Result<Vec<(String, Plan)>> {
     let catalogue = session.solver().catalogue();
     let signed = || catalogue.operators().iter().map(|operator| operator.name.as_str()).zip(catalogue.signatures());
@@ -98,14 +98,14 @@ pub fn each_operator(session: &Session) -> Result<Vec<(String, Plan)>> {
     let reader = signed().find(|(_, signature)| signature.opens() && signature.reads_context).map(|(name, _)| name);
     let texts = signed().filter(|(_, signature)| !signature.ends).map(|(name, signature)| match signature {
         _ if signature.opens() => name.to_owned(),
-        // Before somebody who reads the context, where there is one.
+        // It is followed by an operator that reads the context, if there is one.
         _ if signature.prepares() => format!("{name};{}", reader.unwrap_or(base)),
         _ => format!("{base};{name}"),
     });
     texts.map(|text| Ok((text.clone(), plans::parse(&text, catalogue)?))).collect()
 }
 
-/// Names of groups with the positions of their problems: by kind, and by number of steps.
+/// Names of groups with the problems in them: by kind, and by number of steps.
 fn groups(split: &Split) -> Vec<(String, BTreeMap<String, Vec<String>>)> {
     let group = |label: fn(&crate::task::Problem) -> Option<String>| {
         let mut members: BTreeMap<String, Vec<String>> = BTreeMap::new();
@@ -158,7 +158,7 @@ fn by_group(
 }
 
 /// For each plan of two layers whose first layer was measured by itself: how many wrong answers the second layer
-/// mended, and how many right ones it broke.
+/// corrected, and how many right ones it broke.
 fn repairs(named: &[(String, Plan)], measured: &[Vec<Evaluation>]) -> String {
     let mut lines = Vec::new();
     for ((name, plan), passes) in named.iter().zip(measured) {

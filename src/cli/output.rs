@@ -17,8 +17,8 @@ use crate::model;
 use crate::printable::{printable, printable_json};
 use crate::report::format::{Format, render};
 
-/// Writes text and a line end to standard output, with nothing in it that a terminal would obey. A reader that has seen
-/// enough, as `head` does, is no error.
+/// Writes text and a newline to standard output, without anything that a terminal would obey. A reader that has seen
+/// enough, as `head` does, is not an error.
 ///
 /// # Errors
 /// Standard output cannot be written.
@@ -26,7 +26,7 @@ pub fn say(text: impl Display) -> Result<(), WriteError> {
     say_styled(printable(&text.to_string()))
 }
 
-/// As [`say`], for text of our own that styles itself.
+/// Like [`say`], for our own text that contains styles.
 ///
 /// # Errors
 /// Standard output cannot be written.
@@ -38,7 +38,7 @@ pub fn say_styled(text: impl Display) -> Result<(), WriteError> {
     }
 }
 
-/// How tables are written, as the command line says.
+/// The format of tables that the command line asks for.
 static FORMAT: OnceLock<Format> = OnceLock::new();
 
 /// The flag of all commands that print tables.
@@ -50,28 +50,29 @@ pub struct Tables {
 }
 
 impl Tables {
-    /// Writes tables in this format; none means text.
+    /// Writes tables in this format; `None` means text.
     pub fn of(format: Option<Format>) -> Self {
         Tables { format }
     }
 
-    /// From now on tables are written so.
+    /// From now on tables are written in this format.
     pub fn apply(&self) {
         FORMAT.get_or_init(|| self.format.unwrap_or_default());
     }
 }
 
-/// How tables are written.
+/// The current format of tables.
 pub fn format() -> Format {
     FORMAT.get().copied().unwrap_or_default()
 }
 
-/// A table as the command line asks for it.
+/// A table in the format that the command line asks for.
 pub fn rendered(table: &Table) -> String {
     render(table, format())
 }
 
-/// Writes a table, which styles itself, and what there is to say of it: to standard error where the table is for a program.
+/// Writes a table, which contains styles, and the remarks on it. If the table is meant for a program, the remarks go to
+/// standard error.
 ///
 /// # Errors
 /// Standard output cannot be written.
@@ -80,7 +81,7 @@ pub fn say_table(table: String, said: impl IntoIterator<Item = String>) -> Resul
     say_beside(said)
 }
 
-/// Writes the remarks on a table, where [`say_table`] writes them.
+/// Writes the remarks on a table to the place where [`say_table`] writes them.
 ///
 /// # Errors
 /// Standard output cannot be written.
@@ -94,7 +95,7 @@ pub fn say_beside(said: impl IntoIterator<Item = String>) -> Result<(), WriteErr
     })
 }
 
-/// Writes JSON and a line end to standard output, with nothing in it that a terminal would obey.
+/// Writes JSON and a newline to standard output, without anything that a terminal would obey.
 ///
 /// # Errors
 /// Standard output cannot be written.
@@ -102,7 +103,7 @@ pub fn say_json(value: &impl Serialize) -> anyhow::Result<()> {
     Ok(say_styled(printable_json(&serde_json::to_string(value)?))?)
 }
 
-/// As [`say_json`], over several lines.
+/// Like [`say_json`], but on several lines.
 ///
 /// # Errors
 /// Standard output cannot be written.
@@ -110,14 +111,14 @@ pub fn say_json_lines(value: &impl Serialize) -> anyhow::Result<()> {
     Ok(say_styled(printable_json(&serde_json::to_string_pretty(value)?))?)
 }
 
-/// The causes of an error on one line, outermost first. Backtraces that libraries put into their texts are cut off, and
-/// what files and programs put in for the terminal is written out.
+/// The causes of an error on one line, outermost first. Backtraces that libraries put into their messages are cut off.
+/// Terminal commands from files and programs are spelled out.
 pub fn message(error: &Error) -> String {
     let mut causes: Vec<String> = Vec::new();
     for cause in error.chain() {
         let text = cause.to_string();
         let text = text.split("\n   0:").next().unwrap_or_default().trim().to_owned();
-        // Some libraries repeat their cause inside their own text.
+        // Some libraries repeat their cause in their own message.
         if causes.last().is_none_or(|last| !last.contains(&text)) {
             causes.push(text);
         }
@@ -125,14 +126,14 @@ pub fn message(error: &Error) -> String {
     printable(&causes.join(": ")).into_owned()
 }
 
-/// 1 when the input or the settings are at fault; 3 or 130 where work was stopped, see [`interrupt::exit_code`]; 2 for
-/// anything else: a network, an endpoint, a disk, a fault inside.
+/// 1 if the input or the settings are wrong; 3 or 130 if work was stopped, see [`interrupt::exit_code`]; 2 for anything
+/// else: a network, an endpoint, a disk, an internal error.
 pub fn exit_code(error: &Error) -> u8 {
     let of_fault = || if error.chain().any(is_outside) { 2 } else { 1 };
     interrupt::exit_code(error).unwrap_or_else(of_fault)
 }
 
-/// Whether a cause lies outside what the user gave.
+/// Whether a cause lies outside of what the user supplied.
 fn is_outside(cause: &(dyn std::error::Error + 'static)) -> bool {
     if let Some(error) = cause.downcast_ref::<model::Error>() {
         return error.is_outside();
@@ -159,7 +160,7 @@ fn is_outside(cause: &(dyn std::error::Error + 'static)) -> bool {
     cause.is::<WriteError>() || cause.is::<candle_core::Error>() || cause.is::<tokio::task::JoinError>()
 }
 
-/// Whether reading fails in this way where a file is not the one that was meant.
+/// Whether this kind of read error suggests that the user named the wrong file.
 fn is_of_input(kind: ErrorKind) -> bool {
     matches!(
         kind,

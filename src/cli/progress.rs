@@ -1,5 +1,5 @@
-//! Progress on standard error: the step, how far it is, its speed, what was spent, and the time left for all steps. On a terminal
-//! this is one moving line, elsewhere a plain line every half minute.
+//! Progress on standard error: the step, how far it is, its speed, what was spent, and the time left for all steps. On
+//! a terminal this is one moving line, elsewhere a plain line every half minute.
 
 use std::io::IsTerminal;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,14 +14,14 @@ use crate::execute::Episode;
 use crate::objective::Objective;
 use crate::settings::Endpoints;
 
-/// How often a line is written where there is no terminal, and how often it is drawn anew where there is one.
+/// How often a line is written without a terminal, and how often it is redrawn on one.
 const PLAIN: Duration = Duration::from_secs(30);
 const DRAWN: Duration = Duration::from_millis(500);
 
 /// The line on the terminal, if there is one.
 static SHOWN: Mutex<Option<ProgressBar>> = Mutex::new(None);
 
-/// Writes to standard error beside the line of progress, which comes back below.
+/// Writes to standard error next to the progress line, which reappears below.
 pub fn aside(write: impl FnOnce()) {
     let shown = SHOWN.lock().unwrap_or_else(PoisonError::into_inner).clone();
     match shown {
@@ -30,29 +30,29 @@ pub fn aside(write: impl FnOnce()) {
     }
 }
 
-/// The steps of a command, one after another. Copies are the same.
+/// The steps of a command, one after another. Clones share the same state.
 #[derive(Clone)]
 pub struct Progress(Arc<Shared>);
 
 struct Shared {
     course: Mutex<Course>,
     started: Instant,
-    /// None where nothing is drawn.
+    /// `None` if nothing is drawn.
     drawn: Option<ProgressBar>,
     endpoints: Endpoints,
-    /// Whether the step under way is a group of others.
+    /// Whether the current step is a group of others.
     is_grouped: AtomicBool,
-    /// Ends the thread that keeps the line up to date where it is dropped.
+    /// Dropping it ends the thread that keeps the line up to date.
     _ticking: Option<Sender<()>>,
 }
 
 impl Progress {
-    /// Of a command that asks these endpoints.
+    /// The progress of a command that asks these endpoints.
     pub fn new(endpoints: Endpoints) -> Self {
         let is_terminal = std::io::stderr().is_terminal();
         let drawn = is_terminal.then(|| {
             let bar = ProgressBar::with_draw_target(Some(1), ProgressDrawTarget::stderr());
-            // A template that does not parse is a mistake of ours, not worth a crash.
+            // An invalid template is our mistake and not worth a crash.
             ProgressStyle::with_template("{wide_msg}").map_or(bar.clone(), |style| bar.with_style(style))
         });
         SHOWN.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&drawn);
@@ -70,7 +70,7 @@ impl Progress {
         Progress(shared)
     }
 
-    /// Of work that nobody looks at by itself.
+    /// For work whose progress is not shown.
     pub fn hidden() -> Self {
         Progress(Arc::new(Shared {
             course: Mutex::default(),
@@ -82,18 +82,18 @@ impl Progress {
         }))
     }
 
-    /// Says which steps are to come, with the work that each is about, in any unit.
+    /// Announces the steps to come, each with its amount of work in any unit.
     pub fn plan(&self, steps: impl IntoIterator<Item = (String, f64)>) {
         self.0.course().plan(steps.into_iter().collect());
     }
 
-    /// Says what all steps together are expected to cost, in dollars.
+    /// Sets what all steps together are expected to cost, in dollars.
     pub fn expect_cost(&self, dollars: f64) {
         self.0.course().expected = Some(dollars);
     }
 
-    /// Begins the step of this name, or one that was not planned. It counts `total` of what `unit` names, in the plural. Within a
-    /// group it is a part of that.
+    /// Begins the step of this name, planned or not. It counts up to `total`, in `unit`, a plural. Within a group it
+    /// becomes part of the group's step.
     pub fn begin(&self, label: &str, unit: &'static str, total: u64) -> Bar {
         if self.0.is_grouped.load(Ordering::Relaxed) {
             let bar = Bar { shared: self.0.clone(), within: Some(format!("{label}: ")), is_group: false };
@@ -105,7 +105,7 @@ impl Progress {
         Bar { shared: self.0.clone(), within: None, is_group: false }
     }
 
-    /// Begins a step that others are parts of: what they count, it counts.
+    /// Begins a step that consists of others: it counts what they count.
     pub fn group(&self, label: &str, unit: &'static str, total: u64) -> Bar {
         let mut bar = self.begin(label, unit, total);
         bar.is_group = true;
@@ -114,27 +114,27 @@ impl Progress {
     }
 }
 
-/// A step that is under way; it ends where this is dropped.
+/// A step in progress; dropping it ends the step.
 pub struct Bar {
     shared: Arc<Shared>,
-    /// How it is called within its group.
+    /// Its name within its group.
     within: Option<String>,
     is_group: bool,
 }
 
 impl Bar {
-    /// Something was done.
+    /// Counts work that was done.
     pub fn inc(&self, count: u64) {
         self.shared.course().part.done += count;
     }
 
-    /// So much is done of so much.
+    /// Sets how much is done, and of how much.
     pub fn set(&self, done: u64, total: u64) {
         let mut course = self.shared.course();
         (course.part.done, course.part.total) = (done, total);
     }
 
-    /// What else there is to say.
+    /// Sets an additional text to show.
     pub fn message(&self, text: String) {
         let text = format!("{}{text}", self.within.as_deref().unwrap_or_default());
         self.shared.course().part.message = text.trim_end_matches([' ', ':']).to_owned();
@@ -163,7 +163,7 @@ impl Shared {
         self.course.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The line as it is now; none between two steps.
+    /// The current line; `None` between two steps.
     fn line(&self) -> Option<String> {
         let mut course = self.course();
         let spent = (!self.endpoints.is_empty()).then(|| self.endpoints.account().cost);
@@ -204,7 +204,7 @@ impl<'a> Running<'a> {
         Running { objective, bar, score: 0.0, path: 0.0, count: 0 }
     }
 
-    /// Takes in one episode and moves the bar on.
+    /// Adds one episode and advances the bar.
     pub fn see(&mut self, episode: &Episode) {
         self.score += episode.score;
         self.path += self.objective.measure(episode).path;

@@ -2,33 +2,33 @@
 
 use std::time::Duration;
 
-/// Columns of a line.
+/// Width of a line in columns.
 const WIDTH: usize = 79;
-/// Columns of a step's name.
+/// Width of a step's name in columns.
 const LABEL: usize = 20;
 
 /// The steps of a command.
 #[derive(Debug, Default)]
 pub struct Course {
-    /// Those that were planned, with the work that each is about.
+    /// The planned steps, each with its amount of work.
     planned: Vec<(String, f64)>,
-    /// Where the step that is under way, or the last one, stands among those planned; past their end where it was none of them.
+    /// The position of the current or last step among the planned ones; unchanged by a step that was not planned.
     at: Option<usize>,
     label: String,
     is_under_way: bool,
-    /// When it began, from the start of the command.
+    /// When it began, measured from the start of the command.
     since: Duration,
-    /// The most of it that was ever done: where its end moves away, it stands still.
+    /// The largest share of it that was done so far. If its end moves away, the display stands still.
     peak: f64,
     pub part: Part,
     /// Dollars that all steps are expected to cost.
     pub expected: Option<f64>,
 }
 
-/// How far a step is.
+/// How far a step has come.
 #[derive(Debug, Default)]
 pub struct Part {
-    /// What is counted, in the plural.
+    /// What is counted, as a plural.
     pub unit: &'static str,
     pub done: u64,
     pub total: u64,
@@ -39,7 +39,7 @@ pub struct Part {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Spent {
     pub dollars: f64,
-    /// Of what is expected, or allowed.
+    /// The amount that is expected or allowed.
     pub of: Option<f64>,
 }
 
@@ -48,7 +48,7 @@ impl Course {
         (self.planned, self.at) = (steps, None);
     }
 
-    /// Begins the next planned step of this name; one that was not planned counts as none.
+    /// Begins the next planned step of this name. A step that was not planned does not count.
     pub fn begin(&mut self, label: &str, part: Part, now: Duration) {
         let next = self.at.map_or(0, |at| at + 1);
         let found = self.planned.iter().skip(next).position(|(name, _)| name == label);
@@ -61,7 +61,7 @@ impl Course {
         self.is_under_way = false;
     }
 
-    /// Share of the work of all planned steps that is done; none where the step at hand is none of them.
+    /// The share of the work of all planned steps that is done; `None` if the current step was not planned.
     fn share(&self) -> Option<f64> {
         let at = self.at.filter(|&at| self.planned.get(at).is_some_and(|(name, _)| *name == self.label))?;
         let all: f64 = self.planned.iter().map(|(_, work)| work).sum();
@@ -75,7 +75,7 @@ impl Course {
         share.min(1.0).max(self.peak)
     }
 
-    /// The line `now`, from the start of the command; none where no step is under way.
+    /// The line at `now`, measured from the start of the command; `None` if there is no current step.
     pub fn line(&mut self, now: Duration, spent: Spent) -> Option<String> {
         if !self.is_under_way {
             return None;
@@ -86,11 +86,11 @@ impl Course {
             _ => String::new(),
         };
         let label: String = self.label.chars().take(LABEL).collect();
-        // Of how much is not always known.
+        // The total is not always known.
         let done = if self.part.total > 0 { format!(" {:>3.0} %", 100.0 * self.of_step()) } else { String::new() };
         let mut line = format!("{number}{label}{done}");
         let mut add = |part: Option<String>| {
-            // What does not fit is left out, and what counts more comes first.
+            // What does not fit is left out, so the more important parts come first.
             if let Some(part) = part.filter(|part| line.chars().count() + 2 + part.chars().count() <= WIDTH) {
                 line.push_str(", ");
                 line.push_str(&part);
@@ -113,12 +113,12 @@ impl Course {
     }
 }
 
-/// Seconds that are left where `share` took so long; none where too little is done to tell.
+/// The seconds left if `share` took `elapsed`; `None` if too little is done to tell.
 fn remaining(elapsed: f64, share: f64) -> Option<f64> {
     (elapsed >= 1.0 && share >= 0.01).then(|| elapsed * (1.0 - share) / share)
 }
 
-/// About how long: nobody reads seconds of hours.
+/// A rough duration: nobody needs seconds when hours are left.
 fn rough(seconds: f64) -> String {
     match seconds.round() as u64 {
         whole @ 0..90 => format!("{whole} s"),
@@ -128,7 +128,7 @@ fn rough(seconds: f64) -> String {
     }
 }
 
-/// Two digits and a unit of time that fits.
+/// Two digits, in a suitable unit of time.
 fn rate(per_second: f64, unit: &str) -> Option<String> {
     let round = |value: f64| match value {
         _ if value >= 10_000.0 => format!("{:.0}k", value / 1000.0),
@@ -142,7 +142,7 @@ fn rate(per_second: f64, unit: &str) -> Option<String> {
     })
 }
 
-/// Cents, or what is less than one.
+/// Two decimals, or four for amounts below a cent.
 pub fn money(dollars: f64) -> String {
     match dollars {
         _ if dollars >= 0.01 || dollars <= 0.0 => format!("{dollars:.2}"),

@@ -7,7 +7,7 @@ use super::session::Session;
 use crate::record::each_call;
 use crate::report::{Panel, Provenance};
 
-/// What the report says beside the figures.
+/// What the report says besides the figures.
 pub struct About {
     pub title: String,
     pub provenance: Provenance,
@@ -18,12 +18,12 @@ pub struct About {
 /// When this process began.
 static STARTED: OnceLock<Instant> = OnceLock::new();
 
-/// Notes that the process begins now.
+/// Notes the start of the process.
 pub fn begins() {
     STARTED.get_or_init(Instant::now);
 }
 
-/// What training has asked for until now, as far as it was recorded.
+/// What training has asked for so far, as far as it was recorded.
 pub fn training_cost(session: &Session) -> String {
     let Some(record) = session.solver().record() else { return "no model was asked".to_owned() };
     let (mut calls, mut tokens, mut dollars) = (0_u64, 0_u64, 0.0);
@@ -38,7 +38,7 @@ pub fn training_cost(session: &Session) -> String {
             let digits = if dollars < 1.0 { 4 } else { 2 };
             format!("{calls} operator calls, {tokens} tokens, {dollars:.digits$} $")
         }
-        // What it cost is worth no failure of what it led to.
+        // A missing cost must not make the whole report fail.
         Err(_) => String::new(),
     }
 }
@@ -63,13 +63,13 @@ pub fn provenance(seeds: Vec<u64>, device: &candle_core::Device) -> Provenance {
     }
 }
 
-/// The version of the program, with the revision that it was built from where known.
+/// The version of the program, with the revision that it was built from, if known.
 fn version() -> String {
     let version = env!("CARGO_PKG_VERSION");
     revision().map_or(version.to_owned(), |revision| format!("{version} ({revision})"))
 }
 
-/// The git revision of the program, where the build knew it.
+/// The git revision of the program, if the build knew it.
 pub fn revision() -> Option<String> {
     option_env!("LAMAS_REVISION").filter(|revision| !revision.is_empty()).map(str::to_owned)
 }

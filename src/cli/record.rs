@@ -107,7 +107,7 @@ pub fn run(args: Args) -> Result<()> {
     }
 }
 
-/// A call that is wanted: that of the last operator of a plan.
+/// A wanted call: that of the last operator of a plan.
 #[derive(Clone, Copy)]
 struct Wanted<'a> {
     problem: &'a Problem,
@@ -148,13 +148,13 @@ fn make(args: Make) -> Result<()> {
     })
 }
 
-/// This command.
+/// The text of this command.
 fn again() -> String {
     let words: Vec<String> = std::env::args().skip(1).collect();
     format!("lamas {}", words.join(" "))
 }
 
-/// A plan for each call, and whether equal calls may end differently.
+/// One plan for each call, and whether equal calls may give different results.
 fn plans(session: &Session, readers: bool) -> Result<Vec<(Plan, bool)>> {
     let solver = session.solver();
     let mut plans = Vec::new();
@@ -172,7 +172,7 @@ fn plans(session: &Session, readers: bool) -> Result<Vec<(Plan, bool)>> {
     Ok(plans)
 }
 
-/// The calls of one shard: draw by draw, so that what is recorded first serves most.
+/// The calls of one shard, draw by draw, so that the calls recorded first are the most useful.
 fn wanted<'a>(args: &Make, plans: &'a [(Plan, bool)], problems: &'a [Problem]) -> Vec<Wanted<'a>> {
     let purpose = if args.split == "test" { Purpose::Evaluation } else { Purpose::Training };
     let Shard { part, parts } = args.shard;
@@ -186,13 +186,13 @@ fn wanted<'a>(args: &Make, plans: &'a [(Plan, bool)], problems: &'a [Problem]) -
     wanted
 }
 
-/// Calls that failed, and why the last did.
+/// The number of failed calls, and why the last one failed.
 struct Failure {
     count: usize,
     last: model::Error,
 }
 
-/// Makes calls, as many at once as the settings say.
+/// Makes calls, as many at once as the settings allow.
 async fn make_all(
     session: &Session,
     wanted: &[Wanted<'_>],

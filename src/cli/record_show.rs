@@ -22,17 +22,17 @@ pub struct Args {
     tables: Tables,
 }
 
-/// What the lines of an operator come to.
+/// Totals over the lines of an operator.
 #[derive(Default, Serialize)]
 struct Held {
     lines: u64,
     problems: usize,
     solutions: u64,
-    /// Written, in all calls.
+    /// Tokens written, over all calls.
     tokens: u64,
-    /// At the prices of when they were recorded.
+    /// At the prices in force when they were recorded.
     dollars: f64,
-    /// Of the solutions that were graded.
+    /// Mean over the solutions that were graded.
     score: Option<f64>,
     #[serde(skip)]
     seen: HashSet<String>,
@@ -80,7 +80,7 @@ impl Held {
         self.solutions += line.solutions.len() as u64;
         self.tokens += line.calls.iter().map(|call| call.usage.completion_tokens).sum::<u64>();
         for given in &line.solutions {
-            // A solution without an answer is a wrong one, where answers were graded.
+            // If answers were graded, a solution without an answer counts as wrong.
             let unanswered = (given.answer.is_none() && line.reference.is_some()).then_some(0.0);
             if let Some(score) = given.score.or(unanswered) {
                 self.graded = (self.graded.0 + score, self.graded.1 + 1);

@@ -4,7 +4,7 @@ use crate::evaluate::{Evaluation, Row, Summary, calibration_error};
 use crate::plan::Dropped;
 use crate::report::number::significant;
 
-/// What the trained controller saves against the best operator alone, and how far confidences can be believed.
+/// What the trained controller saves compared with the best operator alone, and how reliable confidences are.
 pub fn remarks<'a>(rows: &[Row], methods: impl Iterator<Item = &'a [Evaluation]>) -> Vec<String> {
     let mut remarks: Vec<String> = savings(rows).into_iter().chain(dropped(rows)).collect();
     for passes in methods {
@@ -15,7 +15,7 @@ pub fn remarks<'a>(rows: &[Row], methods: impl Iterator<Item = &'a [Evaluation]>
     remarks
 }
 
-/// What the last row comes to where servers bill dropped calls in one way or the other.
+/// The cost of the last row if servers bill dropped calls by the share that had run, and if they bill them in full.
 fn dropped(rows: &[Row]) -> Option<String> {
     let Summary { name, dropped: Dropped { share, full }, .. } = &rows.last()?.summary;
     (full > share).then(|| {
@@ -27,7 +27,7 @@ fn dropped(rows: &[Row]) -> Option<String> {
     })
 }
 
-/// The last row beside that of the best operator.
+/// The last row compared with the best operator.
 fn savings(rows: &[Row]) -> Option<String> {
     let operator = &rows.iter().find(|row| row.summary.name == "best operator")?.summary;
     let ours = &rows.last()?.summary;

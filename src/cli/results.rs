@@ -1,4 +1,4 @@
-//! Results: the table on standard output, and in the run folder the report, the episodes and the figures as JSON.
+//! Results: the table on standard output; in the run folder the report, the episodes and the figures as JSON.
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
@@ -24,26 +24,32 @@ use crate::report::verdict::verdict;
 use crate::report::{Breakdown, Example, Probabilities, Report, html, jsonl, named, table, worst_first};
 use crate::task::Problem;
 
-/// Most queries that the report shows with their texts, and most letters of them: a browser must like to open it.
+/// The maximum number of queries that the report shows with their texts, and of letters in them, so that a browser can
+/// open it.
 const EXAMPLES: usize = 1500;
 const EXAMPLE_LETTERS: usize = 12 << 20;
 
-/// The step of [`Results::measure`].
+/// The step name of [`Results::measure`].
 pub const EVALUATION: &str = "evaluation";
 
+<<<<<<< HEAD
 /// The file of a run's outcomes.
 pub const OUTCOMES: &str = "outcomes.jsonl";
 
 /// What was measured, ready to be shown.
+=======
+/// Everything measured, ready to be shown.
+>>>>>>> english98
 pub struct Results {
     rows: Vec<Row>,
     trained: Vec<Evaluation>,
-    /// Of all methods, ours last.
+    /// For all methods, ours last.
     outcomes: Vec<OutcomeLine>,
-    /// What the table does not say, one line each.
+    /// What the table does not show, one line each.
     remarks: Vec<String>,
 }
 
+<<<<<<< HEAD
 /// What came of one method, seed and problem: a line of `outcomes.jsonl`.
 #[derive(Serialize, Deserialize)]
 pub struct OutcomeLine {
@@ -52,20 +58,38 @@ pub struct OutcomeLine {
     pub seed: u64,
     pub problem: String,
     pub score: f64,
+=======
+/// The result for one method, seed and problem: a line of `outcomes.jsonl`.
+#[derive(Serialize)]
+struct OutcomeLine {
+    method: String,
+    /// The seed of the pass: the controller's, if the method has one.
+    seed: u64,
+    problem: String,
+    score: f64,
+>>>>>>> english98
     /// In the unit of the objective.
     pub critical_path: f64,
     pub seconds: f64,
     pub dollars: f64,
     /// With dropped calls billed in full.
+<<<<<<< HEAD
     #[serde(default)]
     pub dollars_in_full: f64,
     pub utility: f64,
     /// Those asked, in plan order.
     pub operators: Vec<String>,
+=======
+    dollars_in_full: f64,
+    utility: f64,
+    /// The operators that ran, in plan order.
+    operators: Vec<String>,
+>>>>>>> english98
 }
 
 impl Results {
-    /// Measures the trained controllers and, `beside` them, the baselines; prints what was finished, also on errors.
+    /// Measures the trained controllers and, if `beside` is given, the baselines. Prints what was finished, even on
+    /// errors.
     pub fn measure(
         session: &Session,
         split: &Split,
@@ -104,7 +128,7 @@ impl Results {
         &self.trained
     }
 
-    /// Puts evaluated controllers beside other methods and prints the table.
+    /// Adds evaluated controllers to the other methods and prints the table.
     pub fn of(
         session: &Session,
         others: &[Vec<Evaluation>],
@@ -120,7 +144,7 @@ impl Results {
         Ok(results)
     }
 
-    /// Prints the table of `rows`, of which `trained` are the passes of the last, and `remarks` below it.
+    /// Prints the table of `rows` with `remarks` below it; `trained` holds the passes of the last row.
     pub fn of_rows(
         session: &Session,
         rows: Vec<Row>,
@@ -133,7 +157,7 @@ impl Results {
         Ok(results)
     }
 
-    /// The table, or the same figures as JSON, on standard output.
+    /// Prints the table, or the same figures as JSON, to standard output.
     fn print(&self, session: &Session, as_json: bool) -> Result<()> {
         if as_json {
             say_json_lines(&self.rows)?;
@@ -185,7 +209,7 @@ impl Results {
         Ok(())
     }
 
-    /// Every query of every pass of the trained controllers, with its question and the texts of its operators.
+    /// Every query in every pass of the trained controllers, with its question and its operators' texts.
     fn lines(&self, split: &Split, seeds: &[u64], names: &[String]) -> Result<Vec<EpisodeLine>> {
         let problems = by_id(split);
         let passes =

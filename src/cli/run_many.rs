@@ -17,7 +17,7 @@ use crate::model;
 use crate::plan::Plan;
 use crate::report::named;
 
-/// A line of a file of questions; other fields are passed over.
+/// A line of a file of questions; other fields are ignored.
 #[derive(Debug, Deserialize)]
 pub struct Question {
     #[serde(default)]
@@ -25,10 +25,10 @@ pub struct Question {
     question: String,
 }
 
-/// Reads questions, or standard input where the path is `-`.
+/// Reads questions from a file, or from standard input if the path is `-`.
 ///
 /// # Errors
-/// Names the file and the line that is no question.
+/// Names the file and the line that is not a question.
 pub fn read(path: &Path) -> Result<Vec<Question>> {
     let name = if path == Path::new("-") { "standard input".to_owned() } else { format!("`{}`", path.display()) };
     let lines: Box<dyn BufRead> = if path == Path::new("-") {
@@ -57,21 +57,21 @@ pub fn read(path: &Path) -> Result<Vec<Question>> {
     Ok(questions)
 }
 
-/// What answers, and how.
+/// What answers the questions, and how.
 pub struct Many<'a> {
     pub agent: &'a Agent,
     pub ask: Ask<'a>,
     pub familiar: Option<Familiar>,
-    /// Questions that are asked side by side.
+    /// The number of questions asked in parallel.
     pub at_once: usize,
 }
 
 impl Many<'_> {
-    /// Answers the questions and writes the answers in their order, each once it and those before it are there. A question that
-    /// fails leaves a line with an `error`.
+    /// Answers the questions and writes the answers in order, each as soon as it and all earlier ones are there. A
+    /// question that fails produces a line with an `error`.
     ///
     /// # Errors
-    /// The output cannot be written, nothing more may be spent, or questions failed: how many, and the last reason.
+    /// The output cannot be written, a cap was reached, or questions failed: how many, and the last reason.
     pub async fn answer(&self, questions: Vec<Question>) -> Result<()> {
         let operators = self.agent.solver().catalogue().operators();
         let names: Vec<String> = operators.iter().map(|operator| operator.name.clone()).collect();
@@ -94,7 +94,7 @@ impl Many<'_> {
             }
             if let Err(error) = answered {
                 failed += 1;
-                // What would meet every question alike ends all.
+                // A failure that would affect every question ends the whole command.
                 let is_for_all = error.chain().any(|cause| match cause.downcast_ref::<model::Error>() {
                     Some(error) => error.is_permanent(),
                     None => cause.downcast_ref::<ExecuteError>().is_some_and(|error| error.cap().is_some()),
@@ -131,7 +131,7 @@ impl Many<'_> {
     }
 }
 
-/// An answer in which no operator failed, or which was found all the same.
+/// An answer during which no operator failed, or that was found anyway.
 fn complete(answered: Answered) -> Result<Answered> {
     match (&answered.answer, answered.trace.failure()) {
         (None, Some(reason)) => {
@@ -141,7 +141,7 @@ fn complete(answered: Answered) -> Result<Answered> {
     }
 }
 
-/// A plan by the names of its operators.
+/// A plan as the names of its operators.
 pub fn layers<'n>(plan: &Plan, names: &'n [String]) -> Vec<Vec<&'n String>> {
     let layer = |layer: &crate::plan::Layer| {
         layer.operators.iter().filter_map(|operator| names.get(operator.index())).collect()

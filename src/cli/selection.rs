@@ -6,7 +6,7 @@ use crate::decide::{Proposal, Then};
 use crate::learn::{Candidate, Met, Selection, Target};
 use crate::plan::Layer;
 
-/// What answers, and one line for each candidate; `names` are those of the operators.
+/// What the run answers with, then one line for each candidate. `names` are the names of the operators.
 pub fn lines(selection: &Selection, names: &[String]) -> String {
     let Some(chosen) = selection.candidates.get(selection.chosen) else { return String::new() };
     let mut text = format!("answers with the {}; mean utility on held-out problems:", named(chosen, names));

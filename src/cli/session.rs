@@ -24,7 +24,7 @@ use crate::task::Problem;
 pub struct Session {
     pub runtime: Runtime,
     pub parts: Parts,
-    /// How plans are run.
+    /// How plans run.
     pub execution: ExecutionConfig,
     pub objective: Objective,
     pub concurrency: usize,
@@ -43,7 +43,7 @@ impl Session {
         Ok(Self::new(runtime, parts, settings))
     }
 
-    /// A session of parts that were opened on `runtime`.
+    /// A session from parts that were opened on `runtime`.
     pub fn new(runtime: Runtime, parts: Parts, settings: &Settings) -> Self {
         let mut blind = warnings::of_prompts(parts.solver.catalogue());
         blind.extend(warnings::of_context(parts.solver.catalogue()));
@@ -56,7 +56,7 @@ impl Session {
         Session { runtime, parts, execution, objective, concurrency, progress, closing }
     }
 
-    /// Keeps a record in the file `path`, unless there is one already, or recorded outputs stand for the model.
+    /// Keeps a record in the file `path`, unless there is already a record, or recorded outputs replace the model.
     ///
     /// # Errors
     /// Those of [`Record::open`].
@@ -70,17 +70,17 @@ impl Session {
         Ok(())
     }
 
-    /// What queries are solved with.
+    /// The solver of queries.
     pub fn solver(&self) -> &Solver {
         &self.parts.solver
     }
 
-    /// What holds for a query of a method that runs its plans by `execution`, and ends them by this head.
+    /// The options of queries for a method whose plans run under `execution` and are ended by this head.
     pub fn options(&self, execution: ExecutionConfig, head: Option<&Arc<HaltingHead>>) -> SolveOptions<'static> {
         SolveOptions::new(execution, head, self.objective.unit)
     }
 
-    /// Kinds of the operators, in catalogue order.
+    /// Signatures of the operators, in catalogue order.
     pub fn signatures(&self) -> Vec<Signature> {
         self.solver().catalogue().signatures()
     }
@@ -90,7 +90,7 @@ impl Session {
         self.solver().catalogue().operators().iter().map(|operator| operator.name.clone()).collect()
     }
 
-    /// How a plan is going to run.
+    /// How a plan will run.
     pub fn prepare(&self, plan: &Plan) -> Prepared {
         self.execution.schedule.prepare(plan, &self.solver().catalogue().signatures())
     }
@@ -101,7 +101,7 @@ impl Session {
         self.parts.encoder.encode(&operators.iter().map(|operator| operator.description.as_str()).collect::<Vec<_>>())
     }
 
-    /// The problems of a split with the embeddings of their questions `[N, 384]`, from the cache where it has them.
+    /// The problems of a split, with the embeddings of their questions `[N, 384]`, cached where possible.
     pub fn problems(&self, split: &str) -> Result<(Vec<Problem>, Embeddings)> {
         let problems = self.solver().problems(split)?;
         let questions: Vec<&str> = problems.iter().map(|problem| problem.question.as_str()).collect();
@@ -110,7 +110,7 @@ impl Session {
     }
 }
 
-/// However a command ends, it tells what it spent, and what it found recorded.
+/// However a command ends, this reports what it spent and what it found recorded.
 pub struct Closing {
     endpoints: Endpoints,
     recordings: Vec<Arc<Recording>>,
@@ -143,7 +143,7 @@ impl Drop for Closing {
     }
 }
 
-/// One line for each endpoint on what it was asked, and one for all where there are several.
+/// One line for each endpoint about what was asked of it, and one for all if there are several.
 pub(super) fn books(endpoints: &Endpoints) -> Vec<String> {
     let line = |(name, account): (Option<&str>, Account)| match name {
         Some(name) => format!("model `{name}`: {}", spent(&account)),
@@ -173,7 +173,7 @@ fn spent(account: &Account) -> String {
     )
 }
 
-/// What this process's environment brings.
+/// What this process's environment supplies.
 pub fn host() -> Host {
     Host {
         key: Key::from_environment(),
@@ -188,14 +188,14 @@ pub fn host() -> Host {
     }
 }
 
-/// Where this user's programs keep what is worth less than data and more than a cache.
+/// The user's state folder, for files that matter less than data and more than a cache.
 fn state_folder() -> Option<PathBuf> {
     let set = std::env::var_os("XDG_STATE_HOME").filter(|value| !value.is_empty()).map(PathBuf::from);
     let state = set.or_else(|| std::env::home_dir().map(|home| home.join(".local").join("state")));
     state.map(|state| state.join("lamas"))
 }
 
-/// Prints what a client tells: of waits those that are worth a line, and a line every few seconds at most.
+/// Prints a client's notices: waits only if they are long enough, and at most one every few seconds.
 fn listener() -> Listener {
     const WORTH: Duration = Duration::from_secs(1);
     const EVERY: Duration = Duration::from_secs(2);
@@ -212,7 +212,7 @@ fn listener() -> Listener {
     })
 }
 
-/// The runtime of a command. SIGTERM ends the programs that run in a sandbox before it ends the command.
+/// The runtime of a command. SIGTERM ends the programs in a sandbox before it ends the command.
 pub fn runtime() -> Result<Runtime> {
     if let Err(error) = sandbox::end_cleanly() {
         eprintln!("warning: SIGTERM would leave scratch folders behind: {error:#}");

@@ -24,7 +24,7 @@ pub struct Split {
 }
 
 impl Split {
-    /// Reads a split and embeds it.
+    /// Reads a split and embeds its questions.
     pub fn open(session: &Session, name: &str) -> Result<Self> {
         let (problems, embeddings) = session.problems(name).with_context(|| format!("split `{name}`"))?;
         let ids = problems.iter().map(|problem| problem.id.clone()).collect();
@@ -32,7 +32,7 @@ impl Split {
         Ok(Split { problems, ids, questions, queries: embeddings.rows().map(<[f32]>::to_vec).collect() })
     }
 
-    /// About `count` of the problems, from all over the split.
+    /// About `count` of the problems, spread over the whole split.
     pub fn some(&self, count: usize) -> Split {
         let mut some = Split { problems: Vec::new(), ids: Vec::new(), questions: Vec::new(), queries: Vec::new() };
         for at in spread(count, self.problems.len()) {
@@ -44,7 +44,7 @@ impl Split {
         some
     }
 
-    /// What is known of each query before it is answered.
+    /// What is known about each query before it is answered.
     pub fn asked(&self) -> impl Iterator<Item = Asked<'_>> {
         let queries = self.problems.iter().zip(&self.queries);
         queries.map(|(problem, embedding)| Asked { question: &problem.question, embedding })
@@ -61,7 +61,7 @@ impl Split {
     }
 }
 
-/// Solves the problems of a split by given plans.
+/// Solves the problems of a split with given plans.
 pub struct Rollouts<'a> {
     solver: &'a Solver,
     options: SolveOptions<'a>,
@@ -69,9 +69,9 @@ pub struct Rollouts<'a> {
 }
 
 impl<'a> Rollouts<'a> {
-    /// Plans that run under `execution`, on a clock that counts in `unit`; their traces keep `letters` of each text.
+    /// Plans run under `execution`, on a clock that counts in `unit`; their traces keep `letters` of each text.
     pub fn new(solver: &'a Solver, execution: ExecutionConfig, unit: Unit, split: &'a Split, letters: usize) -> Self {
-        // A head is trained last, and ends no plan before.
+        // The halting head is trained last and ends no plan before that.
         let execution = ExecutionConfig { halting: false, ..execution };
         Rollouts {
             solver,
@@ -111,7 +111,7 @@ fn complete(episode: Episode) -> Result<Episode> {
     }
 }
 
-/// Places of `count` among `total`, or of all, from all over them.
+/// `count` positions spread over `total`, or all of them.
 pub fn spread(count: usize, total: usize) -> impl Iterator<Item = usize> {
     let count = count.min(total);
     (0..count).map(move |at| at * total / count)

@@ -162,7 +162,7 @@ fn table(summary: &Summary) -> String {
     rendered(&table)
 }
 
-/// A mean, and whether it is an estimate.
+/// A mean, marked if it is an estimate.
 fn shown(quantity: &Quantity, decimals: usize, outputs: usize) -> String {
     let Quantity { mean, estimated } = quantity;
     let mark = match *estimated {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::operation::Catalogue;
 
-/// One line for each operator that is to answer a question which its prompt does not hold.
+/// One line for each operator that should answer a question although its prompt does not contain it.
 pub fn of_prompts(catalogue: &Catalogue) -> Vec<String> {
     let signatures = catalogue.signatures();
     let answers = catalogue.operators().iter().zip(&signatures).filter(|(_, signature)| !signature.reads_solutions);
@@ -35,13 +35,13 @@ pub fn of_context(catalogue: &Catalogue) -> Option<String> {
 /// Whether a template uses a variable.
 fn mentions(prompt: &str, variable: &str) -> bool {
     let environment = minijinja::Environment::new();
-    // What does not parse is an error elsewhere.
+    // A template that does not parse is reported elsewhere.
     environment
         .template_from_str(prompt)
         .map_or(true, |template| template.undeclared_variables(false).contains(variable))
 }
 
-/// One line for each two splits that share questions; each comes with its name.
+/// One line for each pair of splits that share questions; each split comes with its name.
 pub fn of_splits(splits: &[(&str, &[String])]) -> Vec<String> {
     let sets: Vec<(&str, BTreeSet<&str>)> =
         splits.iter().map(|(name, questions)| (*name, questions.iter().map(|it| it.trim()).collect())).collect();

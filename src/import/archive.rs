@@ -8,13 +8,13 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use ruzstd::decoding::StreamingDecoder;
 use zip::{CompressionMethod, ZipArchive};
 
-/// Most bytes of one file out of its compression.
+/// The maximum decompressed size of one file, in bytes.
 const LARGEST: u64 = 1 << 30;
 
-/// The texts of the files whose names are wanted, by the order in the archive.
+/// The texts of the files with wanted names, in the order of the archive.
 ///
 /// # Errors
-/// Names the archive and the file inside that cannot be read.
+/// Names the archive and the file in it that cannot be read.
 pub(super) fn texts(path: &Path, is_wanted: impl Fn(&str) -> bool) -> Result<Vec<(String, String)>> {
     let file = File::open(path).with_context(|| format!("cannot read `{}`", path.display()))?;
     let mut archive = ZipArchive::new(BufReader::new(file))
@@ -55,7 +55,7 @@ pub(super) fn texts(path: &Path, is_wanted: impl Fn(&str) -> bool) -> Result<Vec
     Ok(texts)
 }
 
-/// What stands in the frames of Zstandard, one after another.
+/// The content of successive Zstandard frames.
 fn unpacked(mut packed: &[u8]) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     while !packed.is_empty() {

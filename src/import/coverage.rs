@@ -8,7 +8,8 @@ use super::source::listed;
 /// Leaves out problems without an output of every operator, and says so.
 ///
 /// # Errors
-/// Lists problems without a question, or with neither reference nor score; no problem has outputs of all operators.
+/// Lists problems without a question, or with neither a reference nor a score. It is also an error if no problem has
+/// outputs of all operators.
 pub(super) fn keep_complete(joined: &mut Joined) -> Result<()> {
     let Joined { operators, problems, notes } = joined;
     let has = |problem: &Asked, operator: usize| problem.outputs.keys().any(|(of, _)| *of == operator);
@@ -56,7 +57,7 @@ pub(super) fn keep_complete(joined: &mut Joined) -> Result<()> {
     Ok(())
 }
 
-/// Outputs that nothing says the worth of.
+/// Outputs that have no score.
 fn unscored(problem: &Asked) -> Vec<String> {
     let outputs = problem.outputs.values().map(|given| &given.sample);
     let unscored = outputs.filter(|sample| sample.score.is_none() && sample.output.is_some());

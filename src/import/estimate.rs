@@ -1,4 +1,4 @@
-//! Estimates tokens, seconds and dollars that a log lacks.
+//! Estimates tokens, seconds and dollars that are missing in a log.
 
 use std::collections::BTreeMap;
 
@@ -11,19 +11,19 @@ use super::source::Sample;
 use crate::model::{Price, Prices};
 use crate::plan::Usage;
 
-/// Bytes of text that make a token.
+/// Bytes of text per token.
 const BYTES: usize = 4;
 
 /// Seconds until the first token.
 const FIRST: f64 = 0.5;
 
-/// Tokens a second, where nobody says otherwise.
+/// Tokens per second, unless something else is given.
 const TOKENS: f64 = 50.0;
 
 /// Fills in what was not recorded, and names it.
 ///
 /// # Errors
-/// A speed is that of no operator, or some outputs have a price or a recorded cost and others have neither.
+/// A speed is given for an unknown operator, or some outputs have a price or a recorded cost and others have neither.
 pub(super) fn fill(joined: &mut Joined, prices: &Prices, speeds: &[Speed]) -> Result<()> {
     let Joined { operators, problems, notes } = joined;
     for operator in speeds.iter().filter_map(|speed| speed.operator.as_ref()) {
@@ -70,7 +70,7 @@ pub(super) fn fill(joined: &mut Joined, prices: &Prices, speeds: &[Speed]) -> Re
     Ok(())
 }
 
-/// Fills in what a sample lacks, and says which fields these are.
+/// Fills in what a sample lacks, and returns the names of these fields.
 fn fill_in(sample: &mut Sample, question: usize, speed: f64, price: Price) -> Vec<&'static str> {
     let mut estimated = Vec::new();
     let prompt = sample.prompt_bytes.unwrap_or(question);
@@ -94,7 +94,7 @@ fn fill_in(sample: &mut Sample, question: usize, speed: f64, price: Price) -> Ve
     estimated
 }
 
-/// The price by the operator's name, its model's, or what stands after the last slash of that.
+/// The price by the operator's name, its model's name, or the part of that after the last slash.
 fn price(prices: &Prices, operator: &Named) -> Option<Price> {
     let model = operator.model.clone().unwrap_or_default();
     [operator.name.clone(), model.clone(), names::last(&model)].iter().find_map(|name| prices.of(name).ok())

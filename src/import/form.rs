@@ -1,4 +1,4 @@
-//! The form of the answers of an import.
+//! The form of the answers in an import.
 
 use std::sync::LazyLock;
 
@@ -13,14 +13,14 @@ use crate::task::AnswerForm;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Form {
     pub answers: AnswerForm,
-    /// Whether outputs are free texts: each is its own answer.
+    /// Whether outputs are free text, so that each is its own answer.
     pub is_free: bool,
 }
 
-/// The wanted form, or the one that all references look like; without any, outputs are free texts.
+/// The requested form, or the one that fits all references. Without references, outputs are free text.
 ///
 /// # Errors
-/// Lists references in which the wanted form finds no answer, and refuses code, whose tests no log brings along.
+/// Lists references in which the requested form finds no answer. Refuses code, since logs do not contain its tests.
 pub(super) fn choose(wanted: Option<AnswerForm>, joined: &Joined) -> Result<Form> {
     let references = || joined.problems.iter().filter_map(|problem| problem.reference.as_ref());
     if wanted == Some(AnswerForm::Python) {
@@ -41,7 +41,7 @@ pub(super) fn choose(wanted: Option<AnswerForm>, joined: &Joined) -> Result<Form
     Ok(Form { answers, is_free })
 }
 
-/// What `benchmark.toml` calls it.
+/// Its name in `benchmark.toml`.
 pub(super) fn name(form: AnswerForm) -> String {
     toml::Value::try_from(form).map(|name| name.to_string()).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! Logs of Inspect: one JSON object, or a zip archive with a file for each sample.
+//! Logs of Inspect: one JSON object, or a zip archive with one file for each sample.
 
 use std::collections::BTreeSet;
 use std::io::Read;
@@ -12,14 +12,14 @@ use super::options::{Input, Options};
 use super::source::{Sample, Source, Sources, excerpt};
 use super::{archive, messages, names};
 
-/// A log with its samples, each with its place.
+/// A log with its samples, each with its position.
 struct Log {
-    /// All but the samples.
+    /// Everything except the samples.
     header: Object,
     samples: Vec<(String, Object)>,
 }
 
-/// Reads the files, each as the outputs of one setting on one task.
+/// Reads the files; each holds the outputs of one setting on one task.
 pub(super) fn read(options: &Options, sources: &mut Sources) -> Result<()> {
     for input in &options.files {
         let log = open(&input.path)?;
@@ -134,7 +134,7 @@ fn sample(object: Object, model: Option<&str>, scorer: Option<&str>, scorers: &m
     Ok(Sample {
         id,
         question: messages::question(&input).map(|question| format!("{question}{}", choices(&object))),
-        // Of several right answers the first is the reference; the scorer has looked at all.
+        // If several answers are right, the first is the reference; the scorer considered all of them.
         reference: targets.into_iter().find(|target| !target.trim().is_empty()),
         kind: object.get("metadata").and_then(|metadata| metadata.get("kind")?.as_str()).map(str::to_owned),
         number: Some(json::count(&object, "epoch")?.unwrap_or(1).saturating_sub(1)),
@@ -145,14 +145,14 @@ fn sample(object: Object, model: Option<&str>, scorer: Option<&str>, scorers: &m
         prompt_bytes: Some(if prompts > 0 { prompts } else { messages::bytes(&input) }),
         prompt_tokens: of_usage("input_tokens")?.map(|tokens| tokens + cached),
         tokens: of_usage("output_tokens")?,
-        // What a single call took; of several, what the sample took without waiting.
+        // For a single call, its own time; for several, the time of the sample without waiting.
         seconds: if answers.len() <= 1 { of_output.or(worked) } else { worked },
         cost: usage.map_or(Ok(None), |usage| json::amount(usage, "total_cost"))?,
         ..Sample::default()
     })
 }
 
-/// What the model said last.
+/// The last text of the model.
 fn completion(output: &Value) -> Option<String> {
     let of_choice = || messages::content(output.get("choices")?.get(0)?.get("message")?.get("content")?);
     of_choice().or_else(|| output.get("completion").and_then(Value::as_str).map(str::to_owned))
@@ -165,14 +165,14 @@ fn targets(target: &Value) -> Vec<String> {
     }
 }
 
-/// The choices below a question, by their letters.
+/// The choices below a question, with their letters.
 fn choices(sample: &Object) -> String {
     let choices = sample.get("choices").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let lettered = ('A'..='Z').zip(choices.iter().filter_map(written));
     lettered.map(|(letter, choice)| format!("\n{letter}) {choice}")).collect()
 }
 
-/// The score of a sample, by the wanted scorer or the only one, and the answer that it saw.
+/// The score of a sample by the requested scorer or the only one, and the answer that the scorer saw.
 fn scored(
     sample: &Object,
     wanted: Option<&str>,
@@ -225,7 +225,7 @@ fn scored(
     Ok((score, answer))
 }
 
-/// The value with long texts, which stand apart in a log, in their places.
+/// The value with its long texts put back in place; a log stores them separately.
 fn resolved(value: &Value, attachments: Option<&Value>) -> Value {
     match value {
         Value::String(text) => {

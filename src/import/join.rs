@@ -19,18 +19,18 @@ pub(super) struct Asked {
     pub kind: Option<String>,
     /// By operator and number.
     pub outputs: BTreeMap<(usize, Option<u64>), Given>,
-    /// Where it is first spoken of.
+    /// Where it is first mentioned.
     pub place: String,
 }
 
-/// An output, and which of its fields are estimated.
+/// An output, and the names of its estimated fields.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Given {
     pub sample: Sample,
     pub estimated: Vec<&'static str>,
 }
 
-/// What a line says of a problem.
+/// What a line says about a problem.
 #[derive(Clone, Debug)]
 pub(super) struct Said {
     pub text: String,
@@ -40,12 +40,12 @@ pub(super) struct Said {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Joined {
     pub operators: Vec<Named>,
-    /// In the order in which they are first spoken of.
+    /// In the order in which they are first mentioned.
     pub problems: Vec<Asked>,
     pub notes: Vec<String>,
 }
 
-/// Joins the samples. What the references say of a question or an answer stands in place of what samples say.
+/// Joins the samples. What the references say about a question or an answer takes precedence over the samples.
 ///
 /// # Errors
 /// Lists the contradictions, if neither side counts.
@@ -143,7 +143,7 @@ impl Joining {
         }
     }
 
-    /// Takes what a line says of a problem, unless another said it otherwise.
+    /// Takes over what a line says about a problem, unless another line contradicts it.
     fn settle(&mut self, what: &str, id: &str, known: &mut Option<Said>, said: Option<String>, place: &str) {
         let Some(text) = said else { return };
         let said = Said { text, place: place.to_owned() };
@@ -165,7 +165,7 @@ impl Joining {
     }
 }
 
-/// What tells an output from another, in a few words.
+/// A few words that tell one output from another.
 fn shown(sample: &Sample) -> String {
     let score = sample.score.map_or(String::new(), |score| format!(" (score {score})"));
     let output = sample.output.as_deref().map_or("no output".to_owned(), |text| format!("`{}`", excerpt(text)));

@@ -10,16 +10,16 @@ use crate::task::grading::decoded;
 
 pub(super) type Object = Map<String, Value>;
 
-/// The text of a file, with replacement characters for what is no UTF-8.
+/// The text of a file; invalid UTF-8 becomes replacement characters.
 pub(super) fn text(path: &Path) -> Result<String> {
     let bytes = std::fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))?;
     Ok(decoded(&bytes))
 }
 
-/// The lines of a file of JSON objects that are not empty, with their places.
+/// The non-empty lines of a file of JSON objects, with their positions.
 ///
 /// # Errors
-/// Names the first line that is no object; `expected` says what should stand there.
+/// Names the first line that is not an object; `expected` says what should be there.
 pub(super) fn lines(path: &Path, expected: &str) -> Result<Vec<(String, Object)>> {
     let text = text(path)?;
     let lines = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
@@ -35,7 +35,7 @@ pub(super) fn lines(path: &Path, expected: &str) -> Result<Vec<(String, Object)>
     }
 }
 
-/// An object. NaN and infinities, which Python writes and JSON does not know, become null.
+/// An object. NaN and infinities, which Python writes although JSON does not allow them, become null.
 pub(super) fn parse(text: &str) -> Result<Object> {
     let parsed = serde_json::from_str::<Value>(text).or_else(|error| {
         let repaired = without_specials(text).filter(|repaired| repaired != text);
@@ -48,7 +48,7 @@ pub(super) fn parse(text: &str) -> Result<Object> {
     }
 }
 
-/// The text with `NaN` and infinities outside of strings written as `null`.
+/// The text with `NaN` and infinities outside strings replaced by `null`.
 fn without_specials(text: &str) -> Option<String> {
     const SPECIALS: [&str; 3] = ["NaN", "-Infinity", "Infinity"];
     let mut written = String::with_capacity(text.len());
@@ -72,7 +72,7 @@ fn without_specials(text: &str) -> Option<String> {
     Some(written)
 }
 
-/// Text, or a number or truth value as it is written.
+/// Text, or a number or boolean as it is written.
 pub(super) fn written(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
@@ -89,7 +89,7 @@ pub(super) fn id(object: &Object, field: &str) -> Result<String> {
     id.with_context(|| format!("expected text or a number in `{field}`, found `{}`", excerpt(&found.to_string())))
 }
 
-/// A number from 0 up; none where there is none, or it is null.
+/// A non-negative number; `None` if it is missing or null.
 pub(super) fn amount(object: &Object, field: &str) -> Result<Option<f64>> {
     match object.get(field) {
         None | Some(Value::Null) => Ok(None),
@@ -101,12 +101,12 @@ pub(super) fn amount(object: &Object, field: &str) -> Result<Option<f64>> {
     }
 }
 
-/// A whole number from 0 up; none where there is none, or it is null.
+/// A non-negative whole number; `None` if it is missing or null.
 pub(super) fn count(object: &Object, field: &str) -> Result<Option<u64>> {
     Ok(amount(object, field)?.map(|number| number.round() as u64))
 }
 
-/// A score from 0 to 1; truth values are 1 and 0.
+/// A score from 0 to 1; booleans count as 1 and 0.
 pub(super) fn score(value: &Value, of: &str) -> Result<f64> {
     let number = value.as_f64().or(value.as_bool().map(|truth| f64::from(u8::from(truth))));
     number.filter(|number| (0.0..=1.0).contains(number)).with_context(|| {

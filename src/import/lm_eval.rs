@@ -1,4 +1,4 @@
-//! Per-sample logs of lm-evaluation-harness: a line for each document and filter.
+//! Per-sample logs of lm-evaluation-harness: one line for each document and filter.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -11,7 +11,7 @@ use super::options::{Input, Options};
 use super::source::{Sample, Source, Sources, excerpt};
 use super::{messages, names};
 
-/// Fields of a document that may hold the question, the likeliest first.
+/// Fields of a document that may hold the question, the most likely first.
 const QUESTIONS: [&str; 7] = ["question", "problem", "query", "prompt", "input", "text", "ctx"];
 
 /// Fields of a document that may hold the kind of problem.
@@ -21,11 +21,11 @@ const KINDS: [&str; 4] = ["kind", "category", "subject", "type"];
 struct Logged<'a> {
     input: &'a Input,
     lines: Vec<(String, Object)>,
-    /// The filters that its outputs passed.
+    /// The filters that its outputs passed through.
     filters: BTreeSet<String>,
 }
 
-/// Reads the files, each as the outputs of one setting on one task.
+/// Reads the files; each holds the outputs of one setting on one task.
 pub(super) fn read(options: &Options, sources: &mut Sources) -> Result<()> {
     let mut files = Vec::new();
     for input in &options.files {
@@ -47,7 +47,7 @@ fn filter(line: &Object) -> String {
     line.get("filter").and_then(Value::as_str).unwrap_or("none").to_owned()
 }
 
-/// The filter whose lines are taken: the wanted one, or the only one.
+/// The filter whose lines are used: the requested one, or the only one.
 fn choose_filter(file: &Logged<'_>, wanted: Option<&str>, all: &BTreeSet<&str>) -> Result<String> {
     let Logged { input, filters, .. } = file;
     let named =
@@ -97,7 +97,7 @@ fn source(file: &Logged<'_>, filter: &str, options: &Options, notes: &mut Vec<St
     Ok(Source { operator: operator.clone(), parts, task: Some(task), model, description, path, samples })
 }
 
-/// The names of the scores of a line; older logs do not list them.
+/// The names of the scores on a line; older logs do not list them.
 fn metrics(line: &Object) -> Vec<String> {
     const KNOWN: [&str; 7] = ["exact_match", "acc", "acc_norm", "em", "f1", "pass@1", "pass_at_1"];
     match line.get("metrics") {
@@ -165,10 +165,10 @@ fn sample(line: &Object, metric: Option<&str>, question: Option<&str>) -> Result
 /// What a model gave for a document.
 struct Answered {
     text: String,
-    /// What the filter took from it.
+    /// What the filter extracted from it.
     answer: Option<String>,
     calls: u32,
-    /// Whether the text is one of several that were weighed.
+    /// Whether the text is one of several candidates that were compared.
     is_choice: bool,
 }
 
@@ -197,14 +197,14 @@ fn answered(line: &Object) -> Result<Answered> {
         excerpt(&line.get("resps").map(Value::to_string).unwrap_or_default())
     );
     let taken = filtered[0].as_str().or_else(|| filtered[0].as_array()?.first()?.as_str());
-    // What a filter did not find was judged as wrong; then the whole output is the answer.
+    // If a filter found nothing, the log counted the answer as wrong; the whole output is then the answer.
     let is_found = |answer: &&str| !answer.trim().is_empty() && *answer != "[invalid]";
     let answer = match taken.filter(is_found) {
         Some(taken) => (taken != texts[0]).then(|| taken.to_owned()),
         None => Some(texts[0].trim().to_owned()),
     };
     let calls = u32::try_from(texts.len()).unwrap_or(u32::MAX);
-    // Of several outputs the filter made one answer: it stands for all.
+    // The filter made one answer from several outputs; it stands for all of them.
     let text = match (texts.len(), &answer) {
         (1, _) | (_, None) => texts[0].to_owned(),
         (_, Some(answer)) => answer.clone(),
@@ -212,7 +212,7 @@ fn answered(line: &Object) -> Result<Answered> {
     Ok(Answered { text, answer, calls, is_choice: false })
 }
 
-/// The log-likelihood of a choice: a pair with whether it is the likeliest text.
+/// The log-likelihood of a choice, from a pair that also says whether it is the likeliest text.
 fn log_likelihood(output: &Value) -> Option<f64> {
     let pair = output.as_array()?;
     let [first, second] = [pair.first()?, pair.get(1)?];
@@ -221,12 +221,12 @@ fn log_likelihood(output: &Value) -> Option<f64> {
     is_truth.then_some(number)
 }
 
-/// The text of a choice whose number is the target.
+/// The text of the choice with the target's number.
 fn choice(line: &Object, target: &str) -> Option<String> {
     argument(line, target.trim().parse().ok()?, 1)?.as_str().map(|text| text.trim().to_owned())
 }
 
-/// An argument of a request: of the form `{"gen_args_0": {"arg_0": ...}}`, or a list of lists.
+/// An argument of a request, in the form `{"gen_args_0": {"arg_0": ...}}` or as a list of lists.
 fn argument(line: &Object, request: usize, place: usize) -> Option<&Value> {
     match line.get("arguments")? {
         Value::Object(requests) => requests.get(&format!("gen_args_{request}"))?.get(format!("arg_{place}")),
@@ -235,13 +235,13 @@ fn argument(line: &Object, request: usize, place: usize) -> Option<&Value> {
     }
 }
 
-/// A prompt that is a chat, which stands in the log as text.
+/// Parses a chat prompt, which the log contains as text.
 fn chat(prompt: Value) -> Value {
     let parsed = prompt.as_str().filter(|text| text.starts_with("[{")).and_then(|text| serde_json::from_str(text).ok());
     parsed.unwrap_or(prompt)
 }
 
-/// How the outputs were drawn, in words.
+/// A description of how the outputs were sampled.
 fn settings(generation: &Value) -> String {
     let number = |field: &str| generation.get(field).and_then(Value::as_f64);
     let temperature = number("temperature").filter(|_| generation.get("do_sample") != Some(&Value::Bool(false)));
@@ -250,7 +250,7 @@ fn settings(generation: &Value) -> String {
     [temperature, longest].into_iter().flatten().collect()
 }
 
-/// What the name of a file says: `samples_TASK_TIME.jsonl`.
+/// What the file name says: `samples_TASK_TIME.jsonl`.
 fn task_and_time(path: &Path) -> (String, Option<String>) {
     let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
     let name = stem.strip_prefix("samples_").unwrap_or(&stem);

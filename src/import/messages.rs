@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-/// The text of a message's content: text, or parts of which some are text.
+/// The text of a message's content: plain text, or parts, some of which are text.
 pub(super) fn content(content: &Value) -> Option<String> {
     match content {
         Value::String(text) => Some(text.clone()),
@@ -18,7 +18,7 @@ pub(super) fn content(content: &Value) -> Option<String> {
     }
 }
 
-/// What was asked: text, or what the user said last in a list of messages.
+/// The question: plain text, or the user's last message in a list.
 pub(super) fn question(prompt: &Value) -> Option<String> {
     let Value::Array(messages) = prompt else { return content(prompt) };
     let said = |message: &&Value| message.get("role").and_then(Value::as_str) == Some("user");
@@ -26,7 +26,7 @@ pub(super) fn question(prompt: &Value) -> Option<String> {
     last.or_else(|| content(prompt))
 }
 
-/// Bytes of all texts of a prompt.
+/// Total bytes of all texts in a prompt.
 pub(super) fn bytes(prompt: &Value) -> usize {
     match prompt {
         Value::Array(messages) => {

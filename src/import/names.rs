@@ -11,12 +11,12 @@ use super::source::{Sample, Source, Sources};
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Named {
     pub name: String,
-    /// Whose price holds.
+    /// The model whose price applies.
     pub model: Option<String>,
     pub description: String,
 }
 
-/// All samples, each with the place of its operator.
+/// All samples, each with the index of its operator.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Samples {
     pub operators: Vec<Named>,
@@ -24,8 +24,8 @@ pub(super) struct Samples {
     pub notes: Vec<String>,
 }
 
-/// Names the operators: as is given, else by the parts that tell the settings apart. Where tasks ask different problems under
-/// the same ids, the task becomes part of the ids.
+/// Names the operators: by the given names, otherwise by the parts that distinguish their settings. If tasks ask
+/// different problems under the same ids, the task becomes part of the ids.
 pub(super) fn assign(sources: Sources) -> Result<Samples> {
     let Sources { mut sources, mut notes } = sources;
     sources.retain(|source| !source.samples.is_empty());
@@ -63,14 +63,14 @@ pub(super) fn assign(sources: Sources) -> Result<Samples> {
     Ok(Samples { operators, samples, notes })
 }
 
-/// How the problems of several tasks lie to each other.
+/// How the problems of several tasks relate to each other.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Overlap {
     /// The same questions under the same ids: variants of one task.
     Same,
-    /// Other questions under the same ids.
+    /// Different questions under the same ids.
     Clash,
-    /// No id in common.
+    /// No ids in common.
     Apart,
 }
 
@@ -90,13 +90,13 @@ fn overlap(sources: &[Source]) -> Overlap {
     };
     match (shared.iter().filter(is_one).count(), shared.len()) {
         (_, 0) => Overlap::Apart,
-        // A few that differ are conflicts, which are listed.
+        // A few differing questions are conflicts, which are listed.
         (same, shared) if 2 * same >= shared => Overlap::Same,
         _ => Overlap::Clash,
     }
 }
 
-/// A name for each source: equal where the operator is the same.
+/// A name for each source; the same name means the same operator.
 fn names(sources: &[Source], is_across_tasks: bool) -> Vec<String> {
     let group = |source: &Source| if is_across_tasks { None } else { source.task.clone() };
     let longest = sources.iter().map(|source| source.parts.len()).max().unwrap_or_default();
@@ -147,12 +147,12 @@ pub(super) fn folders(path: &Path) -> Vec<String> {
     folders
 }
 
-/// What stands after the last slash of a model's name.
+/// The part of a model's name after the last slash.
 pub(super) fn last(model: &str) -> String {
     model.trim_end_matches('/').rsplit('/').next().unwrap_or(model).to_owned()
 }
 
-/// Letters, digits, points and hyphens; what lies between is an underscore.
+/// Keeps letters, digits, points and hyphens; anything between becomes an underscore.
 fn clean(text: &str) -> String {
     let is_kept = |letter: char| letter.is_alphanumeric() || matches!(letter, '-' | '.');
     text.split(|letter: char| !is_kept(letter)).filter(|word| !word.is_empty()).collect::<Vec<_>>().join("_")
@@ -162,7 +162,7 @@ fn clean(text: &str) -> String {
 mod tests {
     use super::*;
 
-    /// Sources as `parts | task | questions` (of ids 0, 1, ...).
+    /// Sources written as `parts | task | questions` (with ids 0, 1, ...).
     #[track_caller]
     fn check(sources: &[&str], operators: &[&str], ids: &[&str]) {
         let source = |(number, text): (usize, &&str)| {

@@ -15,11 +15,12 @@ type Lines = Vec<(String, Object)>;
 /// A file of requests.
 struct Requests<'a> {
     input: &'a Input,
-    /// By `custom_id`, with their places.
+    /// By `custom_id`, with their positions.
     by_id: BTreeMap<String, (String, Object)>,
 }
 
-/// Reads the files: each file of responses belongs to the file of requests in the same place of their row, or to the only one.
+/// Reads the files. Each file of responses belongs to the file of requests at the same position among those, or to the
+/// only one.
 pub(super) fn read(options: &Options, sources: &mut Sources) -> Result<()> {
     let (mut requests, mut responses) = (Vec::new(), Vec::new());
     for input in &options.files {
@@ -99,7 +100,7 @@ fn source(input: &Input, lines: Lines, requests: Option<&Requests<'_>>, notes: &
     Ok(Source { operator, parts, task: None, model, description, path: path.display().to_string(), samples })
 }
 
-/// The body of a response; none where the request failed.
+/// The body of a response; `None` if the request failed.
 fn answered(line: &Object) -> Result<Option<&Value>> {
     if line.get("error").is_some_and(|error| !error.is_null()) {
         return Ok(None);
@@ -117,7 +118,7 @@ fn answered(line: &Object) -> Result<Option<&Value>> {
 fn sample(id: String, body: &Value, asked: Option<&Value>) -> Result<Sample> {
     let prompt = asked.and_then(|asked| ["messages", "input", "prompt"].into_iter().find_map(|field| asked.get(field)));
     let usage = body.get("usage").and_then(Value::as_object);
-    // Names of chat completions, then those of responses.
+    // The names in chat completions, then those in responses.
     let tokens = |names: [&str; 2]| -> Result<Option<u64>> {
         let Some(usage) = usage else { return Ok(None) };
         Ok(json::count(usage, names[0])?.or(json::count(usage, names[1])?))
@@ -140,7 +141,7 @@ fn sample(id: String, body: &Value, asked: Option<&Value>) -> Result<Sample> {
     })
 }
 
-/// The text that was written.
+/// The text of the answer.
 fn output(body: &Value) -> Option<String> {
     if let Some(choice) = body.get("choices").and_then(|choices| choices.get(0)) {
         let text = || choice.get("text").and_then(Value::as_str).map(str::to_owned);

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use crate::model::Prices;
 use crate::task::AnswerForm;
 
-/// What the files are.
+/// The format of the files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// `samples_*.jsonl` of lm-evaluation-harness (`--log_samples`).
@@ -23,7 +23,7 @@ pub enum Format {
 /// A file to read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Input {
-    /// Name of the operator whose outputs it holds, where that is given.
+    /// The name of the operator whose outputs it holds, if given.
     pub operator: Option<String>,
     pub path: PathBuf,
 }
@@ -31,7 +31,7 @@ pub struct Input {
 impl FromStr for Input {
     type Err = std::convert::Infallible;
 
-    /// Reads `NAME=PATH`, or a path alone; what exists is a path.
+    /// Reads `NAME=PATH`, or only a path; anything that exists is a path.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let named = text.split_once('=').filter(|(name, _)| !name.is_empty() && !PathBuf::from(text).exists());
         Ok(match named {
@@ -41,7 +41,7 @@ impl FromStr for Input {
     }
 }
 
-/// All that an import is asked for.
+/// Everything that can be asked of an import.
 #[derive(Clone, Debug)]
 pub struct Options {
     pub format: Format,
@@ -50,39 +50,39 @@ pub struct Options {
     pub out: PathBuf,
     pub prices: Prices,
     pub precedence: Precedence,
-    /// lm-eval: whose answers are taken where outputs passed several filters.
+    /// lm-eval: the filter to take answers from, if outputs passed through several.
     pub filter: Option<String>,
-    /// lm-eval: what scores an output; Inspect: the scorer.
+    /// lm-eval: the metric that scores an output; Inspect: the scorer.
     pub metric: Option<String>,
     /// lm-eval: the field of a document that holds the question.
     pub question: Option<String>,
-    /// A file with `id` and `answer`, `question` or `split`.
+    /// A file with `id`, and with `answer`, `question` or `split`.
     pub references: Option<PathBuf>,
-    /// Tables: which header a column has.
+    /// Tables: the header of each column.
     pub columns: BTreeMap<String, String>,
-    /// What the answers are; where absent, what the references look like.
+    /// The form of the answers; if absent, the one that the references suggest.
     pub form: Option<AnswerForm>,
     pub seed: u64,
     pub shares: Shares,
     pub speeds: Vec<Speed>,
 }
 
-/// What counts where two lines contradict each other.
+/// Which of two contradicting lines counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Precedence {
     First,
     Last,
-    /// Neither: it is an error.
+    /// Neither: a contradiction is an error.
     #[default]
     Neither,
 }
 
-/// How fast an operator writes, for seconds that were not recorded.
+/// How fast an operator writes, to estimate seconds that were not recorded.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Speed {
-    /// None: all operators.
+    /// `None` for all operators.
     pub operator: Option<String>,
-    /// Tokens a second.
+    /// Tokens per second.
     pub tokens: f64,
 }
 
@@ -100,12 +100,12 @@ impl FromStr for Speed {
     }
 }
 
-/// How the problems are shared out to train, validation and test.
+/// How the problems are divided into train, validation and test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shares(pub(super) [u32; 3]);
 
 impl Default for Shares {
-    /// Those of the built-in workload: 2,400, 300 and 1,200 problems.
+    /// The shares of the built-in workload: 2,400, 300 and 1,200 problems.
     fn default() -> Self {
         Shares([8, 1, 4])
     }

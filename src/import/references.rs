@@ -8,10 +8,10 @@ use anyhow::{Context, Result, bail, ensure};
 use super::json::{self, written};
 use super::table::{COLUMNS, Table};
 
-/// By the id of the problem.
+/// By problem id.
 pub(super) type References = BTreeMap<String, Reference>;
 
-/// What a file says of a problem.
+/// What a file says about a problem.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Reference {
     pub answer: Option<String>,
@@ -24,7 +24,7 @@ pub(super) struct Reference {
 /// Reads a table (`.csv`, `.tsv`) or JSON lines.
 ///
 /// # Errors
-/// Names the file and the line at fault.
+/// Names the file and the faulty line.
 pub(super) fn read(path: &Path) -> Result<References> {
     let is_table = path.extension().is_some_and(|extension| extension == "csv" || extension == "tsv");
     let read = if is_table { of_table(path)? } else { of_lines(path)? };

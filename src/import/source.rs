@@ -1,21 +1,21 @@
-//! The common form that files of all formats are read into.
+//! The common form into which files of all formats are read.
 
-/// What one output is, as far as its log says.
+/// One output, with everything that its log says about it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Sample {
     /// File and line, for errors.
     pub place: String,
-    /// Of the problem.
+    /// Id of the problem.
     pub id: String,
     pub question: Option<String>,
     pub reference: Option<String>,
     /// The kind of problem.
     pub kind: Option<String>,
     pub split: Option<String>,
-    /// Which of the independent outputs of its operator it is, where there are several.
+    /// Which of its operator's independent outputs it is, if there are several.
     pub number: Option<u64>,
     pub output: Option<String>,
-    /// The final answer, where the log has read it from the output.
+    /// The final answer, if the log extracted it from the output.
     pub answer: Option<String>,
     /// From 0 to 1.
     pub score: Option<f64>,
@@ -34,30 +34,30 @@ pub(super) struct Sample {
 /// The samples of one file and one setting.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Source {
-    /// The operator's name, where that is given.
+    /// The operator's name, if given.
     pub operator: Option<String>,
-    /// What tells settings apart, the most telling part first: names are made of it.
+    /// What distinguishes settings, the most informative part first. Names are made from these parts.
     pub parts: Vec<String>,
     /// The task that the problems belong to.
     pub task: Option<String>,
-    /// Whose price holds.
+    /// The model whose price applies.
     pub model: Option<String>,
     /// What the controller may know of the setting.
     pub description: String,
-    /// What the file is, whatever its samples.
+    /// The path of the file, whatever its samples.
     pub path: String,
     pub samples: Vec<Sample>,
 }
 
-/// All that was read.
+/// Everything that was read.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Sources {
     pub sources: Vec<Source>,
-    /// What the user should hear, one line each.
+    /// What the user should be told, one line each.
     pub notes: Vec<String>,
 }
 
-/// Text of a log in an error: its beginning, on one line.
+/// The beginning of a log's text, on one line, for an error.
 pub(super) fn excerpt(text: &str) -> String {
     const LONGEST: usize = 60;
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -67,7 +67,7 @@ pub(super) fn excerpt(text: &str) -> String {
     }
 }
 
-/// The first of `items`, one a line, and how many there are beside them.
+/// The first of `items`, one on each line, and the number of the others.
 pub(super) fn listed(items: &[String]) -> String {
     const MOST: usize = 20;
     let shown: Vec<&str> = items.iter().take(MOST).map(String::as_str).collect();

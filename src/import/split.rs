@@ -12,10 +12,11 @@ use crate::random::key;
 /// The splits of a benchmark folder that training needs.
 pub(super) const SPLITS: [&str; 3] = ["train", "validation", "test"];
 
-/// Gives every problem a split: that of the input, or one by the seed and the question, so that equal questions stay together.
+/// Gives every problem a split: the one in the input, or one determined by the seed and the question, so that equal
+/// questions stay together.
 ///
 /// # Errors
-/// Too few problems, splits that are not known, or of some problems only.
+/// There are too few problems, or splits are unknown or given for some problems only.
 pub(super) fn assign(joined: &mut Joined, seed: u64, shares: Shares) -> Result<()> {
     let Joined { problems, notes, .. } = joined;
     let without = problems.iter().filter(|problem| problem.split.is_none()).count();
@@ -68,7 +69,7 @@ pub(super) fn assign(joined: &mut Joined, seed: u64, shares: Shares) -> Result<(
     Ok(())
 }
 
-/// What a split is called here.
+/// The name of a split in this program.
 fn usual(name: &str) -> Option<&'static str> {
     match name.trim().to_ascii_lowercase().as_str() {
         "train" | "training" => Some("train"),
@@ -78,7 +79,7 @@ fn usual(name: &str) -> Option<&'static str> {
     }
 }
 
-/// Shares out the problems at these places, in an order by the seed; each split gets at least one.
+/// Divides the problems at these positions, in an order determined by the seed; each split gets at least one.
 fn share_out(problems: &mut [Asked], places: Vec<usize>, names: &[String], shares: &[u32], seed: u64) {
     let question = |place: usize| problems[place].question.as_ref().map_or("", |question| question.text.as_str());
     let mut order: Vec<(u64, usize)> =
@@ -115,7 +116,7 @@ mod tests {
         Joined { problems: splits.iter().enumerate().map(problem).collect(), ..Joined::default() }
     }
 
-    /// Expects so many problems in each split, or an error.
+    /// Expects this many problems in each split, or an error.
     #[track_caller]
     fn check(splits: &[&str], expected: Result<[usize; 3], &str>) {
         let mut joined = problems(splits);

@@ -13,7 +13,7 @@ use crate::task::AnswerForm;
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Quantity {
     pub mean: f64,
-    /// How many of the outputs it is estimated for.
+    /// The number of outputs for which it is estimated.
     pub estimated: usize,
 }
 
@@ -22,7 +22,7 @@ pub struct Quantity {
 pub struct Outputs {
     pub operator: String,
     pub outputs: usize,
-    /// Mean of the outputs that the log scored; null where it scored none, so that the benchmark grades.
+    /// The mean over outputs that the log scored; null if it scored none, in which case the benchmark grades.
     pub score: Option<f64>,
     pub scored: usize,
     pub tokens: Quantity,
@@ -31,7 +31,7 @@ pub struct Outputs {
     pub cost: Quantity,
 }
 
-/// What was written, and what the user should hear of it.
+/// What was written, and what the user should be told about it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Summary {
     pub folder: PathBuf,

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use super::options::{Input, Options};
 use super::source::{Sample, Source, Sources, excerpt};
 
-/// What a column may hold, and the headers that say so without being asked.
+/// What a column may hold, and the headers that are recognised for it.
 pub(super) const COLUMNS: [(&str, &[&str]); 16] = [
     ("id", &["id", "query", "question_id", "problem_id", "doc_id", "custom_id"]),
     ("question", &["question", "problem", "input", "prompt"]),
@@ -28,7 +28,7 @@ pub(super) const COLUMNS: [(&str, &[&str]); 16] = [
     ("model", &["model"]),
 ];
 
-/// Reads the files, each operator in them as a setting of its own.
+/// Reads the files; each operator in them is a setting of its own.
 pub(super) fn read(options: &Options, sources: &mut Sources) -> Result<()> {
     for name in options.columns.keys() {
         let known = || COLUMNS.map(|(name, _)| name).join(", ");
@@ -38,7 +38,7 @@ pub(super) fn read(options: &Options, sources: &mut Sources) -> Result<()> {
             known()
         );
     }
-    // Where there are no ids, equal questions are one problem.
+    // Without ids, equal questions are one problem.
     let mut questions = BTreeMap::new();
     for input in &options.files {
         let table = Table::read(&input.path, &options.columns)?;
@@ -148,29 +148,29 @@ fn truth(text: &str, header: &str) -> Result<f64> {
     }
 }
 
-/// A table with what its columns hold.
+/// A table, and what its columns hold.
 pub(super) struct Table {
     headers: Vec<String>,
-    /// By what a column holds, its place.
+    /// The position of a column by what it holds.
     columns: BTreeMap<&'static str, usize>,
     pub rows: Vec<Row>,
 }
 
-/// A row with its place.
+/// A row with its position.
 pub(super) struct Row {
     pub place: String,
     cells: Vec<String>,
 }
 
 impl Table {
-    /// Reads a file whose cells are separated as its header says. `given` names the headers of some columns.
+    /// Reads a file, whose separator is found from its header. `given` names the headers of some columns.
     pub(super) fn read(path: &Path, given: &BTreeMap<String, String>) -> Result<Self> {
         let bytes = std::fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))?;
         let text = String::from_utf8_lossy(&bytes);
         let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
         let header = text.lines().next().unwrap_or_default();
         let count = |separator: &u8| header.bytes().filter(|byte| byte == separator).count();
-        // The last of equals: a comma where there is none.
+        // Of separators that occur equally often the last one, so a comma if there is none.
         let separator = [b'\t', b';', b','].into_iter().max_by_key(count).unwrap_or(b',');
         let mut reader = csv::ReaderBuilder::new().delimiter(separator).flexible(true).from_reader(text.as_bytes());
         let broken = |error: csv::Error| anyhow!("{}: expected a table, found {error}", path.display());
@@ -199,7 +199,7 @@ impl Table {
         self.columns.contains_key(name)
     }
 
-    /// Checks that there is one of these columns.
+    /// Checks that at least one of these columns exists.
     pub(super) fn needs(&self, names: &[&str]) -> Result<()> {
         if names.iter().any(|name| self.has(name)) {
             return Ok(());
@@ -212,7 +212,7 @@ impl Table {
         )
     }
 
-    /// The text of a cell; none where there is no such column, or nothing in it.
+    /// The text of a cell; `None` if the column does not exist or the cell is empty.
     pub(super) fn cell<'a>(&self, row: &'a Row, name: &str) -> Option<&'a str> {
         let cell = row.cells.get(*self.columns.get(name)?)?;
         (!cell.trim().is_empty()).then_some(cell)
@@ -223,7 +223,7 @@ impl Table {
     }
 }
 
-/// Where each column is: under the header that was given, else under the first usual one.
+/// The position of each column: under the given header, otherwise under the first usual one.
 fn columns(headers: &[String], given: &BTreeMap<String, String>) -> Result<BTreeMap<&'static str, usize>> {
     let mut columns = BTreeMap::new();
     for (name, usual) in COLUMNS {

@@ -8,8 +8,9 @@ use super::form::Form;
 use super::join::{Asked, Joined};
 use super::source::Sample;
 
-/// Takes blank outputs that are worth nothing for none, gives free texts as answers, and takes back verdicts of equal answers that contradict each other: the benchmark grades those
-/// that have a reference, and of the others the mean counts.
+/// Removes blank outputs, unless they have a score above zero. Uses free texts as answers. Takes back verdicts that
+/// contradict each other about equal answers: the benchmark grades those that have a reference; for the others the mean
+/// counts.
 pub(super) fn settle(joined: &mut Joined, form: Form) -> Result<()> {
     let (mut graded, mut averaged) = (0, 0);
     for problem in &mut joined.problems {
@@ -51,14 +52,14 @@ pub(super) fn settle(joined: &mut Joined, form: Form) -> Result<()> {
     Ok(())
 }
 
-/// The answer of an output as it is read from recorded outputs.
+/// The answer of an output, as recorded outputs are read.
 fn answer(sample: &Sample, form: Form) -> Option<String> {
     let output = sample.output.as_ref()?;
     let given = sample.answer.as_ref().map(|answer| form.answers.spelled(answer));
     given.or_else(|| form.answers.extract(output)).or_else(|| Some(output.trim().to_owned()))
 }
 
-/// Answers whose lines differ in what they are worth.
+/// Answers whose lines give different scores.
 fn contradicted(problem: &Asked, form: Form) -> Vec<String> {
     let mut scores: BTreeMap<String, Vec<Option<f64>>> = BTreeMap::new();
     for given in problem.outputs.values() {

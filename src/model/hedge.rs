@@ -1,5 +1,5 @@
-//! Hedging: sends the same request to several models or servers at once. The first answer counts, the others are dropped, and all
-//! are paid for.
+//! Hedging: sends the same request to several models or servers at once. The first answer counts, the others are
+//! dropped, and all are paid for.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -10,21 +10,21 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use super::hedged::Hedged;
 use super::{Completion, Error, FinishReason, LanguageModel, Meter, Price, Reading, Request};
 
-/// One of those that are asked.
+/// One of the models that get the request.
 pub struct Hedger {
     pub model: Arc<dyn LanguageModel>,
     pub price: Price,
 }
 
-/// Models that are asked together, and answer as one.
+/// Models that are asked together and answer as one.
 pub struct Hedge {
     hedgers: Vec<Hedger>,
     id: String,
 }
 
 impl Hedge {
-    /// Asks all of these at once. It is another model than each of them alone: what answers first differs in its answers, its
-    /// time and its cost.
+    /// Asks all of these at once. This is a different model from each of them: answering first changes the answers, the
+    /// time and the cost.
     pub fn new(hedgers: Vec<Hedger>) -> Self {
         let id = joined(hedgers.iter().map(|hedger| hedger.model.id().into()));
         Hedge { hedgers, id }
@@ -35,7 +35,8 @@ fn joined<'a>(ids: impl Iterator<Item = Cow<'a, str>>) -> String {
     format!("first of {}", ids.collect::<Vec<_>>().join(" and "))
 }
 
-/// The requests of one call. When it goes, because the whole call was dropped, the meter of the call shows what they came to.
+/// The requests of one call. If it is dropped because the whole call was dropped, the call's meter shows what the
+/// requests used.
 struct Underway<'a> {
     hedgers: &'a [Hedger],
     meters: Vec<Meter>,
@@ -44,7 +45,7 @@ struct Underway<'a> {
 }
 
 impl Underway<'_> {
-    /// What the requests came to, but for that of number `taken`, with `dollars` for that.
+    /// What all requests but `taken` used; `dollars` is the price of that one.
     fn beside(&self, taken: usize, dollars: f64) -> Hedged {
         let mut hedged = Hedged { cost: dollars, ..Hedged::default() };
         for (place, (hedger, meter)) in self.hedgers.iter().zip(&self.meters).enumerate() {
@@ -65,7 +66,7 @@ impl Drop for Underway<'_> {
         }
         let readings: Vec<Reading> = self.meters.iter().map(Meter::read).collect();
         let sent = readings.iter().enumerate().filter(|(_, reading)| reading.requests > 0);
-        // The one that had written most stands for the call: its tokens are how far the answer had come.
+        // The request that had written most stands for the call: its tokens show how far the answer had come.
         let Some((foremost, reading)) = sent.max_by_key(|(_, reading)| reading.written) else { return };
         let retries: u32 = readings.iter().map(|reading| reading.requests.saturating_sub(1)).sum();
         let dollars = self.hedgers.get(foremost).map_or(0.0, |hedger| hedger.price.cost(reading.usage));
@@ -81,7 +82,7 @@ impl LanguageModel for Hedge {
         let meters: Vec<Meter> = self.hedgers.iter().map(|_| Meter::default()).collect();
         let mut underway =
             Underway { hedgers: &self.hedgers, meters: meters.clone(), whole: meter, is_answered: false };
-        // Dropped before that, so that the meters have their last word.
+        // Dropped before `underway`, so that the meters are final by then.
         let ask = async |(place, (hedger, meter)): (usize, (&Hedger, &Meter))| {
             (place, hedger.model.complete_metered(request, meter).await)
         };
@@ -90,7 +91,7 @@ impl LanguageModel for Hedge {
         while let Some((place, result)) = asked.next().await {
             match result {
                 Ok(completion) if has_no_text(&completion) => {
-                    // Another one may have a longer context or a milder filter.
+                    // Another model may have a longer context or a milder filter.
                     meters[place].came_to(completion.usage, completion.usage.completion_tokens);
                     textless = textless.or(Some((place, completion)));
                 }
@@ -137,20 +138,20 @@ impl LanguageModel for Hedge {
     }
 }
 
-/// The answer of number `place`, with what all came to.
+/// The answer of model `place`, with what all requests used.
 fn taken(underway: &mut Underway<'_>, place: usize, completion: Completion) -> Completion {
     underway.is_answered = true;
     let dollars = underway.hedgers.get(place).map_or(0.0, |hedger| hedger.price.cost(completion.usage));
     Completion { hedged: Some(underway.beside(place, dollars)), ..completion }
 }
 
-/// Whether the back end gave no answer, and the model did not either.
+/// Whether there is no text because the back end filtered the request or its context was too small.
 fn has_no_text(completion: &Completion) -> bool {
     completion.text.is_empty() && matches!(completion.finish, FinishReason::Filtered | FinishReason::ContextExceeded)
 }
 
-/// The error by which a call fails all of whose requests failed: one that another try may mend, if there is one; a cap before
-/// other permanent ones, since it can be gone on with.
+/// The error of a call if all its requests failed. An error that a retry may fix comes first, then a cap, since the
+/// work can be resumed later, then other permanent errors.
 fn worse(known: Option<Error>, error: Error) -> Error {
     let rank = |error: &Error| match error {
         Error::Transient(_) | Error::Exhausted { .. } => 2,

@@ -13,14 +13,14 @@ use crate::plan::Usage;
 #[serde(try_from = "Entry")]
 pub struct Price {
     pub prompt: f64,
-    /// Of prompt tokens that the endpoint has in its cache; where absent, those of all others.
+    /// For prompt tokens that the endpoint has in its cache; if absent, the price of other prompt tokens.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cached_prompt: Option<f64>,
     pub completion: f64,
 }
 
 impl Price {
-    /// The same price for tokens of every kind.
+    /// The same price for all kinds of tokens.
     pub fn flat(price: f64) -> Self {
         Price { prompt: price, cached_prompt: None, completion: price }
     }
@@ -35,7 +35,7 @@ impl Price {
     }
 }
 
-/// A price as it is written: `price` for all tokens alike, or one for each kind.
+/// A price as written in the file: `price` for all tokens, or one for each kind.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Entry {
@@ -73,15 +73,15 @@ impl Prices {
     /// Reads a price list.
     ///
     /// # Errors
-    /// Names the file and the line at fault.
+    /// Names the file and the faulty line.
     pub fn load(folder: &Folder, file: &str) -> Result<Self> {
         folder.read_toml(file)
     }
 
-    /// The price of `model`, whose name may carry a revision or an endpoint after `@`.
+    /// The price of `model`, whose name may end with a revision or an endpoint after `@`.
     ///
     /// # Errors
-    /// When the list has no such model: what a run costs is never guessed.
+    /// The list has no such model: the cost of a run is never guessed.
     pub fn of(&self, model: &str) -> Result<Price> {
         let name = model.rsplit_once('@').map_or(model, |(name, _)| name);
         self.0.get(model).or_else(|| self.0.get(name)).copied().with_context(|| {

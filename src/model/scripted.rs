@@ -1,4 +1,4 @@
-//! A model that answers from a function, for tests and for measuring the system without a model.
+//! A model that answers from a function, for tests and for measuring the system without a real model.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ impl Reply {
 
 type Script = dyn Fn(&Request) -> Result<Reply, Error> + Send + Sync;
 
-/// Completes every request as its script says; a pure script keeps the model's promise of equal completions.
+/// Completes every request as its script says. A pure script keeps a model's promise of equal completions.
 pub struct Scripted {
     id: String,
     script: Box<Script>,
@@ -48,7 +48,7 @@ impl Scripted {
     }
 }
 
-/// A reply under way, which is written at an even pace.
+/// A reply in progress, which is written at an even pace.
 struct Writing<'a> {
     meter: &'a Meter,
     usage: Usage,

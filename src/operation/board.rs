@@ -1,4 +1,4 @@
-//! The solutions of a query, and what operators do to them.
+//! The solutions of a query, and how operators change them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,24 +9,24 @@ use super::weight::{Mark, Weight};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Solution {
     pub text: String,
-    /// The final answer found in the text, in its one spelling.
+    /// The final answer found in the text, in its canonical spelling.
     pub answer: Option<String>,
     /// Whether the answer was computed by a program that ran.
     pub executed: bool,
-    /// By what judges said of it since.
+    /// Set by the judges that have rated it since.
     pub weight: Weight,
 }
 
-/// What an operator reads of what the operators before it left, in plan order.
+/// What an operator can read from the operators before it, in plan order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Board {
     pub solutions: Vec<Solution>,
-    /// What they found for others to read.
+    /// Information that they left for others to read.
     pub context: Vec<String>,
 }
 
 impl Board {
-    /// The solution that tests and refinements act on: the last one.
+    /// The solution that tests and refinements work on: the last one.
     pub fn current(&self) -> Option<&Solution> {
         self.solutions.last()
     }
@@ -35,7 +35,7 @@ impl Board {
         self.current().map_or("", |solution| &solution.text)
     }
 
-    /// The board as prompts read it.
+    /// The board in the form that prompts use.
     pub(super) fn sheet(&self) -> Sheet<'_> {
         Sheet {
             solution: self.current_text(),
@@ -45,7 +45,7 @@ impl Board {
     }
 }
 
-/// A board as prompts read it.
+/// A board in the form that prompts use.
 pub(super) struct Sheet<'a> {
     solution: &'a str,
     solutions: Vec<&'a str>,
@@ -64,20 +64,20 @@ impl Sheet<'_> {
 pub enum Effect {
     /// Adds solutions.
     Append(Vec<Solution>),
-    /// Puts one solution in the place of all that the operator read.
+    /// Replaces all solutions that the operator read by one.
     Replace(Solution),
-    /// Judges the solutions that the operator read, in their order; none where it says nothing of one.
+    /// Marks the solutions that the operator read, in their order; `None` for those it says nothing about.
     Judge(Vec<Option<Mark>>),
     /// Leaves context for others to read.
     Inform(String),
-    /// Leaves them as they are.
+    /// Leaves the solutions as they are.
     Keep,
 }
 
-/// The solutions that operators leave which have these effects, each with its layer, in plan order.
+/// The solutions that remain after operators had these effects, each given with its layer, in plan order.
 ///
-/// A replacement takes away only what its operator read: solutions found beside it stand, whatever the order within the
-/// layer. In the same way a judge weighs what it read, as far as it stands.
+/// A replacement removes only what its operator read; solutions found in parallel remain, whatever the order within the
+/// layer. In the same way, a judge marks those of the solutions it read that still stand.
 pub fn standing<'a>(effects: impl Iterator<Item = (usize, &'a Effect)>) -> Vec<Solution> {
     struct Stood<'a> {
         layer: usize,
@@ -113,17 +113,18 @@ pub fn standing<'a>(effects: impl Iterator<Item = (usize, &'a Effect)>) -> Vec<S
     standing.into_iter().map(|Stood { solution, weight, .. }| Solution { weight, ..solution.clone() }).collect()
 }
 
-/// The most consistent solution: one with the answer of most weight, each solution having its vote.
+/// The most consistent solution: one with the answer of greatest weight. Each solution has one vote.
 ///
-/// Among answers of equal weight that of more solutions wins. Among equally frequent answers one that a program computed wins, then the one given last, which may have seen the
-/// others; of the solutions with the winning answer the last executed one is returned, else the last. Solutions without
-/// an answer have no vote.
+/// Among answers of equal weight, the one that more solutions gave wins. Among equally frequent ones, an answer that a
+/// program computed wins, then the one given last, which may have seen the others. Of the solutions with the winning
+/// answer, the last executed one is returned, or the last one if none was executed. Solutions without an answer have no
+/// vote.
 pub fn vote(solutions: &[Solution]) -> Option<&Solution> {
     let ballots: Vec<Ballot> = solutions.iter().map(Ballot::from).collect();
     winner(&ballots).map(|best| &solutions[best])
 }
 
-/// What counts of a solution in a vote.
+/// What a vote needs to know about a solution.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ballot<'a> {
     pub answer: Option<&'a str>,
@@ -137,7 +138,7 @@ impl<'a> From<&'a Solution> for Ballot<'a> {
     }
 }
 
-/// The place of the ballot that [`vote`] would return.
+/// The position of the ballot that [`vote`] would return.
 pub fn winner(ballots: &[Ballot<'_>]) -> Option<usize> {
     let mut supporters: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for (position, ballot) in ballots.iter().enumerate() {
@@ -153,11 +154,12 @@ pub fn winner(ballots: &[Ballot<'_>]) -> Option<usize> {
     supporters.values().filter_map(champion).max().map(|(.., best)| best)
 }
 
-/// Whether a vote gives the same answer whatever the solutions say that are still to come.
+/// Whether the vote gives the same answer whatever the outstanding solutions turn out to say.
 ///
-/// `ballots` are in plan order; the `pending` ones among them stand in their places, `executed` where a program may give
-/// them. A ballot that is still to come has a full vote: while a judge may still speak, no vote is settled (`Standing`). No rival gets further than with all of the pending ballots, and none of those helps the leader less
-/// than not being cast, so that one vote for each rival decides.
+/// `ballots` are in plan order. The `pending` ones stand in their places, and are `executed` if a program may give
+/// them. An outstanding ballot has a full vote; while a judge may still speak, no vote is settled (`Standing`). A rival
+/// does best if it gets all pending ballots, and none of these helps the leader less than a ballot that is not cast. So
+/// one vote for each rival decides.
 pub fn is_settled(ballots: &[Ballot<'_>], pending: &[bool]) -> bool {
     let cast = |rival: Option<&str>| {
         let mut cast = ballots.to_vec();
@@ -172,7 +174,7 @@ pub fn is_settled(ballots: &[Ballot<'_>], pending: &[bool]) -> bool {
     let known = ballots.iter().zip(pending).filter(|(_, is_pending)| !**is_pending);
     let rivals: BTreeSet<&str> =
         known.filter_map(|(ballot, _)| ballot.answer).filter(|answer| *answer != leader).collect();
-    // An answer that nobody has given yet gets no further than one that somebody has.
+    // An answer that nobody has given yet does no better than one that somebody has given.
     let unheard = format!("{leader}?");
     let wins_over = |rival| cast(Some(rival)).as_ref() == Some(&leader);
     if rivals.is_empty() { wins_over(&unheard) } else { rivals.into_iter().all(wins_over) }
@@ -184,7 +186,7 @@ mod tests {
 
     use super::*;
 
-    /// `answers`: `x` for no answer, `!` after an executed one.
+    /// `answers`: `x` for no answer; `!` follows an executed one.
     #[track_caller]
     fn check(answers: &[&str], winner: Option<usize>) {
         let solution = |(position, text): (usize, &&str)| Solution {
@@ -246,7 +248,7 @@ mod tests {
         check(&["7", "9!", "9", "7!", "1!"], Some(3));
     }
 
-    /// All ways in which the ballots that are still to come may turn out, each an answer of `answers` or none.
+    /// All ways in which the pending ballots may turn out: each gives one of `answers`, or none.
     fn outcomes<'a>(ballots: &[Ballot<'a>], pending: &[bool], answers: &[&'a str]) -> Vec<Vec<Ballot<'a>>> {
         let mut all = vec![Vec::new()];
         for (ballot, is_pending) in ballots.iter().zip(pending) {
@@ -254,7 +256,7 @@ mod tests {
                 false => vec![*ballot],
                 true => {
                     let answered = answers.iter().map(|answer| Some(*answer)).chain([None]);
-                    // A program may also give no answer that it computed.
+                    // A program may also give an answer that it did not compute.
                     let answered = answered.map(|answer| Ballot { answer, ..*ballot });
                     answered.flat_map(|cast| [cast, Ballot { executed: false, ..cast }]).collect()
                 }
@@ -287,7 +289,7 @@ mod tests {
                     Ballot { answer: [Some("7"), Some("8"), Some("9"), None][rng.random_range(0..4)], executed, weight }
                 })
                 .collect();
-            // One that nobody has given yet among them.
+            // Includes an answer that nobody has given yet.
             let ends: BTreeSet<Option<&str>> = outcomes(&ballots, &pending, &["7", "8", "9", "new"])
                 .iter()
                 .map(|cast| winner(cast).and_then(|best| cast[best].answer))
@@ -312,7 +314,7 @@ mod tests {
         check(&[solution("7", Some(0.9)), solution("8", Some(0.4)), solution("8", Some(0.4))], "7");
         check(&[solution("7", Some(0.9)), solution("8", Some(0.5)), solution("8", Some(0.5))], "8");
         check(&[solution("7", Some(0.9)), solution("8", None)], "8");
-        // Of answers that a judge gives nothing that of more solutions wins.
+        // If a judge gives all answers zero, the one with more solutions wins.
         check(&[solution("7", Some(0.0)), solution("7", Some(0.0)), solution("8", Some(0.0))], "7");
     }
 
@@ -329,15 +331,15 @@ mod tests {
         };
         let (two, judge) = (append(&["a", "b"]), marks(&[0.2, 0.9]));
         check(&[(0, two.clone()), (1, judge.clone())], &[("a", 200), ("b", 900)]);
-        // What stands beside the judge, or comes later, has its full weight.
+        // A solution found in parallel with the judge, or later, has its full weight.
         let beside = append(&["c"]);
         check(&[(0, two.clone()), (1, beside.clone()), (1, judge.clone())], &[("a", 200), ("b", 900), ("c", 1000)]);
         check(&[(0, two.clone()), (1, judge.clone()), (2, beside)], &[("a", 200), ("b", 900), ("c", 1000)]);
-        // Two judges side by side count alike, in either order.
+        // Two judges in one layer count the same, in either order.
         let other = marks(&[0.4, 0.1]);
         check(&[(0, two.clone()), (1, judge.clone()), (1, other.clone())], &[("a", 300), ("b", 500)]);
         check(&[(0, two.clone()), (1, other), (1, judge.clone())], &[("a", 300), ("b", 500)]);
-        // What is replaced beside the judge is no longer there to be weighed.
+        // A solution that is replaced in the judge's layer is no longer there to be weighed.
         let replace = Effect::Replace(text("b"));
         check(&[(0, two.clone()), (1, replace.clone()), (1, judge.clone())], &[("b", 1000)]);
         check(&[(0, two.clone()), (1, judge), (1, replace)], &[("b", 1000)]);

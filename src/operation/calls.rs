@@ -1,4 +1,4 @@
-//! Makes calls in parallel, counts them whatever happens to them, and reports each answer as it arrives.
+//! Makes calls in parallel, counts them whatever becomes of them, and reports each answer as it arrives.
 
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
@@ -8,20 +8,20 @@ use super::steps::{Step, Steps, Tariff};
 use crate::model::{self, Completion, Meter, Reading, Timing};
 use crate::plan::{Latency, Usage};
 
-/// One of the answers that a generator gives side by side.
+/// One of the answers that a generator gives in parallel.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Arrival {
-    /// The choice of the plan that the generator is.
+    /// The position of the generator among the choices of the plan.
     pub choice: usize,
-    /// Among the answers of the generator.
+    /// Position among the answers of the generator.
     pub place: usize,
-    /// None where the call failed, which takes back what the generator has given: one failed call fails all.
+    /// `None` if the call failed. This takes back what the generator has given: one failed call fails all.
     pub solution: Option<Solution>,
-    /// From the start of the generator.
+    /// Since the start of the generator.
     pub after: Latency,
 }
 
-/// Tells of the answers of one generator while others are still being written.
+/// Reports the answers of one generator while others are still being written.
 #[derive(Clone, Debug)]
 pub struct Reporter {
     pub choice: usize,
@@ -29,18 +29,18 @@ pub struct Reporter {
 }
 
 impl Reporter {
-    /// Tells of an answer, and lets who hears it act before anything else happens.
+    /// Reports an answer, and lets the receiver act before anything else happens.
     pub(super) async fn tell(&self, place: usize, solution: Option<Solution>, after: Latency) {
-        // Nobody listens where the query has ended.
+        // Nobody listens any more once the query has ended.
         let _ = self.arrivals.send(Arrival { choice: self.choice, place, solution, after });
         tokio::task::yield_now().await;
     }
 }
 
-/// Calls of the model under way. When it goes, at their end or because they are not needed any more, all are counted.
+/// Calls of the model in progress. When this is dropped, because they ended or are no longer needed, all are counted.
 pub(super) struct Calls {
     steps: Steps,
-    /// From the start of the operator.
+    /// Since the start of the operator.
     begins: Latency,
     started: Instant,
     /// One for each call.
@@ -55,14 +55,14 @@ impl Calls {
         Calls { steps, begins, started: Instant::now(), meters, results }
     }
 
-    /// When a call that gave `result` ended, from the start of the operator.
+    /// When a call that gave `result` ended, measured from the start of the operator.
     pub fn ends(&self, result: &Result<Completion, model::Error>) -> Latency {
         let waited = self.started.elapsed().as_secs_f64();
         let Step { begins, lasts, .. } = ended(self.begins, result, waited);
         begins.then(lasts)
     }
 
-    /// What the calls answered, or the first error among them.
+    /// The texts that the calls answered, or the first error among them.
     pub fn texts(self) -> Result<Vec<String>, model::Error> {
         let text = |result: &Result<Completion, model::Error>| match result {
             Ok(completion) => Ok(completion.text.clone()),
@@ -88,14 +88,14 @@ impl Drop for Calls {
 fn ended(begins: Latency, result: &Result<Completion, model::Error>, waited: f64) -> Step {
     let (usage, hedged, Timing { total, queued, retries, .. }) = match result {
         Ok(completion) => (completion.usage, completion.hedged, completion.timing),
-        // The published code counts no time for calls that fail; they delay the plan all the same.
+        // The published code counts no time for failed calls, but they delay the plan all the same.
         Err(error) => (Usage::default(), None, Timing { total: waited, retries: error.retries(), ..Timing::default() }),
     };
     let lasts = Latency { tokens: usage.completion_tokens as f64, seconds: total };
     Step { calls: 1, retries, queued, usage, hedged, ..Step::new(begins, lasts) }
 }
 
-/// A call that was not waited for, by what its meter shows; nothing if it was still waiting for its turn.
+/// The step of a call that was not waited for, read from its meter; `None` if it was still waiting for its turn.
 fn dropped(begins: Latency, meter: &Meter, waited: f64) -> Option<Step> {
     let reading = meter.read();
     let retries = reading.requests.checked_sub(1)?;
@@ -106,7 +106,7 @@ fn dropped(begins: Latency, meter: &Meter, waited: f64) -> Option<Step> {
     Some(Step { calls: 1, retries, queued, usage, hedged, ..Step::new(begins, lasts) })
 }
 
-/// A run of a tool that is dropped is charged for its time, waiting included; one that ends is not charged here.
+/// A run of a tool. If it is dropped, its time is charged, waiting included; a run that ends is not charged here.
 pub(super) struct ToolRun {
     steps: Steps,
     tariff: Tariff,

@@ -1,5 +1,5 @@
-//! The operator catalogue: operators as data, one `[[operator]]` table each, and the models that they name, one `[[model]]`
-//! table each.
+//! The operator catalogue: operators as data, one `[[operator]]` table each, and the models that they name, one
+//! `[[model]]` table each.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -22,20 +22,20 @@ use crate::folder::{Folder, line_of};
 use crate::model::{Definitions, definitions};
 use crate::plan::{OperatorId, Signature};
 
-/// The operators that plans are made of; an [`OperatorId`] is a position in it.
+/// The operators that plans are made of; an [`OperatorId`] is an index into it.
 #[derive(Clone, Debug)]
 pub struct Catalogue {
     operators: Vec<Operator>,
-    /// One for each operator, as what follows.
+    /// One for each operator, in the same order; the same holds for the fields below.
     operations: Vec<Operation>,
     signatures: Vec<Signature>,
     /// `FILE:LINE`.
     places: Vec<String>,
     prompts: Prompts,
-    /// What the first operator lacks that is sent to a model.
+    /// The error for the first operator that lacks something needed to ask a model.
     unsendable: Option<String>,
     models: Definitions,
-    /// Where paths of commands start.
+    /// The folder that relative paths of commands start from.
     folder: Option<PathBuf>,
     text: String,
 }
@@ -53,7 +53,7 @@ impl Catalogue {
     /// Reads a catalogue.
     ///
     /// # Errors
-    /// Names the file, the line and the operator at fault.
+    /// Names the file, the line and the operator with the mistake.
     pub fn load(folder: &Folder, file: &str) -> Result<Self> {
         let catalogue = Self::parse(folder.read_text(file)?, &format!("{folder}/{file}"))?;
         Ok(catalogue.in_folder(folder))
@@ -96,7 +96,8 @@ impl Catalogue {
         Ok(Catalogue { operators, operations, signatures, places, prompts, unsendable, models, folder: None, text })
     }
 
-    /// The same catalogue, with the paths of its commands starting in a folder, unless they start somewhere already.
+    /// The same catalogue, with the relative paths of its commands starting from `folder`, unless a folder is already
+    /// set.
     pub fn in_folder(self, folder: &Folder) -> Self {
         let folder = match folder {
             Folder::Disk(path) => std::path::absolute(path).ok(),
@@ -105,27 +106,28 @@ impl Catalogue {
         Catalogue { folder: self.folder.or(folder), ..self }
     }
 
-    /// Where paths of commands start.
+    /// The folder that relative paths of commands start from.
     pub fn folder(&self) -> Option<&Path> {
         self.folder.as_deref()
     }
 
-    /// The operators that run programs of the user's, with these programs.
+    /// The names of the operators that run a user's program, with these programs.
     pub fn programs(&self) -> Vec<(&str, Program)> {
         let described = self.operators.iter().zip(&self.operations);
         let programs = described.map(|(operator, operation)| (operator.name.as_str(), operation.as_kind().program()));
         programs.filter_map(|(name, program)| Some((name, program?))).collect()
     }
 
-    /// Checks that the operators have what is sent to a model; those with recorded outputs need none of it.
+    /// Checks that the operators have everything needed to ask a model. Operators with recorded outputs need none of
+    /// it.
     ///
     /// # Errors
-    /// Names the file, the line and the operator that lacks it.
+    /// Names the file, the line and the operator that lacks something.
     pub fn check_prompts(&self) -> Result<()> {
         self.unsendable.as_ref().map_or(Ok(()), |fault| Err(anyhow!("{fault}")))
     }
 
-    /// Checks that these operators can take another number of samples.
+    /// Checks that these operators accept another number of samples.
     ///
     /// # Errors
     /// Names an operator that is not in the catalogue or takes no samples.
@@ -154,10 +156,10 @@ impl Catalogue {
         &self.operations
     }
 
-    /// The position of the operator of that name.
+    /// The index of the operator with that name.
     ///
     /// # Errors
-    /// Lists the names there are.
+    /// Lists the names that exist.
     pub fn find(&self, name: &str) -> Result<OperatorId> {
         let position = self.operators.iter().position(|operator| operator.name == name);
         position.and_then(|position| u16::try_from(position).ok()).map(OperatorId).with_context(|| {
@@ -166,34 +168,34 @@ impl Catalogue {
         })
     }
 
-    /// The models that the catalogue defines, whether an operator names them or not.
+    /// The models that the catalogue defines, whether or not an operator names them.
     pub fn models(&self) -> &Definitions {
         &self.models
     }
 
-    /// Where an operator stands: file, line and name, for errors.
+    /// Where an operator is defined: file, line and name, for errors.
     pub fn place(&self, id: OperatorId) -> String {
         let place = self.places.get(id.index()).map_or("", String::as_str);
         let name = self.operator(id).map_or("", |operator| operator.name.as_str());
         format!("{place}: operator `{name}`")
     }
 
-    /// What plans, schedules and surveys must know of each operator.
+    /// What plans, schedules and surveys need to know about each operator.
     pub fn signatures(&self) -> Vec<Signature> {
         self.signatures.clone()
     }
 
-    /// What they must know of one.
+    /// What they need to know about one operator.
     pub fn signature(&self, id: OperatorId) -> Option<Signature> {
         self.signatures.get(id.index()).copied()
     }
 
-    /// What an operator checks solutions with, if it does.
+    /// What an operator checks solutions with, if it checks any.
     pub fn checker(&self, id: OperatorId) -> Option<Checker> {
         self.operations.get(id.index())?.as_kind().checker()
     }
 
-    /// Their prompts.
+    /// The operators' prompts.
     pub fn prompts(&self) -> &Prompts {
         &self.prompts
     }
@@ -204,7 +206,7 @@ impl Catalogue {
     }
 }
 
-/// The tables of the operators, each with its place in the text.
+/// The tables of the operators, each with its position in the text.
 fn operator_tables(text: &str) -> Result<Vec<Spanned<DeValue<'_>>>, Fault> {
     let mut file = DeTable::parse(text)?.into_inner();
     Ok(match file.remove("operator").map(Spanned::into_inner) {
@@ -213,7 +215,7 @@ fn operator_tables(text: &str) -> Result<Vec<Spanned<DeValue<'_>>>, Fault> {
     })
 }
 
-/// Checks an operator, and whether it asks a model.
+/// Checks an operator; tells whether it asks a model.
 fn check(operator: &Operator, operation: &Operation, prompts: &mut Prompts) -> Result<bool> {
     operator.check()?;
     let kind = operation.as_kind();
@@ -237,7 +239,7 @@ fn signature(operator: &Operator, operation: &Operation, prompts: &Prompts) -> S
     }
 }
 
-/// The name of the operator whose table holds the byte at `offset`, where the text is TOML enough to tell.
+/// The name of the operator whose table holds the byte at `offset`, if the text is valid enough as TOML to tell.
 fn operator_at(text: &str, offset: usize) -> Option<String> {
     #[derive(Deserialize)]
     struct Outline {
@@ -260,7 +262,7 @@ mod tests {
 
     const STOP: &str = "[[operator]]\nname = \"Stop\"\nkind = \"stop\"\ndescription = \"Ends.\"\n";
 
-    /// Expects that `text`, after one sound operator of four lines and an empty line, is refused with `message`.
+    /// Expects that `text`, after one valid operator of four lines and an empty line, is refused with `message`.
     #[track_caller]
     fn check(text: &str, message: &str) {
         let parsed = Catalogue::parse(format!("{STOP}\n{text}"), "c.toml");
@@ -382,7 +384,7 @@ mod tests {
         check("command", "command = [\"x\"]\nprompt = \"p\"", "`command` operators take no `prompt`");
         check("comand", "", "hint: did you mean `command`?");
         check("refine", &format!("{reads}samples = 2"), "`samples` is a setting of `generate`, `debate` operators");
-        // What says nothing may stand anywhere, as it always could.
+        // Settings with a value that has no effect are allowed in any operator, as they always were.
         let silent = format!("{}rounds = 0\nlanguage = \"arithmetic\"", generator(alone));
         assert!(Catalogue::parse(silent, "c").is_ok());
     }

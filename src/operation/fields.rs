@@ -1,4 +1,4 @@
-//! The names of the fields that a type is read from, as its derived `Deserialize` states them.
+//! The names of the fields that a type is deserialised from, as its derived `Deserialize` states them.
 
 use serde::de::value::Error;
 use serde::de::{Deserialize, Deserializer, Error as _, Visitor};
@@ -7,7 +7,7 @@ use serde::forward_to_deserialize_any;
 /// The fields of a struct `T`.
 pub(super) fn fields<'de, T: Deserialize<'de>>() -> &'static [&'static str] {
     let mut fields: &'static [&'static str] = &[];
-    // It is asked for the fields, and gets nothing to read.
+    // It is asked for its fields and given nothing to read.
     let _ = T::deserialize(Asked(&mut fields));
     fields
 }

@@ -12,8 +12,8 @@ use super::operator::Operator;
 use super::tools::{Checker, Language};
 use crate::random;
 
-/// All that an operator does is decided by, but for what it reads. Not its name, its description or its number of samples:
-/// the first of many are the few.
+/// Everything that determines what an operator does, except what it reads. The name, the description and the number of
+/// samples are not part of it: the first samples of many equal those of few.
 #[derive(Serialize)]
 struct Content<'a> {
     kind: &'a str,
@@ -30,13 +30,13 @@ struct Content<'a> {
 }
 
 impl Catalogue {
-    /// What each operator is, where the back end `model` answers.
+    /// The identity of each operator if the back end `model` answers.
     pub fn identities(&self, model: &str) -> Vec<Identity> {
         let models: Vec<[&str; 2]> = self.operators().iter().map(|operator| [model, operator.model.as_str()]).collect();
         self.identities_by(&models)
     }
 
-    /// What each operator is, where for each this back end and this of its models answers.
+    /// The identity of each operator if, for each, this back end and this of its models answers.
     pub fn identities_by(&self, models: &[[&str; 2]]) -> Vec<Identity> {
         let mut alike: HashMap<u128, u64> = HashMap::new();
         let identity = |((operator, operation), &model): ((&Operator, &Operation), &[&str; 2])| {
@@ -68,7 +68,7 @@ fn content(operator: &Operator, content: kind::Content, model: [&str; 2]) -> Str
     let (kind, prompt) = (operator.kind.as_str(), operator.prompt.as_deref());
     let kind::Content { rounds, checker, language, settings } = content;
     let content = Content { kind, prompt, temperature, top_p, max_tokens, model, rounds, checker, language, settings };
-    // Numbers, names and text: there is nothing in it that could not be written.
+    // It holds only numbers, names and text, so serialisation cannot fail.
     serde_json::to_string(&content).unwrap_or_default()
 }
 
@@ -97,7 +97,7 @@ mod tests {
         Catalogue::parse(text.to_owned(), "c.toml").expect("a sound catalogue").identities(model)
     }
 
-    /// Expects that a change makes another operator of the first one, or that it does not.
+    /// Expects that a change to the first operator makes a different operator, or that it does not.
     #[track_caller]
     fn check(from: &str, to: &str, is_another: bool) {
         let (before, after) = (of(TWO, "m"), of(&TWO.replacen(from, to, 1), "m"));
@@ -127,7 +127,7 @@ mod tests {
         assert_eq!(before, of(TWO, "m"), "where one answers for all, operators are what they were");
         let after = by([["m", ""], ["n", ""]]);
         assert_eq!((before[0] == after[0], before[1] == after[1]), (true, false));
-        // As it was before models had tables: records and completions of then are found.
+        // The same value as before models had tables, so older records and completions are still found.
         assert_eq!(format!("{:032x}", before[0].fingerprint), "c0e21a3be0d2534e49d571a71e1c41d5");
     }
 
@@ -140,7 +140,7 @@ mod tests {
             of(&format!("{first}{}{second}{}", first.replace("One", "Three"), second.replace("Two", "Four")), "m");
         assert_eq!(twins[0], of(TWO, "m")[0]);
         assert_ne!(twins[0].fingerprint, twins[1].fingerprint);
-        // What is not random is one.
+        // An operator that is not random has one identity.
         assert_eq!(twins[2], twins[3]);
     }
 

@@ -1,4 +1,4 @@
-//! The finish, which follows every plan: checks the current solution, and improves it while the check fails.
+//! The finish, which follows every plan: it checks the current solution, and improves it while the check fails.
 
 use anyhow::{Context, Result, ensure};
 
@@ -9,21 +9,21 @@ use crate::model;
 use crate::plan::OperatorId;
 use crate::task;
 
-/// The finish of a benchmark. It is no choice of a controller, and comes also after a stop.
+/// The finish of a benchmark. The controller does not choose it, and it also runs after a stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Finish {
-    /// The `test` operator of the catalogue whose checker and prompt it takes.
+    /// The `test` operator of the catalogue whose checker and prompt the finish uses.
     pub operator: OperatorId,
     pub checker: Checker,
-    /// Most improvements, one after another.
+    /// The maximum number of improvements, one after another.
     pub improve: u32,
 }
 
 impl Finish {
-    /// The finish that a benchmark describes, with its operator found in the catalogue.
+    /// The finish that a benchmark describes, with its operator looked up in the catalogue.
     ///
     /// # Errors
-    /// The catalogue has no `test` operator of that name, or the number of improvements is none that makes sense.
+    /// The catalogue has no `test` operator of that name, or the number of improvements is out of range.
     pub fn new(described: &task::FinishConfig, catalogue: &Catalogue) -> Result<Self> {
         let operator = catalogue.find(&described.operator).context("`finish` of the benchmark")?;
         let checker = catalogue.checker(operator).with_context(|| {
@@ -34,7 +34,7 @@ impl Finish {
         Ok(Finish { operator, checker, improve })
     }
 
-    /// Whether there is something to check solutions of `query` against.
+    /// Whether there is anything to check solutions of `query` against.
     pub fn applies(&self, query: &Query<'_>) -> bool {
         match self.checker {
             Checker::Tests => query.task.tests.is_some_and(|tests| !tests.public.is_empty()),
@@ -42,8 +42,9 @@ impl Finish {
         }
     }
 
-    /// Checks `standing`; while the check fails, the model improves the solution, which is checked again. The improved
-    /// solution, if one has nothing against it; what it took is counted in `work`, also when it fails.
+    /// Checks `standing`. While the check fails, the model improves the solution, which is then checked again. Returns
+    /// the improved solution if the check finds nothing wrong with it. What this took is counted in `work`, also on
+    /// failure.
     ///
     /// # Errors
     /// Those of the model and of the sandbox.

@@ -1,27 +1,28 @@
-//! The identity of an operator, independent of its name and position: it keys its draws and the record of its calls.
+//! The identity of an operator, independent of its name and position: its random draws and the record of its calls are
+//! keyed by it.
 
 use std::fmt;
 
 use super::board::{Board, Solution};
 use crate::random;
 
-/// What decides what an operator does.
+/// What determines what an operator does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Identity {
-    /// Of its kind, prompt, sampling, model and settings. Of operators that are alike in these, and whose
-    /// calls are random, each in a catalogue has one of its own, by their order.
+    /// A digest of its kind, prompt, sampling, model and settings. If several operators of a catalogue agree in these
+    /// and their calls are random, each has a fingerprint of its own, by their order.
     pub fingerprint: u128,
     pub reads: Reads,
     /// Whether it reads context.
     pub reads_context: bool,
     /// Whether it runs the public tests of the question.
     pub runs_tests: bool,
-    /// Whether equal calls may end differently.
+    /// Whether equal calls may give different results.
     pub is_random: bool,
 }
 
 impl Identity {
-    /// A digest of what it reads of the board; none where that is nothing.
+    /// A digest of what it reads of the board; `None` if it reads nothing there.
     pub fn read(&self, board: &Board) -> Option<u128> {
         let solutions = self.reads.of(board);
         if !self.reads_context || board.context.is_empty() {
@@ -33,7 +34,7 @@ impl Identity {
         Some(random::digest(&[solutions, b"context"].into_iter().chain(context).collect::<Vec<_>>()))
     }
 
-    /// Whether it reads the question alone.
+    /// Whether it reads only the question.
     pub fn reads_nothing(&self) -> bool {
         self.reads == Reads::Nothing && !self.reads_context
     }
@@ -53,7 +54,7 @@ pub enum Reads {
 }
 
 impl Reads {
-    /// A digest of what is read; none where that is nothing.
+    /// A digest of what is read; `None` if that is nothing.
     fn of(self, board: &Board) -> Option<u128> {
         match self {
             Reads::Nothing => None,
@@ -81,12 +82,12 @@ impl Reads {
     }
 }
 
-/// Which of the calls of an operator for one query this is.
+/// Which of an operator's calls for one query this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Turn {
-    /// How often the plan holds the operator before.
+    /// In the plan; the number of times the operator occurs before it there.
     Plan(usize),
-    /// What follows the plan.
+    /// In the finish, which follows the plan.
     Finish,
 }
 

@@ -1,4 +1,4 @@
-//! The settings that all kinds of operators share in a catalogue.
+//! The catalogue settings that all kinds of operators share.
 
 use anyhow::{Result, ensure};
 use serde::Deserialize;
@@ -12,51 +12,53 @@ const MOST_HEDGES: u32 = 4;
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct Operator {
     pub name: String,
-    /// What its kind is called.
+    /// The name of its kind.
     pub kind: String,
-    /// What the controller knows of the operator: the encoder embeds this text.
+    /// What the controller knows of the operator: this text is embedded by the encoder.
     pub description: String,
-    /// A template over `question`, `solution` (the current one), `solutions`, `context` and `feedback`, and over what was said
-    /// before the question: `system` and `history`. What it does not mention of these goes before it as messages.
+    /// A template over `question`, `solution` (the current one), `solutions`, `context` and `feedback`, and over what
+    /// was said before the question: `system` and `history`. Those of the last two that it does not mention are sent
+    /// before it as messages.
     #[serde(default)]
     pub prompt: Option<String>,
-    /// 0 takes the likeliest token every time.
+    /// 0 always takes the likeliest token.
     #[serde(default)]
     pub temperature: f32,
     #[serde(default = "everything")]
     pub top_p: f32,
     #[serde(default)]
     pub max_tokens: u32,
-    /// Name of a `[[model]]` table or, where there are none, of a model at the endpoint; empty for the only model.
+    /// Name of a `[[model]]` table or, if there are none, of a model at the endpoint; empty for the only model.
     #[serde(default)]
     pub model: String,
-    /// To how many models or servers each request goes at once; the first to answer is heard.
+    /// The number of models or servers that each request goes to at once; the first answer is used.
     #[serde(default = "one")]
     pub hedge: u32,
-    /// Names of the models that hedged requests go to beside `model`; where there are fewer, its replicas, then again itself.
+    /// Names of the models that hedged requests go to besides `model`. If there are too few, its replicas follow, then
+    /// `model` itself again.
     #[serde(default)]
     pub hedge_with: Vec<String>,
-    /// What one run of the evaluator, of Python or of a command is charged, so that latencies are the same on every machine;
-    /// where absent, its measured time.
+    /// Seconds charged for one run of the evaluator, of Python or of a command, so that latencies are the same on every
+    /// machine. If absent, the measured time is charged.
     #[serde(default)]
     pub tool_seconds: Option<f64>,
 }
 
 impl Operator {
-    /// How the operator's completions are drawn.
+    /// How the operator's completions are sampled.
     pub fn sampling(&self) -> Sampling {
         let &Operator { temperature, top_p, max_tokens, .. } = self;
         Sampling { temperature, top_p, max_tokens, stop: Vec::new() }
     }
 
-    /// Checks that there is what a model is asked by.
+    /// Checks that there is a prompt to ask a model with.
     pub(super) fn check_prompt(&self) -> Result<()> {
         ensure!(self.prompt.is_some(), "expected a `prompt`, found none");
         ensure!(self.max_tokens > 0, "expected `max_tokens` of at least 1, found {}", self.max_tokens);
         Ok(())
     }
 
-    /// Checks the settings, as far as they are the same for all kinds.
+    /// Checks the settings that are the same for all kinds.
     pub(super) fn check(&self) -> Result<()> {
         let Operator { temperature, top_p, .. } = *self;
         ensure!(!self.name.trim().is_empty(), "expected a name, found none");

@@ -5,10 +5,10 @@ use minijinja::{Environment, UndefinedBehavior};
 
 use crate::model::{Message, Role};
 
-/// What prompts may read.
+/// The variables that prompts may read.
 const VARIABLES: [&str; 7] = ["question", "solution", "solutions", "context", "feedback", "system", "history"];
 
-/// What a prompt template may read beside the question.
+/// What a prompt template may read besides the question.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Material<'a> {
     /// The current solution.
@@ -20,7 +20,7 @@ pub(super) struct Material<'a> {
     pub feedback: &'a str,
 }
 
-/// Which of that a prompt reads.
+/// Which of these a prompt reads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct PromptReads {
     pub solution: bool,
@@ -28,7 +28,7 @@ pub(super) struct PromptReads {
     pub context: bool,
 }
 
-/// Prompts by the names of their operators.
+/// Prompts by operator name.
 #[derive(Clone, Debug)]
 pub struct Prompts(Environment<'static>);
 
@@ -40,12 +40,12 @@ impl Prompts {
     }
 
     /// # Errors
-    /// It is no template, or reads what there is not.
+    /// It is not a valid template, or reads a variable that does not exist.
     pub(super) fn add(&mut self, name: &str, prompt: &str) -> Result<()> {
         let added = self.0.add_template_owned(name.to_owned(), prompt.to_owned());
         added.map_err(|error| anyhow!("prompt: {error}"))?;
         let unknown = self.0.get_template(name)?.undeclared_variables(false);
-        // A set in hash order: the smallest name, so that the same mistake gives the same message.
+        // A set is in hash order. Taking the smallest name gives the same message for the same mistake.
         let unknown = unknown.iter().filter(|name| !VARIABLES.contains(&name.as_str())).min();
         ensure!(
             unknown.is_none(),
@@ -56,18 +56,18 @@ impl Prompts {
         Ok(())
     }
 
-    /// What the prompt of that name reads; nothing where there is none.
+    /// What the prompt of that name reads; nothing if there is no such prompt.
     pub(super) fn reads(&self, name: &str) -> PromptReads {
         let variables = self.0.get_template(name).map(|prompt| prompt.undeclared_variables(false)).unwrap_or_default();
         let [solution, solutions, context] = ["solution", "solutions", "context"].map(|name| variables.contains(name));
         PromptReads { solution, solutions, context }
     }
 
-    /// What a model is sent: the prompt of that name, and before it what was said before the question, as far as the prompt
-    /// does not read it.
+    /// What a model is sent: the prompt of that name, preceded by those parts of the earlier conversation that the
+    /// prompt does not read itself.
     ///
     /// # Errors
-    /// There is no such prompt, or it fails where it is filled in.
+    /// There is no such prompt, or filling it in fails.
     pub(super) fn messages(
         &self,
         name: &str,
@@ -92,7 +92,7 @@ impl Prompts {
     }
 }
 
-/// Messages one after another, with who speaks where that is not the same for all.
+/// Messages one after another, with the speakers named if they are not all the same.
 fn said<'a>(messages: impl Iterator<Item = &'a Message>, names: bool) -> String {
     let line = |message: &Message| match (names, message.role) {
         (false, _) => message.content.clone(),

@@ -1,4 +1,4 @@
-//! Which operators run programs, and a catalogue without those that need Python.
+//! Which operators run programs, and catalogues without those that need Python.
 
 use anyhow::{Result, anyhow};
 
@@ -13,7 +13,7 @@ impl Catalogue {
         needing.map(|(operator, _)| operator.name.as_str()).collect()
     }
 
-    /// The same catalogue without the operators that run Python; its text lacks them too.
+    /// The same catalogue without the operators that run Python. They are missing from its text too.
     ///
     /// # Errors
     /// Nothing is left.

@@ -1,4 +1,4 @@
-//! What all operators of one query share.
+//! What all operators of a query share.
 
 use super::backing::Backing;
 use super::catalogue::Catalogue;
@@ -7,24 +7,24 @@ use super::task::Task;
 use super::traces::QueryTraces;
 use crate::plan::{OperatorId, Signature};
 
-/// What the operators of one query have in common.
+/// What all operators of a query share.
 #[derive(Clone, Copy)]
 pub struct Query<'a> {
-    /// What each of them works on.
+    /// What they work on.
     pub task: Task<'a>,
     pub catalogue: &'a Catalogue,
     /// One for each operator of the catalogue.
     pub identities: &'a [Identity],
-    /// Operators that take another number of samples than the catalogue says.
+    /// Operators that take a different number of samples than the catalogue says.
     pub samples: &'a [(OperatorId, u32)],
     /// One for each operator of the catalogue.
     pub backings: &'a [Backing],
-    /// What the operators gave once, in place of the model.
+    /// Outputs recorded earlier, which take the place of the model.
     pub recorded: Option<&'a QueryTraces>,
 }
 
 impl Query<'_> {
-    /// What schedules must know of each operator.
+    /// What schedules need to know about each operator.
     pub fn signatures(&self) -> Vec<Signature> {
         let mut signatures = self.catalogue.signatures();
         for (id, samples) in self.samples {

@@ -10,7 +10,7 @@ use super::fields::fields;
 use super::kinds::{Entry, KINDS, Operation};
 use super::operator::Operator;
 
-/// What is wrong with a table, and where in the text of the catalogue.
+/// What is wrong with a table, and where in the catalogue's text.
 pub(super) struct Fault {
     pub at: Range<usize>,
     pub text: String,
@@ -22,11 +22,11 @@ impl From<toml::de::Error> for Fault {
     }
 }
 
-/// Settings of one kind that catalogues gave any operator, with a value that says nothing.
+/// Settings of one kind that catalogues gave to any operator, with the value that has no effect.
 const SILENT: [(&str, &str); 3] = [("samples", "1"), ("rounds", "0"), ("language", "arithmetic")];
 
 /// # Errors
-/// Points at what is no setting of such an operator, or has no such value.
+/// Points at a setting that such an operator does not have, or that cannot have this value.
 pub(super) fn read(table: Spanned<DeValue<'_>>) -> Result<(Operator, Operation), Fault> {
     let at = table.span();
     let DeValue::Table(mut common) = table.into_inner() else {
@@ -66,7 +66,7 @@ fn kind_of(table: &DeTable<'_>, at: &Range<usize>) -> Result<&'static Entry, Fau
     })
 }
 
-/// That operators of a kind have no such setting, and which is meant.
+/// The message that operators of a kind have no such setting, with the one that was probably meant.
 fn unknown(setting: &str, kind: &str, keys: &[&str]) -> String {
     let others: Vec<String> = KINDS
         .iter()
@@ -85,14 +85,14 @@ fn unknown(setting: &str, kind: &str, keys: &[&str]) -> String {
     format!("unknown setting `{setting}` of a `{kind}` operator, expected one of {}{hint}", names.join(", "))
 }
 
-/// Names what is spelled most alike, where something is.
+/// Suggests the most similar name, if there is one.
 fn hint<'a>(found: &str, known: impl Iterator<Item = &'a str>) -> String {
     let nearest = known.map(|known| (strsim::osa_distance(found, known), known)).min();
     let is_alike = |(distance, known): &(usize, &str)| *distance <= known.len() / 3;
     nearest.filter(is_alike).map_or(String::new(), |(_, known)| format!("; hint: did you mean `{known}`?"))
 }
 
-/// A value as its author wrote it, where it is short.
+/// A value as its author wrote it, if it is short.
 fn told(value: &DeValue<'_>) -> String {
     match value {
         DeValue::String(text) => text.to_string(),

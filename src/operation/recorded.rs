@@ -8,9 +8,10 @@ use super::traces::{Output, QueryTraces};
 use super::work::Work;
 use crate::plan::Latency;
 
-/// Draws as many recorded outputs as the operator takes samples: different ones as long as there are any.
+/// Draws as many recorded outputs as the operator takes samples, without repetition while there are enough.
 ///
-/// What depends on the board (a refinement, a test) is taken as it was recorded for what stands there, else for anything.
+/// If the output depends on the board (a refinement, a test), one that was recorded for what stands there is used,
+/// otherwise any.
 pub(super) fn draw(recorded: &QueryTraces, work: &mut Work<'_>, board: &Board) -> Vec<Solution> {
     if !work.signature().is_at_work() {
         return Vec::new();
@@ -26,7 +27,7 @@ pub(super) fn draw(recorded: &QueryTraces, work: &mut Work<'_>, board: &Board) -
     drawn.into_iter().filter_map(|output| output.solution.clone()).collect()
 }
 
-/// Counts outputs that were recorded, side by side.
+/// Counts outputs that were recorded in parallel.
 fn count(work: &Work<'_>, outputs: &[&Output]) {
     let begins = work.steps().latency();
     for &&Output { calls, usage, tool_seconds, seconds, cost: recorded_cost, .. } in outputs {

@@ -1,6 +1,7 @@
 //! Reads what a model says about numbered solutions.
 
-/// The solution, of so many, that the last number from 1, or the last capital letter from `A`, of `reply` names.
+/// Which of `solutions` solutions `reply` names, by its last number, counted from 1, or its last capital letter, from
+/// `A`.
 pub(super) fn chosen(reply: &str, solutions: usize) -> Option<usize> {
     let position = |word: &str| match word.as_bytes() {
         [letter @ b'A'..=b'Z'] => Some(usize::from(letter - b'A')),
@@ -10,8 +11,9 @@ pub(super) fn chosen(reply: &str, solutions: usize) -> Option<usize> {
     words.filter_map(position).find(|position| *position < solutions)
 }
 
-/// What `reply` rates each of so many solutions: line by line the number of a solution, something between, and its rating, of
-/// which the last counts; or nothing but the ratings, in order.
+/// The ratings that `reply` gives to this many solutions. Line by line, it names the number of a solution, then after
+/// some other text its rating; of several ratings for one solution the last counts. Otherwise it holds nothing but the
+/// ratings, in order.
 pub(super) fn rated(reply: &str, solutions: usize) -> Vec<Option<f64>> {
     let mut ratings = vec![None; solutions];
     for line in reply.lines() {
@@ -31,8 +33,8 @@ pub(super) fn rated(reply: &str, solutions: usize) -> Vec<Option<f64>> {
     ratings
 }
 
-/// The numbers in a text, each with what stands before it, but for those that others are measured against, as in `7/10` and
-/// `7 out of 10`.
+/// The numbers in a text, each with the text before it. Those that others are measured against are left out, as in
+/// `7/10` and `7 out of 10`.
 fn numbers(text: &str) -> Vec<(&str, f64)> {
     let mut found = Vec::new();
     let mut rest = text;
@@ -45,7 +47,7 @@ fn numbers(text: &str) -> Vec<(&str, f64)> {
         if !found.is_empty() && (before == "/" || before.ends_with("out of")) {
             continue;
         }
-        // A dash that stands apart from the number is no sign of it.
+        // A dash that stands apart from the number is not its sign.
         let is_negative = gap.strip_suffix('-').is_some_and(|before| before.ends_with([' ', ':']));
         let sign = if is_negative { -1.0 } else { 1.0 };
         found.extend(number.trim_end_matches('.').parse::<f64>().ok().map(|number| (before, sign * number)));

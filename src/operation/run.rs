@@ -1,4 +1,4 @@
-//! Lets an operator act.
+//! Runs an operator.
 
 use super::board::{Board, Effect};
 use super::identity::Turn;
@@ -11,17 +11,17 @@ use super::work::Work;
 use crate::model;
 use crate::plan::{OperatorId, Signature};
 
-/// An operator of a plan at work on a query.
+/// An operator of a plan, working on a query.
 pub struct Acting<'a> {
     pub work: Work<'a>,
     operation: &'a Operation,
-    /// What it gave once, in place of a model and of tools.
+    /// Outputs recorded earlier, which take the place of a model and of tools.
     recorded: Option<&'a QueryTraces>,
 }
 
 impl<'a> Acting<'a> {
-    /// An operator that starts; what it does is counted in `steps`, also for whom its work is dropped. None for an operator that
-    /// the catalogue lacks.
+    /// An operator that starts. What it does is counted in `steps`, which outlive it if it is dropped. `None` if the
+    /// catalogue has no such operator.
     pub fn new(query: &'a Query<'a>, id: OperatorId, signature: Signature, turn: Turn, steps: Steps) -> Option<Self> {
         let at = id.index();
         let operator = query.catalogue.operator(id)?;
@@ -30,17 +30,17 @@ impl<'a> Acting<'a> {
         Some(Acting { work, operation: query.catalogue.operations().get(at)?, recorded: query.recorded })
     }
 
-    /// Whether it takes nothing on this board: it asks no model and uses no tool.
+    /// Whether it takes no time and costs nothing on this board: it neither asks a model nor uses a tool.
     pub fn is_free(&self, board: &Board) -> bool {
         self.operation.as_kind().is_free(self.work.operator(), board)
     }
 
-    /// Lets it act on `board`; what it took is counted in its work, also when it fails.
+    /// Runs the operator on `board`. What it took is counted in its work, also on failure.
     ///
-    /// An operator that needs a solution does nothing where there is none.
+    /// An operator that needs a solution does nothing if there is none.
     ///
     /// # Errors
-    /// Those of the model and of tools. What a model writes, however wrong, is no error.
+    /// Those of the model and of tools. What a model writes, however wrong, is not an error.
     pub async fn run(&mut self, board: &Board) -> Result<Effect, model::Error> {
         if board.solutions.is_empty() && self.work.signature().needs_solution {
             return Ok(Effect::Keep);

@@ -10,7 +10,7 @@ use crate::plan::{Latency, Unit, Usage};
 /// A call of the model or of a tool.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Step {
-    /// From the start of the operator.
+    /// Since the start of the operator.
     pub begins: Latency,
     pub lasts: Latency,
     /// Calls of the model.
@@ -19,31 +19,33 @@ pub(super) struct Step {
     /// Seconds that the call waited to be served.
     pub queued: f64,
     pub usage: Usage,
-    /// What else the call came to, where its request was sent several times at once; the dollars that a tool says it has spent.
+    /// The additional usage of a call whose request was sent several times at once; the dollars that a tool says it
+    /// spent.
     pub hedged: Option<Hedged>,
     pub tool_seconds: f64,
     pub recorded_cost: f64,
 }
 
-/// A call of the model, or one use of a tool, of an operator that has ended: what it took, and nothing of what that was
-/// charged.
+/// A call of the model, or one use of a tool, by an operator that has ended: what it took, but not what was charged for
+/// it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Call {
-    /// Whether a tool was used, and no model asked.
+    /// Whether this was a tool, with no model asked.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub tool: bool,
     #[serde(default)]
     pub usage: Usage,
     /// As measured.
     pub seconds: f64,
-    /// What else the call came to, where its request was sent several times at once; the dollars that a tool says it has spent.
+    /// The additional usage of a call whose request was sent several times at once; the dollars that a tool says it
+    /// spent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hedged: Option<Hedged>,
 }
 
 impl Call {
-    /// Dollars, where the operator's model has this price.
+    /// Dollars, if the operator's model has this price.
     pub fn cost(&self, price: Price) -> f64 {
         self.hedged.map_or_else(|| price.cost(self.usage), |hedged| hedged.cost)
     }
@@ -52,25 +54,25 @@ impl Call {
 /// What an operator has taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Spent {
-    /// Model calls begun.
+    /// Model calls started.
     pub calls: u32,
     /// Requests that were sent again, beyond one for each call.
     pub retries: u32,
     pub usage: Usage,
-    /// Of that, what the price of the operator's model is to be paid for.
+    /// The part of it that is charged at the price of the operator's model.
     pub priced: Usage,
     /// Seconds charged for tools.
     pub tool_seconds: f64,
-    /// (E3) Calls side by side count once, calls one after another add up.
+    /// (E3) Parallel calls count once, successive calls add up.
     pub latency: Latency,
     /// Seconds that the calls waited to be served, added up.
     pub queued: f64,
-    /// Dollars that are known otherwise: of recorded outputs, and of calls that were sent several times at once.
+    /// Dollars known from elsewhere: of recorded outputs, and of calls that were sent several times at once.
     pub known_cost: f64,
 }
 
 impl Spent {
-    /// Dollars, where the operator's model has this price.
+    /// Dollars, if the operator's model has this price.
     pub fn cost(&self, price: Price) -> f64 {
         self.known_cost + price.cost(self.priced)
     }
@@ -87,8 +89,7 @@ impl Step {
     }
 }
 
-/// The steps of one operator, in the order of their beginnings. Whoever holds a copy sees them also after the operator was
-/// dropped.
+/// The steps of one operator, in the order in which they began. A copy shows them even after the operator was dropped.
 #[derive(Clone, Debug, Default)]
 pub struct Steps(Arc<Mutex<Vec<Step>>>);
 
@@ -106,13 +107,13 @@ impl Steps {
         self.lock().iter().map(call).collect()
     }
 
-    /// What was taken in the first `until` of virtual time, counted in `unit` from the start: of a step that was still going
-    /// on then, the prompt and the tokens written by then.
+    /// What was used in the first `until` of virtual time, counted in `unit` from the start. For a step still in
+    /// progress then, this is the prompt and the tokens written so far.
     pub fn spent(&self, unit: Unit, until: f64) -> Spent {
         self.sum(unit, until, |begins, ends, lasts| if ends <= until { 1.0 } else { (until - begins) / lasts })
     }
 
-    /// The same with each step that had begun taken whole.
+    /// The same, but every step that had begun counts in full.
     pub fn begun(&self, unit: Unit, until: f64) -> Spent {
         self.sum(unit, until, |_, _, _| 1.0)
     }
@@ -146,8 +147,8 @@ impl Steps {
         spent
     }
 
-    /// When each of `solutions` existed, where the operator began at `start`: side by side as each call ended, else at the
-    /// end.
+    /// When each of `solutions` came into being, for an operator that began at `start`. Parallel solutions come as each
+    /// call ended, others at the end.
     pub fn arrivals(&self, start: Latency, solutions: usize, side_by_side: bool) -> Vec<Latency> {
         let steps = self.lock();
         match side_by_side && steps.len() == solutions {
@@ -175,17 +176,18 @@ fn latency(steps: &[Step]) -> Latency {
     steps.iter().fold(Latency::default(), |latest, step| latest.beside(step.ends()))
 }
 
-/// What a tool is charged.
+/// What using a tool is charged.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tariff {
     /// (E3) tokens per second of tool time.
     pub gamma: f64,
-    /// Seconds of one run; as measured if absent.
+    /// Seconds charged for one run; the measured ones if absent.
     pub tool_seconds: Option<f64>,
 }
 
 impl Tariff {
-    /// One use of a tool that took `measured` seconds, and what it says that it took besides, after all that was done before.
+    /// Records one use of a tool that took `measured` seconds, and what else it says it used, after everything done
+    /// before.
     pub fn charge(self, steps: &Steps, measured: f64, usage: Usage, hedged: Option<Hedged>) {
         let tool_seconds = self.tool_seconds.unwrap_or(measured);
         let lasts = Latency { tokens: self.gamma * tool_seconds, seconds: measured };

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Most repairs of a test, and programs after the first one.
+/// The maximum number of repairs of a test, and of programs after the first one.
 pub(super) const MOST_ROUNDS: u32 = 16;
 
 /// What a `test` operator checks the current solution with.
@@ -11,7 +11,7 @@ pub(super) const MOST_ROUNDS: u32 = 16;
 pub enum Checker {
     /// Every equation in the text is computed exactly.
     Equations,
-    /// The public tests of the question are run on the code; a question that has none is passed over.
+    /// The public tests of the question are run on the code. A question without tests is not checked.
     Tests,
 }
 

@@ -1,38 +1,40 @@
-//! A line of a file of traces, as people write it.
+//! A line of a traces file, as people write it.
 
 use anyhow::{Result, ensure};
 use serde::de::{Error, Unexpected};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-/// What an operator once gave for a query: a line of a file of traces. Fields that it does not have are passed over.
+/// What an operator once produced for a query: a line of a traces file. Unknown fields are ignored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TraceLine {
-    /// Id of the problem; a whole number stands for its digits.
+    /// Id of the problem; a whole number is read as its digits.
     #[serde(deserialize_with = "text_or_number")]
     pub query: String,
     /// Name of the operator in the catalogue.
     pub operator: String,
-    /// Which of the operator's independent outputs for the query this is; where absent, the next.
+    /// Which of the operator's independent outputs for the query this is; if absent, the next one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sample: Option<u64>,
     /// The solution that the operator wrote; `null` if it added none.
     pub output: Option<String>,
-    /// The final answer; where absent, it is read from the output as the benchmark says, and where nothing is found and
-    /// the answer's worth is known, the whole output is the answer.
+    /// The final answer. If absent, it is extracted from the output as the benchmark prescribes. If nothing is found
+    /// and the answer's score is known, the whole output is the answer.
     #[serde(default, deserialize_with = "maybe_text_or_number", skip_serializing_if = "Option::is_none")]
     pub answer: Option<String>,
-    /// Whether the answer is right (`true`, `false`, 1 or 0); where absent, and `score` too, the benchmark grades it.
+    /// Whether the answer is right (`true`, `false`, 1 or 0). If both this and `score` are absent, the benchmark grades
+    /// it.
     #[serde(default, deserialize_with = "truth", skip_serializing_if = "Option::is_none")]
     pub correct: Option<bool>,
-    /// What the answer is worth, from 0 to 1, as a human or a judge says; stands in place of `correct`.
+    /// The score of the answer, from 0 to 1, as given by a human or a judge; takes the place of `correct`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub score: Option<f64>,
-    /// Whether the answer was computed by a program that ran; where absent, that of a `program` operator was.
+    /// Whether the answer was computed by a program that ran. If absent, this holds for the answers of `program`
+    /// operators.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub executed: Option<bool>,
-    /// Of an operator that reads solutions: a digest of what it read, or `any` (as where absent), which stands for whatever is
-    /// on the board.
+    /// For an operator that reads solutions: a digest of what it read, or `any` (the default), which matches whatever
+    /// is on the board.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reads: Option<String>,
     /// Model calls made.
@@ -42,7 +44,7 @@ pub struct TraceLine {
     pub prompt_tokens: u64,
     /// Tokens written by the model, call after call.
     pub tokens: u64,
-    /// Seconds of tools, charged as the benchmark's gamma says; part of `seconds`.
+    /// Seconds spent in tools, charged according to the benchmark's gamma; part of `seconds`.
     #[serde(default)]
     pub tool_seconds: f64,
     /// From the start of the operator to its end.
@@ -56,7 +58,7 @@ pub struct TraceLine {
 }
 
 impl TraceLine {
-    /// What the line says that its answer is worth, from 0 to 1.
+    /// The score that the line gives to its answer, from 0 to 1.
     ///
     /// # Errors
     /// The score is outside that range.
@@ -108,7 +110,7 @@ fn truth<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<bool>, D::
     }
 }
 
-/// Other marks of an estimate than names are of others, and passed over.
+/// Values that are not names mark estimates in other programs, and are ignored.
 fn names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     Ok(match Value::deserialize(deserializer)? {
         Value::String(name) => vec![name],
@@ -121,7 +123,7 @@ fn names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::E
 mod tests {
     use super::*;
 
-    /// Expects what is read of a line with these fields beside those that every line needs.
+    /// Expects what is read from a line with these fields, added to those that every line needs.
     #[track_caller]
     fn check<T: PartialEq + std::fmt::Debug>(fields: &str, read: fn(TraceLine) -> T, expected: Result<T, &str>) {
         let line = format!(r#"{{"operator": "A", "output": "8", "tokens": 3, "seconds": 0.1, {fields}}}"#);

@@ -1,4 +1,4 @@
-//! Traces: recorded outputs of operators, to run plans without a model.
+//! Traces: recorded outputs of operators, which let plans run without a model.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,10 +10,10 @@ use super::{Catalogue, Operator, Solution};
 use crate::plan::{Signature, Usage};
 use crate::task::AnswerForm;
 
-/// An output that plans are run over.
+/// A recorded output, as plans use it.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Output {
-    /// What it read, where that is known.
+    /// What it read, if that is known.
     pub read: Option<u128>,
     pub solution: Option<Solution>,
     pub calls: u32,
@@ -21,17 +21,17 @@ pub(super) struct Output {
     pub tool_seconds: f64,
     pub seconds: f64,
     pub cost: f64,
-    /// Which line says so.
+    /// The line that it comes from.
     line: usize,
 }
 
-/// What lines say of an answer.
+/// What lines say about an answer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Worth {
-    /// Of all lines that score it.
+    /// Sum over all lines that score it.
     sum: f64,
     lines: u32,
-    /// What the first line says that calls it right or wrong, and which that is.
+    /// The verdict of the first line that calls it right or wrong, with the number of that line.
     said: Option<(bool, usize)>,
 }
 
@@ -40,7 +40,7 @@ struct Worth {
 pub struct QueryTraces {
     /// By operator, in order of their sample numbers.
     outputs: BTreeMap<String, BTreeMap<u64, Output>>,
-    /// For answers whose worth is known.
+    /// For answers with a known score.
     verdicts: BTreeMap<String, Worth>,
     /// Line of the first output.
     line: usize,
@@ -51,24 +51,25 @@ pub struct QueryTraces {
 pub struct Traces {
     queries: BTreeMap<String, QueryTraces>,
     origin: String,
-    /// How many outputs there are.
+    /// The number of outputs.
     outputs: usize,
-    /// By field, in how many outputs it is estimated.
+    /// For each field, the number of outputs in which it is estimated.
     estimated: BTreeMap<String, usize>,
 }
 
 impl Traces {
-    /// Reads a file of [`TraceLine`] lines; every query in it must have outputs of every operator that gives any.
+    /// Reads a file of [`TraceLine`] lines. Every query in it must have outputs of every operator that occurs in the
+    /// file.
     ///
     /// # Errors
-    /// Names the file and the line at fault: no such record, an operator that is not in the catalogue, a sample or a
-    /// verdict that contradicts an earlier line, a query that lacks an operator.
+    /// Names the file and the faulty line: not a valid record, an operator that is not in the catalogue, a sample or a
+    /// verdict that contradicts an earlier line, or a query that lacks an operator.
     pub fn load(path: &Path, catalogue: &Catalogue, form: AnswerForm) -> Result<Self> {
         let text = std::fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;
         Self::parse(&text, &path.display().to_string(), catalogue, form)
     }
 
-    /// As [`Traces::load`], from the text of a file; `origin` names it in errors.
+    /// Like [`Traces::load`], but reads the text of a file; `origin` names it in errors.
     ///
     /// # Errors
     /// Those of [`Traces::load`].
@@ -84,7 +85,7 @@ impl Traces {
         Self::collect(lines.map(recorded), origin, catalogue, form)
     }
 
-    /// As [`Traces::load`], from outputs with the numbers of their lines.
+    /// Like [`Traces::load`], but takes outputs with their line numbers.
     ///
     /// # Errors
     /// Those of [`Traces::load`], and those of the outputs.
@@ -118,8 +119,8 @@ impl Traces {
         self.queries.get(id)
     }
 
-    /// Names of the operators that read solutions: where none of their outputs was recorded for what stands on the board, any
-    /// is taken.
+    /// Names of the operators that read solutions. If none of their outputs was recorded for what is on the board, any
+    /// of them is used.
     pub fn approximate<'a>(&self, catalogue: &'a Catalogue) -> Vec<&'a str> {
         let identified = catalogue.operators().iter().zip(catalogue.identities(""));
         let readers = identified.filter(|(_, identity)| !identity.reads_nothing());
@@ -127,12 +128,12 @@ impl Traces {
         readers.map(|(operator, _)| operator.name.as_str()).filter(is_there).collect()
     }
 
-    /// The file that was read.
+    /// The name of the file that was read.
     pub fn origin(&self) -> &str {
         &self.origin
     }
 
-    /// A remark on what is estimated in the outputs, if anything is.
+    /// A remark on what is estimated in the outputs, if anything.
     pub fn estimates(&self) -> Option<String> {
         let of = |(field, count): (&String, &usize)| format!("{field} of {count}");
         let fields: Vec<String> = self.estimated.iter().map(of).collect();
@@ -141,7 +142,7 @@ impl Traces {
             .then(|| format!("`{origin}`: of {outputs} outputs, these values are estimated: {}", fields.join(", ")))
     }
 
-    /// Checks that lines say what every answer is worth, where there is no reference for a query.
+    /// Checks that lines score every answer to a query that has no reference.
     ///
     /// # Errors
     /// Names the file and the first line that does not.
@@ -161,10 +162,10 @@ impl Traces {
         }
     }
 
-    /// Checks that every query is one of those that `is_known`.
+    /// Checks that `is_known` holds for every query.
     ///
     /// # Errors
-    /// Names the file and the line of the first other query.
+    /// Names the file and the line of the first unknown query.
     pub fn check_queries(&self, is_known: impl Fn(&str) -> bool) -> Result<()> {
         let unknown = self.queries.iter().filter(|(id, _)| !is_known(id)).min_by_key(|(_, query)| query.line);
         match unknown {
@@ -220,7 +221,7 @@ impl QueryTraces {
         }
         let is_program = signature.is_some_and(|it| it.executes && it.opens());
         let executed = executed.unwrap_or(is_program);
-        // Marks and context are no answers.
+        // Marks and context are not answers.
         let answers = signature.is_none_or(|it| it.solutions > 0 || it.replaces);
         let solution = output.map(|text| {
             let whole = || score.map(|_| text.trim().to_owned());
@@ -251,8 +252,8 @@ impl QueryTraces {
         Ok(())
     }
 
-    /// A recorded answer in its one spelling, in which equal answers meet when votes are counted. Where lines have judged that
-    /// spelling otherwise, the answer stays as it was recorded.
+    /// A recorded answer in its canonical spelling, which makes equal answers count together in votes. If lines have
+    /// judged that spelling differently, the answer stays as it was recorded.
     fn spelled(&self, form: AnswerForm, answer: String, correct: Option<bool>) -> String {
         let spelled = form.spelled(&answer);
         let known = self.verdicts.get(&spelled).and_then(|verdict| verdict.said).map(|(correct, _)| correct);
@@ -264,7 +265,7 @@ impl QueryTraces {
         self.outputs.get(operator).into_iter().flat_map(BTreeMap::values).collect()
     }
 
-    /// What an answer is worth, from 0 to 1: the mean of the lines that say it.
+    /// The score of an answer, from 0 to 1: the mean over the lines that give one.
     pub fn score(&self, answer: &str) -> Option<f64> {
         self.verdicts.get(answer).map(|verdict| verdict.sum / f64::from(verdict.lines))
     }
@@ -296,7 +297,7 @@ mod tests {
         Traces::parse(&lines.join("\n"), "t.jsonl", &catalogue, AnswerForm::Integer)
     }
 
-    /// Expects that sound lines, followed by one from line 7 on, are refused.
+    /// Expects that valid lines are refused when `added` follows them, from line 7 on.
     #[track_caller]
     fn check(added: String, expected: &str) {
         let lines = [sound(), vec![added]].concat();

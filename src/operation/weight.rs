@@ -1,19 +1,19 @@
-//! The marks that judges give to solutions, and the resulting weights in a vote. They are whole numbers, so that no sum depends on
-//! its order.
+//! The marks that judges give to solutions, and the resulting weights in a vote. They are whole numbers, so that no sum
+//! depends on its order.
 
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Thousandths that a vote of full weight has.
+/// A full vote, in thousandths.
 const FULL: u32 = 1000;
 
-/// What a judge says of one solution: from 0 to 1, in thousandths.
+/// What a judge says about one solution: from 0 to 1, in thousandths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Mark(u32);
 
 impl Mark {
-    /// The mark nearest to `share`; none for what lies outside 0 to 1.
+    /// The mark nearest to `share`; `None` outside 0 to 1.
     pub fn new(share: f64) -> Option<Self> {
         (0.0..=1.0).contains(&share).then(|| Mark((share * f64::from(FULL)).round() as u32))
     }
@@ -38,7 +38,7 @@ impl<'de> Deserialize<'de> for Mark {
     }
 }
 
-/// What a solution weighs: in full where nobody judged it, else the mean of its marks.
+/// What a solution weighs: a full vote if nobody judged it, otherwise the mean of its marks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Weight {
     sum: u32,
@@ -46,7 +46,7 @@ pub struct Weight {
 }
 
 impl Weight {
-    /// The weight once a judge has spoken.
+    /// The weight after one more mark.
     pub fn with(self, Mark(mark): Mark) -> Self {
         Weight { sum: self.sum + mark, marks: self.marks + 1 }
     }
@@ -56,7 +56,7 @@ impl Weight {
         (self.sum + self.marks / 2).checked_div(self.marks).unwrap_or(FULL)
     }
 
-    /// Whether somebody judged the solution.
+    /// Whether any judge marked the solution.
     pub fn is_judged(self) -> bool {
         self.marks > 0
     }

@@ -1,4 +1,4 @@
-//! One operator at work: asks the model and uses tools.
+//! One operator at work: it asks the model and uses tools.
 
 use futures::stream::{FuturesUnordered, StreamExt};
 use rand_chacha::ChaCha8Rng;
@@ -26,14 +26,14 @@ pub struct Work<'a> {
     identity: Identity,
     turn: Turn,
     steps: Steps,
-    /// The first of several solutions, where they are known.
+    /// The first of several solutions, if they are already known.
     known: Vec<Solution>,
-    /// Told of each of several answers as it arrives.
+    /// Receives each of several answers as it arrives.
     reporter: Option<Reporter>,
 }
 
 impl<'a> Work<'a> {
-    /// An operator that starts; what it does is counted in `steps`, also for whom its work is dropped.
+    /// An operator that starts. What it does is counted in `steps`, which outlive it if it is dropped.
     pub fn new(
         task: Task<'a>,
         operator: &'a Operator,
@@ -94,23 +94,23 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// Has a generator go on from the first of its solutions, which took these calls.
+    /// Makes a generator continue after the first of its solutions, which took these calls.
     pub fn goes_on(&mut self, known: Vec<Solution>, calls: &[Call]) {
         self.replay(calls);
         self.known = known;
     }
 
-    /// Whether its calls are made at once, each for a solution.
+    /// Whether its calls are made in parallel, each for one solution.
     pub fn is_side_by_side(&self) -> bool {
         self.signature.is_side_by_side
     }
 
-    /// Has `reporter` told of each of several answers as it arrives.
+    /// Makes it report each of several answers to `reporter` as it arrives.
     pub fn reports(&mut self, reporter: Reporter) {
         self.reporter = Some(reporter);
     }
 
-    /// Answers that it gives, side by side where it gives several.
+    /// The number of answers that it gives, in parallel if there are several.
     pub fn samples(&self) -> u32 {
         self.signature.solutions.max(1) as u32
     }
@@ -124,7 +124,7 @@ impl<'a> Work<'a> {
         Ok(self.ask_all(material, 1, None).await?.swap_remove(0))
     }
 
-    /// Asks the model so often at once, with independent draws. One failed call fails all.
+    /// Asks the model this many times in parallel, with independent draws. One failed call fails all.
     pub(super) async fn ask_together(
         &mut self,
         material: Material<'_>,
@@ -133,7 +133,8 @@ impl<'a> Work<'a> {
         self.ask_all(material, calls, None).await
     }
 
-    /// Asks the model at once for all solutions that are not known, with independent draws. One failed call fails all.
+    /// Asks the model in parallel for all solutions that are not known, with independent draws. One failed call fails
+    /// all.
     pub(super) async fn ask_side_by_side(&mut self, material: Material<'_>) -> Result<Vec<Solution>, model::Error> {
         let reporter = self.reporter.clone();
         if let Some(reporter) = &reporter {
@@ -163,14 +164,14 @@ impl<'a> Work<'a> {
         let made = self.steps.calls();
         let requests: Vec<_> = (0..samples).map(|sample| self.request(messages.clone(), made + sample)).collect();
         let meters: Vec<_> = requests.iter().map(|_| Meter::default()).collect();
-        // Dropped after the calls, whose meters then show what they came to.
+        // Dropped after the calls, whose meters then show what they used.
         let begins = if self.is_side_by_side() { Latency::default() } else { self.steps.latency() };
         let mut calls = Calls::new(self.steps.clone(), begins, meters.clone());
         let complete = async |(place, (request, meter))| (place, model.complete_metered(request, meter).await);
         let mut running: FuturesUnordered<_> = requests.iter().zip(&meters).enumerate().map(complete).collect();
         let mut is_failed = false;
         while let Some((place, result)) = running.next().await {
-            // Nothing can come of the query any more: the other calls are dropped.
+            // The query can no longer succeed, so the other calls are dropped.
             if let Err(error) = &result
                 && error.is_permanent()
             {
@@ -192,14 +193,14 @@ impl<'a> Work<'a> {
     /// Request number `call` of this operator.
     fn request(&self, messages: Vec<Message>, call: u32) -> Request {
         let sampling = self.operator.sampling();
-        // All greedy draws are one, which a cache need not make twice.
+        // All greedy draws are the same, so a cache need not repeat them.
         let is_greedy = sampling.temperature == 0.0;
         let draw = || random::key(&[&self.task.draw, &self.identity.fingerprint, &self.turn, &call]);
         let sample = if is_greedy { 0 } else { draw() };
         Request { model: self.backing.asks.clone(), messages, sampling, sample }
     }
 
-    /// The random stream of this choice of this run of the query.
+    /// The random stream of this choice in this run of the query.
     pub(super) fn stream(&self) -> ChaCha8Rng {
         random::stream(0, &[&self.task.draw, &self.task.question, &self.operator.name, &self.turn])
     }
@@ -212,10 +213,10 @@ impl<'a> Work<'a> {
         result
     }
 
-    /// Runs a Python program in the sandbox and charges for its time; waiting for a free core is not charged.
+    /// Runs a Python program in the sandbox and charges for its time. Waiting for a free core is not charged.
     ///
     /// # Errors
-    /// There is no sandbox, or it broke. What the program does is no error.
+    /// There is no sandbox, or it broke. What the program does is not an error.
     pub(super) async fn run_python(&mut self, program: &str, stdin: &str) -> Result<Run, model::Error> {
         let sandbox = self.sandbox()?;
         let charged = ToolRun::new(self.steps.clone(), self.tariff());
@@ -226,10 +227,10 @@ impl<'a> Work<'a> {
         Ok(run)
     }
 
-    /// Runs a program of the user's, confined unless it is trusted; whoever asks charges for it.
+    /// Runs a user's program, confined unless it is trusted. The caller charges for it.
     ///
     /// # Errors
-    /// There is no sandbox or no such program. What it does is no error.
+    /// There is no sandbox or no such program. What the program does is not an error.
     pub(super) async fn run_command(
         &mut self,
         launch: Launch<'_>,
@@ -258,7 +259,7 @@ impl<'a> Work<'a> {
         self.tariff().charge(&self.steps, measured, Usage::default(), None);
     }
 
-    /// As [`Work::charge`], for a tool that says what it has taken besides.
+    /// Like [`Work::charge`], for a tool that states what else it used.
     pub(super) fn charge_stated(&mut self, measured: f64, tokens: u64, dollars: f64) {
         let usage = Usage { completion_tokens: tokens, ..Usage::default() };
         let hedged = (dollars > 0.0).then(|| Hedged { cost: dollars, ..Hedged::default() });

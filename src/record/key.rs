@@ -10,7 +10,7 @@ use crate::operation::{Identity, Solution, Turn};
 use crate::random::{self, Draw};
 use crate::task::{AnswerForm, Problem, Tests};
 
-/// What a call is found by; written as 32 hexadecimal digits.
+/// What identifies a call; written as 32 hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key(pub u128);
 
@@ -63,7 +63,7 @@ pub struct Asked {
 }
 
 impl Asked {
-    /// A question whose answers have this form, with what code that answers it must pass, in one of its runs.
+    /// A question whose answers have this form, what code that answers it must pass, and one of its runs.
     pub fn new(question: &str, form: AnswerForm, tests: Option<&Tests>, draw: Draw) -> Self {
         let public: Vec<&[u8]> = match tests {
             Some(tests) => tests.public.iter().chain([&tests.entry_point]).map(|text| text.as_bytes()).collect(),
@@ -74,7 +74,7 @@ impl Asked {
         Asked { question, tests, draw }
     }
 
-    /// The same question after these messages, where it is another one.
+    /// The same question after these messages; unchanged if there are none.
     pub fn after(self, conversation: &[Message]) -> Self {
         if conversation.is_empty() {
             return self;
@@ -92,7 +92,7 @@ impl Asked {
         Asked { question: random::digest(&parts), ..self }
     }
 
-    /// What a call of an operator that reads `read` is found by.
+    /// The key of a call by an operator that reads `read`.
     pub fn key(&self, identity: &Identity, read: Option<u128>, turn: Turn) -> Key {
         let [draw, turn] = self.which(identity, turn);
         let tests = if identity.runs_tests { self.tests } else { 0 };
@@ -101,8 +101,8 @@ impl Asked {
         Key(random::digest(&[&question, &fingerprint, &read, &tests, draw.as_bytes(), turn.as_bytes()]))
     }
 
-    /// Which of the independent calls of an operator this is: its draw and its turn. Where equal calls end alike there is but
-    /// one.
+    /// Which of an operator's independent calls this is: its draw and its turn. If equal calls give equal results,
+    /// there is only one.
     pub fn which(&self, identity: &Identity, turn: Turn) -> [String; 2] {
         match turn {
             Turn::Plan(_) if !identity.is_random => ["0".to_owned(), "0".to_owned()],
@@ -112,16 +112,16 @@ impl Asked {
     }
 }
 
-/// A digest of what a finish reads that may improve the solution that stands so often.
+/// A digest of what a finish reads when it may make this many improvements to the standing solution.
 pub fn read_by_finish(standing: &Solution, improve: u32) -> u128 {
     random::digest(&[standing.text.as_bytes(), b"finish", &improve.to_be_bytes()])
 }
 
-/// What answers to a problem are judged against: a score belongs to it, and is not used where it is another.
+/// What answers to a problem are judged against. A score belongs to its reference and is not used with another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Reference(pub Key);
 
-/// Counts the changes of grading by which scores of before are no longer right.
+/// Incremented whenever a change to grading makes earlier scores wrong.
 const GRADING: &[u8] = b"grading 1";
 
 impl Reference {
@@ -131,7 +131,7 @@ impl Reference {
         Reference(Key(random::digest(&[GRADING, parts[0], parts[1], parts[2], parts[3]])))
     }
 
-    /// What the score of an answer is found by.
+    /// The key of an answer's score.
     pub(super) fn score_of(reference: Key, answer: &str) -> Key {
         Key(random::digest(&[&reference.0.to_be_bytes(), answer.as_bytes()]))
     }
@@ -179,7 +179,7 @@ mod tests {
             None,
             Turn::Plan(0),
         ));
-        // What is not random is one call, but for the finish.
+        // An operator that is not random has one call, apart from the finish.
         let one = asked("?", 0).key(&identity(false), None, Turn::Plan(0));
         assert_eq!(one, asked("?", 5).key(&identity(false), None, Turn::Plan(3)));
         assert_ne!(one, asked("?", 5).key(&identity(false), None, Turn::Finish));

@@ -13,18 +13,18 @@ use super::line::{Graded, Line};
 use super::scan::{Entry, Found, read};
 use crate::checkpoint::write_atomic_by;
 
-/// What was joined.
+/// The result of a merge.
 #[derive(Debug)]
 pub struct Merged {
     /// Lines of calls, one for each key.
     pub calls: usize,
-    /// Calls that stood in more than one place.
+    /// Calls that were found in more than one place.
     pub repeated: usize,
-    /// Lines that were left out, and why.
+    /// Lines that were left out, with the reasons.
     pub remarks: Vec<String>,
 }
 
-/// Where a line stands.
+/// The position of a line.
 #[derive(Clone, Copy, Debug)]
 struct Place {
     file: usize,
@@ -35,20 +35,21 @@ struct Place {
 
 /// The lines of one call.
 struct Standing {
-    /// By which the lines are in order.
+    /// The key by which lines are sorted.
     order: String,
-    /// Whose measured fields stand.
+    /// The line whose measured fields are kept.
     first: Place,
-    /// The one of most solutions.
+    /// The line with the most solutions.
     longest: Place,
     solutions: usize,
 }
 
-/// Joins the records in `files` into `out`, which may be one of them. What is no whole line of a record is left out; of calls
-/// that stand in several places the measured fields of the first stand.
+/// Merges the records in `files` into `out`, which may be one of them. Anything that is not a complete line of a record
+/// is left out. If a call occurs in several places, the measured fields of the first are kept.
 ///
 /// # Errors
-/// A file cannot be read or written, and, all at once, lines of one call that contradict each other.
+/// A file cannot be read or written, or lines of one call contradict each other; all contradictions are reported at
+/// once.
 pub fn merge(files: &[PathBuf], out: &Path) -> Result<Merged> {
     let mut join = Join { files, ..Join::default() };
     for path in files {
@@ -135,7 +136,7 @@ impl Join<'_> {
                 line.key
             ));
         }
-        // Of two lines one is written; what only the other one says is a score.
+        // Only one of two lines is written. All that the other may add is a score.
         let (kept, left, at) = if is_longer { (line, &earlier, longest) } else { (&earlier, line, place) };
         if kept.reference != left.reference {
             self.take_scores_of(left, self.shown(at));
@@ -185,7 +186,7 @@ mod tests {
     use super::super::store::tests::line;
     use super::*;
 
-    /// Joins records of these lines; what was written, and what was remarked.
+    /// Merges records with these lines. Returns what was written and what was remarked.
     fn merged(files: &[Vec<String>]) -> Result<(Vec<String>, Vec<String>)> {
         let folder = tempfile::tempdir()?;
         let mut paths = Vec::new();
@@ -252,7 +253,7 @@ mod tests {
             );
         }
         let joined = merged(&[own.clone(), agreeing.to_vec()]).map(|(lines, _)| lines);
-        // The score against another reference stays too.
+        // The score against another reference is kept too.
         assert!(joined.is_ok_and(|lines| lines.len() == 2 && lines[0] == own[0] && lines[1].contains("\"score\":0.0")));
     }
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::key::Key;
 use super::line::Line;
 
-/// Two generations of lines: once the young ones fill half of the room, the old ones are forgotten and the young are the
-/// old.
+/// Two generations of lines. Once the young ones fill half of the room, the old ones are forgotten, and the young ones
+/// become the old ones.
 pub(super) struct Recent {
     young: HashMap<Key, Arc<Line>>,
     old: HashMap<Key, Arc<Line>>,
@@ -17,7 +17,7 @@ pub(super) struct Recent {
     room: usize,
 }
 
-/// What a line takes beside its texts.
+/// What a line takes up besides its texts.
 const FIXED: usize = 400;
 
 impl Recent {

@@ -10,10 +10,10 @@ use serde::Deserialize;
 use super::key::Key;
 use super::line::{Graded, Line};
 
-/// What an index must know of a line.
+/// What an index needs to know about a line.
 #[derive(Deserialize)]
 pub(super) struct Glance {
-    /// Of a call; a line without one is a score.
+    /// The key of a call; a line without one is a score.
     pub key: Option<Key>,
     pub reference: Option<Key>,
     #[serde(default)]
@@ -22,7 +22,7 @@ pub(super) struct Glance {
     pub score: Option<f64>,
 }
 
-/// What an index must know of a solution.
+/// What an index needs to know about a solution.
 #[derive(Deserialize)]
 pub(super) struct Seen {
     pub answer: Option<String>,
@@ -31,7 +31,7 @@ pub(super) struct Seen {
 
 impl Glance {
     /// # Errors
-    /// It is no line of a record.
+    /// It is not a line of a record.
     pub fn of(line: &[u8]) -> Result<Self> {
         let glance: Glance =
             serde_json::from_slice(line).map_err(|error| anyhow!("expected a line of a record: {error}"))?;
@@ -41,18 +41,18 @@ impl Glance {
     }
 }
 
-/// A whole line, or what is left of one.
+/// A complete line, or the rest of one.
 pub(super) struct Found<'a> {
     /// Counted from 1.
     pub number: usize,
     pub offset: u64,
-    /// Without the line end.
+    /// Without the newline.
     pub bytes: &'a [u8],
-    /// Whether the line end is missing: whoever wrote it was stopped.
+    /// Whether the newline is missing because the writer was interrupted.
     pub is_torn: bool,
 }
 
-/// Hands each line of a file to `see`; blank lines are passed over.
+/// Passes each line of a file to `see`, except blank lines.
 ///
 /// # Errors
 /// The file cannot be read, and those of `see`.
@@ -75,7 +75,8 @@ pub(super) fn scan(file: impl Read, mut see: impl FnMut(Found<'_>) -> Result<()>
     Ok(())
 }
 
-/// Hands each call of a record to `see`, with the number of its line; what is no whole line is told.
+/// Passes each call of a record to `see`, with its line number. Returns a remark on everything that is not a complete
+/// line of a record.
 ///
 /// # Errors
 /// The file cannot be read, and those of `see`.
@@ -92,13 +93,13 @@ pub fn each_call(path: &Path, mut see: impl FnMut(usize, Line) -> Result<()>) ->
     Ok(remarks)
 }
 
-/// As [`scan`], for a file that is opened here.
+/// Like [`scan`], but opens the file.
 pub(super) fn read(path: &Path, see: impl FnMut(Found<'_>) -> Result<()>) -> Result<()> {
     let file = File::open(path).with_context(|| format!("cannot read `{}`", path.display()))?;
     scan(file, see).with_context(|| format!("`{}`", path.display()))
 }
 
-/// A line, read whole.
+/// A line, read in full.
 pub(super) enum Entry {
     Call(Box<Line>),
     Score(Graded),
@@ -106,7 +107,7 @@ pub(super) enum Entry {
 
 impl Entry {
     /// # Errors
-    /// The line is unfinished, or none of a record.
+    /// The line is unfinished, or is not a line of a record.
     pub fn of(found: &Found<'_>) -> Result<Self> {
         ensure!(!found.is_torn, "expected a complete line, found an unfinished one");
         let is_call = Glance::of(found.bytes)?.key.is_some();
@@ -122,7 +123,7 @@ impl Entry {
     }
 }
 
-/// Whether the file is a record, as its first line tells.
+/// Whether the file is a record, judging by its first line.
 ///
 /// # Errors
 /// It cannot be read.

@@ -21,14 +21,14 @@ use crate::disk::{WriteError, create_folder};
 /// Bytes of lines that are kept in memory.
 const ROOM: usize = 64 << 20;
 
-/// A record that is read and extended, by one process at a time.
+/// A record that one process at a time reads and extends.
 pub struct Record {
     path: PathBuf,
     inner: Mutex<Inner>,
-    /// Calls that are being made.
+    /// Calls in progress.
     claims: Mutex<HashMap<Key, Arc<tokio::sync::Mutex<()>>>>,
     remark: Option<String>,
-    /// Whether calls are made whatever the record holds.
+    /// Whether calls are made even if the record holds them.
     is_only_written: bool,
     found: AtomicU64,
     added: AtomicU64,
@@ -36,14 +36,14 @@ pub struct Record {
 
 struct Inner {
     file: File,
-    /// Bytes of whole lines.
+    /// Bytes of complete lines.
     length: u64,
     index: HashMap<Key, Place>,
     scores: HashMap<Key, f64>,
     recent: Recent,
 }
 
-/// Where a line stands.
+/// The position of a line.
 #[derive(Clone, Copy)]
 struct Place {
     offset: u64,
@@ -52,11 +52,12 @@ struct Place {
 }
 
 impl Record {
-    /// Opens the record in a file, or begins one. A last line that an interrupted process left unfinished is cut off, which
-    /// [`Record::remark`] tells.
+    /// Opens the record in a file, or creates one. If an interrupted process left the last line unfinished, it is cut
+    /// off, and [`Record::remark`] says so.
     ///
     /// # Errors
-    /// Names a file that cannot be written, that another process is writing, or a line that is none of a record.
+    /// Names a file that cannot be written or that another process is writing, or a line that does not belong in a
+    /// record.
     pub fn open(path: &Path) -> Result<Self> {
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             create_folder(folder)?;
@@ -67,7 +68,7 @@ impl Record {
             .create(true)
             .open(path)
             .map_err(WriteError::of(format!("open `{}` for writing", path.display())))?;
-        // A process that was killed may leave a child behind that holds its files for another moment.
+        // A process that was killed may leave a child behind that holds its files a moment longer.
         let patience = ConstantBuilder::new().with_delay(Duration::from_millis(20)).with_max_times(50);
         let is_held = |error: &TryLockError| matches!(error, TryLockError::WouldBlock);
         if let Err(TryLockError::WouldBlock) = (|| file.try_lock()).retry(patience).when(is_held).call() {
@@ -109,7 +110,7 @@ impl Record {
         })
     }
 
-    /// The same record, of which no call is taken: what is asked is asked anew, and added unless it is there already.
+    /// The same record, but no call is taken from it: everything is asked again, and added unless it is there already.
     pub fn only_written(self) -> Self {
         Record { is_only_written: true, ..self }
     }
@@ -124,30 +125,30 @@ impl Record {
         &self.path
     }
 
-    /// What was found amiss, and mended.
+    /// What was found damaged and was repaired.
     pub fn remark(&self) -> Option<&str> {
         self.remark.as_deref()
     }
 
-    /// Calls that the record holds.
+    /// Number of calls in the record.
     pub fn calls(&self) -> usize {
         self.lock().index.len()
     }
 
-    /// Calls that were found since it was opened.
+    /// Number of calls found since the record was opened.
     pub fn found(&self) -> u64 {
         self.found.load(Ordering::Relaxed)
     }
 
-    /// Calls that were added since it was opened.
+    /// Number of calls added since the record was opened.
     pub fn added(&self) -> u64 {
         self.added.load(Ordering::Relaxed)
     }
 
-    /// The line of a call; none where no line has so many solutions.
+    /// The line of a call; `None` if no line has that many solutions.
     ///
     /// # Errors
-    /// The file cannot be read, or is no longer what it was.
+    /// The file cannot be read, or has changed.
     pub fn find(&self, key: Key, solutions: usize) -> Result<Option<Arc<Line>>> {
         let mut inner = self.lock();
         let Some(&place) = inner.index.get(&key) else { return Ok(None) };
@@ -170,9 +171,9 @@ impl Record {
         self.found.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Waits until nobody else makes this call. Who then finds it need not make it.
+    /// Waits until nobody else is making this call. A caller who then finds it need not make it.
     pub async fn claim(&self, key: Key) -> Claim<'_> {
-        // There before it is waited for: who is dropped while waiting leaves nothing behind.
+        // Created before waiting, so that a caller who is dropped while waiting leaves nothing behind.
         let mut claim = Claim { record: self, key, held: None };
         let turn = self.claims().entry(key).or_default().clone();
         claim.held = Some(turn.lock_owned().await);
@@ -200,7 +201,7 @@ impl Record {
         Ok(())
     }
 
-    /// The score of an answer, if a line says it.
+    /// The score of an answer, if a line gives it.
     pub fn score(&self, reference: Reference, answer: &str) -> Option<f64> {
         self.lock().scores.get(&Reference::score_of(reference.0, answer)).copied()
     }
@@ -216,14 +217,14 @@ impl Record {
         Ok(())
     }
 
-    /// Appends a line, whole or not at all; returns where it stands, and its length.
+    /// Appends a line, completely or not at all. Returns its position and length.
     fn write(&self, inner: &mut Inner, line: &impl Serialize) -> Result<(u64, u32)> {
         let mut bytes = serde_json::to_vec(line)?;
         let length = u32::try_from(bytes.len()).context("a line of a record is too long")?;
         bytes.push(b'\n');
         let offset = inner.length;
         if let Err(error) = inner.file.write_all(&bytes) {
-            // What stands there of it is cut off now, or else when the file is next opened.
+            // A partly written line is cut off now; if that fails, the next opening does it.
             let _ = inner.file.set_len(offset);
             return Err(WriteError::of(format!("append to `{}`", self.path.display()))(error).into());
         }
@@ -242,7 +243,8 @@ impl Record {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        // By itself the lock ends with the last copy of the file, which a process that is being started may hold.
+        // Otherwise the lock would end only with the last copy of the file, and a process that is just being started
+        // may hold one.
         let _ = self.file.unlock();
     }
 }
@@ -270,7 +272,7 @@ fn take_in(
         let length = u32::try_from(length).context("the line is too long")?;
         let place = Place { offset, length, solutions: solutions.len() as u32 };
         let standing = index.entry(key).or_insert(place);
-        // Of equal calls the one with most solutions stands, else the first.
+        // Of equal calls, the one with the most solutions counts; if they have equally many, the first.
         if standing.solutions < place.solutions {
             *standing = place;
         }
@@ -285,7 +287,7 @@ fn take_in(
     Ok(())
 }
 
-/// The right to make a call, which ends where it is dropped.
+/// The right to make a call. Dropping it ends the right.
 pub struct Claim<'a> {
     record: &'a Record,
     key: Key,
@@ -296,7 +298,7 @@ impl Drop for Claim<'_> {
     fn drop(&mut self) {
         self.held.take();
         let mut claims = self.record.claims();
-        // Held by the table alone: nobody waits.
+        // Only the table holds it, so nobody is waiting.
         if claims.get(&self.key).is_some_and(|turn| Arc::strong_count(turn) == 1) {
             claims.remove(&self.key);
         }

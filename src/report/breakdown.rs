@@ -1,4 +1,4 @@
-//! Which plan for which question: the most followed plans, and the results for each kind of question.
+//! Which plan for which question: the plans followed most often, and the results for each kind of question.
 
 use std::collections::BTreeMap;
 
@@ -11,18 +11,18 @@ use crate::objective::Objective;
 use crate::plan::Plan;
 use crate::task::Problem;
 
-/// Plans that are listed by themselves.
+/// Number of plans with a line of their own.
 const PLANS: usize = 10;
-/// Sorts of question that are listed by themselves.
+/// Number of sorts of question with a line of their own.
 const SORTS: usize = 14;
 
-/// What came of some of the queries.
+/// The results of some of the queries.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Share {
     pub name: String,
     /// Queries, over all passes.
     pub queries: usize,
-    /// Of all queries.
+    /// Share of all queries.
     pub share: f64,
     pub score: f64,
     /// Mean critical path, in the objective's unit.
@@ -39,23 +39,23 @@ pub struct Sort {
     pub plan: Share,
 }
 
-/// The questions sorted by one of their properties.
+/// The questions, sorted by one of their properties.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Sorted {
-    /// What they are sorted by.
+    /// The property that they are sorted by.
     pub by: String,
     pub sorts: Vec<Sort>,
 }
 
-/// All of it.
+/// The whole breakdown.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Breakdown {
-    /// The commonest first; what is left stands last, under no plan's name.
+    /// The most common first. The rest comes last, without the name of a plan.
     pub plans: Vec<Share>,
     pub sorted: Vec<Sorted>,
 }
 
-/// An operator's layers by name: those side by side with `+` between, those after one another with an arrow.
+/// The operators of each layer by name: those of one layer joined with `+`, the layers with an arrow.
 pub fn plan_name(plan: &Plan, names: &[String]) -> String {
     let layer = |layer: &crate::plan::Layer| {
         let operators: Vec<String> = layer.operators.iter().map(|&id| operator_name(names, id)).collect();
@@ -66,7 +66,7 @@ pub fn plan_name(plan: &Plan, names: &[String]) -> String {
 }
 
 impl Breakdown {
-    /// Of the passes of one method over `problems`; `names` are those of the operators.
+    /// The breakdown of one method's passes over `problems`; `names` are the names of the operators.
     pub fn new(passes: &[Evaluation], problems: &[Problem], names: &[String], objective: &Objective) -> Self {
         let problems: BTreeMap<&str, &Problem> =
             problems.iter().map(|problem| (problem.id.as_str(), problem)).collect();
@@ -122,7 +122,7 @@ fn share(name: String, episodes: &[&Episode], total: usize, objective: &Objectiv
     }
 }
 
-/// The episodes by a name, the largest group first.
+/// The episodes grouped by a name, the largest group first.
 fn grouped<'e>(episodes: &[&'e Episode], name: impl Fn(&'e Episode) -> String) -> Vec<(String, Vec<&'e Episode>)> {
     let mut groups: BTreeMap<String, Vec<&Episode>> = BTreeMap::new();
     for &episode in episodes {
@@ -133,7 +133,7 @@ fn grouped<'e>(episodes: &[&'e Episode], name: impl Fn(&'e Episode) -> String) -
     groups
 }
 
-/// Four ranges of length, as far as they differ.
+/// Four ranges of length, or fewer if lengths do not differ enough.
 fn by_length<'e>(episodes: &[&'e Episode], problems: &BTreeMap<&str, &Problem>) -> Vec<(String, Vec<&'e Episode>)> {
     let words = |episode: &Episode| problems.get(episode.problem.as_str()).map_or(0, |problem| problem.words());
     let all: Vec<f64> = episodes.iter().map(|episode| words(episode) as f64).collect();

@@ -6,8 +6,9 @@ use super::format::{Format, render};
 use super::number::fixed;
 use crate::evaluate::{Difference, Row};
 
-/// One line for each method beside the last row's: that method's figures minus the other's, problem by problem, with 95 %
-/// intervals and the p-value of a sign-flip test; path and cost as changes in per cent.
+/// One line for each method other than the last row's. It shows the last row's figures minus those of the method,
+/// problem by problem, with 95 % intervals and the p-value of a sign-flip test. Path and cost are shown as changes in
+/// per cent.
 pub fn differences(rows: &[Row], format: Format) -> String {
     let Some(ours) = rows.last().map(|row| &row.summary) else { return String::new() };
     let mut table = Table::new();

@@ -1,4 +1,4 @@
-//! A plan and its timeline drawn with characters.
+//! Draws a plan and its timeline with characters.
 
 use crate::plan::{Plan, Status, Trace, Unit};
 
@@ -6,8 +6,9 @@ use super::Timeline;
 use super::names::operator_name;
 use super::number::{counted, significant};
 
-/// What was committed from left to right: operators that start together stand below each other, and those that did not run to
-/// their end say so; `names` are in catalogue order. Where the trace says nothing of an operator, its layer decides.
+/// The committed operators from left to right. Operators that start together stand below each other, and those that did
+/// not finish are marked; `names` are in catalogue order. If the trace says nothing about an operator, its layer
+/// decides.
 pub fn plan(plan: &Plan, trace: &Trace, names: &[String]) -> String {
     let mut columns: Vec<Vec<String>> = Vec::new();
     let mut places: Vec<usize> = Vec::with_capacity(plan.len());
@@ -60,7 +61,7 @@ fn drawn(columns: &[Vec<String>]) -> String {
     lines.iter().map(|line| line.trim_end()).collect::<Vec<_>>().join("\n")
 }
 
-/// How a column's rows hang on the line from query to answer, two characters on either side.
+/// How a column's rows join the line from query to answer, with two characters on either side.
 fn joints(row: usize, rows: usize) -> [&'static str; 2] {
     match row {
         0 if rows == 1 => ["\u{2500}\u{2500}", "\u{2500}\u{2500}"],
@@ -70,7 +71,7 @@ fn joints(row: usize, rows: usize) -> [&'static str; 2] {
     }
 }
 
-/// A bar for each operator over `width` columns of time; the critical path is solid and marked `*`.
+/// A bar for each operator over `width` columns of time. The critical path is solid and marked `*`.
 pub fn timeline(timeline: &Timeline, width: usize) -> String {
     let label_width = timeline.bars.iter().map(|bar| bar.operator.chars().count()).max().unwrap_or_default();
     let column = |time: f64| {
@@ -80,7 +81,7 @@ pub fn timeline(timeline: &Timeline, width: usize) -> String {
     let mut lines: Vec<String> = Vec::with_capacity(timeline.bars.len() + 1);
     for bar in &timeline.bars {
         let start = column(bar.start).min(width.saturating_sub(1));
-        // What took any time at all is seen.
+        // Anything that took time is visible.
         let length = column(bar.end).saturating_sub(start).max(usize::from(bar.end > bar.start));
         let (mark, fill) = if bar.on_path { ('*', "\u{2588}") } else { (' ', "\u{2591}") };
         let drawn = format!("{}{}", " ".repeat(start), fill.repeat(length));
@@ -104,7 +105,7 @@ pub fn timeline(timeline: &Timeline, width: usize) -> String {
     lines.join("\n")
 }
 
-/// Whole numbers as such: tokens are counted, and only tool time makes fractions of them.
+/// Whole numbers are shown as such: tokens are counted, and only tool time makes fractions of them.
 pub(super) fn significant_tokens(tokens: f64) -> String {
     if tokens.fract() == 0.0 { format!("{tokens:.0}") } else { format!("{tokens:.1}") }
 }

@@ -8,9 +8,9 @@ use super::timeline::FINISH;
 use crate::evaluate::latency::{Accuracy, LatencyModel, OperatorLatency, Prediction};
 use crate::plan::{Latency, Plan};
 
-/// A line for each choice of the plan, one for what followed it, if anything did or was to, and one for its critical path;
-/// `names` are in catalogue order, `measured` holds one latency for each choice, and then that of the finish, if there was
-/// one.
+/// A line for each choice of the plan, one for the finish if there was or should be one, and one for the critical path.
+/// `names` are in catalogue order. `measured` holds one latency for each choice, followed by that of the finish if
+/// there was one.
 pub fn explanation(
     plan: &Plan,
     names: &[String],
@@ -39,7 +39,7 @@ pub fn explanation(
     aligned(&rows)
 }
 
-/// Columns of equal width, the first set left, the others right.
+/// Columns of equal width: the first is aligned left, the others right.
 fn aligned(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
     let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
@@ -52,7 +52,7 @@ fn aligned(rows: &[Vec<String>]) -> String {
     rows.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
-/// The coefficients, a line for each operator.
+/// The coefficients, one line for each operator.
 pub fn model(model: &LatencyModel, format: Format) -> String {
     let headers =
         ["operator", "runs", "tokens", "per word", "calls in turn", "first token, ms", "per token, ms", "tools, ms"];
@@ -73,7 +73,7 @@ pub fn model(model: &LatencyModel, format: Format) -> String {
     if format == Format::Text { aligned(&rows) } else { written(&rows, format) }
 }
 
-/// One sentence a unit: how far predictions lay from what was measured.
+/// One sentence for each unit: how far predictions were from the measurements.
 pub fn accuracy(accuracy: &Accuracy) -> String {
     let Accuracy { plans, measured, predicted, error, error_p95, covered } = *accuracy;
     let line = |unit: &str, of: fn(Latency) -> f64| {

@@ -5,14 +5,15 @@ use minijinja::{Value, context};
 use super::number::fixed;
 use crate::evaluate::{Estimate, Row, portfolio};
 
-/// One line for each method that can be compared, the one on which least is gained first; none where there is none.
+/// One line for each comparable method, starting with the one over which the least is gained; `None` if there is no
+/// such method.
 pub(super) fn forest(rows: &[Row]) -> Option<Value> {
     let gain = |row: &Row| Some(row.gain.as_ref().filter(|gain| gain.problems > 0)?.utility);
     let mut lines: Vec<_> = rows.iter().filter_map(|row| Some((row.summary.name.as_str(), gain(row)?))).collect();
     lines.sort_by(|a, b| a.1.estimate.mean.total_cmp(&b.1.estimate.mean));
     let ends =
         || lines.iter().flat_map(|(_, gain)| [gain.estimate.low, gain.estimate.high]).filter(|end| end.is_finite());
-    // Zero is always seen, and no interval touches the edge.
+    // Zero is always visible, and no interval touches the edge.
     let (low, high) = ends().fold((0.0, 0.0), |(low, high): (f64, f64), end| (low.min(end), high.max(end)));
     let margin = ((high - low) * 0.03).max(1e-6);
     let (low, high) = (low - margin, high + margin);

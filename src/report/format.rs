@@ -4,10 +4,10 @@ use std::str::FromStr;
 
 use comfy_table::{ColumnConstraint, Row, Table};
 
-/// How a table is written.
+/// The format of a table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {
-    /// In columns, as for a terminal.
+    /// In columns, for a terminal.
     #[default]
     Text,
     Markdown,
@@ -29,7 +29,7 @@ impl FromStr for Format {
     }
 }
 
-/// The table as text; what it hides is left out.
+/// The table as text, without its hidden columns.
 pub fn render(table: &Table, format: Format) -> String {
     if format == Format::Text {
         return table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n");
@@ -45,7 +45,7 @@ pub fn render(table: &Table, format: Format) -> String {
     written(&rows, format)
 }
 
-/// Rows of cells, of which the first are the names of the columns.
+/// Rows of cells; the first row holds the names of the columns.
 pub(super) fn written(rows: &[Vec<String>], format: Format) -> String {
     let Some((head, body)) = rows.split_first() else { return String::new() };
     let columns = rows.iter().map(Vec::len).max().unwrap_or_default();

@@ -22,7 +22,7 @@ const TEMPLATES: [(&str, &str); 2] = [
 const STYLE: &str = include_str!("templates/report.css");
 const SCRIPT: &str = include_str!("templates/report.js");
 
-/// The report as a page; every text in it is escaped, and no script runs in it but its own.
+/// The report as a page. Every text in it is escaped, and only its own script can run.
 ///
 /// # Errors
 /// None that input can cause; a broken template.

@@ -1,4 +1,4 @@
-//! JSON lines: one record per line; a line end marks it as complete.
+//! JSON lines: one record per line. The newline marks a record as complete.
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
@@ -14,15 +14,15 @@ use crate::disk::WriteError;
 /// Reads all records of a file; blank lines are skipped.
 ///
 /// # Errors
-/// Names the file, and the line that is not such a record.
+/// Names the file, and the line that is not a valid record.
 pub fn read<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
     lines(path)?.collect()
 }
 
-/// Reads the records of a file one by one, as [`read`] does.
+/// Reads the records of a file one by one, like [`read`].
 ///
 /// # Errors
-/// The file cannot be opened; the records have errors of their own.
+/// The file cannot be opened. Each record can have an error of its own.
 pub fn lines<T: DeserializeOwned>(path: &Path) -> Result<impl Iterator<Item = Result<T>>> {
     let file = File::open(path).with_context(|| format!("cannot read `{}`", path.display()))?;
     let record = move |(index, line): (usize, std::io::Result<String>)| {
@@ -38,10 +38,10 @@ pub fn lines<T: DeserializeOwned>(path: &Path) -> Result<impl Iterator<Item = Re
     Ok(BufReader::new(file).lines().enumerate().filter_map(record))
 }
 
-/// Writes all records in place of the file's former content; readers see the old file or the new one, whole.
+/// Replaces the file's content by these records. Readers see either the old file or the new one, complete.
 ///
 /// # Errors
-/// Names the file when its folder cannot be written or the disk is full; the former content stays.
+/// Names the file if its folder cannot be written or the disk is full; the old content is kept.
 pub fn write<T: Serialize>(path: &Path, records: &[T]) -> Result<()> {
     let mut lines = Vec::new();
     for record in records {
@@ -51,7 +51,7 @@ pub fn write<T: Serialize>(path: &Path, records: &[T]) -> Result<()> {
     write_atomic(path, &lines)
 }
 
-/// A file that grows by a record at a time; what was appended survives the end of the process.
+/// A file that grows by one record at a time. Appended records survive the end of the process.
 #[derive(Debug)]
 pub struct Appender {
     file: File,
@@ -59,10 +59,10 @@ pub struct Appender {
 }
 
 impl Appender {
-    /// Opens or creates the file. A last line that an interrupted process left unfinished is cut off.
+    /// Opens or creates the file. If an interrupted process left the last line unfinished, it is cut off.
     ///
     /// # Errors
-    /// Names the file when it cannot be written.
+    /// Names the file if it cannot be written.
     pub fn open(path: &Path) -> Result<Self> {
         let attempt = || -> std::io::Result<File> {
             let mut file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
@@ -82,7 +82,7 @@ impl Appender {
     /// Appends one record.
     ///
     /// # Errors
-    /// Names the file when the disk is full.
+    /// Names the file if the disk is full.
     pub fn append<T: Serialize>(&mut self, record: &T) -> Result<()> {
         let mut line = serde_json::to_vec(record)?;
         line.push(b'\n');

@@ -1,11 +1,12 @@
-//! Templates of pages and drawings; every foreign text in them is escaped and inert.
+//! Templates of pages and drawings. All foreign text in them is escaped and inert.
 
 use minijinja::value::ValueKind;
 use minijinja::{AutoEscape, Environment, Value, escape_formatter};
 
 use crate::printable::printable;
 
-/// An environment whose templates escape what they are given, and write out what would hide letters or turn their order.
+/// An environment whose templates escape their values, and spell out characters that would hide letters or change their
+/// order.
 pub(super) fn environment() -> Environment<'static> {
     let mut environment = Environment::new();
     environment.set_auto_escape_callback(|_| AutoEscape::Html);

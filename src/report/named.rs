@@ -1,4 +1,4 @@
-//! Episodes for people: with names instead of numbers for operators.
+//! Episodes for people: operators have names instead of numbers.
 
 use anyhow::{Context, Result, anyhow};
 use serde::Serialize;
@@ -8,7 +8,7 @@ use super::names::operator_name;
 use crate::execute::Episode;
 use crate::plan::OperatorId;
 
-/// What serialises as an episode, or as a trace, with names in place of operator numbers.
+/// Anything that serialises as an episode or a trace, with names in place of operator numbers.
 ///
 /// # Errors
 /// None that an episode can cause.
@@ -23,10 +23,10 @@ pub fn named(episode: &impl Serialize, names: &[String]) -> Result<Value> {
     Ok(value)
 }
 
-/// The episode that was written with these names, or with numbers, as earlier versions did.
+/// Reads an episode that was written with these names, or with numbers, as earlier versions did.
 ///
 /// # Errors
-/// It names an operator that there is none of, or is no episode.
+/// It names an operator that does not exist, or is not an episode.
 pub fn numbered(mut value: Value, names: &[String]) -> Result<Episode> {
     each_operator(&mut value, &mut |operator| {
         if let Some(name) = operator.as_str() {
@@ -39,7 +39,7 @@ pub fn numbered(mut value: Value, names: &[String]) -> Result<Episode> {
     serde_json::from_value(value).map_err(|error| anyhow!("expected an episode: {error}"))
 }
 
-/// Visits all that stands for an operator, in a plan and in the spans of a trace.
+/// Visits everything that stands for an operator, in a plan and in the spans of a trace.
 fn each_operator(value: &mut Value, visit: &mut impl FnMut(&mut Value) -> Result<()>) -> Result<()> {
     let plan = value.get_mut("plan").and_then(Value::as_array_mut).into_iter().flatten();
     for layer in plan.filter_map(Value::as_array_mut) {

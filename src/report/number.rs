@@ -1,13 +1,13 @@
 //! Formats numbers for people.
 
-/// With `decimals` digits after the point, and no minus before zero.
+/// With `decimals` digits after the point, and never a minus before zero.
 pub(super) fn fixed(value: f64, decimals: usize) -> String {
     let text = format!("{value:.decimals$}");
     let is_zero = text.trim_start_matches('-').chars().all(|digit| matches!(digit, '0' | '.'));
     if is_zero { text.trim_start_matches('-').to_string() } else { text }
 }
 
-/// Three significant digits, two below a hundredth, thousands in full.
+/// Three significant digits, two below 0.01; thousands in full.
 pub fn significant(value: f64) -> String {
     let magnitude = value.abs();
     let decimals = match magnitude {
@@ -19,7 +19,7 @@ pub fn significant(value: f64) -> String {
     fixed(value, decimals)
 }
 
-/// Whole per cent of a share; a dash where there is none, as of nothing.
+/// A share in whole per cent; a dash if there is none, as for a share of nothing.
 pub fn percent(share: f64) -> String {
     if share.is_finite() { format!("{} %", fixed(100.0 * share, 0)) } else { "-".to_owned() }
 }

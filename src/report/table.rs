@@ -23,21 +23,21 @@ const HEADERS: [&str; 11] = [
     "ops /\nlayers",
 ];
 
-/// The column of failed queries, where there are any.
+/// The column of failed queries, if there are any.
 const FAILED: usize = 1;
 
-/// The column of utilities, where methods are measured by one objective.
+/// The column of utilities, for methods measured by one objective.
 const UTILITY: usize = 3;
 
 /// The column that only a trained controller fills.
 const GAINS: usize = 4;
 
-/// The columns of the critical path, but for the last.
+/// The columns of the critical path, except the last.
 const PATHS: [usize; 2] = [5, 6];
 
-/// The methods as a table; the last row, the trained controller, is set in bold where `styled`.
+/// The methods as a table. If `styled`, the last row, the trained controller, is bold.
 ///
-/// Fits 100 columns with names of up to 20 characters, and 107 where queries failed.
+/// It fits into 100 columns with names of up to 20 characters, or 107 if queries failed.
 pub fn table(rows: &[Row], styled: bool, format: Format) -> String {
     if format == Format::Csv {
         return written(&records(rows), format);
@@ -59,7 +59,7 @@ pub fn table(rows: &[Row], styled: bool, format: Format) -> String {
         table.add_row(cells.map(|cell| if bold { cell.add_attribute(Attribute::Bold) } else { cell }));
     }
     for (index, column) in table.column_iter_mut().enumerate() {
-        // Figures of one quantity stand closer together.
+        // Figures of one quantity are set closer together.
         column.set_padding((0, if PATHS.contains(&index) || index + 1 == HEADERS.len() { 0 } else { 1 }));
         if index > 0 {
             column.set_cell_alignment(CellAlignment::Right);
@@ -74,7 +74,7 @@ pub fn table(rows: &[Row], styled: bool, format: Format) -> String {
     render(&table, format)
 }
 
-/// How to read the table.
+/// Explains how to read the table.
 pub fn legend(rows: &[Row]) -> String {
     let Summary { problems, seeds, .. } = rows.last().map(|row| row.summary.clone()).unwrap_or_default();
     let failed: usize = rows.iter().map(|row| row.summary.failed).sum();
@@ -113,7 +113,7 @@ fn cells(row: &Row) -> [String; 11] {
     ]
 }
 
-/// The rows for a spreadsheet: one number a cell, in full, behind their names.
+/// The rows for a spreadsheet: in full, one number in each cell, under the column names.
 fn records(rows: &[Row]) -> Vec<Vec<String>> {
     let names = [
         "method",
@@ -135,7 +135,7 @@ fn records(rows: &[Row]) -> Vec<Vec<String>> {
         "operators",
         "layers",
     ];
-    // Nine decimals: what lies behind them is what sums of binary fractions leave.
+    // Nine decimals. Anything beyond is left over from adding binary fractions.
     let shown = |figure: f64| ((figure * 1e9).round() / 1e9).to_string();
     let bounds = |estimate: Option<Estimate>| match estimate {
         Some(Estimate { mean, low, high }) => [mean, low, high].map(shown),
@@ -154,7 +154,7 @@ fn records(rows: &[Row]) -> Vec<Vec<String>> {
     [names.map(str::to_owned).to_vec()].into_iter().chain(rows.iter().map(record)).collect()
 }
 
-/// Whole tokens, or seconds with what is less than one.
+/// Whole tokens; seconds with decimals if there are few.
 fn quantile(path: f64) -> String {
     fixed(path, if path < 10.0 && path.fract() != 0.0 { 2 } else { 0 })
 }

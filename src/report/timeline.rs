@@ -1,4 +1,4 @@
-//! When each operator of a query ran, and which ones are on the critical path.
+//! When each operator of a query ran, and which operators are on the critical path.
 
 use serde::Serialize;
 
@@ -6,7 +6,7 @@ use crate::plan::{Plan, Span, Status, Trace, Unit};
 
 use super::names::operator_name;
 
-/// What the finish is called.
+/// The name of the finish.
 pub(super) const FINISH: &str = "finish";
 
 /// One query over time.
@@ -16,7 +16,7 @@ pub struct Timeline {
     pub bars: Vec<Bar>,
     /// End of the last bar.
     pub end: f64,
-    /// Length of the critical path in `unit`; differs from `end` by what no operator accounts for.
+    /// Length of the critical path in `unit`. It differs from `end` by time that no operator accounts for.
     pub path: f64,
 }
 
@@ -24,7 +24,7 @@ pub struct Timeline {
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Bar {
     pub operator: String,
-    /// From 1; the finish is in one of its own.
+    /// Counted from 1; the finish has a layer of its own.
     pub layer: usize,
     pub start: f64,
     pub end: f64,
@@ -85,7 +85,7 @@ impl Timeline {
 }
 
 impl Bar {
-    /// The bar with what its span took, if it ran.
+    /// The bar with the figures of its span, if it ran.
     fn with(self, span: Option<&Span>) -> Self {
         Bar {
             calls: span.map_or(0, |span| span.calls),

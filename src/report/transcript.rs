@@ -7,7 +7,7 @@ use super::number::counted;
 use super::timeline::{FINISH, fault};
 use crate::plan::{Plan, Span, Trace, Written};
 
-/// Letters that are kept of each text of a query that is looked at.
+/// The number of letters kept of each text of a query that is looked at.
 pub const LETTERS: usize = 4000;
 
 /// The texts of a plan that ran, operator by operator; `names` are in catalogue order.

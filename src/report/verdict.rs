@@ -4,13 +4,13 @@ use super::number::{fixed, significant};
 use crate::evaluate::{Estimate, Row, Summary, portfolio};
 use crate::plan::Unit;
 
-/// Which method to use, and what it gains; none where nothing can be compared. The last row is the run's own.
+/// Which method to use, and what it gains; `None` if nothing can be compared. The last row is the run's own.
 pub fn verdict(rows: &[Row], unit: Unit) -> Option<String> {
     let ours = &rows.last()?.summary;
     let is_rival = |row: &&Row| !portfolio::is_hindsight(&row.summary.name);
     let gain = |row: &Row| Some(row.gain.as_ref().filter(|gain| gain.problems > 0)?.utility.estimate);
     let rivals = rows.iter().filter(is_rival).filter_map(|row| Some((&row.summary, gain(row)?, row.summary.utility?)));
-    // Of equals the first, which is the simplest.
+    // Of equal methods, the first, which is the simplest.
     let (theirs, gain, _) = rivals.reduce(|best, next| if next.2.mean > best.2.mean { next } else { best })?;
     let name = &theirs.name;
     Some(if gain.low > 0.0 {
@@ -50,7 +50,7 @@ fn signed(value: f64) -> String {
     if value > 0.0 && text.chars().any(|digit| matches!(digit, '1'..='9')) { format!("+{text}") } else { text }
 }
 
-/// Score, path and dollars of one method, each beside that of another.
+/// Score, path and dollars of one method, each beside those of another.
 fn beside(one: &Summary, other: &Summary, unit: Unit) -> Option<String> {
     Some(format!(
         "score {} against {}, path {} against {} {}, {} against {} $ a question",

@@ -11,10 +11,10 @@ use super::transcript::LETTERS;
 use super::{Example, Report, drawing};
 use crate::plan::{Status, Unit, Written, shortened};
 
-/// Letters of a question's first words.
+/// Number of letters that a title takes from its question.
 const TITLE: usize = 140;
 
-/// Whether something went wrong: nobody looks first at what is right.
+/// Whether something went wrong; nobody looks first at what is right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Verdict {
     Failed,
@@ -32,8 +32,8 @@ impl Verdict {
     }
 }
 
-/// Puts failures first, then wrong answers, and keeps as many queries as fit into so many letters of text; returns how many
-/// were left out.
+/// Puts failures first, then wrong answers, and keeps as many queries as fit into this many letters of text. Returns
+/// how many were left out.
 pub fn worst_first(examples: &mut Vec<Example>, queries: usize, letters: usize) -> usize {
     examples.sort_by_key(Verdict::of);
     let total = examples.len();
@@ -51,7 +51,7 @@ pub fn worst_first(examples: &mut Vec<Example>, queries: usize, letters: usize) 
     total - kept
 }
 
-/// The queries, and the plans that they can be picked by.
+/// The queries, and the plans by which they can be filtered.
 pub(super) fn viewer(report: &Report) -> Value {
     let Breakdown { plans, .. } = &report.breakdown;
     let places: BTreeMap<&str, usize> = plans.iter().enumerate().map(|(at, plan)| (plan.name.as_str(), at)).collect();
@@ -98,7 +98,7 @@ fn query(report: &Report, places: &BTreeMap<&str, usize>, shown: &Example) -> Va
         score => significant(episode.score),
         confidence => episode.confidence.map(|confidence| fixed(confidence, 2)),
         cancelled => is_cancelled(shown),
-        // What is not listed by itself stands under the last, which holds all others.
+        // Plans without a line of their own belong to the last one, which holds all others.
         place => places.get(plan.as_str()).copied().unwrap_or(places.len().saturating_sub(1)),
         plan,
         path => match unit {
@@ -116,7 +116,7 @@ fn written(Written { text, answer, omitted }: &Written) -> Value {
     context! { text, answer, omitted }
 }
 
-/// The beginning of a question on one line.
+/// The beginning of a question, on one line.
 fn title(question: &str) -> String {
     let mut letters = question.chars().map(|letter| if letter.is_whitespace() { ' ' } else { letter });
     let title: String = letters.by_ref().take(TITLE).collect();

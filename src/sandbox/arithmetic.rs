@@ -8,20 +8,20 @@
 
 use std::collections::BTreeMap;
 
-/// Signs and parentheses inside each other; recursion goes no deeper.
+/// Limit on nested signs and parentheses; recursion goes no deeper.
 const MAX_DEPTH: usize = 32;
-/// Pairs of signs that mean something else in other languages: whoever writes one may not mean two signs.
+/// Pairs of signs with a meaning of their own in other languages, so the writer may not mean two separate signs.
 const OTHER_LANGUAGES: [&str; 5] = ["//", "/*", "**", "++", "--"];
 
 /// Values of variables.
 pub(super) type Variables = BTreeMap<String, i64>;
 
-/// The number that an expression comes to, or why it comes to none.
+/// The value of an expression, or why it has none.
 pub(super) type Value = Result<i64, String>;
 
-/// The value of an expression; `None` where the text is no expression.
+/// The value of an expression; `None` if the text is not an expression.
 ///
-/// Nothing is rounded: a division that leaves a remainder has no value, nor has what does not fit 64 bits.
+/// Nothing is rounded. A division with a remainder has no value, nor has anything that does not fit in 64 bits.
 pub(super) fn evaluate(expression: &str, variables: &Variables) -> Option<Value> {
     if OTHER_LANGUAGES.iter().any(|pair| expression.contains(pair)) {
         return None;

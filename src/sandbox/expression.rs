@@ -18,10 +18,10 @@ const PICKS: [&str; 2] = ["max", "min"];
 
 /// Evaluates integer arithmetic on 64 bits without rounding.
 ///
-/// Programs have `+ - * /` and parentheses. Equations may also have `%`, `a max b` and `a min b`; the latter two bind
-/// loosest and stand outside parentheses.
+/// Programs have `+ - * /` and parentheses. Equations may also have `%`, `a max b` and `a min b`. The last two bind
+/// most loosely and cannot stand inside parentheses.
 ///
-/// A division that leaves a remainder is an error, as are an overflow and a division by zero.
+/// A division with a remainder is an error, and so are an overflow and a division by zero.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Evaluator;
 
@@ -29,11 +29,11 @@ pub struct Evaluator;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Executed {
     pub value: i64,
-    /// What was computed on the way, in numbers: `5 * 12 = 60`.
+    /// The intermediate computations, in numbers: `5 * 12 = 60`.
     pub steps: Vec<String>,
 }
 
-/// Why a program gave no value. This is the model's behaviour, not a fault of the system.
+/// Why a program gave no value. The model caused this; it is not a fault of the system.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProgramError {
     #[error("expected at most {MAX_LENGTH} bytes, found {0}")]
@@ -49,7 +49,7 @@ pub enum ProgramError {
 }
 
 impl Evaluator {
-    /// Runs statements that `;` or line ends separate, up to the first `return`.
+    /// Runs statements, separated by `;` or newlines, up to the first `return`.
     ///
     /// # Errors
     /// Tells the model what is wrong with its program.
@@ -77,8 +77,8 @@ impl Evaluator {
         Err(ProgramError::NoReturn)
     }
 
-    /// The first equation of `text` that does not hold, as it stands there; text that is no equation between integers,
-    /// such as `x = 5` or `7 / 2 = 3.5`, is passed over.
+    /// The first equation in `text` that does not hold, as it is written there. Text that is not an equation between
+    /// integers, such as `x = 5` or `7 / 2 = 3.5`, is skipped.
     pub fn wrong_equation(&self, text: &str) -> Option<String> {
         if text.len() > MAX_LENGTH {
             return None;
@@ -92,7 +92,7 @@ impl Evaluator {
         })
     }
 
-    /// Whether both sides have the same value; `None` where a side is no arithmetic.
+    /// Whether both sides have the same value; `None` if a side is not arithmetic.
     fn equal(&self, left: &str, right: &str) -> Option<bool> {
         let side = |expression| match self.evaluate(expression, &Variables::new()) {
             Ok(value) => Some(Some(value)),
@@ -120,7 +120,7 @@ impl Evaluator {
     }
 }
 
-/// Where `word` last stands between spaces.
+/// The last position at which `word` stands between spaces.
 fn last_word(text: &str, word: &str) -> Option<usize> {
     text.rfind(&format!(" {word} ")).map(|space| space + 1)
 }
@@ -136,13 +136,13 @@ fn read_statement(statement: &str) -> Option<(Option<&str>, &str)> {
     is_letter.then_some((Some(variable), expression.trim()))
 }
 
-/// Whether something is computed: a sign before the only number does not count.
+/// Whether anything is computed; a sign before a single number does not count.
 fn has_operator(expression: &str) -> bool {
     let expression = expression.trim_start_matches(['-', ' ']);
     expression.contains(['+', '-', '*', '/', '%', '(']) || PICKS.iter().any(|word| expression.contains(word))
 }
 
-/// The expression with its variables replaced by their values.
+/// The expression with variables replaced by their values.
 fn in_numbers(expression: &str, variables: &Variables) -> String {
     let mut text = String::with_capacity(expression.len() + 8);
     let mut word = String::new();
@@ -163,7 +163,7 @@ fn in_numbers(expression: &str, variables: &Variables) -> String {
     text
 }
 
-/// The arithmetic that ends `text`; `None` where it is cut off from an operand that is not an integer.
+/// The arithmetic at the end of `text`; `None` if it is cut off from an operand that is not an integer.
 fn arithmetic_suffix(text: &str) -> Option<&str> {
     let (before, suffix) = text.split_at(SUFFIX.find(text)?.start());
     let is_decimal = before.ends_with('.') && suffix.starts_with(|c: char| c.is_ascii_digit());
@@ -172,7 +172,7 @@ fn arithmetic_suffix(text: &str) -> Option<&str> {
     (!is_decimal && !lacks_operand && !suffix.is_empty()).then_some(suffix)
 }
 
-/// The arithmetic that starts `text`, after a currency sign; `None` where its last number is a decimal fraction.
+/// The arithmetic at the start of `text`, after a currency sign; `None` if its last number is a decimal fraction.
 fn arithmetic_prefix(text: &str) -> Option<&str> {
     let text = text.trim_start().trim_start_matches('$');
     let (prefix, after) = text.split_at(PREFIX.find(text)?.end());

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use serde::Deserialize;
 
-/// Oldest version that runs what models write.
+/// The oldest version that can run what models write.
 const OLDEST: (u32, u32) = (3, 8);
 
 /// Asks the interpreter itself, because `python3` may be a link, a virtual environment or a version manager's script.
@@ -26,12 +26,12 @@ print(json.dumps({
 pub(super) struct Interpreter {
     pub executable: PathBuf,
     version: (u32, u32),
-    /// Its library folders, and the file that makes a virtual environment one.
+    /// Its library folders, and the file that marks a virtual environment.
     pub readable: Vec<PathBuf>,
 }
 
 impl Interpreter {
-    /// Asks `python`, a path or a name to be looked up in `PATH`, what it is; the error says why it cannot be used.
+    /// Asks `python`, a path or a name to look up in `PATH`, what it is. The error says why it cannot be used.
     pub fn find(python: &Path) -> Result<Self, String> {
         let shown = python.display();
         let asked = Command::new(python).args(["-I", "-c", QUESTION]).stdin(Stdio::null()).output();

@@ -5,20 +5,20 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-/// Longest first line of a script that names its interpreter.
+/// Maximum length of a script's first line that names its interpreter.
 const LONGEST_LINE: u64 = 256;
 
 /// A program with its arguments, as a catalogue names it.
 #[derive(Clone, Copy, Debug)]
 pub struct Launch<'a> {
     pub words: &'a [String],
-    /// Where its paths start; none where there is no such folder.
+    /// The folder that relative paths start from; `None` if there is none.
     pub folder: Option<&'a Path>,
-    /// Folders that it may read, beside files of its own folder that its arguments name.
+    /// Folders that it may read, besides files of its own folder that its arguments name.
     pub read: &'a [PathBuf],
 }
 
-/// The same with its files found.
+/// The same, with its files found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Found {
     pub executable: PathBuf,
@@ -27,7 +27,7 @@ pub(super) struct Found {
 }
 
 impl Launch<'_> {
-    /// Finds the program, and the files that its arguments name; `python` stands for `python3`.
+    /// Finds the program and the files that its arguments name. `python3` means `python`.
     ///
     /// # Errors
     /// There is no such program, or no such folder to read.
@@ -56,7 +56,7 @@ impl Launch<'_> {
         Ok(Found { executable, arguments: options.iter().cloned().chain([own]).chain(arguments).collect(), readable })
     }
 
-    /// Checks that everything needed to run it exists, before it is run; `python` stands for `python3`.
+    /// Checks in advance that everything needed to run it exists. `python3` means `python`.
     ///
     /// # Errors
     /// There is no such program, or no such folder to read.
@@ -68,7 +68,7 @@ impl Launch<'_> {
         self.folder.map_or_else(|| path.to_owned(), |folder| folder.join(path))
     }
 
-    /// An argument that names something in the folder becomes a whole path; a file there may be read.
+    /// Makes an argument that names something in the folder an absolute path; if it is a file there, it may be read.
     fn argument(&self, argument: &str, readable: &mut Vec<PathBuf>) -> Result<String> {
         let found = self.folder.filter(|_| !argument.is_empty()).map(|folder| folder.join(argument));
         let Some(path) = found.and_then(|path| path.canonicalize().ok()) else { return Ok(argument.to_owned()) };
@@ -100,13 +100,13 @@ impl Launch<'_> {
     }
 }
 
-/// What the first line of a script has it run by: a program and perhaps an option.
+/// The program that the first line of a script names, perhaps with an option.
 fn interpreter_of(program: &Path) -> Option<Vec<String>> {
     let mut line = Vec::new();
     std::fs::File::open(program).ok()?.take(LONGEST_LINE).read_to_end(&mut line).ok()?;
     let line = line.strip_prefix(b"#!")?.split(|&byte| byte == b'\n').next()?;
     let mut words: Vec<String> = std::str::from_utf8(line).ok()?.split_whitespace().map(str::to_owned).collect();
-    // `env` looks its program up, as is done here.
+    // `env` would look the program up, and so do we.
     if words.first().is_some_and(|first| first.ends_with("/env")) && words.len() > 1 {
         words.remove(0);
     }
@@ -143,7 +143,7 @@ mod tests {
         assert_eq!(found.executable, python);
         assert_eq!(found.arguments, ["-B".to_owned(), own("search.py"), "x".to_owned()]);
         assert_eq!(found.readable, [folder.join("search.py")]);
-        // What lies elsewhere is not read because an argument names it.
+        // A file elsewhere is not readable just because an argument names it.
         assert_eq!(find(&["python3", "../other/secret"], &[])?.readable, Vec::<PathBuf>::new());
         assert!(find(&["python3"], &["nowhere"]).is_err_and(|error| format!("{error:#}").contains("nowhere")));
         assert!(find(&["no-such-program"], &[]).is_err_and(|error| format!("{error:#}").contains("`no-such-program`")));

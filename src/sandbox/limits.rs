@@ -5,18 +5,18 @@ use serde::{Deserialize, Serialize};
 /// What a program may use.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Limits {
-    /// Wall-clock seconds. The kernel ends the program too once it has used as many seconds of CPU time.
+    /// Wall-clock seconds. The kernel also ends the program once it has used that many seconds of CPU time.
     pub seconds: f64,
     /// Bytes of address space.
     pub memory: u64,
-    /// Bytes of one file.
+    /// Bytes of a single file.
     pub file_size: u64,
-    /// Bytes of the scratch folder in all. Exact where the folder is a file system of its own; elsewhere files are
-    /// measured every few milliseconds, and a program may have written twice as much before it is ended.
+    /// Total bytes of the scratch folder. This is exact if the folder is a separate file system. Elsewhere the files
+    /// are measured every few milliseconds, and a program may have written twice as much before it is ended.
     pub disk: u64,
-    /// Files in the scratch folder.
+    /// Number of files in the scratch folder.
     pub files: usize,
-    /// Bytes of standard output, and as many of standard error.
+    /// Bytes of standard output, and the same number of standard error.
     pub output: usize,
 }
 

@@ -1,4 +1,5 @@
-//! One child process: gets input, is read up to a limit, watched, and killed with its whole group.
+//! One child process: it gets its input, is watched, has its output read up to a limit, and is killed with its whole
+//! group.
 
 use std::io;
 use std::process::ExitStatus;
@@ -15,32 +16,32 @@ use super::limits::Limits;
 use super::scratch::Scratch;
 use super::watch::outgrown;
 
-/// How long to wait for the last words of a program that was stopped.
+/// How long to wait for the last output of a stopped program.
 const LAST_WORDS: Duration = Duration::from_millis(20);
-/// Longest tail of an error text that is worth telling a model.
+/// Maximum length of the end of an error text that is shown to a model.
 const LONGEST_FAULT: usize = 2000;
 
 /// How a program ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Ended {
-    /// By itself, with this code.
+    /// It exited with this code.
     Exited(i32),
-    /// At the limit of wall-clock or CPU time.
+    /// It reached the limit of wall-clock or CPU time.
     TimedOut,
-    /// It asked for more memory than it may have.
+    /// It asked for more memory than allowed.
     Memory,
-    /// It wrote more output than it may.
+    /// It wrote more output than allowed.
     Output,
-    /// It wrote more files, or larger ones, than it may. A file system of its own refuses that instead.
+    /// It wrote more files, or larger ones, than allowed. A separate file system refuses them instead.
     Disk,
-    /// By this signal: it crashed, or killed itself.
+    /// This signal killed it: it crashed, or killed itself.
     Killed(i32),
-    /// Nobody needed it any more.
+    /// It was no longer needed.
     Stopped,
 }
 
-/// What came of a program.
+/// The result of running a program.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Run {
     pub stdout: String,
@@ -51,7 +52,7 @@ pub struct Run {
 }
 
 impl Run {
-    /// What to tell the author of a program that failed; `None` for one that exited with code 0 or was stopped.
+    /// What to tell the author of a program that failed; `None` if it exited with code 0 or was stopped.
     pub fn fault(&self) -> Option<String> {
         Some(match self.ended {
             Ended::Exited(0) | Ended::Stopped => return None,
@@ -66,24 +67,24 @@ impl Run {
     }
 }
 
-/// How long a program runs, and on what.
+/// How long a program runs, and with what input.
 pub(super) struct Terms<'a, S> {
-    /// Its standard input; absent where the command names one.
+    /// Its standard input; absent if the command sets one.
     pub stdin: Option<&'a str>,
     pub scratch: &'a Scratch,
-    /// Whether nothing but this process bounds what it writes.
+    /// Whether only this process limits what it writes.
     pub is_watched: bool,
     pub limits: &'a Limits,
-    /// When its wall-clock seconds began.
+    /// When its wall-clock time began.
     pub started: Instant,
-    /// It is ended when this is.
+    /// The program is ended when this completes.
     pub until: S,
 }
 
-/// Starts `command` in a process group of its own and lets it run until it ends or meets a limit. What it wrote before it
+/// Starts `command` in its own process group and lets it run until it ends or reaches a limit. What it wrote before it
 /// was stopped counts.
 ///
-/// Afterwards, and when the future is dropped, nothing of the group is left.
+/// Afterwards, and when the future is dropped, no process of the group is left.
 ///
 /// # Errors
 /// The process cannot be started or waited for.
@@ -92,7 +93,7 @@ pub(super) async fn run(mut command: Command, terms: Terms<'_, impl Future<Outpu
     let mut group = Group::new(command.spawn().context("cannot start a process")?);
     let leader = group.child.id();
     scratch.is_used_by(leader);
-    // With it goes this process's copy of what the child talks on, which otherwise would never end.
+    // This also drops our copy of the child's end of the stream, which otherwise would never close.
     drop(command);
     let child = &mut group.child;
     let input = child.stdin.take();
@@ -123,7 +124,7 @@ pub(super) async fn run(mut command: Command, terms: Terms<'_, impl Future<Outpu
             let rest = (fill(&mut output, &mut stdout, limits.output), fill(&mut errors, &mut stderr, limits.output));
             try_join(rest.0, rest.1).await
         };
-        // Without confinement another process may hold the pipes.
+        // Without confinement another process may hold the pipes open.
         if let Ok(Err(limit)) = tokio::time::timeout(LAST_WORDS, rest).await {
             ended = Ok(limit);
         }
@@ -137,7 +138,7 @@ pub(super) async fn run(mut command: Command, terms: Terms<'_, impl Future<Outpu
 /// A child and all processes of its group.
 struct Group {
     child: Child,
-    /// Until they are killed.
+    /// Present until they are killed.
     leader: Option<u32>,
 }
 
@@ -146,7 +147,7 @@ impl Group {
         Group { leader: child.id(), child }
     }
 
-    /// Kills all of them; those that have ended already are no error.
+    /// Kills all of them. It is no error if some have already ended.
     fn kill(&mut self) {
         kill(self.leader.take());
         let _ = self.child.start_kill();
@@ -156,12 +157,12 @@ impl Group {
 impl Drop for Group {
     fn drop(&mut self) {
         self.kill();
-        // The scratch folder is removed next: what still runs could put a file into it.
+        // The scratch folder is removed next, and a process still running could put a file into it.
         wait(self.child.id());
     }
 }
 
-/// Writes all of `text`; a program need not read its input.
+/// Writes all of `text`. A program need not read its input.
 async fn feed(input: Option<impl AsyncWrite + Unpin>, text: &str) -> Result<(), Ended> {
     if let Some(mut input) = input {
         let _ = input.write_all(text.as_bytes()).await;
@@ -169,10 +170,10 @@ async fn feed(input: Option<impl AsyncWrite + Unpin>, text: &str) -> Result<(), 
     Ok(())
 }
 
-/// Reads on to the end, or until there are more than `limit` bytes in all.
+/// Reads to the end, or until there are more than `limit` bytes in total.
 async fn fill(source: &mut (impl AsyncRead + Unpin), bytes: &mut Vec<u8>, limit: usize) -> Result<(), Ended> {
     let mut bounded = source.take((limit + 1).saturating_sub(bytes.len()) as u64);
-    // A broken pipe is the end of the output.
+    // A broken pipe ends the output.
     let _ = bounded.read_to_end(bytes).await;
     if bytes.len() > limit {
         bytes.truncate(limit);
@@ -191,7 +192,7 @@ fn classify(status: ExitStatus, stderr: &str) -> Ended {
     if is_memory { Ended::Memory } else { Ended::Exited(status.code().unwrap_or(-1)) }
 }
 
-/// The end of `text`, of at most `longest` bytes and whole characters.
+/// The end of `text`: at most `longest` bytes, in whole characters.
 fn tail(text: &str, longest: usize) -> &str {
     let start = text.len().saturating_sub(longest);
     let start = (start..=text.len()).find(|&at| text.is_char_boundary(at)).unwrap_or(text.len());

@@ -1,4 +1,4 @@
-//! Python programs in a sandbox: each in its own process, which may compute and use its own scratch folder.
+//! Python programs in a sandbox, each in its own process, which may compute and use its own scratch folder.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -16,26 +16,27 @@ use super::limits::Limits;
 use super::process::{self, Ended, Run, Terms};
 use super::scratch::{Scratch, sweep};
 
-/// Set in the process that confines itself: a helper that is not `lamas` must not start helpers in its turn.
+/// Set in the process that confines itself, so that a helper that is not `lamas` cannot start further helpers.
 const INSIDE: &str = "LAMAS_SANDBOX_CHILD";
-/// Shown to work before anything else is run.
+/// Must work before anything else is run.
 const TRIAL: (&str, &str) = ("print(int(input()) * 7)", "42");
 
 /// How to open a [`Sandbox`].
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// The interpreter, a path or a name in `PATH`; `python3` if absent.
+    /// The interpreter: a path, or a name in `PATH`; `python3` if absent.
     pub python: Option<PathBuf>,
-    /// The `lamas` executable, which confines itself and then becomes the interpreter; this process's own if absent.
+    /// The `lamas` executable, which confines itself and then becomes the interpreter; this process's own executable if
+    /// absent.
     pub helper: Option<PathBuf>,
-    /// Run programs without confinement where this machine has no means of it; otherwise that is an error.
+    /// Run programs without confinement if this machine cannot confine them; otherwise that is an error.
     pub allow_unsandboxed: bool,
 }
 
 /// Why there is no sandbox.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OpenError {
-    /// What needs Python can be left out.
+    /// Whatever needs Python can be left out.
     #[error("no Python: {0}; hint: install Python 3.8 or newer, or name one with `--python`")]
     NoPython(String),
     #[error(
@@ -47,21 +48,21 @@ pub enum OpenError {
 
 /// Runs Python programs, as many at once as there are cores.
 ///
-/// A confined program has no network, reads nothing but the Python installation and the system's libraries, writes
-/// nothing but files in its scratch folder, starts no process or thread, signals no other process, sees no variable of
-/// the environment, and ends at the latest when its time is up or this process ends.
+/// A confined program has no network access. It reads only the Python installation and the system's libraries, and
+/// writes only files in its scratch folder. It starts no process or thread, signals no other process and sees no
+/// environment variable. It ends at the latest when its time is up or this process ends.
 #[derive(Debug)]
 pub struct Sandbox {
     interpreter: Interpreter,
-    /// Absent where programs run unconfined.
+    /// Absent if programs run unconfined.
     helper: Option<PathBuf>,
-    /// Whether each scratch folder is a file system of its own.
+    /// Whether each scratch folder is a separate file system.
     mounts: bool,
     permits: Semaphore,
 }
 
 impl Sandbox {
-    /// Finds Python, and shows with a small program that it runs in confinement.
+    /// Finds Python, and tests with a small program that it runs confined.
     ///
     /// # Errors
     /// See [`OpenError`].
@@ -110,21 +111,21 @@ impl Sandbox {
         self.helper.is_some()
     }
 
-    /// Whether a file system of its own bounds what a program writes; otherwise this process watches its files.
+    /// Whether a separate file system limits what a program writes; otherwise this process watches its files.
     pub fn mounts(&self) -> bool {
         self.mounts
     }
 
-    /// As on a machine where nothing can be mounted.
+    /// Behaves as on a machine where nothing can be mounted.
     pub fn without_mounts(self) -> Self {
         Sandbox { mounts: false, ..self }
     }
 
-    /// Runs a program with `stdin` as its input. What the program does, however wrong, is no error. Dropping the future
-    /// ends the program.
+    /// Runs a program with `stdin` as its input. What the program does, however wrong, is not an error. Dropping the
+    /// future ends the program.
     ///
     /// # Errors
-    /// The program could not be run: no process or scratch folder can be made, or the helper failed.
+    /// The program could not be run: no process or scratch folder could be created, or the helper failed.
     pub async fn run(&self, program: &str, stdin: &str, limits: &Limits) -> Result<Run> {
         let _permit = self.permits.acquire().await.context("the sandbox is closed")?;
         let place = Place::new(self, Script { program, job: None }, limits)?;
@@ -132,7 +133,7 @@ impl Sandbox {
         place.outcome(process::run(place.command(Stdio::piped())?, terms).await?)
     }
 
-    /// Runs a program of the user's as a program that a model wrote is run, but that it may read its own files and folders.
+    /// Runs a user's program like a model-written one, except that it may read its own files and folders.
     ///
     /// # Errors
     /// There is no such program, and those of [`Sandbox::run`].
@@ -144,14 +145,15 @@ impl Sandbox {
         place.outcome(process::run(place.command(Stdio::piped())?, terms).await?)
     }
 
-    /// Runs two programs that talk to each other by their standard inputs, which are the two ends of a stream. The second
-    /// is stopped when the first ends. They share nothing else, and their time is one; each may use the other `limits`.
+    /// Runs two programs that talk to each other through their standard inputs, the two ends of one stream. The second
+    /// is stopped when the first ends. They share nothing else. One clock runs for both; of the other `limits`, each
+    /// may use all.
     ///
     /// # Errors
     /// Those of [`Sandbox::run`].
     #[cfg(unix)]
     pub async fn run_pair(&self, first: Script<'_>, second: Script<'_>, limits: &Limits) -> Result<[Run; 2]> {
-        // One for both: a pair that waited for its second permit could wait for another pair in the same state.
+        // One permit for both: a pair waiting for its second permit could wait for another pair that does the same.
         let _permit = self.permits.acquire().await.context("the sandbox is closed")?;
         let ends = std::os::unix::net::UnixStream::pair().context("cannot make a stream between two programs")?;
         let ends = [ends.0, ends.1].map(|end| Stdio::from(std::os::fd::OwnedFd::from(end)));
@@ -174,7 +176,7 @@ impl Sandbox {
         Ok([first, second])
     }
 
-    /// As on systems that have such streams, which this one lacks.
+    /// Stands in for the function of the same name on systems with such streams, which this one lacks.
     ///
     /// # Errors
     /// Always.
@@ -188,11 +190,11 @@ impl Sandbox {
 #[derive(Clone, Copy, Debug)]
 pub struct Script<'a> {
     pub program: &'a str,
-    /// The contents of a file `job.json`.
+    /// The contents of the file `job.json`.
     pub job: Option<&'a str>,
 }
 
-/// Where a program is to run, and how.
+/// Where and how a program is to run.
 struct Place<'a> {
     helper: Option<&'a Path>,
     scratch: Scratch,
@@ -249,7 +251,7 @@ impl<'a> Place<'a> {
         Terms { stdin, scratch: &self.scratch, is_watched: !mounts, limits, started, until }
     }
 
-    /// The run, unless it is the helper that failed.
+    /// The run, unless the helper failed.
     fn outcome(&self, run: Run) -> Result<Run> {
         match run.stderr.split_once(&self.confinement.nonce) {
             Some((_, error)) => bail!("{}", error.trim()),
@@ -258,7 +260,7 @@ impl<'a> Place<'a> {
     }
 }
 
-/// Marks what the helper says: a text that the program cannot know, because only this process knows the secret.
+/// Marks the helper's messages with a text that the program cannot know, because only this process knows the secret.
 fn nonce(folder: &Path) -> String {
     let place = OsString::from(folder);
     let secret = std::collections::hash_map::RandomState::new();

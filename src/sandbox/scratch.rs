@@ -1,5 +1,5 @@
-//! Scratch folders: each is created for one program and removed after it, also on SIGTERM. Those of a killed process are removed by
-//! the next one.
+//! Scratch folders: each is created for one program and removed after it, also on SIGTERM. Those of a killed process
+//! are removed by the next one.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -13,17 +13,17 @@ use anyhow::{Context, Result};
 
 use super::group;
 
-/// How the names of scratch folders begin.
+/// The prefix of the names of scratch folders.
 const PREFIX: &str = "lamas-scratch-";
-/// Held locked by the process whose folder it is.
+/// Locked by the process that owns the folder.
 const LOCK: &str = "lock";
-/// Its name until it is locked.
+/// The lock's name until it is locked.
 const UNLOCKED: &str = "unlocked";
 /// The part that the program sees.
 const WORK: &str = "work";
-/// What else a folder holds while it is removed.
+/// The prefix of what else a folder holds while it is being removed.
 const MOVED: &str = "moved-";
-/// A folder without a lock is being made, unless it is older than this.
+/// A folder without a lock is still being created, unless it is older than this.
 const MAKING: Duration = Duration::from_secs(3600);
 
 /// The scratch folders of this process, with the leaders of the process groups that run in them.
@@ -33,7 +33,7 @@ fn live() -> MutexGuard<'static, BTreeMap<PathBuf, Option<u32>>> {
     LIVE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A folder that exists as long as this does.
+/// A folder that exists as long as this value.
 pub(super) struct Scratch {
     folder: PathBuf,
     /// Where the program works, as the kernel names it.
@@ -42,10 +42,10 @@ pub(super) struct Scratch {
 }
 
 impl Scratch {
-    /// Makes a folder with these files, of which some may be absent.
+    /// Creates a folder with these files; some may be absent.
     ///
     /// # Errors
-    /// It cannot be made.
+    /// It cannot be created.
     pub fn new(files: &[(&str, Option<&str>)]) -> Result<Self> {
         let folder = {
             // Not while SIGTERM removes them.
@@ -68,7 +68,8 @@ impl Scratch {
     }
 
     fn fill(folder: &Path, files: &[(&str, Option<&str>)]) -> io::Result<File> {
-        // Nobody must find it before it is locked. Where there are no locks, nobody can take it for free either.
+        // Nobody may find it before it is locked. On systems without locks, nobody can mistake it for an abandoned one
+        // either.
         let unlocked = folder.join(UNLOCKED);
         let lock = File::create(&unlocked)?;
         let _ = lock.lock();
@@ -82,7 +83,7 @@ impl Scratch {
         Ok(lock)
     }
 
-    /// Remembers who runs in the folder.
+    /// Remembers which process runs in the folder.
     pub fn is_used_by(&self, leader: Option<u32>) {
         live().insert(self.folder.clone(), leader);
     }
@@ -99,9 +100,9 @@ fn discard(folder: &Path) {
     live().remove(folder);
 }
 
-/// Removes a folder with all that is in it, as far as that goes.
+/// Removes a folder and everything in it, as far as possible.
 ///
-/// Folders may lie deeper inside each other than a path or a stack can, so each is moved to the top before it is emptied.
+/// Folders may be nested more deeply than a path or a stack allows, so each is moved to the top before it is emptied.
 fn remove(root: &Path) {
     let mut waiting = vec![root.to_owned()];
     let mut moved = 0u64;
@@ -114,7 +115,7 @@ fn remove(root: &Path) {
                 continue;
             }
             open_up(&path);
-            // Whoever removed it before may not have come to the end.
+            // An earlier attempt to remove it may not have finished.
             let mut places = (moved..).map(|number| (number, root.join(format!("{MOVED}{number}"))));
             if let Some((number, place)) = places.find(|(_, place)| !place.exists())
                 && fs::rename(&path, &place).is_ok()
@@ -130,7 +131,7 @@ fn remove(root: &Path) {
     let _ = fs::remove_dir(root);
 }
 
-/// Lets this process read and write a folder, whatever its maker allowed.
+/// Lets this process read and write a folder, whatever permissions its creator set.
 pub(super) fn open_up(folder: &Path) {
     #[cfg(unix)]
     {
@@ -141,7 +142,7 @@ pub(super) fn open_up(folder: &Path) {
     let _ = folder;
 }
 
-/// Removes the scratch folders whose processes have ended without doing so.
+/// Removes the scratch folders of processes that ended without doing so.
 pub(super) fn sweep() {
     let entries = fs::read_dir(std::env::temp_dir()).into_iter().flatten().flatten();
     for entry in entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(PREFIX)) {
@@ -162,7 +163,7 @@ fn is_ours(_: &fs::Metadata) -> bool {
     true
 }
 
-/// Whether it is a scratch folder, and nobody's.
+/// Whether it is a scratch folder that belongs to no process any more.
 fn is_left(folder: &Path, metadata: &fs::Metadata) -> bool {
     let is_known = |name: &str| [LOCK, UNLOCKED, WORK].contains(&name) || name.starts_with(MOVED);
     let mut entries = fs::read_dir(folder).into_iter().flatten().flatten();
@@ -176,7 +177,7 @@ fn is_left(folder: &Path, metadata: &fs::Metadata) -> bool {
     }
 }
 
-/// From now on SIGTERM and SIGHUP end the programs of this process and remove their scratch folders before they end the
+/// From now on, SIGTERM and SIGHUP first end this process's programs and remove their scratch folders, then end the
 /// process itself.
 ///
 /// # Errors
@@ -200,7 +201,7 @@ pub fn end_cleanly() -> Result<()> {
                 _ = hang_up.recv() => SignalKind::hangup(),
             }
         });
-        // Never unlocked: no other folder is made.
+        // Never unlocked, so no other folder is created.
         let folders = live();
         for (folder, leader) in folders.iter() {
             group::kill(*leader);
@@ -209,12 +210,12 @@ pub fn end_cleanly() -> Result<()> {
         }
         std::process::exit(128 + signal.as_raw_value())
     };
-    // A thread of its own: the others may be deep in a computation.
+    // Uses its own thread, because the others may be deep in a computation.
     std::thread::Builder::new().name("signals".to_owned()).spawn(wait)?;
     Ok(())
 }
 
-/// Nothing, where there are no such signals.
+/// Does nothing if there are no such signals.
 ///
 /// # Errors
 /// None.
@@ -232,7 +233,7 @@ mod tests {
         let root = tempfile::tempdir()?;
         let top = root.path().join("top");
         fs::create_dir(&top)?;
-        // Each is made inside the one before, by moving that one: no path is long.
+        // Each is created inside the previous one by moving that one, so no path is long.
         for number in 0..3000 {
             let outer = root.path().join("outer");
             fs::create_dir(&outer)?;
@@ -264,7 +265,7 @@ mod tests {
         assert!(!is_left(dead.path())?);
         fs::write(dead.path().join(LOCK), "")?;
         assert!(is_left(dead.path())?);
-        // Somebody has put something there.
+        // Somebody has put something into it.
         fs::write(dead.path().join("notes"), "")?;
         assert!(!is_left(dead.path())?);
         Ok(())

@@ -11,11 +11,11 @@ use super::limits::Limits;
 use super::process::{Run, Terms, run};
 use super::scratch::Scratch;
 
-/// Runs a program with `stdin` as its input, in the folder where its paths start. Only its time and its output are limited.
-/// Dropping the future ends it, with all that it has started.
+/// Runs a program with `stdin` as its input, in the folder that its relative paths start from. Only its time and its
+/// output are limited. Dropping the future ends it and everything it started.
 ///
 /// # Errors
-/// There is no such program, or it cannot be started. What it does is no error.
+/// There is no such program, or it cannot be started. What the program does is not an error.
 pub async fn run_trusted(launch: Launch<'_>, stdin: &str, limits: &Limits) -> Result<Run> {
     let found = launch.find(None)?;
     let scratch = Scratch::new(&[])?;

@@ -1,6 +1,7 @@
-//! Watches what a program keeps on disk, if it has no file system of its own that limits it.
+//! Watches what a program keeps on disk, if it has no separate file system that limits it.
 //!
-//! Between two checks a program can write as much as the disk can take; [`Limits::disk`] says how much that is allowed to be.
+//! Between two checks a program can write as much as the disk can take; [`Limits::disk`] says how much that is allowed
+//! to be.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,13 +12,15 @@ use std::time::Duration;
 use super::limits::Limits;
 use super::scratch::open_up;
 
-/// From one look to the next.
+/// The time between two checks.
 const PAUSE: Duration = Duration::from_millis(5);
-/// Mappings of a process that are looked through. No useful program has as many, and a hostile one could slow us down.
+/// The maximum number of a process's mappings that are examined. No useful program has so many, and a hostile one could
+/// slow us down.
 #[cfg(target_os = "linux")]
 const MOST_MAPPINGS: usize = 5000;
 
-/// Returns when the program has more in its scratch folder than it may, or more in files that are no longer in any folder.
+/// Returns when the program holds more than allowed in its scratch folder, or in files that are no longer in any
+/// folder.
 pub(super) async fn outgrown(scratch: PathBuf, process: Option<u32>, limits: Limits) {
     let (over, is_over) = tokio::sync::oneshot::channel::<()>();
     let (here, gone) = mpsc::channel::<()>();
@@ -28,7 +31,8 @@ pub(super) async fn outgrown(scratch: PathBuf, process: Option<u32>, limits: Lim
             }
         }
     };
-    // A thread of its own: those of the runtime may be busy for longer than a pause. Without one, nothing may be written.
+    // Uses its own thread: those of the runtime may be busy for longer than a pause. If it cannot be started, nothing
+    // may be written.
     if std::thread::Builder::new().name("watch".to_owned()).spawn(watch).is_ok() {
         let _ = is_over.await;
     }
@@ -39,7 +43,7 @@ fn is_outgrown(scratch: &Path, process: Option<u32>, limits: &Limits) -> bool {
     let (mut bytes, mut files) = (0u64, 0usize);
     let mut waiting = vec![scratch.to_owned()];
     while let Some(folder) = waiting.pop() {
-        // Whoever made it may have kept us out.
+        // Whoever created it may have made it unreadable for us.
         let entries = fs::read_dir(&folder).or_else(|_| {
             open_up(&folder);
             fs::read_dir(&folder)
@@ -65,8 +69,8 @@ fn is_outgrown(scratch: &Path, process: Option<u32>, limits: &Limits) -> bool {
     }
 }
 
-/// Sizes of the files that have no name any more but live on in a descriptor or a mapping of the process, by inode; `None`
-/// where there are more mappings than are looked through.
+/// Sizes, by inode, of the files that no longer have a name but live on in a descriptor or a mapping of the process;
+/// `None` if there are more mappings than are examined.
 #[cfg(target_os = "linux")]
 fn nameless(scratch: &Path, process: u32, limits: &Limits) -> Option<BTreeMap<u64, u64>> {
     use std::io::BufRead;
@@ -97,7 +101,7 @@ fn nameless(scratch: &Path, process: u32, limits: &Limits) -> Option<BTreeMap<u6
             && line.ends_with(" (deleted)")
             && line.contains(&*scratch)
         {
-            // Whoever may not ask for the size takes it for the largest.
+            // If the size may not be queried, the file counts as the largest possible.
             let size =
                 || fs::metadata(place.join("map_files").join(addresses)).map_or(limits.file_size, |file| file.len());
             sizes.entry(inode).or_insert_with(size);

@@ -18,7 +18,7 @@ const BUILT_IN: Folder = Folder::Embedded {
 /// The catalogue in a file, or else the built-in one of that name.
 ///
 /// # Errors
-/// Those of [`Catalogue::load`], with the names that there are.
+/// Those of [`Catalogue::load`], with the existing names.
 pub fn catalogue_named(path: &Path) -> Result<Catalogue> {
     let built_in = path.to_str().filter(|name| CATALOGUES.contains(name) && !path.exists());
     if let Some(name) = built_in {

@@ -6,27 +6,28 @@ use std::sync::Arc;
 use crate::model::Definitions;
 use crate::model::openai::{Books, EndpointConfig, Key, Listener};
 
-/// What the settings do not hold, and whoever opens them brings.
+/// What is not part of the settings but must be supplied by the caller who opens them.
 #[derive(Clone, Debug, Default)]
 pub struct Host {
-    /// Of the endpoint that flags or settings name.
+    /// The key of the endpoint that flags or settings name.
     pub key: Key,
-    /// What an environment variable holds: `[[model]]` tables name those of their keys.
+    /// Looks up an environment variable: `[[model]]` tables name the variables that hold their keys.
     pub variable: Option<fn(&str) -> Option<String>>,
     /// Where completions are recorded if the settings name no place.
     pub cache_folder: Option<PathBuf>,
-    /// Where it is recorded which runs were made here.
+    /// Where runs that were made on this machine are registered.
     pub state_folder: Option<PathBuf>,
-    /// What the user asks for, whatever a run asks for.
+    /// What the user asked for, regardless of what a run asks for.
     pub own: Own,
-    /// Whether downloads draw bars on a terminal.
+    /// Whether downloads show progress bars on a terminal.
     pub shows_progress: bool,
-    /// The books of a process that opens runs more than once: what they ask of one server is governed together, and counted
-    /// on.
+    /// The books of a process that opens runs more than once. With them, its requests to one server share one governor
+    /// and one count.
     pub books: Option<Arc<Books>>,
-    /// Whether completions are remembered only where the settings say so: one caller's answer is not another's.
+    /// Whether completions are remembered only where the settings say so, so that one caller's answer never reaches
+    /// another.
     pub forgets: bool,
-    /// Makes what is told of an endpoint that is asked again.
+    /// Creates the listener that receives the notices of an endpoint, such as retries.
     pub listener: Option<fn() -> Listener>,
 }
 
@@ -37,17 +38,17 @@ impl Host {
     }
 }
 
-/// What the user names, by a flag, the environment or a settings file: a run that names it too may have it.
+/// What the user named by a flag, the environment or a settings file. A run that names the same may have it.
 #[derive(Clone, Debug, Default)]
 pub struct Own {
-    /// What it leaves open is where the key goes anyway.
+    /// Anything it leaves open goes where the key goes anyway.
     pub endpoint: EndpointConfig,
-    /// Of the settings file.
+    /// From the settings file.
     pub models: Definitions,
-    /// Environment variables whose keys may go to a server: each with the server's URL.
+    /// Environment variables whose keys may go to a server, each with that server's URL.
     pub keys: Vec<(String, String)>,
     pub python: Option<PathBuf>,
     pub allow_unsandboxed: bool,
-    /// Whether commands in the catalogues of others may run, confined.
+    /// Whether commands in other people's catalogues may run, confined.
     pub runs_commands: bool,
 }

@@ -16,7 +16,7 @@ use crate::task;
 /// The price list in a file, or the built-in one.
 ///
 /// # Errors
-/// Names the file, and the line at fault.
+/// Names the file and the faulty line.
 pub fn prices(path: Option<&Path>) -> Result<Prices> {
     let Some(path) = path else { return Prices::load(&task::PRICES, "prices.toml") };
     let folder = path.parent().unwrap_or(Path::new("")).to_owned();
@@ -36,10 +36,10 @@ pub(super) fn client(config: EndpointConfig, key: Key, prices: &Prices, host: &H
     })
 }
 
-/// Opens a local model, or the built-in one; `shows_progress` draws a bar where it has to be fetched.
+/// Opens a local model, or the built-in one. `shows_progress` shows a progress bar if it has to be downloaded.
 ///
 /// # Errors
-/// It cannot be found, fetched or read.
+/// It cannot be found, downloaded or read.
 pub(super) fn local(
     path: Option<&Path>,
     settings: &Settings,
@@ -56,7 +56,7 @@ pub(super) fn local(
     LocalModel::load(&folder(path, shows_progress)?, &options)
 }
 
-/// A path that exists is a path; what looks like an id of the hub is fetched from there.
+/// A path that exists is used as a path; what looks like a hub id is downloaded from the hub.
 fn folder(path: Option<&Path>, shows_progress: bool) -> Result<Folder> {
     let Some(path) = path else { return Ok(ARITHMETIC_LLAMA) };
     match path.to_str().and_then(HubId::parse) {

@@ -22,18 +22,19 @@ use crate::task::Benchmark;
 pub struct Parts {
     pub device: Device,
     pub encoder: Box<dyn Encoder>,
-    /// The servers that are asked.
+    /// The servers that answer requests.
     pub endpoints: Endpoints,
-    /// What stands between the solver and its models; none where recorded outputs of operators stand for them.
+    /// The recordings between the solver and its models; none if recorded outputs of operators replace the models.
     pub recordings: Vec<Arc<Recording>>,
     pub solver: Solver,
-    /// What the user should hear, one line each: the device that was found, operators left out, programs unconfined.
+    /// What the user should be told, one line each: the device found, operators left out, programs run without
+    /// confinement.
     pub remarks: Vec<String>,
 }
 
 impl Parts {
-    /// Opens the device, the encoder, the benchmark and the model, on the thread that waits for it: for the start of a
-    /// program.
+    /// Opens the device, the encoder, the benchmark and the model. This blocks its thread, so it belongs at the start
+    /// of a program.
     ///
     /// # Errors
     /// Says which part cannot be opened, and why.
@@ -43,7 +44,8 @@ impl Parts {
         Self::with_catalogue(settings, host, benchmark, catalogue, false).await
     }
 
-    /// As [`Parts::open`], with exactly the operators of a catalogue, such as a checkpoint was trained for.
+    /// Like [`Parts::open`], but with exactly the operators of a catalogue, for example the one that a checkpoint was
+    /// trained for.
     ///
     /// # Errors
     /// Those of [`Parts::open`], and an operator that this machine cannot run.

@@ -1,4 +1,5 @@
-//! Reads settings of earlier versions: renames what moved and drops what no longer exists, with a remark for the latter.
+//! Reads settings of earlier versions: renames settings that moved and drops those that no longer exist, with a remark
+//! on the latter.
 
 use anyhow::Result;
 use serde_json::{Map, Value};
@@ -6,10 +7,11 @@ use serde_json::{Map, Value};
 use super::{Preset, Settings};
 use crate::checkpoint::Checkpoint;
 
-/// Settings that have no effect any more.
+/// Settings that no longer have any effect.
 const GONE: [&str; 2] = ["optimize", "agreement"];
 
-/// Makes the settings of an earlier version those of this one. One line for each setting that is gone.
+/// Turns the settings of an earlier version into those of this one. Returns one line for each setting that no longer
+/// exists.
 pub fn modernise(settings: &mut Value) -> Vec<String> {
     let Some(training) = settings.get_mut("training").and_then(Value::as_object_mut) else { return Vec::new() };
     if training.get("objective").is_some_and(Value::is_string)
@@ -30,11 +32,11 @@ pub fn modernise(settings: &mut Value) -> Vec<String> {
     gone.map(|name| format!("setting `training.execution.{name}` no longer exists and has no effect")).collect()
 }
 
-/// The settings that a checkpoint was trained with, with a line on each that has no effect any more. One that tells none,
-/// such as an imported one, has those of our method, without a halting head.
+/// The settings that a checkpoint was trained with, and one line for each that no longer has any effect. A checkpoint
+/// without settings, such as an imported one, gets those of our method, without a halting head.
 ///
 /// # Errors
-/// Names the setting at fault.
+/// Names the faulty setting.
 pub fn of_checkpoint(checkpoint: &Checkpoint) -> Result<(Settings, Vec<String>)> {
     let mut configuration = checkpoint.provenance.configuration.clone();
     let gone = modernise(&mut configuration);

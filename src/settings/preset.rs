@@ -1,4 +1,4 @@
-//! The presets: what each method sets before any file or flag.
+//! The presets: the settings of each method before any file or flag.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +13,7 @@ use crate::model::openai::EndpointConfig;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Preset {
-    /// This program's own method: what is best of all that could answer, the trained network among it.
+    /// This program's own method: the best of everything that could answer, the trained network included.
     #[default]
     #[serde(alias = "lamas")]
     Adaptive,
@@ -24,7 +24,7 @@ pub enum Preset {
 }
 
 impl Preset {
-    /// Name in run folders and tables.
+    /// The name in run folders and tables.
     pub fn name(self) -> &'static str {
         match self {
             Preset::Adaptive => "adaptive",

@@ -10,19 +10,20 @@ use crate::operation::{Catalogue, Program};
 use crate::sandbox::{Launch, OpenError, Options, Sandbox};
 use crate::task::{Benchmark, FinishConfig};
 
-/// What plans are made of on this machine.
+/// What plans can be made of on this machine.
 pub(super) struct Equipped {
     pub catalogue: Catalogue,
     pub sandbox: Option<Arc<Sandbox>>,
     pub remark: Option<String>,
 }
 
-/// Opens the sandbox if an operator or the grading needs it. Without Python the operators that need it are left out, and
-/// with them a finish by one of them, and a remark says so, unless the catalogue must stay as it is.
+/// Opens the sandbox if an operator or the grading needs it. Without Python, the operators that need it are left out,
+/// and so is a finish that uses one of them; a remark says so. If the catalogue must stay as it is, that is an error
+/// instead.
 ///
 /// # Errors
-/// Something that cannot be left out needs Python, programs cannot be confined and running them unconfined is not allowed, or a
-/// command's program does not exist.
+/// Something that cannot be left out needs Python, programs cannot be confined and running them unconfined is not
+/// allowed, or a command's program does not exist.
 pub(super) async fn equip(
     settings: &Settings,
     benchmark: &mut Benchmark,
@@ -42,7 +43,7 @@ async fn with_sandbox(
     catalogue: Catalogue,
     is_fixed: bool,
 ) -> Result<Equipped> {
-    // Recorded operators run nothing, and their answers may have been graded.
+    // Recorded operators run nothing, and their answers may already have been graded.
     let is_recorded = settings.traces.is_some();
     let needing = if is_recorded { String::new() } else { catalogue.needs_python().join(", ") };
     if needing.is_empty() && !benchmark.needs_python() {
@@ -76,7 +77,7 @@ fn find_programs(settings: &Settings, catalogue: &Catalogue) -> Result<()> {
     Ok(())
 }
 
-/// Opens a sandbox for `python` (`python3` if absent), with a warning where it confines nothing.
+/// Opens a sandbox for `python` (`python3` if absent), with a warning if it confines nothing.
 ///
 /// # Errors
 /// See [`OpenError`].

@@ -1,4 +1,4 @@
-//! Where completions are recorded, and the recorders in front of models.
+//! Where completions are recorded, and the recordings in front of models.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,14 +10,14 @@ use super::Settings;
 use super::host::Host;
 use crate::model::{LanguageModel, Mode, Replay, Store};
 
-/// The database inside a cache folder.
+/// The name of the database inside a cache folder.
 const DATABASE: &str = "completions.sqlite";
 
 /// A model whose completions are remembered.
 pub type Recording = Replay<Arc<dyn LanguageModel>>;
 
-/// The database that `cache` means: the file itself, or `completions.sqlite` in the folder; by default in `cache_folder`, the
-/// user's.
+/// The database that `cache` stands for: the file itself, or `completions.sqlite` in the folder. The default is in
+/// `cache_folder`, the user's.
 ///
 /// # Errors
 /// Neither is given.
@@ -31,14 +31,14 @@ pub fn database(cache: Option<&Path>, cache_folder: Option<&Path>) -> Result<Pat
     Ok(if is_file { path.to_owned() } else { path.join(DATABASE) })
 }
 
-/// The recordings of a process: one before each model, all in one database.
+/// The recordings of a process: one in front of each model, all in one database.
 pub(super) struct Recordings<'a> {
     settings: &'a Settings,
     cache_folder: Option<&'a Path>,
     /// Whether nothing is remembered unless the settings say so.
     forgets: bool,
     store: Option<Arc<Store>>,
-    /// By the model's id.
+    /// By model id.
     opened: BTreeMap<String, Arc<Recording>>,
 }
 
@@ -50,7 +50,7 @@ impl<'a> Recordings<'a> {
 
     /// Puts the recording that the settings ask for in front of a model.
     ///
-    /// Unless told otherwise, the built-in model is asked again in every run: it answers faster than a disk takes note.
+    /// By default the built-in model is asked again in every run: it answers faster than a disk records.
     ///
     /// # Errors
     /// The database cannot be opened.
@@ -72,7 +72,7 @@ impl<'a> Recordings<'a> {
         Ok(recording)
     }
 
-    /// Those before all models so far.
+    /// The recordings in front of all models so far.
     pub fn opened(self) -> Vec<Arc<Recording>> {
         self.opened.into_values().collect()
     }

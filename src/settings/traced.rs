@@ -5,7 +5,8 @@ use anyhow::Result;
 use crate::operation::{Catalogue, Traces};
 use crate::task::Benchmark;
 
-/// Problems without outputs, what is estimated, and what stands for something else: one line each.
+/// Remarks, one line each: problems without outputs, what is estimated, and outputs used for something they were not
+/// recorded for.
 ///
 /// # Errors
 /// A split of the benchmark cannot be read.
@@ -14,7 +15,7 @@ pub(super) fn remarks(traces: &Traces, catalogue: &Catalogue, benchmark: &Benchm
     Ok(remarks.into_iter().flatten().collect())
 }
 
-/// A remark on problems that no output was recorded for.
+/// A remark on problems without any recorded output.
 fn unrecorded(traces: &Traces, benchmark: &Benchmark) -> Result<Option<String>> {
     let mut splits = Vec::new();
     for split in benchmark.splits() {
@@ -28,7 +29,7 @@ fn unrecorded(traces: &Traces, benchmark: &Benchmark) -> Result<Option<String>> 
     Ok((!splits.is_empty()).then(|| format!("`{origin}`: problems without recorded outputs are left out: {splits_of}")))
 }
 
-/// A remark on operators whose recorded outputs stand for whatever they would have read.
+/// A remark on operators whose recorded outputs are used whatever the operator would have read.
 fn approximation(traces: &Traces, catalogue: &Catalogue) -> Option<String> {
     let names = traces.approximate(catalogue);
     (!names.is_empty()).then(|| {

@@ -20,7 +20,7 @@ use crate::operation::{Catalogue, Program};
 /// What settings ask for that a stranger must not get.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rights {
-    /// Where requests go, with the key.
+    /// Where requests go, and the key with them.
     endpoint: Option<String>,
     /// Where the keys of `[[model]]` tables go.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
@@ -32,7 +32,7 @@ pub struct Rights {
     programs: BTreeSet<Program>,
 }
 
-/// A key on its way.
+/// A key and the server that it goes to.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 struct Sent {
     /// The environment variable that holds it.
@@ -73,12 +73,12 @@ fn at(url: &str) -> EndpointConfig {
     EndpointConfig { url: Some(url.to_owned()), ..EndpointConfig::default() }
 }
 
-/// The settings of a run, `origin`, as far as the user lets it have its way: what the user named as well, or all of a run
-/// that was made here. Programs of others run confined or not at all. `catalogue` are the operators of the run, which may define
-/// models.
+/// The settings of the run `origin`, as far as the user allows them: what the user named too, or everything in a run
+/// that was made here. Other people's programs run confined or not at all. `catalogue` holds the run's operators and
+/// may define models.
 ///
 /// # Errors
-/// The run names a server that would get a key, or a program; what to type is said.
+/// The run names a server that would get a key, or a program. The error says what to type.
 pub fn admit(mut settings: Settings, catalogue: &Catalogue, origin: &Path, host: &Host) -> Result<Settings> {
     let own = &host.own;
     let defined = defined(&settings, catalogue);
@@ -132,12 +132,12 @@ pub fn admit(mut settings: Settings, catalogue: &Catalogue, origin: &Path, host:
     Ok(settings)
 }
 
-/// The first model that would send a key of this host where the user sends none.
+/// The first model that would send a key of this host to a server that the user did not name for it.
 fn astray(defined: &Definitions, host: &Host) -> Result<Option<(String, Sent)>> {
     let mut allowed = sent(&host.own.models)?;
     let keys = host.own.keys.iter();
     allowed.extend(keys.map(|(key_env, url)| Sent { key_env: key_env.clone(), to: url.clone() }));
-    // The key of the flags goes to their endpoint anyway.
+    // The key given by flags goes to their endpoint anyway.
     let usual = host.own.endpoint.base_url()?;
     allowed.extend(KEY_VARIABLES.map(|key_env| Sent { key_env: key_env.to_owned(), to: usual.clone() }));
     for (name, definition) in defined {
@@ -155,7 +155,7 @@ fn astray(defined: &Definitions, host: &Host) -> Result<Option<(String, Sent)>> 
     Ok(None)
 }
 
-/// The first program that would run without the user having said so; those with the user's rights first.
+/// The first program that would run without the user's permission; programs with the user's rights come first.
 fn stranger(settings: &Settings, catalogue: &Catalogue, runs_commands: bool) -> Option<(String, Program)> {
     if settings.traces.is_some() {
         return None;
@@ -166,10 +166,10 @@ fn stranger(settings: &Settings, catalogue: &Catalogue, runs_commands: bool) -> 
     strangers.next().map(|(name, program)| (name.to_owned(), program))
 }
 
-/// Takes note that a run was made here.
+/// Registers that a run was made here.
 ///
 /// # Errors
-/// There is no state folder, or it cannot be written: the run is then taken for somebody else's.
+/// There is no state folder, or it cannot be written. The run then counts as somebody else's.
 pub fn record(started: &Started, settings: &Settings, host: &Host) -> Result<()> {
     let Some(path) = place(&started.id, host) else { return Ok(()) };
     path.parent().map(create_folder).transpose()?;
@@ -183,11 +183,11 @@ fn is_made_here(settings: &Settings, catalogue: &Catalogue, origin: &Path, host:
         let record = std::fs::read(place(&run.started.id, host)?).ok()?;
         serde_json::from_slice(&record).ok()
     };
-    // The id alone would let others change what the run asks for.
+    // If the id alone decided, others could change what the run asks for.
     recorded().is_some_and(|recorded| Rights::of(settings, catalogue).is_ok_and(|asked| asked == recorded))
 }
 
-/// Where a run is recorded.
+/// The file that registers a run.
 fn place(id: &str, host: &Host) -> Option<PathBuf> {
     let is_id = id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
     Some(host.state_folder.as_ref().filter(|_| is_id)?.join("runs").join(format!("{id}.json")))
@@ -275,12 +275,13 @@ mod tests {
         }
         let another = Own { keys: vec![("SMALL_KEY".into(), "https://there.org".into())], ..Own::default() };
         check_of(&run, &there, another, hint);
-        // The same model in the user's own settings names the server; what is only recorded is asked of nobody.
+        // The user's own settings define the same model and so name the server. A model that is only recorded is never
+        // asked.
         let own = Own { models: there.models().clone(), ..Own::default() };
         check_of(&run, &there, own, None);
         let recorded = Settings { traces: Some("t.jsonl".into()), ..run.clone() };
         check_of(&recorded, &there, Own::default(), None);
-        // A run's settings define models too, and a key that is not set cannot be sent.
+        // A run's settings can define models too. A key that is not set cannot be sent.
         let run = Settings { models: there.models().clone(), ..run };
         check_of(&run, &nobody(), Own::default(), hint);
         let nowhere = Path::new("somewhere");

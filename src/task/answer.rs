@@ -8,22 +8,22 @@ use serde::{Deserialize, Serialize};
 use super::final_answer::before_next_question;
 use super::{choice, code, mathematics, number, verbatim};
 
-/// A minus that no operand precedes, digits with or without group commas, and decimals.
+/// A minus sign that does not follow an operand, digits with or without group commas, and decimals.
 static NUMBER: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"((?:^|[^\w)])[-−])?([0-9]{1,3}(?:,[0-9]{3})+\b|[0-9]+)(?:\.([0-9]+))?").expect("a valid pattern")
 });
 
-/// What the answers of a benchmark are.
+/// The form of a benchmark's answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AnswerForm {
     /// A number; decimals that equal an integer count as that integer.
     Integer,
-    /// A number with fractions, currencies and units around it, marked as in GSM8K or announced.
+    /// A number, which may have fractions, currencies and units around it, marked as in GSM8K or announced.
     Number,
     /// A mathematical answer, boxed as in MATH or announced.
     Mathematics,
-    /// Text, compared as it is written but for spaces.
+    /// Text, compared as written except for spaces.
     Exact,
     /// The letter of a choice.
     #[serde(rename = "choice")]
@@ -33,19 +33,19 @@ pub enum AnswerForm {
 }
 
 impl AnswerForm {
-    /// The reference answer in a field of a data set, which may hold a worked solution.
+    /// The reference answer in a data set's field, which may hold a worked solution.
     pub fn reference(self, field: &str) -> Option<String> {
         match self {
             AnswerForm::Integer | AnswerForm::Exact => Some(field.trim().to_owned()),
-            // A body of a function begins with spaces that matter.
+            // The body of a function begins with spaces that matter.
             AnswerForm::Python => Some(field.to_owned()),
             AnswerForm::Number | AnswerForm::Mathematics | AnswerForm::MultipleChoice => self.find(field),
         }
     }
 
-    /// The final answer of `text` as it is written there, as far as spelling matters for comparing it.
+    /// The final answer of `text` as written there, as far as its spelling matters for comparing it.
     ///
-    /// What a model asks itself after its answer, and answers, is not looked at.
+    /// Further questions that a model asks itself after its answer, and answers, are ignored.
     pub fn find(self, text: &str) -> Option<String> {
         let text = if self == AnswerForm::Python { text } else { before_next_question(text) };
         match self {
@@ -58,13 +58,13 @@ impl AnswerForm {
         }
     }
 
-    /// The final answer of `text` in its one spelling, in which equal answers meet when votes are counted.
+    /// The final answer of `text` in its canonical spelling, which makes equal answers count together in votes.
     pub fn extract(self, text: &str) -> Option<String> {
         let found = self.find(text)?;
         Some(if self == AnswerForm::Mathematics { mathematics::spelling(&found) } else { found })
     }
 
-    /// An answer that stands by itself, in its one spelling; one that cannot be read stays as it is.
+    /// A bare answer in its canonical spelling. One that cannot be read is left as it is.
     pub fn spelled(self, answer: &str) -> String {
         match self {
             AnswerForm::Mathematics => mathematics::spelling(answer),
@@ -74,7 +74,7 @@ impl AnswerForm {
         }
     }
 
-    /// Whether both are the same answer, however spelt: `10`, `10.0` and `$10` are.
+    /// Whether both are the same answer in any spelling: `10`, `10.0` and `$10` are.
     pub fn equal(self, reference: &str, answer: &str) -> bool {
         match self {
             AnswerForm::Mathematics => mathematics::equal(reference, answer),
@@ -87,14 +87,14 @@ impl AnswerForm {
     }
 }
 
-/// The number after the last "answer is" or "answer:", else the last number.
+/// The number after the last "answer is" or "answer:", or else the last number.
 fn announced_integer(text: &str) -> Option<String> {
     let lower = text.to_ascii_lowercase();
     let announced = ["answer is", "answer:"].iter().filter_map(|words| Some(lower.rfind(words)? + words.len())).max();
     announced.and_then(|at| numbers(&text[at..]).next()).or_else(|| numbers(text).last())
 }
 
-/// The numbers of a text, each in its one spelling.
+/// The numbers in a text, each in its canonical spelling.
 fn numbers(text: &str) -> impl Iterator<Item = String> {
     NUMBER.captures_iter(text).map(|found| {
         let part = |group| found.get(group).map_or("", |part| part.as_str());

@@ -1,4 +1,4 @@
-//! The benchmarks inside the binary: the built-in workload completely, the published ones without their problems.
+//! The benchmarks inside the binary: the whole built-in workload, and the published benchmarks without their problems.
 
 use std::path::PathBuf;
 
@@ -34,10 +34,10 @@ pub const HUMANEVAL: Folder =
 pub const PRICES: Folder =
     Folder::Embedded { name: "data", files: &[("prices.toml", include_bytes!("../../data/prices.toml"))] };
 
-/// The names that benchmarks inside the binary have.
+/// The names of the benchmarks inside the binary.
 pub const BUILT_IN: [&str; 4] = ["arithmetic", "gsm8k", "humaneval", "math"];
 
-/// The published benchmark of that name.
+/// The published benchmark with that name.
 pub fn built_in(name: &str) -> Option<Folder> {
     match name {
         "gsm8k" => Some(GSM8K),

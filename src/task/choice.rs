@@ -6,16 +6,16 @@ use regex::Regex;
 
 use super::final_answer::{Mark, announced, marked, sentence};
 
-/// A letter right at the start, whatever brackets, words and commands stand around it.
+/// A letter right at the start, possibly surrounded by brackets, words and commands.
 static FIRST: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"^\W*(?:(?:text(?:bf|rm)?|mathrm|mathbf)\b\W*)?(?:(?i:option|choice|letter)\W+)?([A-J])\b")
         .expect("a valid pattern")
 });
-/// A letter in brackets, or a capital that is not a word of English.
+/// A letter in brackets, or a capital letter that is not an English word.
 static ANYWHERE: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"\(([A-Ja-j])\)|\b([B-HJ])\b").expect("a valid pattern"));
 
-/// Two letters of which none is chosen.
+/// Two letters, neither of which is chosen.
 static SEVERAL: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"\b[A-J]\b(?:\\text|\W){0,6}(?:or|and|/|&)\W{0,4}[A-J]\b\)?").expect("a valid pattern")
 });
@@ -41,7 +41,7 @@ pub(super) fn extract(text: &str) -> Option<String> {
     found.map(str::to_ascii_uppercase)
 }
 
-/// The letter that a text begins with, or that it is.
+/// The letter that a text consists of or begins with.
 fn first(text: &str) -> Option<&str> {
     let bare = text.trim_matches(|letter: char| !letter.is_alphanumeric());
     let is_letter =

@@ -6,13 +6,13 @@ use serde_json::{Map, Value, json};
 
 use crate::sandbox::{Ended, Limits, Run, Sandbox, Script};
 
-/// Some editors begin a file with it.
+/// Some editors put it at the start of a file.
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// What code that answers a question must pass.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Tests {
-    /// The function that is asked for.
+    /// The requested function.
     pub entry_point: String,
     /// Defines `check(candidate)`, which decides the score; operators never see it.
     pub test: String,
@@ -22,7 +22,7 @@ pub struct Tests {
 }
 
 impl Tests {
-    /// Those of a line of a file of problems, in the fields of HumanEval; `None` where it has no such field.
+    /// The tests on a line of a file of problems, in the fields of HumanEval; `None` if it has none of these fields.
     pub(super) fn of(line: &Map<String, Value>) -> Result<Option<Self>> {
         let has_tests = line.contains_key("entry_point") && line.contains_key("test");
         let tests =
@@ -30,8 +30,8 @@ impl Tests {
         has_tests.then(tests).transpose()
     }
 
-    /// What the tests that decide the score say of `code` as an answer to `question`. Where a failure may be due to the
-    /// task, the published solution, `reference`, is tried as well: if it passes, the code is wrong.
+    /// What the tests that decide the score say about `code` as an answer to `question`. If a failure may be due to the
+    /// task, the published solution, `reference`, is tried as well. If it passes, the code is wrong.
     ///
     /// # Errors
     /// The sandbox broke. Code that breaks is wrong.
@@ -52,14 +52,14 @@ impl Tests {
         format!("{}\n\ncheck({})\n", self.test, self.entry_point)
     }
 
-    /// A trial of `code` by the public tests; `None` where there are none.
+    /// A trial of `code` with the public tests; `None` if there are none.
     pub fn public_trial(&self, question: &str, code: &str) -> Option<Trial> {
         let tests = format!("candidate = {}\n{}\n", self.entry_point, self.public.join("\n"));
         (!self.public.is_empty()).then(|| self.trial(question, code, &tests))
     }
 
-    /// The question stands first: it is code itself, with imports and helpers that the answer may lean on. Code that does
-    /// not define the function is taken for its body.
+    /// The question comes first: it is itself code, with imports and helpers that the answer may use. Code that does
+    /// not define the function is taken as its body.
     fn trial(&self, question: &str, code: &str, tests: &str) -> Trial {
         let (code, entry_point) = (code.trim_start_matches(BYTE_ORDER_MARK), &self.entry_point);
         let (prompt, solution) =
@@ -71,27 +71,27 @@ impl Tests {
     }
 }
 
-/// What tests say of code.
+/// What tests say about code.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TestResult {
     Passed,
-    /// What went wrong, in words for the author of the code.
+    /// What went wrong, worded for the author of the code.
     Failed(String),
-    /// It failed, but what the tests need may be out of their reach; `doubt` says what.
+    /// It failed, but the tests may need something that they cannot reach; `doubt` says what.
     Doubtful {
         fault: String,
         doubt: String,
     },
 }
 
-/// One run of tests, by two programs: one has the tests and calls, the other has the code and answers.
+/// One run of tests in two programs: one has the tests and makes the calls, the other has the code and answers them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trial {
     judge: String,
     candidate: String,
 }
 
-/// What came of a [`Trial`].
+/// The result of a [`Trial`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct TestRun {
     pub outcome: TestResult,
@@ -103,7 +103,7 @@ pub struct TestRun {
 #[derive(Deserialize)]
 struct Verdict {
     is_right: bool,
-    /// Whether the other program ended before the tests.
+    /// Whether the other program ended before the tests did.
     #[serde(default)]
     has_left: bool,
     #[serde(default)]
@@ -112,7 +112,7 @@ struct Verdict {
 }
 
 impl Trial {
-    /// The program of one side, after what both need.
+    /// The program of one side, appended to what both sides need.
     fn program(side: &str) -> String {
         [include_str!("harness/wire.py"), include_str!("harness/values.py"), side].join("\n\n")
     }
@@ -120,7 +120,7 @@ impl Trial {
     /// Runs the tests.
     ///
     /// # Errors
-    /// The sandbox broke. What the code does is no error.
+    /// The sandbox broke. What the code does is not an error.
     pub async fn run(&self, sandbox: &Sandbox) -> Result<TestRun> {
         let programs = [include_str!("harness/judge.py"), include_str!("harness/candidate.py")].map(Self::program);
         let judge = Script { program: &programs[0], job: Some(&self.judge) };
@@ -130,7 +130,7 @@ impl Trial {
     }
 }
 
-/// The word of the judge, unless the code broke a limit. Nothing that the code says counts for it.
+/// The judge's verdict, unless the code broke a limit. Nothing that the code says counts.
 fn outcome(judge: &Run, candidate: &Run) -> TestResult {
     let is_over = matches!(candidate.ended, Ended::Output | Ended::Disk | Ended::TimedOut);
     let verdict = serde_json::from_str(&judge.stdout).ok().filter(|_| !is_over && judge.ended == Ended::Exited(0));
@@ -143,7 +143,7 @@ fn outcome(judge: &Run, candidate: &Run) -> TestResult {
     }
 }
 
-/// Whether some line defines a function of that name.
+/// Whether some line defines a function with that name.
 fn defines(code: &str, name: &str) -> bool {
     code.lines().any(|line| {
         let rest = line.strip_prefix("async ").unwrap_or(line).strip_prefix("def ").map(str::trim_start);
@@ -151,8 +151,8 @@ fn defines(code: &str, name: &str) -> bool {
     })
 }
 
-/// The Python code of a reply, without spaces at the ends of lines: the fenced blocks that define or import something, or
-/// else the last block, or else what looks like code from its first line on.
+/// The Python code in a reply, without trailing spaces. It consists of the fenced blocks that define or import
+/// something. If there are none, it is the last block, or else everything from the first line that looks like code.
 pub(super) fn extract(text: &str) -> Option<String> {
     let text = text.trim_start_matches(BYTE_ORDER_MARK);
     let blocks = blocks(text);
@@ -165,7 +165,7 @@ pub(super) fn extract(text: &str) -> Option<String> {
     tidy(&chosen)
 }
 
-/// The contents of fenced blocks that are Python or do not say what they are; a block that is cut short ends with the
+/// The contents of fenced blocks that are marked as Python or not marked at all. An unfinished block ends with the
 /// text.
 fn blocks(text: &str) -> Vec<&str> {
     let mut blocks = Vec::new();
@@ -181,7 +181,7 @@ fn blocks(text: &str) -> Vec<&str> {
     blocks
 }
 
-/// Code without a fence: from the first definition on, or a whole text that returns something.
+/// Code without a fence: everything from the first definition on, or a whole text that returns something.
 fn bare(text: &str) -> Option<String> {
     let mut start = 0;
     for line in text.split_inclusive('\n') {
@@ -201,7 +201,7 @@ fn is_definition(line: &str) -> bool {
         && !line.trim_end().ends_with(['.', ','])
 }
 
-/// The code without empty lines around it and without spaces at the ends of lines; indentation stays.
+/// The code without empty lines around it and without trailing spaces; indentation is kept.
 fn tidy(code: &str) -> Option<String> {
     let lines: Vec<&str> = code.lines().map(str::trim_end).collect();
     let code = lines.join("\n");

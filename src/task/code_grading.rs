@@ -1,4 +1,4 @@
-//! Grading of files of code: JSON lines of completions against the tests of their tasks.
+//! Grades files of code: JSON lines of completions against the tests of their tasks.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::code::{TestResult, Tests, extract};
 use crate::sandbox::Sandbox;
 
-/// A task with its tests, as HumanEval publishes it.
+/// A task with its tests, as published in HumanEval.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Task {
     task_id: String,
@@ -20,7 +20,7 @@ pub struct Task {
     tests: Tests,
 }
 
-/// One line to be graded. It may bring its task along.
+/// One line to grade. It may contain its task.
 #[derive(Deserialize)]
 struct Prediction {
     task_id: String,
@@ -38,14 +38,14 @@ struct OwnTask {
     tests: Tests,
 }
 
-/// What became of a line.
+/// The result for a line.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct GradedCode {
     /// Counted from 1.
     pub line: usize,
     pub task_id: String,
     pub correct: bool,
-    /// Why nobody can say whether the solution is right: a fault of the task, not of the solution.
+    /// Why it cannot be decided whether the solution is right: a fault of the task, not of the solution.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unsupported: Option<String>,
     /// The code that was run.
@@ -55,10 +55,10 @@ pub struct GradedCode {
     pub fault: Option<String>,
 }
 
-/// Reads a file of tasks, by id: entry points are not unique.
+/// Reads a file of tasks, by id; entry points are not unique.
 ///
 /// # Errors
-/// Names the line at fault.
+/// Names the faulty line.
 pub fn tasks(text: &str, origin: &str) -> Result<BTreeMap<String, Task>> {
     let tasks = numbered(text).map(|(number, line)| {
         let task: Task = serde_json::from_str(line)
@@ -68,11 +68,11 @@ pub fn tasks(text: &str, origin: &str) -> Result<BTreeMap<String, Task>> {
     tasks.collect()
 }
 
-/// Grades lines with `task_id` and `completion` (or `pred`, `text`, `solution`), several at once, in their order. A
-/// completion is the rest of the function, a whole function, or a reply with a code block.
+/// Grades lines with `task_id` and `completion` (or `pred`, `text`, `solution`), several at once; results are in order.
+/// A completion is the rest of the function, a whole function, or a reply with a code block.
 ///
 /// # Errors
-/// Names the line at fault; or the sandbox broke.
+/// Names the faulty line; or the sandbox broke.
 pub async fn grade(
     text: &str,
     origin: &str,

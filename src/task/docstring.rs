@@ -1,8 +1,8 @@
-//! The examples of a docstring, for problems without published public tests.
+//! The examples in a docstring, for problems without published public tests.
 
 use super::Tests;
 
-/// The examples of the last function of a prompt, the one to write, as public tests; `None` where there are none.
+/// The examples of the last function in a prompt, which is the one to write, as public tests; `None` if there are none.
 pub(super) fn tests(prompt: &str) -> Option<Tests> {
     let head = prompt.lines().rev().find_map(|line| line.strip_prefix("def "))?;
     let entry_point = head.split('(').next().unwrap_or(head).trim().to_owned();
@@ -17,7 +17,7 @@ pub(super) fn tests(prompt: &str) -> Option<Tests> {
 /// expected
 /// ```
 ///
-/// as assertions on `candidate`, in their order. What is no plain call with a value on one line is passed over.
+/// as assertions on `candidate`, in order. Anything other than a plain call with a value on one line is skipped.
 pub(super) fn assertions(prompt: &str, entry_point: &str) -> Vec<String> {
     let lines: Vec<&str> = prompt.lines().map(str::trim).collect();
     let ends = |line: Option<&&str>| line.is_none_or(|line| line.is_empty() || is_mark(line));

@@ -1,6 +1,7 @@
-//! Fetches the problems of published benchmarks from the Hugging Face hub: the only part of this layer with a network.
+//! Downloads the problems of published benchmarks from the Hugging Face hub: the only part of this layer that uses a
+//! network.
 //!
-//! `fetch.toml` of a benchmark says which published files become which files of problems.
+//! A benchmark's `fetch.toml` says which published files become which files of problems.
 
 use std::path::{Path, PathBuf};
 
@@ -21,9 +22,9 @@ use crate::hub::HubError;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Published {
-    /// Data set on the hub.
+    /// Name of the data set on the hub.
     repository: String,
-    /// What a line has.
+    /// The fields of a line.
     fields: Vec<String>,
     file: Vec<Part>,
 }
@@ -33,12 +34,12 @@ struct Published {
 #[serde(deny_unknown_fields)]
 struct Part {
     name: String,
-    /// Published files, one after another.
+    /// Published files, concatenated in this order.
     from: Vec<String>,
 }
 
-/// Writes the problems of the benchmark `name` into `folder`, with the rest of the benchmark where `whole`, so that the
-/// folder can be changed and named with `--benchmark`. Returns the files written.
+/// Writes the problems of the benchmark `name` into `folder`. If `whole`, it also writes the rest of the benchmark, so
+/// that the folder can be changed and named with `--benchmark`. Returns the files written.
 ///
 /// # Errors
 /// An unknown name; a hub that cannot be reached or has other files, with a hint how to put the files there by hand; a

@@ -4,9 +4,9 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-/// Characters before and after a statement that are searched for its withdrawal.
+/// How many characters before and after a statement are searched for words that withdraw it.
 const NEAR: usize = 80;
-/// Bytes of the longest boxed answer.
+/// The maximum length of a boxed answer in bytes.
 const LONGEST: usize = 4000;
 
 fn pattern(text: &str) -> Regex {
@@ -21,7 +21,7 @@ static FIELD: LazyLock<Regex> =
 static ANNOUNCEMENT: LazyLock<Regex> = LazyLock::new(|| {
     pattern(r"(?i)\b(?:answers?|output)\b[^.\n:=]{0,40}?(?::|=|\s[-–—]\s|\b(?:is|are|was|be|equals)\b)[\s:*_]*")
 });
-/// What stands right before an answer that is not one.
+/// Text right before something that is not an answer.
 static DENIED: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
         r"(?ix)(?: \b(?:not|never|cannot\ be|neither|nor|instead\ of|rather\ than)\b | n['’]t(?:\ be)?
@@ -30,7 +30,7 @@ static DENIED: LazyLock<Regex> = LazyLock::new(|| {
         (?:\s|[$*(:{]|\\\(|\\\[|equal\sto|simply)*$",
     )
 });
-/// What stands right after an answer that is taken back.
+/// Text right after an answer that is withdrawn.
 static WITHDRAWN: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
         r"(?ix)^(?:\s|[$)\].,;:!?*]|\\\)|\\\])*(?:(?:but|and|wait|no|hmm|oops|sorry|actually|however)\b[\s,.!:]*)*
@@ -40,7 +40,7 @@ static WITHDRAWN: LazyLock<Regex> = LazyLock::new(|| {
     )
 });
 
-/// Where a model goes on with a question of its own, or with the next turn of a conversation.
+/// Where a model continues with a question of its own, or with the next turn of a conversation.
 static NEXT_QUESTION: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
         r"(?mx) ^[\s\#*>]*(?:(?i:next|new|another)\s+(?i:question|problem)|Q|Question|Problem|Exercise|Human|User)\b[\s\#*]*[0-9]*[\s*]*(?::|[0-9][.)])
@@ -49,12 +49,12 @@ static NEXT_QUESTION: LazyLock<Regex> = LazyLock::new(|| {
     )
 });
 
-/// A number that is not that of a step.
+/// A number that is not the number of a step.
 static CONCLUSION: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?i)(?:^|[^p\s0-9]\s*|[^e]p\s*|\d\s+)[0-9]"));
 
-/// A text up to the question that it goes on with after its answer.
+/// A text up to the question with which it continues after its answer.
 ///
-/// A question before any answer is the one that is answered, repeated.
+/// A question before any answer is the original question, repeated.
 pub(super) fn before_next_question(text: &str) -> &str {
     let answers = |text: &str| {
         let last = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
@@ -65,7 +65,7 @@ pub(super) fn before_next_question(text: &str) -> &str {
     next.map_or(text, |found| &text[..found.start()])
 }
 
-/// What follows the question that a text begins by repeating.
+/// The text after the question that it begins by repeating.
 fn after_question(text: &str) -> &str {
     match NEXT_QUESTION.find(text) {
         Some(found) if text[..found.start()].trim().is_empty() => {
@@ -80,12 +80,12 @@ fn after_question(text: &str) -> &str {
 pub(super) enum Mark<'a> {
     /// The answer, in a box or a tag, or after `####`.
     Answer(&'a str),
-    /// Every mark is empty, cut short or taken back: there is no answer.
+    /// Every mark is empty, cut short or withdrawn, so there is no answer.
     Withdrawn,
     None,
 }
 
-/// The last marked answer that stands; the published references, too, are what their last box holds.
+/// The last marked answer that is not withdrawn. In the published references, too, the last box holds the answer.
 pub(super) fn marked(text: &str) -> Mark<'_> {
     let mut has_boxes = false;
     let mut last = None;
@@ -114,15 +114,15 @@ pub(super) fn marked(text: &str) -> Mark<'_> {
     }
 }
 
-/// What follows the last announcement of an answer, up to the end of the text.
+/// The text after the last announcement of an answer, up to the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Announced<'a> {
     pub clause: &'a str,
-    /// Whether it stands on a line of its own.
+    /// Whether it is on a line of its own.
     pub on_next_line: bool,
 }
 
-/// The last announcement; `Some(None)` where it says that there is no such answer.
+/// The last announcement; `Some(None)` if it says that there is no answer.
 pub(super) fn announced(text: &str) -> Option<Option<Announced<'_>>> {
     let found = ANNOUNCEMENT.find_iter(text).last()?;
     let clause = &text[found.end()..];
@@ -135,7 +135,7 @@ pub(super) fn announced(text: &str) -> Option<Option<Announced<'_>>> {
     Some(Some(Announced { clause, on_next_line: found.as_str().contains('\n') }))
 }
 
-/// The text up to the end of its first sentence or line; a point between digits ends nothing.
+/// The text up to the end of its first sentence or line. A point between digits does not end a sentence.
 pub(super) fn sentence(text: &str) -> &str {
     let mut letters = text.char_indices().peekable();
     while let Some((at, letter)) = letters.next() {
@@ -151,7 +151,7 @@ pub(super) fn sentence(text: &str) -> &str {
     text
 }
 
-/// Whether a statement between two positions is denied or taken back by the words around it.
+/// Whether the words around the statement between two positions deny or withdraw it.
 fn is_withdrawn(text: &str, start: usize, end: usize) -> bool {
     DENIED.is_match(near_before(text, start)) || WITHDRAWN.is_match(near_after(text, end))
 }
@@ -166,7 +166,7 @@ fn near_after(text: &str, start: usize) -> &str {
     &text[start..end]
 }
 
-/// The position of the brace that closes the one at `open`; an escaped brace is none.
+/// The position of the brace that closes the one at `open`; escaped braces do not count.
 fn closing_brace(text: &str, open: usize) -> Option<usize> {
     let mut depth = 0_usize;
     let mut is_escaped = false;

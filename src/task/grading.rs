@@ -1,4 +1,4 @@
-//! Files of predictions and references, graded line by line.
+//! Grades files of predictions and references, line by line.
 
 use std::sync::LazyLock;
 
@@ -13,27 +13,27 @@ use super::final_answer::{Mark, before_next_question, marked};
 /// One line of a file to grade.
 #[derive(Debug, Deserialize)]
 struct Line {
-    /// The answer itself; taken before `text`.
+    /// The answer itself; preferred to `text`.
     pred: Option<Value>,
-    /// The text of a solution, in which the answer is looked for.
+    /// The text of a solution that contains the answer.
     text: Option<String>,
     #[serde(alias = "gold")]
     r#ref: Option<Value>,
 }
 
-/// What came of one line.
+/// The result for one line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct GradedLine {
     /// Counted from 1.
     pub line: usize,
     pub correct: bool,
-    /// The answer found; none where there is none.
+    /// The answer found; `None` if there is none.
     pub extracted: Option<String>,
     pub reference: String,
 }
 
-/// The text of a file of JSON lines. Bytes that are no UTF-8, and halves of surrogate pairs that stand alone, become
-/// replacement characters, so that what one model wrote wrong spoils its own line only.
+/// The text of a file of JSON lines. Invalid UTF-8 and unpaired surrogates become replacement characters, so that a
+/// model's mistake spoils only its own line.
 pub fn decoded(bytes: &[u8]) -> String {
     static ESCAPE: LazyLock<Regex> = LazyLock::new(|| {
         let pair = r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}";
@@ -49,7 +49,7 @@ pub fn decoded(bytes: &[u8]) -> String {
 /// Grades JSON lines with `pred` or `text` against `ref` or `gold`; `origin` names the file in errors.
 ///
 /// # Errors
-/// Names the line that is no such object.
+/// Names the first line that is not such an object.
 pub fn grade(form: AnswerForm, lines: &str, origin: &str) -> Result<Vec<GradedLine>> {
     let numbered = (1..).zip(lines.lines()).filter(|(_, line)| !line.trim().is_empty());
     let verdicts =
@@ -72,7 +72,7 @@ fn verdict(form: AnswerForm, number: usize, line: &str) -> Result<GradedLine> {
     Ok(GradedLine { line: number, correct, extracted, reference })
 }
 
-/// The answer in `pred`, which is the answer unless it is marked inside.
+/// The answer in `pred`: the whole text, unless an answer is marked in it.
 fn given(form: AnswerForm, pred: &str) -> Option<String> {
     let pred = before_next_question(pred);
     match (form, marked(pred)) {

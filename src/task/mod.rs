@@ -34,7 +34,7 @@ use crate::sandbox::Sandbox;
 use built_in::BUILT_IN;
 use problems::{Fields, Reader, Source};
 
-/// The file of a benchmark folder that describes it.
+/// The file that describes a benchmark folder.
 const FILE: &str = "benchmark.toml";
 
 /// What latency and money weigh against the score (E5).
@@ -47,26 +47,26 @@ pub struct Weights {
     pub cost_weight: f64,
     /// (E3) tokens per second of tool time.
     pub gamma: f64,
-    /// What the critical path is counted in.
+    /// The unit of the critical path.
     #[serde(default)]
     pub unit: Unit,
 }
 
 impl Weights {
-    /// What queries of the benchmark are worth.
+    /// The objective for queries of the benchmark.
     pub fn objective(self) -> Objective {
         let Weights { latency_weight, cost_weight, unit, .. } = self;
         Objective { latency_weight, cost_weight, unit }
     }
 }
 
-/// What follows every plan, whatever the controller chose: the solution that stands is tested, and improved while it fails.
+/// What follows every plan, whatever the controller chose: the current solution is tested, and improved while it fails.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FinishConfig {
-    /// The `test` operator of the catalogue that tests, and whose prompt asks for an improvement.
+    /// The `test` operator of the catalogue that runs the tests, and whose prompt asks for an improvement.
     pub operator: String,
-    /// Most improvements, one after another; each is tested.
+    /// The maximum number of improvements, one after another; each is tested.
     #[serde(default = "once")]
     pub improve: u32,
 }
@@ -75,7 +75,7 @@ fn once() -> u32 {
     1
 }
 
-/// A task with its data, read from a folder; the problems are read when asked for.
+/// A task with its data, read from a folder. The problems are read on demand.
 #[derive(Clone, Debug)]
 pub struct Benchmark {
     pub name: String,
@@ -84,7 +84,7 @@ pub struct Benchmark {
     /// File of the operator catalogue, in the benchmark's folder.
     pub catalogue: String,
     pub reward: Weights,
-    /// None: the vote has the last word.
+    /// If `None`, the vote has the last word.
     pub finish: Option<FinishConfig>,
     folder: Folder,
     /// Where the files of problems are.
@@ -94,12 +94,12 @@ pub struct Benchmark {
     public_tests: Option<PublicTests>,
 }
 
-/// Tests that operators may run, in a file beside the problems.
+/// Tests that operators may run, in a file next to the problems.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PublicTests {
     file: String,
-    /// Problems whose tests there are wrong.
+    /// Problems whose tests in that file are wrong.
     #[serde(default)]
     without: BTreeSet<String>,
 }
@@ -123,7 +123,7 @@ struct Description {
 }
 
 impl Benchmark {
-    /// Opens the benchmark in a folder, or the built-in one of that name; without either the embedded workload.
+    /// Opens the benchmark in a folder, or the built-in one of that name; without a `place`, the embedded workload.
     ///
     /// # Errors
     /// Those of [`Benchmark::load`].
@@ -151,7 +151,7 @@ impl Benchmark {
     /// Reads `benchmark.toml`; the problems are in the same folder.
     ///
     /// # Errors
-    /// Names the file and the line at fault.
+    /// Names the file and the faulty line.
     pub fn load(folder: Folder) -> Result<Self> {
         Self::load_with_data(folder.clone(), folder)
     }
@@ -159,7 +159,7 @@ impl Benchmark {
     /// Reads `benchmark.toml`; the problems are in the folder `data`.
     ///
     /// # Errors
-    /// Names the file and the line at fault.
+    /// Names the file and the faulty line.
     pub fn load_with_data(folder: Folder, data: Folder) -> Result<Self> {
         let Description { name, description, answer, catalogue, fields, splits, public_tests, finish, reward } =
             folder.read_toml(FILE)?;
@@ -191,7 +191,7 @@ impl Benchmark {
     /// Reads the problems of a split, in the order of its file.
     ///
     /// # Errors
-    /// Names the missing split, or the file and the line at fault.
+    /// Names the missing split, or the file and the faulty line.
     pub fn problems(&self, split: &str) -> Result<Vec<Problem>> {
         let source = self.splits.get(split).with_context(|| {
             let known: Vec<_> = self.splits().collect();
@@ -204,14 +204,14 @@ impl Benchmark {
             }
             Ok(problems)
         });
-        // The problems of the published benchmarks are no part of the crate.
+        // The problems of the published benchmarks are not part of the crate.
         problems.map_err(|error| match built_in(&self.name) {
             Some(_) => anyhow!("{error:#}; hint: `lamas fetch {}` gets the problems, or says how to", self.name),
             None => error,
         })
     }
 
-    /// What a question says itself of what its answer must pass: the examples in the docstring of a function to write.
+    /// What a question itself says that its answer must pass: the examples in the docstring of a function to write.
     pub fn examples(&self, question: &str) -> Option<Tests> {
         let examples = || docstring::tests(question);
         (self.answer == AnswerForm::Python).then(examples).flatten()
@@ -222,10 +222,11 @@ impl Benchmark {
         self.answer == AnswerForm::Python
     }
 
-    /// The score of `answer`: 1 for a right one, 0 for a wrong one or none.
+    /// The score of `answer`: 1 if it is right, 0 if it is wrong or missing.
     ///
     /// # Errors
-    /// The problem has no reference, or the answer is code, and there is no sandbox to test it in, the sandbox broke, or the tests cannot be run there.
+    /// The problem has no reference. Or the answer is code, and there is no sandbox to test it in, the sandbox broke,
+    /// or the tests cannot be run there.
     pub async fn grade(&self, problem: &Problem, answer: Option<&str>, sandbox: Option<&Sandbox>) -> Result<f64> {
         let Some(answer) = answer else { return Ok(0.0) };
         let is_right = match &problem.tests {

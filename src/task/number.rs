@@ -1,4 +1,4 @@
-//! Final answers that are numbers, as GSM8K has them: found in a text and written in one way.
+//! Final answers that are numbers, as in GSM8K: found in a text and spelled in one way.
 
 use std::sync::LazyLock;
 
@@ -10,7 +10,7 @@ use regex::Regex;
 use super::final_answer::{Announced, Mark, announced, marked, sentence};
 use super::numeral::{self, ARITHMETIC, plain};
 
-/// Digits of the longest decimal that is written out.
+/// The maximum number of digits of a decimal that is written out.
 const LONGEST: usize = 100;
 
 fn pattern(text: &str) -> Regex {
@@ -25,7 +25,7 @@ static REFUSAL: LazyLock<Regex> = LazyLock::new(|| {
         r"(?i)\b(?:cannot|can['’]?t|unable to|impossible to|not possible to|don['’]t know|do not know|not enough|insufficient|no (?:valid |real )?(?:answer|solution))\b",
     )
 });
-/// The number that a text gives as its final answer, in its one spelling.
+/// The number that a text gives as its final answer, in its canonical spelling.
 pub(super) fn extract(text: &str) -> Option<String> {
     let found = match marked(text) {
         Mark::Answer(answer) => stated(answer, false),
@@ -39,7 +39,7 @@ pub(super) fn extract(text: &str) -> Option<String> {
     found.map(|number| spelling(&number))
 }
 
-/// The number that a clause states: the first one, or after its last `=`.
+/// The number that a clause states: the first one, or the one after its last `=`.
 fn stated(clause: &str, may_be_listed: bool) -> Option<BigRational> {
     if CHOICE.is_match(clause) || REFUSAL.is_match(clause) {
         return None;
@@ -51,12 +51,12 @@ fn stated(clause: &str, may_be_listed: bool) -> Option<BigRational> {
         return Some(number);
     }
     let found = ARITHMETIC.find(result)?;
-    // In a list the dash before an item is no sign.
+    // In a list, the dash before an item is not a sign.
     let is_item = result[..found.start()].contains("- ") || !result[found.end()..].trim().is_empty();
     numeral::value(result, found, may_be_listed && is_item)
 }
 
-/// The last number of a text that announces nothing.
+/// The last number of a text without an announcement.
 fn concluded(text: &str) -> Option<BigRational> {
     let line = text.lines().rev().find(|line| !line.trim().is_empty())?;
     if REFUSAL.is_match(line) || CHOICE.is_match(line) {
@@ -95,7 +95,7 @@ fn in_words(text: &str) -> Option<BigRational> {
         "nineteen",
     ];
     const TENS: [&str; 8] = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"];
-    /// After a number in words these make it another.
+    /// After a number in words, these change its value.
     const PARTS: [&str; 17] = [
         "quarters", "half", "halves", "third", "thirds", "quarter", "fourth", "fourths", "fifth", "fifths", "tenth",
         "tenths", "point", "to", "or", "plus", "minus",
@@ -133,7 +133,7 @@ fn in_words(text: &str) -> Option<BigRational> {
     found.then(|| if is_negative { -number } else { number })
 }
 
-/// `n`, a decimal where it ends, else `n/d`.
+/// `n`, as a decimal if that is finite, otherwise `n/d`.
 fn spelling(number: &BigRational) -> String {
     let mut rest = number.denom().clone();
     let mut decimals = 0_usize;

@@ -1,4 +1,5 @@
-//! Numbers as texts write them: groups of digits, sizes, fractions, arithmetic, and what around them changes their value.
+//! Numbers as texts write them: groups of digits, sizes, fractions, arithmetic, and surrounding text that changes their
+//! value.
 
 use std::sync::LazyLock;
 
@@ -7,9 +8,9 @@ use num_rational::BigRational;
 use num_traits::{One, Pow, ToPrimitive, Zero};
 use regex::{Captures, Match, Regex};
 
-/// Decimals beyond these are noise of binary arithmetic where without them the number is whole: `7.000000001` is 7.
+/// If a number is an integer up to this many decimals, the rest is noise of binary arithmetic: `7.000000001` is 7.
 const DECIMALS: usize = 8;
-/// Digits of the longest number that is read.
+/// The maximum number of digits of a number that is read.
 const LONGEST: usize = 100;
 
 fn pattern(text: &str) -> Regex {
@@ -35,7 +36,7 @@ static DIGITS: LazyLock<Regex> = LazyLock::new(|| {
     ))
 });
 
-/// What right before a number makes it another, or only part of one.
+/// Text right before a number that changes its value or makes it only part of a number.
 static BEFORE: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
         r"(?ix)(?: [0-9][,.:_'’^] | (?:^|\s)[<>]=? | [≤≥≠±√] | [0-9)]\s(?:plus|minus|times|divided\sby) | \\sqrt\{? | sqrt\(
@@ -43,7 +44,7 @@ static BEFORE: LazyLock<Regex> = LazyLock::new(|| {
         | (?:^|\b(?:is|are|was|just|well))\s*(?:over|under|above|below) | \b(?:almost|nearly|not) )\s*[$€£]?$",
     )
 });
-/// What right after a number makes it another: more digits, a time, a range, a unit that is a part.
+/// Text right after a number that changes its value: more digits, a time, a range, a unit that is a fraction.
 static AFTER: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
         r"(?x)^(?: !?[0-9\^(] | (?:[,:_'’]|\.+)[0-9] | \s:\s[0-9] | \s?(?:π|√|\\pi|\\sqrt|pi\b|sqrt|±|\+/-) | [xyznie]\b
@@ -66,7 +67,7 @@ static FRACTION: LazyLock<Regex> =
 static HOUR: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?i)\b(1?[0-9]):00\s?([ap]\.?m\b|o['’]clock)"));
 static STARS: LazyLock<Regex> = LazyLock::new(|| pattern(r"([0-9)])\s?\*\*\s?([0-9])"));
 
-/// A text without the LaTeX around its numbers, each sign written in one way.
+/// A text without the LaTeX around its numbers, with each sign written in one way.
 pub(super) fn plain(text: &str) -> String {
     let text = text.replace("{,}", ",").replace(",\\!", ",").replace("\\!", "").replace("\\,", " ");
     let text = text.replace("\\$", "$").replace("\\%", "%").replace("\\times", "*").replace("\\cdot", "*");
@@ -78,7 +79,7 @@ pub(super) fn plain(text: &str) -> String {
     let fraction = |found: &Captures<'_>| {
         let part =
             |groups: [usize; 2]| groups.iter().find_map(|group| found.get(*group)).map_or("", |part| part.as_str());
-        // In `2\frac12` the fraction is that of a mixed number.
+        // In `2\frac12` the fraction belongs to a mixed number.
         let follows_digit =
             text[..found.get(0).map_or(0, |whole| whole.start())].ends_with(|letter: char| letter.is_ascii_digit());
         format!("{}{}/{}", if follows_digit { " " } else { "" }, part([1, 2]), part([3, 4]))
@@ -119,9 +120,10 @@ fn small_digits(text: &str) -> String {
     plain
 }
 
-/// The value of the arithmetic found in a text, unless what stands around it makes it another number.
+/// The value of the arithmetic found in a text, unless the surrounding text changes it.
 ///
-/// A dash with a space after it is a sign only where nothing stands before it, and not there where `may_be_listed`.
+/// A dash followed by a space is a sign only after `=`, `:` or `(`, or if nothing precedes it; the latter not if
+/// `may_be_listed`.
 pub(super) fn value(text: &str, found: Match<'_>, may_be_listed: bool) -> Option<BigRational> {
     let (before, after) = (&text[..found.start()], &text[found.end()..]);
     let has_decimals = found.as_str().contains('.');
@@ -168,7 +170,7 @@ fn is_negative(before: &str, may_be_listed: bool) -> bool {
     }
 }
 
-/// The value of an arithmetic expression; none for what may be a range, such as `3-5`.
+/// The value of an arithmetic expression; `None` if it may be a range, such as `3-5`.
 fn computed(expression: &str) -> Option<BigRational> {
     let mut sum = BigRational::zero();
     let mut product: Option<BigRational> = None;
@@ -183,7 +185,7 @@ fn computed(expression: &str) -> Option<BigRational> {
                 sum += left;
                 product = Some(number);
             }
-            // `1 1/2`: what comes next must divide.
+            // `1 1/2`: a division must follow.
             (Some(sign), Some(left)) if sign.trim().is_empty() && pending.is_none() => {
                 pending = Some(left.clone());
                 sum += left;

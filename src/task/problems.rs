@@ -1,4 +1,4 @@
-//! Problems and their files: one JSON object a line.
+//! Problems and their files: one JSON object per line.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,15 +12,15 @@ use crate::folder::Folder;
 /// One question with its reference answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Problem {
-    /// Unique within a data set; keys the random streams, so it never changes.
+    /// Unique within a data set. The random streams are keyed by it, so it never changes.
     pub id: String,
     pub question: String,
-    /// The reference; empty where there is none, so that only recorded scores say what answers are worth.
+    /// The reference answer. It is empty if there is none; then only recorded scores say what answers are worth.
     pub answer: String,
     /// The kind of problem, for tables by kind; the controller never sees it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
-    /// Lines of reasoning that the worked solution takes.
+    /// Lines of reasoning in the worked solution.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub steps: Option<u32>,
     /// What code that answers the question must pass; other answers are compared.
@@ -29,17 +29,17 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// Words of the question: its size, known before any tokenizer is.
+    /// The number of words in the question: its size, without a tokenizer.
     pub fn words(&self) -> usize {
         self.question.split_whitespace().count()
     }
 }
 
-/// Which fields of a line a problem is made of.
+/// The fields of a line that make up a problem.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Fields {
-    /// Where it is absent, the file's name and the row's number are the id.
+    /// If absent, the id is made of the file's name and the row's number.
     id: String,
     question: String,
     /// The reference answer, or a worked solution that ends with it.
@@ -54,7 +54,7 @@ impl Default for Fields {
     }
 }
 
-/// A file of problems, and which of its rows to take.
+/// A file of problems, and which of its rows to use.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(untagged)]
 pub(super) enum Source {
@@ -85,7 +85,7 @@ pub(super) struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// Reads the problems of a split: all of its file, or its rows in their order.
+    /// Reads the problems of a split: the whole file, or its rows in their order.
     pub(super) fn read(&self, source: &Source) -> Result<Vec<Problem>> {
         let file = source.file();
         let text = self.data.read_text(file)?;
@@ -122,7 +122,7 @@ impl Reader<'_> {
         })
     }
 
-    /// Reads one line; fields that a [`Problem`] does not have are passed over.
+    /// Reads one line; fields that a [`Problem`] does not have are ignored.
     fn problem(&self, line: &str, default_id: &str) -> Result<Problem> {
         let Fields { id, question, answer, kind } = self.fields;
         let object: Map<String, Value> = serde_json::from_str(line).map_err(|error| {
@@ -163,7 +163,7 @@ impl Reader<'_> {
     }
 }
 
-/// The numbers of rows to take from a file of `count` rows.
+/// The numbers of the rows to use from a file of `count` rows.
 fn row_numbers(text: &str, count: usize) -> Result<Vec<usize>> {
     let mut rows = Vec::new();
     for (number, line) in (1..).zip(text.lines()) {
@@ -185,7 +185,7 @@ struct PublicTests {
     test: Vec<String>,
 }
 
-/// Gives the problems the tests that operators may run, by id: those of the file, or where there is none the examples of the
+/// Gives problems, by id, the tests that operators may run: those in the file or, without a file, the examples in the
 /// docstrings. Some problems have none.
 pub(super) fn add_public_tests(
     folder: &Folder,

@@ -1,8 +1,8 @@
-//! Final answers that are compared as they are written.
+//! Final answers that are compared as written.
 
 use super::final_answer::{Mark, announced, marked};
 
-/// The marked answer; else the line that an announcement begins; else the last line.
+/// The marked answer, or else the first line after an announcement, or else the last line.
 pub(super) fn find(text: &str) -> Option<String> {
     let line = |text: &'_ str| text.lines().find(|line| !line.trim().is_empty()).map(str::to_owned);
     let found = match marked(text) {

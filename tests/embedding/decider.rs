@@ -1,5 +1,6 @@
-//! A decider of one's own, a second opinion, beside a trained controller: two operators are asked, a third only where they
-//! differ. `cargo run --release --example decider -- runs/RUN FIRST SECOND THIRD`, with operators of the run's catalogue.
+//! A decider of your own, beside a trained controller: it gets a second opinion by asking two operators, and a third
+//! only if they differ. `cargo run --release --example decider -- runs/RUN FIRST SECOND THIRD`, with operators of the
+//! run's catalogue.
 
 use anyhow::{Context, Result};
 use lamas::agent::Agent;

@@ -12,7 +12,7 @@ use lamas::random::Draw;
 
 use super::bandit::{BANDIT, Runner};
 
-/// Every query takes a second, one in eight takes ten.
+/// Every query takes one second, one in eight takes ten.
 struct Slow;
 
 #[async_trait]
@@ -41,12 +41,12 @@ fn timing_and_stops_change_nothing() -> Result<()> {
     assert!(ahead(2, whole.path()).run()?.finished);
     Runner { rollout: &Slow, ..ahead(2, slow.path()) }.timed()?;
     assert!(files(whole.path())? == files(slow.path())?);
-    // Batches are saved by threes: the stop after the fifth is taken up from the third.
+    // Batches are saved in threes: after the stop at the fifth, training resumes from the third.
     let part = Runner { stop_after: Some(5), ..ahead(2, parts.path()) };
     assert!(!part.run()?.finished);
     assert!(Runner { resume: true, ..ahead(2, parts.path()) }.run()?.finished);
     assert!(files(whole.path())? == files(parts.path())?);
-    // Older plans, another gradient.
+    // Older plans give another gradient.
     let now = tempfile::tempdir()?;
     ahead(0, now.path()).run()?;
     assert!(files(whole.path())? != files(now.path())?);

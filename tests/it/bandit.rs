@@ -1,4 +1,4 @@
-//! A small problem for training: which of two operators is right can be seen of the question.
+//! A small training problem: the question shows which of two operators is right.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -21,7 +21,7 @@ pub const SIGNATURES: [Signature; 4] = [Signature::ANSWERS, Signature::ANSWERS, 
 pub const EMBEDDING: usize = 8;
 pub const PROBLEMS: usize = 24;
 
-/// Even problems are solved by operator 0, odd ones by operator 1; everything else only costs time.
+/// Operator 0 solves even problems, operator 1 odd ones; everything else only costs time.
 pub struct Bandit {
     /// Problems that always fail, and draws for which everything fails.
     pub broken: BTreeSet<usize>,
@@ -124,7 +124,7 @@ impl Runner<'_> {
         self.watched(&mut |_| ())
     }
 
-    /// Runs in paused time, and says how much of it has passed.
+    /// Runs in paused time and returns how much of it has passed.
     pub fn timed(self) -> Result<Duration> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?;
         runtime.block_on(async {
@@ -142,7 +142,7 @@ impl Runner<'_> {
         let data = data();
         let problems = Problems { ids: &data.ids, questions: &[], queries: &data.queries, rollout: self.rollout };
         let controller = controller(self.controller, self.seed);
-        // How many queries run at once is no property of the result.
+        // The result must not depend on how many queries run at once.
         let settings = TrainingConfig { concurrency: 1, ..self.preset.clone() };
         let configuration = serde_json::json!({ "controller": controller.config(), "training": settings });
         let cancelled = AtomicBool::new(self.stop_after == Some(0));

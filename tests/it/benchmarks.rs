@@ -1,4 +1,4 @@
-//! Benchmarks as data: published ones on a model whose share of right answers is known, and ones of the user's own.
+//! Benchmarks as data: published ones, on a model with a known share of right answers, and the user's own.
 
 use std::collections::HashMap;
 use std::fs;
@@ -18,8 +18,8 @@ use crate::shared::shared;
 
 use crate::planned::Planned;
 
-/// A model that answers seven questions in ten as `right` says and the others as `wrong` says is scored at exactly its
-/// share of right answers, by a single call and by a vote over several.
+/// A model answers seven questions in ten as `right` says and the others as `wrong` says. Its score must be exactly its
+/// share of right answers, with a single call and with a vote over several.
 async fn check(benchmark: Benchmark, right: fn(&Problem) -> String, wrong: fn(&Problem) -> String) -> Result<()> {
     let problems = benchmark.problems("test")?;
     let is_right = |problem: &Problem| random::key(&[&problem.id]) % 10 < 7;
@@ -61,7 +61,7 @@ async fn a_known_share_of_gsm8k_is_scored_at_exactly_that() -> Result<()> {
 #[tokio::test]
 async fn a_known_share_of_math_is_scored_at_exactly_that() -> Result<()> {
     let Some(data) = shared("datasets/math") else { return Ok(()) };
-    // The folder holds the rows of the splits only.
+    // The folder holds only the rows of the splits.
     let place = tempfile::tempdir()?;
     let folder = built_in("math").context("built in")?;
     let text = folder.read_text("benchmark.toml")?;

@@ -1,4 +1,4 @@
-//! One controller for many latency weights: learns both ends, repeats itself and resumes exactly, keeps budgets.
+//! One controller for many latency weights: it learns both ends, repeats itself, resumes exactly and keeps budgets.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -77,7 +77,7 @@ fn weights() -> LatencyWeights {
     "0.0005..0.05".parse().expect("a range")
 }
 
-/// Trains, for no passes by the survey alone; `watch` sees the episodes of every batch with its pass.
+/// Trains; zero passes mean by the survey alone. `watch` sees the episodes of every batch with its pass.
 fn run(
     epochs: u32,
     folder: Option<&Path>,
@@ -139,7 +139,7 @@ fn one_controller_learns_every_weight() -> Result<()> {
         };
         // Problems that need the slow operator get it while a right answer is worth its 40 tokens.
         assert_eq!((share(0.0, &[SLOW.0], 1), share(0.05, &[QUICK.0], 1)), (1.0, 1.0), "{name}");
-        // The others never do where it would cost more than it is worth.
+        // The other problems never get it where it would cost more than it is worth.
         assert_eq!((share(0.01, &[QUICK.0], 0), share(0.05, &[QUICK.0], 0)), (1.0, 1.0), "{name}");
         let last = trained.history.last().expect("a pass");
         assert_eq!(last.validation.episodes, 5 * PROBLEMS as u64, "validated at each weight of a grid");

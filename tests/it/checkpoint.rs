@@ -1,4 +1,4 @@
-//! Checkpoints: round trips, equal bytes, and what is said of broken files.
+//! Checkpoints: round trips, equal bytes, and the messages about broken files.
 
 use std::path::Path;
 
@@ -84,7 +84,7 @@ fn a_file_cut_short_is_named() {
     assert!(error.contains("absent"), "{error}");
 }
 
-/// Saves a checkpoint, changes the file, and looks for `expected` in what loading it says.
+/// Saves a checkpoint, changes the file, and looks for `expected` in the error from loading it.
 fn check_damage(damage: impl Fn(&mut TensorFile), expected: &str) {
     let folder = folder();
     let path = folder.path().join("damaged.safetensors");

@@ -11,14 +11,14 @@ use super::sandbox::open;
 use super::shared::shared;
 use super::tricks::{MANY, RIGHT, ROOT, SHARING, Task, UNSUPPORTED, WRONG, WRONG_OF_MANY};
 
-/// What the tests of a task say of code, with the published solution at hand.
+/// What the tests of a task say about code, with the published solution available.
 async fn grade(task: &Task, code: &str, sandbox: &Sandbox) -> Result<TestResult> {
     let Task { prompt, entry_point, test, canonical } = *task;
     let tests = Tests { entry_point: entry_point.into(), test: test.into(), public: vec![test.into()] };
     tests.grade(prompt, code, Some(canonical).filter(|code| !code.is_empty()), sandbox).await
 }
 
-/// As [`grade`], for assertions on `candidate`, a function `f`.
+/// Like [`grade`], for assertions on `candidate`, a function `f`.
 async fn judge(assertions: &str, code: &str, canonical: &str, sandbox: &Sandbox) -> Result<TestResult> {
     let test = format!("def check(candidate):\n    {}\n", assertions.replace('\n', "\n    "));
     let tests = Tests { entry_point: "f".to_owned(), test, public: Vec::new() };

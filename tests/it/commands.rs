@@ -1,4 +1,4 @@
-//! Commands: the worked example, what a hostile one can do, and whose commands run.
+//! Commands: the worked example, what a hostile command can do, and whose commands run.
 
 use std::fs;
 use std::net::TcpListener;
@@ -21,7 +21,7 @@ fn command(name: &str, script: &str, more: &str) -> String {
     )
 }
 
-/// Copies the worked example to where the benchmark of a place is.
+/// Copies the worked example to the benchmark folder of a place.
 fn copy_example(to: &Path) -> Result<()> {
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/examples/retrieval");
     for folder in ["", "texts"] {
@@ -36,7 +36,7 @@ fn copy_example(to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Knows what stands in the first text that it is given, and nothing else.
+/// Knows what is in the first text that it is given, and nothing else.
 fn reader(prompt: &str) -> Reply {
     let text = prompt.split("Texts:").nth(1).unwrap_or_default();
     let number: String = text.chars().skip_while(|c| !c.is_ascii_digit()).take_while(char::is_ascii_digit).collect();
@@ -68,7 +68,7 @@ async fn the_worked_example_retrieves_and_answers() -> Result<()> {
     check_strangers(&place).await
 }
 
-/// A checkpoint's commands run where it was made, elsewhere only if asked for.
+/// A checkpoint's commands run where it was made; elsewhere only if asked for.
 async fn check_strangers(place: &Place) -> Result<()> {
     let question = "run how_many_blades_has_the_wheel_of_the_mill? --checkpoint run";
     let refused = place.lamas_at(question, "elsewhere").await?;
@@ -80,7 +80,7 @@ async fn check_strangers(place: &Place) -> Result<()> {
     Ok(())
 }
 
-/// What a command may not do, each as a program that says `context` where it could.
+/// What a command may not do, each as a program that prints `context` if it could do it.
 fn hostile(home: &Path, port: u16) -> Vec<(&'static str, String)> {
     let ends = "\nimport json; print(json.dumps({'context': 'done'}))";
     let home = home.display();
@@ -151,7 +151,7 @@ async fn a_trusted_command_has_the_users_rights_and_answers() -> Result<()> {
     let agent = span(&answered, 1);
     assert_eq!((&agent["usage"]["completion_tokens"], &agent["cost"]), (&7.into(), &0.25.into()), "{agent}");
     assert!(agent["tool_seconds"].as_f64().is_some_and(|seconds| seconds > 0.0), "{agent}");
-    // What is recorded is not run again, and costs what it cost.
+    // A recorded command is not run again, and costs what it cost then.
     fs::write(place.path("b/agent.py"), "raise Exception")?;
     let again = span(&place.json("run what? --plan Guess;Agent --json --record r.jsonl").await?, 1);
     assert_eq!([&again["cost"], &again["tool_seconds"]], [&agent["cost"], &agent["tool_seconds"]]);

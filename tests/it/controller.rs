@@ -1,4 +1,4 @@
-//! Laws of the controller: draws, exact log-probabilities, agreement of its two sides.
+//! Laws of the controller: draws, exact log-probabilities, agreement of its two implementations.
 
 use candle_core::{Device, Tensor};
 use lamas::controller::{Controller, ControllerConfig, LatencyWeights, Policy, Selection};
@@ -25,7 +25,7 @@ fn controller(config: ControllerConfig, signatures: &[Signature], seed: u64) -> 
     Controller::new(config, signatures.to_vec(), &operators, seed, &Device::Cpu).expect("a controller")
 }
 
-/// What the latency weight adds is zero at first: numbers as after some training.
+/// The latency weight adds nothing at first, so this sets numbers as after some training.
 fn draw_latency_sides(controller: &Controller, seed: u64) {
     let mut rng = random::stream(seed, &[&"latency sides"]);
     for (_, var) in controller.named_vars().filter(|(name, _)| name.contains("latency_encoder")) {
@@ -92,7 +92,7 @@ proptest! {
                 continue;
             }
             prop_assert!((probabilities.iter().sum::<f32>() - 1.0).abs() < 1e-5);
-            // Without masks a first layer may have been replaced by a Generate, whatever its probability.
+            // Without masks, a first layer may have been replaced by a Generate of any probability.
             if config.is_masked() || index > 0 {
                 let mass = |ids: &[OperatorId]| ids.iter().map(|id| probabilities[id.index()]).sum::<f32>();
                 let threshold = config.threshold as f32;
@@ -126,7 +126,7 @@ proptest! {
     }
 }
 
-/// Every plan of sets that a controller of so many layers can draw.
+/// Every plan of sets that a controller with this many layers can draw.
 fn all_plans_of_sets(signatures: &[Signature], layers: usize, width: usize, before: Plan) -> Vec<Plan> {
     let mut plans = Vec::new();
     if before.layers.len() == layers {
@@ -199,7 +199,7 @@ fn all_plans(policy: &Policy, query: &[f32], before: Plan) -> Vec<Plan> {
     full.into_iter().flat_map(then).collect()
 }
 
-/// The log-probability of each plan that can be drawn, as it is learned from, `[plans]`.
+/// The log-probability of each plan that can be drawn, as used for learning, `[plans]`.
 fn enumerate(selection: Selection, threshold: f64, seed: u64) -> (Controller, Tensor) {
     let settings = config(selection, 2, threshold);
     let query = &vectors(1, seed ^ 1)[0];
@@ -237,7 +237,7 @@ fn the_probabilities_of_all_draws_sum_to_one() {
     }
 }
 
-/// The largest entry of the expected gradient when every plan earns 1.
+/// The largest entry of the expected gradient if every plan earns 1.
 fn drift(selection: Selection) -> f32 {
     let (controller, log_probs) = enumerate(selection, 0.6, 4);
     let weights = Tensor::new(probabilities(&log_probs), &Device::Cpu).expect("weights");
@@ -291,7 +291,7 @@ fn the_latency_weight_changes_only_controllers_that_read_it() {
     let blind = probabilities(None);
     assert!(blind[0] == blind[1] && blind[1] == blind[2]);
     let reading = probabilities(Some(LatencyWeights::new(1e-4, 1e-2).expect("a range")));
-    // The middle of the scale is what was drawn for both; both ends lie elsewhere.
+    // Both were drawn alike at the middle of the scale; the ends lie elsewhere.
     assert!(reading[1] == blind[1] && reading[0] != reading[1] && reading[2] != reading[1]);
 }
 

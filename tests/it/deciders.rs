@@ -1,4 +1,5 @@
-//! Decisions at events: what a decider hears, what follows from what it says, and that both clocks tell the same story.
+//! Decisions at events: what a decider is told, what follows from its decisions, and that both clocks give the same
+//! trace.
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,7 +21,7 @@ use crate::schedule::{COT, GENERATE, MULTI, REFINE, SCHEDULES, plans, scripted};
 
 const PROGRAMMER: u16 = 4;
 
-/// A tenth of a second a token, and none without any: events of both clocks come in the same order.
+/// A tenth of a second per token, and none without tokens, so events come in the same order on both clocks.
 fn steady(request: &Request) -> Result<Reply, Error> {
     let content = &request.messages[0].content;
     let draw = random::key(&[content, &request.sample]);
@@ -54,7 +55,7 @@ fn layers(layers: &[&[u16]]) -> Vec<Layer> {
     Plan::from_indices(layers).layers
 }
 
-/// Commits the layers of a plan one by one, the next whenever something has come of the last, and may drop what still runs.
+/// Commits the layers of a plan one by one, the next whenever the last has given something; may drop what still runs.
 struct Staged {
     left: Vec<Layer>,
     drops: bool,
@@ -93,7 +94,7 @@ fn path(trace: &Trace) -> f64 {
     trace.path(Unit::Tokens).length
 }
 
-/// Without what the wall clock measures of the evaluator.
+/// Rounds away what the wall clock measures of the evaluator.
 fn rounded(mut trace: Trace) -> Trace {
     for span in &mut trace.spans {
         span.started = (span.started * 10.0).round();
@@ -110,7 +111,8 @@ proptest! {
 
     #[test]
     fn both_clocks_tell_the_same_story(plan in plans(), draw: u64, way in 0usize..3) {
-        // The evaluator's nominal seconds are not those of the wall clock: events of programs and tests come in other orders.
+        // The evaluator's nominal seconds differ from those of the wall clock, so events of programs and tests come in
+        // another order.
         let asks = |layer: &Layer| layer.operators.iter().all(|id| ![PROGRAMMER, 5, 11].contains(&id.0));
         let plan = Plan { layers: plan.layers.into_iter().filter(asks).collect() };
         for schedule in SCHEDULES {
@@ -146,7 +148,7 @@ proptest! {
             prop_assert_eq!(&cut.answer, &whole.answer);
             prop_assert_eq!(&live.answer, &whole.answer);
             prop_assert!((path(&live.trace) - path(&cut.trace)).abs() < 1e-6);
-            // Of a call that is dropped the last token may or may not have been written.
+            // The last token of a dropped call may or may not have been written.
             let token = 1.1e-5 * cut.trace.spans.len() as f64;
             prop_assert!((live.trace.cost() - cut.trace.cost()).abs() <= token);
         }
@@ -170,7 +172,7 @@ proptest! {
                     prop_assert!(cause.choice != choice && of.start + cause.after.tokens <= span.start + 1e-9);
                 }
             }
-            // Nobody is charged more than the path, and nobody off it anything (E5).
+            // Nobody is charged more than the path, and nobody off it is charged anything (E5).
             let episode = lamas::execute::Episode {
                 problem: String::new(),
                 plan: answer.plan.clone(),
@@ -189,7 +191,7 @@ proptest! {
     }
 }
 
-/// Each kind of call in turn: what it answers, and its tokens.
+/// For each kind of call in turn: its answer and its tokens.
 fn calls(replies: &'static [(&'static str, &'static str, u64)]) -> impl Fn(&Request) -> Result<Reply, Error> {
     let made = AtomicUsize::new(0);
     move |request| {
@@ -220,7 +222,7 @@ fn a_third_is_asked_where_two_differ_and_its_time_comes_after_theirs() {
         14.0,
         &[&[GENERATE, COT], &[REFINE]],
     );
-    // Who has no answer does not agree.
+    // A solution without an answer does not agree.
     check(
         &[("direct", "no idea", 2), ("chain", "the answer is 8", 10), ("refine", "the answer is 9", 4)],
         "9",
@@ -256,7 +258,7 @@ fn what_is_dropped_counts_for_what_it_had_written() {
         let written: Vec<u64> = found.trace.spans.iter().map(|span| span.usage.completion_tokens).collect();
         assert_eq!((written, &found.trace.spans[2].outcome), (vec![2, 10, 10], &Status::Cancelled), "{clock:?}");
         assert_eq!((found.answer.as_deref(), path(&found.trace)), (Some("8"), 10.0));
-        // In virtual time the call runs to its end in fact; on the wall it is cancelled.
+        // In virtual time the call really runs to its end; on the wall clock it is cancelled.
         assert_eq!(elapsed.round(), if clock == Clock::Live { 1.0 } else { 5.0 });
     }
 }
@@ -303,7 +305,7 @@ fn who_reads_what_was_dropped_starts_then_and_reads_what_had_arrived() {
 
 #[test]
 fn a_quorum_waits_for_what_may_be_added() {
-    // The chain settles nothing while its decider may still ask another.
+    // The chain settles nothing while its decider may still ask another operator.
     struct Patient(bool);
     impl Decider for Patient {
         fn next(&mut self, known: &Known<'_>) -> Next {

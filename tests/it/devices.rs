@@ -1,4 +1,4 @@
-//! A CUDA or Metal device gives the CPU's numbers. Skipped, visibly, where there is none.
+//! A CUDA or Metal device gives the CPU's numbers. Without a device the test says that it is skipped.
 
 use candle_core::{Device, Tensor};
 use lamas::controller::{Controller, ControllerConfig, Policy};

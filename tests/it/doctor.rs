@@ -1,4 +1,4 @@
-//! `lamas doctor` says what works, and its exit code whether that is all that is needed.
+//! `lamas doctor` says what works, and its exit code says whether everything needed works.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::run_folder::{ended, lamas};
 use crate::server::{Server, refusal, streamed, whole};
 
-/// What is found of each part, as `part state`, and what is said.
+/// The state of each part, as `part state`, and the whole text.
 async fn examined(code: i32, flags: &[&str], folder: &Path) -> Result<(Vec<String>, String)> {
     let mut command = lamas(&[&["doctor", "--json"], flags].concat(), folder);
     command.env("OPENAI_API_KEY", "sk-hunter2-hunter2");
@@ -57,7 +57,7 @@ async fn each_part_is_told_and_those_that_are_needed_decide() -> Result<()> {
     }
     assert_eq!(server.seen().len(), 2, "one question each");
 
-    // Python is needed where the benchmark is graded by it.
+    // Python is needed if it grades the benchmark.
     let (found, text) = examined(0, &["--python", "missing"], here).await?;
     assert!(found.contains(&"python not_needed".to_owned()), "{found:?}");
     assert!(text.contains("`missing`"), "{text}");

@@ -1,4 +1,4 @@
-//! What version 0.1.0 of before the event loop left behind still opens: a run folder, its checkpoint and its catalogue.
+//! Files left by version 0.1.0, before the event loop, still open: a run folder, its checkpoint and its catalogue.
 
 use std::path::Path;
 
@@ -44,7 +44,7 @@ const MEAN_PATH: f64 = 16.75;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_answers() -> Result<()> {
-    // The run names its benchmark by a path from where it was started.
+    // The run names its benchmark by a path relative to where it was started.
     let place = tempfile::tempdir()?;
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut text = std::fs::read_to_string(root.join(RUN).join("settings.json"))?;

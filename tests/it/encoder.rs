@@ -1,6 +1,7 @@
 //! Encoders against recorded embeddings, and against folders that are cut short.
 //!
-//! `LAMAS_MINILM` names a folder with all-MiniLM-L6-v2; without it the tests of the transformer say that they skip.
+//! `LAMAS_MINILM` names a folder with all-MiniLM-L6-v2. Without it, the tests of the transformer say that they are
+//! skipped.
 
 use std::path::{Path, PathBuf};
 
@@ -14,7 +15,7 @@ struct Recorded {
     texts: Vec<String>,
 }
 
-/// The recorded texts and their embeddings by sentence-transformers.
+/// The recorded texts and their embeddings from sentence-transformers.
 fn recorded() -> (Vec<String>, Vec<Vec<f32>>) {
     let folder = std::env::var_os("LAMAS_PARITY_DIR")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parity"), PathBuf::from);
@@ -139,7 +140,7 @@ fn the_table_stays_near_minilm_on_recorded_texts() {
     let (texts, expected) = recorded();
     let encoder = StaticTable::load(&static_table::EMBEDDED).expect("the built-in table");
     let rows = encode(&encoder, &texts);
-    // Three ordinary questions and one task of programming.
+    // Three ordinary questions and one programming task.
     for index in [2, 3, 4, 8] {
         let cosine = cosine(rows.row(index).expect("a row"), &expected[index]);
         assert!(cosine > 0.6, "cosine {cosine} for {:?}", texts[index]);

@@ -1,4 +1,5 @@
-//! The client of OpenAI-compatible endpoints against a server on the wire: what servers do, and what is made of it.
+//! The client of OpenAI-compatible endpoints against a server on the wire: what servers do, and what the client makes
+//! of it.
 
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use crate::server::{End, Reply, Server, refusal, streamed, usage, whole, words};
 
 pub const KEY: &str = "sk-hunter2";
 
-/// Settings for a server that is near and tests that are in a hurry.
+/// Settings for a nearby server and hurried tests.
 pub fn config(server: &Server) -> EndpointConfig {
     EndpointConfig {
         url: Some(server.url.clone()),
@@ -51,7 +52,7 @@ fn finish(reason: &str) -> String {
     json!({ "choices": [{ "index": 0, "delta": {}, "finish_reason": reason }] }).to_string()
 }
 
-/// One call of a server that gives `replies` in turn, and the last one again and again.
+/// One call of a server that gives `replies` in turn, and then repeats the last one.
 async fn call(replies: impl Fn(usize) -> Reply + Send + Sync + 'static) -> Result<(Result<Completion, Error>, Server)> {
     let server = Server::start(move |number, _| replies(number)).await;
     let completion = client(config(&server))?.complete(&request("3 + 5", 0)).await;
@@ -116,7 +117,7 @@ async fn usage_is_found_wherever_servers_put_it() -> Result<()> {
     check(|| at_once(End::Cut), USAGE).await?;
     check(|| at_once(End::Open), USAGE).await?;
     check(|| with(End::Clean, &[json!({ "choices": [{ "delta": {}, "finish_reason": "stop" }] })]), estimated).await?;
-    // Cached tokens, at their own price.
+    // Cached tokens, at a price of their own.
     let cached = || {
         let mut counted = usage(12, 5);
         counted["prompt_tokens_details"] = json!({ "cached_tokens": 8 });
@@ -161,7 +162,7 @@ async fn what_may_pass_is_tried_again() -> Result<()> {
     check(|| Reply::Whole(200, "", r#"{"error": {"message": "overloaded", "code": 529}}"#.into())).await?;
     check(|| Reply::CutBody(r#"{"choices": [{"mess"#.into())).await?;
     check(|| Reply::Events(words("the answer"), End::Cut)).await?;
-    // A gateway that ends the stream as it should, but in the middle of the answer.
+    // A gateway that ends the stream properly, but in the middle of the answer.
     check(|| Reply::Events(words("the answer"), End::Clean)).await?;
     check(|| Reply::Events(vec!["no JSON".into()], End::Clean)).await?;
     check(|| Reply::Events(vec![json!({ "error": { "message": "lost the GPU" } }).to_string()], End::Clean)).await?;
@@ -226,7 +227,7 @@ async fn attempts_are_bounded() -> Result<()> {
     assert!(error.to_string().ends_with("500: broken (after 3 requests)"), "{error}");
     assert_eq!(server.seen().len(), 3);
 
-    // A server that is gone in the middle of a run is tried again, one that was never there is not.
+    // A server that disappears in the middle of a run is retried; one that was never there is not.
     let server = Server::start(|_, _| good()).await;
     let client = client(config(&server))?;
     client.complete(&request("3 + 5", 0)).await?;
@@ -284,7 +285,7 @@ async fn a_call_that_is_no_longer_needed_is_dropped() -> Result<()> {
     let account = client.account();
     assert_eq!((account.requests, account.answered, account.lost.estimated_tokens), (2, 1, 2));
 
-    // Who does not stream may write on: all that it may write is counted.
+    // A server that does not stream may go on writing, so everything that it may write is counted.
     let server = Server::start(|_, _| Reply::Silence).await;
     let client = self::client(EndpointConfig { stream: false, ..config(&server) })?;
     let meter = Meter::default();

@@ -36,7 +36,7 @@ async fn lamas_on(benchmark: &Path, url: &str, arguments: &[&str], folder: &Path
     command.arg("--benchmark").arg(benchmark).current_dir(folder);
     command.env("LAMAS_DEVICE", "cpu").env("OPENAI_API_KEY", KEY).env_remove("LAMAS_API_KEY");
     command.env("XDG_STATE_HOME", folder.join("state"));
-    // What was asked is counted at the server: no recording answers in its place.
+    // Requests are counted at the server, so no recording may answer in its place.
     command.env("LAMAS_CACHE_MODE", "off");
     let output = tokio::task::spawn_blocking(move || command.output()).await??;
     let [out, errors] = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
@@ -44,12 +44,12 @@ async fn lamas_on(benchmark: &Path, url: &str, arguments: &[&str], folder: &Path
     Ok(Output { code: output.status.code(), out, errors })
 }
 
-/// Settings of a training run that starts with drawn plans: a survey of all small ones is long.
+/// Settings of a training run that starts with drawn plans: a survey of all small plans takes long.
 fn no_survey(folder: &Path) -> Result<()> {
     Ok(fs::write(folder.join("settings.toml"), "[training.survey]\noperators = 0\n")?)
 }
 
-/// Right or wrong and longer or shorter by the request alone, so that equal runs see equal answers.
+/// Right or wrong, and longer or shorter, depending only on the request, so that equal runs see equal answers.
 fn answer(body: &Value) -> Reply {
     let draw = random::key(&[&body["messages"], &body["seed"]]);
     streamed(if draw.is_multiple_of(3) { "The answer is 42." } else { "The answer is 7." }, 40, 5 + draw % 30)
@@ -90,7 +90,7 @@ async fn a_question_waits_for_no_more_than_it_needs() -> Result<()> {
     assert_eq!(code, Some(0), "{errors}");
     let answered: Value = serde_json::from_str(&out)?;
     assert_eq!((&answered["answer"], &answered["trace"]["spans"][0]["outcome"]), (&"42".into(), &"done".into()));
-    // The third has been sent, or had not been by then.
+    // The third may or may not have been sent by then.
     assert!(
         ["2", "3"].iter().any(|sent| errors.contains(&format!("endpoint: 2 of {sent} requests answered"))),
         "{errors}"
@@ -106,7 +106,7 @@ async fn a_wrong_key_is_said_once() -> Result<()> {
     let Output { code, errors, .. } = lamas(&server, &["run", "1 + 1 ?", "--plan", "Generate"], place.path()).await?;
     assert_eq!((code, server.seen().len()), (Some(1), 1), "{errors}");
     assert!(errors.contains("401: wrong key: [key]; hint: set OPENAI_API_KEY"), "{errors}");
-    // Of many calls one goes first where even the list of models is refused.
+    // If even the list of models is refused, one of many calls goes first.
     let listing = || refusal(401, "", "invalid_api_key", "wrong key: sk-hunter2");
     let server = Server::listing(listing, move |_, _| listing()).await;
     let Output { code, errors, .. } = lamas(&server, &["baselines"], place.path()).await?;
@@ -196,7 +196,7 @@ async fn a_quota_that_runs_out_ends_training_resumably() -> Result<()> {
     let resumed = lamas(&server, &[&train[..], &["--resume", "run"]].concat(), place.path()).await?;
     assert_eq!(resumed.code, Some(0), "{}", resumed.errors);
 
-    // An evaluation that meets the cap shows what it has. What it takes whole depends on the plans that were learned.
+    // An evaluation that reaches the cap shows what it has. How much that is depends on the learned plans.
     fs::write(place.path().join("one.toml"), "[training]\nconcurrency = 1\n")?;
     let evaluate = ["evaluate", "run", "--alone", "--config", "one.toml"];
     let whole = lamas(&server, &evaluate, place.path()).await?;

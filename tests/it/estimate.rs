@@ -1,4 +1,4 @@
-//! What a run is expected to ask for, beside what it then asked for.
+//! What a run is expected to ask for, compared with what it then asked for.
 
 use std::fs;
 use std::path::Path;
@@ -48,7 +48,7 @@ fn benchmark(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Right or wrong, and longer or shorter, by the request alone.
+/// Right or wrong, and longer or shorter, depending only on the request.
 fn answer(body: &Value) -> Reply {
     let prompt = body["messages"].to_string();
     let draw = random::key(&[&body["messages"], &body["seed"]]);
@@ -57,7 +57,7 @@ fn answer(body: &Value) -> Reply {
     streamed(if is_right { "The answer is 42." } else { "The answer is 7." }, 30, tokens)
 }
 
-/// The dollars before the last ` $` of the first line that holds `part`.
+/// The dollars before the last ` $` on the first line that contains `part`.
 fn dollars(text: &str, part: &str) -> Result<f64> {
     let line = text.lines().find(|line| line.contains(part)).with_context(|| format!("`{part}` in: {text}"))?;
     let figure = line.split(" $").next().and_then(|before| before.split_whitespace().last()).context("a figure")?;
@@ -96,19 +96,19 @@ async fn a_run_costs_about_what_its_probes_say() -> Result<()> {
     let spent = paid + dollars(&whole, "endpoint: ")?;
     assert!((spent / expected - 1.0).abs() < 0.3, "{expected} $ expected, {spent} $ spent");
     assert!(paid < 0.5 * expected, "{paid} of {expected} $ for probes");
-    // Whoever pays is told before, without asking; what was asked once is not asked again.
+    // A paying user sees the estimate without asking for it, and nothing is asked twice.
     let again = run(&["train", "--out", "again", "--no-evaluation", "--max-cost", "0.5"])?;
     assert!(again.contains("estimate, from"), "{again}");
     assert!(again.contains("--max-cost 0.5 is lower: it will stop the run early"), "{again}");
     assert!(asked < server.seen().len() / 2);
-    // What is left of the run, from what its record holds.
+    // What remains of the run, judging from its record.
     let (first, second) =
         (run(&["train", "--out", "two", "--dry-run"])?, run(&["train", "--resume", "two", "--dry-run"])?);
     let [all, same, left] =
         [(&first, "  all "), (&second, "  all "), (&second, "  to come ")].map(|(text, part)| dollars(text, part));
     let (all, same, left) = (all?, same?, left?);
     assert!((same / all - 1.0).abs() < 0.2 && left < all && left > 0.5 * all, "{all} $, then {same} $, {left} $ left");
-    // Other commands that ask a model say it too, where they are asked to.
+    // Other commands that ask a model estimate too, on request.
     for (command, is_recorded) in [
         (&["evaluate", "run", "--split", "train"][..], true),
         (&["baselines", "--split", "train"], false),

@@ -1,4 +1,4 @@
-//! Exit codes: 1 where the input or the settings are at fault, 2 for anything else.
+//! Exit codes: 1 if the input or the settings are wrong, 2 for anything else.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
 
-/// An endpoint where nobody listens, asked once.
+/// An endpoint where nobody listens, tried once.
 const NOBODY: &str = "[endpoint]\nurl = \"http://127.0.0.1:9\"\nmodel = \"m\"\nprice = 0.0\nattempts = 1\n";
 
 /// Ten generated problems on standard output.

@@ -1,4 +1,5 @@
-//! Queries that fail are asked again, and count as wrong if they fail again; what an endpoint refuses for good is an answer.
+//! Failed queries are asked again, and count as wrong if they fail again; what an endpoint refuses for good is an
+//! answer.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -60,7 +61,7 @@ async fn a_query_that_fails_is_asked_once_more_and_then_counts_as_wrong() -> Res
             (&problem.id, f64::from(at != 5), at != 5)
         );
     }
-    // One more request for each that failed.
+    // One more request for each failed query.
     assert_eq!(server.seen().len(), problems.len() + 2);
     Ok(())
 }
@@ -92,7 +93,7 @@ async fn what_is_refused_for_the_prompt_is_an_answer_without_text() -> Result<()
     Ok(())
 }
 
-/// Every prompt of one question is answered by `reply` while `is_down`; all others are answered well.
+/// While `is_down`, every prompt of one question gets `reply`; all other prompts are answered properly.
 async fn unwilling(question: String, is_down: Arc<AtomicBool>, reply: fn() -> Reply) -> Server {
     Server::start(move |_, body| {
         let refuses = asks(body, &question) && is_down.load(Ordering::Relaxed);

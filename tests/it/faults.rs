@@ -30,7 +30,7 @@ struct Counts {
     tokens: AtomicU64,
 }
 
-/// Answers right, and fails three requests in ten in one of five ways.
+/// Answers correctly, and fails three requests in ten in one of five ways.
 async fn faulty(counts: Arc<Counts>) -> Server {
     Server::start(move |number, body| {
         let draw = random::key(&[&"fault", &number]);
@@ -93,7 +93,7 @@ async fn every_query_completes_or_is_reported_and_the_accounts_add_up() -> Resul
     assert_eq!((account.requests, account.answered, account.usage.tokens()), (seen, answers, answered_tokens));
     assert!(account.lost.tokens() > 0 && account.lost.tokens() == account.lost.estimated_tokens);
 
-    // No retry storm, some failures, and each of them reported.
+    // No retry storm; some failures, each of them reported.
     assert!(retries <= calls * u64::from(ATTEMPTS - 1));
     let failed: Vec<&Episode> = episodes.iter().filter(|episode| !episode.is_complete()).collect();
     assert!(!failed.is_empty() && failed.len() < episodes.len() / 2, "{} failed", failed.len());

@@ -1,4 +1,4 @@
-//! What follows every plan on code: the answer of the vote is tested in the sandbox, and improved while it fails.
+//! The finish of plans on code: the answer of the vote is tested in the sandbox, and improved while it fails.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ const WORSE: &str = "def root(n):\n    return 1 / 0";
 
 type Answer = Result<Reply, Error>;
 
-/// The system of a benchmark folder, in which a run of tests is charged half a second, that is 25 tokens.
+/// The system of a benchmark folder in which a run of tests is charged half a second, that is 25 tokens.
 async fn system(folder: &Path, model: Arc<dyn LanguageModel>) -> Result<Option<Planned>> {
     let Some(sandbox) = open().await? else { return Ok(None) };
     let benchmark = Benchmark::load(Folder::Disk(folder.to_owned()))?;
@@ -43,7 +43,7 @@ async fn system(folder: &Path, model: Arc<dyn LanguageModel>) -> Result<Option<P
     Ok(Some(system.with_sandbox(Some(Arc::new(sandbox)))))
 }
 
-/// Operators answer with WRONG in 10 tokens; `improve` answers a prompt that tells what failed, in 7.
+/// Operators answer with WRONG in 10 tokens; `improve` answers a prompt that says what failed, in 7 tokens.
 fn model(improve: impl Fn(&str) -> Answer + Send + Sync + 'static) -> Scripted {
     Scripted::new("scripted", move |request: &Request| match &*request.messages[0].content {
         prompt if prompt.contains("fails a test") => improve(prompt),
@@ -55,7 +55,7 @@ fn with(code: &'static str) -> impl Fn(&str) -> Answer {
     move |_| Ok(Reply::new(block(code), 7))
 }
 
-/// Solves the one task; `change` is made to the benchmark's description.
+/// Solves the one task; `change` is applied to the benchmark's description.
 async fn solve(
     layers: &[&[u16]],
     change: [&str; 2],
@@ -121,7 +121,7 @@ async fn what_cannot_be_mended_stays() -> Result<()> {
     let Some(episode) = solve(&[&[GENERATE]], AS_IT_IS, with(WORSE)).await? else { return Ok(()) };
     assert_eq!((episode.score, episode.answer.as_deref()), (0.0, Some(WRONG)));
     assert_eq!((finish(&episode)?.calls, finish(&episode)?.tool_seconds), (1, 1.0));
-    // The second improvement is told of the failure of the first.
+    // The second improvement is told about the failure of the first.
     let second = |prompt: &str| with(if prompt.contains("ZeroDivisionError") { RIGHT } else { WORSE })(prompt);
     let twice = ["improve = 1", "improve = 2"];
     let Some(episode) = solve(&[&[GENERATE]], twice, second).await? else { return Ok(()) };
@@ -131,7 +131,7 @@ async fn what_cannot_be_mended_stays() -> Result<()> {
 
 #[tokio::test]
 async fn what_passes_stays() -> Result<()> {
-    // The operator Test has mended it by then.
+    // By then the operator Test has repaired it.
     let Some(episode) = solve(&[&[GENERATE], &[TEST]], AS_IT_IS, with(RIGHT)).await? else { return Ok(()) };
     assert_eq!((episode.score, finish(&episode)?.calls, finish(&episode)?.latency.tokens), (1.0, 0, 25.0));
     Ok(())
@@ -145,7 +145,7 @@ async fn it_is_off_unless_the_benchmark_and_the_problem_allow_it() -> Result<()>
         let Some(episode) = solve(&[&[GENERATE]], change, with(RIGHT)).await? else { return Ok(()) };
         assert_eq!((episode.score, episode.trace.finish), (0.0, None));
     }
-    // Nothing stands that could be tested.
+    // There is no solution to test.
     let Some(episode) = solve(&[], AS_IT_IS, with(RIGHT)).await? else { return Ok(()) };
     assert_eq!((episode.answer, episode.trace.finish), (None, None));
     for (wrong, message) in [
@@ -247,7 +247,7 @@ async fn its_calls_stand_in_the_record() -> Result<()> {
         }
         found.push((episodes, record.added()));
     }
-    // Two answers, a test of one and its finish, and a finish of what is left: the second model was asked nothing.
+    // Two answers, a test of one and its finish, and a finish of the remaining one. The second model was asked nothing.
     assert_eq!(found[0], found[1]);
     let text = std::fs::read_to_string(record.path())?;
     let finished = text.lines().filter(|line| line.contains("\"turn\":\"finish\"")).count();

@@ -1,4 +1,4 @@
-//! The first contact with an endpoint, and waits that are told, kept and broken off.
+//! The first contact with an endpoint, and waits that are reported, kept and broken off.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::endpoint::{ANSWER, client, config, request};
 use crate::server::{Reply, Server, refusal, streamed};
 
-/// The usual patience: eight tries, and pauses of half a second and more.
+/// The usual patience: eight tries, and pauses of at least half a second.
 fn patient(server: &Server) -> EndpointConfig {
     let EndpointConfig { attempts, backoff_seconds, .. } = EndpointConfig::default();
     EndpointConfig { attempts, backoff_seconds, ..config(server) }
@@ -47,14 +47,14 @@ async fn a_server_that_is_not_there_is_an_error_at_once() -> Result<()> {
 #[tokio::test]
 async fn the_list_of_models_is_asked_for_once_and_only_believed_where_a_model_fails() -> Result<()> {
     let models = || Reply::Whole(200, "", json!({ "data": [{ "id": "first" }, { "id": "second" }] }).to_string());
-    // A server that takes any name.
+    // A server that accepts any model name.
     let server = Server::listing(models, |_, _| streamed(ANSWER, 12, 5)).await;
     let easy = client(patient(&server))?;
     for sample in 0..3 {
         assert_eq!(easy.complete(&request("3 + 5", sample)).await?.text, ANSWER);
     }
     assert_eq!((server.probes(), easy.account().probes, easy.account().requests), (1, 1, 3));
-    // One that does not, in two ways.
+    // A server that does not, in two ways.
     for status in [404, 503] {
         let server = Server::listing(models, move |_, _| refusal(status, "", "no_channel", "no such channel")).await;
         let error = client(patient(&server))?.complete(&request("3 + 5", 0)).await.expect_err("an unknown model");
@@ -101,7 +101,7 @@ async fn waits_are_told_and_end_when_nobody_waits() -> Result<()> {
     };
     let Notice::Waiting { pause, request: 2, requests: 8, .. } = &notice else { panic!("{notice:?}") };
     assert!(pause.as_secs() == 60 && notice.to_string().contains("429: slow down"), "{notice}");
-    // Stopped: those in a pause between two tries, and those who wait until the server lets anyone in.
+    // Stopped: calls that pause between two tries, and calls that wait until the server admits anyone.
     let waiting = client.clone();
     let call = tokio::spawn(async move { waiting.complete(&request("3 + 5", 1)).await });
     tokio::task::yield_now().await;
@@ -168,7 +168,7 @@ async fn what_is_recorded_needs_no_server() -> Result<()> {
     drop(recording);
     server.close().await;
     for mode in [Mode::Use, Mode::Replay] {
-        // A client that has not heard yet that the model takes no temperature.
+        // A client that does not know yet that the model accepts no temperature.
         let client = Arc::new(client(config.clone())?);
         let replay = Replay::open(client.clone(), &path, mode)?;
         assert_eq!(replay.complete(&request("3 + 5", 0)).await?.text, ANSWER);

@@ -1,4 +1,4 @@
-//! What a new user meets first: names, flags, a folder to begin with, many questions at once, tables for a paper.
+//! What a new user meets first: names, flags, a folder to start from, many questions at once, tables for a paper.
 
 use std::fs;
 use std::io::Write;
@@ -122,7 +122,7 @@ async fn tables_are_written_for_papers_and_spreadsheets() -> Result<()> {
     };
     let text = table("csv")?;
     assert!(text.starts_with("method,score,utility,path mean,") && text.contains("\nGenerateCoT,"), "{text}");
-    // All rows have the columns of the first, and nothing but rows is there.
+    // All rows have the columns of the first, and there is nothing but rows.
     let rows: Vec<csv::StringRecord> = csv::Reader::from_reader(text.as_bytes()).records().collect::<Result<_, _>>()?;
     assert!(rows.len() >= 5 && rows.iter().any(|row| &row[0] == "CoT x 5, vote"), "{text}");
     let markdown = table("markdown")?;
@@ -153,7 +153,7 @@ async fn outputs_are_recorded_where_a_vote_has_a_prompt_and_kept_where_one_fails
     tokio::task::block_in_place(|| check(0, record(&sound, "traces.jsonl"), &["outputs of 3 problems"]))?;
     let lines = fs::read_to_string(here.join("traces.jsonl"))?;
     assert!(lines.lines().count() >= 3 * 2 * 4 && !here.join("traces.jsonl.partial").exists(), "{lines}");
-    // What was paid for stays where a later call is refused.
+    // What was paid for is kept if a later call is refused.
     let failing = Server::start(|number, _| match number {
         0..6 => streamed("The answer is 8.", 40, 9),
         _ => refusal(401, "", "invalid_api_key", "no longer"),
@@ -177,7 +177,7 @@ fn splits_that_share_questions_and_blind_prompts_are_said() -> Result<()> {
     let path = here.join("own/catalogue.toml");
     let text = fs::read_to_string(&path)?;
     fs::write(&path, text.replacen("{{ question }}\\nReply", "Reply", 1))?;
-    // Nobody listens there: what is said is said before.
+    // Nobody listens there, so anything printed was printed before the first request.
     let model = ["--model-name", "m", "--price", "1", "--endpoint", "http://127.0.0.1:9", "--benchmark", "own"];
     let arguments = [&["train", "--out", "run"][..], &model].concat();
     let output = lamas(&arguments, here).output()?;

@@ -1,4 +1,4 @@
-//! Laws of the client over all bytes that a server may send: no panic, an end within bounds, and the right text wherever
+//! Laws of the client for any bytes that a server may send: no panic, an end within bounds, and the right text wherever
 //! the bytes are cut.
 
 use std::io::Write;
@@ -17,10 +17,10 @@ use tokio::runtime::Runtime;
 use crate::endpoint::{client, config, request};
 use crate::server::{Reply, Server, response};
 
-/// Longer than any of these calls takes on a busy machine; one that reads on for ever takes longer.
+/// Longer than any of these calls takes on a busy machine; a call that reads for ever takes longer.
 const SOON: Duration = Duration::from_secs(60);
 
-/// One server for all cases, which answers every request, that for the models too, with the same parts.
+/// One server for all cases; it answers every request, also the one for the models, with the same parts.
 struct Place {
     runtime: Runtime,
     server: Server,
@@ -56,7 +56,7 @@ fn gzip(body: &[u8]) -> Vec<u8> {
     encoder.write_all(body).and_then(|()| encoder.finish()).expect("memory")
 }
 
-/// Cuts bytes at these places.
+/// Cuts bytes at these positions.
 fn cut(bytes: &[u8], places: &[Index]) -> Vec<Vec<u8>> {
     let mut places: Vec<usize> = places.iter().map(|place| place.index(bytes.len() + 1)).collect();
     places.extend([0, bytes.len()]);
@@ -64,7 +64,7 @@ fn cut(bytes: &[u8], places: &[Index]) -> Vec<Vec<u8>> {
     places.windows(2).map(|pair| bytes[pair[0]..pair[1]].to_vec()).collect()
 }
 
-/// A body as HTTP chunks of these parts.
+/// A body as HTTP chunks, one for each part.
 fn chunked(parts: &[Vec<u8>]) -> Vec<u8> {
     let parts = parts.iter().filter(|part| !part.is_empty());
     let mut bytes: Vec<u8> =
@@ -104,7 +104,7 @@ fn writing() -> impl Strategy<Value = Writing> {
     })
 }
 
-/// JSON with all letters but ASCII written out.
+/// JSON with everything beyond ASCII escaped.
 fn escaped(json: &str) -> String {
     let mut units = [0; 2];
     let letter = |letter: char| match letter.is_ascii() {
@@ -129,7 +129,7 @@ fn stream(words: &[String], writing: &Writing) -> Vec<u8> {
     text.into_bytes()
 }
 
-/// Responses as servers send them, to be damaged.
+/// Valid responses as servers send them, to be damaged.
 fn sound() -> impl Strategy<Value = Vec<u8>> {
     let body = json!({
         "id": "x", "choices": [{ "index": 0, "message": { "role": "assistant", "content": "the answer is 8" },
@@ -252,7 +252,7 @@ proptest! {
         let bytes = damaged(sound, &damages);
         let length = bytes.len();
         if let Ok(completion) = call(cut(&bytes, &places)) {
-            // Each byte on the wire says one letter at most, unless it was packed.
+            // Each byte on the wire gives at most one letter, unless it was compressed.
             prop_assert!(completion.text.len() <= 3 * length.max(1 << 12));
         }
     }

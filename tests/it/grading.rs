@@ -1,4 +1,4 @@
-//! Graders against answers with known verdicts, by the library and by `lamas grade`.
+//! Graders against answers with known verdicts, through the library and through `lamas grade`.
 
 use std::fs;
 use std::path::Path;
@@ -11,8 +11,8 @@ use serde_json::Value;
 
 use crate::shared::shared;
 
-/// Expects `share` of the exact verdicts on a file, and that no wrong answer counts as right among them; what holds by
-/// convention is counted apart.
+/// Expects at least the `share` of right verdicts on a file, separately for exact verdicts and for those by convention,
+/// and that no wrong answer counts as right among the exact ones.
 fn check(file: &Path, form: AnswerForm, share: f64) -> Result<()> {
     let lines = fs::read_to_string(file)?;
     let rows: Vec<Value> = lines.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
@@ -89,7 +89,7 @@ fn files_are_graded_on_the_command_line() -> Result<()> {
     let (code, _, errors) = run(&["grade", "math", "b.jsonl"], here)?;
     assert_eq!(code, Some(1));
     assert!(errors.contains("b.jsonl:2: expected a reference in `ref` or `gold`"), "{errors}");
-    // Half a surrogate pair and a byte that is no UTF-8 spoil nothing.
+    // Half a surrogate pair and an invalid UTF-8 byte spoil nothing.
     let broken: [&[u8]; 2] =
         [br#"{"text": "\ud83d\n#### 5", "gold": "5"}"#, b"{\"text\": \"\xe9\xff: 6\", \"gold\": \"6\"}"];
     fs::write(here.join("d.jsonl"), broken.join(&b'\n'))?;

@@ -1,4 +1,4 @@
-//! The halting head: trained with the controller, kept with it, and the same whenever it is trained.
+//! The halting head: trained with the controller, saved with it, and the same whenever it is trained.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -22,7 +22,7 @@ use lamas::random::Draw;
 const SIGNATURES: [Signature; 2] = [Signature::ANSWERS, Signature::ENDS];
 const PROBLEMS: usize = 16;
 
-/// Plans last 40 tokens; what stands after 10 is right already for even problems.
+/// Plans last 40 tokens; on even problems, the answer after 10 is already right.
 struct Slow;
 
 #[async_trait]
@@ -43,7 +43,7 @@ impl Rollout for Slow {
     }
 }
 
-/// Trains with a halting head, stopped at an event of this number.
+/// Trains with a halting head; stops at the event with this number.
 fn run(folder: &Path, resume: bool, seed: u64, stop_at: Option<usize>) -> Trained {
     let execution = ExecutionConfig { halting: true, ..TrainingConfig::default().execution };
     let survey = SurveyConfig { passes: 2, batch: 8, ..SurveyConfig::default() };
@@ -94,7 +94,7 @@ fn the_head_is_trained_last_and_kept_with_the_controller() {
     let folders: [_; 3] = std::array::from_fn(|_| tempfile::tempdir().expect("a folder"));
     let [first, stopped, other] = folders.each_ref().map(tempfile::TempDir::path);
     assert!(run(first, false, 1, None).finished);
-    // One event for each number of operators, and one of each of two passes.
+    // One event for each number of operators, and one for each of two passes.
     assert!(!run(stopped, false, 1, Some(5)).finished);
     assert!(Checkpoint::load(&stopped.join(CHECKPOINT_FILE)).expect("a checkpoint").halting.is_empty());
     assert!(run(stopped, true, 1, None).finished);

@@ -2,22 +2,22 @@
 
 use lamas::sandbox::Ended;
 
-/// What a program must have come to.
+/// How a program must end.
 #[derive(Clone, Copy, Debug)]
 pub enum End {
-    /// All it tried was refused: it says so at least once, and nothing else.
+    /// Everything it tried was refused: it says so at least once, and says nothing else.
     Refused,
-    /// It ended like this.
+    /// It ended exactly like this.
     So(Ended),
-    /// It crashed, ran out of memory or out of time, whichever came first.
+    /// It crashed, ran out of memory or ran out of time, whichever came first.
     Broken,
-    /// It met the limit of the disk: the file system told it so, or it was ended.
+    /// It reached the disk limit: either the file system told it so, or it was ended.
     Full,
 }
 
 use End::{Broken, Full, Refused, So};
 
-/// Stands before every program. `place` says where it runs; `attempt` reports what an action came to.
+/// Prepended to every program. `place` says where it runs; `attempt` reports the result of an action.
 pub const PRELUDE: &str = r#"
 import os, sys, ctypes, socket
 print("place", os.getpid(), os.getcwd(), flush=True)
@@ -37,8 +37,8 @@ def syscall(number, *arguments):
     return result
 "#;
 
-/// Programs that keep on the disk what no folder shows, or what is hard to see; each says how many bytes it has kept so far.
-/// All must meet the limit of the disk.
+/// Programs that keep data on the disk that no folder shows or that is hard to see. Each says how many bytes it has
+/// kept so far. All must reach the disk limit.
 #[rustfmt::skip]
 pub const HOARDERS: &[(&str, &str)] = &[
     ("files", "while True: keep(new())"),
@@ -54,7 +54,7 @@ pub const HOARDERS: &[(&str, &str)] = &[
     ("holes that are filled by a mapping", "while True:\n    file = os.open(str(total), os.O_RDWR | os.O_CREAT)\n    os.ftruncate(file, 1 << 20)\n    maps.append(mmap.mmap(file, 0))\n    for at in range(0, 1 << 20, 4096): maps[-1][at] = 1\n    keep(file)"),
 ];
 
-/// Stands before every one of [`HOARDERS`].
+/// Prepended to every one of [`HOARDERS`].
 pub const HOARD: &str = r#"
 import os, mmap
 total, maps = 0, []
@@ -73,8 +73,8 @@ def keep(file, is_gone=False):
     return name
 "#;
 
-/// Name, program, end. The test puts in `SECRET` (a file outside), `FOLDER` (its folder), `PARENT` (the process id of the
-/// test), `TCP` and `UDP` (ports on which the test listens), `UNIX` and `ABSTRACT` (its sockets).
+/// Name, program, end. The test fills in `SECRET` (a file outside), `FOLDER` (its folder), `PARENT` (the process id of
+/// the test), `TCP` and `UDP` (ports on which the test listens), `UNIX` and `ABSTRACT` (its sockets).
 #[rustfmt::skip]
 pub const PROGRAMS: &[(&str, &str, End)] = &[
     // Using up the machine.
@@ -102,7 +102,7 @@ pub const PROGRAMS: &[(&str, &str, End)] = &[
     ("files without a name", "attempt(lambda: [os.open('.', os.O_TMPFILE | os.O_RDWR) for _ in range(999)], lambda: syscall(319, b'x', 0))", Refused),
     ("deep folders", "def dig():\n    while True: os.mkdir('d'); os.chdir('d')\nattempt(dig)", Full),
     ("limits lifted", "import resource\nattempt(*[lambda r=r: resource.setrlimit(r, (resource.RLIM_INFINITY,) * 2) for r in (resource.RLIMIT_AS, resource.RLIMIT_CPU, resource.RLIMIT_FSIZE, resource.RLIMIT_NPROC)])", Refused),
-    // Reading what is not its own.
+    // Reading what does not belong to it.
     ("/etc/passwd", "attempt(lambda: open('/etc/passwd').read(), lambda: open('/etc/shadow').read(), lambda: __import__('pwd').getpwall()[0])", Refused),
     ("home folder", "attempt(lambda: os.listdir('HOST_HOME'), lambda: open('HOST_HOME/.bashrc').read(), lambda: os.listdir('/home'), lambda: os.listdir('/root'))", Refused),
     ("the user's files", "attempt(lambda: open('SECRET').read(), lambda: os.listdir('FOLDER'), lambda: os.open('FOLDER', os.O_RDONLY), lambda: os.listdir('/'), lambda: os.listdir('/tmp'), lambda: open('WORK/Cargo.toml').read())", Refused),
@@ -114,7 +114,7 @@ pub const PROGRAMS: &[(&str, &str, End)] = &[
     ("descriptors left open", "attempt(*[lambda n=n: os.fstat(n) for n in range(3, 64)])", Refused),
     ("terminal", "attempt(lambda: open('/dev/tty', 'w'), lambda: open('/dev/console', 'w'), lambda: open('/dev/mem', 'rb'), lambda: open('/dev/kmsg'))", Refused),
     ("more input than it was given", "print('ESCAPED' if sys.stdin.read() != 'given' else 'refused')\nattempt(lambda: input())", Refused),
-    // Changing what is not its own.
+    // Changing what does not belong to it.
     ("writing outside", "attempt(lambda: open('SECRET', 'w'), lambda: open('SECRET', 'a'), lambda: open('SECRET', 'r+'), lambda: os.open('SECRET', os.O_RDONLY | os.O_TRUNC), lambda: os.truncate('SECRET', 0), lambda: open('FOLDER/new', 'w'), lambda: open('/tmp/lamas-escaped', 'w'), lambda: open('/dev/shm/lamas-escaped', 'w'))", Refused),
     ("removing and renaming", "attempt(lambda: os.remove('SECRET'), lambda: os.rename('SECRET', 'mine'), lambda: os.rename('program.py', 'FOLDER/theirs'), lambda: os.rmdir('FOLDER'), lambda: os.mkdir('FOLDER/new'))", Refused),
     ("owner, mode, time", "attempt(lambda: os.chmod('SECRET', 0o777), lambda: os.chown('SECRET', 1, 1), lambda: os.utime('SECRET'), lambda: os.setxattr('SECRET', 'user.x', b'y'), lambda: os.chmod('program.py', 0o6777))", Refused),
@@ -138,7 +138,7 @@ pub const PROGRAMS: &[(&str, &str, End)] = &[
     ("a shell", "import subprocess\nattempt(lambda: os.execv('/bin/sh', ['sh', '-c', 'echo ESCAPED']), lambda: subprocess.run(['/bin/true']), lambda: 1 / (os.system('true') == 0), lambda: os.posix_spawn('/bin/true', ['true'], {}), lambda: os.popen('true'))", Refused),
     ("a shell by the loader", "loader = '/lib64/ld-linux-x86-64.so.2'\nos.execv(loader, [loader, '/bin/sh', '-c', 'echo ESCAPED'])", Broken),
     ("itself again", "if sys.stdin.read(): os.execv(sys.executable, [sys.executable, '-c', 'import os\\ntry: open(\"SECRET\"); print(\"ESCAPED\")\\nexcept OSError: print(\"refused\")'])", Refused),
-    // Becoming more than it is.
+    // Gaining rights.
     ("users and groups", "attempt(lambda: os.setuid(0), lambda: os.setgid(0), lambda: os.setresuid(0, 0, 0), lambda: os.setgroups([0]), lambda: syscall(126, 0, 0))", Refused),
     ("mount, chroot, namespaces", "attempt(lambda: syscall(165, b'none', b'/mnt', b'tmpfs', 0, 0), lambda: os.chroot('.'), lambda: syscall(272, 0x10000000), lambda: syscall(308, 0, 0), lambda: syscall(155, b'.', b'.'), lambda: syscall(428, -100, b'/', 1))", Refused),
     ("doors of the kernel", "attempt(*[lambda n=n: syscall(n, 8, ctypes.create_string_buffer(256), 0, 0, 0) for n in (425, 426, 427, 321, 298, 323, 250, 248, 175, 246, 304, 167, 169, 157, 322, 442, 444, 446, 317)])", Refused),

@@ -26,7 +26,7 @@ const TEST: u16 = 4;
 const TASK: &str = r#"{"task_id": "Own/0", "prompt": "from math import isqrt\n\n\ndef root(n: int) -> int:\n    \"\"\"The whole part of the root.\n    \"\"\"\n", "entry_point": "root", "canonical_solution": "    return isqrt(n)\n", "test": "def check(candidate):\n    assert candidate(9) == 3\n    assert candidate(10 ** 40 - 1) == 10 ** 20 - 1\n"}"#;
 const PUBLIC: &str = r#"{"problem_id": "Own/0", "test": ["assert candidate(9) == 3", "assert candidate(8) == 2"]}"#;
 
-/// The benchmark on that task alone.
+/// The benchmark with that task alone.
 pub fn benchmark() -> Result<(tempfile::TempDir, Benchmark)> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/humaneval");
     let folder = tempfile::tempdir()?;
@@ -39,7 +39,7 @@ pub fn benchmark() -> Result<(tempfile::TempDir, Benchmark)> {
     Ok((folder, benchmark))
 }
 
-/// Plans end with the vote here: what follows it has tests of its own.
+/// Plans end with the vote here; the finish has tests of its own.
 fn system(
     benchmark: Benchmark,
     catalogue: Catalogue,
@@ -52,7 +52,7 @@ fn system(
     Ok(system.with_sandbox(Some(Arc::new(sandbox))).without_finish())
 }
 
-/// A reply with that code.
+/// A reply that contains this code.
 pub fn block(code: &str) -> String {
     format!("Here it is.\n```python\n{code}\n```\n")
 }
@@ -152,7 +152,7 @@ async fn a_programmer_writes_python_and_is_told_what_failed() -> Result<()> {
     let answered = system.answer("6 * 7 ?", &Plan::from_indices(&[&[0]]), 1).await?;
     assert_eq!(answered.answer.as_deref(), Some("42"));
     let (span, solution) = (&answered.trace.spans[0], &answered.solutions[0]);
-    // The first reply held no program: two runs were charged.
+    // The first reply held no program; two runs were charged.
     assert_eq!((span.calls, span.tool_seconds, span.latency.tokens), (3, 1.0, 80.0));
     assert!(solution.executed && solution.text.contains("return 6 * 7") && solution.text.ends_with("The answer is 42"));
     Ok(())
@@ -255,7 +255,7 @@ async fn published_solutions_pass_and_broken_ones_fail() -> Result<()> {
     Ok(())
 }
 
-/// Whether the published solution passes the tests that operators may run; true where there are none.
+/// Whether the published solution passes the tests that operators may run; true if there are none.
 async fn passes_public_tests(problem: &Problem, sandbox: &Sandbox) -> Result<bool> {
     let tests = problem.tests.as_ref().context("no tests")?;
     let Some(trial) = tests.public_trial(&problem.question, &problem.answer) else { return Ok(true) };

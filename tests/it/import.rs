@@ -1,4 +1,4 @@
-//! Logs of other programs become benchmark folders that training reads; broken ones leave nothing behind.
+//! Logs of other programs become benchmark folders that training can read; broken logs leave nothing behind.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -36,7 +36,7 @@ impl Place {
         Ok(self.path(name).display().to_string())
     }
 
-    /// What an import of these files to `out` is asked for.
+    /// The options to import these files to `out`.
     pub fn options(&self, format: Format, files: &[&str]) -> Options {
         let file = |file: &&str| file.parse::<Input>().expect("never fails");
         Options {
@@ -67,7 +67,7 @@ impl Place {
         Benchmark::load(Folder::Disk(self.path("out")))
     }
 
-    /// The only entries beside the files that tests wrote: nothing half done.
+    /// There are only the files that tests wrote: nothing half done.
     pub fn holds_nothing_half_done(&self) -> bool {
         let entries = fs::read_dir(self.0.path()).into_iter().flatten().flatten();
         entries.map(|entry| entry.file_name()).all(|name| !name.to_string_lossy().starts_with(".unfinished"))
@@ -101,7 +101,7 @@ fn samples_of_lm_evaluation_harness_are_joined_by_document() -> Result<()> {
     let first = traces.iter().find(|line| line.query == "5" && line.operator.ends_with("direct")).context("a line")?;
     assert_eq!((first.answer.as_deref(), first.correct, first.calls), (Some("12"), Some(false), 1));
     assert!(first.output.as_ref().is_some_and(|output| output.ends_with("+ 622 = 1252 . 12")));
-    // 90 bytes of a prompt are 23 tokens, at most.
+    // 90 bytes of a prompt are at most 23 tokens.
     assert_eq!(first.estimated, ["prompt_tokens", "tokens", "seconds", "cost"]);
     assert_eq!(first.tokens, first.output.as_ref().map_or(0, |output| output.len().div_ceil(4) as u64));
     let problems = place.benchmark()?.problems("train")?;
@@ -148,12 +148,12 @@ fn logs_of_inspect_bring_tokens_and_seconds() -> Result<()> {
     assert_eq!((first.prompt_tokens, first.tokens, first.answer.as_deref()), (38, 77, Some("2592")));
     assert!(first.seconds > 0.0 && first.estimated == ["cost"] && first.correct == Some(true));
     assert_eq!(line("test-00000", "arithmetic-llama")?.correct, Some(false));
-    // Earlier versions deflated what newer ones compress by Zstandard.
+    // Earlier versions deflated what newer ones compress with Zstandard.
     assert_eq!(import_of("arith_chain_deflated.eval")?.1, traces);
     Ok(())
 }
 
-/// Three lines of requests, and as many of responses with these texts.
+/// Three lines of requests, and three of responses with these texts.
 fn batch(model: &str, texts: [&str; 3]) -> [String; 2] {
     let request = |number: usize| {
         format!(

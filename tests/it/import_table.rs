@@ -1,4 +1,4 @@
-//! Tables become benchmark folders: conflicts, scores in place of references, and what is wrong with a file.
+//! Tables become benchmark folders: conflicts, scores instead of references, and what is wrong with a file.
 
 use std::fs;
 use std::process::Command;
@@ -11,7 +11,7 @@ use crate::import::{CHAIN, DIRECT, Place, shown};
 
 const HEADER: &str = "id,question,answer,operator,output,correct,prompt_tokens,tokens,seconds,cost,split";
 
-/// Two operators on three problems, one a split.
+/// Two operators on three problems, one for each split.
 fn sound() -> String {
     let row = |(number, split): (usize, &str)| {
         let question = format!("\"What is {number},\n exactly?\"");
@@ -28,7 +28,7 @@ fn a_table_brings_all_that_is_recorded() -> Result<()> {
     let place = Place::new()?;
     let file = place.file("t.csv", &sound().replace(',', ";").replace(";\n exactly", ",\n exactly"))?;
     let summary = import(&place.options(Format::Csv, &[&file]))?;
-    // The verdicts contradict each other on equal answers, so that the benchmark grades.
+    // The verdicts on equal answers contradict each other, so the benchmark grades.
     assert_eq!(shown(&summary), [("short", -1.0, [0; 3]), ("long", -1.0, [0; 3])]);
     assert!(
         summary.notes.iter().any(|note| note.starts_with("verdicts of 6 outputs contradict those of equal answers"))
@@ -230,7 +230,7 @@ fn the_command_imports_and_scores_train_without_references() -> Result<()> {
         ensure!(output.status.success(), "{errors}");
         Ok((told, errors))
     };
-    // Letters are well told by the cheap operator, cities by the dear one; a judge says so, and nothing else does.
+    // The cheap operator is good at letters, the expensive one at cities; only a judge's scores say so.
     let row = |number: usize| {
         let (question, cheap, dear) = if number.is_multiple_of(2) {
             (format!("Write a letter about day {number}"), 0.9, 0.9)
@@ -259,7 +259,7 @@ fn the_command_imports_and_scores_train_without_references() -> Result<()> {
     let score = |row: &serde_json::Value| row["summary"]["score"]["mean"].as_f64();
     let last = rows.last().and_then(score).with_context(|| format!("a score in {told}"))?;
     assert!((0.8..0.91).contains(&last), "{last}: {told}");
-    // Some problems without outputs are counted aloud.
+    // Problems without outputs are counted in a message.
     let traces = fs::read_to_string(place.path("out/traces.jsonl"))?;
     let fewer: Vec<&str> = traces.lines().filter(|line| !line.contains("\"query\":\"0\"")).collect();
     place.file("fewer.jsonl", &fewer.join("\n"))?;

@@ -1,5 +1,5 @@
-//! Every kind of operator from a catalogue to an answer: surveyed, recorded, trained, drawn and reported, on the command line
-//! and a server of the test's own.
+//! Every kind of operator from a catalogue to an answer: surveyed, recorded, trained, drawn and reported, on the
+//! command line and a server of the test's own.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -52,7 +52,7 @@ impl Place {
         Ok(place)
     }
 
-    /// Without a benchmark yet; the server answers by the text of the prompt.
+    /// Without a benchmark yet; the server answers according to the text of the prompt.
     pub async fn empty(script: impl Fn(&str) -> Reply + Send + Sync + 'static) -> Result<Self> {
         let server =
             Server::start(move |_, body| script(body["messages"][0]["content"].as_str().unwrap_or_default())).await;
@@ -67,7 +67,7 @@ impl Place {
         self.lamas_at(arguments, "state").await
     }
 
-    /// On the machine whose state is in the folder of that name.
+    /// As on the machine whose state is in the folder of that name.
     pub async fn lamas_at(&self, arguments: &str, state: &str) -> Result<Output> {
         let mut command = Command::cargo_bin("lamas")?;
         command.args(arguments.split_whitespace()).current_dir(self.folder.path());
@@ -80,14 +80,14 @@ impl Place {
         Ok(Output { code: output.status.code(), out, errors })
     }
 
-    /// What `lamas` prints as JSON.
+    /// What `lamas` prints, as JSON.
     pub async fn json(&self, arguments: &str) -> Result<Value> {
         let Output { code, out, errors } = self.lamas(arguments).await?;
         assert_eq!(code, Some(0), "{arguments}: {errors}");
         serde_json::from_str(&out).with_context(|| format!("{arguments}: {out}"))
     }
 
-    /// Trains, and expects that the operator is surveyed, recorded and reported; the lines of the record that are its.
+    /// Trains, and expects that the operator is surveyed, recorded and reported. Returns its lines of the record.
     pub async fn train(&self, operator: &str) -> Result<Vec<Value>> {
         let trained = self.lamas("train --epochs 1 --out run").await?;
         assert_eq!(trained.code, Some(0), "{}", trained.errors);
@@ -101,7 +101,8 @@ impl Place {
     }
 }
 
-/// Of two answers the small one is wrong; a debater who has read 42 says so, and a judge knows too.
+/// Of two answers, the small model's is wrong. A debater who has read another answer gives 42, and a judge knows it
+/// too.
 fn script(prompt: &str) -> Reply {
     let right = "6 * 7 = 42. The answer is 42.";
     if prompt.contains(" rate") {
@@ -122,7 +123,7 @@ async fn debaters_read_each_other() -> Result<()> {
     let place = Place::new(&[SMALL, DEBATE].concat(), script).await?;
     let own = place.train("Debate").await?;
     for line in &own {
-        // Three answers of two rounds: those of the second stand, and each took a call of either.
+        // Three answers in two rounds: those of the second count, and each took one call in either round.
         assert_eq!((&line["effect"], line["calls"].as_array().map(Vec::len)), (&"append".into(), Some(6)), "{line}");
         let solutions = line["solutions"].as_array().context("solutions")?;
         assert_eq!(solutions.len(), 3, "{line}");
@@ -131,11 +132,11 @@ async fn debaters_read_each_other() -> Result<()> {
     }
     let answered = place.json("run 6*7? --plan Debate --json --cancel virtual").await?;
     assert_eq!((&answered["answer"], &answered["usage"]["completion_tokens"]), (&"42".into(), &(3 * 5 + 3 * 9).into()));
-    // The rounds one after another, each as long as its longest answer.
+    // The rounds follow one another, each as long as its longest answer.
     assert_eq!(answered["critical_path_tokens"], 14.0);
     let span = &answered["trace"]["spans"][0];
     assert_eq!((&span["calls"], &span["latency"]["tokens"]), (&6.into(), &14.0.into()), "{span}");
-    // What was recorded takes as long when it is replayed.
+    // A recorded call takes just as long when it is replayed.
     let replayed = place.json("run 6*7? --plan Debate --json --cancel virtual --record again.jsonl").await?;
     let again = place.json("run 6*7? --plan Debate --json --cancel virtual --record again.jsonl").await?;
     for answered in [&replayed, &again] {
@@ -155,13 +156,13 @@ async fn a_judge_weighs_the_vote() -> Result<()> {
     assert!(own.iter().all(|line| line["effect"] == "judge" && line["solutions"] == Value::Array(vec![])), "{own:?}");
     let two = own.iter().find(|line| line["marks"].as_array().is_some_and(|marks| marks.len() == 2));
     assert_eq!(two.context("a judge of two solutions")?["marks"], serde_json::json!([0.9, 0.1]));
-    // Of two answers the last wins, unless a judge knows better.
+    // Of two answers the last one wins, unless a judge knows better.
     assert_eq!(place.json("run 6*7? --plan Large,Small --json").await?["answer"], "7");
     let judged = place.json("run 6*7? --plan Large,Small;Judge --json").await?;
     assert_eq!((&judged["answer"], &judged["trace"]["spans"][2]["calls"]), (&"42".into(), &1.into()), "{judged}");
     let drawn = place.lamas("run 6*7? --plan Large,Small;Judge").await?;
     assert!(drawn.code == Some(0) && drawn.out.contains("Judge") && drawn.out.contains("42"), "{}", drawn.out);
-    // A record stands in place of the model, judges included.
+    // A record takes the place of the model, also for judges.
     let made = place.lamas("record --split train --readers --out calls.jsonl").await?;
     assert_eq!(made.code, Some(0), "{}", made.errors);
     let asked = place.server.seen().len();
@@ -178,7 +179,7 @@ fn every_kind_is_surveyed() -> Result<()> {
     };
     let asks =
         "prompt = \"{{ question }}{% for s in solutions %}{{ s }}{% endfor %}\"\nmax_tokens = 9\ntemperature = 0.5";
-    // Named by the error that lists them: whoever adds a kind must say here what it takes.
+    // The error lists the known kinds. Whoever adds a kind must say here what it needs.
     let unknown = Catalogue::parse(of_kind("unknown", ""), "c").err().context("an error")?.to_string();
     let known: Vec<&str> = unknown.split('`').skip(5).step_by(2).collect();
     assert!(known.contains(&"generate") && known.contains(&"command"), "{unknown}");
@@ -197,7 +198,7 @@ fn every_kind_is_surveyed() -> Result<()> {
     let surveyed: Vec<OperatorId> = openers(&signatures).chain(improvers(&signatures)).collect();
     for (at, (operator, signature)) in catalogue.operators().iter().zip(&signatures).enumerate() {
         let is_surveyed = surveyed.contains(&OperatorId(at as u16));
-        // A plain vote comes at the end of every plan anyway, and a stop does nothing.
+        // Every plan ends with a plain vote anyway, and a stop does nothing.
         let expected = !["ensemble", "stop"].contains(&operator.name.as_str());
         assert_eq!(is_surveyed, expected, "{}", operator.name);
         assert_eq!(signature.is_at_work(), expected, "{}", operator.name);

@@ -1,9 +1,9 @@
 //! Imports between files point one way.
 //!
-//! A file imports another where its code, unit tests apart, names something that the other one defines: by `crate::`,
-//! `super::` or `self::`, through any number of modules and re-exports. To declare a module or to re-export a name is no
-//! import, so a `mod.rs` counts for what it defines and calls itself: if its children use what it defines, it may not
-//! use them in turn; what both need then belongs into a file of its own.
+//! A file imports another if its code, unit tests excluded, names something that the other one defines: through
+//! `crate::`, `super::` or `self::`, and any number of modules and re-exports. Declaring a module or re-exporting a
+//! name is not an import, so a `mod.rs` counts only for what it defines and calls itself. If its children use what it
+//! defines, it may not use them in turn; what both need then belongs in a file of its own.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -13,10 +13,10 @@ use syn::punctuated::Punctuated;
 use syn::visit::{self, Visit};
 use syn::{Attribute, Item, ItemMacro, ItemMod, ItemUse, Macro, UseTree, VisRestricted, Visibility};
 
-/// A path of names, from the root of the crate where it is a module's.
+/// A path of names; it starts at the root of the crate if it is a module's.
 type Names = Vec<String>;
 
-/// What a module holds.
+/// The contents of a module.
 #[derive(Default)]
 struct Module {
     /// Relative to the repository.
@@ -24,19 +24,19 @@ struct Module {
     children: BTreeSet<String>,
     /// Names of what is defined here.
     items: BTreeSet<String>,
-    /// What names from elsewhere stand for.
+    /// The paths that names from elsewhere stand for.
     uses: BTreeMap<String, Names>,
-    /// Paths that the code names, and what it imports for itself.
+    /// Paths that the code names, and what it imports for its own use.
     named: BTreeSet<Names>,
 }
 
-/// What a path leads to.
+/// The target of a path.
 #[derive(Clone, Debug, PartialEq)]
 enum Target {
     Module(Names),
     /// Something defined in this module.
     Item(Names),
-    /// Something of another crate, or a local name.
+    /// Something in another crate, or a local name.
     Outside,
     Unknown,
 }
@@ -44,7 +44,7 @@ enum Target {
 #[derive(Default)]
 struct Tree(BTreeMap<Names, Module>);
 
-/// By file: the files it imports, each with a name that it imports from there.
+/// For each file: the files that it imports, each with a name that it imports from there.
 type Imports = BTreeMap<String, BTreeMap<String, String>>;
 
 /// All files of the library.
@@ -95,7 +95,7 @@ impl Tree {
         self.0.insert(at.clone(), module);
     }
 
-    /// Where a path leads that stands in the module `at`. `passed` holds the names that are being followed.
+    /// Where a path in the module `at` leads. `passed` holds the names that are already being followed.
     fn follow(&self, at: &Names, path: &[String], passed: &mut Vec<(Names, String)>) -> Target {
         let Some((first, rest)) = path.split_first() else { return Target::Module(at.clone()) };
         match first.as_str() {
@@ -116,7 +116,7 @@ impl Tree {
         }
     }
 
-    /// As [`Tree::follow`], for a path whose first name the module itself holds.
+    /// Like [`Tree::follow`], for a path whose first name the module itself holds.
     fn follow_inside(&self, at: &Names, path: &[String], passed: &mut Vec<(Names, String)>) -> Target {
         let Some((first, rest)) = path.split_first() else { return Target::Module(at.clone()) };
         let module = &self.0[at];
@@ -171,7 +171,7 @@ impl<'ast> Visit<'ast> for Module {
         if let Some(name) = defined(item) {
             self.items.insert(name);
         }
-        // What a macro defines belongs to the file that has the macro, which alone uses it.
+        // What a macro defines belongs to the file with the macro, which alone uses it.
         if let Item::Macro(ItemMacro { ident: Some(_), mac, .. }) = item {
             let tokens = mac.tokens.to_string();
             let defined = Regex::new(r"\b(?:const|enum|fn|static|struct|trait|type) ([A-Za-z_]\w*)");
@@ -190,7 +190,7 @@ impl<'ast> Visit<'ast> for Module {
         let mut paths = Vec::new();
         leaves(&item.tree, &Names::new(), &mut paths);
         for (name, path) in paths {
-            // A trait is imported for its methods alone, which no path names.
+            // A trait may be imported only for its methods, which no path names.
             if matches!(item.vis, Visibility::Inherited) {
                 self.named.insert(path.clone());
             }
@@ -241,7 +241,7 @@ fn attributes(item: &Item) -> &[Attribute] {
     }
 }
 
-/// The name that an item gives to its module.
+/// The name that an item adds to its module.
 fn defined(item: &Item) -> Option<String> {
     Some(match item {
         Item::Const(item) => item.ident.to_string(),
@@ -255,7 +255,7 @@ fn defined(item: &Item) -> Option<String> {
     })
 }
 
-/// The names that a `use` brings, each with the path it stands for.
+/// The names that a `use` brings in, each with the path that it stands for.
 fn leaves(tree: &UseTree, before: &Names, found: &mut Vec<(String, Names)>) {
     let with = |name: &syn::Ident| [&before[..], &[name.to_string()]].concat();
     match tree {
@@ -266,7 +266,8 @@ fn leaves(tree: &UseTree, before: &Names, found: &mut Vec<(String, Names)>) {
         UseTree::Name(name) => found.push((name.ident.to_string(), with(&name.ident))),
         UseTree::Rename(rename) => found.push((rename.rename.to_string(), with(&rename.ident))),
         UseTree::Group(group) => group.items.iter().for_each(|tree| leaves(tree, before, found)),
-        // The variants of an enum; of a module's names none would be known, so that each would look like one of ours.
+        // This must be the variants of an enum. The names of a module would be unknown, and each would look like one of
+        // ours.
         UseTree::Glob(_) => found.push(("*".to_owned(), before.clone())),
     }
 }

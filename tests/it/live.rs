@@ -1,4 +1,5 @@
-//! Plans that end while they run: calls take times of their own, and what is enough when it arrives ends the rest.
+//! Plans that end while they run: calls take their own times, and once the answers that have arrived suffice, the rest
+//! ends.
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,7 +17,7 @@ use crate::planned::Planned;
 
 const SCHEDULES: [Schedule; 3] = [Schedule::Sequential, Schedule::Layered, Schedule::Dataflow];
 
-/// Answers as those of the schedule's laws, but times that have nothing to do with their lengths.
+/// Gives the same answers as the script for the schedule's laws, but its times do not depend on their lengths.
 fn unsteady(request: &Request) -> Result<Reply, Error> {
     let delay = random::key(&[&"delay", &request.messages[0].content, &request.sample]) % 5000;
     let mut reply = random_script(request)?;
@@ -33,7 +34,7 @@ fn living(
     Planned { options, ..system }
 }
 
-/// For each schedule: what runs plans to their end, and what ends them live once a vote is settled.
+/// For each schedule: one system that runs plans to their end, and one that ends them live once a vote is settled.
 fn systems() -> Vec<[Planned; 2]> {
     let both = |whole| [scripted(whole, unsteady), living(ExecutionConfig { quorum: true, ..whole }, unsteady)];
     SCHEDULES.map(|schedule| both(schedule.into())).into()
@@ -63,7 +64,7 @@ proptest! {
     }
 }
 
-/// Answers of the three chains, after so many seconds each; any other call takes 20.
+/// Answers of the three chains, each after this many seconds; any other call takes 20.
 fn chains(answers: [Result<&'static str, ()>; 3], seconds: [u64; 3]) -> impl Fn(&Request) -> Result<Reply, Error> {
     let calls = AtomicUsize::new(0);
     move |request| {

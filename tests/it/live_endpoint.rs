@@ -1,4 +1,4 @@
-//! Calls that are cancelled stop spending: seen from a server on the wire, which counts what it writes.
+//! Cancelled calls stop spending, as seen from a server on the wire that counts what it writes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,14 +20,14 @@ use crate::planned::Planned;
 
 const MULTI: u16 = 2;
 const PROMPT: u64 = 40;
-/// Tokens of each of five samples.
+/// The number of tokens of each of five samples.
 const LENGTHS: [u64; 5] = [10, 20, 30, 400, 400];
 const PAUSE: Duration = Duration::from_millis(15);
-/// Tokens of one connection that may be on their way when it closes: one in the server's hands, one on the wire, one
-/// received and not looked at yet.
+/// Tokens of one connection that may be in transit when it closes: one in the server's hands, one on the wire, one
+/// received but not looked at yet.
 const IN_TRANSIT: u64 = 3;
 
-/// `length` tokens that say 42 at their end, with their usage after them.
+/// `length` tokens that end with 42, followed by their usage.
 fn tokens(length: u64) -> Vec<String> {
     let word = |word: &str| json!({ "choices": [{ "delta": { "content": word } }] }).to_string();
     let mut events = vec![word("so "); length as usize - 4];
@@ -48,7 +48,7 @@ async fn a_vote_that_is_settled_closes_the_connections_of_the_others() -> Result
         Reply::Paced(events, PAUSE, count.clone())
     })
     .await;
-    // The most that six calls may come to does not fit under this cap, unless dropped ones give back what they left.
+    // Six calls at their largest do not fit under this cap, unless dropped calls give back what they left.
     let config = EndpointConfig { max_tokens: Some(2200), ..config(&server) };
     let client = Arc::new(OpenAi::new(config, Key::default(), &Prices::default())?);
     let (benchmark, prices) = (benchmark()?, client.prices().clone());
@@ -61,13 +61,13 @@ async fn a_vote_that_is_settled_closes_the_connections_of_the_others() -> Result
     let clock = Instant::now();
     let answer = system.answer("what is 6 times 7 ?", &plan, 1).await?;
     let elapsed = clock.elapsed();
-    // Time enough for the server to write on, if it still could.
+    // Enough time for the server to continue writing, if it still could.
     tokio::time::sleep(PAUSE * 20).await;
     let span = &answer.trace.spans[0];
     assert_eq!((answer.answer.as_deref(), answer.solutions.len()), (Some("42"), 3));
     assert_eq!((span.calls, &span.outcome), (5, &Status::Done));
 
-    // The third sample's time, not that of 400 tokens.
+    // The time of the third sample, not that of 400 tokens.
     let third = PAUSE * (LENGTHS[2] as u32 + 1);
     assert!(third <= elapsed && elapsed < PAUSE * LENGTHS[3] as u32, "{elapsed:?}");
     assert!((span.latency.seconds - elapsed.as_secs_f64()).abs() < 1.0, "{} {elapsed:?}", span.latency.seconds);

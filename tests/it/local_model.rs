@@ -26,7 +26,7 @@ fn request(content: &str, sample: u64) -> Request {
     Request { model: String::new(), messages: vec![message], sampling, sample }
 }
 
-/// A few dozen requests: several samples, shared beginnings, different lengths, one nested in another.
+/// A few dozen requests: several samples, shared beginnings, different lengths, one contained in another.
 fn mixed_requests() -> Vec<Request> {
     let prompts =
         ["w5 w6 w7 w8 w9 w10", "w5 w6 w7 w8 w9 w11", "w5 w6", "w20", "w30 w31 w32 w33 w34 w35 w36 w37 w38", "w5"];
@@ -44,7 +44,7 @@ async fn text_does_not_depend_on_what_runs_beside_it() {
     let requests = mixed_requests();
     let mut alone = Vec::new();
     for request in &requests {
-        // A fresh model knows no prompt.
+        // A fresh model has seen no prompt.
         let model = load(folder.path(), &Options { threads: Some(1), rows: 1, ..Options::default() });
         alone.push(model.complete(request).await.expect("a completion").text);
     }
@@ -72,7 +72,7 @@ async fn counts_tokens_and_says_why_it_ended() {
         let words = completion.text.split_whitespace().count() as u64;
         let end = u64::from(completion.finish == FinishReason::Stop);
         assert_eq!(completion.usage.prompt_tokens, 3, "<s> counts");
-        // Special tokens in the midst are no text.
+        // Special tokens in the middle are not text.
         assert!(words + end <= completion.usage.completion_tokens, "{completion:?}");
         assert!(completion.finish == FinishReason::Stop || completion.usage.completion_tokens == 12, "{completion:?}");
         assert!(completion.timing.first_token <= completion.timing.total);
@@ -112,7 +112,7 @@ async fn ends_before_a_stop_text_and_at_the_token_limit() {
         let found = (completion.text.as_str(), completion.usage.completion_tokens, completion.finish);
         assert_eq!(found, (text, tokens, finish), "at most {max_tokens}, stop at {stop:?}");
     };
-    // Special tokens are no text: the number of tokens up to the third word is found by trying.
+    // Special tokens are not text, so the number of tokens up to the third word is found by trial.
     let mut until_third = 1;
     while !model.complete(&greedy(until_third, &[])).await.expect("a completion").text.contains(third) {
         until_third += 1;
@@ -140,7 +140,7 @@ async fn a_dropped_request_frees_its_row() {
         let mut waiting = std::pin::pin!(model.complete(&long));
         assert!(futures::poll!(&mut waiting).is_pending());
     }
-    // Would never end while the first one holds the row.
+    // This would never end while the first one holds the row.
     model.complete(&request("w4", 0)).await.expect("a completion");
 }
 
@@ -154,7 +154,7 @@ async fn refuses_what_it_cannot_complete() {
         let error = model.complete(&request).await.expect_err(expected);
         assert!(error.is_permanent() && error.to_string().contains(expected), "{error}");
     };
-    // What the context cannot hold is the question's own outcome.
+    // If the context is too small, that is the result for this question.
     let mut long = request("w3 w4", 0);
     long.messages[0].content = "w3 ".repeat(95);
     let given = model.complete(&long).await.expect("an empty completion");

@@ -1,8 +1,9 @@
-//! Mathematical answers that are the same, and answers that are not, by the kind of notation.
+//! Mathematical answers that are the same, and answers that are not, by kind of notation.
 
 use lamas::task::AnswerForm;
 
-/// Each line of `same`: answers that are all the same, with ` == ` between; of `different`: two that are not.
+/// Each line of `same` holds answers that are all the same, separated by ` == `; each line of `different` holds two
+/// that are not.
 #[track_caller]
 fn check(same: &str, different: &str) {
     let form = AnswerForm::Mathematics;
@@ -43,7 +44,7 @@ y=6,000 == y=6,0
 6,000,000 == 600,000,0
 ",
     );
-    // A list whose spaces are left out is the same list, but only in its order.
+    // A list without its spaces is the same list, but only in the same order.
     let equal = |reference, answer| AnswerForm::Mathematics.equal(reference, answer);
     assert!(
         !equal("3,120", "3, 120") && equal("3, 120", "3,120") && !equal("120, 3", "3,120") && !equal("3, 6", "3,006")

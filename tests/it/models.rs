@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::server::Seen;
 use crate::two_models::{LARGE_KEY, Output, Place, SMALL_KEY, generator, two};
 
-/// Settings of a training run that starts with drawn plans: a survey of all small ones is long.
+/// Settings of a training run that starts with drawn plans: a survey of all small plans takes long.
 fn no_survey(place: &Place) -> Result<()> {
     Ok(fs::write(place.path("train.toml"), "[training.survey]\noperators = 0\n")?)
 }
@@ -56,7 +56,7 @@ async fn each_model_has_its_server_its_key_its_price_and_its_books() -> Result<(
 async fn one_cap_holds_over_all_models() -> Result<()> {
     let place = Place::new().await?;
     place.benchmark(&(two() + place.models().as_str()))?;
-    // What all is asked for: 16 problems x 2 operators, 45 and 49 tokens each.
+    // All models together: 16 problems x 2 operators, 45 and 49 tokens each.
     let record = ["record", "--out", "r.jsonl"];
     let whole = place.lamas(&record).await?;
     assert_eq!(whole.code, Some(0), "{}", whole.errors);
@@ -69,7 +69,7 @@ async fn one_cap_holds_over_all_models() -> Result<()> {
         let line = errors.lines().find(|line| line.starts_with(of)).unwrap_or_default();
         line.split(unit).next().and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or(f64::NAN)
     };
-    // Of tokens each model alone would take less than the cap.
+    // Each model alone would use fewer tokens than the cap.
     for (flag, cap, unit, total) in
         [("--max-cost", 0.003, " $", 0.01008), ("--max-tokens", 1100.0, " tokens, ", 1504.0)]
     {
@@ -85,7 +85,7 @@ async fn one_cap_holds_over_all_models() -> Result<()> {
         assert!(flag == "--max-cost" || small > 0.0 && large > 0.0, "{}", capped.errors);
         let resumed = place.lamas(&["record", &format!("--out={path}"), flag, "100000"]).await?;
         assert_eq!(resumed.code, Some(0), "{}", resumed.errors);
-        // What was under way when the cap was met is paid for, and may be asked again.
+        // What was in progress when the cap was reached is paid for, and may be asked again.
         assert!(books(&resumed.errors, "all models", unit) + spent > total - 2e-6, "{}", resumed.errors);
     }
     Ok(())
@@ -165,7 +165,7 @@ async fn settings_say_where_the_models_of_a_catalogue_are() -> Result<()> {
     let plan = ["run", "what is 6 times 7 ?", "--plan", "Large", "--config", "own.toml"];
     let Output { code, out, errors } = place.lamas(&plan).await?;
     assert!(code == Some(0) && out.contains("answer: 42"), "{errors}");
-    // One model alone answers operators that name none, and who only votes asks nobody.
+    // A single model answers operators that name none, and an operator that only votes asks nobody.
     place.benchmark(&two().replace("model = \"small\"", "").replace("model = \"large\"", ""))?;
     let only = place.models();
     let only = only.split("[[model]]").nth(2).context("a second model")?;
@@ -173,7 +173,7 @@ async fn settings_say_where_the_models_of_a_catalogue_are() -> Result<()> {
     let Output { code, errors, .. } = place.lamas(&plan).await?;
     assert!(code == Some(0) && errors.contains("model `large`: 1 of 1"), "{errors}");
     assert_eq!((place.small.seen().len(), place.large.seen().len()), (0, 2));
-    // A local model beside one of an endpoint.
+    // A local model beside one at an endpoint.
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/models/arithmetic-llama");
     let small = place.models();
     let small = small.split_at(small.rfind("[[model]]").context("a second model")?).0;
@@ -216,7 +216,7 @@ async fn a_run_keeps_its_models_and_passed_on_gets_no_key_unasked() -> Result<()
     }
     let asked = || place.small.seen().len() + place.large.seen().len();
     let before = asked();
-    // Whoever made the run has their way.
+    // Whoever made the run may use what it names.
     let run = ["run", "what is 6 times 7 ?", "--checkpoint", "run"];
     let own = place.lamas(&run).await?;
     assert_eq!(own.code, Some(0), "{}", own.errors);
@@ -237,7 +237,7 @@ async fn a_run_keeps_its_models_and_passed_on_gets_no_key_unasked() -> Result<()
     assert!(half.code == Some(1) && half.errors.contains("would send your SMALL_KEY"), "{}", half.errors);
     let admitted = place.lamas_with(&[&run[..], &[&small, &large]].concat(), &other).await?;
     assert_eq!(admitted.code, Some(0), "{}", admitted.errors);
-    // Another model is another operator, and is said to be.
+    // A different model is a different operator, and this is reported.
     let changed = two() + place.models().as_str();
     place.benchmark(&changed.replacen("model = \"small\"", "model = \"large\"", 1))?;
     let drifted = place.lamas(&run).await?;

@@ -1,8 +1,8 @@
-//! Numbers found in the texts of solutions, as GSM8K has them.
+//! Numbers found in the texts of solutions, as in GSM8K.
 
 use lamas::task::AnswerForm;
 
-/// Whether each text states the number, or another one.
+/// Checks for each text whether it states this number or another.
 #[track_caller]
 fn check(number: &str, is_stated: bool, texts: &[&str]) {
     for text in texts {

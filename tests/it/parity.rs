@@ -154,8 +154,8 @@ fn check_training(parity: &Parity, training: &Training, prefix: &str, baseline: 
     let mut adam = Adam::new(named.clone()).expect("an optimiser");
     let mut averages = MovingAverages::default();
     let objective = Objective { latency_weight: training.token_weight / 50.0, cost_weight: 3.0, unit: Unit::Tokens };
-    // Adam's first steps turn a gradient of rounding noise into a full-sized update of either sign. Where the recorded
-    // gradient is that small it replaces ours, so that noise does not spread, and the weight is not compared.
+    // Adam's first steps turn a gradient of rounding noise into a full-sized update of either sign. If the recorded
+    // gradient is that small, it replaces ours, so that noise does not spread, and the weight is not compared.
     let mut felt: BTreeMap<&str, Vec<bool>> = BTreeMap::new();
     for (index, step) in training.steps.iter().enumerate() {
         let episodes: Vec<Episode> = step.episodes.iter().map(episode).collect();
@@ -185,7 +185,7 @@ fn check_training(parity: &Parity, training: &Training, prefix: &str, baseline: 
         let advantages = Tensor::new(advantages, &Device::Cpu).expect("advantages");
         let loss = controller.log_probs(&queries, &plans).and_then(|lp| policy_loss(&lp, &advantages)).expect("a loss");
         let found = f64::from(loss.to_scalar::<f32>().expect("a scalar"));
-        // The loss is a difference of float32 terms of size one, which 1e-7 is the resolution of.
+        // The loss is a difference of float32 terms of size one, whose resolution is 1e-7.
         assert!(
             (found - step.loss).abs() <= 1e-5 * step.loss.abs() + 1e-7,
             "{prefix} step {index}: {found} != {}",

@@ -1,4 +1,4 @@
-//! Solving by given plans, as most tests do.
+//! Solves by given plans, as most tests do.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use lamas::record::Record;
 use lamas::sandbox::Sandbox;
 use lamas::task::{Benchmark, Problem};
 
-/// A solver whose plans all run alike.
+/// A solver whose plans all run in the same way.
 pub struct Planned {
     pub solver: Solver,
     pub options: SolveOptions<'static>,

@@ -1,4 +1,4 @@
-//! The record: plans are computed from the calls that it holds, and exactly the calls that are missing are made.
+//! The record: plans are computed from the calls in it, and exactly the missing calls are made.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -21,7 +21,7 @@ use crate::planned::Planned;
 use crate::recording::Place;
 use crate::schedule::{GENERATE, MULTI, REFINE, SCHEDULES, plans, random_script, run, scripted};
 
-/// As the random script, but nothing fails: what failed is not recorded.
+/// Like the random script, but nothing fails, because failures are not recorded.
 fn steady(request: &Request) -> Result<Reply, Error> {
     random_script(request).or_else(|_| Ok(Reply::new("the answer is 1", 4)))
 }
@@ -30,7 +30,7 @@ fn silent(request: &Request) -> Result<Reply, Error> {
     Err(Error::Permanent(format!("nobody is to be asked `{}`", request.messages[0].content)))
 }
 
-/// A catalogue that can be changed, a model of a name that counts what it is asked, and a record that stays.
+/// A catalogue that can be changed, a named model that counts its requests, and a record that stays.
 struct Change<'a> {
     folder: &'a Path,
     catalogue: String,
@@ -38,7 +38,7 @@ struct Change<'a> {
 }
 
 impl Change<'_> {
-    /// Runs some plans on two problems; requests made, calls added to the record, and their scores.
+    /// Runs some plans on two problems; returns the requests made, the calls added to the record, and the scores.
     async fn made(&self) -> Result<(u64, u64, Vec<f64>)> {
         let requests = Arc::new(AtomicU64::new(0));
         let count = requests.clone();
@@ -80,7 +80,7 @@ async fn exactly_the_calls_that_are_new_are_made() -> Result<()> {
     let own = Change { folder: folder.path(), catalogue: text.clone(), model: "one" };
     let lines = || Ok::<_, std::io::Error>(fs::read_to_string(folder.path().join("record.jsonl"))?.lines().count());
     let first = own.made().await?;
-    // On each of two problems a chain, a program (in one or two calls), its refinement, and three chains.
+    // On each of two problems: a chain, a program (in one or two calls), its refinement, and three chains.
     assert_eq!((first.1, lines()?), (8, 8));
     assert_eq!(own.made().await?, (0, 0, first.2.clone()));
     let refined = Change { catalogue: text.replace("<|candidate|>", "<|draft|>"), ..own };
@@ -103,7 +103,7 @@ async fn exactly_the_calls_that_are_new_are_made() -> Result<()> {
     Ok(())
 }
 
-/// A record that all the cases of a test fill.
+/// A record that all cases of a test fill.
 fn shared() -> (tempfile::TempDir, Arc<Record>) {
     let folder = tempfile::tempdir().expect("a folder");
     let record = Arc::new(Record::open(&folder.path().join("record.jsonl")).expect("a record"));
@@ -112,7 +112,7 @@ fn shared() -> (tempfile::TempDir, Arc<Record>) {
 
 static SHARED: LazyLock<(tempfile::TempDir, Arc<Record>)> = LazyLock::new(shared);
 
-/// What came of it but for the time that was waited.
+/// The result, without the time spent waiting.
 fn told(answer: &Answer) -> (Vec<Value>, Option<&str>, usize) {
     let span = |span: &lamas::plan::Span| {
         let mut span = serde_json::to_value(span).expect("a span");
@@ -124,7 +124,7 @@ fn told(answer: &Answer) -> (Vec<Value>, Option<&str>, usize) {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
-    /// A record changes nothing, and once it holds a plan's calls nobody is asked.
+    /// A record changes no result, and once it holds a plan's calls nobody is asked.
     #[test]
     fn a_plan_from_the_record_is_the_plan_that_ran(plan in plans(), draw in 0u64..3, quorum: bool) {
         for schedule in SCHEDULES {
@@ -173,7 +173,7 @@ async fn what_failed_or_was_dropped_is_no_line() -> Result<()> {
     let plan = Plan::from_indices(&[&[MULTI]]);
     assert!(futures::poll!(Box::pin(slow.solve(problem, &plan, 0))).is_pending());
     assert_eq!(record.added(), 1);
-    // On the clock on the wall what was recorded takes no time, and ends as it did.
+    // On the wall clock a recorded call takes no time, and ends as it did.
     let options = SolveOptions { clock: Clock::Live, ..solver.options.clone() };
     let live = Planned { options, ..scripted(ExecutionConfig::from(Schedule::Layered), silent) }.with_record(&record);
     let again = live.solve(problem, &Plan::from_indices(&[&[GENERATE]]), 0).await?;
@@ -205,7 +205,7 @@ async fn answers_are_judged_once_and_by_their_own_reference() -> Result<()> {
     Ok(())
 }
 
-/// The lines of a record without what was measured.
+/// The lines of a record, without measured values.
 fn lines(path: &Path) -> Result<BTreeSet<String>> {
     fn strip(value: &mut Value) {
         match value {
@@ -227,7 +227,7 @@ fn lines(path: &Path) -> Result<BTreeSet<String>> {
     Ok(found)
 }
 
-/// Runs a command of the built-in model without recorded completions; what it said on standard error.
+/// Runs a command of the built-in model without recorded completions; returns its standard error.
 fn finished(command: &mut Command) -> Result<String> {
     let Output { status, stderr, .. } = command.output()?;
     let errors = String::from_utf8(stderr)?;
@@ -245,7 +245,8 @@ fn a_record_is_the_same_killed_sharded_and_made_at_once() -> Result<()> {
     };
     finished(&mut command("--out whole.jsonl"))?;
     let whole = lines(&place.path("whole.jsonl"))?;
-    // On ten problems one direct answer, which is not random, and three draws of a chain, of three chains and of a program.
+    // On ten problems: one direct answer, which is not random, and three draws of a chain, of three chains and of a
+    // program.
     assert_eq!(whole.len(), 10 * (1 + 3 * 3));
 
     let killed = place.path("killed.jsonl");
@@ -259,7 +260,7 @@ fn a_record_is_the_same_killed_sharded_and_made_at_once() -> Result<()> {
     let left = fs::read(&killed)?;
     let kept = left.iter().filter(|&&byte| byte == b'\n').count();
     ensure!((20..100).contains(&kept), "the process was killed after {kept} lines");
-    // As if it had been killed while it wrote.
+    // As if it had been killed while writing.
     fs::write(&killed, [&left[..], b"{\"key\":\"00"].concat())?;
     let errors = finished(&mut command("--out killed.jsonl"))?;
     assert!(errors.contains("was left unfinished, and is dropped"), "{errors}");
@@ -279,7 +280,7 @@ fn a_record_is_the_same_killed_sharded_and_made_at_once() -> Result<()> {
     };
     merge("shard-3.jsonl shard-0.jsonl shard-2.jsonl shard-1.jsonl", "merged.jsonl")?;
     assert_eq!(lines(&place.path("merged.jsonl"))?, whole);
-    // One order, whatever the order of the files.
+    // The same order, whatever the order of the files.
     merge("shard-0.jsonl shard-1.jsonl shard-2.jsonl shard-3.jsonl", "again.jsonl")?;
     assert!(fs::read(place.path("merged.jsonl"))? == fs::read(place.path("again.jsonl"))?);
     let errors = merge("merged.jsonl killed.jsonl whole.jsonl", "all.jsonl")?;
@@ -333,7 +334,7 @@ fn a_record_stands_in_for_a_model() -> Result<()> {
     lamas(&format!("{train} two"))?;
     let checkpoint = |run: &str| fs::read(place.path(run).join("seed-0/checkpoint.safetensors"));
     assert!(checkpoint("one")? == checkpoint("two")?);
-    // A file in which an operator is missing is refused as one of traces is.
+    // A file that lacks an operator is refused just like a file of traces.
     let text = fs::read_to_string(place.path("r.jsonl"))?;
     let kept: Vec<&str> = text.lines().filter(|line| !line.contains("\"operator\":\"Programmer\"")).collect();
     fs::write(place.path("r.jsonl"), kept.join("\n") + "\n")?;

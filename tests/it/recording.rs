@@ -1,4 +1,5 @@
-//! Recorded completions: killed and crowded processes lose nothing and ask for nothing twice; replay gives equal numbers.
+//! Recorded completions: killed and crowded processes lose nothing and ask for nothing twice; replay gives equal
+//! numbers.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,7 +15,7 @@ use lamas::task::{ARITHMETIC, Benchmark};
 
 use crate::planned::Planned;
 
-/// A folder with a small benchmark, in which commands are run.
+/// A folder with a small benchmark in which commands run.
 pub struct Place(tempfile::TempDir);
 
 impl Place {
@@ -36,7 +37,7 @@ impl Place {
         self.0.path().join(name)
     }
 
-    /// A command on the built-in model whose calls are recorded in `cache`; its embeddings are kept here too.
+    /// A command on the built-in model whose calls are recorded in `cache`. Its embeddings are kept here too.
     pub fn lamas(&self, arguments: &str, cache: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_lamas"));
         command.args(arguments.split_whitespace()).args(["--benchmark", "benchmark", "--cache", cache]);
@@ -53,7 +54,7 @@ impl Place {
         Ok(Store::open_existing(&path)?.holdings()?.iter().map(|holding| holding.completions).sum())
     }
 
-    /// Kills the process with no warning once it has recorded something; returns how much was recorded.
+    /// Kills the process without warning once it has recorded something; returns how much was recorded.
     fn kill(&self, mut process: Child, cache: &str) -> Result<u64> {
         while self.recorded(cache)? < 20 {
             ensure!(process.try_wait()?.is_none(), "the process ended too early");
@@ -104,7 +105,7 @@ fn a_killed_training_goes_on_without_asking_twice() -> Result<()> {
         let [one, other] = ["run", "stopped"].map(|run| fs::read(place.path(run).join("seed-0").join(file)));
         assert!(one? == other?, "{file}");
     }
-    // The same training over the recording alone.
+    // The same training, from the recording alone.
     let again = finished(place.lamas(&format!("{TRAIN} again --cache-mode replay"), "whole").output()?)?;
     assert_eq!(again.1, 0);
     let [one, other] = ["run", "again"].map(|run| fs::read(place.path(run).join("seed-0/checkpoint.safetensors")));
@@ -131,7 +132,7 @@ fn two_processes_share_a_store() -> Result<()> {
 fn a_full_disk_ends_the_run_and_loses_nothing() -> Result<()> {
     let place = Place::new(10)?;
     let whole = finished(place.lamas(OPERATORS, "whole").output()?)?;
-    // No file may grow beyond a few hundred kilobytes; the signal that says so is ignored, as on a full disk.
+    // No file may grow beyond a few hundred kilobytes. The signal for this is ignored, as on a full disk.
     let full = place.lamas(OPERATORS, "full");
     let mut limited = Command::new("sh");
     limited.args(["-c", "trap '' XFSZ; ulimit -f 200; exec \"$@\"", "sh"]).arg(full.get_program());
@@ -167,7 +168,7 @@ fn exported_records_answer_elsewhere() -> Result<()> {
     assert!(cache("prune --cache there --model arithmetic-llama --older-than 1")?.status.success());
     assert!(cache("prune --cache there --older-than 0")?.status.success());
     assert_eq!(place.recorded("there")?, 0);
-    // A line that is no record: nothing is taken in.
+    // A line that is not a record: nothing is imported.
     let lines = fs::read_to_string(place.path("calls.jsonl"))?;
     fs::write(place.path("calls.jsonl"), lines + "{\"model\": 3}\n")?;
     let refused = cache("import --cache there calls.jsonl")?;

@@ -195,7 +195,7 @@ fn the_page_is_complete_and_refers_to_nothing_outside() {
 fn what_a_model_wrote_does_no_harm() {
     let page = html::html(&report()).expect("a page");
     assert!(page.len() < 400_000, "{} bytes", page.len());
-    // Nothing but the page's own script may run, and nothing may be fetched.
+    // Only the page's own script may run, and nothing may be fetched.
     let policy = page.split("Content-Security-Policy\" content=\"").nth(1).and_then(|rest| rest.split('"').next());
     let policy = policy.expect("a policy");
     assert!(policy.starts_with("default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-"), "{policy}");
@@ -218,7 +218,7 @@ fn a_wrong_answer_is_three_clicks_away() {
     report.left_out = worst_first(&mut report.examples, 3, 1 << 20);
     let page = html::html(&report).expect("a page");
     let verdicts: Vec<&str> = page.split("data-verdict=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
-    // What failed is open to see first; the filter for what is wrong, and for plans, is filled.
+    // The failed query comes first and is open; the filters for wrong answers and for plans have entries.
     assert_eq!(verdicts, ["failed", "wrong", "right"]);
     assert!(page.contains("<option value=\"wrong\">wrong or failed (2)</option>"));
     assert!(page.contains("with a cancelled operator (1)"));
@@ -287,7 +287,7 @@ fn plans_and_timelines_are_drawn_in_characters() {
     ");
     insta::assert_snapshot!(plan(&[&[1], &[9]]), @"query ── GenerateCoT ──── operator 9 ─── answer");
     insta::assert_snapshot!(plan(&[]), @"query ─ answer");
-    // What reads the question alone starts with the first layer, and what was left out says so.
+    // Operators that read only the question start with the first layer, and those left out are marked.
     let committed = Plan::from_indices(&[&[1], &[4, 5], &[3]]);
     let span = |layer, outcome| Span { layer, outcome, ..Span::default() };
     let spans = vec![

@@ -1,4 +1,4 @@
-//! A run is what its folder says: it is gone on with by its folder alone, and nothing else is trained under its name.
+//! A run is what its folder says: the folder alone is enough to resume it, and nothing else is trained under its name.
 
 use std::fs;
 use std::path::Path;
@@ -11,7 +11,7 @@ use nix::unistd::Pid;
 
 use crate::server::{Reply, Server, refusal, streamed};
 
-/// Drawn plans on small batches, saved after each.
+/// Drawn plans in small batches, saved after each batch.
 const SETTINGS: &str = "[training]\nbatch = 4\nsave_every = 1\nepochs = 3\n[training.survey]\noperators = 0\n";
 /// A run of two controllers on a benchmark that is not the built-in one.
 const TRAIN: [&str; 8] = ["train", "--config", "settings.toml", "--seed", "3", "--seeds", "2", "--no-evaluation"];
@@ -20,7 +20,7 @@ pub fn tiny() -> String {
     format!("{}/tests/benchmarks/tiny", env!("CARGO_MANIFEST_DIR"))
 }
 
-/// `lamas` in a folder, as a user has it who has set nothing and keeps all there.
+/// Runs `lamas` in a folder, as for a user who has set nothing and keeps everything there.
 pub fn lamas(arguments: &[&str], folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lamas"));
     command.args(arguments).current_dir(folder).env("LAMAS_DEVICE", "cpu").env("LAMAS_CACHE", folder.join("cache"));
@@ -29,7 +29,7 @@ pub fn lamas(arguments: &[&str], folder: &Path) -> Command {
     command
 }
 
-/// The exit code, and all that was written.
+/// The exit code, and everything that was written.
 pub fn ended(child: Child) -> Result<(Option<i32>, String)> {
     let output = child.wait_with_output()?;
     let text = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
@@ -58,7 +58,7 @@ fn train(out: &str, folder: &Path) -> Command {
     lamas(&[&TRAIN[..], &["--benchmark", &tiny(), "--out", out]].concat(), folder)
 }
 
-/// Kills the process once `file` has had other contents `changes` times; false if it ended before.
+/// Kills the process once the contents of `file` have changed `changes` times; false if it ended before.
 fn kill_after(mut child: Child, file: &Path, changes: u32) -> Result<bool> {
     let (mut last, mut seen) = (fs::read(file).ok(), 0);
     while child.try_wait()?.is_none() {
@@ -139,7 +139,7 @@ fn what_contradicts_a_run_is_named_before_anything_is_written() -> Result<()> {
         check(1, command, &[expected, "hint: `lamas train --resume cut` needs no other flag"])?;
         assert_eq!((fs::read(&settings)?, files()?), (said.clone(), before.clone()), "{flags:?}");
     }
-    // The same said again is no contradiction, nor is what belongs to the process.
+    // Repeating the same settings is not a contradiction, nor are settings of the process alone.
     let benchmark = tiny();
     let again = [&TRAIN[..], &["--benchmark", &benchmark, "--resume", "cut", "--cache-mode", "off"]].concat();
     check(0, lamas(&again, here), &[])?;
@@ -229,7 +229,7 @@ async fn a_run_that_meets_a_cap_gives_3() -> Result<()> {
 
 const KEY: &str = "sk-hunter2-hunter2";
 
-/// A server that answers all, and a run that was trained on it, with the flags of its endpoint.
+/// A server that answers everything, and a run trained on it, with the flags of its endpoint.
 async fn trained(folder: &Path, benchmark: &str) -> Result<Server> {
     let server = Server::start(|_, _| streamed("The answer is 42.", 40, 5)).await;
     let endpoint = ["--endpoint", &server.url, "--model-name", "m", "--price", "1", "--epochs", "1"];
@@ -318,7 +318,7 @@ async fn a_run_of_somebody_else_gets_no_key_and_starts_no_program() -> Result<()
     keyed(0, &EVALUATE, &[elsewhere, ("LAMAS_CONFIG", "mine.toml")], here, &[]).await?;
     keyed(0, &EVALUATE, &[elsewhere, ("OPENAI_API_KEY", "")], here, &[]).await?;
 
-    // The record is of what the run asked for: whoever changes that is a stranger.
+    // The registration covers what the run asked for; whoever changes that is a stranger.
     let other = Server::start(|_, _| streamed("The answer is 42.", 40, 5)).await;
     let settings = fs::read_to_string(here.join("run/settings.json"))?;
     fs::write(here.join("run/settings.json"), settings.replace(&server.url, &other.url))?;

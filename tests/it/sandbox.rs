@@ -1,4 +1,4 @@
-//! Python in the sandbox: useful programs run, hostile ones harm nothing and leave nothing.
+//! Python in the sandbox: useful programs run; hostile ones do no harm and leave nothing behind.
 
 use std::fs;
 use std::net::{TcpListener, UdpSocket};
@@ -14,7 +14,7 @@ use lamas::sandbox::{Ended, Limits, OpenError, Options, Run, Sandbox};
 
 use super::hostile::{End, HOARD, HOARDERS, PRELUDE, PROGRAMS};
 
-/// The sandbox that the `lamas` binary gives; `None`, said aloud, where there is no Python.
+/// The sandbox of the `lamas` binary; `None`, with a printed line, if there is no Python.
 pub async fn open() -> Result<Option<Sandbox>> {
     let options = Options { helper: Some(env!("CARGO_BIN_EXE_lamas").into()), ..Options::default() };
     match Sandbox::open(&options).await {
@@ -63,7 +63,7 @@ async fn programs_compute() -> Result<()> {
     Ok(())
 }
 
-/// What the hostile programs are let loose on.
+/// The host on which the hostile programs are let loose.
 struct Host {
     folder: tempfile::TempDir,
     tcp: TcpListener,
@@ -116,7 +116,7 @@ impl Host {
     }
 }
 
-/// Process id and scratch folder, as the prelude told them.
+/// Process id and scratch folder, as printed by the prelude.
 fn place(run: &Run) -> Option<(u32, PathBuf)> {
     let mut words = run.stdout.lines().next()?.strip_prefix("place ")?.split(' ');
     Some((words.next()?.parse().ok()?, words.next()?.into()))
@@ -147,7 +147,7 @@ async fn hostile_programs_are_contained() -> Result<()> {
             (name, end, run.await)
         }
     };
-    // The numbers of system calls are those of one architecture.
+    // The numbers of system calls belong to one architecture.
     let is_ours = |(_, program, _): &&(&str, &str, End)| cfg!(target_arch = "x86_64") || !program.contains("syscall(");
     let mut runs = stream::iter(PROGRAMS.iter().filter(is_ours).map(loose)).buffered(4);
     let mut faults = Vec::new();
@@ -182,7 +182,7 @@ async fn hostile_programs_are_contained() -> Result<()> {
     Ok(())
 }
 
-/// Where nothing can be mounted, the overshoot that is allowed for is the limit once more.
+/// If nothing can be mounted, the allowed overshoot is the limit once more.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_disk_is_bounded_with_a_mount_and_without() -> Result<()> {
     let (Some(sandbox), Some(watched)) = (open().await?, open().await?) else { return Ok(()) };
@@ -198,7 +198,7 @@ async fn the_disk_is_bounded_with_a_mount_and_without() -> Result<()> {
             let kept: u64 = run.stdout.lines().last().unwrap_or("0").parse()?;
             println!("{name}: {kept} bytes, {:?}", run.ended);
             assert!(kept <= most, "{name}: {kept} bytes");
-            // Without a mount some of them are refused at once; with one a mapping of what is not there is a crash.
+            // Without a mount some of them are refused at once; with one, a mapping of something missing is a crash.
             let is_refused = !sandbox.mounts() && run.stderr.contains("Function not implemented");
             let is_crashed = sandbox.mounts() && run.ended == Ended::Killed(7);
             assert!(is_full(&run) || is_refused || is_crashed, "{name}: {run:?}");
@@ -207,7 +207,7 @@ async fn the_disk_is_bounded_with_a_mount_and_without() -> Result<()> {
     Ok(())
 }
 
-/// A process of `lamas` that grades a solution without an end, with scratch folders in `place`.
+/// A process of `lamas` that grades an endless solution, with scratch folders in `place`.
 fn grading(place: &Path) -> Result<std::process::Child> {
     let task = serde_json::json!({
         "task_id": "a", "prompt": "", "entry_point": "f", "test": "def check(f): f()",
@@ -246,7 +246,7 @@ async fn a_process_that_is_ended_leaves_nothing_for_long() -> Result<()> {
         kill(nix::unistd::Pid::from_raw(i32::try_from(process.id())?), signal)?;
         let status = process.wait()?;
         assert!(!status.success());
-        // What a killed process left was swept by the one after it, before that was ended in its turn.
+        // The remains of a killed process were swept by the next one, before that was ended in turn.
         assert_eq!(is_clean()?, is_swept, "{signal}");
     }
     Ok(())
@@ -254,7 +254,7 @@ async fn a_process_that_is_ended_leaves_nothing_for_long() -> Result<()> {
 
 #[tokio::test]
 async fn a_dropped_run_leaves_nothing() -> Result<()> {
-    // The files of a program are seen from outside where nothing is mounted.
+    // Without a mount, the files of a program can be seen from outside.
     let Some(sandbox) = open().await?.map(Sandbox::without_mounts) else { return Ok(()) };
     let marker = format!("# dropped by {}", std::process::id());
     let program = format!("{marker}\nopen('started', 'w').close()\nwhile True: pass");

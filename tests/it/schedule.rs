@@ -1,4 +1,4 @@
-//! Schedules, quorum and halting head: the same answers sooner, or what was foretold, whatever the plan.
+//! Schedules, quorum and halting head: the same answers sooner, or what was predicted, whatever the plan.
 
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -26,7 +26,7 @@ pub const REFINE: u16 = 6;
 /// Operators of the built-in catalogue and of [`ADDED`].
 const OPERATORS: u16 = 12;
 
-/// Operators that read what the built-in ones of their kind do not, or repeat what those do.
+/// Operators that read what the built-in ones of their kind do not, or that repeat those.
 const ADDED: &str = r#"
     [[operator]]
     name = "Vote"
@@ -57,7 +57,7 @@ const ADDED: &str = r#"
     tool_seconds = 0.02
 "#;
 
-/// Answers, failures and times that depend on the request as a model's do; a tenth of a second a token.
+/// Answers, failures and times that depend on the request as a model's do, at a tenth of a second per token.
 pub fn random_script(request: &Request) -> Result<Reply, Error> {
     let content = &request.messages[0].content;
     let draw = lamas::random::key(&[content, &request.sample]);
@@ -95,11 +95,11 @@ pub const SCHEDULES: [Schedule; 3] = [Schedule::Sequential, Schedule::Layered, S
 /// One for each schedule.
 static SYSTEMS: LazyLock<[Planned; 3]> = LazyLock::new(|| SCHEDULES.map(|schedule| system(schedule.into())));
 
-/// The same, ending plans early where nothing can change.
+/// The same, but plans end early once nothing can change.
 static QUORUMS: LazyLock<[Planned; 3]> =
     LazyLock::new(|| SCHEDULES.map(|schedule| system(ExecutionConfig { quorum: true, ..schedule.into() })));
 
-/// What came of a plan and the seconds that it took.
+/// The result of a plan, and the seconds that it took.
 pub fn run(system: &Planned, plan: &Plan, draw: u64) -> (Answer, f64) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     runtime.expect("a runtime").block_on(async {
@@ -158,17 +158,17 @@ proptest! {
                 prop_assert!(early.calls <= whole.calls && early.latency.tokens <= whole.latency.tokens + 1e-9);
             }
             prop_assert!(path(&early) <= path(&whole) + 1e-9);
-            // The plan lasts as long as anything is charged.
+            // No operator is charged for longer than the plan lasts.
             prop_assert!(early.trace.durations(Unit::Tokens).into_iter().all(|tokens| tokens <= path(&early) + 1e-9));
         }
     }
 }
 
-/// A head that ends a plan at the first moment `after` so many tokens.
+/// A head that ends a plan at the first moment `after` this many tokens.
 fn head(after: f64) -> Arc<HaltingHead> {
     let inputs = inputs(usize::from(OPERATORS));
     let mut tokens = vec![0.0; inputs];
-    // The evidence holds the tokens in units of 32; the rest is worth less than it takes behind the step.
+    // The evidence holds the tokens in units of 32; past the step, the rest is worth less than it takes.
     tokens[0] = 32e6;
     let numbers = [tokens, vec![-1e6 * after as f32], vec![-1.0, 0.0, 0.0], vec![0.0; 3], vec![0.0; 2]];
     let shapes = [vec![1, inputs], vec![1], vec![3, 1], vec![3], vec![2]];
@@ -180,7 +180,7 @@ fn head(after: f64) -> Arc<HaltingHead> {
     Arc::new(HaltingHead::from_tensors(&named, inputs).expect("a head"))
 }
 
-/// The same, ending plans by a head also where the answer can still change.
+/// The same, but a head ends plans, even if the answer can still change.
 static HALTING: LazyLock<[Planned; 3]> = LazyLock::new(|| {
     SCHEDULES.map(|schedule| system(ExecutionConfig { quorum: true, halting: true, ..schedule.into() }))
 });
@@ -211,7 +211,7 @@ proptest! {
     }
 }
 
-/// Three chains of 4, 9 and 6 tokens, of which the second says something else; anything else takes 20.
+/// Three chains of 4, 9 and 6 tokens, of which the second gives a different answer; anything else takes 20.
 fn chains(request: &Request, calls: &std::sync::atomic::AtomicUsize) -> Reply {
     let call = calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     match request.messages[0].content.ends_with("<|chain|>") {

@@ -1,4 +1,4 @@
-//! Answers that are exactly equal meet in one spelling when votes are counted.
+//! Answers that are exactly equal get the same spelling, so votes count them together.
 
 use lamas::task::AnswerForm;
 use proptest::prelude::*;
@@ -8,7 +8,7 @@ use proptest::prelude::*;
 enum Tree {
     Whole(i64),
     Fraction(i64, i64),
-    /// The root of an index of a number.
+    /// A root, as its index and the number under it.
     Root(u32, u32),
     Letter(char),
     Sum(Box<Tree>, Box<Tree>),
@@ -86,7 +86,7 @@ proptest! {
         // Divisions by zero have no value.
         prop_assume!(AnswerForm::Mathematics.equal(&left, &right));
         let spelled = spelling(&left);
-        // An answer that would be very long is spelled as it was written.
+        // An answer that would be very long keeps its original spelling.
         prop_assume!(!spelled.as_ref().is_some_and(|spelled| spelled.contains("\\frac")));
         prop_assert_eq!(&spelled, &spelling(&right), "{} and {}", left, right);
         prop_assert_eq!(&spelling(&spelled.clone().unwrap_or_default()), &spelled, "{}", left);

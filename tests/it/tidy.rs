@@ -1,4 +1,4 @@
-//! Rules of the source tree that no compiler checks.
+//! Rules for the source tree that no compiler checks.
 
 use std::fs;
 use std::path::{Path, PathBuf};

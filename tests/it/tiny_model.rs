@@ -16,13 +16,13 @@ pub struct TinyModel {
     pub layers: usize,
     pub heads: usize,
     pub key_value_heads: usize,
-    /// Dimensions of a head, where they are not `hidden / heads`.
+    /// Dimensions of a head, if not `hidden / heads`.
     pub head: Option<usize>,
     pub attention_bias: bool,
     pub vocabulary: usize,
     pub context: usize,
     pub tied: bool,
-    /// Token 1, `</s>`, ends a completion.
+    /// Whether token 1, `</s>`, ends a completion.
     pub ends: bool,
     pub dtype: DType,
 }

@@ -1,4 +1,4 @@
-//! Plans run over recorded outputs, and controllers trained on them without a model.
+//! Plans run on recorded outputs, and controllers trained on them without a model.
 
 use std::process::{Command, Output};
 
@@ -19,7 +19,7 @@ const TEST: u16 = 5;
 const REFINE: u16 = 6;
 const STOP: u16 = 7;
 
-/// Outputs for the first training problem: (operator, sample, output, tokens, seconds of tools).
+/// Outputs for the first training problem: (operator, sample, output, tokens, tool seconds).
 const OUTPUTS: [(&str, u64, &str, u64, f64); 8] = [
     ("Generate", 0, "\"it is 1\"", 2, 0.0),
     ("GenerateCoT", 0, "\"it is 1\"", 20, 0.0),
@@ -58,13 +58,13 @@ async fn solve(layers: &[&[u16]], draw: u64) -> Result<Episode> {
 #[tokio::test]
 async fn a_plan_takes_what_its_recorded_outputs_took() -> Result<()> {
     let episode = solve(&[&[GENERATE, MULTI], &[PROGRAMMER, TEST, REFINE], &[ENSEMBLE], &[STOP]], 1).await?;
-    // Tools are charged by gamma: 0.02 seconds are one token. The three chains run side by side.
+    // Tools are charged by gamma: 0.02 seconds are one token. The three chains run in parallel.
     assert_eq!(episode.trace.durations(Unit::Tokens), [2.0, 50.0, 11.0, 1.0, 25.0, 0.0, 0.0]);
     let started: Vec<f64> = episode.trace.spans.iter().map(|span| span.started).collect();
     assert_eq!(started, [0.0, 0.0, 0.5, 0.5, 0.5, 0.75, 0.75]);
     assert_eq!(episode.trace.spans[1].usage.completion_tokens, 120);
     assert_eq!(episode.trace.cost(), 0.5 * (1.0 + 3.0 + 1.0 + 1.0 + 1.0));
-    // Two of 1, 2, 3, 3, 4 agree, and the line that says so is believed, whatever the benchmark's answer is.
+    // Of 1, 2, 3, 3, 4, two agree, and the line that calls this right is believed, whatever the benchmark's answer is.
     assert_eq!((episode.answer.as_deref(), episode.score), (Some("3"), 1.0));
     assert_eq!(solve(&[&[GENERATE], &[REFINE]], 1).await?.score, 0.0);
     Ok(())
@@ -111,7 +111,7 @@ fn short_lines_and_operators_without_prompts_are_enough() -> Result<()> {
     let query = traces.query("1").context("the query")?;
     assert_eq!(["2", "3", "about 2", "4"].map(|answer| query.score(answer)), [Some(1.0), Some(0.0), Some(0.5), None]);
     traces.check_scored(|_| false)?;
-    // A model cannot be asked without.
+    // A model cannot be asked without prompts.
     let error = catalogue.check_prompts().map_err(|error| error.to_string());
     assert_eq!(error, Err("c.toml:1: operator `A`: expected a `prompt`, found none".to_owned()));
     Ok(())
@@ -127,7 +127,7 @@ fn a_controller_learns_from_traces_alone() -> Result<()> {
         Ok(command.env("LAMAS_DEVICE", "cpu").env("LAMAS_CACHE", place.path().join("cache")).output()?)
     };
     let utilities = |arguments: &str| -> Result<Vec<(String, f64)>> {
-        // No model is opened: there is none in that folder.
+        // No model is opened: that folder contains none.
         let output = lamas(&format!("{arguments} --traces traces.jsonl --model nowhere --json"))?;
         ensure!(output.status.success(), "{}", String::from_utf8(output.stderr)?);
         let rows: Vec<serde_json::Value> = serde_json::from_slice(&output.stdout)?;

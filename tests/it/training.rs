@@ -114,7 +114,7 @@ fn a_resumed_run_is_the_run_that_never_stopped() {
 fn a_killed_run_goes_on_from_what_was_saved() {
     let (whole, killed) = (folder(), folder());
     Runner { folder: Some(whole.path()), ..Runner::default() }.run().expect("a trained controller");
-    // The state of an earlier batch beside a newer checkpoint and newer metrics: what a kill can leave behind.
+    // The state of an earlier batch beside a newer checkpoint and newer metrics, as a kill can leave them.
     let part = Runner { folder: Some(killed.path()), stop_after: Some(7), ..Runner::default() };
     part.run().expect("a stopped run");
     for (file, bytes) in [CHECKPOINT_FILE, METRICS_FILE].iter().zip(files(whole.path())) {
@@ -193,7 +193,7 @@ fn any_episode() -> impl Strategy<Value = Episode> {
     )
 }
 
-/// Gradient of the loss on each log-probability, when only latency counts.
+/// Gradient of the loss on each log-probability, if only latency counts.
 fn latency_gradient(samples: &[Sample], baseline: Baseline, scaled: bool) -> Vec<f32> {
     let advantages = advantages(samples, baseline, scaled, &mut MovingAverages::default());
     let advantages: Vec<f32> = advantages.into_iter().map(|advantage| advantage as f32).collect();
@@ -233,7 +233,7 @@ proptest! {
         for credit in [Credit::CriticalPath, Credit::Marginal] {
             let objective = Objective { latency_weight: 0.01, cost_weight: 0.0, unit: Unit::Tokens };
             let alone = |episode: &Episode| {
-                // Without score and cost, what is left of the utilities is the latency part.
+                // Without score and cost, only the latency part of the utilities remains.
                 let utilities = utilities(&Episode { score: 0.0, ..episode.clone() }, &objective, credit);
                 Sample { query: 0, utilities }
             };

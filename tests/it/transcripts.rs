@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::run_folder::{check, lamas, tiny};
 use crate::server::{Server, streamed};
 
-/// Commands to a terminal, to a browser, and letters that turn the order of others.
+/// Commands to a terminal and to a browser, and letters that change the order of others.
 const HOSTILE: &str =
     "\u{1b}[2J\u{1b}]0;title\u{7}\u{9b}31m\u{202e}<script>alert(1)</script><img src=x onerror=alert(2)>\n";
 
@@ -74,7 +74,7 @@ async fn a_run_keeps_what_was_written_under_names() -> Result<()> {
     assert_eq!((page.matches("<script").count(), page.matches("<img").count()), (1, 0));
     assert!(page.contains("data-verdict=\"wrong\"") && page.contains("onerror=alert(2)&gt;"));
     assert!(page.len() < 2 << 20, "{}", page.len());
-    // Names are read again.
+    // Names can be read again.
     let fit = ["calibrate", "out", "--from", "out/test-episodes.jsonl"];
     let own = ["--model-name", "m", "--price", "1", "--endpoint", &server.url];
     tokio::task::block_in_place(|| check(0, lamas(&[&fit[..], &own].concat(), here), &["wrote out/latency.json"]))?;

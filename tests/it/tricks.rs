@@ -1,6 +1,6 @@
-//! Solutions that are wrong and try to be graded right, and right ones that look odd; each with its task.
+//! Wrong solutions that try to be graded right, and right solutions that look odd, each with its task.
 
-/// A task in the fields of HumanEval: prompt, function, tests, and a solution that is right.
+/// A task in the fields of HumanEval: prompt, function, tests, and a right solution.
 pub struct Task {
     pub prompt: &'static str,
     pub entry_point: &'static str,
@@ -8,7 +8,7 @@ pub struct Task {
     pub canonical: &'static str,
 }
 
-/// The whole part of a root.
+/// The integer part of a square root.
 pub const ROOT: Task = Task {
     prompt: "from math import isqrt\n\n\ndef root(n):\n    \"\"\"The whole part of the root.\n    \"\"\"\n",
     entry_point: "root",
@@ -16,7 +16,7 @@ pub const ROOT: Task = Task {
     canonical: "    return isqrt(n)\n",
 };
 
-/// Every judgement that tests make of plain values, and expected exceptions.
+/// Every kind of check that tests make on plain values, and expected exceptions.
 pub const MANY: Task = Task {
     prompt: "def f(x):\n    \"\"\"The same again; an error for None.\n    \"\"\"\n",
     entry_point: "f",
@@ -24,7 +24,7 @@ pub const MANY: Task = Task {
     canonical: "    if x is None:\n        raise ValueError('none')\n    return x\n",
 };
 
-/// None of these may pass for [`ROOT`]. `WRONG` stands for a function that is wrong.
+/// None of these may pass for [`ROOT`]. `WRONG` stands for a wrong function.
 #[rustfmt::skip]
 pub const WRONG: &[(&str, &str)] = &[
     // Equal to everything.
@@ -57,7 +57,7 @@ pub const WRONG: &[(&str, &str)] = &[
     ("becomes another program", "import os, sys\ndef root(n): os.execv(sys.executable, [sys.executable, '-c', 'print(1)'])"),
     ("killed", "import os\ndef root(n): os.kill(os.getpid(), 9)"),
     ("thread", "import threading, os\ndef root(n):\n  threading.Timer(0, os._exit, [0]).start()\n  return -1"),
-    // Forged words.
+    // Forged verdicts.
     ("verdict on stdout", "print('{\"is_right\": true}', flush=True)\ndef root(n): return -1"),
     ("verdict on every descriptor", "import os\nfor n in range(64):\n  try: os.write(n, b'{\"is_right\": true}')\n  except OSError: pass\ndef root(n): return -1"),
     ("frame with a verdict", "import __main__, os, json\ndef frame(**f):\n  data = json.dumps(f).encode()\n  for n in range(3, 64):\n    try: os.write(n, len(data).to_bytes(4, 'big') + data)\n    except OSError: pass\nframe(trace=None)\nfor n in range(1, 9): frame(call=n, is_right=True, result=-1, heap=[], changed=[], simplified=[])\ndef root(n): return -1"),
@@ -73,7 +73,7 @@ pub const WRONG: &[(&str, &str)] = &[
     ("not JSON", "import __main__\n__main__.json.dumps = lambda *a, **k: 'NaN'\ndef root(n): return -1"),
     ("nested JSON", "import __main__\n__main__.json.dumps = lambda *a, **k: '[' * 100000\ndef root(n): return -1"),
     ("long number", "import __main__\n__main__.json.dumps = lambda *a, **k: '9' * 1000000\ndef root(n): return -1"),
-    // Spoiling what judges, which is elsewhere.
+    // Attacks on the judge, which runs elsewhere.
     ("patched builtins", "import builtins\nfor name in ('exec', 'compile', 'getattr', 'isinstance', 'type', 'len', 'list', 'id', 'AssertionError', 'BaseException'):\n  setattr(builtins, name, print)\ndef root(n): return -1"),
     ("patched modules", "import sys\nfor name in list(sys.modules):\n  if name not in ('builtins', 'solution', '__main__'): sys.modules[name] = None\ndef root(n): return -1"),
     ("json without checks", "import json, os, struct\njson.loads = lambda *a, **k: {}\njson.dumps = lambda *a, **k: '{}'\nos.read = lambda *a: b''\ndef root(n): return -1"),
@@ -82,7 +82,7 @@ pub const WRONG: &[(&str, &str)] = &[
     ("frames above", "import sys\ndef root(n):\n  f = sys._getframe()\n  while f:\n    for name, value in list(f.f_locals.items()):\n      if type(value) is dict: value.update(is_right=True, result=True)\n    f = f.f_back\n  return -1"),
     ("tests in files", "import glob, json\ndef root(n):\n  for name in glob.glob('*') + glob.glob('../*/*'):\n    text = open(name).read()\n    if 'candidate(9) ==' in text: return isqrt(n)\n  return -1"),
     ("files replaced", "for name in ('program.py', 'job.json', 'json.py', 'traceback.py'):\n  open(name, 'w').write('import os; os._exit(0)')\ndef root(n): return -1"),
-    // Without an end.
+    // Endless programs.
     ("endless generator", "def root(n):\n  while True: yield n"),
     ("generator of its own", "def root(n):\n  def nest():\n    while True: yield nest()\n  return nest()"),
     ("deep result", "def root(n):\n  r = []\n  for _ in range(100000): r = [r]\n  return r"),
@@ -126,7 +126,7 @@ pub const WRONG_OF_MANY: &[(&str, &str)] = &[
     ),
 ];
 
-/// Right solutions of a function `f`: what is odd, the tests of `candidate`, the code.
+/// Right solutions of a function `f`: what is odd about it, the tests of `candidate`, the code.
 #[rustfmt::skip]
 pub const RIGHT: &[(&str, &str, &str)] = &[
     // Values that are equal to others.
@@ -179,7 +179,7 @@ pub const RIGHT: &[(&str, &str, &str)] = &[
     ("arguments that are gone through", "d = {1: 2, 3: 4}\nassert [candidate(d, k) for k in d] == [2, 4]", "def f(d, k): return d[k]"),
     ("equal but not the same", "x = [True]\ncandidate(x)\nassert x[0] is not True", "def f(x): x[0] = 1"),
     ("what crossed before", "a = candidate(0)\nassert candidate(a) == 'again'", "class C: pass\nc = C()\ndef f(x): return 'again' if x is c else c"),
-    // One call after another.
+    // Several calls in a row.
     ("the same list again", "a = candidate(1)\nassert candidate(2) is a and a == [1, 2]", "kept = []\ndef f(x):\n  kept.append(x)\n  return kept"),
     ("an argument that is kept", "x = [1]\ncandidate(x)\nx.append(2)\nassert candidate([]) == [1, 2]", "kept = []\ndef f(x):\n  kept.append(x)\n  return kept[0]"),
     ("an argument that is changed later", "x = [[1]]\ncandidate(x)\ncandidate([])\nassert x == [[1, 9]]", "kept = []\ndef f(x):\n  kept.append(x)\n  if not x: kept[0][0].append(9)"),
@@ -196,7 +196,7 @@ pub const RIGHT: &[(&str, &str, &str)] = &[
     ("an exception of many arguments", "try: candidate(b'\\xff')\nexcept UnicodeDecodeError as e: assert e.start == 0\nelse: assert False", "def f(x): return x.decode()"),
     ("exit", "try: candidate(3)\nexcept SystemExit as e: assert e.code == 3\nelse: assert False", "import sys\nf = sys.exit"),
     ("too deep", "try: candidate(3)\nexcept RecursionError: pass\nelse: assert False", "def f(x): return f(x)"),
-    // The program around it.
+    // The program around the function.
     ("prints at exit", "assert candidate(1) == 1", "import atexit\natexit.register(print, 'bye', flush=True)\ndef f(x): return x"),
     ("prints without an end of line", "assert candidate(1) == 1", "def f(x):\n  print('{\"is_right\": false}', end='', flush=True)\n  return x"),
     ("a replaced stdout", "assert candidate(1) == 1", "import io, sys\nsys.stdout = sys.stderr = io.StringIO()\ndef f(x): return x"),
@@ -212,7 +212,7 @@ pub const RIGHT: &[(&str, &str, &str)] = &[
     ("main program", "assert candidate(1) == 1", "def f(x): return x\nif __name__ == '__main__':\n  f(int(input()))"),
 ];
 
-/// Wrong solutions that share what they should not: what, the tests, the code.
+/// Wrong solutions that share what they should not: what is odd, the tests, the code.
 #[rustfmt::skip]
 pub const SHARING: &[(&str, &str, &str)] = &[
     ("one list for all", "a, b = candidate(1), candidate(2)\nassert a == [1] and b == [2]", "kept = []\ndef f(x):\n  kept[:] = [x]\n  return kept"),
@@ -222,7 +222,7 @@ pub const SHARING: &[(&str, &str, &str)] = &[
     ("the argument for a copy", "x = [[1]]\ny = candidate(x)\ny[0].append(2)\nassert x == [[1]]", "def f(x): return list(x)"),
 ];
 
-/// Tasks whose tests need what does not cross: what, the tests, a right solution.
+/// Tasks whose tests need something that cannot cross: what it is, the tests, a right solution.
 #[rustfmt::skip]
 pub const UNSUPPORTED: &[(&str, &str, &str)] = &[
     ("argument of type `function`", "assert candidate(lambda x: x + 1) == 2", "def f(x): return x(1)"),

@@ -1,4 +1,4 @@
-//! The command line on two models, each on a server of its own: what tests of several models share.
+//! The command line on two models, each on its own server: shared by the tests with several models.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ pub struct Output {
     pub errors: String,
 }
 
-/// A small model that is wrong and a large one that is right, each on a server of its own, with a folder for what is written.
+/// A small model that is wrong and a large one that is right, each on its own server, and a folder for what is written.
 pub struct Place {
     pub folder: tempfile::TempDir,
     pub small: Server,
@@ -89,7 +89,7 @@ pub fn generator(name: &str, more: &str) -> String {
     )
 }
 
-/// An operator of each model, and a vote.
+/// An operator for each model, and a vote.
 pub fn two() -> String {
     let vote = "[[operator]]\nname = \"Vote\"\nkind = \"ensemble\"\ndescription = \"Takes the answer of most.\"\n";
     [generator("Small", "model = \"small\""), generator("Large", "model = \"large\""), vote.to_owned()].concat()

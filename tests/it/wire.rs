@@ -1,4 +1,4 @@
-//! The odd, the broken and the endless on the wire: what is usable is used, what is not is given up within bounds.
+//! Odd, broken and endless data on the wire: what is usable is used, anything else is given up within bounds.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ const JSON: &str = "content-type: application/json\r\n";
 /// What the kernel and the client may hold of a stream that nobody reads.
 const ON_ITS_WAY: u64 = 24 << 20;
 
-/// One call of a server that answers so, with one try.
+/// One call, with a single try, of a server that gives this reply.
 async fn call(reply: impl Fn() -> Reply + Send + Sync + 'static) -> Result<Result<Completion, Error>> {
     let server = Server::start(move |_, _| reply()).await;
     let config = EndpointConfig { attempts: 1, stall_seconds: 60.0, ..config(&server) };
@@ -90,7 +90,7 @@ async fn streams_and_bodies_are_read_in_every_form() -> Result<()> {
         // Headers that say too much or too little.
         ("content-type: application/json\r\ncontent-encoding: gzip\r\n", body.clone().into()),
         (JSON, gzip(&body)),
-        // Something behind the end.
+        // Something after the end.
         (JSON, [gzip(&body), b"rest".to_vec()].concat()),
     ];
     for (head, body) in forms {
@@ -109,7 +109,7 @@ async fn a_stream_is_read_however_it_is_cut() -> Result<()> {
         Reply::Raw(bytes.chunks(1).map(<[u8]>::to_vec).collect())
     };
     assert_eq!(call(reply).await?.map(|completion| completion.text)?, ANSWER);
-    // A body that ends too early is no answer, wherever it does.
+    // A body that ends too early is not an answer, wherever it ends.
     let body = answer(&message(), &usage(12, 5));
     let end = body.len();
     let server = Server::start(move |number, _| raw(JSON, &body.as_bytes()[..number.min(end)])).await;
@@ -185,7 +185,7 @@ async fn the_text_is_found_wherever_it_stands() -> Result<()> {
     let events: Vec<String> = events.iter().map(Value::to_string).collect();
     let completion = call(move || Reply::Events(events.clone(), End::Clean)).await??;
     assert_eq!((completion.text.as_str(), completion.finish, completion.usage), (ANSWER, FinishReason::Stop, USAGE));
-    // Thoughts that took all there was leave no answer, and are paid for.
+    // Thoughts that used up all tokens leave no answer, and are paid for.
     let thoughts = json!({ "message": { "content": null, "reasoning_content": "hm" }, "finish_reason": "length" });
     let body = answer(&thoughts, &usage(12, 50));
     let completion = call(move || raw(JSON, body.as_bytes())).await??;
@@ -228,7 +228,7 @@ async fn what_the_server_broke_off_is_no_answer() -> Result<()> {
             assert!(client.account().lost.completion_tokens > 0, "{:?}", client.account());
         }
     }
-    // By its code: what cannot pass is not tried again.
+    // Decided by the code: a request that cannot succeed is not retried.
     for (code, is_permanent) in [(json!(401), true), (json!("invalid_request_error"), true), (json!("x"), false)] {
         let events = [words("the"), vec![json!({ "error": { "code": code, "message": "no" } }).to_string()]].concat();
         let error = call(move || Reply::Events(events.clone(), End::Open)).await?.expect_err("an error");
@@ -283,7 +283,7 @@ async fn parameters_that_a_model_lacks_are_left_out_once() -> Result<()> {
     let mut names: Vec<&String> = body.as_object().into_iter().flat_map(|body| body.keys()).collect();
     names.sort();
     assert_eq!(names, ["max_completion_tokens", "messages", "model", "stream"]);
-    // What is drawn otherwise than asked is another answer.
+    // Sampling in another way than requested gives another answer.
     let identity = format!("{} without temperature, top_p", client.id());
     assert_eq!(client.identity(&request), identity);
     assert!(client.identities(&request).iter().any(|other| *other == identity));
@@ -296,7 +296,7 @@ async fn nothing_endless_is_read_to_no_end() -> Result<()> {
     let event = format!("data: {}\n\n", json!({ "choices": [{ "delta": { "content": text } }] }));
     let many = "data: {\"choices\": []}\n\n".repeat(1 << 10);
     let body = |head: &str, start: &str| [&response(head, b"")[..], start.as_bytes()].concat();
-    // Where each begins, what comes again and again, and how much of it may be taken.
+    // How each begins, what is repeated for ever, and how much of it may be accepted.
     let endless = [
         (body(JSON, "{\"choices\": [{\"message\": {\"content\": \""), text.clone(), 32 << 20, "at most 32 MB"),
         (body(JSON, "{\"choices\": [0"), ",{\"index\": 3}".repeat(1 << 10), 32 << 20, "at most 32 MB"),

@@ -1,4 +1,4 @@
-//! Decisions: one plan for one query whose embedding is there, at 8 operators and 4 layers.
+//! Decisions: one plan for one query whose embedding is available, with 8 operators and 4 layers.
 
 mod setting;
 
@@ -52,7 +52,7 @@ fn sample(bencher: Bencher) {
     bencher.bench_local(|| policy.sample(divan::black_box(query), &mut rng));
 }
 
-/// All cores.
+/// On all cores.
 #[divan::bench(args = [1024])]
 fn greedy_batch(bencher: Bencher, count: usize) {
     let (policy, queries) = (policy(ControllerConfig::default()), queries(count));

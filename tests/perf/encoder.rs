@@ -1,6 +1,6 @@
 //! What embedding a question costs: `cargo bench --bench encoder`.
 //!
-//! The transformer is measured where `LAMAS_MINILM` names its folder.
+//! The transformer is measured if `LAMAS_MINILM` names its folder.
 
 mod setting;
 

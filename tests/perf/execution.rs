@@ -1,4 +1,4 @@
-//! What running plans costs beside the model: `cargo bench --bench execution`.
+//! What running plans costs besides the model: `cargo bench --bench execution`.
 
 mod setting;
 
@@ -45,7 +45,7 @@ fn problem() -> Problem {
     Problem { id: "p".into(), question: question.into(), answer: "10".into(), kind: None, steps: None, tests: None }
 }
 
-/// 4 layers x 3 operators with every kind but stop; 13 model calls and one run of the evaluator.
+/// 4 layers x 3 operators of every kind but stop; 13 model calls and one run of the evaluator.
 fn plan() -> Plan {
     Plan::from_indices(&[&[0, 1, 2], &[5, 6, 3], &[1, 6, 0], &[2, 6, 3]])
 }
@@ -76,7 +76,8 @@ fn plan_with_a_quorum(bencher: Bencher) {
     });
 }
 
-/// Commits the layers of a plan one after another, each when the one before has ended: a barrier for each layer.
+/// Commits the layers of a plan one after another, each when the previous one has ended, so there is one barrier per
+/// layer.
 struct Staged(Vec<Layer>);
 
 impl Decider for Staged {
@@ -92,8 +93,8 @@ impl Decider for Staged {
     }
 }
 
-/// 64 queries at once, each of four layers of three operators whose calls take 1 to 20 ms: committed as a whole (false), or
-/// decided layer by layer (true).
+/// 64 queries at once, each with four layers of three operators whose calls take 1 to 20 ms: committed as a whole
+/// (false), or decided layer by layer (true).
 #[divan::bench(args = [false, true], sample_count = 20, sample_size = 1)]
 fn barriers_of_64_queries(bencher: Bencher, is_staged: bool) {
     let model = Scripted::new("scripted", |request| {

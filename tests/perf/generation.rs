@@ -1,5 +1,5 @@
-//! Speed of the local model, in completion tokens and in questions per second: `cargo bench --bench generation`.
-//! One thread computes, whatever the machine has.
+//! Speed of the local model, in completion tokens and in questions per second: `cargo bench --bench generation`. It
+//! computes on one thread, whatever the machine has.
 
 #[path = "../it/tiny_model.rs"]
 mod tiny_model;
@@ -14,25 +14,25 @@ use lamas::model::local::{ARITHMETIC_LLAMA, LocalModel, Options};
 use lamas::model::{LanguageModel, Message, Request, Role, Sampling};
 use tiny_model::TinyModel;
 
-/// Like a story of the arithmetic benchmark.
+/// As in a story of the arithmetic benchmark.
 const PROMPT_TOKENS: u64 = 60;
-/// Like a chain of thought.
+/// As in a chain of thought.
 const COMPLETION_TOKENS: u32 = 50;
-/// Of the random model.
+/// The vocabulary of the random model.
 const VOCABULARY: u64 = 400;
 
 fn main() {
     divan::main();
 }
 
-/// Random weights in the shape of the built-in model. Tokens are those completed; each pass reads its prompt anew.
+/// Random weights in the shape of the built-in model. Completion tokens are counted; each pass reads its prompt anew.
 #[divan::bench(args = [1, 8, 32])]
 fn samples_of_one_prompt(bencher: Bencher, samples: u64) {
     let requests = move |pass| (0..samples).map(|sample| words(pass, 0, sample)).collect();
     complete(bencher, &random_model(), samples * u64::from(COMPLETION_TOKENS), requests);
 }
 
-/// As above, each request with a prompt of its own.
+/// As above, but each request has its own prompt.
 #[divan::bench(args = [8, 32])]
 fn prompts(bencher: Bencher, prompts: u64) {
     let requests = move |pass| (0..prompts).map(|prompt| words(pass, prompt, 0)).collect();
@@ -82,7 +82,7 @@ fn load(folder: &Folder) -> LocalModel {
         .expect("a model")
 }
 
-/// The first words differ from pass to pass and from prompt to prompt: nothing is known beforehand.
+/// The first words differ between passes and between prompts, so nothing is known beforehand.
 fn words(pass: u64, prompt: u64, sample: u64) -> Request {
     let first = [pass % 390, pass / 390 % 390, prompt];
     let words = first.into_iter().chain(3..PROMPT_TOKENS - 1).map(|word| format!("w{}", 3 + word));

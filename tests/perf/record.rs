@@ -1,4 +1,5 @@
-//! A record of a million lines: how long it takes to open, what memory that takes, and what a plan costs that it answers.
+//! A record of a million lines: how long it takes to open, how much memory that takes, and what a plan costs that it
+//! answers.
 //!
 //! `cargo bench --bench record [-- LINES]`
 
@@ -21,7 +22,7 @@ mod planned;
 
 use planned::Planned;
 
-/// Of a solution in words.
+/// The text of a solution in words.
 const TEXT: &str =
     "There are 432 rows of 6 seats. 432 * 6 = 2592 . Then 17 are taken out: 2592 - 17 = 2575 . the answer is 2575";
 
@@ -64,7 +65,7 @@ fn write(path: &Path, lines: u64) {
     println!("{lines} lines, {} MB, appended in {:.1} s", bytes >> 20, clock.elapsed().as_secs_f64());
 }
 
-/// Opens the record in a process of its own, and looks up some lines.
+/// Opens the record in a separate process, and looks up some lines.
 fn open(path: &Path, lines: u64) {
     let clock = Instant::now();
     let record = Record::open(path).expect("a record");
@@ -83,7 +84,7 @@ fn open(path: &Path, lines: u64) {
     println!("{} MB at most", peak());
 }
 
-/// Most memory that this process has taken, in MB; 0 where the system does not say.
+/// The most memory that this process has used, in MB; 0 if the system does not tell.
 fn peak() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));

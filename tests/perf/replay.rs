@@ -1,5 +1,5 @@
-//! What recording costs, how much faster a pass of training is over recorded completions, and whether the numbers are
-//! equal: `cargo bench --bench replay`. The model is scripted; its delays are those of an endpoint, on the real clock.
+//! What recording costs, how much faster a training pass is on recorded completions, and whether the numbers are equal:
+//! `cargo bench --bench replay`. The model is scripted; its delays are those of an endpoint, in real time.
 
 mod setting;
 
@@ -38,7 +38,7 @@ const EACH: Duration = Duration::from_millis(15);
 fn main() -> Result<()> {
     // SAFETY: no other thread has been started.
     unsafe { lamas::device::settle_thread_count() };
-    // As a test (`cargo test --benches`) only that it runs: few problems, hardly a delay.
+    // As a test (`cargo test --benches`) it only checks that it runs: few problems, hardly any delay.
     let is_bench = std::env::args().any(|argument| argument == "--bench");
     let (problems, hurry) = if is_bench { (64, 1) } else { (8, 100) };
     let folder = tempfile::tempdir()?;
@@ -57,14 +57,14 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// How long a model that answers at once takes with a store behind it, one call after another and 64 at once.
+/// How long a model that answers at once takes with a store behind it: one call after another, and 64 at once.
 fn commits(path: &Path, calls: u64) -> Result<()> {
     let runtime = tokio::runtime::Runtime::new()?;
     let mut first = 0;
     for (name, mode, width) in
         [("recorded one by one", Mode::Use, 1), ("recorded 64 at once", Mode::Use, 64), ("replayed", Mode::Replay, 64)]
     {
-        // What is replayed is what was recorded just before.
+        // What is replayed was recorded just before.
         first += if mode == Mode::Use { calls } else { 0 };
         let model = Replay::open(Scripted::new("scripted", |_| Ok(Reply::new("8", 1))), path, mode)?;
         let ask = async |sample| model.complete(&request(sample)).await;
@@ -82,14 +82,14 @@ fn request(sample: u64) -> Request {
     Request { model: String::new(), messages: vec![Message { role: Role::User, content }], sampling, sample }
 }
 
-/// Right or wrong by the sample, 5 to 60 tokens long.
+/// Right or wrong depending on the sample, 5 to 60 tokens long.
 fn script(request: &Request, hurry: u32) -> Result<Reply, Error> {
     let tokens = 5 + request.sample % 56;
     let text = format!("so the answer is {}", request.sample % 10);
     Ok(Reply::new(text, tokens).after((FIRST + EACH * u32::try_from(tokens).unwrap_or(0)) / hurry))
 }
 
-/// Trains one pass from the same start; returns its figures and how long it took.
+/// Trains one pass from the same start; returns its figures and its duration.
 fn pass(path: &Path, mode: Mode, problems: usize, hurry: u32) -> Result<(Vec<EpochMetrics>, Duration)> {
     let model = Replay::open(Scripted::new("scripted", move |request| script(request, hurry)), path, mode)?;
     let prices = Prices([("scripted".to_owned(), Price { prompt: 1.0, completion: 10.0, ..Price::default() })].into());

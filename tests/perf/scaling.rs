@@ -1,6 +1,6 @@
 //! How time and memory grow with episodes, operators, layers and plans in flight: `cargo bench --bench scaling`.
 //!
-//! The allocator counts what it gives out, which costs a little time; `max alloc` is what was held at most.
+//! The allocator counts what it hands out, which costs a little time; `max alloc` is the most that was held at once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -128,7 +128,7 @@ fn decision_over_layers(bencher: Bencher, layers: usize) {
     decide(bencher, 8, layers);
 }
 
-/// All plans are begun before any is at its end: each waits a moment for its model.
+/// All plans start before any of them ends: each waits a moment for its model.
 #[divan::bench(args = [100, 10_000], sample_count = 5)]
 fn plans_in_flight(bencher: Bencher, plans: usize) {
     let model = Scripted::new("scripted", |_| {

@@ -1,4 +1,4 @@
-//! What the benchmarks share: the allocator of the `lamas` command, and where they run.
+//! Shared by the benchmarks: the allocator of the `lamas` command, and the device.
 
 use candle_core::Device;
 use lamas::device::DeviceChoice;
@@ -7,7 +7,7 @@ use lamas::device::DeviceChoice;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// The device that `LAMAS_DEVICE` names, else the CPU.
+/// The device that `LAMAS_DEVICE` names, or else the CPU.
 #[allow(dead_code, reason = "not every benchmark has a device")]
 pub fn device() -> Device {
     let Ok(choice) = std::env::var("LAMAS_DEVICE") else { return Device::Cpu };

@@ -1,4 +1,4 @@
-//! Estimates what a command will ask of a model and what that costs, before it is spent.
+//! Estimates what a command will ask of a model and what this costs, before any money is spent.
 
 mod questions;
 mod tally;

@@ -1,14 +1,14 @@
-//! Estimates what many questions cost, by asking a few of them.
+//! Estimates what many questions cost by asking a few of them.
 
 use anyhow::Result;
 
 use super::tally::{Tally, say};
 use crate::cli::session::Session;
 
-/// Most questions to ask.
+/// The maximum number of questions to ask.
 const PROBES: usize = 24;
 
-/// Prints what `total` questions will cost. `ask` asks as many questions as it is told.
+/// Prints what `total` questions will cost. `ask` is told how many questions to ask.
 ///
 /// # Errors
 /// Those of `ask`.

@@ -81,7 +81,7 @@ impl From<Account> for Tally {
 }
 
 impl Tally {
-    /// Zero instead of negative numbers.
+    /// Replaces negative numbers by zero.
     pub fn at_least_nothing(self) -> Self {
         let Tally { calls, prompt_tokens, tokens, dollars } = self;
         let [calls, prompt_tokens, tokens, dollars] = [calls, prompt_tokens, tokens, dollars].map(|it| it.max(0.0));
@@ -89,7 +89,7 @@ impl Tally {
     }
 }
 
-/// A line for calls that are not certain to be made, after the words that name them.
+/// A line for calls that may not be made, introduced by `what`.
 pub(super) fn more(what: &str, tally: &Tally) -> String {
     format!("  {what} {} calls, {} $", round(tally.calls), money(tally.dollars))
 }
@@ -100,8 +100,8 @@ pub(super) fn say(probes: usize, lines: &[(&str, Tally)]) {
     lines.iter().for_each(|(what, tally)| eprintln!("{}", shown(what, tally)));
 }
 
-/// The mean cost of a query, counting only calls that are repeated although a record holds other draws. Operators without
-/// randomness have one answer to a question, whatever it is asked for.
+/// The mean cost of a query, counting only calls that must be made again when a record holds other draws. Operators
+/// without randomness give one answer to a question, so their calls are never repeated.
 pub(super) fn mean<'e>(passes: impl Iterator<Item = &'e Evaluation>, operators: &[Identity]) -> Tally {
     let episodes: Vec<&Episode> = passes.flat_map(|pass| &pass.episodes).collect();
     let is_drawn = |span: &&Span| operators.get(span.operator.index()).is_none_or(|operator| operator.is_random);
@@ -122,7 +122,7 @@ fn shown(what: &str, tally: &Tally) -> String {
     )
 }
 
-/// Three digits, as far as an estimate goes.
+/// Rounded to three digits; an estimate is no more precise.
 fn round(value: f64) -> String {
     match value {
         _ if value >= 9_995_000.0 => format!("{:.1}M", value / 1e6),

@@ -1,7 +1,8 @@
-//! Estimates what a training run will ask for, by doing all of it on a few questions. The run need not repeat these calls.
+//! Estimates what a training run will ask for by doing all of it on a few questions. The run need not repeat these
+//! calls.
 //!
-//! The number of plans for the halting head and the calibration is known; each is assumed to take what the plans of the probes
-//! took.
+//! The number of plans for the halting head and the calibration is known; each plan is assumed to take what the plans
+//! of the probes took.
 
 use std::collections::{BTreeMap, HashSet};
 use std::ops::Add;
@@ -23,17 +24,19 @@ use crate::random::Purpose;
 use crate::record::{Key, Record, each_call};
 use crate::settings::{RunFile, Settings};
 
-/// Most questions to probe in each split.
+/// The maximum number of probe questions in each split.
 const PROBES: usize = 24;
-/// Of so many questions no more than one is probed; of half as many where nothing else is asked for.
+/// At most one question in this many is probed; one in half as many if this is only an estimate.
 const ONE_IN: usize = 8;
-/// Fewer say too little about the others.
+/// Fewer probes say too little about the other questions.
 const FEWEST: usize = 4;
 
-/// Estimates what the run will ask for, if that costs anything or `dry` asks for nothing else, and prints it. Returns dollars.
+/// Estimates what the run will ask for, if that costs anything or if `dry` asks only for the estimate, and prints it.
+/// Returns dollars.
 ///
 /// # Errors
-/// Those of training on a few questions; if more than the estimate was asked for, only that it was stopped or refused.
+/// Those of training on a few questions; if more than the estimate was requested, only those that stop or refuse the
+/// work.
 pub fn before(
     session: &Session,
     run: &Run,
@@ -143,8 +146,8 @@ fn repeats(settings: &Settings, seeds: usize) -> f64 {
     if settings.training.epochs > 0 { seeds as f64 } else { 1.0 }
 }
 
-/// Whether the controller beats the best operator on the probes by more than noise. A run then answers with it, and fits a
-/// halting head to it.
+/// Whether the controller beats the best operator on the probes by more than noise. A run then answers with the
+/// controller and fits a halting head to it.
 fn leads(methods: &[Vec<Evaluation>], objective: &Objective) -> bool {
     let utilities = |name: &str| -> Option<Vec<f64>> {
         let passes = methods.iter().find(|passes| passes.iter().any(|pass| pass.name == name))?;
@@ -159,13 +162,13 @@ fn leads(methods: &[Vec<Evaluation>], objective: &Objective) -> bool {
 
 /// What a record contains for the probes, and in total.
 struct Asked {
-    /// To learn from the probes, but for what a halting head took.
+    /// To learn from the probes, without what a halting head took.
     learned: Tally,
-    /// Whether a halting head was fitted to them.
+    /// Whether a halting head was fitted to the probes.
     is_halting: bool,
-    /// To evaluate on them.
+    /// To evaluate on the probes.
     evaluated: Tally,
-    /// Of all questions, for whatever it was asked.
+    /// For all questions and all purposes.
     recorded: Tally,
 }
 
@@ -178,7 +181,7 @@ impl Asked {
             let draw = purpose.draw(0).to_string();
             draw.trim_end_matches([' ', '0']).to_owned()
         });
-        // A call of which more samples were taken later stands on a line anew, with what it held before.
+        // If more samples of a call were taken later, a new line repeats the call with what it held before.
         let mut lines: BTreeMap<Key, (Tally, bool, bool)> = BTreeMap::new();
         let mut is_halting = false;
         each_call(record.path(), |_, line| {

@@ -59,11 +59,12 @@ impl Args {
     }
 }
 
-/// Most small plans from which the best for all, and for each in hindsight, is taken.
+/// The maximum number of small plans from which the best one for all problems, and the best for each in hindsight, are
+/// taken.
 const PORTFOLIO: usize = 400;
-/// Draws of each small plan on the test problems, half to choose by and half to score.
+/// Draws of each small plan on the test problems: half to choose by, half to score.
 const HINDSIGHT_DRAWS: u64 = 4;
-/// Roughly how many methods there are besides the trained ones: fixed plans, routers, candidates of ours.
+/// The approximate number of methods besides the trained ones: fixed plans, routers, our candidates.
 const CANDIDATES: usize = 20;
 
 pub fn run(args: Args) -> Result<()> {
@@ -127,7 +128,7 @@ pub fn run(args: Args) -> Result<()> {
     results.write(&session, &test, about, &folder)
 }
 
-/// The best static plan, a router that sees only the length, and what could be reached by choosing in hindsight.
+/// Measures the best static plan, a router that sees only the length, and what choosing in hindsight could reach.
 fn measure_portfolio(
     session: &Session,
     plans: &[Plan],
@@ -172,7 +173,7 @@ fn measure_portfolio(
     Ok(())
 }
 
-/// Name of the plan that was best for all training problems.
+/// The name of the plan that was best for all training problems together.
 const STATIC: &str = "best static plan";
 
 fn record(session: &Session, split: &Split, plans: &[Plan], draws: Vec<Draw>, label: &str) -> Result<PlanUtilities> {
@@ -200,7 +201,7 @@ fn record(session: &Session, split: &Split, plans: &[Plan], draws: Vec<Draw>, la
     Ok(PlanUtilities { utilities })
 }
 
-/// Says for each seed whether ours is above the best static plan, and how much of the gap to hindsight it closes.
+/// Says for each seed whether our method beats the best static plan, and how much of the gap to hindsight it closes.
 fn beats_static(session: &Session, ours: &[Evaluation], others: &[Vec<Evaluation>]) -> String {
     let utility = |pass: &Evaluation| {
         let utilities = pass.episodes.iter().map(|episode| session.objective.measure(episode).utility);

@@ -1,4 +1,5 @@
-//! `lamas front`: what one controller gives for its money and its time, from patient to hasty, beside every operator alone.
+//! `lamas front`: what one controller gives for its money and its time, from patient to hasty, beside every operator
+//! alone.
 
 use std::path::PathBuf;
 
@@ -75,7 +76,7 @@ pub fn run(args: Args) -> Result<()> {
     }
     drop(evaluation);
     let row = |passes: &Vec<Evaluation>| {
-        // Each point is the best for a weight of its own: a utility at one of them would compare nothing.
+        // Each point is the best at its own weight, so utilities at any one weight would not be comparable.
         let summary = Summary { utility: None, ..Summary::new(passes, &session.objective) };
         Row { summary, gain: None }
     };
@@ -101,7 +102,7 @@ pub fn run(args: Args) -> Result<()> {
     results.write(&session, &split, about, folder)
 }
 
-/// A plan of every operator that answers by itself.
+/// One plan for each operator that can answer alone.
 fn alone(session: &Session) -> Vec<(String, Plan)> {
     let signatures = session.signatures();
     let named = session.names().into_iter().zip(&signatures).enumerate();
@@ -117,7 +118,7 @@ fn score(row: &Row) -> f64 {
     row.summary.score.map_or(f64::NAN, |score| score.mean)
 }
 
-/// A line for each point: its score, time and money beside those of the operator with the highest score.
+/// A line for each point: its score, time and money compared with those of the operator with the highest score.
 fn beside_best(operators: &[Row], front: &[Row]) -> Vec<String> {
     let best = operators.iter().reduce(|best, next| if score(next) > score(best) { next } else { best });
     let Some(best) = best else { return Vec::new() };
@@ -140,7 +141,7 @@ fn beside_best(operators: &[Row], front: &[Row]) -> Vec<String> {
     lines
 }
 
-/// Score against path and against dollars: the controller, and the operators.
+/// Plots of score against path and against dollars, for the controller and the operators.
 fn panels(operators: &[Row], front: &[Row]) -> Vec<Panel> {
     let panel = |axis: &str, of: fn(&Summary) -> f64| {
         let line = |name: &str, rows: &[Row]| {

@@ -1,5 +1,5 @@
-//! `lamas sweep`: trains controllers at several latency weights, and checks whether one controller for all weights is as good as
-//! those trained for each.
+//! `lamas sweep`: trains controllers at several latency weights, and checks whether one controller for all weights is
+//! as good as those trained for each.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -46,9 +46,10 @@ pub struct Args {
     tables: Tables,
 }
 
-/// Multiples of the benchmark's latency weight that are swept unless told otherwise.
+/// The multiples of the benchmark's latency weight that are swept by default.
 const MULTIPLES: [f64; 5] = [0.25, 0.5, 1.0, 2.0, 4.0];
-/// How far the controller for all weights is trained beyond them: an end of its range is learned from one side only.
+/// How far beyond the swept weights the controller for all weights is trained. The ends of its range are learned from
+/// one side only.
 const MARGIN: f64 = 2.0;
 const PUBLISHED: &str = "LAMaS";
 /// Our controller that takes the latency weight as an input.
@@ -76,7 +77,7 @@ pub fn run(args: Args) -> Result<()> {
 
     let variants: Vec<Variant> = methods.iter().map(|method| method.variant.clone()).collect();
     let size = |split: &str| session.solver().problems(split).map_or(0, |problems| problems.len());
-    // Those for one weight are measured once, the one for all at each.
+    // A controller for one weight is measured once, the one for all weights at each of them.
     let evaluated = (methods.len() - 1 + weights.len()) * size("test") * args.seeds as usize;
     let calibrated = 2 * calibrate::QUERIES.min(size("train"));
     plan_steps(&session, &variants, args.seeds, &[(CALIBRATION, calibrated), (EVALUATION, evaluated)]);
@@ -86,7 +87,7 @@ pub fn run(args: Args) -> Result<()> {
         method.trained = outcomes.into_iter().map(|outcome| outcome.trained).collect();
     }
     if let Some(one) = methods.last() {
-        // With it, `lamas evaluate --budget` measures how budgets are kept.
+        // `lamas evaluate --budget` needs it to measure how well budgets are kept.
         calibrate::after_training(&session, &one.trained, &train, &variant_folder(&folder, ONE))?;
     }
 
@@ -114,10 +115,10 @@ pub fn run(args: Args) -> Result<()> {
     results.write(&session, &test, about, &folder)
 }
 
-/// A method of the sweep with its controllers, one for each seed.
+/// A method of the sweep, with one controller for each seed.
 struct Swept {
     kind: &'static str,
-    /// The one that it was trained for; none where it serves all.
+    /// The weight that it was trained for; `None` if it serves all.
     weight: Option<f64>,
     variant: Variant,
     trained: Vec<Trained>,
@@ -138,7 +139,7 @@ impl Swept {
         Swept { kind: ONE, weight: None, variant, trained: Vec::new() }
     }
 
-    /// One pass over the split for each seed, by the likeliest plans at `weight`.
+    /// One pass over the split for each seed, with the likeliest plans at `weight`.
     fn measure(&self, session: &Session, split: &Split, weight: f64) -> Result<Vec<Evaluation>> {
         let controllers: Vec<Trained> = self.trained.iter().map(|trained| trained.at(weight)).collect();
         let execution = self.variant.settings.execution(session.solver().benchmark());
@@ -149,7 +150,7 @@ impl Swept {
     }
 }
 
-/// Mean figures of each method at each latency weight, seed by seed.
+/// Mean figures of each method at each latency weight, for each seed.
 #[derive(Default)]
 struct Curves(BTreeMap<&'static str, Vec<Vec<Figures>>>);
 

@@ -19,10 +19,10 @@ use crate::cli::train_run::{begin, seeds, unused};
 use crate::disk::create_folder;
 use crate::settings::{Preset, RunFile, SETTINGS, Settings, Started};
 
-/// The step of a command that trains all its methods.
+/// The name of the step in which a command trains all its methods.
 const TRAINING: &str = "train all methods";
 
-/// The steps of `command`: all trainings, then `measured`, with the work that each is about.
+/// The steps of `command`: all trainings, then `measured`, each with its amount of work.
 pub fn plan_steps(session: &Session, variants: &[Variant], seeds: u64, measured: &[(&str, usize)]) {
     let size = |split: &str| session.solver().problems(split).map_or(0, |problems| problems.len());
     let (sizes, operators) = ([size("train"), size("validation")], session.names().len());
@@ -35,7 +35,7 @@ pub fn plan_steps(session: &Session, variants: &[Variant], seeds: u64, measured:
     session.progress.plan([(TRAINING.to_owned(), training)].into_iter().chain(measured));
 }
 
-/// What all trainings came to.
+/// The result of all trainings.
 pub struct AllTrained {
     pub folder: PathBuf,
     pub seeds: Vec<u64>,
@@ -44,11 +44,11 @@ pub struct AllTrained {
     pub outcomes: Vec<Vec<Finished>>,
 }
 
-/// Trains every method with `count` seeds from that of the settings on, as many at once as there are cores. What an earlier call of
-/// `command` finished in the folder `out` is not trained again.
+/// Trains every method with `count` seeds, counted up from the seed in the settings, as many at once as there are
+/// cores. What an earlier call of `command` finished in the folder `out` is not trained again.
 ///
 /// # Errors
-/// Those of [`Job::train`], the first in the order of the methods.
+/// Those of [`Job::train`]; the first one in the order of the methods.
 pub fn train_all(
     session: &mut Session,
     settings: &Settings,
@@ -127,7 +127,7 @@ fn train_one(
     job.train(train, validation, true, interrupt).with_context(|| format!("method `{}`, seed {seed}", variant.name))
 }
 
-/// Where the controllers of a method are written.
+/// Where the controllers of a method are saved.
 pub fn variant_folder(folder: &Path, name: &str) -> PathBuf {
     let name: String = name.chars().map(|c| if c.is_alphanumeric() { c } else { '-' }).collect();
     folder.join(name.trim_matches('-'))

@@ -1,5 +1,5 @@
-//! The trained methods of `lamas compare`: the published ones, ours, ours without each improvement, and ours with additions that
-//! did not pay.
+//! The trained methods of `lamas compare`: the published ones, ours, ours without each improvement, and ours with
+//! additions that did not pay.
 
 use anyhow::Result;
 
@@ -8,7 +8,7 @@ use crate::learn::{Baseline, Credit, SurveyConfig, TrainingConfig};
 use crate::plan::Schedule;
 use crate::settings::{Preset, Settings};
 
-/// Name of our method in the table.
+/// The name of our method in the table.
 pub const OURS: &str = "adaptive";
 
 /// A method with its settings.
@@ -18,9 +18,9 @@ pub struct Variant {
     pub settings: Settings,
 }
 
-/// All trained methods, ours last. `resolve` gives the settings of a preset with the benchmark's weights.
+/// All trained methods; ours comes last. `resolve` gives the settings of a preset, with the benchmark's weights.
 ///
-/// The published ones make `passes` passes.
+/// The published methods make `passes` passes.
 ///
 /// # Errors
 /// Those of `resolve`.
@@ -64,7 +64,7 @@ pub fn variants(passes: u32, resolve: impl Fn(Preset) -> Result<Settings>) -> Re
     ])
 }
 
-/// Learning from drawn plans alone, as many for each problem as the survey has.
+/// Learns from drawn plans alone, as many for each problem as the survey has.
 fn draw(settings: &mut Settings) {
     let training = &settings.training;
     settings.training = TrainingConfig { survey: SurveyConfig::none(), epochs: 10, ..training.clone() };

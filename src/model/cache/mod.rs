@@ -26,20 +26,20 @@ use super::{Completion, Error, LanguageModel, Meter, Request, Timing};
 /// Remembers the completions of `M` by model id, messages, sampling and sample: in memory, and in a [`Store`] if there
 /// is one.
 ///
-/// Equal requests that meet run once. A completion is returned as it was recorded, usage and timing included, and only
-/// after the store has it for good; an error is not remembered.
+/// Equal requests made at the same time run once. A completion is returned as it was recorded, usage and timing
+/// included, and only once it is safely in the store. Errors are not remembered.
 pub struct Replay<M> {
     model: M,
     store: Option<Arc<Store>>,
     mode: Mode,
-    /// Whether equal requests are asked each time.
+    /// Whether equal requests are made again each time.
     forgets: bool,
     calls: Mutex<HashMap<Address, Call>>,
     requests: AtomicU64,
     misses: AtomicU64,
 }
 
-/// A completion under way, or one that only memory keeps.
+/// A completion in progress, or one that only memory keeps.
 #[derive(Default)]
 struct Call {
     completion: Arc<OnceCell<Completion>>,
@@ -53,12 +53,12 @@ impl<M: LanguageModel> Replay<M> {
         Replay { model, store: None, mode: Mode::Off, forgets: false, calls: Mutex::default(), requests, misses }
     }
 
-    /// No memory in front of `model`: each request is asked, whoever asked the same before.
+    /// No memory in front of `model`: every request is made, even if the same one was made before.
     pub fn forgetting(model: M) -> Self {
         Replay { forgets: true, ..Self::new(model) }
     }
 
-    /// A memory in front of `model` that outlives the process in the database at `path`.
+    /// A memory in front of `model` that outlives the process, in the database at `path`.
     ///
     /// # Errors
     /// Those of [`Store::open`] and, for [`Mode::Replay`], [`Store::open_existing`].
@@ -69,7 +69,7 @@ impl<M: LanguageModel> Replay<M> {
         }
     }
 
-    /// A memory in front of `model`, whose store may be that of others too.
+    /// A memory in front of `model` whose store may be shared with others.
     pub fn sharing(model: M, store: Arc<Store>, mode: Mode) -> Self {
         Replay { store: Some(store), mode, ..Self::new(model) }
     }
@@ -79,7 +79,7 @@ impl<M: LanguageModel> Replay<M> {
         self.requests.load(Ordering::Relaxed).saturating_sub(self.misses())
     }
 
-    /// Requests that the model was asked, or that were looked for in vain where only recordings are replayed.
+    /// Requests sent to the model, or not found when only recordings are replayed.
     pub fn misses(&self) -> u64 {
         self.misses.load(Ordering::Relaxed)
     }
@@ -111,9 +111,9 @@ impl<M: LanguageModel> Replay<M> {
     async fn ask(&self, request: &Request, meter: &Meter, waited: &mut Timing) -> Result<Completion, Error> {
         self.misses.fetch_add(1, Ordering::Relaxed);
         let mut completion = self.model.complete_metered(request, meter).await?;
-        // Who drops the call while it is being recorded has paid for all of it.
+        // A caller who drops the call while it is being recorded has paid for all of it.
         meter.came_to_answer(completion.usage, completion.hedged);
-        // Waiting belongs to the call, not to the completion: who hears it again has not waited.
+        // Waiting belongs to the call, not to the completion: a caller who gets it again has not waited.
         waited.queued = std::mem::take(&mut completion.timing.queued);
         waited.retries = std::mem::take(&mut completion.timing.retries);
         Ok(completion)
@@ -138,7 +138,7 @@ impl<M> Replay<M> {
     }
 }
 
-/// One who waits for a completion. The last to go takes the call out of memory, unless memory is all that keeps it.
+/// A caller waiting for a completion. The last one to leave takes the call out of memory, unless only memory keeps it.
 struct Waiting<'a, M> {
     replay: &'a Replay<M>,
     address: Address,

@@ -8,13 +8,13 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
-    /// What is recorded is replayed; what is not is asked and recorded.
+    /// Recorded completions are replayed; other requests are made and recorded.
     Use,
-    /// Everything is asked anew, once a process, and takes the place of what was recorded.
+    /// Every request is made anew, once per process, and replaces what was recorded.
     Record,
-    /// Nothing is asked: a request that is not recorded is an error.
+    /// No request is made; one that is not recorded is an error.
     Replay,
-    /// There is no store; equal requests of a process still run once.
+    /// There is no store. Equal requests of a process still run once.
     Off,
 }
 

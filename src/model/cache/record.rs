@@ -7,22 +7,22 @@ use sha2::{Digest, Sha256};
 
 use super::super::{Completion, Error, Request};
 
-/// Digest of all that a completion depends on.
+/// A digest of everything that a completion depends on.
 pub(super) type Address = [u8; 32];
 
-/// A completion with the request that it answers: a line of an exported recording.
+/// A completion with the request that it answers: one line of an exported recording.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Record {
     /// Id of the back end, see [`super::super::LanguageModel::id`].
     pub model: String,
     pub request: Request,
     pub completion: Completion,
-    /// Seconds since 1970 at which it was recorded.
+    /// When it was recorded, in seconds since 1970.
     pub recorded: i64,
 }
 
 impl Record {
-    /// A record of now.
+    /// A record made now.
     pub(super) fn new(model: &str, request: &Request, completion: Completion) -> Self {
         Record { model: model.to_owned(), request: request.clone(), completion, recorded: now() }
     }
@@ -33,7 +33,7 @@ pub(super) fn now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs().cast_signed())
 }
 
-/// The address of what the back end `model` answers to `request`.
+/// The address of the answer that the back end `model` gives to `request`.
 pub(super) fn address(model: &str, request: &Request) -> Result<Address, Error> {
     let mut hash = Sha256::new();
     hash.update(model);

@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use super::super::Completion;
 use super::record::{Address, Record};
 
-/// Whether the record was written; it is not where an earlier one stands that it does not replace.
+/// Returns whether the record was written. It is not written if there is an earlier one that it does not replace.
 pub(super) fn insert(
     connection: &Connection,
     address: &Address,
@@ -20,7 +20,7 @@ pub(super) fn insert(
     Ok(insert.execute(params![address, model, recorded, json(request)?, json(completion)?])? > 0)
 }
 
-/// The completion that stands at an address.
+/// The completion stored at an address.
 pub(super) fn find(connection: &Connection, address: &Address) -> rusqlite::Result<Option<Completion>> {
     let mut select = connection.prepare_cached("SELECT completion FROM completions WHERE address = ?1")?;
     select.query_row([address], |row| parsed(row, 0)).optional()

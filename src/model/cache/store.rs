@@ -1,7 +1,8 @@
 //! Completions on disk: one SQLite database, which many tasks and several processes can use at once.
 //!
-//! The write-ahead log is fully synchronised: once a caller is told that something is recorded, it survives a killed process and
-//! a power failure. Everything that can be derived (counts, tokens, names) is derived from the records when needed.
+//! The write-ahead log is fully synchronised: once a caller is told that something is recorded, it survives a killed
+//! process and a power failure. Everything that can be derived (counts, tokens, names) is derived from the records when
+//! needed.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -30,7 +31,7 @@ const TABLE: &str = "CREATE TABLE completions (
     request TEXT NOT NULL,
     completion TEXT NOT NULL
 ) STRICT";
-/// The name that a completion is priced by: that of the request, or else the back end's.
+/// The name by which a completion is priced: the request's, or else the back end's.
 const NAME: &str = "coalesce(nullif(json_extract(request, '$.model'), ''), model)";
 /// How long to wait for another process.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -38,7 +39,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// A database of completions.
 pub struct Store {
     path: PathBuf,
-    /// For everything but the records of a run, which the writer commits in batches.
+    /// For everything except the records of a run, which the writer commits in batches.
     connection: Mutex<Connection>,
     writer: Writer,
 }
@@ -46,7 +47,7 @@ pub struct Store {
 /// What a store holds of one model.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Holding {
-    /// The name that its completions are priced by.
+    /// The name by which its completions are priced.
     pub model: String,
     /// The model or the endpoint that answered.
     pub back_end: String,
@@ -59,7 +60,7 @@ pub struct Holding {
 }
 
 impl Store {
-    /// Opens the database at `path`; creates it, and its folder, where there is none.
+    /// Opens the database at `path`. Creates it, and its folder, if it does not exist.
     ///
     /// # Errors
     /// Names a file that cannot be opened or written, is damaged or holds something else.
@@ -70,7 +71,7 @@ impl Store {
         Self::connect(path)
     }
 
-    /// Opens the database for what is done with it: what is only replayed must be there.
+    /// Opens the database for use in this mode: for replaying only, it must exist.
     ///
     /// # Errors
     /// Those of [`Store::open`] and, for [`Mode::Replay`], [`Store::open_existing`].
@@ -78,10 +79,10 @@ impl Store {
         if mode == Mode::Replay { Self::open_existing(path) } else { Self::open(path) }
     }
 
-    /// Opens a database that must be there.
+    /// Opens a database that must exist.
     ///
     /// # Errors
-    /// Those of [`Store::open`], and that there is none.
+    /// Those of [`Store::open`], and that it does not exist.
     pub fn open_existing(path: &Path) -> Result<Self> {
         ensure!(path.is_file(), "expected recorded completions in `{}`, found no such file", path.display());
         Self::connect(path)
@@ -89,7 +90,7 @@ impl Store {
 
     fn connect(path: &Path) -> Result<Self> {
         let [front, back] = [(); 2].map(|()| {
-            // Two processes that create the database at once get in each other's way for a moment.
+            // Two processes that create the database at the same time block each other for a moment.
             let is_busy = |error: &rusqlite::Error| error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy);
             let patience = ConstantBuilder::new().with_delay(Duration::from_millis(20)).with_max_times(500);
             let connection = (|| connection(path)).retry(patience).when(is_busy).call();
@@ -107,17 +108,17 @@ impl Store {
         &self.path
     }
 
-    /// The completion recorded at an address. Takes microseconds, so that tasks may call it.
+    /// The completion recorded at an address. Takes microseconds, so tasks may call it.
     pub(super) fn read(&self, address: &Address) -> Result<Option<Completion>> {
         find(&self.connection(), address).map_err(|error| explain(error, &self.path))
     }
 
-    /// Commits a record, see [`Writer::write`].
+    /// Commits a record; see [`Writer::write`].
     pub(super) async fn write(&self, address: Address, record: Record, replaces: bool) -> Result<Completion, Error> {
         self.writer.write(address, record, replaces).await
     }
 
-    /// What is recorded, model by model.
+    /// What is recorded, for each model.
     ///
     /// # Errors
     /// Names a damaged database.
@@ -150,7 +151,8 @@ impl Store {
         query().map_err(|error| explain(error, &self.path))
     }
 
-    /// Hands every record to `take`, in the order of recording; `model` leaves out those of other names and back ends.
+    /// Passes every record to `take`, in the order of recording. If `model` is given, only records of that name or back
+    /// end are passed.
     ///
     /// # Errors
     /// Names a damaged database; those of `take`.
@@ -171,7 +173,8 @@ impl Store {
         Ok(count)
     }
 
-    /// Takes in all `records` or, at the first error, none; what is recorded already stands. Returns how many were new.
+    /// Imports all `records`, or none if there is an error. Existing records stay as they are. Returns how many were
+    /// new.
     ///
     /// # Errors
     /// Those of the records; the database cannot be written.
@@ -189,7 +192,7 @@ impl Store {
         Ok(new)
     }
 
-    /// Forgets the records of `model` (a name or a back end) that are older than `age`; `None` takes every model.
+    /// Deletes the records of `model` (a name or a back end) that are older than `age`; `None` means every model.
     ///
     /// # Errors
     /// The database cannot be written.
@@ -198,7 +201,8 @@ impl Store {
         let sql = format!("DELETE FROM completions WHERE recorded <= ?2 AND (?1 IS NULL OR {NAME} = ?1 OR model = ?1)");
         let connection = self.connection();
         let pruned = connection.execute(&sql, params![model, last]).map_err(|error| explain(error, &self.path))?;
-        // Gives the room back to the disk; while another process is at work it stays in the file and is used again.
+        // Returns the space to the disk. If another process is using the database, the space stays in the file and is
+        // reused.
         let _ = connection.execute_batch("VACUUM; PRAGMA wal_checkpoint(TRUNCATE)");
         Ok(pruned as u64)
     }
@@ -234,7 +238,7 @@ fn number(connection: &Connection, pragma: &str) -> rusqlite::Result<i32> {
     connection.pragma_query_value(None, pragma, |row| row.get(0))
 }
 
-/// That the database is ours, and of this version.
+/// Checks that the database is ours and has this version.
 fn check(connection: &Connection, path: &Path) -> Result<()> {
     let read = |pragma| number(connection, pragma).map_err(|error| explain(error, path));
     ensure!(
@@ -252,7 +256,7 @@ fn check(connection: &Connection, path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What the database says, and what to do about it.
+/// What the database reports, and what to do about it.
 fn explain(error: rusqlite::Error, path: &Path) -> anyhow::Error {
     let path = path.display();
     let hint = match error.sqlite_error_code() {

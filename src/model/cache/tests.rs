@@ -18,7 +18,7 @@ fn request(content: &str, sample: u64) -> Request {
     }
 }
 
-/// Answers with the number of calls before, after three seconds.
+/// Answers with the number of earlier calls, after three seconds.
 fn counting() -> Scripted {
     let calls = AtomicU64::new(0);
     Scripted::new("counting", move |request| {
@@ -54,7 +54,7 @@ async fn equal_requests_run_once() -> Result<()> {
     Ok(())
 }
 
-/// Answers after waiting for its turn and one request in vain.
+/// Answers after waiting for its turn and after one failed request.
 struct Busy;
 
 #[async_trait]
@@ -101,7 +101,7 @@ async fn modes_say_what_is_read_and_what_is_asked() -> Result<()> {
     let (_folder, path) = folder();
     let ask = async |mode, content: &str| -> Result<(String, u64)> {
         let model = Replay::open(counting(), &path, mode)?;
-        // What is recorded carries its recorded time, and takes none.
+        // A recorded answer carries its recorded time, but takes no time.
         let completion = model.complete(&request(content, 7)).await?;
         assert_eq!(completion.timing.total, 3.0);
         Ok((completion.text, model.misses()))
@@ -117,7 +117,7 @@ async fn modes_say_what_is_read_and_what_is_asked() -> Result<()> {
     let missing = error(ask(Mode::Replay, "what is 3 and 5").await);
     let named = missing.contains("`what is 3 and 5`") && missing.contains("`counting`, sample 7");
     assert!(named && missing.contains("--cache-mode use"), "{missing}");
-    // Another answer takes the place of the first.
+    // A new answer replaces the first.
     let model = Replay::open(counting(), &path, Mode::Record)?;
     for (content, text) in [("b", "0"), ("a", "1")] {
         assert_eq!(model.complete(&request(content, 7)).await?.text, text);
@@ -133,7 +133,7 @@ async fn whoever_records_first_is_believed() -> Result<()> {
     let (_folder, path) = folder();
     let slow = Replay::open(Scripted::new("m", |_| Ok(Reply::new("late", 1))), &path, Mode::Use)?;
     let quick = Replay::open(Scripted::new("m", |_| Ok(Reply::new("early", 1))), &path, Mode::Use)?;
-    // What the slow one does once its model has answered, and another process was faster.
+    // What the slow model does if another process was faster by the time it has answered.
     let (request, answer) =
         (request("?", 0), slow.ask(&request("?", 0), &Meter::default(), &mut Timing::default()).await?);
     assert_eq!(quick.complete(&request).await?.text, "early");
@@ -150,7 +150,7 @@ async fn what_is_dropped_half_way_is_recorded_all_the_same() -> Result<()> {
     let model = Replay::open(counting(), &path, Mode::Use)?;
     let requests: Vec<Request> = (0..CALLS).map(|sample| request("?", sample)).collect();
     {
-        // Nobody waits for the commits: the answers are in, then everything is dropped.
+        // Nobody waits for the commits: once the answers are in, everything is dropped.
         let mut calls: Vec<_> = requests.iter().map(|request| model.complete(request)).collect();
         for call in &mut calls {
             assert!(futures::poll!(call).is_pending());
@@ -234,7 +234,7 @@ proptest! {
         stores[0].each(None, write).unwrap();
         let parsed = |line: &String| Ok(serde_json::from_str(line)?);
         prop_assert_eq!(stores[1].import(lines.iter().map(parsed)).unwrap(), records.len() as u64);
-        // Nothing is new the second time, and nothing stays of an import that fails.
+        // Nothing is new the second time, and nothing remains of a failed import.
         prop_assert_eq!(stores[1].import(lines.iter().map(parsed)).unwrap(), 0);
         for record in &records {
             let found = stores[1].read(&address(&record.model, &record.request).unwrap()).unwrap();

@@ -1,4 +1,5 @@
-//! The writer thread: it commits everything that waits together, and tells each caller when its record is safe.
+//! The writer thread: it commits everything that is waiting in one transaction, and tells each caller when its record
+//! is safe.
 
 use std::sync::mpsc;
 use std::thread::JoinHandle;
@@ -11,26 +12,26 @@ use super::super::{Completion, Error};
 use super::record::{Address, Record};
 use super::rows::{find, insert};
 
-/// Records that are committed together at most.
+/// The maximum number of records committed together.
 const BATCH: usize = 512;
 
-/// One record on its way to the disk.
+/// A record on its way to the disk.
 struct Entry {
     address: Address,
     record: Record,
-    /// Whether it takes the place of an earlier record; else the earlier one stands.
+    /// Whether it replaces an earlier record; otherwise the earlier one is kept.
     replaces: bool,
     reply: oneshot::Sender<Result<Completion, Error>>,
 }
 
-/// Writes records through a connection of its own. Dropping it commits what still waits.
+/// Writes records through its own connection. Dropping it commits what is still waiting.
 pub(super) struct Writer {
     entries: Option<mpsc::Sender<Entry>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Writer {
-    /// Starts the thread; `explain` turns what the database says into an error for people.
+    /// Starts the thread; `explain` turns what the database reports into an error for people.
     pub fn start(
         connection: Connection,
         explain: impl Fn(rusqlite::Error) -> anyhow::Error + Send + 'static,
@@ -43,8 +44,8 @@ impl Writer {
         Ok(Writer { entries: Some(entries), thread: Some(thread) })
     }
 
-    /// Commits a record and returns the completion that stands in the database from now on. The record is committed even
-    /// if the caller no longer waits.
+    /// Commits a record and returns the completion that the database holds from now on. The record is committed even if
+    /// the caller no longer waits.
     pub async fn write(&self, address: Address, record: Record, replaces: bool) -> Result<Completion, Error> {
         let gone = || Error::Broken("the thread that records completions has ended".into());
         let (reply, committed) = oneshot::channel();
@@ -58,7 +59,7 @@ impl Drop for Writer {
     fn drop(&mut self) {
         self.entries.take();
         if let Some(thread) = self.thread.take() {
-            // A thread that panicked has told its callers already.
+            // A thread that panicked has already told its callers.
             let _ = thread.join();
         }
     }
@@ -75,7 +76,7 @@ fn run(
             .map_err(|error| Error::Broken(format!("cannot record a completion: {}", explain(error))));
         match outcome {
             Ok(standing) => batch.into_iter().zip(standing).for_each(|(entry, completion)| {
-                // Whoever no longer waits finds it in the database.
+                // A caller who no longer waits finds it in the database.
                 let _ = entry.reply.send(Ok(completion));
             }),
             Err(error) => batch.into_iter().for_each(|entry| {
@@ -85,13 +86,13 @@ fn run(
     }
 }
 
-/// Writes the batch in one transaction; returns what stands at each address afterwards.
+/// Writes the batch in one transaction. Returns what is stored at each address afterwards.
 fn commit(connection: &mut Connection, batch: &[Entry]) -> rusqlite::Result<Vec<Completion>> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut standing = Vec::with_capacity(batch.len());
     for Entry { address, record, replaces, .. } in batch {
         let is_new = insert(&transaction, address, record, *replaces)?;
-        // Another process was faster: everyone goes on with its completion.
+        // Another process was faster, so everyone continues with its completion.
         let earlier = if is_new { None } else { find(&transaction, address)? };
         standing.push(earlier.unwrap_or_else(|| record.completion.clone()));
     }

@@ -20,9 +20,9 @@ use crate::sandbox::{Launch, Limits};
 /// Settings of a `command` operator.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Command {
-    /// The program and its arguments. Paths start in the folder of the catalogue.
+    /// The program and its arguments. Relative paths start from the folder of the catalogue.
     command: Vec<String>,
-    /// What it is given beside the question.
+    /// What it receives besides the question.
     #[serde(default)]
     takes: Vec<Taken>,
     #[serde(default)]
@@ -30,10 +30,10 @@ pub struct Command {
     /// Folders that it may read.
     #[serde(default)]
     read: Vec<PathBuf>,
-    /// Whether it runs with the user's rights: with the network, with processes of its own, with all files.
+    /// Whether it runs with the user's rights: with network access, child processes and all files.
     #[serde(default)]
     trusted: bool,
-    /// Most seconds.
+    /// Time limit in seconds.
     #[serde(default = "ten")]
     seconds: f64,
 }
@@ -53,15 +53,15 @@ enum Gift {
     Context,
 }
 
-/// What a program says on its standard output.
+/// What a program writes to its standard output.
 #[derive(Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Said {
     solution: Option<String>,
-    /// Where absent, it is found in the solution as the benchmark says.
+    /// If absent, it is extracted from the solution as the benchmark prescribes.
     answer: Option<String>,
     context: Option<String>,
-    /// What it has taken, where it knows.
+    /// The tokens that it used, if it knows.
     tokens: u64,
     dollars: f64,
 }
@@ -91,7 +91,7 @@ impl Command {
         self.takes.contains(&what)
     }
 
-    /// What it reads on its standard input.
+    /// What it receives on its standard input.
     fn input(&self, question: &str, board: &Board) -> String {
         let solution = |solution: &Solution| json!({ "text": solution.text, "answer": solution.answer });
         let solutions = if self.takes(Taken::Solutions) { board.solutions.as_slice() } else { &[] };
@@ -128,14 +128,14 @@ impl Kind for Command {
         if self.takes(Taken::Solutions) { Reads::Solutions } else { Reads::Nothing }
     }
 
-    /// Not how long it may take, and not its rights: these do not change what it says.
+    /// Excludes the time limit and the rights, which do not change what it says.
     fn content(&self) -> Content {
         let Command { command, takes, gives, read, .. } = self;
         let settings = json!({ "command": command, "takes": takes, "gives": gives, "read": read });
         Content { settings: Some(settings), ..Content::default() }
     }
 
-    /// The sandbox is that of Python.
+    /// It runs in the same sandbox as Python.
     fn needs_python(&self) -> bool {
         !self.trusted
     }

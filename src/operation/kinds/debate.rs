@@ -1,4 +1,5 @@
-//! Debate: answers in rounds; each answer after the first round is written with the answers of the previous round.
+//! Debate: answers in rounds. After the first round, each answer is written with the answers of the previous round in
+//! view.
 
 use anyhow::{Result, ensure};
 use async_trait::async_trait;
@@ -17,7 +18,7 @@ use crate::plan::Signature;
 /// Settings of a `debate` operator.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct Debate {
-    /// Answers of each round, given side by side.
+    /// Answers in each round, given in parallel.
     #[serde(default = "three")]
     samples: u32,
     #[serde(default = "two")]
@@ -58,7 +59,7 @@ impl Kind for Debate {
         Ok(())
     }
 
-    /// The solutions that its prompt reads are those of its own rounds.
+    /// The solutions that its prompt reads come from its own rounds.
     fn reads(&self, _: PromptReads) -> Reads {
         Reads::Nothing
     }

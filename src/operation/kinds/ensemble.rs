@@ -14,8 +14,8 @@ use crate::operation::weight::Weight;
 use crate::operation::work::Work;
 use crate::plan::Signature;
 
-/// Settings of an `ensemble` operator. Without a prompt it is a plain vote, which needs no model; with one the model names its
-/// choice by number or letter.
+/// Settings of an `ensemble` operator. Without a prompt it is a plain vote, which needs no model. With a prompt, the
+/// model names its choice by number or letter.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct Ensemble {}
 
@@ -26,7 +26,7 @@ impl Kind for Ensemble {
         Signature { asks_model, most_calls: asks_model.into(), is_deterministic: !asks_model, ..Signature::VOTES }
     }
 
-    /// Its choice falls back on the vote.
+    /// If the model names no choice, the vote decides.
     fn reads(&self, _: PromptReads) -> Reads {
         Reads::Solutions
     }
@@ -50,7 +50,7 @@ impl Kind for Ensemble {
 }
 
 fn replaced(choice: Option<&Solution>) -> Effect {
-    // What it weighed among others says nothing any more.
+    // Its weight among others no longer means anything.
     let alone = |solution: &Solution| Solution { weight: Weight::default(), ..solution.clone() };
     choice.map_or(Effect::Keep, |solution| Effect::Replace(alone(solution)))
 }

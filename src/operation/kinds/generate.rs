@@ -1,4 +1,4 @@
-//! Generate: answers the query by itself, once or several times in parallel.
+//! Generate: answers the query on its own, once or several times in parallel.
 
 use anyhow::{Result, ensure};
 use async_trait::async_trait;
@@ -15,7 +15,7 @@ use crate::plan::Signature;
 /// Settings of a `generate` operator.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct Generate {
-    /// Answers given side by side.
+    /// Number of answers given in parallel.
     #[serde(default = "one")]
     samples: u32,
 }

@@ -1,4 +1,4 @@
-//! Judge: a model rates each solution, or picks the best one; the vote weighs them accordingly.
+//! Judge: a model rates each solution or picks the best one; the vote weighs them accordingly.
 
 use anyhow::{Result, ensure};
 use async_trait::async_trait;
@@ -36,7 +36,7 @@ fn ten() -> f64 {
 }
 
 impl Judge {
-    /// What a reply says of so many solutions: nothing of those of which nothing can be read.
+    /// The marks that a reply gives to this many solutions; none for those about which nothing can be read.
     fn marks(&self, reply: &str, solutions: usize) -> Effect {
         let marks: Vec<Option<Mark>> = match self.scores {
             true => rated(reply, solutions).into_iter().map(|rating| Mark::new(rating? / self.best)).collect(),
@@ -75,7 +75,7 @@ impl Kind for Judge {
         Content { settings: Some(json!({ "scores": scores, "best": best })), ..Content::default() }
     }
 
-    /// Marks as a record holds them, or a reply.
+    /// Marks, in the form of a record or of a reply.
     fn recorded(&self, outputs: Vec<Solution>, board: &Board) -> Effect {
         let Some(output) = outputs.last() else { return Effect::Keep };
         match serde_json::from_str(&output.text) {

@@ -1,4 +1,4 @@
-//! The kinds of operators, one file each: its settings, its signature and what it does.
+//! The kinds of operators, one file each, with its settings, its signature and what it does.
 
 mod command;
 mod debate;
@@ -18,7 +18,7 @@ use super::kind::Kind;
 
 pub(super) use test::{CheckResult, check};
 
-/// Lists the kinds: the file, of the name that a catalogue uses, and the settings in it. Nothing else tells kinds apart.
+/// Lists the kinds: the file, named as in a catalogue, and the settings type in it. Nothing else tells kinds apart.
 macro_rules! kinds {
     ($($name:ident::$settings:ident),* $(,)?) => {
         /// What an operator does, with the settings of its kind.
@@ -27,7 +27,7 @@ macro_rules! kinds {
             $($settings($name::$settings),)*
         }
 
-        /// The kinds there are.
+        /// All kinds.
         pub(super) const KINDS: &[Entry] = &[$(Entry {
             name: stringify!($name),
             keys: fields::<$name::$settings>,
@@ -56,11 +56,11 @@ kinds! {
     stop::Stop,
 }
 
-/// A kind, as a catalogue is read.
+/// A kind, as needed to read a catalogue.
 pub(super) struct Entry {
     pub name: &'static str,
-    /// What its settings are called.
+    /// The names of its settings.
     pub keys: fn() -> &'static [&'static str],
-    /// Reads a table that holds its settings alone.
+    /// Reads a table that holds only its settings.
     pub read: fn(ValueDeserializer<'_>) -> Result<Operation, Error>,
 }

@@ -15,20 +15,20 @@ use crate::plan::Signature;
 use crate::sandbox::Executed;
 use crate::task::AnswerForm;
 
-/// Follows a Python program: one that defines `solution()` need not print.
+/// Appended to a Python program, so that one that defines `solution()` need not print.
 const CALL: &str = "
 if callable(globals().get('solution')):
     _answer = solution()
     if _answer is not None:
         print(_answer)
 ";
-/// Longest printed answer, in bytes, that is taken for one.
+/// Longest printed output, in bytes, that is taken as an answer.
 const LONGEST_ANSWER: usize = 1000;
 
 /// Settings of a `program` operator.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct Program {
-    /// Programs after the first one.
+    /// Further programs after the first one.
     #[serde(default)]
     rounds: u32,
     #[serde(default)]
@@ -74,14 +74,14 @@ impl Kind for Program {
     }
 }
 
-/// The run as a chain of equations, so that later operators read it like any other solution.
+/// The run as a chain of equations, so that later operators can read it like any other solution.
 fn worded(Executed { value, mut steps }: Executed) -> Solution {
     steps.push(format!("the answer is {value}"));
     Solution { text: steps.join(" . "), answer: Some(value.to_string()), executed: true, ..Solution::default() }
 }
 
-/// Runs the program of a reply; the last line that it prints is the answer. Otherwise the program with what is wrong with
-/// it.
+/// Runs the program in a reply; the last line that it prints is the answer. If there is none, returns the program
+/// together with what is wrong with it.
 async fn python(work: &mut Work<'_>, text: &str) -> Result<Result<Solution, String>, model::Error> {
     let Some(program) = AnswerForm::Python.extract(text) else {
         return Ok(Err("expected a Python program in a code block, found none".to_owned()));

@@ -1,4 +1,4 @@
-//! Test: checks the current solution and repairs it while a check fails.
+//! Test: checks the current solution, and repairs it while a check fails.
 
 use anyhow::{Result, ensure};
 use async_trait::async_trait;
@@ -20,16 +20,16 @@ use crate::task::{TestResult, TestRun};
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct Test {
     checker: Checker,
-    /// Most repairs.
+    /// The maximum number of repairs.
     #[serde(default)]
     rounds: u32,
 }
 
-/// What a check says of a solution.
+/// What a check says about a solution.
 pub(in crate::operation) enum CheckResult {
-    /// Nothing against it.
+    /// Found nothing against it.
     Silent,
-    /// It did what it must: evidence for it.
+    /// It did what it must, which is evidence for it.
     Passed,
     /// What is wrong with it.
     Failed(String),
@@ -81,7 +81,7 @@ impl Kind for Test {
                 }
             }
         }
-        // A solution that passed is added once more: it has earned a second vote, and wins a tie.
+        // A solution that passed is added once more: this earns it a second vote, and it wins a tie.
         let added = repaired.or_else(|| has_passed.then(|| board.current_text().to_owned()));
         let solution = |text| Solution { executed: has_passed, ..work.solution(text) };
         Ok(added.map_or(Effect::Keep, |text| Effect::Append(vec![solution(text)])))
@@ -123,7 +123,7 @@ async fn run_tests(work: &mut Work<'_>, solution: &str) -> Result<CheckResult, m
     Ok(match outcome {
         TestResult::Passed => CheckResult::Passed,
         TestResult::Failed(fault) => CheckResult::Failed(fault),
-        // Nothing is known against it.
+        // Nothing is known to be wrong with it.
         TestResult::Doubtful { .. } => CheckResult::Silent,
     })
 }

@@ -1,4 +1,4 @@
-//! Lines are found again, whatever stopped their writer.
+//! Lines are found again, whatever interrupted their writer.
 
 use std::fs;
 
@@ -9,7 +9,7 @@ use super::*;
 use crate::operation::Call;
 use crate::plan::{Latency, Usage};
 
-/// A call that gave solutions of these texts, each right where its answer is `8`.
+/// A call that gave solutions with these texts; each is right if its answer is `8`.
 pub(in super::super) fn line(key: u128, texts: &[&str]) -> Line {
     let given = |text: &&str| Given {
         text: (*text).to_owned(),
@@ -58,7 +58,7 @@ fn what_is_written_is_found_again() -> Result<()> {
     record.append(line(1, &["it is 8", "it is 9"]))?;
     record.append(line(2, &[]))?;
     record.keep_score(&Graded { problem: "p".into(), reference: Key(5), answer: "10".into(), score: 0.25 })?;
-    // More solutions of a call take the place of fewer.
+    // A call with more solutions replaces one with fewer.
     record.append(line(1, &["it is 8", "it is 9", "it is 7"]))?;
     let second = Record::open(&path).err().map(|error| error.to_string()).unwrap_or_default();
     assert!(second.contains("is being written by another process"), "{second}");
@@ -67,7 +67,7 @@ fn what_is_written_is_found_again() -> Result<()> {
         assert_eq!((texts(record, 1, 4)?, texts(record, 2, 0)?, texts(record, 3, 0)?), (None, Some(Vec::new()), None));
         let score = |answer: &str| record.score(Reference(Key(5)), answer);
         assert_eq!(["8", "9", "10", "11"].map(score), [Some(1.0), Some(0.0), Some(0.25), None]);
-        // Another reference, another score.
+        // Another reference means another score.
         assert_eq!(record.score(Reference(Key(6)), "8"), None);
         assert_eq!(record.calls(), 2);
         Ok(())
@@ -132,7 +132,7 @@ async fn a_call_is_made_by_one_at_a_time() -> Result<()> {
     let other = record.claim(Key(2)).await;
     let mut waiting = Box::pin(record.claim(Key(1)));
     assert!(futures::poll!(&mut waiting).is_pending());
-    // Who no longer waits is in nobody's way.
+    // A caller who no longer waits is in nobody's way.
     drop(waiting);
     let mut waiting = Box::pin(record.claim(Key(1)));
     assert!(futures::poll!(&mut waiting).is_pending());

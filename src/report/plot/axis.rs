@@ -6,7 +6,7 @@ use crate::report::number::fixed;
 
 use super::pixel;
 
-/// A linear scale: data in `low..=high` onto pixels in `from..=to`, which may run backwards.
+/// A linear scale: maps data in `low..=high` to pixels in `from..=to`, which may run backwards.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Axis {
     low: f64,
@@ -24,7 +24,7 @@ pub(super) struct Tick {
 }
 
 impl Axis {
-    /// A scale that holds all finite values and ends on round numbers, with about `ticks` ticks.
+    /// A scale that contains all finite values and ends on round numbers, with about `ticks` ticks.
     pub fn fit(values: impl Iterator<Item = f64>, pixels: (f64, f64), ticks: f64) -> Self {
         let tight = Axis::tight(values, pixels, ticks);
         // Rounding errors must not add a step at either end.
@@ -33,13 +33,13 @@ impl Axis {
         Axis { low: first * tight.step, high: last * tight.step, ..tight }
     }
 
-    /// A scale that ends with the data.
+    /// A scale that ends exactly at the data.
     pub fn tight(values: impl Iterator<Item = f64>, pixels: (f64, f64), ticks: f64) -> Self {
         let (low, high) = values
             .filter(|value| value.is_finite())
             .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)));
         let (low, high) = if low > high { (0.0, 1.0) } else { (low, high) };
-        // A flat line sits in the middle of the plot.
+        // A flat line is placed in the middle of the plot.
         let margin = if high > low { 0.0 } else { high.abs().max(1.0) * 0.05 };
         let (low, high) = (low - margin, high + margin);
         Axis { low, high, from: pixels.0, to: pixels.1, step: round_step((high - low) / ticks) }
@@ -50,7 +50,7 @@ impl Axis {
         pixel(self.from + (value - self.low) / (self.high - self.low) * (self.to - self.from))
     }
 
-    /// Ticks at the multiples of the step, from low to high.
+    /// Ticks at the multiples of the step, in ascending order.
     pub fn ticks(&self) -> Vec<Tick> {
         let first = (self.low / self.step - 1e-9).ceil();
         let count = (self.high / self.step + 1e-9).floor() - first;
@@ -61,7 +61,7 @@ impl Axis {
     }
 }
 
-/// The smallest of 1, 2, 5, 10, 20, .. that is no smaller than `step`, at any power of ten.
+/// The smallest number of the form 1, 2, 5 times a power of ten that is not below `step`.
 fn round_step(step: f64) -> f64 {
     let power = 10f64.powf(step.log10().floor());
     let leading = [1.0, 2.0, 5.0].into_iter().find(|leading| leading * power >= step * (1.0 - 1e-9));

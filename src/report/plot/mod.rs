@@ -27,13 +27,13 @@ fn render(template: &str, values: impl Serialize) -> Result<String> {
     environment.get_template(template)?.render(values).with_context(|| format!("cannot draw `{template}`"))
 }
 
-/// Tenths of a pixel are as fine as a plot needs.
+/// A plot needs nothing finer than a tenth of a pixel.
 fn pixel(value: f64) -> f64 {
     (value * 10.0).round() / 10.0
 }
 
-/// Width in pixels of a text set at 13 pixels; an estimate on the safe side for common fonts, of which some are wide, and
-/// for writings whose letters are.
+/// The width in pixels of text at 13 pixels. The estimate is on the safe side for common fonts, some of which are wide,
+/// and for scripts with wide letters.
 fn text_width(text: &str) -> f64 {
     text.chars().map(|letter| if letter.is_ascii() { 7.9 } else { 13.0 }).sum()
 }

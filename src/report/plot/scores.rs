@@ -20,7 +20,7 @@ const BOTTOM: f64 = HEIGHT - 54.0;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Point {
     pub name: String,
-    /// What it takes, on average.
+    /// Its mean time or dollars.
     pub takes: f64,
     pub score: Estimate,
     /// Drawn in the accent colour: the trained controller.
@@ -28,7 +28,7 @@ pub struct Point {
 }
 
 impl Point {
-    /// The point of a method that takes so much; none where it has no score.
+    /// The point of a method that needs this much; `None` if it has no score.
     pub fn of(row: &Row, takes: f64) -> Option<Self> {
         let summary = &row.summary;
         let (name, ours) = (summary.name.clone(), row.gain.is_none());
@@ -51,8 +51,9 @@ impl Rectangle {
     }
 }
 
-/// All methods over what they take, which `axis` names with its unit, and the line of those that no other beats in both:
-/// they and ours have labels that keep out of each other's way, the others say their names when pointed at.
+/// All methods, plotted over what they take (`axis` names it with its unit), and the line through those that no other
+/// method beats in both. Methods on this line and ours have labels that avoid each other; the others show their names
+/// on hover.
 ///
 /// # Errors
 /// None that input can cause; a broken template.
@@ -76,7 +77,7 @@ pub fn scores(points: &[Point], axis: &str) -> Result<String> {
                 name => point.name, ours => point.ours,
                 label => label.map(|label| context! {
                     x => label.x, y => pixel(label.y + 13.0), text => short(&point.name),
-                    // Where a line from the point meets it.
+                    // Where a line from the point meets the label.
                     near_x => pixel(place.0.clamp(label.x, label.x + label.width)),
                     near_y => pixel(place.1.clamp(label.y, label.y + label.height)),
                 }),
@@ -93,7 +94,7 @@ pub fn scores(points: &[Point], axis: &str) -> Result<String> {
     )
 }
 
-/// A name that fits beside its point.
+/// A name short enough to fit beside its point.
 fn short(name: &str) -> String {
     const MOST: usize = 28;
     match name.char_indices().nth(MOST) {
@@ -102,7 +103,7 @@ fn short(name: &str) -> String {
     }
 }
 
-/// Methods that no other is both cheaper and better than, cheapest first.
+/// Methods for which no other is both cheaper and better, cheapest first.
 fn frontier(points: &[&Point]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..points.len()).collect();
     let rank = |index: &usize| (points[*index].takes, -points[*index].score.mean);
@@ -116,7 +117,7 @@ fn frontier(points: &[&Point]) -> Vec<usize> {
     order
 }
 
-/// For each point that is named the spot around it where its label covers least of what is there already.
+/// For each named point, the place around it where its label covers the least of what is already there.
 fn place_labels(points: &[&Point], places: &[(f64, f64)], is_named: &[bool]) -> Vec<Option<Rectangle>> {
     let around = |&(x, y): &(f64, f64), radius: f64| Rectangle {
         x: x - radius,
@@ -139,7 +140,7 @@ fn place_labels(points: &[&Point], places: &[(f64, f64)], is_named: &[bool]) -> 
         let spots: Vec<Rectangle> = spots.map(|(dx, dy)| spot(dx, dy)).collect();
         let outside = |spot: &Rectangle| {
             let excess = (LEFT - spot.x).max(0.0) + (spot.x + width - RIGHT).max(0.0);
-            // What is cut off cannot be read at all.
+            // Text that is cut off cannot be read at all.
             100.0 * (excess + (TOP - 12.0 - spot.y).max(0.0) + (spot.y + height - BOTTOM).max(0.0)) * height
         };
         let covered = |spot: &Rectangle| outside(spot) + taken.iter().map(|other| spot.overlap(other)).sum::<f64>();

@@ -7,8 +7,8 @@ use super::Confinement;
 use super::linux;
 
 impl Confinement {
-    /// Restricts this process for good and turns it into the interpreter. Returns only when that fails, with what to say
-    /// on standard error.
+    /// Restricts this process irrevocably and turns it into the interpreter. Returns only on failure, with the message
+    /// for standard error.
     pub fn enter(&self) -> String {
         let Err(error) = self.try_enter();
         format!("{}{error:#}", self.nonce)

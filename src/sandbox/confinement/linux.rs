@@ -1,4 +1,4 @@
-//! Confinement by the Linux kernel: namespaces, Landlock, resource limits, seccomp. Each holds for an ordinary user and
+//! Confinement by the Linux kernel: namespaces, Landlock, resource limits, seccomp. Each works for ordinary users and
 //! for root, and none can be undone.
 
 use std::fs;
@@ -17,19 +17,19 @@ use nix::unistd::{Gid, Uid, getegid, geteuid, getppid};
 
 use super::{Confinement, syscalls};
 
-/// Where the dynamic loader and the libraries are; folders that a machine lacks are passed over.
+/// Where the dynamic loader and the libraries are. Folders that do not exist on a machine are skipped.
 const LIBRARIES: [&str; 6] = ["/lib", "/lib64", "/usr/lib", "/usr/lib64", "/nix/store", "/gnu/store"];
-/// What else programs read.
+/// Other files that programs read.
 const SYSTEM: [&str; 5] = ["/etc/ld.so.cache", "/usr/share/zoneinfo", "/dev/zero", "/dev/random", "/dev/urandom"];
-/// A user, and a group, without rights.
+/// A user and a group without rights.
 const NOBODY: u32 = 65534;
-/// Files open at once.
+/// Maximum number of open files.
 const OPEN_FILES: u64 = 64;
 
-/// Restricts this process as far as a program that a model wrote must be.
+/// Restricts this process as much as a model-written program must be restricted.
 pub(super) fn confine(confinement: &Confinement) -> Result<()> {
     end_with_parent(confinement.parent)?;
-    // Takes root's powers away and the network; many machines do not allow it. What must hold holds without it.
+    // Takes away root's powers and the network. Many machines do not allow this; the guarantees do not depend on it.
     let (user, group) = (geteuid(), getegid());
     let is_nobody = unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWIPC).is_ok();
     if confinement.mounts {
@@ -51,8 +51,8 @@ fn end_with_parent(parent: u32) -> Result<()> {
     Ok(())
 }
 
-/// Gives the user a name in the new namespace, without which no file can be made there. It is not root's, so that what is
-/// executed has no powers in the namespace.
+/// Gives the user an identity in the new namespace, since no file can be created there without one. It is not root's,
+/// so what is executed has no powers in the namespace.
 fn name_user(user: Uid, group: Gid) -> Result<()> {
     fs::write("/proc/self/setgroups", "deny")?;
     fs::write("/proc/self/uid_map", format!("{NOBODY} {user} 1"))?;
@@ -60,8 +60,8 @@ fn name_user(user: Uid, group: Gid) -> Result<()> {
     Ok(())
 }
 
-/// Mounts a file system of the size of the limits on the scratch folder, for this process alone, and moves the files of the
-/// folder there.
+/// Mounts a file system of the limits' size on the scratch folder, for this process alone, and moves the folder's files
+/// into it.
 fn mount_scratch(confinement: &Confinement) -> Result<()> {
     let Confinement { scratch, limits, .. } = confinement;
     let mut files = Vec::new();
@@ -78,13 +78,13 @@ fn mount_scratch(confinement: &Confinement) -> Result<()> {
     for (text, path) in files {
         fs::write(path, text)?;
     }
-    // The old one lies under it.
+    // The old folder lies under the mount.
     std::env::set_current_dir(scratch)?;
     Ok(())
 }
 
-/// Reads of the Python installation and the system's libraries, files and folders in the scratch folder, nothing else.
-/// Making links, devices and sockets is not among it.
+/// Allows reading the Python installation and the system's libraries, and using files and folders in the scratch
+/// folder, nothing else. Making links, devices and sockets is not allowed.
 fn restrict_files(confinement: &Confinement) -> Result<()> {
     let read: BitFlags<AccessFs> = AccessFs::ReadFile | AccessFs::ReadDir;
     let write = make_bitflags!(AccessFs::{ReadFile | ReadDir | WriteFile | Truncate | MakeReg | RemoveFile | MakeDir | RemoveDir | Refer});
@@ -117,7 +117,7 @@ fn limit_resources(confinement: &Confinement) -> Result<()> {
         (Resource::RLIMIT_AS, limits.memory),
     ];
     for (resource, value) in settings {
-        // One second of CPU time more turns a signal that can be ignored into one that cannot.
+        // Exceeding a CPU limit sends a signal that can be ignored; one second later the kernel sends one that cannot.
         let hard = if resource == Resource::RLIMIT_CPU { value + 1 } else { value };
         setrlimit(resource, value, hard).with_context(|| format!("{resource:?}"))?;
     }

@@ -19,29 +19,30 @@ use super::limits::Limits;
 
 /// The hidden command that confines its process; its argument is a [`Confinement`] in JSON.
 pub const CHILD_COMMAND: &str = "sandbox-child";
-/// Name of the program in its scratch folder.
+/// The name of the program in its scratch folder.
 pub(super) const PROGRAM: &str = "program.py";
-/// Name of what else it is given.
+/// The name of the other file that it may get.
 pub(super) const JOB: &str = "job.json";
 
-/// Closes what this process may have inherited open without knowing, then runs the program as the main module.
+/// Closes file descriptors that this process may have inherited without knowing, then runs the program as the main
+/// module.
 pub(super) const START: &str = "import os; os.closerange(3, 1 << 16); del os; \
                      exec(compile(open('program.py', encoding='utf-8').read(), 'program.py', 'exec'))";
 
 /// All that a confined process needs to know.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Confinement {
-    /// Stands before every message of the helper, to tell them from the program's.
+    /// Precedes every message of the helper, to tell it from the program's.
     pub(super) nonce: String,
     /// The process that started the helper; the program ends with it.
     pub(super) parent: u32,
     pub(super) executable: PathBuf,
     pub(super) arguments: Vec<String>,
-    /// What the interpreter reads of its installation, and a program of the user's of its files.
+    /// What the interpreter reads of its installation, or a user's program of its files.
     pub(super) readable: Vec<PathBuf>,
-    /// The only folder that is written to.
+    /// The only writable folder.
     pub(super) scratch: PathBuf,
-    /// Whether that folder becomes a file system of its own, as large as the limits say.
+    /// Whether that folder becomes a separate file system, of the limits' size.
     pub(super) mounts: bool,
     pub(super) limits: Limits,
 }
@@ -55,8 +56,8 @@ impl Confinement {
         Ok(serde_json::from_str(argument)?)
     }
 
-    /// Python on the program, or a program of the user's, with an environment that holds nothing of the user's. The hash seed is fixed, so that the
-    /// same program does the same again.
+    /// Python with the program, or a user's program, in an environment that contains nothing of the user's. The hash
+    /// seed is fixed, so that the same program behaves the same again.
     pub(super) fn command(&self) -> Command {
         let mut command = Command::new(&self.executable);
         command

@@ -11,10 +11,10 @@ use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule, TargetArch,
 };
 
-/// Allowed whatever their arguments are.
+/// Allowed with any arguments.
 #[rustfmt::skip]
 const ALLOWED: &[i64] = &[
-    // Files that are open already, or that Landlock lets through.
+    // Files that are already open, or that Landlock permits.
     libc::SYS_read, libc::SYS_readv, libc::SYS_pread64, libc::SYS_preadv, libc::SYS_write, libc::SYS_writev,
     libc::SYS_pwrite64, libc::SYS_pwritev, libc::SYS_lseek, libc::SYS_close, libc::SYS_close_range, libc::SYS_dup,
     libc::SYS_dup3, libc::SYS_pipe2, libc::SYS_fstat, libc::SYS_newfstatat, libc::SYS_statx, libc::SYS_fstatfs,
@@ -35,7 +35,7 @@ const ALLOWED: &[i64] = &[
     libc::SYS_getresgid, libc::SYS_getgroups, libc::SYS_uname, libc::SYS_sysinfo, libc::SYS_getrusage, libc::SYS_times,
     libc::SYS_sched_getaffinity, libc::SYS_sched_yield, libc::SYS_getcpu, libc::SYS_clock_gettime,
     libc::SYS_clock_getres, libc::SYS_gettimeofday, libc::SYS_getrandom,
-    // The C library. Landlock says what may be executed: Python, which is confined already.
+    // The C library. Landlock decides what may be executed: Python, which is already confined.
     libc::SYS_execve, libc::SYS_futex, libc::SYS_set_tid_address, libc::SYS_set_robust_list, libc::SYS_rseq,
     libc::SYS_membarrier,
     // The two ends of an event loop's pipe.
@@ -56,19 +56,19 @@ const LEGACY: &[i64] = &[libc::SYS_renameat];
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 const LEGACY: &[i64] = &[];
 
-/// Commands for an open file that reach no other process: `F_SETOWN` would have the kernel send signals.
+/// Commands on an open file that affect no other process; `F_SETOWN` would make the kernel send signals.
 #[rustfmt::skip]
 const FILE_COMMANDS: &[i32] = &[
     libc::F_DUPFD, libc::F_DUPFD_CLOEXEC, libc::F_GETFD, libc::F_SETFD, libc::F_GETFL, libc::F_SETFL, libc::F_GETLK,
     libc::F_SETLK, libc::F_SETLKW, libc::F_GETPIPE_SZ,
 ];
 
-/// Requests to a device that only ask, or concern this process's own descriptor.
+/// Device requests that only query, or that concern this process's own descriptor.
 const DEVICE_REQUESTS: &[libc::Ioctl] =
     &[libc::TCGETS, libc::TIOCGWINSZ, libc::FIOCLEX, libc::FIONCLEX, libc::FIONBIO, libc::FIONREAD];
 
-/// The list as a program for the kernel. Where the scratch folder is no file system of its own, no file is mapped so that
-/// writes to memory reach it: nobody would see them grow.
+/// The list as a program for the kernel. If the scratch folder is not a separate file system, files cannot be mapped so
+/// that writes to memory reach them: nobody would see them grow.
 pub(super) fn filter(is_mounted: bool) -> Result<BpfProgram> {
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> =
         ALLOWED.iter().chain(LEGACY).map(|&number| (number, Vec::new())).collect();
@@ -78,18 +78,18 @@ pub(super) fn filter(is_mounted: bool) -> Result<BpfProgram> {
     let any_of = |values: &mut dyn Iterator<Item = u64>| values.map(|value| when(1, SeccompCmpOp::Eq, value)).collect();
     let commands: Result<_> = any_of(&mut FILE_COMMANDS.iter().map(|&command| u64::from(command.unsigned_abs())));
     rules.insert(libc::SYS_fcntl, commands?);
-    // A request is an `int` in some C libraries.
+    // In some C libraries a request is an `int`.
     #[allow(clippy::unnecessary_cast)]
     let requests: Result<_> = any_of(&mut DEVICE_REQUESTS.iter().map(|&request| request as u64));
     rules.insert(libc::SYS_ioctl, requests?);
     let kind = |value: i32| when(3, SeccompCmpOp::MaskedEq(libc::MAP_TYPE as u64), value as u64);
     let anonymous = when(3, SeccompCmpOp::MaskedEq(libc::MAP_ANONYMOUS as u64), libc::MAP_ANONYMOUS as u64);
-    // A mapping that is read can be made one that is written later.
+    // A readable mapping can later be made writable.
     let mappings = if is_mounted { Vec::new() } else { vec![kind(libc::MAP_PRIVATE)?, anonymous?] };
     rules.insert(libc::SYS_mmap, mappings);
     // Reading a limit, not setting one.
     rules.insert(libc::SYS_prlimit64, vec![null(2)?]);
-    // Older Landlock does not see that this empties a file.
+    // Older Landlock versions do not notice that this empties a file.
     let reads_without_emptying = |flags| -> Result<Vec<SeccompRule>> {
         let mask = SeccompCmpOp::MaskedEq(libc::O_TRUNC as u64);
         let writes = |mode: i32| when(flags, SeccompCmpOp::MaskedEq(libc::O_ACCMODE as u64), mode as u64);
@@ -99,14 +99,14 @@ pub(super) fn filter(is_mounted: bool) -> Result<BpfProgram> {
     #[cfg(target_arch = "x86_64")]
     rules.insert(libc::SYS_open, reads_without_emptying(1)?);
     rules.insert(libc::SYS_socketpair, vec![when(0, SeccompCmpOp::Eq, libc::AF_UNIX as u64)?]);
-    // To the other end only, not to an address.
+    // Only to the other end, not to an address.
     rules.insert(libc::SYS_sendto, vec![null(4)?]);
     let no_such_function = SeccompAction::Errno(libc::ENOSYS as u32);
     let architecture = TargetArch::try_from(std::env::consts::ARCH)?;
     Ok(SeccompFilter::new(rules, no_such_function, SeccompAction::Allow, architecture)?.try_into()?)
 }
 
-/// Allows a call whose argument compares so, in its lower 32 bits: the kernel looks at no more of these.
+/// Allows a call if its argument compares so in the lower 32 bits, which are all that the kernel looks at here.
 fn when(argument: u8, operator: SeccompCmpOp, value: u64) -> Result<SeccompRule> {
     Ok(SeccompRule::new(vec![SeccompCondition::new(argument, SeccompCmpArgLen::Dword, operator, value)?])?)
 }

@@ -1,4 +1,4 @@
-//! Stories of several steps: which clauses the stories of each kind are made of.
+//! Stories of several steps: which clauses make up the stories of each kind.
 
 use super::money::{MONEY, MONEY_FINISHES, WAGES};
 use super::people::{COMPARISONS, MAXIMA, RELATIONS};

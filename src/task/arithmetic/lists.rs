@@ -1,4 +1,5 @@
-//! Lists of numbers: their sum, which only a program gets right, the largest or smallest, how many pass a bound.
+//! Lists of numbers: their sum, which only a program gets right, their largest or smallest, and how many lie above or
+//! below a bound.
 
 use rand::Rng;
 
@@ -94,7 +95,7 @@ pub(super) fn list(forms: &'static [List], count: usize, hard: bool, cast: &Cast
     let (low, high) = form.values;
     let mut numbers: Vec<u32> = Vec::with_capacity(count + 1);
     while numbers.len() <= count {
-        // The bound is drawn first and from the middle, so that some numbers lie on each side.
+        // The bound is drawn first, from the middle of the range, so that some numbers lie on each side.
         let margin = if numbers.is_empty() { (high - low) / 4 } else { 0 };
         let number = rng.random_range(low + margin..=high - margin);
         if !numbers.contains(&number) {

@@ -1,4 +1,4 @@
-//! The mix of kinds, in the one table that says how often each occurs and how long it is.
+//! The mix of kinds: one table says how often each kind occurs and how long its questions are.
 
 use rand::Rng;
 use rand::seq::IndexedRandom;
@@ -15,14 +15,14 @@ pub(super) struct Kind {
     pub name: &'static str,
     /// Share of the questions, in thousandths.
     pub share: u32,
-    /// Fewest and most steps.
+    /// Minimum and maximum number of steps.
     steps: (usize, usize),
     form: Form,
 }
 
-/// How questions of a kind are made.
+/// How the questions of a kind are made.
 enum Form {
-    /// Told from a family of clauses; no result is above the limit.
+    /// Told from a family of clauses; no result exceeds the limit.
     Story(&'static Family, u32),
     LookUp,
     Product,
@@ -32,8 +32,9 @@ enum Form {
     Tally(&'static [List]),
 }
 
-/// Each operator has a niche that the question shows: short questions for the direct answer, large numbers for the
-/// program, kinds no program can express for the chain, and long ones, where a chain errs now and then, for the vote.
+/// Each operator has a niche that can be seen from the question: short questions for the direct answer, large numbers
+/// for the program, kinds that no program can express for the chain, and long questions, where a chain sometimes errs,
+/// for the vote.
 pub(super) const MIX: &[Kind] = &[
     kind("copy", 100, (0, 0), Form::Story(&COPY, 199)),
     kind("look-up", 100, (1, 1), Form::LookUp),
@@ -60,12 +61,12 @@ const fn kind(name: &'static str, share: u32, steps: (usize, usize), form: Form)
 }
 
 impl Kind {
-    /// A kind drawn by its share.
+    /// Draws a kind according to the shares.
     pub fn draw(rng: &mut impl Rng) -> &'static Kind {
         MIX.choose_weighted(rng, |kind| kind.share).expect("the mix has kinds with shares above zero")
     }
 
-    /// A question of this kind; a hard one has other wordings and, where it takes several steps, one or two more.
+    /// A question of this kind. A hard one has different wordings and, if it takes several steps, one or two more.
     pub fn draft(&self, hard: bool, rng: &mut impl Rng) -> Draft {
         let (fewest, most) = self.steps;
         let extra = if hard && most > 1 { rng.random_range(1..=2) } else { 0 };

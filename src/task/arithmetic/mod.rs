@@ -1,6 +1,6 @@
 //! Arithmetic word problems from a seeded grammar, each with its solution in every form that the operators use.
 //!
-//! A question belongs to one split by a hash of its text, so no split shares a question with another whatever the seeds.
+//! A hash of its text assigns each question to one split, so splits never share a question, whatever the seeds.
 
 mod families;
 mod lists;
@@ -30,28 +30,28 @@ use crate::random;
 use mix::Kind;
 use working::Draft;
 
-/// A problem and its solutions. Everything is lower case, words and punctuation apart by single spaces.
+/// A problem and its solutions. All text is lower case, with words and punctuation separated by single spaces.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Example {
-    /// `test-00042`.
+    /// For example `test-00042`.
     pub id: String,
     pub question: String,
     pub answer: String,
     pub kind: String,
     /// Lines of reasoning in the chain.
     pub steps: u32,
-    /// The answer, where a model is to learn to say it at once: questions of at most one step.
+    /// The answer, if a model should learn to give it at once: for questions of at most one step.
     pub direct: Option<String>,
     /// `13 + 7 = 20 . 20 / 2 = 10 . the answer is 10`.
     pub chain: String,
     /// `a = 5 * 12 ; b = a - 7 ; return b`, for the kinds that a program of `+ - * /` can express.
     pub program: Option<String>,
-    /// Chains that end in another answer, to train the refine mode on; only in the corpus.
+    /// Chains that end in a wrong answer, to train the refine mode on; only in the corpus.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub wrong: Vec<String>,
 }
 
-/// A share of all questions, disjoint from every other.
+/// A share of all questions, disjoint from the other splits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Split {
     /// What the language model is trained on; questions may repeat.
@@ -60,14 +60,14 @@ pub enum Split {
     Train,
     Validation,
     Test,
-    /// Other wordings than all other splits, and one or two steps more.
+    /// Different wordings from all other splits, and one or two more steps.
     Hard,
 }
 
 impl Split {
     pub const ALL: [Split; 5] = [Split::Corpus, Split::Train, Split::Validation, Split::Test, Split::Hard];
 
-    /// The hundredths of the hash that belong to the split.
+    /// The hundredths of the hash range that belong to the split.
     fn buckets(self) -> Range<u64> {
         match self {
             Split::Corpus => 0..70,
@@ -106,9 +106,9 @@ impl FromStr for Split {
     }
 }
 
-/// The endless examples of a split: the same split and seed give the same examples, in the same order.
+/// The endless examples of a split. The same split and seed give the same examples in the same order.
 ///
-/// No question comes twice, except in the corpus.
+/// No question occurs twice, except in the corpus.
 pub fn generate(split: Split, seed: u64) -> impl Iterator<Item = Example> {
     let mut rng = random::stream(seed, &[&"arithmetic", &split]);
     let mut seen = HashSet::new();
@@ -118,7 +118,7 @@ pub fn generate(split: Split, seed: u64) -> impl Iterator<Item = Example> {
     })
 }
 
-/// Redraws of one kind before another is drawn, should a small kind run out of new questions.
+/// How many times one kind is redrawn before another is drawn, in case a small kind runs out of new questions.
 const REDRAWS: usize = 2000;
 
 fn draw(split: Split, seen: &mut HashSet<u64>, rng: &mut ChaCha8Rng) -> (&'static Kind, Draft) {

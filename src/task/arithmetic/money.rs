@@ -1,4 +1,4 @@
-//! Wages, what is spent and earned besides, and what the money is for.
+//! Wages, other spending and income, and what the money is for.
 
 use super::story::Term::{A, B, Last, Now};
 use super::story::{Clause, NONE, clause};

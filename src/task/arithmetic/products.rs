@@ -1,4 +1,4 @@
-//! Products, large ones that only a program gets right and small ones in the same words.
+//! Products: large ones that only a program gets right, and small ones in the same words.
 
 use rand::Rng;
 
@@ -9,13 +9,13 @@ use super::working::Operand::{Given, Result};
 use super::working::Operation::{Add, Multiply};
 use super::working::{Draft, LARGEST_RESULT, Step, Working};
 
-/// Products of small numbers, which a model answers at once, in the words of the large ones.
+/// Products of small numbers, which a model answers at once, in the same words as large ones.
 pub(super) const SMALL_PRODUCT: Family = Family { openings: &[SMALL_PRODUCTS], events: &[], questions: &[] };
 
 const SMALL_PRODUCTS: &[Clause] =
     &[clause((2, 9), (2, 9), &[(A, Multiply, B)], PRODUCT_WORDINGS, HARD_PRODUCT_WORDINGS)];
 
-/// The words of a product, large or small: only the numbers tell which.
+/// The words of a product, large or small; only the numbers show which.
 const PRODUCT_WORDINGS: &[&str] = &[
     "a hall has {a} rows of {b} seats . how many seats are in the hall ?",
     "each of {b} trucks carries {a} crates . how many crates do the trucks carry ?",
@@ -29,7 +29,7 @@ const HARD_PRODUCT_WORDINGS: &[&str] = &[
     "in one day a factory makes {a} crates . how many crates is that in {b} days ?",
 ];
 
-/// A product of a number of three digits and one of one or two, worked in partial products; and its program.
+/// A product of a three-digit number and a number of one or two digits, worked in partial products, with its program.
 pub(super) fn product(hard: bool, cast: &Cast, rng: &mut impl Rng) -> Draft {
     let (large, small) = loop {
         let large = rng.random_range(101..=899u32);

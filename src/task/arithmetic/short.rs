@@ -1,4 +1,4 @@
-//! Questions of at most one step, which a model answers at once: copy, tiny sums and differences, look-up.
+//! Questions of at most one step, which a model answers at once: copying, tiny sums and differences, look-up.
 
 use rand::Rng;
 
@@ -108,7 +108,7 @@ const LOOK_UPS: &[&str] = &[
 const HARD_LOOK_UPS: &[&str] =
     &["there are {a} {whole} . {n} counts the {part} . how many is that ?", "{a} {whole} have how many {part} ?"];
 
-/// A question whose second factor only common knowledge tells.
+/// A question whose second factor is only known from common knowledge.
 pub(super) fn look_up(hard: bool, cast: &Cast, rng: &mut impl Rng) -> Draft {
     let (whole, part, each) = pick(&PARTS, rng);
     let count = rng.random_range(2..=9u32);

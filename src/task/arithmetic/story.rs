@@ -1,4 +1,5 @@
-//! Stories told from clauses: an opening, events, a question, each with its numbers, its arithmetic and its wordings.
+//! Stories told from clauses: an opening, events and a question, each with its numbers, its arithmetic and its
+//! wordings.
 
 use rand::Rng;
 
@@ -12,9 +13,9 @@ pub(super) enum Term {
     A,
     /// The second number of the clause.
     B,
-    /// The amount that the story has come to.
+    /// The current amount of the story.
     Now,
-    /// The result of the line before.
+    /// The result of the previous line.
     Last,
     /// The amount that the story began with.
     First,
@@ -22,11 +23,11 @@ pub(super) enum Term {
     Number(u32),
 }
 
-/// One sentence of a story: numbers `{a}` and `{b}` drawn from ranges, and what happens to the amount told of.
+/// One sentence of a story: numbers `{a}` and `{b}` drawn from ranges, and what happens to the amount in question.
 ///
-/// Placeholders of the wordings: `{n}` who it is about, `{q}` the next person (a wording with `{q}` moves the story on to
-/// them), `{f}` the first person, `{t}` the thing, `{u}` another thing, `{w}` a place, `{part}` half, third .., by `{a}`,
-/// and `{times}` twice, 3 times .., by `{a}`.
+/// Placeholders of the wordings: `{n}` the person it is about, `{q}` the next person (a wording with `{q}` moves the
+/// story on to that person), `{f}` the first person, `{t}` the thing, `{u}` another thing, `{w}` a place, `{part}`
+/// half, third .., by `{a}`, and `{times}` twice, 3 times .., by `{a}`.
 pub(super) struct Clause {
     a: (u32, u32),
     b: (u32, u32),
@@ -49,12 +50,12 @@ pub(super) const fn clause(
     Clause { a, b, lines, wordings, hard }
 }
 
-/// What stories of one kind are made of. The first event comes from the first table of `events`, so that a story shows
-/// its kind; later ones come from any.
+/// The clauses for stories of one kind. The first event comes from the first table of `events`, so that the story shows
+/// its kind; later events come from any table.
 pub(super) struct Family {
     pub openings: &'static [&'static [Clause]],
     pub events: &'static [&'static [Clause]],
-    /// Empty where the opening asks already.
+    /// Empty if the opening already asks.
     pub questions: &'static [&'static [Clause]],
 }
 
@@ -76,7 +77,7 @@ struct Story<'a> {
     limit: u32,
     hard: bool,
     cast: &'a Cast,
-    /// Index of the person the story is at.
+    /// Index of the current person.
     at: usize,
     first: Operand,
     now: Operand,
@@ -117,7 +118,8 @@ impl<'a> Story<'a> {
         (self.steps.len() == steps).then_some(())
     }
 
-    /// Draws the clause's numbers until every result is allowed, and tells it; `None` leaves the story as it was.
+    /// Draws the clause's numbers until every result is allowed, then tells the clause. `None` leaves the story as it
+    /// was.
     fn say(&mut self, clause: &Clause, rng: &mut impl Rng) -> Option<()> {
         for _ in 0..DRAWS {
             let (a, b) = (rng.random_range(clause.a.0..=clause.a.1), rng.random_range(clause.b.0..=clause.b.1));
@@ -188,7 +190,7 @@ impl<'a> Story<'a> {
         self.sentences.push(sentence);
     }
 
-    /// The story's text and working; one story in ten gets a sentence that changes nothing.
+    /// The story's text and working. One story in ten gets a sentence that changes nothing.
     fn finish(mut self, rng: &mut impl Rng) -> Draft {
         if rng.random_bool(ASIDE) {
             let last = self.sentences.len().saturating_sub(1);
@@ -217,7 +219,7 @@ pub(super) fn draw_cast(rng: &mut impl Rng) -> Cast {
     Cast::draw(PEOPLE, rng)
 }
 
-/// A clause of at most `steps` steps, each table equally likely.
+/// A clause of at most `steps` steps; each table is equally likely.
 fn pick_clause(tables: &[&'static [Clause]], steps: usize, rng: &mut impl Rng) -> Option<&'static Clause> {
     for _ in 0..DRAWS {
         let clauses = *tables.get(rng.random_range(0..tables.len().max(1)))?;

@@ -1,4 +1,4 @@
-//! The laws of the grammar, checked with a reader of chains and programs that shares no code with their writer.
+//! The rules of the grammar, checked with a reader of chains and programs that shares no code with their writer.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -40,7 +40,7 @@ fn read_chain(chain: &str) -> (u32, usize) {
     (number(last.strip_prefix("the answer is ").expect("a chain ends in the answer")), steps.len())
 }
 
-/// The value of a program: one operation, or a sum of any length, a line.
+/// The value of a program. Each line is one operation, or a sum of any length.
 fn run_program(program: &str) -> u32 {
     let mut variables: BTreeMap<&str, u32> = BTreeMap::new();
     for line in program.split(" ; ") {
@@ -101,7 +101,7 @@ fn patterns(examples: &[Example]) -> BTreeSet<String> {
     sentences.map(|sentence| sentence.split(' ').map(general).collect::<Vec<_>>().join(" ")).collect()
 }
 
-/// Numbers, and words of at least 8 examples: an invented name has fewer.
+/// Numbers, and words that occur in at least 8 examples; invented names occur in fewer.
 fn words(examples: &[Example]) -> Vec<&str> {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for example in examples {

@@ -1,4 +1,4 @@
-//! The words that stories are filled with.
+//! The words used in stories.
 
 use rand::Rng;
 use rand::seq::IndexedRandom;
@@ -8,7 +8,7 @@ pub(super) const NAMES: [&str; 24] = [
     "zoe", "ivan", "rosa", "paul", "kate", "hugo", "lena", "adam", "maya",
 ];
 
-/// Things that people count, always in the plural (every number told of is two or more).
+/// Things that people count, always in the plural (every number in a story is two or more).
 pub(super) const THINGS: [&str; 30] = [
     "apples", "pears", "oranges", "plums", "lemons", "nuts", "cookies", "cakes", "muffins", "candies", "books", "pens",
     "pencils", "cards", "coins", "stamps", "marbles", "beads", "shells", "stones", "buttons", "balloons", "toys",
@@ -33,12 +33,12 @@ pub(super) const HARD_ASIDES: [&str; 3] =
 
 const INVENTED_NAME: f64 = 0.04;
 
-/// One of `items`; they are tables of this module's siblings and never empty.
+/// One of `items`. These are tables of this module's siblings and never empty.
 pub(super) fn pick<T: Copy>(items: &[T], rng: &mut impl Rng) -> T {
     *items.choose(rng).expect("the tables of the grammar are not empty")
 }
 
-/// A known name, or now and then an invented one, spelled from single letters.
+/// A known name, or sometimes an invented one, spelled from single letters.
 pub(super) fn name(rng: &mut impl Rng) -> String {
     if !rng.random_bool(INVENTED_NAME) {
         return pick(&NAMES, rng).to_string();
@@ -47,7 +47,7 @@ pub(super) fn name(rng: &mut impl Rng) -> String {
     pattern.iter().map(|letters| char::from(pick(letters, rng))).collect()
 }
 
-/// Who and what a story is about: names differ from each other, things too.
+/// The people and things of a story. Names differ from each other, and so do things.
 pub(super) struct Cast {
     pub people: Vec<String>,
     pub thing: &'static str,
@@ -79,7 +79,7 @@ impl Cast {
     }
 }
 
-/// Replaces each `{x}` of `pattern` by what `value` says of the letter between the braces.
+/// Replaces each `{x}` in `pattern` by what `value` gives for the letter between the braces.
 pub(super) fn fill(pattern: &str, text: &mut String, value: impl Fn(&str, &mut String)) {
     let mut rest = pattern;
     while let Some((before, after)) = rest.split_once('{') {

@@ -16,9 +16,9 @@ pub(super) enum Operation {
     Remainder,
     Larger,
     Smaller,
-    /// Adds one to the tally of the line before if the left operand is above the right one.
+    /// Adds one to the previous line's tally if the left operand is above the right one.
     CountAbove,
-    /// Adds one to the tally of the line before if the left operand is below the right one.
+    /// Adds one to the previous line's tally if the left operand is below the right one.
     CountBelow,
 }
 
@@ -36,14 +36,14 @@ pub(super) struct Step {
     pub right: Operand,
 }
 
-/// Steps in order; the answer is the last result, or the given number of a question that takes no step.
+/// Steps in order. The answer is the last result, or the given number if a question takes no step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Working {
     pub given: u32,
     pub steps: Vec<Step>,
 }
 
-/// A question and its solutions, before it is known whether the split wants it.
+/// A question and its solutions, before it is known whether the split takes it.
 pub(super) struct Draft {
     pub question: String,
     pub working: Working,
@@ -51,7 +51,7 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    /// The program does what the working does, where it can.
+    /// The program does the same as the working, if a program can.
     pub fn new(question: String, working: Working) -> Draft {
         let program = working.program();
         Draft { question, working, program }
@@ -59,8 +59,8 @@ impl Draft {
 }
 
 impl Operation {
-    /// `None` below zero, above `u32` or for a division by zero. A division rounds down: wrong workings need it, right
-    /// ones are checked with [`Operation::is_exact`].
+    /// `None` below zero, above `u32` or for a division by zero. A division rounds down: wrong workings need this, and
+    /// right ones are checked with [`Operation::is_exact`].
     pub fn apply(self, tally: u32, left: u32, right: u32) -> Option<u32> {
         match self {
             Add => left.checked_add(right),
@@ -79,7 +79,7 @@ impl Operation {
         self != Divide || (right != 0 && left.is_multiple_of(right))
     }
 
-    /// Whether a program of `+ - * /` can say it.
+    /// Whether a program of `+ - * /` can express it.
     fn has_program(self) -> bool {
         matches!(self, Add | Subtract | Multiply | Divide)
     }
@@ -99,7 +99,7 @@ impl Operation {
 }
 
 impl Operand {
-    /// The number itself; an operand that refers to no earlier result is zero.
+    /// The number itself; zero for an operand that refers to no earlier result.
     pub fn value(self, results: &[u32]) -> u32 {
         match self {
             Given(number) => number,
@@ -109,7 +109,7 @@ impl Operand {
 }
 
 impl Working {
-    /// The result of every step, where `slip` may replace the result of one step by a wrong number that is carried on.
+    /// The result of every step. A `slip` replaces the result of one step by a wrong number, which is carried on.
     pub fn results(&self, slip: Option<(usize, u32)>) -> Option<Vec<u32>> {
         let mut results: Vec<u32> = Vec::with_capacity(self.steps.len());
         for (index, step) in self.steps.iter().enumerate() {
@@ -140,7 +140,8 @@ impl Working {
         text + format!("the answer is {}", self.answer(results)).as_str()
     }
 
-    /// `a = 5 * 12 ; b = a - 7 ; return b`, or `None` if there is nothing to compute or a step no program expresses.
+    /// `a = 5 * 12 ; b = a - 7 ; return b`; `None` if there is nothing to compute or a program cannot express some
+    /// step.
     pub fn program(&self) -> Option<String> {
         let last = self.steps.len().checked_sub(1)?;
         let mut text = String::new();

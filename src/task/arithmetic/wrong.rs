@@ -11,7 +11,7 @@ const FEWEST: usize = 2;
 const MOST: usize = 3;
 const ATTEMPTS: usize = 12;
 
-/// Two or three different chains that end in another number than `answer`.
+/// Two or three different chains that end in a number other than `answer`.
 pub(super) fn wrong_chains(working: &Working, answer: u32, rng: &mut impl Rng) -> Vec<String> {
     let mut chains: Vec<String> = Vec::with_capacity(MOST);
     let mut keep = |(wrong, chain): (u32, String), most| {
@@ -25,12 +25,12 @@ pub(super) fn wrong_chains(working: &Working, answer: u32, rng: &mut impl Rng) -
             break;
         }
     }
-    // A slip in the answer alone is wrong for certain.
+    // A slip in the answer alone is certain to be wrong.
     while !keep(slip_at_end(working, rng), FEWEST) {}
     chains
 }
 
-/// The answer and the chain of one distorted working; `None` where the distortion does not fit.
+/// The answer and the chain of one distorted working; `None` if the distortion does not fit.
 fn distort(working: &Working, rng: &mut impl Rng) -> Option<(u32, String)> {
     if working.steps.is_empty() {
         return Some(slip_at_end(working, rng));
@@ -93,7 +93,7 @@ fn misread(number: u32, rng: &mut impl Rng) -> u32 {
     if number >= shift && rng.random_bool(0.5) { number - shift } else { number + shift }
 }
 
-/// Leaves one step out: whoever read its result reads its first operand instead.
+/// Leaves one step out. Steps that used its result use its first operand instead.
 fn skip(working: &mut Working, index: usize) -> Option<()> {
     if working.steps.len() < 2 {
         return None;

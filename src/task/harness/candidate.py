@@ -1,5 +1,5 @@
-# The side of the solution: loads it and answers calls of its function. It holds no test. Nothing that this process says
-# is trusted; a solution that turns this file against itself only spoils its own answers.
+# The side of the solution: loads it and answers calls of its function. It contains no tests. Nothing that this process says
+# is trusted; a solution that manipulates this file only spoils its own answers.
 
 
 class Answers(Heap):

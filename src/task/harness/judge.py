@@ -37,16 +37,16 @@ class Questions(Heap):
 
     def __init__(self):
         super().__init__()
-        # Names of types that did not cross.
+        # Names of types whose values did not cross.
         self.foreign = set()
 
     def iterator(self, value):
-        # The test may look how far it was read.
+        # The test may check how far it was read.
         self.simplified.add(type(value).__name__)
         return super().iterator(value)
 
     def touch(self, index):
-        # What an object is that stays with the solution is said by the solution.
+        # For an object that stays with the solution, the solution says what it is.
         if self.names[index] != "opaque":
             super().touch(index)
 
@@ -78,12 +78,12 @@ class Judge:
         self.channel = channel
         self.heap = Questions()
         self.calls = 0
-        # What was said of the last exception of the solution.
+        # What was reported about the solution's last exception.
         self.raised = self.trace = None
         # Ends the tests for good, whatever they catch.
         self.end = None
         self.has_left = False
-        # Types of what crossed as something simpler, or did not cross: that may be why a test fails.
+        # Types of values that crossed as something simpler, or did not cross; this may be why a test fails.
         self.simple_arguments, self.simple_results, self.foreign_results = set(), set(), set()
         self.surroundings = surroundings()
 
@@ -128,7 +128,7 @@ class Judge:
         except Breach as error:
             raise self.unsupported("an argument (%s)" % error) from None
         except OSError:
-            # It has left; what it said before may still be there.
+            # It has exited; what it said before may still be there.
             pass
         reply = self.receive()
         try:

@@ -1,9 +1,9 @@
-# The values of frames, and how both sides keep them.
+# The values in frames, and how both sides keep them.
 #
 # A value is an item: None, a bool, a short int, a finite float or a string as JSON has them, or `[index]`, which stands
-# for an object. New objects come as rows, which name a type and what it holds: `["list", 1, [4]]`. Both sides number
-# objects alike, so an object that crossed before, an alias or a cycle is again what it was; if it has changed, its row
-# comes again.
+# for an object. New objects come as rows, which name a type and its contents: `["list", 1, [4]]`. Both sides number
+# objects alike, so an object that crossed before, an alias or a cycle keeps its identity. If an object has changed, its
+# row is sent again.
 import builtins
 import collections
 import collections.abc
@@ -12,11 +12,11 @@ import itertools
 import marshal
 import math
 
-DEEPEST = 100  # objects inside each other
+DEEPEST = 100  # nested objects
 MOST_ITEMS = 100000  # of an iterator
 MOST_BYTES = 16 << 20  # of all frames until both sides forget what crossed
-MOST_SEEN = 2048  # bytes of rows that are looked at again though no call named them
-SHORT = 1 << 53  # ints from here on are written in base 16, which has no limit of digits
+MOST_SEEN = 2048  # bytes of rows that are checked again even if no call named them
+SHORT = 1 << 53  # ints of this size or more are written in base 16, which has no digit limit
 
 
 class Heap:
@@ -25,11 +25,11 @@ class Heap:
     def __init__(self):
         self.objects = []
         self.indices = {}
-        # The type that a row gives each.
+        # The type of each object, as its row names it.
         self.names = []
-        # What the other side knows of those that can change, as bytes: 1 and True are equal.
+        # What the other side knows of objects that can change, as bytes, because 1 and True are equal.
         self.seen = {}
-        # Names of types that cross as something simpler.
+        # Names of types whose values cross as something simpler.
         self.simplified = set()
         self.clear()
 
@@ -57,7 +57,7 @@ class Heap:
         return [index]
 
     def items(self, values):
-        # Long lists of ints should be quick.
+        # Makes long lists of ints quick.
         return [
             value if type(value) is int and -SHORT < value < SHORT else self.item(value)
             for value in list(values)
@@ -213,7 +213,7 @@ class Heap:
             self.fill(self.objects[index], *row)
         for index, row in changed + list(enumerate(rows, self.known)):
             if row[0] in CHANGEABLE:
-                # A set may have another order here.
+                # A set may have a different order here.
                 self.seen[index] = None if row[0] == "set" else marshal.dumps(row, 2)
         self.look([[index] for index, row in changed + list(enumerate(rows, self.known)) if row[0] == "set"])
 
@@ -221,7 +221,7 @@ class Heap:
         if item is None or type(item) in (bool, int, float):
             return item
         if type(item) is str:
-            # As the constants of a program are.
+            # Like the constants of a program.
             return sys.intern(item)
         expect(type(item) is list and len(item) == 1 and type(item[0]) is int, "an item")
         index = item[0]
@@ -277,7 +277,7 @@ class Heap:
         expect(isinstance(kind, type) and issubclass(kind, BaseException), "a builtin exception")
         arguments = self.value(raised.get("arguments"))
         expect(arguments is None or type(arguments) is tuple, "the arguments of an exception")
-        # Some classes want arguments of a certain kind.
+        # Some classes require arguments of a certain kind.
         for base in kind.__mro__[:-1]:
             for given in (arguments, (text,)):
                 try:
@@ -289,9 +289,9 @@ class Heap:
         return Exception(text)
 
 
-# The types of what `dict` gives of its keys, values and items.
+# The types of a dict's views of its keys, values and items.
 VIEWS = KEYS, VALUES, ITEMS = type({}.keys()), type({}.values()), type({}.items())
-# Methods are those of the builtin type, whatever a subclass makes of them.
+# Uses the methods of the builtin type, whatever a subclass makes of them.
 WRITE = {
     int: lambda heap, value: [format(int.__index__(value), "x")],
     float: lambda heap, value: ["math.nan" if value is math.nan else float.hex(value)],
@@ -311,7 +311,7 @@ WRITE = {
     ITEMS: lambda heap, value: heap.items(part for pair in list(value) for part in pair),
 }
 
-# Those that a program has only if it imported them.
+# Types that a program has only if it imported them.
 IMPORTED = {
     ("decimal", "Decimal"): lambda heap, value: [str(value)],
     ("fractions", "Fraction"): lambda heap, value: heap.items((value.numerator, value.denominator)),

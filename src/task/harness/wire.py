@@ -1,4 +1,4 @@
-# Frames of JSON between the two processes that judge a solution, and what both do in the same way.
+# JSON frames between the two processes that judge a solution, and what both do in the same way.
 import json
 import linecache
 import os
@@ -7,7 +7,7 @@ import traceback
 import types
 
 LONGEST_FRAME = 8 << 20  # bytes
-LONGEST_TEXT = 2000  # characters of what is only shown
+LONGEST_TEXT = 2000  # characters of text that is only shown
 
 
 class Breach(BaseException):

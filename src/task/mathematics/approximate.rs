@@ -1,4 +1,4 @@
-//! Values at points: the last resort for functions and nested roots, which the exact form does not work out.
+//! Values at points: the last resort for functions and nested roots that the exact form does not evaluate.
 
 use std::collections::BTreeSet;
 
@@ -11,18 +11,18 @@ use super::exact::{Atom, Polynomial, Value};
 use crate::random;
 
 const POINTS: u32 = 6;
-/// Points that are tried until both values exist at that many.
+/// The maximum number of points tried to find `POINTS` at which both values exist.
 const MOST_POINTS: u32 = 40;
-/// Of the sum of the terms' magnitudes.
+/// Relative to the sum of the terms' magnitudes.
 const TOLERANCE: f64 = 1e-11;
-/// Whether larger numbers agree to a tolerance says little: `cos(1/1000000)` is not 1.
+/// For larger numbers, agreement within a tolerance means little: `cos(1/1000000)` is not 1.
 const LARGEST_INSIDE: i64 = 10_000;
 const LARGEST_OUTSIDE: i64 = 1_000_000;
 
-/// Whether the values agree at several points where both have one, and are simple enough for that to count.
+/// Whether the values agree at several points where both exist, and are simple enough for this to count.
 ///
-/// With one variable both must exist at the same points: `\ln x^2` is not `2 \ln x`. With several, roots and logarithms
-/// may be split: `\sqrt{a/b}` is `\sqrt{a}/\sqrt{b}`.
+/// With one variable, both must exist at the same points: `\ln x^2` is not `2 \ln x`. With several, roots and
+/// logarithms may be split: `\sqrt{a/b}` is `\sqrt{a}/\sqrt{b}`.
 pub(super) fn agree(left: &Value, right: &Value) -> bool {
     let is_simple = [left, right].into_iter().all(|value| holds_small_numbers(value, LARGEST_OUTSIDE));
     let is_opaque = [left, right].into_iter().any(is_opaque);
@@ -56,13 +56,13 @@ fn is_constant(name: &str) -> bool {
     matches!(name, "pi" | "e")
 }
 
-/// The number that a value without variables is about; none where it is not real.
+/// The approximate number of a value without variables; `None` if it is not real.
 pub(super) fn real(of: &Value) -> Option<f64> {
     let number = if variables(of).iter().all(|name| is_constant(name)) { value(of, 0) } else { return None };
     (number.re.is_finite() && number.im.abs() <= TOLERANCE * number.re.abs().max(1.0)).then_some(number.re)
 }
 
-/// The names in a value, those of constants, too.
+/// The names in a value, including those of constants.
 pub(super) fn variables(of: &Value) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for (atom, _) in of.numerator.atoms().chain(of.denominator.atoms()) {
@@ -103,7 +103,7 @@ fn number(number: &BigRational) -> f64 {
     number.to_f64().unwrap_or(f64::NAN)
 }
 
-/// A power as it is among real numbers: odd roots of negative ones are real, even roots do not exist where the base
+/// A power as among the real numbers: odd roots of negative numbers are real, and even roots do not exist if the base
 /// varies.
 fn raised(base: Complex64, exponent: &BigRational, varies: bool) -> Complex64 {
     let power = number(exponent);
@@ -163,10 +163,10 @@ fn atom(atom: &Atom, point: u32) -> Complex64 {
     }
 }
 
-/// Where a variable is tried: positive at even points, of either sign at odd ones.
+/// The value at which a variable is tried: positive at even points, of either sign at odd ones.
 fn sampled(name: &str, point: u32) -> f64 {
     let key = random::key(&[&"mathematics", &name, &point]);
-    // The first points are near one, later ones further away, where roots such as that of `x - 9` exist.
+    // The first points are near one. Later ones lie further away, where roots such as that of `x - 9` exist.
     let reach = if point < 2 * POINTS { 2.5 } else { 25.0 };
     let size = 0.3 + (key >> 12) as f64 / (1_u64 << 52) as f64 * reach;
     if point % 2 == 1 && key % 2 == 1 { -size } else { size }
@@ -200,7 +200,7 @@ fn call(name: &str, arguments: &[Complex64]) -> Complex64 {
     }
 }
 
-/// Whether the exact form leaves something open: a function or a power that is not worked out.
+/// Whether the exact form leaves something open: a function or a power that is not evaluated.
 pub(super) fn is_opaque(value: &Value) -> bool {
     value.numerator.atoms().chain(value.denominator.atoms()).any(|(atom, _)| match atom {
         Atom::Prime(_) | Atom::Imaginary | Atom::Symbol(_) => false,

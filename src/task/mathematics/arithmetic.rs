@@ -1,4 +1,4 @@
-//! Tokens to an expression: sums, products, powers, functions and units.
+//! Parses tokens into an expression: sums, products, powers, functions and units.
 
 use num_bigint::BigInt;
 use num_rational::BigRational;
@@ -10,7 +10,7 @@ use super::parse::Parser;
 use super::token::Token;
 use super::words;
 
-/// More marks after one factor (`!`, `%`, `°`) are not read.
+/// The maximum number of marks (`!`, `%`, `°`) after one factor.
 const MARKS: usize = 3;
 
 const SET_OPEN: char = SET.0;
@@ -35,7 +35,7 @@ impl Parser {
                 _ => term,
             });
         }
-        // In `3 + \pi \text{ cm}` the unit is that of the sum.
+        // In `3 + \pi \text{ cm}` the unit belongs to the sum.
         let is_plain = |terms: &[Expression]| !terms.iter().any(|term| term.split().1.is_some());
         match terms.pop()? {
             Quantity(last, unit) if !terms.is_empty() && is_plain(&terms) => {
@@ -84,7 +84,7 @@ impl Parser {
         (!factors.is_empty()).then(|| Expression::product(factors))
     }
 
-    /// Whether the next token continues a product without a sign between.
+    /// Whether the next token continues a product without a sign in between.
     fn begins_factor(&self) -> bool {
         match self.peek() {
             Some(Token::Symbol(_) | Token::Function(_) | Token::Begin) => true,
@@ -100,7 +100,8 @@ impl Parser {
         }
     }
 
-    /// Words in a row with a power or a `/` inside: `square units`, `cm^2`, `miles/hour`; none before `and` and `or`.
+    /// Consecutive words, which may contain a power or a `/`: `square units`, `cm^2`, `miles/hour`. Stops before `and`
+    /// and `or`.
     fn words(&mut self) -> Option<String> {
         let mut words = String::new();
         loop {
@@ -165,7 +166,7 @@ impl Parser {
         Some(factor)
     }
 
-    /// Powers are read from the right: `2^3^2` is `2^9`.
+    /// Powers are right-associative: `2^3^2` is `2^9`.
     fn exponent(&mut self) -> Option<Expression> {
         let is_negative = self.skip('-');
         let base = self.nested(Parser::primary)?;
@@ -286,7 +287,7 @@ impl Parser {
         }
     }
 
-    /// The argument of a command: a group or one token, of a number only the first digit where `by_digit`.
+    /// The argument of a command: a group or one token. If `by_digit`, only the first digit of a number is taken.
     pub(super) fn argument(&mut self, by_digit: bool) -> Option<Expression> {
         match self.peek()?.clone() {
             Token::Number { digits, repeating } if by_digit && digits.len() > 1 && repeating.is_empty() => {
@@ -361,7 +362,7 @@ impl Parser {
         };
         let mut arguments: Vec<Expression> = base.into_iter().collect();
         match self.peek()? {
-            // In `\sin(x)^2` the power is that of the sine, in `\sin(30)^\circ` the unit that of the angle.
+            // In `\sin(x)^2` the power belongs to the sine; in `\sin(30)^\circ` the unit belongs to the angle.
             Token::Sign('(' | '{') => match self.nested(Parser::primary)? {
                 Bracketed(_, parts, _) => arguments.extend(parts),
                 angle if self.skip('°') => arguments.push(Quantity(Box::new(angle), "degrees".into())),
@@ -383,7 +384,7 @@ impl Parser {
     }
 }
 
-/// The value of a decimal; `repeating` digits follow those of `digits` for ever.
+/// The value of a decimal; the `repeating` digits follow `digits` for ever.
 pub(super) fn rational(digits: &str, repeating: &str) -> Option<BigRational> {
     let (whole, decimals) = digits.split_once('.').unwrap_or((digits, ""));
     let parse = |text: &str| if text.is_empty() { Some(BigInt::zero()) } else { text.parse::<BigInt>().ok() };

@@ -1,10 +1,10 @@
-//! The work that one comparison may take.
+//! Limits the work of one comparison.
 
 use std::cell::Cell;
 
 use super::exact::Value;
 
-/// Work left for one comparison, in operations on machine words, so that none takes long.
+/// Work left for one comparison, counted in operations on machine words, so that no comparison takes long.
 pub(super) struct Budget(Cell<u64>);
 
 impl Budget {
@@ -12,7 +12,7 @@ impl Budget {
         Budget(Cell::new(1_000_000))
     }
 
-    /// None once the budget is spent.
+    /// `None` once the budget is spent.
     pub(super) fn spend(&self, cost: u64) -> Option<()> {
         self.0.set(self.0.get().checked_sub(cost.max(1))?);
         Some(())

@@ -1,9 +1,9 @@
-//! What LaTeX's commands stand for: nothing, or a sign.
+//! The meaning of LaTeX commands: nothing, or a sign.
 
-/// The brackets of sets, which TeX writes `\{` and `\}`, so that `{` and `}` only group.
+/// The brackets of sets. TeX writes them `\{` and `\}`; `{` and `}` only group.
 pub(super) const SET: (char, char) = ('⦃', '⦄');
 
-/// Spacing, sizes, styles and marks that change no value.
+/// Spacing, sizes, styles and marks that do not change a value.
 pub(super) const SKIPPED: &[&str] = &[
     "left",
     "right",

@@ -7,26 +7,26 @@ use regex::Regex;
 use super::token::{Lexer, Token};
 use super::words;
 
-/// A numeral with its base below, up to the base: `A3F_{16}`, `(2B)_{12}`, `\text{FF}_{\text{sixteen}}`.
+/// The beginning of a numeral with its base as a subscript: `A3F_{16}`, `(2B)_{12}`, `\text{FF}_{\text{sixteen}}`.
 static NUMERAL: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"^([0-9A-Za-z]+)\s*[)}]?\s*_\s*\{?\s*(?:\\(?:text|mathrm)\s*\{\s*)?([0-9]+|[a-z]+)")
         .expect("a valid pattern")
 });
-/// Characters of a text that are searched for a numeral with its base.
+/// How many characters of a text are searched for a numeral with its base.
 const LONGEST_NUMERAL: usize = 80;
 
-/// How decimals show which of them repeat.
+/// How decimals show which digits repeat.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Mark {
     Plain,
-    /// Below a line, or in brackets.
+    /// Under a line, or in brackets.
     Line,
-    /// Below a dot, which the first and the last digit have.
+    /// Under a dot, which marks the first and the last repeating digit.
     Dot,
 }
 
 impl Lexer {
-    /// A number, its groups of three joined; none for groups that no number has, such as `1000,000`.
+    /// Reads a number and joins its groups of three digits; `None` for groups that no number has, such as `1000,000`.
     pub(super) fn number(&mut self) -> Option<()> {
         let mut digits = self.digits();
         let may_have_groups = (1..=3).contains(&digits.len()) && !digits.starts_with('0');
@@ -80,7 +80,7 @@ impl Lexer {
         Some(())
     }
 
-    /// The length of a separator here with exactly three digits after it.
+    /// The length of a separator at this position that is followed by exactly three digits.
     fn separator(&self) -> Option<usize> {
         const ALWAYS: [&str; 9] = [",\\!\\!", ",\\!", "\\!,", "{,}", "{,\\!}", "\\,", "\\ ", "\\;", "{\\,}"];
         let plain = match self.peek(0)? {
@@ -150,7 +150,8 @@ impl Lexer {
         Some((found.get(0)?.len(), close, if found.get(2).is_some() { Mark::Line } else { Mark::Dot }))
     }
 
-    /// Decimals as those before the repeating ones, and the repeating ones; none where it is not clear which repeat.
+    /// Splits decimals into those before the repeating ones and the repeating ones; `None` if it is unclear which
+    /// repeat.
     fn repetition(&mut self, marked: &[(char, Mark)]) -> Option<(String, String)> {
         let digits: String = marked.iter().map(|(digit, _)| *digit).collect();
         let goes_on = self.skip_ellipsis();
@@ -194,7 +195,7 @@ impl Lexer {
         self.found.push(number(exponent));
     }
 
-    /// Reads a numeral with digits beyond nine, where one stands here with its base.
+    /// Reads a numeral with digits beyond nine, if there is one here with its base.
     pub(super) fn numeral(&mut self) -> bool {
         let rest: String = self.source[self.at..].iter().take(LONGEST_NUMERAL).collect();
         if let Some(digits) = rest.strip_prefix("0x") {
@@ -263,8 +264,8 @@ fn number(digits: String) -> Token {
     Token::Number { digits, repeating: String::new() }
 }
 
-/// Where the part of the digits begins that repeats, as far as they are written, and its length: three times for one
-/// digit, twice for more.
+/// Where the repeating part of the digits begins, as far as they are written, and its length. A single digit must occur
+/// three times, a longer part twice.
 fn period(digits: &[u8]) -> Option<(usize, usize)> {
     (1..=digits.len() / 2).find_map(|length| {
         let matching = (length..digits.len()).rev().take_while(|at| digits[*at] == digits[at - length]).count();

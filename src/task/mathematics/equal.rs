@@ -1,6 +1,7 @@
-//! Whether two answers are the same: values exactly, structures part by part, and the conventions of the MATH benchmark.
+//! Decides whether two answers are the same: values exactly, structures part by part, with the conventions of the MATH
+//! benchmark.
 //!
-//! By convention a unit, a base, a percent sign or the name of a value (`x = 5`) may be left out on one side.
+//! By convention, a unit, a base, a percent sign or the name of a value (`x = 5`) may be left out on one side.
 
 use num_integer::Integer;
 use num_traits::{One, Signed, Zero};
@@ -50,7 +51,7 @@ pub(super) fn equal(left: &Expression, right: &Expression, budget: &Budget) -> b
         }
         (List(_), _) | (_, List(_)) => {
             let (left, right) = (left.parts(), right.parts());
-            // What has different names is told apart by its place where the names are left out.
+            // If one side leaves out the names, the parts are matched by position.
             if has_several_names(left) != has_several_names(right) {
                 pairwise(left, right)
             } else {
@@ -92,7 +93,8 @@ fn is_clock(expression: &Expression) -> bool {
     }
 }
 
-/// `2:17` as a ratio: one in its lowest terms may be meant, but none is written `2:05` or `6:34`, and `2:15` is a time.
+/// `2:17` as a ratio: a time in lowest terms may be meant as one. But nobody writes `2:05` or `6:34` as a ratio, and
+/// `2:15` is a time.
 fn reduced_ratio(time: &Expression) -> Option<Expression> {
     let Call(_, parts) = time else { return None };
     let [Number(first), Number(second)] = parts.as_slice() else { return None };
@@ -115,7 +117,7 @@ fn each_named(relation: &Expression) -> Option<Vec<Expression>> {
     (names.len() == values.len()).then(|| names.iter().zip(values).map(named).collect())
 }
 
-/// Whether the parts are equations of different names, as in `x = 2, y = 3`.
+/// Whether the parts are equations for different names, as in `x = 2, y = 3`.
 pub(super) fn has_several_names(parts: &[Expression]) -> bool {
     let name = |part: &Expression| match part {
         Relation { sides, signs } if signs == &['='] => sides.first().filter(|side| side.is_label()).cloned(),
@@ -136,7 +138,8 @@ fn in_any_order(left: &[Expression], right: &[Expression], budget: &Budget) -> b
     })
 }
 
-/// Values with units: `5 feet` is not `5 inches`, but either is `5`; `20%` is `20` and `1/5`, `90^\circ` is `90` and `\pi/2`.
+/// Compares values with units: `5 feet` is not `5 inches`, but either is `5`; `20%` is `20` and `1/5`; `90^\circ` is
+/// `90` and `\pi/2`.
 fn quantities(left: &Expression, right: &Expression, budget: &Budget) -> bool {
     let ((left, left_unit), (right, right_unit)) = (left.split(), right.split());
     let units = (left_unit.and_then(measure), right_unit.and_then(measure));
@@ -167,7 +170,7 @@ fn values(left: &Expression, right: &Expression, budget: &Budget) -> bool {
     }
 }
 
-/// The digits of a numeral whose base is written, as if it had none.
+/// The digits of a numeral whose base is written, read as if it had none.
 fn based(expression: &Expression) -> Option<Expression> {
     match expression {
         Based { digits, .. } => Some(Number(super::arithmetic::rational(digits, "")?)),
@@ -185,7 +188,7 @@ fn same_value(left: &Value, right: &Value, budget: &Budget) -> Option<bool> {
 
 fn ratios(left: &[Expression], right: &[Expression], budget: &Budget) -> Option<bool> {
     let all = |parts: &[Expression]| parts.iter().map(|part| value(part, budget)).collect::<Option<Vec<_>>>();
-    // `1:0` is no proportion.
+    // `1:0` is not a proportion.
     let (left, right) = (all(left)?, all(right)?);
     let (first, other_first) = (left.first()?, right.first()?);
     let crossed = |(left, right): (&Value, &Value)| {
@@ -199,7 +202,7 @@ fn ratios(left: &[Expression], right: &[Expression], budget: &Budget) -> Option<
     Some(left.len() == right.len() && left.iter().zip(&right).all(|pair| crossed(pair) == Some(true)))
 }
 
-/// What `x = 5`, `5 = x`, `x \in S` or `2 + 3 = 5` gives a name to.
+/// The value that `x = 5`, `5 = x`, `x \in S` or `2 + 3 = 5` names.
 pub(super) fn named_value(relation: &Expression, budget: &Budget) -> Option<Expression> {
     let Relation { sides, signs } = relation else { return None };
     let (first, last) = (sides.first()?, sides.last()?);
@@ -215,7 +218,7 @@ pub(super) fn named_value(relation: &Expression, budget: &Budget) -> Option<Expr
     }
 }
 
-/// The variable of an inequality, and the interval it leaves: `2 < x \le 3` is `(2, 3]`.
+/// The variable of an inequality, and the interval that it describes: `2 < x \le 3` is `(2, 3]`.
 fn interval(relation: &Expression) -> Option<(&str, Expression)> {
     let Relation { sides, signs } = relation else { return None };
     let infinity = || Symbol("infinity".into());
@@ -274,14 +277,14 @@ fn relations(left: &Expression, right: &Expression, budget: &Budget) -> bool {
         || inequalities((sides, signs), (other_sides, other_signs), budget) == Some(true)
 }
 
-/// Whether one inequality is the other times a positive number.
+/// Whether one inequality is a positive multiple of the other.
 fn inequalities(left: (&[Expression], &[char]), right: (&[Expression], &[char]), budget: &Budget) -> Option<bool> {
     let (left, is_open) = excess(left.0, left.1, budget)?;
     let (right, other_is_open) = excess(right.0, right.1, budget)?;
     Some(is_open == other_is_open && proportion(&left, &right, budget)?.is_positive())
 }
 
-/// Whether one equation is the other times a number.
+/// Whether one equation is a multiple of the other.
 fn equations(left: &[Expression], right: &[Expression], budget: &Budget) -> Option<bool> {
     let ([left, equal_left], [right, equal_right]) = (left, right) else { return None };
     let (left, right) = (difference(left, equal_left, budget)?, difference(right, equal_right, budget)?);

@@ -1,4 +1,4 @@
-//! Expressions to exact values.
+//! Evaluates expressions to exact values.
 
 use num_rational::BigRational;
 
@@ -8,7 +8,7 @@ use super::expression::Expression;
 use super::functions::call;
 use super::power::power;
 
-/// The value of an arithmetic expression; none for one that has no value or is too large to compute.
+/// The value of an arithmetic expression; `None` if it has no value or is too large to compute.
 pub(super) fn value(expression: &Expression, budget: &Budget) -> Option<Value> {
     budget.spend(1)?;
     let inner = |expression: &Expression| value(expression, budget);

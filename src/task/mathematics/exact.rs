@@ -1,7 +1,8 @@
-//! Exact values: quotients of polynomials over the rationals whose atoms are roots of primes, i, constants and variables.
+//! Exact values: quotients of polynomials over the rationals whose atoms are roots of primes, i, constants and
+//! variables.
 //!
-//! Products of fractional powers of different primes are linearly independent over the rationals (Besicovitch 1940), so
-//! that two values without other atoms are equal exactly if their cross products have the same terms.
+//! Products of fractional powers of different primes are linearly independent over the rationals (Besicovitch 1940). So
+//! two values without other atoms are equal exactly if their cross products have the same terms.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +19,7 @@ const LARGEST_POWER: u32 = 10_000;
 /// Denominators with roots that span more numbers are left as they are.
 const MOST_ROOTS: usize = 24;
 
-/// What a term is a product of powers of.
+/// A factor of a term, which is a product of powers of such atoms.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Atom {
     /// To a power between 0 and 1.
@@ -26,7 +27,7 @@ pub(super) enum Atom {
     Imaginary,
     /// A variable, `pi`, `e` or `infinity`.
     Symbol(String),
-    /// A power that is not worked out.
+    /// A power that is not evaluated.
     Power(Box<Value>, Box<Value>),
     Call(String, Vec<Value>),
 }
@@ -34,7 +35,7 @@ pub(super) enum Atom {
 /// The powers of a term's atoms, none of them zero.
 pub(super) type Monomial = BTreeMap<Atom, BigRational>;
 
-/// The coefficient of each monomial, none of them zero.
+/// The coefficient of each monomial; none of them is zero.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Polynomial(pub(super) BTreeMap<Monomial, BigRational>);
 
@@ -59,7 +60,7 @@ impl Polynomial {
         self.0.is_empty()
     }
 
-    /// The polynomial's number, if it has no atoms.
+    /// The value of the polynomial, if it has no atoms.
     pub(super) fn number(&self) -> Option<BigRational> {
         match self.0.first_key_value() {
             None => Some(BigRational::zero()),
@@ -107,7 +108,7 @@ impl Polynomial {
         self.0.keys().flatten()
     }
 
-    /// The polynomial with the sign of the terms that hold an odd power of `atom` changed.
+    /// The polynomial with the signs changed in all terms that hold an odd power of `atom`.
     pub(super) fn conjugate(&self, atom: &Atom) -> Self {
         let flip = |(monomial, coefficient): (&Monomial, &BigRational)| {
             let sign = if monomial.contains_key(atom) { -coefficient } else { coefficient.clone() };
@@ -117,7 +118,7 @@ impl Polynomial {
     }
 }
 
-/// Brings the powers of primes between 0 and 1 and that of i to 0 or 1; the factor is what came out.
+/// Brings the powers of primes between 0 and 1, and that of i to 0 or 1. The factor is what this takes out.
 fn reduced(monomial: Monomial) -> Option<(Monomial, BigRational)> {
     let mut factor = BigRational::one();
     let mut kept = Monomial::new();
@@ -204,7 +205,7 @@ impl Value {
         self.numerator.0.iter().chain(&self.denominator.0).map(word).sum()
     }
 
-    /// The whole-numbered power.
+    /// A power with an integer exponent.
     pub(super) fn power(&self, exponent: i32) -> Option<Value> {
         if exponent.unsigned_abs() > LARGEST_POWER {
             return None;
@@ -227,7 +228,7 @@ impl Value {
         Some(power)
     }
 
-    /// The real root of a number times roots of primes and powers of positive constants, `number^(1/index)`.
+    /// The real root `number^(1/index)` of a number times roots of primes and powers of positive constants.
     pub(super) fn root(&self, index: u32) -> Option<Value> {
         let (monomial, coefficient) = self.single_term()?;
         let is_positive = |atom: &Atom| match atom {
@@ -265,7 +266,7 @@ impl Value {
         if is_whole { self.numerator.0.first_key_value() } else { None }
     }
 
-    /// One over a number made of roots of primes and i, which is a combination of their products.
+    /// One over a number made of roots of primes and i, as a combination of their products.
     fn inverse_of_roots(number: &Polynomial) -> Option<Polynomial> {
         let mut basis = vec![Monomial::new()];
         let mut orders: BTreeMap<Atom, BigInt> = BTreeMap::new();
@@ -303,7 +304,7 @@ impl Value {
         Some(Polynomial(basis.into_iter().zip(solution).filter(|(_, number)| !number.is_zero()).collect()))
     }
 
-    /// Brings the denominator to 1 where it is a term or a number, else its first coefficient.
+    /// Brings the denominator to 1 if it is a term or a number; otherwise brings its first coefficient to 1.
     fn normalised(self) -> Option<Value> {
         let Value { mut numerator, mut denominator } = self;
         if denominator.is_zero() {

@@ -1,4 +1,4 @@
-//! The tree that an answer is read into.
+//! The tree that an answer is parsed into.
 
 use num_rational::BigRational;
 
@@ -8,12 +8,12 @@ pub(super) enum Expression {
     Number(BigRational),
     /// A variable or a named constant: `x`, `pi`, `infinity`.
     Symbol(String),
-    /// A numeral with its base written below it, such as `1011_2`.
+    /// A numeral with its base as a subscript, such as `1011_2`.
     Based {
         digits: String,
         base: String,
     },
-    /// Text, its words one space apart.
+    /// Text whose words are separated by single spaces.
     Words(String),
     Sum(Vec<Expression>),
     Product(Vec<Expression>),
@@ -58,12 +58,12 @@ impl Expression {
         }
     }
 
-    /// `parts` put together by `whole`, or the only one.
+    /// `parts` combined by `whole`, or the only part.
     pub(super) fn one_or(mut parts: Vec<Expression>, whole: impl FnOnce(Vec<Expression>) -> Expression) -> Expression {
         if parts.len() == 1 { parts.swap_remove(0) } else { whole(parts) }
     }
 
-    /// The product of the factors; with one matrix among them, that matrix scaled.
+    /// The product of the factors. If one of them is a matrix, the result is that matrix, scaled.
     pub(super) fn product(mut factors: Vec<Expression>) -> Expression {
         let is_matrix = |factor: &Expression| matches!(factor, Matrix(_));
         if factors.len() > 1
@@ -120,7 +120,7 @@ impl Expression {
         }
     }
 
-    /// Writes out `±` as two parts, and lists within lists as one.
+    /// Expands `±` into two parts and flattens nested lists.
     pub(super) fn flattened(self) -> Expression {
         match self {
             List(parts) => {
@@ -132,7 +132,7 @@ impl Expression {
         }
     }
 
-    /// Single letters side by side as one word, so that `ACF` is `\text{ACF}`.
+    /// Adjacent single letters as one word, so that `ACF` is `\text{ACF}`.
     pub(super) fn word(&self) -> Option<String> {
         match self {
             Words(words) => Some(words.to_lowercase()),
@@ -145,7 +145,7 @@ impl Expression {
         }
     }
 
-    /// The letters of variables side by side, as written.
+    /// The letters of adjacent variables, as written.
     pub(super) fn letters(&self) -> String {
         let name = |part: &Expression| if let Symbol(name) = part { name.clone() } else { String::new() };
         self.factors().iter().map(name).collect()

@@ -1,4 +1,4 @@
-//! The final answer in the text of a solution.
+//! Finds the final answer in the text of a solution.
 
 use std::sync::LazyLock;
 
@@ -6,15 +6,15 @@ use regex::Regex;
 
 use super::super::final_answer::{Announced, Mark, announced, marked, sentence};
 
-/// Longer texts without a mark are no bare answers.
+/// Longer texts without a mark are not bare answers.
 const LONGEST: usize = 200;
 
 static MATH: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"(?s)\$\$(.+?)\$\$|\\\[(.+?)\\\]|\\\((.+?)\\\)|\$((?:[^$\\]|\\.)+)\$").expect("a valid pattern")
 });
 
-/// The last boxed or marked answer that stands; else what is announced; else the formula that the text ends with, or
-/// the whole of a short one.
+/// The last boxed or marked answer that is not withdrawn. Otherwise the announced answer. Otherwise the formula at the
+/// end of the text, or the whole of a short text.
 pub(super) fn find(text: &str) -> Option<String> {
     let found = match marked(text) {
         Mark::Answer(answer) => answer,
@@ -28,13 +28,13 @@ pub(super) fn find(text: &str) -> Option<String> {
     (!found.is_empty()).then(|| found.to_owned())
 }
 
-/// The formula that a clause begins with, or the first in its sentence, or the sentence.
+/// The formula at the beginning of a clause, or the first one in its sentence, or the sentence.
 fn stated(Announced { clause, .. }: Announced<'_>) -> Option<&str> {
     let sentence = sentence(clause);
     let formula = MATH.captures(clause).and_then(|found| {
         let start = found.get(0)?.start();
         let inside = found.iter().skip(1).flatten().next()?;
-        // In `$5$ or $6$` there is more to come.
+        // In `$5$ or $6$` the answer continues.
         let rest = sentence.get(found.get(0)?.end()..).unwrap_or_default().trim_start();
         let goes_on =
             ["and ", "or ", ", $", ", and", ", or"].iter().any(|word| rest.starts_with(word) && rest.contains('$'));
@@ -52,7 +52,7 @@ fn concluded(text: &str) -> Option<&str> {
     let formulas: Vec<_> = MATH.captures_iter(text).collect();
     if let Some(last) = formulas.last() {
         let whole = last.get(0)?;
-        // A formula that more text follows concludes nothing.
+        // A formula followed by more text is not a conclusion.
         let ends_text = text[whole.end()..].trim().trim_end_matches('.').is_empty();
         return if ends_text { Some(last.iter().skip(1).flatten().next()?.as_str()) } else { None };
     }

@@ -12,11 +12,11 @@ use super::integers::factors;
 use super::power::{FACTORING, content, power};
 use super::trigonometry;
 
-/// Factorials of larger numbers are not worked out.
+/// Factorials of larger numbers are not evaluated.
 const LARGEST_FACTORIAL: u32 = 1000;
-/// `(n + 20)!` is written with `n!`, a larger one is not.
+/// Up to `(n + 20)!` is written with `n!`; larger ones are not.
 const MOST_STEPS: u32 = 20;
-/// A number closer than this to a whole one is not rounded, nor one so close to zero given a sign.
+/// A number closer than this to an integer is not rounded, and one this close to zero has no sign.
 const CLOSE: f64 = 1e-9;
 
 pub(super) fn call(name: &str, arguments: Vec<Value>, budget: &Budget) -> Option<Value> {
@@ -46,7 +46,7 @@ pub(super) fn call(name: &str, arguments: Vec<Value>, budget: &Budget) -> Option
     Some(known.unwrap_or_else(|| Value::atom(Atom::Call(name.to_owned(), arguments))))
 }
 
-/// The greatest or least of numbers, or of their common divisors or multiples.
+/// The maximum or minimum of numbers, or their greatest common divisor or least common multiple.
 fn chosen(name: &str, first: &Value, rest: &[Value]) -> Option<Value> {
     let first = first.as_number()?;
     let chosen = rest.iter().try_fold(first, |chosen, value| {
@@ -67,7 +67,7 @@ fn small(number: &BigRational) -> Option<u32> {
     if number.is_integer() { number.to_u32().filter(|number| *number <= LARGEST_FACTORIAL) } else { None }
 }
 
-/// The absolute value: of a number the number or its negative, else the same for a value and its negative.
+/// The absolute value. That of a number is the number or its negative; other values give the same as their negatives.
 fn absolute(argument: &Value, budget: &Budget) -> Option<Value> {
     if let Some(number) = argument.as_number() {
         return Some(Value::rational(number.abs()));
@@ -127,7 +127,7 @@ fn factorial(argument: &Value, budget: &Budget) -> Option<Value> {
     below.into_iter().try_fold(multiplied, |product, at| budget.multiply(&product, &budget.invert(&factor(at)?)?))
 }
 
-/// `n` choose `k`: a product for a small number `k` or `n - k`, else a quotient of factorials.
+/// `n` choose `k`: a product if the number `k` or `n - k` is small, otherwise a quotient of factorials.
 fn binomial(of: &Value, taken: &Value, budget: &Budget) -> Option<Value> {
     let left = of.plus(&taken.negated())?;
     if let (Some(of), Some(taken)) = (of.as_number(), taken.as_number()) {
@@ -154,7 +154,8 @@ fn quotient_of_logarithms(argument: &Value, base: &Value, budget: &Budget) -> Op
     budget.multiply(&logarithm(argument, budget)?, &below)
 }
 
-/// The natural logarithm: of a number the sum of those of its primes, which are independent; of a power of e the exponent.
+/// The natural logarithm. For a number it is the sum over its primes, whose logarithms are independent; for a power of
+/// e it is the exponent.
 fn logarithm(argument: &Value, budget: &Budget) -> Option<Value> {
     let opaque = || Value::atom(Atom::Call("ln".into(), vec![argument.clone()]));
     budget.spend(FACTORING)?;

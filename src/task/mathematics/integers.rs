@@ -8,7 +8,7 @@ use num_traits::{One, Pow, Zero};
 
 /// Larger numbers are not computed.
 const MOST_BITS: u64 = 1 << 14;
-/// Prime factors up to here are found, so that every radicand below its square is factored completely.
+/// Prime factors up to this are found, so every radicand below its square is factored completely.
 const LARGEST_DIVISOR: u64 = 100_000;
 
 /// Whether arithmetic with a number is quick.
@@ -27,7 +27,7 @@ impl<T: Into<BigInt>> IntoRational for T {
     }
 }
 
-/// The whole-numbered power of a number that is small enough.
+/// The integer power of a number that is small enough.
 pub(super) fn power_of(base: &BigRational, exponent: i32) -> Option<BigRational> {
     let bits = base.numer().bits().max(base.denom().bits());
     if base.is_zero() && exponent < 0 || bits.checked_mul(u64::from(exponent.unsigned_abs()))? > MOST_BITS {
@@ -36,13 +36,13 @@ pub(super) fn power_of(base: &BigRational, exponent: i32) -> Option<BigRational>
     Some(Pow::pow(base, exponent))
 }
 
-/// The prime factors of a number with their counts; a large cofactor without small divisors counts as a prime.
+/// The prime factors of a number with their counts. A large cofactor without small divisors counts as a prime.
 pub(super) fn factors(number: &BigUint) -> Option<BTreeMap<BigUint, i64>> {
     let mut found = BTreeMap::new();
     let mut rest = number.clone();
     let mut divisor = 2_u64;
     while !rest.is_zero() {
-        // Large numbers are divided by few candidates: each division is slow.
+        // For large numbers few candidates are tried, because each division is slow.
         let limit = if rest.bits() <= 64 { LARGEST_DIVISOR } else { 1000 };
         let square = BigUint::from(divisor) * divisor;
         if divisor > limit || square > rest {
@@ -65,7 +65,8 @@ pub(super) fn factors(number: &BigUint) -> Option<BTreeMap<BigUint, i64>> {
     Some(found)
 }
 
-/// The solution of linear equations, each its coefficients and its right side; none where there is not exactly one.
+/// The solution of linear equations, each given by its coefficients and its right side; `None` unless there is exactly
+/// one.
 pub(super) fn solved(mut rows: Vec<Vec<BigRational>>) -> Option<Vec<BigRational>> {
     let count = rows.len();
     for at in 0..count {

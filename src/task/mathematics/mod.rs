@@ -1,7 +1,7 @@
-//! Mathematical answers as the MATH benchmark has them: LaTeX or plain text, compared exactly wherever that is possible.
+//! Mathematical answers as in the MATH benchmark: LaTeX or plain text, compared exactly wherever that is possible.
 //!
-//! A text becomes tokens, tokens an expression, its parts exact values. What is not understood is compared as it is
-//! written. No text takes long: length, nesting and work are limited.
+//! A text becomes tokens, tokens become an expression, and its parts become exact values. What cannot be parsed is
+//! compared as written. No text takes long: length, nesting and work are limited.
 
 mod approximate;
 mod arithmetic;
@@ -30,10 +30,10 @@ use budget::Budget;
 use expression::Expression;
 use parse::Reading;
 
-/// Answers that would be longer than this, such as `1000!`, are spelled as they were written.
+/// Answers that would become longer than this, such as `1000!`, are spelled as they were written.
 const LONGEST_SPELLING: usize = 300;
 
-/// Whether two answers are the same. Different numbers never are, except that `20` may stand for `20%`, by convention.
+/// Whether two answers are the same. Different numbers never are, except that by convention `20` may stand for `20%`.
 pub(super) fn equal(reference: &str, answer: &str) -> bool {
     let (reference, answer) = (tidy(reference), tidy(answer));
     if reference.is_empty() || answer.is_empty() {
@@ -58,13 +58,13 @@ pub(super) fn equal(reference: &str, answer: &str) -> bool {
         || (has_log_and_ln(reference, answer) && is_equal(Reading { natural_logs: true, ..Reading::USUAL }))
 }
 
-/// Whether one answer has a natural logarithm and the other one whose base may be meant to be e.
+/// Whether one answer has a natural logarithm and the other a logarithm whose base may be meant to be e.
 fn has_log_and_ln(reference: &str, answer: &str) -> bool {
     let is_natural = |text: &str| ["ln", "log_e", "log_{e}"].iter().any(|name| text.contains(name));
     (reference.contains("log") && is_natural(answer)) || (is_natural(reference) && answer.contains("log"))
 }
 
-/// Whether the answer `225,227` to the reference `225, 227` is that list, in its order, by the convention that a space
+/// Whether the answer `225,227` to the reference `225, 227` is that list, in the same order. By convention, the space
 /// may be left out.
 fn is_listed(reference: &str, answer: &str, budget: &Budget) -> bool {
     let lexed = |text, joins_commas| token::tokens(text, joins_commas);
@@ -84,12 +84,12 @@ fn is_numeral(reference: &str, answer: &str) -> bool {
     digits.parse::<u64>().is_err() && bare.eq_ignore_ascii_case(&digits)
 }
 
-/// The final answer in a text, as it is written there.
+/// The final answer in a text, as written there.
 pub(super) fn find(text: &str) -> Option<String> {
     extract::find(text)
 }
 
-/// The one spelling of an answer.
+/// The canonical spelling of an answer.
 pub(super) fn spelling(answer: &str) -> String {
     let answer = tidy(answer);
     let spelled =
@@ -112,7 +112,7 @@ mod tests {
 
     use super::*;
 
-    /// Each line: answers that are all the same, with ` == ` between.
+    /// Each line holds answers that are all the same, separated by ` == `.
     const EQUAL: &str = r"
 2\sqrt{3} == \sqrt{12} == sqrt(12) == \frac{6}{\sqrt 3}
 \frac{1}{1+\sqrt{2}} == \sqrt2-1
@@ -141,7 +141,7 @@ y = 3 - x/2 == x+2y=6
 \sin^2 x + \cos^2 x == 1
 ";
 
-    /// Each line: two answers that are not the same.
+    /// Each line holds two answers that are not the same.
     const DIFFERENT: &str = r"
 \sqrt{x^2} == x
 \cos(1/1000000) == 1

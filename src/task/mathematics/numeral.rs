@@ -1,4 +1,4 @@
-//! Tokens to an expression: forms of numbers with a notation of their own, such as times of day and combinations.
+//! Parses tokens into an expression: numbers with a notation of their own, such as times of day and combinations.
 
 use num_bigint::BigInt;
 
@@ -7,7 +7,7 @@ use super::parse::Parser;
 use super::token::Token;
 
 impl Parser {
-    /// A time of day: `9:05`, `10:30 a.m.`; other numbers with a colon between are ratios.
+    /// A time of day: `9:05`, `10:30 a.m.`; other numbers with a colon between them are ratios.
     pub(super) fn clock(&mut self) -> Option<Expression> {
         let number = |offset: usize, lengths: std::ops::RangeInclusive<usize>, most: i64| match self.ahead(offset)? {
             Token::Number { digits, repeating } if repeating.is_empty() && lengths.contains(&digits.len()) => {
@@ -49,7 +49,7 @@ impl Parser {
         Some(half)
     }
 
-    /// `_{10}C_3` and `^{10}C_3`: its first sign has been passed over.
+    /// `_{10}C_3` and `^{10}C_3`, after their first sign.
     pub(super) fn combination(&mut self) -> Option<Expression> {
         let of = self.argument(false)?;
         let is_chosen = self.peek() == Some(&Token::Symbol("C".into()));
@@ -60,7 +60,7 @@ impl Parser {
         Some(Call("binomial".into(), vec![of, self.argument(false)?]))
     }
 
-    /// `C(10, 3)`: the letter has been passed over.
+    /// `C(10, 3)`, after the letter.
     pub(super) fn combination_in_brackets(&mut self) -> Option<Expression> {
         let number = |offset| match self.ahead(offset)? {
             Token::Number { digits, .. } => Some(Number(digits.parse::<BigInt>().ok()?.into())),

@@ -1,14 +1,15 @@
-//! Tokens to an expression: the outer forms of answers. Lists hold relations, relations unions, unions sums.
+//! Parses tokens into an expression: the outer forms of answers. Lists contain relations, relations contain unions,
+//! unions contain sums.
 
 use super::commands::SET;
 use super::expression::Expression::{self, *};
 use super::token::{self, Token};
 use super::words;
 
-/// Deeper nesting is not read.
+/// The maximum depth of nesting.
 const DEEPEST: usize = 40;
 
-/// What a text leaves open.
+/// Choices that a text leaves open.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Reading {
     /// Whether `225,227` is a number, not a list.
@@ -21,7 +22,7 @@ impl Reading {
     pub(super) const USUAL: Reading = Reading { joins_commas: true, natural_logs: false };
 }
 
-/// The expression that a text writes; none for what is not understood.
+/// The expression in a text; `None` if it cannot be parsed.
 pub(super) fn parse(text: &str, reading: Reading) -> Option<Expression> {
     let mut tokens = token::tokens(text, reading.joins_commas)?;
     if reading.natural_logs {
@@ -66,7 +67,7 @@ impl Parser {
         self.peek() == Some(&Token::Sign(sign))
     }
 
-    /// Passes over `sign` if it stands here.
+    /// Skips `sign` if it is the next token.
     pub(super) fn skip(&mut self, sign: char) -> bool {
         let found = self.sees(sign);
         self.at += usize::from(found);
@@ -92,7 +93,7 @@ impl Parser {
         matches!(self.peek(), Some(Token::Word(word)) if words.contains(&word.to_lowercase().as_str()))
     }
 
-    /// `Option D` and `The answer is: 5` are `D` and `5`.
+    /// `Option D` and `The answer is: 5` are read as `D` and `5`.
     fn skip_announcement(&mut self) {
         const OPENING: [&str; 7] = ["the", "final", "answer", "option", "choice", "is", "are"];
         let is_word = |token: &Token, words: &[&str]| matches!(token, Token::Word(word) if words.contains(&word.to_lowercase().as_str()));
@@ -112,7 +113,7 @@ impl Parser {
         self.at > start
     }
 
-    /// Relations with separators between them; inequalities of which one holds are a union.
+    /// Relations with separators between them. Inequalities of which one must hold form a union.
     pub(super) fn list(&mut self) -> Option<Expression> {
         let mut parts = vec![self.relation()?];
         let mut are_choices = true;
@@ -168,7 +169,7 @@ impl Parser {
         Some(Expression::one_or(parts, Ratio))
     }
 
-    /// What stands between brackets: the opening one has been passed over.
+    /// What is between brackets, after the opening one.
     pub(super) fn bracketed(&mut self, open: char) -> Option<Expression> {
         if open == SET.0 && self.begins_condition() {
             return self.such_that();
@@ -192,7 +193,7 @@ impl Parser {
         }
     }
 
-    /// Whether `x |`, `x :` or `x \in \mathbb{R} |` stands here.
+    /// Whether `x |`, `x :` or `x \in \mathbb{R} |` comes next.
     fn begins_condition(&self) -> bool {
         let divides = |at: usize| matches!(self.ahead(at), Some(Token::Sign('|' | ':')));
         matches!(self.peek(), Some(Token::Symbol(_)))
@@ -214,7 +215,7 @@ impl Parser {
         Some(Call("such that".into(), parts))
     }
 
-    /// What stands between TeX braces, with `a \over b` and `n \choose k`: the opening brace has been passed over.
+    /// What is between TeX braces, including `a \over b` and `n \choose k`, after the opening brace.
     pub(super) fn group(&mut self) -> Option<Expression> {
         let first = self.nested(Parser::list)?;
         let whole = match self.peek()? {
@@ -232,7 +233,7 @@ impl Parser {
         Some(whole)
     }
 
-    /// The rows of a matrix; its beginning has been passed over.
+    /// The rows of a matrix, after its beginning.
     pub(super) fn matrix(&mut self) -> Option<Expression> {
         let mut rows = vec![Vec::new()];
         loop {

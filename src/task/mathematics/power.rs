@@ -9,10 +9,11 @@ use super::budget::Budget;
 use super::exact::{Atom, Monomial, Polynomial, Value};
 use super::integers::{IntoRational, factors};
 
-/// Working out a root or a logarithm factors numbers.
+/// The cost of a root or a logarithm, which factors numbers.
 pub(super) const FACTORING: u64 = 20_000;
 
-/// `base^exponent`: worked out for whole exponents and for roots, split into factors for sums, else an atom.
+/// `base^exponent`. Integer exponents and roots are evaluated, sums in the exponent are split into factors, and
+/// anything else becomes an atom.
 pub(super) fn power(base: &Value, exponent: &Value, budget: &Budget) -> Option<Value> {
     let Some(exponent) = exponent.as_number() else { return split(base, exponent, budget) };
     let whole = exponent.numer().to_i32()?;
@@ -41,7 +42,7 @@ fn root(base: &Value, index: u32, budget: &Budget) -> Option<Value> {
         let below = root(&Value::polynomial(base.denominator.clone()), index, budget)?;
         return budget.multiply(&Value::rational(above).root(index)?, &budget.invert(&below)?);
     }
-    // What stands before the bracket comes out of a root, so that nested radicals look alike.
+    // The content of the base comes out of a root, so that nested radicals look alike.
     let content = content(base);
     let rest = budget.multiply(base, &Value::rational(content.recip()))?;
     let exponent = Box::new(Value::rational(BigRational::new(1.into(), index.into())));
@@ -49,7 +50,7 @@ fn root(base: &Value, index: u32, budget: &Budget) -> Option<Value> {
     budget.multiply(&outside, &Value::atom(Atom::Power(Box::new(rest), exponent)))
 }
 
-/// The largest positive rational that leaves whole coefficients without a common divisor.
+/// The largest positive rational that leaves integer coefficients without a common divisor.
 pub(super) fn content(value: &Value) -> BigRational {
     let mut coefficients = value.numerator.0.values();
     let Some(first) = coefficients.next() else { return BigRational::one() };
@@ -61,7 +62,7 @@ pub(super) fn content(value: &Value) -> BigRational {
 
 /// The root of a number times powers of variables: `\sqrt[3]{x^2}` is `x^{2/3}`, `\sqrt{x^2}` is `|x|`.
 ///
-/// An even root of an odd power exists for positive variables only, an odd root for all.
+/// An even root of an odd power exists only for positive variables, an odd root for all.
 fn root_of_term(base: &Value, index: u32) -> Option<Value> {
     let (monomial, coefficient) = base.single_term()?;
     let is_free = |atom: &Atom| match atom {
@@ -90,7 +91,7 @@ fn root_of_term(base: &Value, index: u32) -> Option<Value> {
     number.times(&divided)
 }
 
-/// `\sqrt{a + b\sqrt{c}}` as a sum of roots, where it is one.
+/// `\sqrt{a + b\sqrt{c}}` as a sum of roots, if it is one.
 fn denested(base: &Value) -> Option<Value> {
     let [(nothing, whole), (irrational, factor)]: [(&Monomial, &BigRational); 2] =
         base.numerator.0.iter().collect::<Vec<_>>().try_into().ok()?;
@@ -153,7 +154,7 @@ fn split(base: &Value, exponent: &Value, budget: &Budget) -> Option<Value> {
     Some(product)
 }
 
-/// The argument of the logarithm that the exponent of e is.
+/// If the exponent of e is a logarithm, the argument of that logarithm.
 fn undone_by<'a>(base: &Value, exponent: &'a Monomial) -> Option<&'a Value> {
     let (atom, count) = exponent.first_key_value()?;
     let Atom::Call(name, arguments) = atom else { return None };

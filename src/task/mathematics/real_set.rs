@@ -1,6 +1,7 @@
-//! Sets of real numbers, however they are written: intervals, inequalities, unions, exceptions.
+//! Sets of real numbers in any notation: intervals, inequalities, unions, exceptions.
 //!
-//! The ends of all intervals divide the line into points and open intervals between them; a set is which of these it holds.
+//! The ends of all intervals divide the line into points and the open intervals between them. A set is described by
+//! which of these it contains.
 
 use num_traits::{One, Signed};
 
@@ -14,15 +15,15 @@ use super::relation::excess;
 /// Sets with more ends are not compared.
 const MOST_ENDS: usize = 64;
 
-/// The ends of intervals, each with its place on the line.
+/// The ends of intervals, each with its position on the line.
 #[derive(Default)]
 struct Ends(Vec<(Value, f64)>);
 
-/// A set, its ends as numbers of `Ends`.
+/// A set; its ends are indices into `Ends`.
 #[derive(Clone, Debug)]
 enum Set {
     Everything,
-    /// From an end to an end, each with whether the set holds it; none is infinity.
+    /// From one end to another, each with whether the set contains it; `None` is infinity.
     Interval(Option<(usize, bool)>, Option<(usize, bool)>),
     Points(Vec<usize>),
     Union(Vec<Set>),
@@ -30,14 +31,14 @@ enum Set {
     Difference(Box<Set>, Box<Set>),
 }
 
-/// A set with the variable that its inequalities are about.
+/// A set, with the variable of its inequalities.
 struct Named {
     set: Set,
     name: Option<String>,
 }
 
-/// Whether two expressions are the same set; none where one is no set of numbers, or neither must be one: `(1, 2)` may
-/// be a point.
+/// Whether two expressions are the same set. `None` if one is not a set of numbers, or if neither must be one: `(1, 2)`
+/// may be a point.
 pub(super) fn same(left: &Expression, right: &Expression, budget: &Budget) -> Option<bool> {
     if !must_be_set(left) && !must_be_set(right) {
         return None;
@@ -52,7 +53,7 @@ pub(super) fn same(left: &Expression, right: &Expression, budget: &Budget) -> Op
     Some(cells.into_iter().all(|cell| left.set.holds(cell, &order) == right.set.holds(cell, &order)))
 }
 
-/// The intervals of what must be a set, from left to right, and its variable.
+/// The intervals of an expression that must be a set, from left to right, and its variable.
 pub(super) fn intervals(expression: &Expression, budget: &Budget) -> Option<Vec<Interval>> {
     if !must_be_set(expression) {
         return None;
@@ -71,7 +72,7 @@ pub(super) fn intervals(expression: &Expression, budget: &Budget) -> Option<Vec<
             found.push(Interval { low: end.clone().map(|end| (end, is_point)), high: None });
         }
         if !is_held && was_held {
-            // The set ends with this point left out, or with the point before this cell.
+            // The set ends here without this point, or at the point before this cell.
             let last = found.last_mut()?;
             last.high = end.map(|end| (end, !is_point));
         }
@@ -80,13 +81,13 @@ pub(super) fn intervals(expression: &Expression, budget: &Budget) -> Option<Vec<
     Some(found)
 }
 
-/// From an end to an end, each with whether the interval holds it; none is infinity.
+/// From one end to another, each with whether the interval contains it; `None` is infinity.
 pub(super) struct Interval {
     pub low: Option<(Value, bool)>,
     pub high: Option<(Value, bool)>,
 }
 
-/// Whether an expression can be nothing but a set of numbers, or what one says of a variable.
+/// Whether an expression can only be a set of numbers, or a condition on a variable.
 fn must_be_set(expression: &Expression) -> bool {
     match expression {
         Symbol(name) => name == "ℝ",
@@ -116,7 +117,7 @@ fn infinity(expression: &Expression) -> Option<bool> {
 }
 
 impl Ends {
-    /// The number of the end with this value.
+    /// The index of the end with this value.
     fn end(&mut self, expression: &Expression, budget: &Budget) -> Option<usize> {
         self.place(value(expression, budget)?, budget)
     }
@@ -126,7 +127,7 @@ impl Ends {
         for (at, (other, other_place)) in self.0.iter().enumerate() {
             if (place - other_place).abs() <= 1e-9 * place.abs().max(1.0) {
                 budget.spend(2 * exact.size() * other.size())?;
-                // What is closer than that can only be told apart where the exact form says so.
+                // Closer values can be told apart only if the exact form does so.
                 return if exact.is_same(other)? || approximate::agree(&exact, other) { Some(at) } else { None };
             }
         }
@@ -134,7 +135,7 @@ impl Ends {
         (self.0.len() <= MOST_ENDS).then(|| self.0.len() - 1)
     }
 
-    /// For each end how many lie to its left.
+    /// For each end, the number of ends to its left.
     fn order(&self) -> Vec<usize> {
         self.0.iter().map(|(_, place)| self.0.iter().filter(|(_, other)| other < place).count()).collect()
     }
@@ -178,7 +179,7 @@ impl Ends {
         Some(Named { set: Set::Difference(Box::new(whole.set), Box::new(without.set)), name: None })
     }
 
-    /// Sets of one variable put together.
+    /// Combines sets of one variable.
     fn all(&mut self, parts: &[Expression], whole: fn(Vec<Set>) -> Set, budget: &Budget) -> Option<Named> {
         let parts = parts.iter().map(|part| self.set(part, budget)).collect::<Option<Vec<_>>>()?;
         let name = parts.first()?.name.clone();
@@ -186,7 +187,7 @@ impl Ends {
         has_one_name.then(|| Named { set: whole(parts.into_iter().map(|part| part.set).collect()), name })
     }
 
-    /// Conditions with commas or "and" between: all hold, but where they cannot, as with `x < 1, x > 3`, one does.
+    /// Conditions joined by commas or "and": all must hold. If they cannot all hold, as with `x < 1, x > 3`, one must.
     fn conditions(&mut self, parts: &[Expression], budget: &Budget) -> Option<Named> {
         let named = self.all(parts, Set::Intersection, budget)?;
         let Set::Intersection(sets) = &named.set else { return None };
@@ -195,7 +196,7 @@ impl Ends {
         Some(if is_possible { named } else { Named { set: Set::Union(sets.clone()), name: named.name } })
     }
 
-    /// `x \ne 2, 3` excepts both.
+    /// `x \ne 2, 3` excludes both.
     fn exceptions(&mut self, parts: &[Expression], budget: &Budget) -> Option<Named> {
         let (first, rest) = parts.split_first()?;
         let first = self.set(first, budget)?;
@@ -256,7 +257,7 @@ impl Ends {
         let (low, high) = (end(low, false)?, end(high, true)?);
         if let (Some((low, holds_low)), Some((high, holds_high))) = (low, high) {
             let is_point = low == high && holds_low && holds_high;
-            // No one writes an interval that holds nothing.
+            // Nobody writes an empty interval.
             if !is_point && self.0[low].1 >= self.0[high].1 {
                 return None;
             }
@@ -266,8 +267,8 @@ impl Ends {
 }
 
 impl Set {
-    /// Whether the set holds a cell of the line: `2 n + 1` is the end that has `n` others to its left, `2 n` what lies
-    /// before it.
+    /// Whether the set contains a cell of the line. Cell `2 n + 1` is the end with `n` others to its left; cell `2 n`
+    /// lies before it.
     fn holds(&self, cell: usize, order: &[usize]) -> bool {
         let place = |end: usize| 2 * order[end] + 1;
         match self {

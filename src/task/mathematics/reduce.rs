@@ -9,10 +9,10 @@ use super::budget::Budget;
 use super::exact::{Atom, Monomial, Polynomial, Value};
 use super::integers::IntoRational;
 
-/// Squares of cosines that are replaced in one polynomial.
+/// The maximum number of squared cosines that are replaced in one polynomial.
 const MOST_SQUARES: usize = 64;
 
-/// The value with squares of cosines as sines, without common factors; as it is where that is too much work.
+/// The value in lowest terms, with squares of cosines expressed by sines; unchanged if that is too much work.
 pub(super) fn reduced(value: &Value, budget: &Budget) -> Value {
     let plain = without_squared_cosines(value).unwrap_or_else(|| value.clone());
     in_lowest_terms(&plain, budget).unwrap_or(plain)
@@ -57,7 +57,7 @@ fn in_lowest_terms(value: &Value, budget: &Budget) -> Option<Value> {
     if value.denominator.number().is_some() {
         return None;
     }
-    // Every exponent becomes a whole number from zero, the smallest of each atom zero.
+    // Makes every exponent a non-negative integer, and the smallest exponent of each atom zero.
     let both = || value.numerator.0.keys().chain(value.denominator.0.keys());
     let mut shift = Monomial::new();
     let mut scale = BigInt::one();
@@ -82,7 +82,7 @@ fn in_lowest_terms(value: &Value, budget: &Budget) -> Option<Value> {
     above.times(&below.inverse()?)
 }
 
-/// What the last product of variables is multiplied with.
+/// The factor of the last product of variables.
 fn leading_number(of: &Polynomial) -> Option<Polynomial> {
     let halves = |monomial: &Monomial| -> (Monomial, Monomial) {
         monomial.clone().into_iter().partition(|(atom, _)| is_free(atom))
@@ -95,7 +95,7 @@ fn leading_number(of: &Polynomial) -> Option<Polynomial> {
     numbers.into_iter().try_fold(Polynomial::default(), |sum, number| sum.plus(&number))
 }
 
-/// The polynomial with the exponents of what is no number times `scale`.
+/// The polynomial with the exponents of everything that is not a number multiplied by `scale`.
 fn scaled(polynomial: &Polynomial, scale: &BigRational) -> Polynomial {
     let times = |(atom, exponent): (&Atom, &BigRational)| {
         (atom.clone(), if is_free(atom) { exponent * scale } else { exponent.clone() })
@@ -111,7 +111,7 @@ fn variable(left: &Polynomial, right: &Polynomial) -> Option<Atom> {
     left.atoms().chain(right.atoms()).map(|(atom, _)| atom).filter(|atom| is_free(atom)).min().cloned()
 }
 
-/// The coefficients of the powers of a variable, that of the zeroth first.
+/// The coefficients of the powers of a variable, starting with power zero.
 fn coefficients(polynomial: &Polynomial, variable: &Atom) -> Option<Vec<Polynomial>> {
     let mut found = Vec::new();
     for (monomial, coefficient) in &polynomial.0 {
@@ -137,7 +137,7 @@ fn spend(left: &Polynomial, right: &Polynomial, budget: &Budget) -> Option<()> {
     budget.spend(16 * (1 + left.0.len() as u64) * (1 + right.0.len() as u64))
 }
 
-/// The greatest common divisor, up to a number.
+/// The greatest common divisor, up to a numeric factor.
 fn divisor(left: &Polynomial, right: &Polynomial, budget: &Budget) -> Option<Polynomial> {
     spend(left, right, budget)?;
     if left.is_zero() || right.is_zero() {
@@ -163,7 +163,7 @@ fn divisor(left: &Polynomial, right: &Polynomial, budget: &Budget) -> Option<Pol
     divisor(&outside, &other_outside, budget)?.times(&first)
 }
 
-/// The greatest common divisor of the coefficients, with the number that leaves whole ones.
+/// The greatest common divisor of the coefficients, with the number that makes them integers.
 fn content(of: &Polynomial, variable: &Atom, budget: &Budget) -> Option<Polynomial> {
     let parts = coefficients(of, variable)?;
     let common = parts.iter().try_fold(Polynomial::default(), |common, part| divisor(&common, part, budget))?;
@@ -176,7 +176,7 @@ fn content(of: &Polynomial, variable: &Atom, budget: &Budget) -> Option<Polynomi
     Some(common)
 }
 
-/// What is left of one polynomial, times a power of the other's first coefficient, after division by the other.
+/// The remainder of one polynomial, times a power of the other's first coefficient, after division by the other.
 fn remainder(left: &Polynomial, right: &Polynomial, variable: &Atom, budget: &Budget) -> Option<Polynomial> {
     let below = coefficients(right, variable)?;
     let leading = below.last()?;
@@ -192,7 +192,7 @@ fn remainder(left: &Polynomial, right: &Polynomial, variable: &Atom, budget: &Bu
     }
 }
 
-/// The quotient of polynomials of which one divides the other.
+/// The quotient of polynomials if one divides the other.
 fn quotient(left: &Polynomial, right: &Polynomial, budget: &Budget) -> Option<Polynomial> {
     spend(left, right, budget)?;
     let Some(variable) = right.atoms().map(|(atom, _)| atom).filter(|atom| is_free(atom)).min() else {

@@ -7,7 +7,7 @@ use super::evaluate::value;
 use super::exact::Value;
 use super::expression::Expression::{self, *};
 
-/// What an inequality says to be less than zero, and whether it must not be zero.
+/// The expression that an inequality says is less than zero, and whether it may not be zero either.
 pub(super) fn excess(sides: &[Expression], signs: &[char], budget: &Budget) -> Option<(Value, bool)> {
     let ([left, right], [sign]) = (sides, signs) else { return None };
     let (less, more) = match sign {
@@ -18,12 +18,12 @@ pub(super) fn excess(sides: &[Expression], signs: &[char], budget: &Budget) -> O
     Some((difference(less, more, budget)?, "<>".contains(*sign)))
 }
 
-/// The left side less the right.
+/// The left side minus the right side.
 pub(super) fn difference(left: &Expression, right: &Expression, budget: &Budget) -> Option<Value> {
     value(&Sum(vec![left.clone(), Negative(Box::new(right.clone()))]), budget)
 }
 
-/// The number that one value with variables is of another.
+/// The ratio of two values with variables, if it is a number.
 pub(super) fn proportion(left: &Value, right: &Value, budget: &Budget) -> Option<BigRational> {
     let (monomial, coefficient) = left.numerator.0.first_key_value()?;
     let factor = coefficient / right.numerator.0.get(monomial)?;

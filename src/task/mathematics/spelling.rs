@@ -1,4 +1,4 @@
-//! The one spelling of an answer, in which equal answers meet when votes are counted. It reads back as an equal answer.
+//! The canonical spelling of an answer, by which votes are counted. It reads back as an equal answer.
 
 use std::collections::BTreeSet;
 
@@ -18,7 +18,7 @@ use super::reduce::reduced;
 use super::relation::{difference, excess};
 use super::words::{Run, classify, measure};
 
-/// None for an answer with a part that has no value.
+/// `None` for an answer with a part that has no value.
 pub(super) fn spell(expression: &Expression, budget: &Budget) -> Option<String> {
     spell_part(expression, has_several_names(expression.parts()), budget)
 }
@@ -52,7 +52,7 @@ fn spell_part(expression: &Expression, keeps_names: bool, budget: &Budget) -> Op
             Some(format!("\\begin{{pmatrix}} {} \\end{{pmatrix}}", rows.join(" \\\\ ")))
         }
         Relation { sides, signs } => {
-            // A name says nothing where the value is constant; a line is told apart by its left side.
+            // If the value is constant, its name says nothing. The left side distinguishes the equation of a line.
             if !keeps_names
                 && let Some(named) = named_value(expression, budget)
                 && is_constant(&named, budget)
@@ -98,7 +98,7 @@ fn spell_part(expression: &Expression, keeps_names: bool, budget: &Budget) -> Op
     }
 }
 
-/// Words in small letters, as a text where they would be read as variables; initials such as `ACF` stay.
+/// Words in lower case, as text if they would be read as variables; initials such as `ACF` are kept.
 fn spell_words(words: &str) -> String {
     if !words.contains(' ') && *words == words.to_uppercase() {
         return words.to_owned();
@@ -107,7 +107,7 @@ fn spell_words(words: &str) -> String {
     if lower.split(' ').all(|word| classify(word, false) == Run::Word) { lower } else { format!("\\text{{{lower}}}") }
 }
 
-/// Intervals from left to right; one of a single number is a set.
+/// Intervals from left to right; an interval of a single number becomes a set.
 fn set(intervals: &[Interval], budget: &Budget) -> String {
     let number = |value: &Value| spell_value(&reduced(value, budget));
     let each = intervals.iter().map(|Interval { low, high }| match (low, high) {
@@ -132,7 +132,7 @@ fn in_lowest_terms(parts: &[Expression], budget: &Budget) -> Vec<Expression> {
     let common = numbers.iter().fold(BigRational::zero(), |common, number| {
         BigRational::new(common.numer().gcd(number.numer()), common.denom().lcm(number.denom()))
     });
-    // A ratio that would look like a time of day stays as it is.
+    // A ratio that would look like a time of day is left as it is.
     let reduced: Vec<_> = numbers.iter().map(|number| Number(number / &common)).collect();
     let whole = |part: &Expression| matches!(part, Number(number) if number.is_integer());
     if reduced.iter().all(whole) { reduced } else { parts.to_vec() }
@@ -145,8 +145,8 @@ fn time(parts: &[Expression]) -> Option<String> {
     Some(rest.iter().fold(hour.to_string(), |text, part| format!("{text}:{part:0>2}")))
 }
 
-/// An equation as `y = ...` for the last variable that one term alone holds, else, unless it names something, as
-/// `... = 0`.
+/// An equation as `y = ...`, for the last variable that occurs in only one term by itself. Otherwise, unless it names
+/// something, as `... = 0`.
 fn solved(sides: &[Expression], signs: &[char], budget: &Budget) -> Option<String> {
     let ([left, right], ['=']) = (sides, signs) else { return None };
     let difference = difference(left, right, budget)?;
@@ -172,13 +172,13 @@ fn solved(sides: &[Expression], signs: &[char], budget: &Budget) -> Option<Strin
     Some(format!("{} = 0", spell_value(&difference.times(&Value::rational(scale))?)))
 }
 
-/// The names of the variables in a term, those inside functions, too.
+/// The names of the variables in a term, including those inside functions.
 fn variables_of(monomial: &Monomial) -> impl Iterator<Item = String> {
     let term = Value::polynomial(Polynomial::term(BigRational::one(), monomial.clone()));
     approximate::variables(&term).into_iter().filter(|name| !matches!(name.as_str(), "pi" | "e" | "infinity"))
 }
 
-/// An inequality as `0 < ...`, its coefficients whole and without a common divisor.
+/// An inequality as `0 < ...`, with integer coefficients without a common divisor.
 fn positive(sides: &[Expression], signs: &[char], budget: &Budget) -> Option<String> {
     let (excess, is_open) = excess(sides, signs, budget)?;
     if excess.as_number().is_some() {

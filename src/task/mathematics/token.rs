@@ -1,14 +1,14 @@
-//! LaTeX, Unicode or plain text to tokens: spacing, sizes and styles go, digit groups are joined.
+//! Splits LaTeX, Unicode or plain text into tokens: spacing, sizes and styles are dropped, digit groups are joined.
 
 use super::commands::{SET, SIGNS, SKIPPED};
 use super::words::{self, Run};
 
-/// Longer texts are compared as they stand.
+/// Longer texts are compared as written.
 const LONGEST: usize = 1000;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Token {
-    /// Digits with at most one point; the digits after it that repeat for ever, if any.
+    /// Digits with at most one point; and the digits after them that repeat for ever, if any.
     Number {
         digits: String,
         repeating: String,
@@ -27,9 +27,9 @@ pub(super) enum Token {
 
 use Token::*;
 
-/// The tokens of a text; none for one that is too long or does not close its braces.
+/// The tokens of a text; `None` if it is too long or does not close its braces.
 ///
-/// `1,234` is a number where `joins_commas`, two numbers else; `1,\!234`, `1{,}234` and `1 234` are always numbers.
+/// `1,234` is a number if `joins_commas`, otherwise two numbers; `1,\!234`, `1{,}234` and `1 234` are always numbers.
 pub(super) fn tokens(text: &str, joins_commas: bool) -> Option<Vec<Token>> {
     let source: Vec<char> = text.chars().take(LONGEST + 1).collect();
     if source.len() > LONGEST {
@@ -44,10 +44,10 @@ pub(super) struct Lexer {
     pub(super) source: Vec<char>,
     pub(super) at: usize,
     pub(super) joins_commas: bool,
-    /// Open brackets, inside which a plain comma divides.
+    /// Number of open brackets; inside brackets a plain comma separates.
     pub(super) brackets: usize,
     pub(super) found: Vec<Token>,
-    /// Whether `\left` stands before the next bracket, or `\right`.
+    /// Whether `\left` precedes the next bracket, or `\right`.
     side: Option<bool>,
 }
 
@@ -64,7 +64,7 @@ impl Lexer {
         self.found.push(token);
     }
 
-    /// Reads up to the position `end`; in text every run of letters is a word.
+    /// Reads up to the position `end`; in text, every run of letters is a word.
     fn read(&mut self, in_text: bool, end: usize) -> Option<()> {
         while self.at < end.min(self.source.len()) {
             let letter = self.source[self.at];
@@ -136,7 +136,7 @@ impl Lexer {
         self.push(Sign(bracket));
     }
 
-    /// A square bracket. One turned outwards leaves out the end of the interval: `]2, 5[` is `(2, 5)`.
+    /// A square bracket. One that faces outwards excludes the end of the interval: `]2, 5[` is `(2, 5)`.
     fn square(&mut self, bracket: char) {
         let side = self.side.take();
         let opens = if bracket == ']' {
@@ -152,7 +152,7 @@ impl Lexer {
         }
     }
 
-    /// Whether what is read so far must go on.
+    /// Whether what was read so far is incomplete.
     fn awaits_part(&self) -> bool {
         match self.found.last() {
             None | Some(Word(_) | Command(_) | Begin | Function(_)) => true,
@@ -161,7 +161,7 @@ impl Lexer {
         }
     }
 
-    /// Whether nothing follows here that a bracket could hold.
+    /// Whether nothing follows that a bracket could contain.
     fn ends_interval(&self) -> bool {
         const AFTER: [&str; 7] = ["\\cup", "\\cap", "\\setminus", "\\text", "\\mbox", "\\)", "\\]"];
         let at = self.at + self.source[self.at..].iter().take_while(|letter| letter.is_whitespace()).count();
@@ -172,7 +172,7 @@ impl Lexer {
         }
     }
 
-    /// Passes over the rest of `^\circ`, `^{\circ}` or `^°`.
+    /// Skips the rest of `^\circ`, `^{\circ}` or `^°`.
     fn skip_degree(&mut self) -> bool {
         let mut at = self.at;
         let skip = |at: &mut usize, wanted: &[&str]| {
@@ -196,7 +196,7 @@ impl Lexer {
         before.is_some_and(|letter| letter.is_ascii_alphanumeric() || *letter == '\\')
     }
 
-    /// Whether digits follow the point that stands here.
+    /// Whether digits follow the point at this position.
     fn begins_decimals(&self) -> bool {
         const MARKS: [&str; 4] = ["\\overline", "\\bar", "\\dot{", "\\dot "];
         self.peek(1).is_some_and(|next| next.is_ascii_digit())
@@ -324,7 +324,7 @@ impl Lexer {
         }
     }
 
-    /// The contents of `\text{...}` and the like, as if they were written without it, but in words.
+    /// The contents of `\text{...}` and the like, read as if written without it, but as words.
     fn text(&mut self, command: &str) -> Option<()> {
         while self.peek(0) == Some(' ') {
             self.at += 1;

@@ -1,4 +1,4 @@
-//! Sines and cosines: exact values of angles that have them, sums and multiples of angles written out.
+//! Sines and cosines: exact values of angles that have them; sums and multiples of angles are expanded.
 
 use num_integer::Integer;
 use num_rational::BigRational;
@@ -9,14 +9,14 @@ use super::budget::Budget;
 use super::exact::{Atom, Monomial, Polynomial, Value};
 use super::power::power;
 
-/// Sums of more angles are not written out, nor such of larger multiples: their product counts.
+/// Sums of more angles are not expanded, nor sums whose multiples have a larger product than `MOST_WORK`.
 const MOST_TERMS: usize = 3;
 const MOST_WORK: u32 = 4;
 
 /// The sine and the cosine of one angle.
 type Pair = (Value, Value);
 
-/// A trigonometric function of an angle, by its sine and cosine.
+/// A trigonometric function of an angle, computed from its sine and cosine.
 pub(super) fn value(name: &str, angle: &Value, budget: &Budget) -> Option<Value> {
     let (sine, cosine) = pair(angle, budget)?;
     let quotient = |above: &Value, below: &Value| budget.multiply(above, &budget.invert(below)?);
@@ -59,7 +59,7 @@ fn pair(angle: &Value, budget: &Budget) -> Option<Pair> {
     Some(sum)
 }
 
-/// The angle whose sine, cosine or tangent a number is, where it is a known part of a turn.
+/// The angle with this sine, cosine or tangent, if it is a known fraction of a turn.
 pub(super) fn inverse(name: &str, number: &Value, budget: &Budget) -> Option<Value> {
     let parts = 120;
     let place = approximate::real(number)?;

@@ -1,4 +1,4 @@
-//! What runs of letters mean: words, units, functions, Greek letters or variables side by side.
+//! The meaning of runs of letters: words, units, functions, Greek letters or adjacent variables.
 
 use super::expression::Expression;
 
@@ -69,11 +69,11 @@ pub(super) enum Run<'a> {
     Constant(&'a str),
     Root,
     Word,
-    /// Variables side by side.
+    /// Adjacent variables.
     Letters,
 }
 
-/// Reads a run; `after_value` says whether something with a value stands before it, so that `cm` may be its unit.
+/// Classifies a run. `after_value` says whether something with a value precedes it, so that `cm` may be its unit.
 pub(super) fn classify(run: &str, after_value: bool) -> Run<'_> {
     let lower = run.to_lowercase();
     match run {
@@ -98,14 +98,14 @@ pub(super) fn classify(run: &str, after_value: bool) -> Run<'_> {
     }
 }
 
-/// Four letters or more with a vowel, unless they look like variables in a row.
+/// Four letters or more with a vowel, unless they look like adjacent variables.
 fn is_word(lower: &str) -> bool {
     let is_vowel = |letter: char| "aeiouy".contains(letter);
     let is_variable = |letter: char| "abcdwxyz".contains(letter);
     lower.chars().count() >= 4 && lower.chars().any(is_vowel) && !lower.chars().all(is_variable)
 }
 
-/// The usual name of a unit of measure; none for other words, which only say what was counted.
+/// The usual name of a unit of measure; `None` for other words, which only say what was counted.
 pub(super) fn measure(unit: &str) -> Option<String> {
     let lower = unit.trim().trim_end_matches('.').to_lowercase();
     let named = |name: &str| MEASURES.iter().find(|names| names.contains(&name)).map(|names| names[0]);
@@ -119,7 +119,7 @@ pub(super) fn measure(unit: &str) -> Option<String> {
         },
     };
     let name = named(rest.trim())?;
-    // Lengths, areas and volumes in unnamed units are told apart by the question, not by the answer.
+    // The question tells lengths, areas and volumes in unnamed units apart; the answer need not.
     (name != "units").then(|| format!("{name}{power}"))
 }
 
@@ -142,7 +142,7 @@ pub(super) fn base(word: &str) -> Option<&'static str> {
     })
 }
 
-/// The function that undoes another, written as its power of minus one.
+/// The inverse of a function, which is written as the function to the power of minus one.
 pub(super) fn inverse(function: &str) -> Option<&'static str> {
     Some(match function {
         "sin" => "arcsin",
@@ -155,7 +155,7 @@ pub(super) fn inverse(function: &str) -> Option<&'static str> {
     })
 }
 
-/// The set that a whole answer in words names.
+/// The set that an answer consisting only of words names.
 pub(super) fn meaning(words: &str) -> Option<Expression> {
     let lower = words.to_lowercase();
     let bare = lower.strip_prefix("the ").unwrap_or(&lower);
