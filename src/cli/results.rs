@@ -32,14 +32,10 @@ const EXAMPLE_LETTERS: usize = 12 << 20;
 /// The step name of [`Results::measure`].
 pub const EVALUATION: &str = "evaluation";
 
-<<<<<<< HEAD
 /// The file of a run's outcomes.
 pub const OUTCOMES: &str = "outcomes.jsonl";
 
-/// What was measured, ready to be shown.
-=======
 /// Everything measured, ready to be shown.
->>>>>>> english98
 pub struct Results {
     rows: Vec<Row>,
     trained: Vec<Evaluation>,
@@ -49,42 +45,24 @@ pub struct Results {
     remarks: Vec<String>,
 }
 
-<<<<<<< HEAD
-/// What came of one method, seed and problem: a line of `outcomes.jsonl`.
+/// The result for one method, seed and problem: a line of `outcomes.jsonl`.
 #[derive(Serialize, Deserialize)]
 pub struct OutcomeLine {
     pub method: String,
-    /// Of the pass: the controller's where the method has one.
+    /// The seed of the pass: the controller's, if the method has one.
     pub seed: u64,
     pub problem: String,
     pub score: f64,
-=======
-/// The result for one method, seed and problem: a line of `outcomes.jsonl`.
-#[derive(Serialize)]
-struct OutcomeLine {
-    method: String,
-    /// The seed of the pass: the controller's, if the method has one.
-    seed: u64,
-    problem: String,
-    score: f64,
->>>>>>> english98
     /// In the unit of the objective.
     pub critical_path: f64,
     pub seconds: f64,
     pub dollars: f64,
     /// With dropped calls billed in full.
-<<<<<<< HEAD
     #[serde(default)]
     pub dollars_in_full: f64,
     pub utility: f64,
-    /// Those asked, in plan order.
-    pub operators: Vec<String>,
-=======
-    dollars_in_full: f64,
-    utility: f64,
     /// The operators that ran, in plan order.
-    operators: Vec<String>,
->>>>>>> english98
+    pub operators: Vec<String>,
 }
 
 impl Results {
