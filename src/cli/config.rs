@@ -150,6 +150,10 @@ struct ModelFlags {
     #[arg(long, env = "LAMAS_DTYPE", help_heading = "Model in this process")]
     #[serde(skip_serializing_if = "Option::is_none")]
     dtype: Option<Dtype>,
+    /// Tokens of prompt and completion that the model has room for [default: its own number, at most 8192]
+    #[arg(long, value_name = "TOKENS", env = "LAMAS_CONTEXT", help_heading = "Model in this process")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    context: Option<usize>,
 }
 
 /// Flags of all commands that may run Python.

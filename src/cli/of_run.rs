@@ -88,14 +88,14 @@ fn under(run: &Settings, own: &Settings) -> Settings {
         base.traces = None;
     }
     if own.endpoint.is_used() {
-        (base.model, base.template, base.dtype) = (None, Variables::new(), None);
+        (base.model, base.template, base.dtype, base.context) = (None, Variables::new(), None, None);
         if own.endpoint.model.is_some() && own.endpoint.model != base.endpoint.model {
             base.endpoint.price = None;
         }
     } else if own.model.is_some() {
         base.endpoint = EndpointConfig::default();
         if own.model != base.model {
-            (base.template, base.dtype) = (Variables::new(), None);
+            (base.template, base.dtype, base.context) = (Variables::new(), None, None);
         }
     }
     base

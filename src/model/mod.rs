@@ -9,6 +9,7 @@ mod meter;
 pub mod openai;
 mod prices;
 mod scripted;
+mod thoughts;
 
 pub use cache::{Holding, Mode, Record, Replay, Store};
 pub use definition::{Definition, Definitions, definitions};
@@ -108,6 +109,11 @@ pub struct Completion {
 }
 
 impl Completion {
+    /// The text without the thoughts that some models write before it.
+    pub fn answer(&self) -> &str {
+        thoughts::without_thoughts(&self.text)
+    }
+
     /// Mean seconds from one token to the next; none where there are fewer than two.
     pub fn seconds_per_token(&self) -> Option<f64> {
         let steps = self.usage.completion_tokens.checked_sub(1).filter(|&steps| steps > 0)?;

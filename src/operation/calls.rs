@@ -65,7 +65,7 @@ impl Calls {
     /// The texts that the calls answered, or the first error among them.
     pub fn texts(self) -> Result<Vec<String>, model::Error> {
         let text = |result: &Result<Completion, model::Error>| match result {
-            Ok(completion) => Ok(completion.text.clone()),
+            Ok(completion) => Ok(completion.answer().to_owned()),
             Err(error) => Err(error.clone()),
         };
         self.results.iter().flatten().map(text).collect()

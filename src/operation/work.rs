@@ -179,7 +179,7 @@ impl<'a> Work<'a> {
             }
             let reporter = reporter.as_ref().filter(|_| !is_failed);
             let completion = reporter.and(result.as_ref().ok());
-            let solution = completion.map(|completion| self.solution(completion.text.clone()));
+            let solution = completion.map(|completion| self.solution(completion.answer().to_owned()));
             let after = calls.ends(&result);
             calls.results[place] = Some(result);
             if let Some(reporter) = reporter {

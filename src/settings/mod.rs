@@ -76,6 +76,9 @@ pub struct Settings {
     /// Of the weights of the local model on a CUDA or Metal device; f32 if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dtype: Option<Dtype>,
+    /// Tokens of prompt and completion that the local model has room for; its own number, at most 8,192, if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<usize>,
     /// Price list; the built-in one if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prices: Option<PathBuf>,

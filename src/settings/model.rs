@@ -52,6 +52,7 @@ pub(super) fn local(
         Some(Dtype::Bf16) => DType::BF16,
         Some(Dtype::F16) => DType::F16,
     };
+    options.context = settings.context;
     options.template.extend(settings.template.clone());
     LocalModel::load(&folder(path, shows_progress)?, &options)
 }

@@ -50,6 +50,7 @@ impl Preset {
             model: None,
             template: Variables::new(),
             dtype: None,
+            context: None,
             prices: None,
             python: None,
             allow_unsandboxed: false,

@@ -203,6 +203,11 @@ impl Config {
         Ok(())
     }
 
+    /// Bytes of the keys and values of a token, with numbers of so many bytes.
+    pub fn bytes_per_token(&self, number: usize) -> usize {
+        2 * self.layers * self.key_value_heads * self.head * number
+    }
+
     /// Cosine and sine of the rotation of each pair of dimensions at a position: two times `head / 2` values.
     pub fn rotation(&self, position: usize) -> (Vec<f32>, Vec<f32>) {
         // The angle is rounded to f32 as in transformers; f64 then makes its cosine the same on every machine.

@@ -3,47 +3,49 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use candle_core::Tensor;
 
 use super::config::Config;
+use super::linear::{Linear, vector};
+use super::mapped::Mapped;
 use super::network::{Cache, Chunk, Network};
-use super::weights::{self, Linear, Weights};
-use crate::kernels::{self, Affine, Heads, KeysAndValues, Matrix, Run};
+use super::weights::{self, Stored, Weights};
+use crate::kernels::{self, Heads, KeysAndValues, Run};
 
 pub struct CpuNetwork {
     config: Config,
-    embedding: Vec<f32>,
+    embedding: Stored,
     layers: Vec<Layer>,
     norm: Vec<f32>,
-    output: Matrix,
+    output: Linear,
+    source: Option<Arc<Mapped>>,
 }
 
 struct Layer {
     attention_norm: Vec<f32>,
     /// Queries, keys and values, one below the other.
-    attention_input: Affine,
+    attention_input: Linear,
     /// Of each head of queries and of keys.
     head_norms: Option<(Vec<f32>, Vec<f32>)>,
-    attention_output: Affine,
+    attention_output: Linear,
     feed_forward_norm: Vec<f32>,
-    gate_and_up: Matrix,
-    down: Matrix,
+    gate_and_up: Linear,
+    down: Linear,
 }
 
 impl CpuNetwork {
-    /// Lays the weights out for the CPU.
+    /// Lays the weights out for the CPU; packed ones stay where they are.
     ///
     /// # Errors
     /// They are not in f32 on the CPU.
-    pub fn new(weights: Weights, config: Config) -> Result<Self> {
-        let embedding = vector(&weights.embedding)?;
-        let output = weights.output.as_ref().map_or_else(|| Ok(embedding.clone()), vector)?;
+    pub fn new(weights: Weights<Stored>, config: Config) -> Result<Self> {
+        let Weights { embedding, layers, norm, output, source } = weights;
         Ok(CpuNetwork {
             // One by one, so that no layer is in memory twice for long.
-            layers: weights.layers.into_iter().map(|layer| Layer::new(layer, &config)).collect::<Result<_>>()?,
-            norm: vector(&weights.norm)?,
-            output: Matrix::stack(&[output], config.hidden),
+            layers: layers.into_iter().map(|layer| Layer::new(layer, &config)).collect::<Result<_>>()?,
+            norm: vector(&norm)?,
+            output: Linear::stack(vec![output.unwrap_or_else(|| embedding.clone())], config.hidden),
             embedding,
+            source,
             config,
         })
     }
@@ -55,39 +57,22 @@ impl CpuNetwork {
 }
 
 impl Layer {
-    fn new(layer: weights::Layer, config: &Config) -> Result<Self> {
+    fn new(layer: weights::Layer<Stored>, config: &Config) -> Result<Self> {
         let head_norms = layer.head_norms.as_ref();
         Ok(Layer {
             attention_norm: vector(&layer.attention_norm)?,
-            attention_input: affine(&[&layer.query, &layer.key, &layer.value], config.hidden)?,
+            attention_input: Linear::affine(vec![layer.query, layer.key, layer.value], config.hidden)?,
             head_norms: head_norms.map(|(query, key)| anyhow::Ok((vector(query)?, vector(key)?))).transpose()?,
-            attention_output: affine(&[&layer.attention_output], config.heads * config.head)?,
+            attention_output: Linear::affine(vec![layer.attention_output], config.heads * config.head)?,
             feed_forward_norm: vector(&layer.feed_forward_norm)?,
-            gate_and_up: stack(&[&layer.gate, &layer.up], config.hidden)?,
-            down: stack(&[&layer.down], config.feed_forward)?,
+            gate_and_up: Linear::stack(vec![layer.gate, layer.up], config.hidden),
+            down: Linear::stack(vec![layer.down], config.feed_forward),
         })
     }
 }
 
-/// All parts have a bias, or none has.
-fn affine(parts: &[&Linear], inputs: usize) -> Result<Affine> {
-    let weights = parts.iter().map(|part| vector(&part.weight)).collect::<Result<Vec<_>>>()?;
-    let biases: Option<Vec<&Tensor>> = parts.iter().map(|part| part.bias.as_ref()).collect();
-    let join = |biases: Vec<&Tensor>| vector(&Tensor::cat(&biases, 0)?);
-    Ok(Affine::stack(&weights, inputs, biases.map(join).transpose()?))
-}
-
-fn stack(parts: &[&Tensor], inputs: usize) -> Result<Matrix> {
-    let parts = parts.iter().map(|part| vector(part)).collect::<Result<Vec<_>>>()?;
-    Ok(Matrix::stack(&parts, inputs))
-}
-
 fn heads(config: &Config) -> Heads {
     Heads { queries: config.heads, keys: config.key_value_heads, size: config.head }
-}
-
-fn vector(tensor: &Tensor) -> Result<Vec<f32>> {
-    Ok(tensor.flatten_all()?.to_vec1()?)
 }
 
 impl Network for CpuNetwork {
@@ -98,6 +83,9 @@ impl Network for CpuNetwork {
     }
 
     fn forward(&self, chunks: &mut [Chunk<CpuCache>]) -> Result<Vec<f32>> {
+        if let Some(source) = &self.source {
+            source.check()?;
+        }
         let config = &self.config;
         let (queries, keys) = (config.heads * config.head, config.key_value_heads * config.head);
         let width = queries + 2 * keys;
@@ -109,10 +97,10 @@ impl Network for CpuNetwork {
         for (chunk, Chunk { tokens, cache }) in chunks.iter().enumerate() {
             let before = cache.tokens();
             for (offset, token) in tokens.iter().enumerate() {
-                let start = *token as usize * config.hidden;
-                let embedding = self.embedding.get(start..start + config.hidden);
-                x.extend(
-                    embedding.with_context(|| format!("expected tokens below {}, found {token}", config.vocabulary))?,
+                let embedding = self.embedding.row(*token as usize, config.hidden);
+                x.extend_from_slice(
+                    &embedding
+                        .with_context(|| format!("expected tokens below {}, found {token}", config.vocabulary))?,
                 );
                 rows.push((chunk, before + offset + 1));
                 rotations.push(config.rotation(before + offset));

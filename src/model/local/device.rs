@@ -18,7 +18,7 @@ const BLOCK: usize = 64;
 
 pub struct DeviceNetwork {
     config: Config,
-    weights: Weights,
+    weights: Weights<Tensor>,
     /// (BLOCK, BLOCK): minus infinity where a key comes after the query.
     causal: Tensor,
     device: Device,
@@ -30,7 +30,7 @@ impl DeviceNetwork {
     ///
     /// # Errors
     /// They are no floats; the device failed.
-    pub fn new(weights: Weights, config: Config) -> Result<Self> {
+    pub fn new(weights: Weights<Tensor>, config: Config) -> Result<Self> {
         let (device, dtype) = (weights.embedding.device().clone(), weights.embedding.dtype());
         ensure!(dtype.is_float(), "expected weights of floats, found {dtype:?}");
         let later = (0..BLOCK).flat_map(|query| (0..BLOCK).map(move |key| key > query));
@@ -42,7 +42,7 @@ impl DeviceNetwork {
     /// Keys, values (tokens, key_value_heads, head) of the new rows join those of their sequence; then each row attends.
     fn attention(
         &self,
-        layer: &Layer,
+        layer: &Layer<Tensor>,
         index: usize,
         x: &Tensor,
         rotation: &(Tensor, Tensor),
@@ -106,13 +106,13 @@ impl DeviceNetwork {
         attended.transpose(0, 1)?.reshape((rows, heads * head))
     }
 
-    fn feed_forward(&self, layer: &Layer, x: &Tensor) -> candle_core::Result<Tensor> {
+    fn feed_forward(&self, layer: &Layer<Tensor>, x: &Tensor) -> candle_core::Result<Tensor> {
         multiply(&(multiply(x, &layer.gate)?.silu()? * multiply(x, &layer.up)?)?, &layer.down)
     }
 }
 
 /// `x W^T + b`
-fn apply(linear: &Linear, x: &Tensor) -> candle_core::Result<Tensor> {
+fn apply(linear: &Linear<Tensor>, x: &Tensor) -> candle_core::Result<Tensor> {
     let product = multiply(x, &linear.weight)?;
     linear.bias.as_ref().map_or(Ok(product.clone()), |bias| product.broadcast_add(bias))
 }

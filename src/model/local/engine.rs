@@ -3,49 +3,17 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
-use std::time::Instant;
 
 use tokenizers::Tokenizer;
-use tokio::sync::oneshot;
 
+use super::job::{Decoded, Job, Limits};
 use super::network::{Cache, Chunk, Network};
 use super::prompts::{Prompt, Prompts, common_beginning};
-use super::sampler::Sampler;
-use crate::model::{Error, Meter, Timing};
+use crate::model::{Error, Timing};
 use crate::plan::Usage;
 
 /// Prompt tokens read in one forward pass, at most: what bounds the wait of the rows that decode beside them.
 const PROMPT_TOKENS_PER_PASS: usize = 512;
-
-/// A request, ready to run.
-pub struct Job {
-    pub prompt: Vec<u32>,
-    pub sampler: Sampler,
-    /// At least 1.
-    pub max_tokens: usize,
-    pub stop: Vec<String>,
-    pub sent: Instant,
-    /// Told of each token.
-    pub meter: Meter,
-    /// Closed when nobody waits any more.
-    pub reply: oneshot::Sender<Result<Decoded, Error>>,
-}
-
-/// What became of a job.
-pub struct Decoded {
-    /// The end-of-text token included.
-    pub tokens: Vec<u32>,
-    pub timing: Timing,
-}
-
-/// Limits of the scheduler.
-#[derive(Clone, Copy)]
-pub struct Limits {
-    /// Requests that decode together.
-    pub rows: usize,
-    /// Tokens of prompts kept for requests to come.
-    pub kept_tokens: usize,
-}
 
 /// The scheduler of one network.
 pub struct Engine<N: Network> {
@@ -54,6 +22,7 @@ pub struct Engine<N: Network> {
     ends: Vec<u32>,
     tokenizer: Arc<Tokenizer>,
     rows: usize,
+    tokens: usize,
     waiting: VecDeque<Job>,
     slots: Vec<Slot<N::Cache>>,
     prompts: Prompts<N::Cache>,
@@ -76,6 +45,7 @@ impl<N: Network> Engine<N> {
             ends,
             tokenizer,
             rows: limits.rows.max(1),
+            tokens: limits.tokens,
             waiting: VecDeque::new(),
             slots: Vec::new(),
             prompts: Prompts::new(limits.kept_tokens),
@@ -141,7 +111,7 @@ impl<N: Network> Engine<N> {
     fn start(&mut self) {
         let mut later = VecDeque::new();
         while let Some(job) = self.waiting.pop_front() {
-            if self.slots.len() == self.rows {
+            if !self.has_room(&job, 0) {
                 later.push_back(job);
                 break;
             }
@@ -158,15 +128,25 @@ impl<N: Network> Engine<N> {
         self.waiting = later;
     }
 
+    /// Whether a request may join those that decode, and others that may come to so many tokens.
+    fn has_room(&self, job: &Job, coming: usize) -> bool {
+        let held = self.slots.iter().map(|slot| slot.job.room()).sum::<usize>() + coming;
+        self.slots.len() < self.rows && (held == 0 || held + job.room() <= self.tokens)
+    }
+
     /// The prompts to read next, with the number of tokens already known. A prompt that shares more with another one of
     /// these than with what is known waits for the next pass: the common part is then read once.
     fn next_prompts(&mut self) -> Vec<(Prompt<N::Cache>, usize)> {
         let mut reading: Vec<(Prompt<N::Cache>, usize)> = Vec::new();
         let mut budget = PROMPT_TOKENS_PER_PASS;
+        let mut coming = 0;
         for job in self.waiting.iter().take(self.rows - self.slots.len()) {
+            if !self.has_room(job, coming) {
+                break;
+            }
             let known = self.prompts.longest_beginning(&job.prompt);
-            let coming = reading.iter().map(|(prompt, _)| common_beginning(&prompt.tokens, &job.prompt)).max();
-            if coming.is_some_and(|coming| coming > known) {
+            let shared = reading.iter().map(|(prompt, _)| common_beginning(&prompt.tokens, &job.prompt)).max();
+            if shared.is_some_and(|shared| shared > known) {
                 continue;
             }
             let (cache, known) = self.prompts.continuing(&job.prompt).unwrap_or_else(|| (self.network.empty(), 0));
@@ -175,6 +155,7 @@ impl<N: Network> Engine<N> {
                 break;
             }
             budget = budget.saturating_sub(unread);
+            coming += job.room();
             reading.push((Prompt { tokens: job.prompt.clone(), cache, logits: Vec::new() }, known));
         }
         reading
@@ -227,17 +208,22 @@ impl<N: Network> Engine<N> {
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
     use std::sync::{Mutex, mpsc};
+    use std::time::Instant;
 
     use tokenizers::models::wordlevel::WordLevel;
+    use tokio::sync::oneshot;
 
+    use super::super::sampler::Sampler;
     use super::*;
-    use crate::model::{Message, Request, Role, Sampling};
+    use crate::model::{Message, Meter, Request, Role, Sampling};
 
     const END: u32 = 19;
 
     /// Always goes on with the next number; counts the tokens it reads.
     struct Counting {
         read: Arc<AtomicUsize>,
+        /// The most chunks of a pass.
+        widest: Arc<AtomicUsize>,
         /// Passes that fail before the first that works.
         failures: AtomicUsize,
     }
@@ -253,6 +239,7 @@ mod tests {
         fn forward(&self, chunks: &mut [Chunk<usize>]) -> anyhow::Result<Vec<f32>> {
             let fails = self.failures.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)).is_ok();
             anyhow::ensure!(!fails, "the device is lost");
+            self.widest.fetch_max(chunks.len(), SeqCst);
             for chunk in chunks.iter_mut() {
                 *chunk.cache += chunk.tokens.len();
                 self.read.fetch_add(chunk.tokens.len(), SeqCst);
@@ -268,16 +255,17 @@ mod tests {
         Request { model: String::new(), messages: vec![message], sampling, sample: 0 }
     }
 
-    /// Runs all prompts at once, then ends the thread; tells how many tokens the network read.
+    /// Runs all prompts at once, then ends the thread; tells how many tokens the network read, and its widest pass.
     fn run(
         failures: usize,
-        rows: usize,
+        (rows, tokens): (usize, usize),
         prompts: &[&[u32]],
         max_tokens: usize,
-    ) -> (Vec<Result<Vec<u32>, Error>>, usize) {
-        let read = Arc::new(AtomicUsize::new(0));
-        let network = Counting { read: read.clone(), failures: AtomicUsize::new(failures) };
-        let limits = Limits { rows, kept_tokens: 100 };
+    ) -> (Vec<Result<Vec<u32>, Error>>, usize, usize) {
+        let (read, widest) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let failures = AtomicUsize::new(failures);
+        let network = Counting { read: read.clone(), widest: widest.clone(), failures };
+        let limits = Limits { rows, tokens, kept_tokens: 100 };
         let tokenizer = Arc::new(Tokenizer::new(WordLevel::default()));
         let engine = Engine::new(network, END as usize + 1, vec![END], tokenizer, limits);
         let (jobs, received) = mpsc::channel();
@@ -295,7 +283,7 @@ mod tests {
         let answers = answers.map(|answer| answer.map(|answer| answer.tokens)).collect();
         drop(jobs);
         thread.join().expect("the thread ends with its channel");
-        (answers, read.load(SeqCst))
+        (answers, read.load(SeqCst), widest.load(SeqCst))
     }
 
     /// Its caller hangs up during the third pass.
@@ -333,10 +321,10 @@ mod tests {
         };
         let caller = Mutex::new(Some(job(&[0, 1], &meter)));
         let next = job(&[17], &Meter::default());
-        let network = Counting { read: read.clone(), failures: AtomicUsize::new(0) };
+        let network = Counting { read: read.clone(), widest: Arc::default(), failures: AtomicUsize::new(0) };
         let network = Abandoned { network, passes: AtomicUsize::new(0), caller };
         let tokenizer = Arc::new(Tokenizer::new(WordLevel::default()));
-        let limits = Limits { rows: 1, kept_tokens: 100 };
+        let limits = Limits { rows: 1, tokens: 100, kept_tokens: 100 };
         let engine = Engine::new(network, END as usize + 1, vec![END], tokenizer, limits);
         let thread = std::thread::spawn(move || engine.run(received));
         let answer = next.blocking_recv().expect("an answer").expect("tokens");
@@ -352,7 +340,7 @@ mod tests {
     #[test]
     fn rows_end_on_their_own() {
         let check = |rows| {
-            let (answers, _) = run(0, rows, &[&[0, 14], &[1, 17], &[2, 3], &[18]], 5);
+            let (answers, ..) = run(0, (rows, 100), &[&[0, 14], &[1, 17], &[2, 3], &[18]], 5);
             let tokens: Vec<_> = answers.into_iter().map(|answer| answer.expect("tokens")).collect();
             assert_eq!(tokens, [vec![15, 16, 17, 18, 19], vec![18, 19], vec![4, 5, 6, 7, 8], vec![19]]);
         };
@@ -362,9 +350,23 @@ mod tests {
     }
 
     #[test]
+    fn requests_wait_for_memory() {
+        let check = |tokens, expected| {
+            let (answers, _, widest) = run(0, (64, tokens), &[&[0, 1], &[2, 3], &[4, 5], &[6, 7]], 5);
+            let lengths: Vec<_> = answers.into_iter().map(|answer| answer.expect("tokens").len()).collect();
+            assert_eq!((lengths, widest), (vec![5; 4], expected), "room for {tokens}");
+        };
+        // Each may come to seven tokens; one runs in any case.
+        check(28, 4);
+        check(27, 3);
+        check(14, 2);
+        check(0, 1);
+    }
+
+    #[test]
     fn a_shared_beginning_is_read_once() {
         let check = |prompts: &[&[u32]], expected| {
-            let (answers, read) = run(0, 64, prompts, 1);
+            let (answers, read, _) = run(0, (64, 100), prompts, 1);
             assert!(read == expected && answers.iter().all(Result::is_ok), "{prompts:?}: read {read} tokens");
         };
         check(&[[1, 2, 3, 4, 8].as_slice(); 5], 5);
@@ -375,7 +377,7 @@ mod tests {
 
     #[test]
     fn a_failed_pass_fails_its_requests() {
-        let (answers, _) = run(1, 1, &[&[1], &[2]], 3);
+        let (answers, ..) = run(1, (1, 100), &[&[1], &[2]], 3);
         for answer in answers {
             let error = answer.expect_err("the device is lost");
             assert!(!error.is_permanent() && error.to_string().contains("the device is lost"), "{error}");

@@ -13,7 +13,7 @@ use super::config::{Config, Ends};
 use super::gguf::Gguf;
 use super::gguf_tokenizer;
 use super::safetensors::{self, Safetensors};
-use super::weights::Weights;
+use super::weights::{Weight, Weights};
 use crate::folder::Folder;
 
 const CONFIG: &str = "config.json";
@@ -104,7 +104,7 @@ impl Files {
     ///
     /// # Errors
     /// Those of [`Weights::load`], and a file that is missing or cut.
-    pub fn weights(&self, config: &Config, device: &Device, dtype: DType) -> Result<Weights> {
+    pub fn weights<M: Weight>(&self, config: &Config, device: &Device, dtype: DType) -> Result<Weights<M>> {
         match self {
             Files::Gguf(gguf) => {
                 Weights::load(&**gguf, config, device, dtype).with_context(|| format!("`{}`", gguf.path().display()))
@@ -133,8 +133,7 @@ impl Files {
                 folder.to_string()
             }
             Files::Gguf(gguf) => {
-                let mut file = std::fs::File::open(gguf.path())?;
-                std::io::copy(&mut file, &mut hash)?;
+                hash.update(gguf.bytes());
                 gguf.path().display().to_string()
             }
         };

@@ -1,11 +1,8 @@
-//! A GGUF file: metadata and tensors under the names of llama.cpp, turned into those of transformers.
-//!
-//! Quantised tensors become floats when they are read: the network then takes as much memory as the unquantised one.
+//! A GGUF file: its metadata, which become the configuration of the network, and where its tensors lie.
 
-use std::collections::BTreeSet;
-use std::fs::File;
-use std::io::BufReader;
+use std::io::Cursor;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use candle_core::quantized::gguf_file::{Content, Value};
@@ -13,11 +10,13 @@ use candle_core::{Device, Tensor};
 use serde_json::json;
 
 use super::config::Config;
-use super::weights::Tensors;
+use super::gguf_tensors;
+use super::mapped::Mapped;
 
 /// An opened file.
 pub struct Gguf {
     path: PathBuf,
+    file: Arc<Mapped>,
     content: Content,
     /// `general.architecture`, which begins the names of the sizes.
     family: &'static str,
@@ -29,54 +28,33 @@ const FAMILIES: [(&str, &str); 3] =
     [(LLAMA, "LlamaForCausalLM"), ("qwen2", "Qwen2ForCausalLM"), ("qwen3", "Qwen3ForCausalLM")];
 const LLAMA: &str = "llama";
 
-/// Parts of names, llama.cpp's and transformers'.
-const PARTS: [(&str, &str); 11] = [
-    ("attn_norm", "input_layernorm"),
-    ("attn_q", "self_attn.q_proj"),
-    ("attn_k", "self_attn.k_proj"),
-    ("attn_v", "self_attn.v_proj"),
-    ("attn_q_norm", "self_attn.q_norm"),
-    ("attn_k_norm", "self_attn.k_norm"),
-    ("attn_output", "self_attn.o_proj"),
-    ("ffn_norm", "post_attention_layernorm"),
-    ("ffn_gate", "mlp.gate_proj"),
-    ("ffn_up", "mlp.up_proj"),
-    ("ffn_down", "mlp.down_proj"),
-];
-const OUTSIDE: [(&str, &str); 3] = [
-    ("token_embd.weight", "model.embed_tokens.weight"),
-    ("output_norm.weight", "model.norm.weight"),
-    ("output.weight", "lm_head.weight"),
-];
 const EMBEDDING: &str = "token_embd.weight";
-const ROTATIONS: &str = "rope_freqs.weight";
+/// How much slower each pair of dimensions turns.
+pub const ROTATIONS: &str = "rope_freqs.weight";
 
 impl Gguf {
     /// Reads what stands before the tensors.
     ///
     /// # Errors
-    /// The file cannot be read, is cut, one of several parts, or of another architecture.
+    /// The file cannot be read, is cut, one of several parts, of another architecture, or packs weights in a way that
+    /// has no kernel.
     pub fn open(path: &Path) -> Result<Self> {
-        let file = File::open(path).with_context(|| format!("cannot read `{}`", path.display()))?;
-        let content = Content::read(&mut BufReader::new(file))
-            .map_err(first_line)
-            .with_context(|| format!("`{}` is not a whole GGUF file", path.display()))?;
+        let file = Arc::new(Mapped::open(path)?);
+        let content = Content::read(&mut Cursor::new((*file).as_ref())).map_err(|error| {
+            let error = first_line(error);
+            match gguf_tensors::unknown_format(&error) {
+                Some(refusal) => refusal.context(format!("`{}`", path.display())),
+                None => error.context(format!("`{}` is not a whole GGUF file", path.display())),
+            }
+        })?;
         let found = content.metadata.get("general.architecture").and_then(|value| value.to_string().ok());
         let known = FAMILIES.into_iter().find(|(family, _)| found.is_some_and(|found| found == family));
         let Some((family, architecture)) = known else {
             let found = found.map_or("none", String::as_str);
             bail!("`{}`: expected architecture `llama`, `qwen2` or `qwen3`, found `{found}`", path.display())
         };
-        let gguf = Gguf { path: path.to_owned(), content, family, architecture };
-        for (name, info) in &gguf.content.tensor_infos {
-            let size = info.shape.dims().iter().try_fold(1usize, |size, dimension| size.checked_mul(*dimension));
-            let place = gguf.path.display();
-            ensure!(
-                size.is_some_and(|size| size > 0),
-                "`{place}`: expected numbers in tensor `{name}`, found {:?}",
-                info.shape
-            );
-        }
+        let gguf = Gguf { path: path.to_owned(), file, content, family, architecture };
+        gguf.check_tensors().with_context(|| format!("`{}`", path.display()))?;
         let parts = gguf.content.metadata.get("split.count").and_then(whole).unwrap_or(1);
         ensure!(
             parts <= 1,
@@ -89,6 +67,21 @@ impl Gguf {
     /// Where it lies.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// All of it.
+    pub fn bytes(&self) -> &[u8] {
+        (*self.file).as_ref()
+    }
+
+    /// The same, for who keeps parts of it.
+    pub fn file(&self) -> &Arc<Mapped> {
+        &self.file
+    }
+
+    /// Whether neighbouring dimensions of a head turn together, where transformers has those half a head apart.
+    pub fn rotates_neighbours(&self) -> bool {
+        self.family == LLAMA
     }
 
     /// Its metadata, and where its tensors are.
@@ -164,7 +157,8 @@ impl Gguf {
         self.content.metadata.get(&format!("{}.{name}", self.family))
     }
 
-    fn number(&self, name: &str) -> Option<u64> {
+    /// A number of the architecture's, such as `block_count`.
+    pub fn number(&self, name: &str) -> Option<u64> {
         whole(self.value(name)?)
     }
 
@@ -176,58 +170,15 @@ impl Gguf {
     }
 
     /// In f32, by llama.cpp's name.
-    fn tensor(&self, name: &str) -> Result<Tensor> {
-        let mut file = File::open(&self.path)?;
-        let read = self.content.tensor(&mut file, name, &Device::Cpu);
+    ///
+    /// # Errors
+    /// It is not in the file.
+    pub fn tensor(&self, name: &str) -> Result<Tensor> {
+        let read = self.content.tensor(&mut Cursor::new(self.bytes()), name, &Device::Cpu);
         read.and_then(|tensor| tensor.dequantize(&Device::Cpu))
             .map_err(first_line)
             .with_context(|| format!("`{}` is not a whole GGUF file", self.path.display()))
     }
-}
-
-impl Tensors for Gguf {
-    fn names(&self) -> BTreeSet<String> {
-        let names = self.content.tensor_infos.keys().filter(|name| *name != ROTATIONS);
-        names.map(|name| rename(name).unwrap_or_else(|| name.clone())).collect()
-    }
-
-    fn read(&self, name: &str) -> Result<Tensor> {
-        let names = &mut self.content.tensor_infos.keys();
-        let own = names.find(|own| rename(own).as_deref() == Some(name)).context("expected it in the file")?;
-        let tensor = self.tensor(own)?;
-        let heads = match own.rsplit_once('.').map(|(part, _)| part) {
-            Some(part) if part.ends_with(".attn_q") => self.number("attention.head_count"),
-            Some(part) if part.ends_with(".attn_k") => {
-                self.number("attention.head_count_kv").or(self.number("attention.head_count"))
-            }
-            _ => None,
-        };
-        match heads {
-            Some(heads) if self.family == LLAMA => apart(&tensor, heads as usize),
-            _ => Ok(tensor),
-        }
-    }
-}
-
-/// llama.cpp rotates neighbouring dimensions of a Llama's heads, transformers those half a head apart: the rows go back
-/// to where they were.
-fn apart(tensor: &Tensor, heads: usize) -> Result<Tensor> {
-    let shape = tensor.dims();
-    let rows = shape.first().copied().unwrap_or(0);
-    ensure!(rows > 0 && heads > 0 && rows.is_multiple_of(2 * heads), "expected rows of {heads} heads, found {rows}");
-    let pairs = tensor.reshape((heads, rows / heads / 2, 2, tensor.elem_count() / rows))?;
-    Ok(pairs.transpose(1, 2)?.reshape(shape)?)
-}
-
-/// The name that transformers gives a tensor.
-fn rename(name: &str) -> Option<String> {
-    if let Some((_, theirs)) = OUTSIDE.iter().find(|(own, _)| *own == name) {
-        return Some((*theirs).to_owned());
-    }
-    let (layer, part) = name.strip_prefix("blk.")?.split_once('.')?;
-    let (part, kind) = part.rsplit_once('.')?;
-    let (_, theirs) = PARTS.iter().find(|(own, _)| *own == part)?;
-    Some(format!("model.layers.{layer}.{theirs}.{kind}"))
 }
 
 /// A number of any of the types that files give it.
@@ -248,24 +199,6 @@ fn first_line(error: candle_core::Error) -> anyhow::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_become_those_of_transformers() {
-        let check = |own: &str, expected: Option<&str>| assert_eq!(rename(own).as_deref(), expected, "{own}");
-        check("token_embd.weight", Some("model.embed_tokens.weight"));
-        check("blk.11.attn_q.bias", Some("model.layers.11.self_attn.q_proj.bias"));
-        check("blk.0.attn_q_norm.weight", Some("model.layers.0.self_attn.q_norm.weight"));
-        check("blk.0.ssm_in.weight", None);
-        check("output", None);
-    }
-
-    #[test]
-    fn neighbouring_rows_of_a_head_go_half_a_head_apart() {
-        let rows = Tensor::arange(0f32, 8.0, &Device::Cpu).unwrap().reshape((8, 1)).unwrap();
-        let found: Vec<f32> = apart(&rows, 2).unwrap().flatten_all().unwrap().to_vec1().unwrap();
-        assert_eq!(found, [0.0, 2.0, 1.0, 3.0, 4.0, 6.0, 5.0, 7.0]);
-        assert!(apart(&rows, 3).is_err());
-    }
 
     #[test]
     fn a_file_of_something_else_is_told() {

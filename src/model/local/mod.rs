@@ -11,9 +11,14 @@ mod engine;
 mod files;
 mod gguf;
 mod gguf_sentencepiece;
+mod gguf_tensors;
 mod gguf_tokenizer;
 mod gguf_words;
 mod hub;
+mod job;
+mod linear;
+mod mapped;
+mod memory;
 mod network;
 mod prompts;
 mod safetensors;
@@ -37,8 +42,10 @@ use self::chat::Chat;
 use self::config::Config;
 use self::cpu::CpuNetwork;
 use self::device::DeviceNetwork;
-use self::engine::{Decoded, Engine, Job, Limits};
+use self::engine::Engine;
 use self::files::Files;
+use self::job::{Decoded, Job, Limits};
+use self::memory::Room;
 use self::network::{Chunk, Network};
 use self::sampler::Sampler;
 use super::{Completion, Error, FinishReason, LanguageModel, Meter, Request, Sampling, Timing};
@@ -71,6 +78,9 @@ pub struct Options {
     pub rows: usize,
     /// Tokens of prompts whose keys and values are kept for requests that begin alike.
     pub kept_tokens: usize,
+    /// Tokens of prompt and completion together. None takes the model's own number, if it is no more than 8,192 and memory
+    /// for keys and values suffices (4 GiB in all; a context that is asked for may take more).
+    pub context: Option<usize>,
     /// Given to the chat template; one that the template does not ask for has no effect.
     pub template: Variables,
 }
@@ -83,6 +93,7 @@ impl Default for Options {
             threads: None,
             rows: 64,
             kept_tokens: 16_384,
+            context: None,
             // Qwen3 thinks aloud unless told not to: the operators ask for steps themselves, where they want them.
             template: [("enable_thinking".to_owned(), false.into())].into(),
         }
@@ -117,27 +128,28 @@ impl LocalModel {
     pub fn load(folder: &Folder, options: &Options) -> Result<Self> {
         let files = Files::open(folder)?;
         let mut config = files.config()?;
+        let room = Room::new(&config, options)?;
         let tokenizer = Arc::new(files.tokenizer(config.vocabulary)?);
         let chat = files.chat(&options.template)?;
         config.ends.extend(chat.as_ref().and_then(|chat| tokenizer.token_to_id(&chat.eos)));
         let threads = options.threads.unwrap_or_else(rayon::current_num_threads).max(1);
         let (device, dtype) = (&options.device, options.precision());
-        let weights = files.weights(&config, device, dtype)?;
         let jobs = match device {
             Device::Cpu => {
-                let network = CpuNetwork::new(weights, config.clone())?;
+                let network = CpuNetwork::new(files.weights(&config, device, dtype)?, config.clone())?;
                 let engines = if network.shares_passes(options.rows) { 1 } else { threads.min(options.rows).max(1) };
-                start(Arc::new(network), engines, threads, &config, &tokenizer, options)?
+                start(Arc::new(network), engines, threads, &config, &tokenizer, options, room)?
             }
             _ => {
-                let network = DeviceNetwork::new(weights, config.clone())?;
-                start(Arc::new(network), 1, threads, &config, &tokenizer, options)?
+                let network = DeviceNetwork::new(files.weights(&config, device, dtype)?, config.clone())?;
+                start(Arc::new(network), 1, threads, &config, &tokenizer, options, room)?
             }
         };
         let precision = (dtype != DType::F32).then(|| dtype.as_str().to_owned());
-        let more: Vec<String> = chat.iter().map(Chat::fingerprint).chain(precision).collect();
+        let shorter = (room.context < config.context).then(|| format!("context {}", room.context));
+        let more: Vec<String> = chat.iter().map(Chat::fingerprint).chain(precision).chain(shorter).collect();
         let id = files.identify(&more)?;
-        Ok(LocalModel { id, tokenizer, chat, context: config.context, ends: config.ends, jobs })
+        Ok(LocalModel { id, tokenizer, chat, context: room.context, ends: config.ends, jobs })
     }
 
     /// The engine of a prompt: the same one for all prompts of a question, which it then reads once.
@@ -251,10 +263,10 @@ pub fn logits(folder: &Folder, options: &Options, tokens: &[u32]) -> Result<Vec<
     fn run(network: &impl Network, tokens: &[u32]) -> Result<Vec<f32>> {
         network.forward(&mut [Chunk { tokens, cache: &mut network.empty() }])
     }
-    let weights = files.weights(&config, &options.device, options.precision())?;
-    match &options.device {
-        Device::Cpu => run(&CpuNetwork::new(weights, config)?, tokens),
-        _ => run(&DeviceNetwork::new(weights, config)?, tokens),
+    let (device, dtype) = (&options.device, options.precision());
+    match device {
+        Device::Cpu => run(&CpuNetwork::new(files.weights(&config, device, dtype)?, config)?, tokens),
+        _ => run(&DeviceNetwork::new(files.weights(&config, device, dtype)?, config)?, tokens),
     }
 }
 
@@ -271,8 +283,13 @@ fn start<N: Network + Sync>(
     config: &Config,
     tokenizer: &Arc<Tokenizer>,
     options: &Options,
+    room: Room,
 ) -> Result<Vec<mpsc::Sender<Job>>> {
-    let limits = Limits { rows: options.rows.div_ceil(engines), kept_tokens: options.kept_tokens / engines };
+    let limits = Limits {
+        rows: options.rows.div_ceil(engines),
+        tokens: (room.in_flight / engines).max(room.context),
+        kept_tokens: room.kept / engines,
+    };
     let start = |index| {
         let (jobs, received) = mpsc::channel();
         let engine = Engine::new(network.clone(), config.vocabulary, config.ends.clone(), tokenizer.clone(), limits);

@@ -110,9 +110,10 @@ fn check_both(model: &TinyModel) {
     let files = Files::open(&Folder::Disk(folder.path().into())).expect("a checkpoint");
     let config = files.config().expect("a configuration");
     let expected = reference(model);
-    let weights = || files.weights(&config, &Device::Cpu, DType::F32).expect("weights");
-    check(&CpuNetwork::new(weights(), config.clone()).expect("a network"), &expected);
-    check(&DeviceNetwork::new(weights(), config.clone()).expect("a network"), &expected);
+    let weights = files.weights(&config, &Device::Cpu, DType::F32).expect("weights");
+    check(&CpuNetwork::new(weights, config.clone()).expect("a network"), &expected);
+    let weights = files.weights(&config, &Device::Cpu, DType::F32).expect("weights");
+    check(&DeviceNetwork::new(weights, config.clone()).expect("a network"), &expected);
 }
 
 #[test]

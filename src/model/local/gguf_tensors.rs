@@ -1,0 +1,246 @@
+//! The tensors of a GGUF file, under transformers' names: as floats, or packed as they are.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use candle_core::Tensor;
+use candle_core::quantized::GgmlDType;
+
+use super::gguf::{Gguf, ROTATIONS};
+use super::mapped::Mapped;
+use super::weights::Tensors;
+use crate::kernels::{Format, Rows};
+
+/// Parts of names, llama.cpp's and transformers'.
+const PARTS: [(&str, &str); 11] = [
+    ("attn_norm", "input_layernorm"),
+    ("attn_q", "self_attn.q_proj"),
+    ("attn_k", "self_attn.k_proj"),
+    ("attn_v", "self_attn.v_proj"),
+    ("attn_q_norm", "self_attn.q_norm"),
+    ("attn_k_norm", "self_attn.k_norm"),
+    ("attn_output", "self_attn.o_proj"),
+    ("ffn_norm", "post_attention_layernorm"),
+    ("ffn_gate", "mlp.gate_proj"),
+    ("ffn_up", "mlp.up_proj"),
+    ("ffn_down", "mlp.down_proj"),
+];
+const OUTSIDE: [(&str, &str); 3] = [
+    ("token_embd.weight", "model.embed_tokens.weight"),
+    ("output_norm.weight", "model.norm.weight"),
+    ("output.weight", "lm_head.weight"),
+];
+
+/// What llama.cpp calls the types of numbers that are not read here.
+const UNKNOWN: [(u32, &str); 20] = [
+    (4, "Q4_2"),
+    (5, "Q4_3"),
+    (16, "IQ2_XXS"),
+    (17, "IQ2_XS"),
+    (18, "IQ3_XXS"),
+    (19, "IQ1_S"),
+    (20, "IQ4_NL"),
+    (21, "IQ3_S"),
+    (22, "IQ2_S"),
+    (23, "IQ4_XS"),
+    (24, "I8"),
+    (25, "I16"),
+    (26, "I32"),
+    (27, "I64"),
+    (28, "F64"),
+    (29, "IQ1_M"),
+    (34, "TQ1_0"),
+    (35, "TQ2_0"),
+    (39, "MXFP4"),
+    (40, "NVFP4"),
+];
+
+impl Tensors for Gguf {
+    fn names(&self) -> BTreeSet<String> {
+        let names = self.content().tensor_infos.keys().filter(|name| *name != ROTATIONS);
+        names.map(|name| rename(name).unwrap_or_else(|| name.clone())).collect()
+    }
+
+    fn read(&self, name: &str) -> Result<Tensor> {
+        let own = self.own_name(name)?;
+        let tensor = self.tensor(own)?;
+        match self.turned_heads(own) {
+            Some(heads) => apart(&tensor, heads),
+            None => Ok(tensor),
+        }
+    }
+
+    fn rows(&self, name: &str) -> Result<Option<Rows>> {
+        let own = self.own_name(name)?;
+        let info = self.content().tensor_infos.get(own).context("expected it in the file")?;
+        let format = format(info.ggml_dtype)?;
+        let &[outputs, inputs] = info.shape.dims() else { bail!("expected a matrix, found {:?}", info.shape) };
+        let head = match self.turned_heads(own) {
+            Some(heads) => {
+                ensure!(
+                    heads > 0 && outputs.is_multiple_of(2 * heads),
+                    "expected rows of {heads} heads, found {outputs}"
+                );
+                Some(outputs / heads)
+            }
+            None => None,
+        };
+        let start = usize::try_from(self.content().tensor_data_offset + info.offset)?;
+        let rows = Rows::new(self.file().clone(), format, start, inputs, outputs, head);
+        rows.context("expected whole rows in the file").map(Some)
+    }
+
+    fn source(&self) -> Option<Arc<Mapped>> {
+        Some(self.file().clone())
+    }
+}
+
+impl Gguf {
+    /// Makes sure that each tensor has numbers, of a format that is known, and lies in the file.
+    ///
+    /// # Errors
+    /// One does not.
+    pub fn check_tensors(&self) -> Result<()> {
+        let length = self.bytes().len() as u64;
+        for (name, info) in &self.content().tensor_infos {
+            let (shape, kind) = (info.shape.dims(), info.ggml_dtype);
+            let size = shape.iter().try_fold(1u64, |size, dimension| size.checked_mul(*dimension as u64));
+            let Some(size) = size.filter(|size| *size > 0) else {
+                bail!("expected numbers in tensor `{name}`, found {:?}", info.shape)
+            };
+            format(kind).with_context(|| format!("tensor `{name}`"))?;
+            let row = shape.last().copied().unwrap_or(1);
+            ensure!(
+                row.is_multiple_of(kind.block_size()),
+                "tensor `{name}`: expected rows of a multiple of {} numbers, found {row}",
+                kind.block_size()
+            );
+            let bytes = (size / kind.block_size() as u64).checked_mul(kind.type_size() as u64);
+            let end = bytes
+                .and_then(|bytes| bytes.checked_add(info.offset))
+                .and_then(|end| end.checked_add(self.content().tensor_data_offset));
+            ensure!(
+                end.is_some_and(|end| end <= length),
+                "is not a whole GGUF file: tensor `{name}` ends after {} bytes, the file after {length}",
+                end.map_or("too many".to_owned(), |end| end.to_string())
+            );
+        }
+        Ok(())
+    }
+
+    /// llama.cpp's name for a tensor.
+    fn own_name(&self, name: &str) -> Result<&str> {
+        let mut names = self.content().tensor_infos.keys();
+        let own = names.find(|own| rename(own).as_deref() == Some(name));
+        own.map(String::as_str).context("expected it in the file")
+    }
+
+    /// The heads of a tensor whose rows are to go [`apart`].
+    fn turned_heads(&self, own: &str) -> Option<usize> {
+        self.rotates_neighbours().then_some(())?;
+        let heads = || self.number("attention.head_count");
+        let (part, _) = own.rsplit_once('.')?;
+        let heads = match part.rsplit_once('.')?.1 {
+            "attn_q" => heads(),
+            "attn_k" => self.number("attention.head_count_kv").or_else(heads),
+            _ => None,
+        };
+        heads.map(|heads| heads as usize)
+    }
+}
+
+/// The kernels of a type of numbers.
+fn format(kind: GgmlDType) -> Result<Format> {
+    Ok(match kind {
+        GgmlDType::F32 => Format::F32,
+        GgmlDType::F16 => Format::F16,
+        GgmlDType::BF16 => Format::Bf16,
+        GgmlDType::Q4_0 => Format::Q4_0,
+        GgmlDType::Q4_1 => Format::Q4_1,
+        GgmlDType::Q5_0 => Format::Q5_0,
+        GgmlDType::Q5_1 => Format::Q5_1,
+        GgmlDType::Q8_0 => Format::Q8_0,
+        GgmlDType::Q2K => Format::Q2K,
+        GgmlDType::Q3K => Format::Q3K,
+        GgmlDType::Q4K => Format::Q4K,
+        GgmlDType::Q5K => Format::Q5K,
+        GgmlDType::Q6K => Format::Q6K,
+        GgmlDType::Q8_1 => return Err(refusal("Q8_1")),
+        GgmlDType::Q8K => return Err(refusal("Q8_K")),
+    })
+}
+
+fn refusal(found: &str) -> anyhow::Error {
+    anyhow!(
+        "expected weights as F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0 or Q2_K to Q6_K, found {found}; hint: take \
+         the model's file in Q4_K_M or Q8_0"
+    )
+}
+
+/// What candle's refusal of a type of numbers means, if it is one.
+pub fn unknown_format(error: &anyhow::Error) -> Option<anyhow::Error> {
+    let text = error.to_string();
+    let number: u32 = text.strip_prefix("unknown dtype for tensor ")?.parse().ok()?;
+    let name = UNKNOWN.iter().find(|(known, _)| *known == number).map(|(_, name)| (*name).to_owned());
+    Some(refusal(&name.unwrap_or_else(|| format!("type {number}"))))
+}
+
+/// llama.cpp rotates neighbouring dimensions of a Llama's heads, transformers those half a head apart: the rows go back
+/// to where they were.
+fn apart(tensor: &Tensor, heads: usize) -> Result<Tensor> {
+    let shape = tensor.dims();
+    let rows = shape.first().copied().unwrap_or(0);
+    ensure!(rows > 0 && heads > 0 && rows.is_multiple_of(2 * heads), "expected rows of {heads} heads, found {rows}");
+    let pairs = tensor.reshape((heads, rows / heads / 2, 2, tensor.elem_count() / rows))?;
+    Ok(pairs.transpose(1, 2)?.reshape(shape)?)
+}
+
+/// The name that transformers gives a tensor.
+fn rename(name: &str) -> Option<String> {
+    if let Some((_, theirs)) = OUTSIDE.iter().find(|(own, _)| *own == name) {
+        return Some((*theirs).to_owned());
+    }
+    let (layer, part) = name.strip_prefix("blk.")?.split_once('.')?;
+    let (part, kind) = part.rsplit_once('.')?;
+    let (_, theirs) = PARTS.iter().find(|(own, _)| *own == part)?;
+    Some(format!("model.layers.{layer}.{theirs}.{kind}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Device;
+
+    use super::*;
+
+    #[test]
+    fn names_become_those_of_transformers() {
+        let check = |own: &str, expected: Option<&str>| assert_eq!(rename(own).as_deref(), expected, "{own}");
+        check("token_embd.weight", Some("model.embed_tokens.weight"));
+        check("blk.11.attn_q.bias", Some("model.layers.11.self_attn.q_proj.bias"));
+        check("blk.0.attn_q_norm.weight", Some("model.layers.0.self_attn.q_norm.weight"));
+        check("blk.0.ssm_in.weight", None);
+        check("output", None);
+    }
+
+    #[test]
+    fn neighbouring_rows_of_a_head_go_half_a_head_apart() {
+        let rows = Tensor::arange(0f32, 8.0, &Device::Cpu).unwrap().reshape((8, 1)).unwrap();
+        let found: Vec<f32> = apart(&rows, 2).unwrap().flatten_all().unwrap().to_vec1().unwrap();
+        assert_eq!(found, [0.0, 2.0, 1.0, 3.0, 4.0, 6.0, 5.0, 7.0]);
+        assert!(apart(&rows, 3).is_err());
+    }
+
+    #[test]
+    fn formats_without_kernels_are_named() {
+        let check = |number: u32, expected: &str| {
+            let error = unknown_format(&anyhow!("unknown dtype for tensor {number}")).unwrap().to_string();
+            assert!(error.contains(expected) && error.contains("Q4_0") && error.contains("hint: "), "{error}");
+        };
+        check(20, "found IQ4_NL;");
+        check(39, "found MXFP4;");
+        check(99, "found type 99;");
+        assert!(unknown_format(&anyhow!("unexpected end of file")).is_none());
+        assert!(format(GgmlDType::Q8K).unwrap_err().to_string().contains("found Q8_K;"));
+    }
+}
