@@ -26,6 +26,8 @@ pub struct Ask<'a> {
     pub confidence: Option<f64>,
     /// Whether calls that are not needed any more are dropped in fact; by default where an endpoint answers.
     pub clock: Option<Clock>,
+    /// What the question is called in the record.
+    pub called: &'a str,
     /// What was said before the question. The controller reads the question alone.
     pub conversation: &'a [Message],
     /// When the answer is the best of what there is by then, under the clock on the wall.

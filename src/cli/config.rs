@@ -140,7 +140,7 @@ struct EndpointFlags {
 #[derive(Debug, Default, Serialize, clap::Args)]
 struct ModelFlags {
     /// Llama, Qwen2 or Qwen3: a folder, a GGUF file, or OWNER/NAME (or OWNER/NAME/FILE.gguf) on the Hugging Face hub;
-    /// default: the built-in model
+    /// default: the built-in model, which `built-in` names where a run was trained with something else
     #[arg(long, value_name = "DIR|FILE|ID", env = "LAMAS_MODEL", help_heading = "Model in this process")]
     #[serde(skip_serializing_if = "Option::is_none")]
     model: Option<PathBuf>,

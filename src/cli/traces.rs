@@ -9,7 +9,7 @@ use futures::{StreamExt, stream};
 use super::config::Common;
 use super::operators::each_operator;
 use super::session::Session;
-use super::traces_import;
+use super::{traces_import, traces_served};
 use crate::decide::FixedPlan;
 use crate::disk::WriteError;
 use crate::execute::{ExecutionConfig, SolveOptions, Solver};
@@ -33,6 +33,8 @@ pub struct Args {
 enum Command {
     /// Make a benchmark folder and its traces of the logs of other programs.
     Import(Box<traces_import::Args>),
+    /// Make a benchmark folder and its traces of what `lamas serve --record` kept.
+    Served(traces_served::Args),
 }
 
 /// Records outputs of every operator by itself.
@@ -57,6 +59,7 @@ struct Record {
 pub fn run(args: Args) -> Result<()> {
     match args.command {
         Some(Command::Import(args)) => traces_import::run(*args),
+        Some(Command::Served(args)) => traces_served::run(args),
         None => record(args.record),
     }
 }

@@ -13,6 +13,8 @@ use crate::task::{Benchmark, Problem};
 pub struct Recorder<'a> {
     record: &'a Record,
     asked: Asked,
+    /// What the question is called, for readers.
+    called: &'a str,
     grader: Option<Grader<'a>>,
 }
 
@@ -35,8 +37,8 @@ struct Place {
 
 impl<'a> Recorder<'a> {
     /// `grader` is there where the query is a problem.
-    pub fn new(record: &'a Record, asked: Asked, grader: Option<Grader<'a>>) -> Self {
-        Recorder { record, asked, grader }
+    pub fn new(record: &'a Record, asked: Asked, called: &'a str, grader: Option<Grader<'a>>) -> Self {
+        Recorder { record, asked, called, grader }
     }
 
     /// Lets an operator act, from the record where it can.
@@ -150,7 +152,7 @@ impl<'a> Recorder<'a> {
         let [draw, turn] = self.asked.which(work.identity(), work.turn());
         let line = Line {
             key: place.key,
-            problem: self.grader.map_or(String::new(), |grader| grader.problem.id.clone()),
+            problem: self.called.to_owned(),
             operator: work.operator().name.clone(),
             model: shown.clone(),
             draw,

@@ -46,6 +46,8 @@ pub struct SolveOptions<'a> {
     pub samples: &'a [(OperatorId, u32)],
     /// Whether the query ends with the vote, also where the benchmark has a finish.
     pub without_finish: bool,
+    /// What a question that is no problem of the benchmark is called in the record.
+    pub called: &'a str,
     /// What was said before the question.
     pub conversation: &'a [Message],
     /// When the query ends with what it has by then, under the clock on the wall.

@@ -341,7 +341,8 @@ impl Solver {
             sandbox: self.sandbox.as_deref(),
         });
         let asked = Asked::new(question, form, tests, draw).after(conversation);
-        let recorder = self.record.as_ref().map(|record| Recorder::new(record, asked, grader));
+        let called = problem.map_or(options.called, |problem| problem.id.as_str());
+        let recorder = self.record.as_ref().map(|record| Recorder::new(record, asked, called, grader));
         let options = Options { schedule, clock, unit, finish, observer, until, letters, recorder: recorder.as_ref() };
         let execution = execute(&query, decider, options).await?;
         let Execution { plan, trace, solutions, conclusion } = execution;

@@ -9,9 +9,10 @@ use super::caller::Caller;
 use super::caps::Reserved;
 use super::chat_request::ChatRequest;
 use super::direct::{self, Passed};
+use super::explore::{Explorer, Unasked};
 use super::fault::Fault;
 use super::gate::Place;
-use super::journal::{Decision, Journal};
+use super::journal::{Decision, Drawn, Journal};
 use super::listener::Listener;
 use super::metrics::Metrics;
 use super::outcome::Outcome;
@@ -21,8 +22,6 @@ use super::service::Service;
 use super::time::now;
 use crate::agent::Ask;
 use crate::evaluate::latency::Budget;
-use crate::operation::Operator;
-use crate::plan::Usage;
 use crate::task::AnswerForm;
 
 /// A request on its way.
@@ -30,6 +29,8 @@ pub struct Admitted {
     pub request: ChatRequest,
     /// Why it is one plain call, where a plan was asked for.
     pub passed_on: Option<&'static str>,
+    /// Names its answer.
+    id: String,
     /// Tells its draws apart.
     pub draw: u64,
     pub run: Arc<Run>,
@@ -89,6 +90,19 @@ impl Admitted {
         reserved.iter_mut().for_each(Reserved::begin);
         let fresh = || rand::random::<u64>() >> 11;
         let draw = request.wishes.draw.or(request.seed).unwrap_or_else(fresh);
+        let explore = service.explorer.as_ref().filter(|_| matches!(way, Way::Plan(_))).map(|explorer| {
+            let talk = &request.talk;
+            let drawn = Drawn { share: explorer.exploration.share, drawn: explorer.draws(), dropped: false };
+            let unasked = drawn.drawn.then(|| Unasked {
+                id: caller.answer.clone(),
+                run: run.clone(),
+                question: talk.question.clone(),
+                conversation: talk.before.clone(),
+                draw,
+                asked: Vec::new(),
+            });
+            Explore { explorer: explorer.clone(), drawn, unasked }
+        });
         let decision = |journal: &Arc<Journal>| {
             let decision = Decision {
                 id: caller.answer.clone(),
@@ -99,9 +113,14 @@ impl Admitted {
                 model: request.model.clone(),
                 question: request.talk.question.clone(),
                 before: request.talk.before.len(),
+                conversation: request.talk.digest(),
                 budget: until.duration_since(caller.arrived).as_secs_f64(),
                 in_flight: service.gate.in_flight(),
                 waiting: service.gate.waiting(),
+                queued: run.queue.seconds(),
+                // What a controller chooses is the likeliest of all plans, whatever is drawn.
+                probability: 1.0,
+                explore: explore.as_ref().map(|explore| explore.drawn),
                 draw,
                 result: "left",
                 took: 0.0,
@@ -116,11 +135,23 @@ impl Admitted {
             arrived: caller.arrived,
             budget: request.wishes.budget.is_some().then_some(until),
             decision: service.journal.as_ref().map(decision),
+            explore,
             form: run.agent.solver().benchmark().answer,
             is_over: false,
             first: Arc::new(First::new(&service.metrics, &request.model, caller.arrived)),
         };
-        Ok(Admitted { request, passed_on, draw, run, way, until, watch, reserved, _place: place })
+        Ok(Admitted {
+            request,
+            passed_on,
+            id: caller.answer.clone(),
+            draw,
+            run,
+            way,
+            until,
+            watch,
+            reserved,
+            _place: place,
+        })
     }
 
     /// Answers the request. `listener` hears of a plan, `hear` of each piece of a model's own answer.
@@ -128,10 +159,10 @@ impl Admitted {
     /// # Errors
     /// There is no answer.
     pub async fn answer(&mut self, listener: &Listener, hear: &(dyn Fn(&str) + Send + Sync)) -> Result<Passed, Fault> {
-        let Admitted { request, draw, run, way, until, .. } = &*self;
+        let Admitted { request, id, draw, run, way, until, .. } = &*self;
         let answered = match way {
             Way::Plan(course) => {
-                let outcome = course.answer(run, request, *draw, *until, listener).await;
+                let outcome = course.answer(run, request, *draw, *until, id, listener).await;
                 outcome.map(|outcome| Passed { outcome, body: None })
             }
             Way::Direct(at) => match run.upstreams.get(*at) {
@@ -158,27 +189,10 @@ impl Admitted {
 
 /// Most dollars that a request may cost, by estimate.
 fn most(run: &Run, way: &Way, request: &ChatRequest) -> f64 {
-    let solver = run.agent.solver();
     match way {
         Way::Direct(at) => run.upstreams.get(*at).map_or(0.0, |upstream| direct::most(upstream, request)),
         Way::Plan(course) => {
-            let said = request.talk.before.iter().map(|message| message.content.len()).sum::<usize>();
-            let said = (said + request.talk.question.len()) as u64;
-            let signatures = solver.catalogue().signatures();
-            let of = |(at, operator): (usize, &Operator)| {
-                let is_asked = |plan: &crate::plan::Plan| plan.choices().any(|(_, id)| id.index() == at);
-                let Some(backing) = solver.backings().get(at) else { return 0.0 };
-                if operator.prompt.is_none() || !course.plan().is_none_or(is_asked) {
-                    return 0.0;
-                }
-                let calls = f64::from(signatures.get(at).map_or(1, |signature| signature.most_calls));
-                let (written, prompt) =
-                    (u64::from(operator.max_tokens), operator.prompt.as_ref().map_or(0, String::len));
-                // What others wrote is read too.
-                let prompt_tokens = said + prompt as u64 + 4 * written;
-                calls * backing.price.cost(Usage { prompt_tokens, completion_tokens: written, ..Usage::default() })
-            };
-            solver.catalogue().operators().iter().enumerate().map(of).sum()
+            run.most(course.plan().map(std::slice::from_ref), &request.talk.question, &request.talk.before)
         }
     }
 }
@@ -225,6 +239,13 @@ impl First {
     }
 }
 
+/// Whether a request is explored once it is answered, and by whom.
+struct Explore {
+    explorer: Arc<Explorer>,
+    drawn: Drawn,
+    unasked: Option<Unasked>,
+}
+
 /// Counts a request, once, however it ends: also where whoever asked has gone away.
 struct Watch {
     metrics: Arc<Metrics>,
@@ -234,6 +255,7 @@ struct Watch {
     budget: Option<Instant>,
     /// What is written down of it, and where.
     decision: Option<(Arc<Journal>, Decision)>,
+    explore: Option<Explore>,
     form: AnswerForm,
     is_over: bool,
     first: Arc<First>,
@@ -246,6 +268,12 @@ impl Watch {
 
     fn write_down(&mut self, result: &'static str, cost: f64, outcome: Option<&Outcome>) {
         let took = self.took();
+        if let (Some((_, decision)), Some(planned)) = (&mut self.decision, outcome.and_then(|it| it.planned.as_ref()))
+            && let Some(Explore { explorer, unasked: Some(unasked), .. }) = self.explore.take()
+            && let Some(drawn) = &mut decision.explore
+        {
+            drawn.dropped = !explorer.offer(Unasked { asked: planned.asked.clone(), ..unasked });
+        }
         if let Some((journal, decision)) = self.decision.take() {
             let planned = outcome.and_then(|outcome| outcome.planned.as_ref().map(|_| outcome.own()));
             journal.note(&Decision { result, took, cost, planned, ..decision }, outcome, self.form);

@@ -51,6 +51,8 @@ pub struct Metrics {
     operators: Family<Labels, Histogram>,
     dropped: Family<Labels, Counter>,
     budgets: Family<Labels, Counter>,
+    explorations: Family<Vec<(&'static str, &'static str)>, Counter>,
+    explored_dollars: Dollars,
     in_flight: Gauge,
     waiting: Gauge,
     lost: Gauge,
@@ -85,6 +87,8 @@ impl Default for Metrics {
             operators: Family::new_with_constructor(|| Histogram::new([1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0])),
             dropped: Family::default(),
             budgets: Family::default(),
+            explorations: Family::default(),
+            explored_dollars: Dollars::default(),
             in_flight: Gauge::default(),
             waiting: Gauge::default(),
             lost: Gauge::default(),
@@ -99,6 +103,9 @@ impl Default for Metrics {
         registry.register("plan_operators", "Operators of plans", metrics.operators.clone());
         registry.register("dropped_operators", "Operators whose calls were dropped", metrics.dropped.clone());
         registry.register("budgets", "Requests with a budget, by whether it was kept", metrics.budgets.clone());
+        registry.register("explorations", "Requests explored, by what became of it", metrics.explorations.clone());
+        let dollars = metrics.explored_dollars.clone();
+        registry.register("explored_cost_dollars", "Dollars of exploration, which no request holds", dollars);
         registry.register("in_flight", "Requests being answered", metrics.in_flight.clone());
         registry.register("waiting", "Requests waiting for their turn", metrics.waiting.clone());
         registry.register("journal_lost", "Decisions that could not be written down", metrics.lost.clone());
@@ -151,6 +158,12 @@ impl Metrics {
     /// Whether a budget was kept.
     pub fn budget(&self, model: &str, is_kept: bool) {
         self.budgets.get_or_create(&labels(model, "kept", if is_kept { "yes" } else { "no" })).inc();
+    }
+
+    /// A request was explored, or not, at so many dollars.
+    pub fn explored(&self, how: &'static str, dollars: f64) {
+        self.explorations.get_or_create(&vec![("result", how)]).inc();
+        self.explored_dollars.inc_by(dollars);
     }
 
     /// All in Prometheus' text format.

@@ -12,6 +12,7 @@ mod chunks;
 mod cost;
 mod direct;
 mod driven;
+mod explore;
 mod fault;
 mod fields;
 mod gate;
@@ -35,6 +36,7 @@ mod time;
 mod wishes;
 
 pub use caps::{Caps, Today};
+pub use explore::{Exploration, Explorer};
 pub use http::{administration, router};
 pub use journal::Journal;
 pub use keys::{Holder, Keys, Rights};

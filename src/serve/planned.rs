@@ -3,6 +3,7 @@
 use tokio::time::Instant;
 
 use super::chat_request::ChatRequest;
+use super::explore::asked;
 use super::fault::Fault;
 use super::listener::Listener;
 use super::outcome::{Outcome, Planned};
@@ -79,6 +80,7 @@ impl Course {
         request: &ChatRequest,
         draw: u64,
         until: Instant,
+        id: &str,
         listener: &Listener,
     ) -> Result<Outcome, Fault> {
         let is_recorded = run.upstreams.is_empty();
@@ -87,6 +89,7 @@ impl Course {
             latency_weight: self.latency_weight,
             plan: self.plan.as_ref(),
             clock: Some(if is_recorded { Clock::Virtual } else { Clock::Live }),
+            called: id,
             conversation: &request.talk.before,
             until: Some(until),
             purpose: Purpose::Serve,
@@ -119,6 +122,7 @@ impl Course {
         let planned = Planned {
             plan: run.spelled(&chosen.plan),
             operators: chosen.plan.choices().count(),
+            asked: asked(trace),
             answer: answer.clone(),
             answers: answered.solutions.iter().filter_map(|solution| solution.answer.clone()).collect(),
             confidence: *confidence,

@@ -7,11 +7,11 @@ use anyhow::{Result, ensure};
 
 use super::fault::Fault;
 use super::queue::Queue;
-use crate::agent::Agent;
+use crate::agent::{Agent, plans};
 use crate::model::openai::OpenAi;
-use crate::model::{LanguageModel, Price};
+use crate::model::{LanguageModel, Message, Price};
 use crate::operation::Operator;
-use crate::plan::{Layer, OperatorId, Plan, Signature};
+use crate::plan::{Layer, OperatorId, Plan, Signature, Usage};
 
 /// A run under a name.
 pub struct Run {
@@ -24,6 +24,8 @@ pub struct Run {
     pub fast: Option<Plan>,
     /// All that answer by themselves, and a vote.
     pub best: Option<Plan>,
+    /// On whose answer others work, where they have no other to work on.
+    pub base: Option<OperatorId>,
 }
 
 /// A model that a run asks.
@@ -77,12 +79,32 @@ impl Run {
         let layers = layers.map(|operators| Layer { operators }).collect();
         let plan = |operator| Plan { layers: vec![Layer { operators: vec![operator] }] };
         let best = single.is_some().then_some(Plan { layers });
-        Run { name, agent, upstreams, queue: Queue::default(), fast: single.map(plan), best }
+        let base = plans::base(agent.solver().catalogue());
+        Run { name, agent, upstreams, queue: Queue::default(), fast: single.map(plan), best, base }
     }
 
     /// The names of its operators, in the order of the catalogue.
     pub fn operators(&self) -> Vec<&str> {
         self.agent.solver().catalogue().operators().iter().map(|operator| operator.name.as_str()).collect()
+    }
+
+    /// Most dollars that plans may cost, by estimate; without any, that all operators may cost.
+    pub fn most(&self, plans: Option<&[Plan]>, question: &str, conversation: &[Message]) -> f64 {
+        let solver = self.agent.solver();
+        let said = conversation.iter().map(|message| message.content.len()).sum::<usize>();
+        let said = (said + question.len()) as u64;
+        let signatures = solver.catalogue().signatures();
+        let of = |(at, operator): (usize, &Operator)| {
+            let times = |plan: &Plan| plan.choices().filter(|(_, id)| id.index() == at).count();
+            let times = plans.map_or(1, |plans| plans.iter().map(times).sum());
+            let Some(backing) = solver.backings().get(at).filter(|_| operator.prompt.is_some()) else { return 0.0 };
+            let calls = times as f64 * f64::from(signatures.get(at).map_or(1, |signature| signature.most_calls));
+            let (written, prompt) = (u64::from(operator.max_tokens), operator.prompt.as_ref().map_or(0, String::len));
+            // What others wrote is read too.
+            let prompt_tokens = said + prompt as u64 + 4 * written;
+            calls * backing.price.cost(Usage { prompt_tokens, completion_tokens: written, ..Usage::default() })
+        };
+        solver.catalogue().operators().iter().enumerate().map(of).sum()
     }
 
     /// A plan as people type it.

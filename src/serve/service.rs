@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use futures::future::BoxFuture;
 
 use super::caps::Caps;
+use super::explore::Explorer;
 use super::gate::Gate;
 use super::journal::Journal;
 use super::keys::Keys;
@@ -29,6 +30,8 @@ pub struct Service {
     pub metrics: Arc<Metrics>,
     /// What is kept of what is served; none where nothing is.
     pub journal: Option<Arc<Journal>>,
+    /// Asks what was not asked; none where nothing is explored.
+    pub explorer: Option<Arc<Explorer>>,
     books: Arc<Books>,
     runs: RwLock<Arc<Runs>>,
     reopen: Option<Reopen>,
@@ -48,6 +51,7 @@ impl Service {
             caps: Arc::default(),
             metrics: Arc::default(),
             journal: None,
+            explorer: None,
             books,
             runs: RwLock::new(Arc::new(runs)),
             reopen: None,
@@ -69,6 +73,18 @@ impl Service {
     /// The same server, which keeps what it serves.
     pub fn keeping(self, journal: Option<Arc<Journal>>) -> Self {
         Service { journal, ..self }
+    }
+
+    /// The same server, which explores what it serves.
+    pub fn exploring(self, explorer: Option<Arc<Explorer>>) -> Self {
+        Service { explorer, ..self }
+    }
+
+    /// Explores what is served, for as long as the server is there; nothing where nothing is explored or kept.
+    pub async fn explore(&self) {
+        if let (Some(explorer), Some(journal)) = (&self.explorer, &self.journal) {
+            explorer.work(&self.gate, &self.metrics, journal).await;
+        }
     }
 
     /// The same server, whose runs can be opened again.

@@ -242,7 +242,7 @@ impl Opening<'_> {
     fn open_default(&mut self) -> Result<Served> {
         let settings = self.settings;
         if !settings.endpoint.is_used() {
-            return self.local(settings.model.as_deref(), None);
+            return self.local(settings.local_model(), None);
         }
         let client = client(settings.endpoint.clone(), self.host.key.clone(), &self.prices, self.host)?;
         let prices = client.prices().clone();

@@ -62,6 +62,7 @@ mod run_folder;
 mod sandbox;
 mod schedule;
 mod serve;
+mod serve_explore;
 mod serve_journal;
 mod serve_load;
 mod server;

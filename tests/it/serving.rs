@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Result;
 use lamas::agent::Agent;
 use lamas::model::openai::{Account, Books, EndpointConfig, Key};
-use lamas::serve::{Journal, Keys, Limits, Run, Runs, Service, bind, listen, router};
+use lamas::serve::{Caps, Exploration, Explorer, Journal, Keys, Limits, Run, Runs, Service, bind, listen, router};
 use lamas::settings::{Host, Parts, Preset, Settings};
 use reqwest::{RequestBuilder, Response};
 use serde_json::{Value, json};
@@ -64,7 +64,23 @@ impl Serving {
         folder: &Path,
         script: impl Fn(usize, &Value) -> Reply + Send + Sync + 'static,
     ) -> Result<Self> {
-        Self::all(Limits::default(), keys, Some(Arc::new(Journal::open(folder)?)), script).await
+        Self::all(Limits::default(), keys, Some(Arc::new(Journal::open(folder)?)), None, script).await
+    }
+
+    /// Explores all that it serves, and keeps it in a folder.
+    pub async fn exploring(
+        keys: Keys,
+        folder: &Path,
+        dollars_per_day: f64,
+        script: impl Fn(usize, &Value) -> Reply + Send + Sync + 'static,
+    ) -> Result<Self> {
+        let exploration = Exploration { share: 1.0, dollars_per_day, longest: Duration::from_secs(20) };
+        let explorer = Some(Arc::new(Explorer::new(exploration, Caps::default())));
+        let serving =
+            Self::all(Limits::default(), keys, Some(Arc::new(Journal::open(folder)?)), explorer, script).await?;
+        let service = serving.service.clone();
+        tokio::spawn(async move { service.explore().await });
+        Ok(serving)
     }
 
     pub async fn with(
@@ -72,19 +88,20 @@ impl Serving {
         keys: Keys,
         script: impl Fn(usize, &Value) -> Reply + Send + Sync + 'static,
     ) -> Result<Self> {
-        Self::all(limits, keys, None, script).await
+        Self::all(limits, keys, None, None, script).await
     }
 
     async fn all(
         limits: Limits,
         keys: Keys,
         journal: Option<Arc<Journal>>,
+        explorer: Option<Arc<Explorer>>,
         script: impl Fn(usize, &Value) -> Reply + Send + Sync + 'static,
     ) -> Result<Self> {
         let upstream = Server::start(script).await;
         let books = Arc::new(Books::new(&EndpointConfig::default()));
         let runs = open(&upstream.url, &books, journal.as_ref()).await?;
-        let service = Service::new(limits, keys, runs, books.clone()).keeping(journal.clone());
+        let service = Service::new(limits, keys, runs, books.clone()).keeping(journal.clone()).exploring(explorer);
         let (at, same) = (upstream.url.clone(), books.clone());
         let service = Arc::new(service.reopening(Box::new(move || {
             let (at, same, journal) = (at.clone(), same.clone(), journal.clone());
@@ -161,4 +178,10 @@ pub fn right() -> Reply {
 pub fn events(text: &str) -> Vec<Value> {
     let data = text.split("\n\n").filter_map(|event| event.strip_prefix("data: "));
     data.map(|data| serde_json::from_str(data).unwrap_or_else(|_| data.into())).collect()
+}
+
+/// The lines of a file of JSON lines.
+pub fn lines(folder: &Path, name: &str) -> Result<Vec<Value>> {
+    let text = std::fs::read_to_string(folder.join(name))?;
+    text.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
 }
