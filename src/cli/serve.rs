@@ -17,7 +17,8 @@ use crate::checkpoint::{Checkpoint, write_atomic};
 use crate::disk::create_folder;
 use crate::model::openai::Books;
 use crate::serve::{
-    Caps, Exploration, Explorer, Journal, Keys, Limits, Run, Runs, Service, Today, administration, bind, listen, router,
+    Caps, Exploration, Explorer, Journal, Keys, Limits, Live, Run, Runs, Service, Today, administration, bind, listen,
+    router,
 };
 use crate::settings::{Parts, RunFile};
 
@@ -37,7 +38,7 @@ pub struct Args {
     /// Keys that may ask, as `[[key]]` tables with `name`, `sha256` and what each is good for
     #[arg(id = "server-keys", long = "keys", value_name = "FILE")]
     keys: Option<PathBuf>,
-    /// A second listener on this machine for /metrics and /admin/reload, which need a key with `may = ["admin"]` otherwise
+    /// A second listener on this machine for the page, /metrics and /admin/reload, which need a key with `may = ["admin"]` otherwise
     #[arg(long, value_name = "HOST:PORT")]
     admin: Option<String>,
     /// A further name by which a server without keys may be asked; repeatable
@@ -64,6 +65,9 @@ pub struct Args {
     /// Most dollars a day that exploration may spend
     #[arg(long, value_name = "DOLLARS", default_value_t = 1.0, value_parser = dollars)]
     explore_dollars: f64,
+    /// Show questions too on the page at /, which stands on the listener of --admin, or is opened with an admin key as password
+    #[arg(long)]
+    show_texts: bool,
     /// Say what would work, and serve nothing
     #[arg(long)]
     check: bool,
@@ -117,6 +121,7 @@ async fn serve(args: Arc<Args>) -> Result<()> {
     let service = Service::new(limits, keys, runs, books.clone())
         .keeping(journal)
         .exploring(explorer)
+        .showing(Live::new(args.show_texts))
         .named(args.hosts.clone())
         .capped(Caps::restore(place.as_deref().map(noted).unwrap_or_default()))
         .reopening(Box::new(move || {
@@ -126,7 +131,7 @@ async fn serve(args: Arc<Args>) -> Result<()> {
     let service = Arc::new(service);
     eprintln!("serving http://{}/v1: {}", bound.address, service.runs().models().join(", "));
     if let Some(admin) = admin {
-        eprintln!("metrics and reload: http://{}", admin.address);
+        eprintln!("page, metrics and reload: http://{}", admin.address);
         tokio::spawn(listen(admin.listener, administration(service.clone()), limits, std::future::pending()));
     }
     tokio::spawn(reload_when_told(service.clone()));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::model::Error;
-use crate::operation::{Acting, Backing, Board, Call, Effect, Finish, Solution, Turn, Work};
+use crate::operation::{Acting, Backing, Board, Call, Effect, Finish, Identity, Reserve, Solution, Turn, Work};
 use crate::plan::Latency;
 use crate::record::{Asked, Change, Given, Key, Line, Record, Reference, read_by_finish};
 use crate::sandbox::Sandbox;
@@ -125,7 +125,8 @@ impl<'a> Recorder<'a> {
         let marks = if let Effect::Judge(marks) = effect { marks.clone() } else { Vec::new() };
         let context = if let Effect::Inform(text) = effect { Some(text.clone()) } else { None };
         let calls = work.steps().taken();
-        let Backing { price, shown, .. } = work.backing();
+        let Backing { price, shown, reserve, .. } = work.backing();
+        let Some((identity, shown)) = answered_by(&calls, work.identity(), shown, reserve) else { return Ok(()) };
         let cost = |calls: &[Call]| calls.iter().map(|call| call.cost(*price)).sum();
         let arrivals = work.steps().arrivals(Latency::default(), solutions.len(), work.is_side_by_side());
         let mut given = Vec::with_capacity(solutions.len());
@@ -149,12 +150,12 @@ impl<'a> Recorder<'a> {
                 arrival,
             });
         }
-        let [draw, turn] = self.asked.which(work.identity(), work.turn());
+        let [draw, turn] = self.asked.which(identity, work.turn());
         let line = Line {
-            key: place.key,
+            key: self.asked.key(identity, place.read, work.turn()),
             problem: self.called.to_owned(),
             operator: work.operator().name.clone(),
-            model: shown.clone(),
+            model: shown.to_owned(),
             draw,
             turn,
             read: place.read.map(Key),
@@ -176,6 +177,26 @@ impl<'a> Recorder<'a> {
             Some(score) => Some(score),
             None => benchmark.grade(problem, Some(answer), sandbox).await.ok(),
         }
+    }
+}
+
+/// What the operator was for these calls, and what answered it; none where several models did: nothing would find such a
+/// call again.
+fn answered_by<'a>(
+    calls: &[Call],
+    own: &'a Identity,
+    shown: &'a str,
+    reserve: &'a [Reserve],
+) -> Option<(&'a Identity, &'a str)> {
+    let by = |call: &Call| usize::from(call.hedged.map_or(0, |hedged| hedged.reserve));
+    let mut places = calls.iter().filter(|call| !call.tool).map(by);
+    let first = places.next().unwrap_or_default();
+    if places.any(|place| place != first) {
+        return None;
+    }
+    match first.checked_sub(1) {
+        None => Some((own, shown)),
+        Some(place) => reserve.get(place).map(|reserve| (&reserve.identity, reserve.shown.as_str())),
     }
 }
 

@@ -61,7 +61,7 @@ impl Solver {
             let asks = operator.model.clone();
             let shown = if asks.is_empty() { model.id() } else { &asks }.to_owned();
             let price = prices.of(&shown).with_context(|| format!("price of operator `{}`", operator.name))?;
-            Ok(Backing { model: model.clone(), asks, shown, price })
+            Ok(Backing { asks, shown, ..Backing::new(model.clone(), price) })
         };
         let backings = catalogue.operators().iter().map(backing).collect::<Result<_>>()?;
         Self::with_backings(catalogue, benchmark, backings)
@@ -71,13 +71,21 @@ impl Solver {
     ///
     /// # Errors
     /// When the catalogue lacks the operator of the benchmark's finish, or there is not one model for each operator.
-    pub fn with_backings(catalogue: Catalogue, benchmark: Benchmark, backings: Vec<Backing>) -> Result<Self> {
+    pub fn with_backings(catalogue: Catalogue, benchmark: Benchmark, mut backings: Vec<Backing>) -> Result<Self> {
         let hinted = |error| anyhow!("{error}; hint: recorded outputs (`--traces FILE`) need none");
         catalogue.check_prompts().map_err(hinted)?;
         let (operators, models) = (catalogue.operators().len(), backings.len());
         ensure!(operators == models, "expected a model for each of {operators} operators, found {models}");
         let finish = benchmark.finish.as_ref().map(|finish| Finish::new(finish, &catalogue)).transpose()?;
         let identities = catalogue.identities_by(&backings.iter().map(Backing::id).collect::<Vec<_>>());
+        let most = backings.iter().map(|backing| backing.reserve.len()).max().unwrap_or_default();
+        for place in 0..most {
+            let ids: Vec<[&str; 2]> = backings.iter().map(|backing| backing.id_of(place)).collect();
+            let identities = catalogue.identities_by(&ids);
+            for (backing, identity) in backings.iter_mut().zip(identities) {
+                backing.reserve.get_mut(place).into_iter().for_each(|reserve| reserve.identity = identity);
+            }
+        }
         Ok(Solver {
             catalogue,
             benchmark,

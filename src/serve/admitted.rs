@@ -13,7 +13,8 @@ use super::explore::{Explorer, Unasked};
 use super::fault::Fault;
 use super::gate::Place;
 use super::journal::{Decision, Drawn, Journal};
-use super::listener::Listener;
+use super::listener::{Listener, Told};
+use super::live::{Live, Seen};
 use super::metrics::Metrics;
 use super::outcome::Outcome;
 use super::planned::Course;
@@ -22,6 +23,7 @@ use super::service::Service;
 use super::time::now;
 use crate::agent::Ask;
 use crate::evaluate::latency::Budget;
+use crate::model::openai::{TraceContext, traced};
 use crate::task::AnswerForm;
 
 /// A request on its way.
@@ -31,6 +33,7 @@ pub struct Admitted {
     pub passed_on: Option<&'static str>,
     /// Names its answer.
     id: String,
+    trace: Option<TraceContext>,
     /// Tells its draws apart.
     pub draw: u64,
     pub run: Arc<Run>,
@@ -107,6 +110,7 @@ impl Admitted {
             let decision = Decision {
                 id: caller.answer.clone(),
                 request: caller.id.clone(),
+                trace: caller.trace.map(|trace| trace.trace()),
                 time: now(),
                 key: caller.holder.as_ref().map(|holder| holder.name.clone()),
                 run: run.name.clone(),
@@ -129,6 +133,8 @@ impl Admitted {
             };
             (journal.clone(), decision)
         };
+        let seconds = request.wishes.budget.is_some().then(|| until.duration_since(caller.arrived).as_secs_f64());
+        let seen = service.live.enter(&request.model, &request.talk.question, seconds, caller.arrived);
         let watch = Watch {
             metrics: service.metrics.clone(),
             model: request.model.clone(),
@@ -136,6 +142,8 @@ impl Admitted {
             budget: request.wishes.budget.is_some().then_some(until),
             decision: service.journal.as_ref().map(decision),
             explore,
+            live: service.live.clone(),
+            seen,
             form: run.agent.solver().benchmark().answer,
             is_over: false,
             first: Arc::new(First::new(&service.metrics, &request.model, caller.arrived)),
@@ -144,6 +152,7 @@ impl Admitted {
             request,
             passed_on,
             id: caller.answer.clone(),
+            trace: caller.trace,
             draw,
             run,
             way,
@@ -154,21 +163,30 @@ impl Admitted {
         })
     }
 
-    /// Answers the request. `listener` hears of a plan, `hear` of each piece of a model's own answer.
+    /// Answers the request. `explains`: whether the answer tells what happened in a plan; `told` hears of that at once, `hear`
+    /// of each piece of a model's own answer.
     ///
     /// # Errors
     /// There is no answer.
-    pub async fn answer(&mut self, listener: &Listener, hear: &(dyn Fn(&str) + Send + Sync)) -> Result<Passed, Fault> {
-        let Admitted { request, id, draw, run, way, until, .. } = &*self;
+    pub async fn answer(
+        &mut self,
+        explains: bool,
+        told: Option<Told>,
+        hear: &(dyn Fn(&str) + Send + Sync),
+    ) -> Result<Passed, Fault> {
+        let Admitted { request, id, trace, draw, run, way, until, watch, .. } = &*self;
         let answered = match way {
             Way::Plan(course) => {
-                let outcome = course.answer(run, request, *draw, *until, id, listener).await;
+                watch.seen.begins();
+                let listener = Listener::new(explains, told, Some(watch.seen.clone()));
+                let answering = course.answer(run, request, *draw, *until, id, &listener);
+                let outcome = traced(*trace, answering).await;
                 outcome.map(|outcome| Passed { outcome, body: None })
             }
-            Way::Direct(at) => match run.upstreams.get(*at) {
-                Some(upstream) => direct::ask(upstream, request, *draw, *until, hear).await,
-                None => Err(Fault::inside("expected an upstream model, found none")),
-            },
+            Way::Direct(at) => {
+                watch.seen.calls(run.upstreams.get(*at).map_or("", |upstream| &upstream.name));
+                traced(*trace, direct::ask_in_turn(run, *at, request, *draw, *until, hear)).await
+            }
         };
         let cost = answered.as_ref().map_or_else(|fault| fault.cost, |passed| passed.outcome.cost);
         self.reserved.iter_mut().for_each(|reserved| reserved.spent(cost));
@@ -256,6 +274,8 @@ struct Watch {
     /// What is written down of it, and where.
     decision: Option<(Arc<Journal>, Decision)>,
     explore: Option<Explore>,
+    live: Arc<Live>,
+    seen: Arc<Seen>,
     form: AnswerForm,
     is_over: bool,
     first: Arc<First>,
@@ -268,6 +288,7 @@ impl Watch {
 
     fn write_down(&mut self, result: &'static str, cost: f64, outcome: Option<&Outcome>) {
         let took = self.took();
+        self.live.ended(&self.seen, result, cost, outcome);
         if let (Some((_, decision)), Some(planned)) = (&mut self.decision, outcome.and_then(|it| it.planned.as_ref()))
             && let Some(Explore { explorer, unasked: Some(unasked), .. }) = self.explore.take()
             && let Some(drawn) = &mut decision.explore

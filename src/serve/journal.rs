@@ -58,6 +58,8 @@ pub struct Decision {
     /// Names the answer.
     pub id: String,
     pub request: String,
+    /// The trace that it belongs to, where its client says so.
+    pub trace: Option<String>,
     /// Seconds since 1970.
     pub time: u64,
     /// Name of the key that asked.

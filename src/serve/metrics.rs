@@ -13,7 +13,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
 use super::outcome::Outcome;
-use crate::model::openai::Account;
+use crate::model::openai::{Account, Circuit};
 use crate::plan::Usage;
 
 type Dollars = Counter<f64, AtomicU64>;
@@ -57,16 +57,20 @@ pub struct Metrics {
     waiting: Gauge,
     lost: Gauge,
     upstream: [Level; 4],
+    /// By upstream: 0 closed, 1 half-open, 2 open.
+    circuits: Family<Vec<(&'static str, String)>, Gauge>,
 }
 
 /// What is read off when the counters are asked for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Now {
     pub in_flight: usize,
     pub waiting: usize,
     /// Lines of the journal that could not be written.
     pub lost: u64,
     pub upstream: Account,
+    /// Of each upstream.
+    pub circuits: Vec<(String, Circuit)>,
 }
 
 fn seconds() -> Histogram {
@@ -93,6 +97,7 @@ impl Default for Metrics {
             waiting: Gauge::default(),
             lost: Gauge::default(),
             upstream: Default::default(),
+            circuits: Family::default(),
         };
         registry.register("responses", "Responses by status", metrics.responses.clone());
         registry.register("requests", "Requests by how they ended", metrics.requests.clone());
@@ -114,6 +119,8 @@ impl Default for Metrics {
         registry.register("upstream_unanswered", "Of these, those without a whole answer", failed);
         registry.register("upstream_lost_tokens", "Tokens of answers that broke off or were dropped", lost);
         registry.register("upstream_cost_dollars", "Dollars of requests to models' servers", dollars);
+        let help = "How an upstream is asked: 0 as usual, 1 by one request that tries it, 2 not at all";
+        registry.register("upstream_circuit", help, metrics.circuits.clone());
         Metrics { registry, ..metrics }
     }
 }
@@ -175,6 +182,11 @@ impl Metrics {
         let levels = [requests as f64, requests.saturating_sub(answered) as f64, lost.tokens() as f64, cost];
         for (gauge, level) in self.upstream.iter().zip(levels) {
             gauge.set(level);
+        }
+        for (upstream, circuit) in now.circuits {
+            let level = [Circuit::Closed, Circuit::HalfOpen, Circuit::Open].iter().position(|it| *it == circuit);
+            let gauge = self.circuits.get_or_create(&vec![("upstream", upstream)]);
+            gauge.set(level.and_then(|level| i64::try_from(level).ok()).unwrap_or_default());
         }
         let mut text = String::new();
         // A string takes whatever is written.

@@ -4,6 +4,7 @@
 //! `direct`. Whoever goes away drops the future that answers, and with it all calls.
 
 mod admitted;
+mod asked;
 mod caller;
 mod caps;
 mod chat;
@@ -23,8 +24,10 @@ mod keys;
 mod limits;
 mod listen;
 mod listener;
+mod live;
 mod metrics;
 mod outcome;
+mod page;
 mod planned;
 mod queue;
 mod responses;
@@ -42,5 +45,6 @@ pub use journal::Journal;
 pub use keys::{Holder, Keys, Rights};
 pub use limits::Limits;
 pub use listen::{Bound, bind, listen};
+pub use live::Live;
 pub use run::{Run, Runs};
 pub use service::{Reopen, Service};

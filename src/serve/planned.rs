@@ -135,7 +135,7 @@ impl Course {
             retries: trace.retries(),
             events: listener.events(),
         };
-        Ok(Outcome { text, is_cut, usage, answer_tokens: tokens, cost, planned: Some(planned) })
+        Ok(Outcome { text, is_cut, usage, answer_tokens: tokens, cost, planned: Some(planned), ..Outcome::default() })
     }
 }
 

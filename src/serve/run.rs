@@ -34,6 +34,8 @@ pub struct Upstream {
     /// What requests call it; empty for the client's own model.
     pub asks: String,
     pub via: Via,
+    /// Names of the upstream models that are asked in its place while it does not answer.
+    pub reserve: Vec<String>,
 }
 
 /// How a model is asked.
@@ -81,6 +83,13 @@ impl Run {
         let best = single.is_some().then_some(Plan { layers });
         let base = plans::base(agent.solver().catalogue());
         Run { name, agent, upstreams, queue: Queue::default(), fast: single.map(plan), best, base }
+    }
+
+    /// An upstream model, and behind it those in reserve.
+    pub fn upstreams_from(&self, at: usize) -> Vec<&Upstream> {
+        let named = |name: &String| self.upstreams.iter().find(|upstream| upstream.name == *name);
+        let first = self.upstreams.get(at);
+        first.into_iter().chain(first.iter().flat_map(|first| first.reserve.iter().filter_map(named))).collect()
     }
 
     /// The names of its operators, in the order of the catalogue.
@@ -191,7 +200,8 @@ fn upstreams(agent: &Agent) -> Vec<Upstream> {
         let own = endpoint.client.model().to_owned();
         // Of several servers of one model the first is asked.
         let name = endpoint.name.as_deref().map_or(own, |name| name.split(" at ").next().unwrap_or(name).to_owned());
-        add(Upstream { name, asks: String::new(), via: Via::Endpoint(endpoint.client.clone()) });
+        let (via, reserve) = (Via::Endpoint(endpoint.client.clone()), endpoint.reserve.clone());
+        add(Upstream { name, asks: String::new(), via, reserve });
     }
     let only = match &agent.endpoints().0[..] {
         [only] if only.name.is_none() => Some(only.client.clone()),
@@ -202,11 +212,11 @@ fn upstreams(agent: &Agent) -> Vec<Upstream> {
         match &only {
             Some(client) if !backing.asks.is_empty() => {
                 let (name, asks) = (backing.asks.clone(), backing.asks.clone());
-                add(Upstream { name, asks, via: Via::Endpoint(client.clone()) });
+                add(Upstream { name, asks, via: Via::Endpoint(client.clone()), reserve: Vec::new() });
             }
             None if !is_remote && operator.prompt.is_some() => {
                 let (name, via) = (short(backing.model.id()), Via::Local(backing.model.clone(), backing.price));
-                add(Upstream { name, asks: String::new(), via });
+                add(Upstream { name, asks: String::new(), via, reserve: Vec::new() });
             }
             _ => {}
         }

@@ -23,7 +23,7 @@ pub use drift::{drift, same_benchmark};
 pub use endpoints::{Endpoint, Endpoints};
 pub use host::{Host, Own};
 pub use model::prices;
-pub use models::defined;
+pub use models::{defined, reserve};
 pub use open::Parts;
 pub use past::{modernise, of_checkpoint};
 pub use preset::Preset;
