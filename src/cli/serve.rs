@@ -65,6 +65,9 @@ pub struct Args {
     /// Most dollars a day that exploration may spend
     #[arg(long, value_name = "DOLLARS", default_value_t = 1.0, value_parser = dollars)]
     explore_dollars: f64,
+    /// With --record: let the plain model answer in the place of plans, and write down what each plan would have done
+    #[arg(long)]
+    shadow: bool,
     /// Show questions too on the page at /, which stands on the listener of --admin, or is opened with an admin key as password
     #[arg(long)]
     show_texts: bool,
@@ -90,7 +93,12 @@ async fn serve(args: Arc<Args>) -> Result<()> {
     // The flag names a folder here: the record is one of its files.
     let journal = args.common.own()?.record.map(|folder| Journal::open(&folder).map(Arc::new)).transpose()?;
     let opening = Opening { args: args.clone(), books: books.clone(), journal: journal.clone() };
-    ensure!(args.explore == 0.0 || journal.is_some(), "--explore: expected `--record DIR`, which keeps what is found");
+    for (flag, is_asked) in [("--explore", args.explore > 0.0), ("--shadow", args.shadow)] {
+        ensure!(
+            !is_asked || journal.is_some(),
+            "{flag}: expected `--record DIR`, which keeps what is found, found none"
+        );
+    }
     let runs = opening.open().await?;
     let limits = Limits {
         in_flight: args.in_flight,
@@ -121,6 +129,7 @@ async fn serve(args: Arc<Args>) -> Result<()> {
     let service = Service::new(limits, keys, runs, books.clone())
         .keeping(journal)
         .exploring(explorer)
+        .shadowing(args.shadow)
         .showing(Live::new(args.show_texts))
         .named(args.hosts.clone())
         .capped(Caps::restore(place.as_deref().map(noted).unwrap_or_default()))

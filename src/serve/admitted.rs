@@ -82,11 +82,15 @@ impl Admitted {
             }
             (Target::Plan(run, _), Some(beyond)) => (run, Way::Direct(0), Some(beyond)),
         };
+        let course = if let Way::Plan(course) = &way { Some(course.clone()) } else { None };
+        let course = course.filter(|_| service.shadows && !run.upstreams.is_empty());
+        let way = if course.is_some() { Way::Direct(0) } else { way };
         let budget = match request.wishes.budget {
             Some(Budget::Seconds(seconds)) => Some(std::time::Duration::from_secs_f64(seconds)),
             _ => rights.and_then(|rights| rights.most_budget).map(std::time::Duration::from_secs_f64),
         };
         let until = caller.arrived + budget.unwrap_or(service.limits.answer).min(service.limits.answer);
+        let shadow = course.map(|course| course.foresee(&run, &request, until)).transpose()?;
         let reserve = |holder| service.caps.reserve(holder, most(&run, &way, &request), now());
         let mut reserved = caller.holder.as_ref().map(reserve).transpose()?;
         let place = service.gate.enter(until).await?;
@@ -130,6 +134,7 @@ impl Admitted {
                 took: 0.0,
                 cost: 0.0,
                 planned: None,
+                shadow,
             };
             (journal.clone(), decision)
         };

@@ -1,6 +1,7 @@
 //! Exploration: of a uniform share of the requests, what the operators that were not asked would have said, so that a
 //! controller can be trained from what was served. It has the lowest priority and a cap of its own.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -71,7 +72,7 @@ struct Explored<'a> {
     id: &'a str,
     time: u64,
     run: &'a str,
-    /// Names of the operators that were to be asked.
+    /// Names of the operators that were to be asked, with those whose answers others work on.
     operators: Vec<&'a str>,
     /// `done`, `failed`, or `dropped`, with the reason.
     result: &'static str,
@@ -120,9 +121,8 @@ impl Explorer {
             };
             metrics.explored(result, cost);
             let names = run.operators();
-            let is_known = |id: &OperatorId| unasked.asked.contains(id);
-            let ids = plans.iter().flat_map(Plan::choices).map(|(_, id)| id).filter(|id| !is_known(id));
-            let operators = ids.filter_map(|id| names.get(id.index()).copied()).collect();
+            let ids: BTreeSet<OperatorId> = plans.iter().flat_map(Plan::choices).map(|(_, id)| id).collect();
+            let operators = ids.into_iter().filter_map(|id| names.get(id.index()).copied()).collect();
             let took = since.elapsed().as_secs_f64();
             journal.explored(&Explored { id, time: now(), run: &run.name, operators, result, reason, took, cost });
         };
@@ -199,9 +199,16 @@ pub fn asked(trace: &Trace) -> Vec<OperatorId> {
 /// Plans in which all operators take part that were not asked: those that answer side by side, behind them those that work on
 /// an answer. Whoever readies context for others has a plan of its own, before somebody who reads it.
 fn plans(unasked: &Unasked) -> Vec<Plan> {
-    let catalogue = unasked.run.agent.solver().catalogue();
-    let signed = || (0u16..).map(OperatorId).zip(catalogue.signatures()).filter(|(_, it)| it.is_at_work());
-    let missing = || signed().filter(|(id, _)| !unasked.asked.contains(id));
+    let Unasked { run, question, conversation, draw, asked, .. } = unasked;
+    let solver = run.agent.solver();
+    let signed = || {
+        let signatures = solver.catalogue().signatures().into_iter();
+        (0u16..).map(OperatorId).zip(signatures).filter(|(_, it)| it.is_at_work())
+    };
+    // One whose first answers ended the plan has not given all: what counts is what is recorded.
+    let is_known = |id: OperatorId| solver.holds(question, conversation, Purpose::Serve.draw(*draw), id);
+    let is_asked = |id: OperatorId, opens: bool| if opens { is_known(id) } else { asked.contains(&id) };
+    let missing = || signed().filter(|(id, it)| !is_asked(*id, it.opens()));
     let first: Vec<OperatorId> = missing().filter(|(_, it)| it.opens()).map(|(id, _)| id).collect();
     let second: Vec<OperatorId> = missing().filter(|(_, it)| it.improves()).map(|(id, _)| id).collect();
     let ids = |mut found: Vec<OperatorId>, base: Option<OperatorId>| {

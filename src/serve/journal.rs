@@ -90,6 +90,8 @@ pub struct Decision {
     pub cost: f64,
     /// How the plan came to its answer; none of a plain call.
     pub planned: Option<Value>,
+    /// What a plan would have done, where the plain model answered in its place.
+    pub shadow: Option<Value>,
 }
 
 /// Whether a request is explored.

@@ -1,5 +1,6 @@
 //! Answers a request by a plan, within its time.
 
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::chat_request::ChatRequest;
@@ -58,6 +59,26 @@ impl Course {
             (Pace::Fast, None) => Course { plan: run.fast.clone(), ..Course::default() },
             (Pace::Best, None) => Course { plan: run.best.clone(), ..Course::default() },
         })
+    }
+
+    /// What it would do, of which nothing is done: the plan, and what that is predicted to take.
+    ///
+    /// # Errors
+    /// No plan can be chosen.
+    pub fn foresee(&self, run: &Run, request: &ChatRequest, until: Instant) -> Result<Value, Fault> {
+        let ask = Ask {
+            within: self.within.map(|within| left(within, run, until)),
+            latency_weight: self.latency_weight,
+            plan: self.plan.as_ref(),
+            ..Ask::default()
+        };
+        let chosen = run.agent.plan(&request.talk.question, &ask).map_err(|error| Fault::of_plan(&error))?;
+        Ok(json!({
+            "plan": run.spelled(&chosen.plan),
+            "latency_weight": chosen.latency_weight,
+            "within_budget": chosen.is_within,
+            "predicted": chosen.predicted.map(|predicted| predicted.path),
+        }))
     }
 
     /// The plan, where it is known before anything runs.

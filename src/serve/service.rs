@@ -35,6 +35,8 @@ pub struct Service {
     pub journal: Option<Arc<Journal>>,
     /// Asks what was not asked; none where nothing is explored.
     pub explorer: Option<Arc<Explorer>>,
+    /// Whether plain models answer in the place of plans, of which only is written down what they would have done.
+    pub shadows: bool,
     /// What people see on the page.
     pub live: Arc<Live>,
     books: Arc<Books>,
@@ -57,6 +59,7 @@ impl Service {
             metrics: Arc::default(),
             journal: None,
             explorer: None,
+            shadows: false,
             live: Arc::default(),
             books,
             runs: RwLock::new(Arc::new(runs)),
@@ -91,6 +94,11 @@ impl Service {
         if let (Some(explorer), Some(journal)) = (&self.explorer, &self.journal) {
             explorer.work(&self.gate, &self.metrics, journal).await;
         }
+    }
+
+    /// The same server, whose plans answer nothing if so.
+    pub fn shadowing(self, shadows: bool) -> Self {
+        Service { shadows, ..self }
     }
 
     /// The same server, which shows this of what it does.

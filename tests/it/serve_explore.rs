@@ -2,16 +2,18 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::Result;
 use lamas::folder::Folder;
 use lamas::import::{Served, ServedSummary, Shares, import_served};
 use lamas::operation::{Catalogue, Traces};
-use lamas::serve::Keys;
+use lamas::serve::{Journal, Keys};
 use lamas::task::Benchmark;
 use serde_json::{Value, json};
 
-use crate::serving::{ONE, Serving, body, by_plan, lines, right};
+use crate::server::whole;
+use crate::serving::{ONE, Serving, Setup, body, by_plan, lines, right};
 
 /// All operators of the run that ask a model.
 const OPERATORS: [&str; 4] = ["Generate", "GenerateCoT", "MultiGenerateCoT", "SelfRefine"];
@@ -33,15 +35,39 @@ async fn who_was_not_asked_is_asked_afterwards() -> Result<()> {
     let drawn = json!({ "share": 1.0, "drawn": true, "dropped": false });
     assert_eq!((decisions.len(), &decisions[0]["explore"], &decisions[0]["probability"]), (1, &drawn, &json!(1.0)));
     let explored = &lines(folder.path(), "explorations.jsonl")?[0];
-    let [first, _, third] = [OPERATORS[0], OPERATORS[1], OPERATORS[3]];
-    assert_eq!(
-        (&explored["id"], &explored["operators"]),
-        (&json!(id), &json!([first, OPERATORS[2], third])),
-        "{explored}"
-    );
+    assert_eq!((&explored["id"], &explored["operators"]), (&json!(id), &json!(OPERATORS)), "{explored}");
     // What is explored is no cost of the request.
     let [cost, answer] = [&explored["cost"], &value["lamas"]["cost"]].map(|cost| cost.as_f64().unwrap_or_default());
     assert!((cost - 6.0 * answer).abs() < 1e-12 && (serving.account().cost - cost - answer).abs() < 1e-12, "{cost}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_was_not_heard_out_is_asked_again() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let serving = Serving::exploring(Keys::default(), folder.path(), 1.0, |_, _| right()).await?;
+    // Two of three answers that agree end the plan: the third is dropped, and nothing is recorded.
+    let (_, value) = serving.asked("tiny", by_plan("MultiGenerateCoT")).await?;
+    assert_eq!(value["lamas"]["answer"], "42");
+    serving.counts("lamas_explorations_total{result=\"done\"} 1").await;
+    let record = lines(folder.path(), "record.jsonl")?;
+    let several = record.iter().filter(|line| line["operator"] == "MultiGenerateCoT");
+    let solutions: Vec<usize> = several.filter_map(|line| Some(line["solutions"].as_array()?.len())).collect();
+    assert_eq!(solutions, [3]);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_the_shadow_a_plan_answers_nothing() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let journal = Some(Arc::new(Journal::open(folder.path())?));
+    let setup = Setup { journal, shadows: true, ..Setup::default() };
+    let serving = Serving::set_up(setup, |_, _| whole("plain", 5, 1)).await?;
+    let (_, value) = serving.asked("tiny", by_plan("GenerateCoT;SelfRefine")).await?;
+    assert_eq!((&value["choices"][0]["message"]["content"], serving.upstream.seen().len()), (&json!("plain"), 1));
+    let decision = &lines(folder.path(), "decisions.jsonl")?[0];
+    assert_eq!((&decision["shadow"]["plan"], &decision["planned"]), (&json!("GenerateCoT;SelfRefine"), &Value::Null));
+    assert_eq!(serving.asked("tiny", by_plan("Nobody")).await?.0, 400);
     Ok(())
 }
 
@@ -98,7 +124,7 @@ async fn what_was_served_and_rated_is_trained_from() -> Result<()> {
     ask("sk-robert-robert", "half of one ?", json!({ "score": 0.5 })).await?;
     // Asked a second time: greedy calls are in the record but once.
     ask("sk-robert-robert", "question 0 ?", json!({ "answer": "42" })).await?;
-    ask("sk-robert-robert", "not said ?", json!({ "answer": "forty-two" })).await?;
+    ask("sk-robert-robert", "not said ?", json!({ "answer": "who knows" })).await?;
     serving.counts("lamas_explorations_total{result=\"done\"} 11").await;
     let out = folder.path().join("out");
     let summary = import(folder.path(), &out, 1.0)?;

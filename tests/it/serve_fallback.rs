@@ -63,7 +63,7 @@ async fn another_model_answers_in_the_place_of_one_that_fails() -> Result<()> {
     assert_eq!((serving.upstream.seen().len(), reserve.seen().len()), (5, 5));
     let ready: Value = serving.get("/ready").send().await?.json().await?;
     assert_eq!(ready, json!({ "status": "ready", "upstreams": { "m-1": "open", "o-1": "closed" } }));
-    serving.counts(&format!("lamas_upstream_circuit{{upstream=\"m-1@{}\"}} 2", at[0])).await;
+    serving.counts(&format!("lamas_upstream_circuit{{upstream=\"m-1@{}/v1\"}} 2", at[0])).await;
     // A plain call too, whole and in pieces, and says who answered.
     let response = serving.chat("m", json!({})).await?;
     assert_eq!(response.headers()["x-lamas-fallback"], "other");

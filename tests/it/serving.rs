@@ -42,6 +42,7 @@ pub struct Setup {
     pub journal: Option<Arc<Journal>>,
     pub explorer: Option<Arc<Explorer>>,
     pub live: Option<Live>,
+    pub shadows: bool,
     /// Models and a catalogue that names them, in place of the one model `m`.
     pub models: Option<(Definitions, PathBuf)>,
 }
@@ -121,6 +122,7 @@ impl Serving {
         let service = Service::new(setup.limits, setup.keys.clone(), runs, books.clone())
             .keeping(setup.journal.clone())
             .exploring(setup.explorer.clone())
+            .shadowing(setup.shadows)
             .showing(setup.live.take().unwrap_or_default());
         let (at, same, limits) = (upstream.url.clone(), books.clone(), setup.limits);
         let setup = Arc::new(setup);
