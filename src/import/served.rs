@@ -166,7 +166,7 @@ fn lesson(rated: Rated, served: &Served) -> Option<Lesson> {
     };
     match (&reference, feedback.score) {
         (Some(reference), _) => {
-            form.reference(reference).filter(|reference| !reference.is_empty())?;
+            form.find(reference).filter(|reference| !reference.is_empty())?;
         }
         (None, Some(score)) => {
             let shown = shown?;

@@ -9,7 +9,7 @@ use lamas::serve::Journal;
 use serde_json::{Value, json};
 
 use crate::server::{Reply, Server, refusal};
-use crate::serving::{ONE, Serving, Setup, body, by_plan, lines, right};
+use crate::serving::{ONE, Serving, Setup, body, by_plan, events, lines, right};
 
 /// Two models, the second in reserve of the first, and a catalogue whose operators ask `asked`.
 fn models(folder: &Path, at: [&str; 2], asked: &str) -> Result<(Definitions, PathBuf)> {
@@ -70,7 +70,9 @@ async fn another_model_answers_in_the_place_of_one_that_fails() -> Result<()> {
     let value: Value = response.json().await?;
     assert_eq!((&value["lamas"]["fallback"], &value["model"]), (&json!("other"), &json!("m")), "{value}");
     let streamed = serving.chat("tiny:direct", json!({ "stream": true })).await?.text().await?;
-    assert!(streamed.contains("The answer is 42") && streamed.ends_with("data: [DONE]\n\n"), "{streamed}");
+    let text: String =
+        events(&streamed).iter().filter_map(|event| event["choices"][0]["delta"]["content"].as_str()).collect();
+    assert!(text == "6 * 7 = 42. The answer is 42." && streamed.ends_with("data: [DONE]\n\n"), "{streamed}");
     assert_eq!((serving.upstream.seen().len(), reserve.seen().len()), (5, 7));
     // What it answered is recorded as its own: under the key that it has where it is asked by itself.
     let own = Serving::over(Server::start(broken).await, setup("own", "other")?).await?;
