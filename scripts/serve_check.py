@@ -41,6 +41,9 @@ def of_openai():
     chunks = list(stream)
     text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
     seen("openai stream", "2592" in text and chunks[-1].usage.total_tokens > 0, f"{text} in {len(chunks)} chunks")
+    chunks = client.chat.completions.create(model="run:direct", messages=ASKED, stream=True)
+    text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
+    seen("openai stream of a plain call", bool(text), text)
     with client.chat.completions.create(model="run:best", messages=ASKED, stream=True) as stream:
         seen("openai leaves", next(iter(stream)).choices[0].delta.role == "assistant", "after the first chunk")
     answer = client.responses.create(model="run", input=QUESTION)

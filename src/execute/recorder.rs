@@ -1,6 +1,6 @@
 //! Operators at work with a record: what it holds is not done again, and what is done it holds afterwards.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::model::Error;
 use crate::operation::{Acting, Backing, Board, Call, Effect, Finish, Identity, Reserve, Solution, Turn, Work};
@@ -16,6 +16,21 @@ pub struct Recorder<'a> {
     /// What the question is called, for readers.
     called: &'a str,
     grader: Option<Grader<'a>>,
+    replays: Option<&'a Expense>,
+}
+
+/// Dollars of the calls that were made, and not taken from the record.
+#[derive(Debug, Default)]
+pub struct Expense(Mutex<f64>);
+
+impl Expense {
+    pub fn dollars(&self) -> f64 {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, dollars: f64) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) += dollars;
+    }
 }
 
 /// Judges solutions as they are recorded.
@@ -38,7 +53,17 @@ struct Place {
 impl<'a> Recorder<'a> {
     /// `grader` is there where the query is a problem.
     pub fn new(record: &'a Record, asked: Asked, called: &'a str, grader: Option<Grader<'a>>) -> Self {
-        Recorder { record, asked, called, grader }
+        Recorder { record, asked, called, grader, replays: None }
+    }
+
+    /// The same, which with an expense takes calls from the record even where that is only written.
+    pub fn replaying(self, replays: Option<&'a Expense>) -> Self {
+        Recorder { replays, ..self }
+    }
+
+    /// Whether no call is taken from the record.
+    fn asks_anew(&self) -> bool {
+        self.record.is_only_written() && self.replays.is_none()
     }
 
     /// Lets an operator act, from the record where it can.
@@ -53,7 +78,7 @@ impl<'a> Recorder<'a> {
         let read = work.identity().read(board);
         let wanted = if work.is_side_by_side() { work.samples() as usize } else { 0 };
         let place = Place { key: self.asked.key(work.identity(), read, work.turn()), read, wanted };
-        if self.record.is_only_written() {
+        if self.asks_anew() {
             let effect = acting.run(board).await?;
             self.keep(&acting.work, &place, &effect).await?;
             return Ok(effect);
@@ -87,7 +112,7 @@ impl<'a> Recorder<'a> {
         let place = Place { key: self.asked.key(work.identity(), read, Turn::Finish), read, wanted: 0 };
         let improved = |effect: Effect| if let Effect::Replace(solution) = effect { Some(solution) } else { None };
         let _claim;
-        if !self.record.is_only_written() {
+        if !self.asks_anew() {
             if let Some(effect) = self.replay(work, &place)? {
                 return Ok(improved(effect));
             }
@@ -128,6 +153,7 @@ impl<'a> Recorder<'a> {
         let Backing { price, shown, reserve, .. } = work.backing();
         let Some((identity, shown)) = answered_by(&calls, work.identity(), shown, reserve) else { return Ok(()) };
         let cost = |calls: &[Call]| calls.iter().map(|call| call.cost(*price)).sum();
+        self.replays.into_iter().for_each(|expense| expense.add(cost(&calls)));
         let arrivals = work.steps().arrivals(Latency::default(), solutions.len(), work.is_side_by_side());
         let mut given = Vec::with_capacity(solutions.len());
         for (position, (solution, arrival)) in solutions.iter().zip(arrivals).enumerate() {

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::observe::Observer;
 use super::options::Clock;
+use super::recorder::Expense;
 use crate::decide::HaltingHead;
 use crate::model::Message;
 use crate::plan::{OperatorId, Schedule, Unit};
@@ -48,6 +49,8 @@ pub struct SolveOptions<'a> {
     pub without_finish: bool,
     /// What a question that is no problem of the benchmark is called in the record.
     pub called: &'a str,
+    /// Takes calls from a record even where that is only written, and adds here what those come to that are made.
+    pub replays: Option<&'a Expense>,
     /// What was said before the question.
     pub conversation: &'a [Message],
     /// When the query ends with what it has by then, under the clock on the wall.

@@ -13,9 +13,9 @@ use super::options::Options;
 use super::recorder::{Grader, Recorder};
 use super::solve_options::SolveOptions;
 use crate::decide::{Conclusion, Decider, Halting, Quorum};
-use crate::model::{self, LanguageModel, Message, Price, Prices, Scripted};
-use crate::operation::{Backing, Catalogue, Finish, Identity, Operator, Query, QueryTraces, Task, Traces, Turn, vote};
-use crate::plan::{OperatorId, Usage};
+use crate::model::{self, LanguageModel, Price, Prices, Scripted};
+use crate::operation::{Backing, Catalogue, Finish, Identity, Operator, Query, QueryTraces, Task, Traces, vote};
+use crate::plan::Usage;
 use crate::random::Draw;
 use crate::record::{Asked, Graded, Record, Reference};
 use crate::sandbox::{Evaluator, Sandbox};
@@ -150,15 +150,6 @@ impl Solver {
     /// The record, if there is one.
     pub fn record(&self) -> Option<&Arc<Record>> {
         self.record.as_ref()
-    }
-
-    /// Whether the record holds what an operator, which reads the question alone, says to it in this run.
-    pub fn holds(&self, question: &str, conversation: &[Message], draw: Draw, operator: OperatorId) -> bool {
-        let identity = self.identities.get(operator.index()).filter(|identity| identity.reads_nothing());
-        let Some((record, identity)) = self.record.as_ref().zip(identity) else { return false };
-        let examples = self.benchmark.examples(question);
-        let asked = Asked::new(question, self.benchmark.answer, examples.as_ref(), draw).after(conversation);
-        record.find(asked.key(identity, None, Turn::Plan(0)), 0).is_ok_and(|line| line.is_some())
     }
 
     /// Whether calls of models cost anything.
@@ -359,7 +350,8 @@ impl Solver {
         });
         let asked = Asked::new(question, form, tests, draw).after(conversation);
         let called = problem.map_or(options.called, |problem| problem.id.as_str());
-        let recorder = self.record.as_ref().map(|record| Recorder::new(record, asked, called, grader));
+        let recorder =
+            self.record.as_ref().map(|record| Recorder::new(record, asked, called, grader).replaying(options.replays));
         let options = Options { schedule, clock, unit, finish, observer, until, letters, recorder: recorder.as_ref() };
         let execution = execute(&query, decider, options).await?;
         let Execution { plan, trace, solutions, conclusion } = execution;

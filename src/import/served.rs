@@ -116,7 +116,8 @@ pub fn import_served(served: &Served) -> Result<ServedSummary> {
     ensure!(
         lessons.len() >= SPLITS.len(),
         "expected at least {} problems to train from, found {}: of {answered} answers {said} were rated, {explored} of these \
-         explored, {complete} have outputs of every operator",
+         explored, {complete} have outputs of every operator; hint: \
+         `lamas serve --explore SHARE` asks what a plan leaves out",
         SPLITS.len(),
         lessons.len()
     );

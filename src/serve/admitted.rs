@@ -106,7 +106,6 @@ impl Admitted {
                 question: talk.question.clone(),
                 conversation: talk.before.clone(),
                 draw,
-                asked: Vec::new(),
             });
             Explore { explorer: explorer.clone(), drawn, unasked }
         });
@@ -255,11 +254,6 @@ impl First {
             self.metrics.first(&self.model, self.arrived.elapsed().as_secs_f64());
         }
     }
-
-    /// Whether text has gone out.
-    pub fn is_heard(&self) -> bool {
-        self.is_heard.load(Ordering::Relaxed)
-    }
 }
 
 /// Whether a request is explored once it is answered, and by whom.
@@ -294,11 +288,11 @@ impl Watch {
     fn write_down(&mut self, result: &'static str, cost: f64, outcome: Option<&Outcome>) {
         let took = self.took();
         self.live.ended(&self.seen, result, cost, outcome);
-        if let (Some((_, decision)), Some(planned)) = (&mut self.decision, outcome.and_then(|it| it.planned.as_ref()))
+        if let Some((_, decision)) = self.decision.as_mut().filter(|_| outcome.is_some())
             && let Some(Explore { explorer, unasked: Some(unasked), .. }) = self.explore.take()
             && let Some(drawn) = &mut decision.explore
         {
-            drawn.dropped = !explorer.offer(Unasked { asked: planned.asked.clone(), ..unasked });
+            drawn.dropped = !explorer.offer(unasked);
         }
         if let Some((journal, decision)) = self.decision.take() {
             let planned = outcome.and_then(|outcome| outcome.planned.as_ref().map(|_| outcome.own()));

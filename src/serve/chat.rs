@@ -1,5 +1,6 @@
 //! `POST /v1/chat/completions`.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use axum::body::{Body, Bytes};
@@ -67,7 +68,7 @@ async fn stream(mut admitted: Admitted, completion: Completion, out: UnboundedSe
         let (out, completion) = (out.clone(), completion.clone());
         Box::new(move |text: &str| drop(out.send(completion.thought(text)))) as _
     });
-    let (usage, first) = (Mutex::new(None), admitted.first());
+    let (usage, first, is_passed) = (Mutex::new(None), admitted.first(), AtomicBool::new(false));
     let hear = |piece: &str| {
         let (chunk, said) = completion.passed(piece);
         if let Some(said) = said {
@@ -75,12 +76,13 @@ async fn stream(mut admitted: Admitted, completion: Completion, out: UnboundedSe
         }
         if let Some(chunk) = chunk {
             first.heard();
+            is_passed.store(true, Ordering::Relaxed);
             send(chunk);
         }
     };
     match admitted.answer(false, told, &hear).await {
         Err(fault) => send(failed(&fault)),
-        Ok(Passed { outcome, .. }) if first.is_heard() && !is_plan => {
+        Ok(Passed { outcome, .. }) if is_passed.load(Ordering::Relaxed) => {
             if completion.include_usage {
                 let said = usage.into_inner().unwrap_or_else(PoisonError::into_inner);
                 send(completion.usage(said.unwrap_or_else(|| outcome.usage()), &outcome));

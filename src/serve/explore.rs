@@ -1,7 +1,6 @@
 //! Exploration: of a uniform share of the requests, what the operators that were not asked would have said, so that a
 //! controller can be trained from what was served. It has the lowest priority and a cap of its own.
 
-use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -19,9 +18,9 @@ use super::metrics::Metrics;
 use super::run::Run;
 use super::time::now;
 use crate::decide::FixedPlan;
-use crate::execute::{Clock, SolveOptions};
+use crate::execute::{Clock, Expense, SolveOptions};
 use crate::model::Message;
-use crate::plan::{Layer, OperatorId, Plan, Status, Trace};
+use crate::plan::{Layer, OperatorId, Plan, Signature, Status};
 use crate::random::Purpose;
 
 /// Requests that wait to be explored; of more, those that come then are dropped.
@@ -62,8 +61,6 @@ pub struct Unasked {
     pub question: String,
     pub conversation: Vec<Message>,
     pub draw: u64,
-    /// Operators that gave all they had to give.
-    pub asked: Vec<OperatorId>,
 }
 
 /// What became of a request that was to be explored.
@@ -72,8 +69,6 @@ struct Explored<'a> {
     id: &'a str,
     time: u64,
     run: &'a str,
-    /// Names of the operators that were to be asked, with those whose answers others work on.
-    operators: Vec<&'a str>,
     /// `done`, `failed`, or `dropped`, with the reason.
     result: &'static str,
     reason: Option<String>,
@@ -113,18 +108,12 @@ impl Explorer {
         let waiting = stream::unfold(receiver, async |mut receiver| Some((receiver.recv().await?, receiver)));
         let explore = async |unasked: Unasked| {
             let since = Instant::now();
-            let plans = plans(&unasked);
+            let plans = plans(&unasked.run);
             let Unasked { id, run, .. } = &unasked;
-            let (result, reason, cost) = match plans.is_empty() {
-                true => ("done", None, 0.0),
-                false => self.explore(&unasked, &plans, gate).await,
-            };
+            let (result, reason, cost) = self.explore(&unasked, &plans, gate).await;
             metrics.explored(result, cost);
-            let names = run.operators();
-            let ids: BTreeSet<OperatorId> = plans.iter().flat_map(Plan::choices).map(|(_, id)| id).collect();
-            let operators = ids.into_iter().filter_map(|id| names.get(id.index()).copied()).collect();
             let took = since.elapsed().as_secs_f64();
-            journal.explored(&Explored { id, time: now(), run: &run.name, operators, result, reason, took, cost });
+            journal.explored(&Explored { id, time: now(), run: &run.name, result, reason, took, cost });
         };
         waiting.for_each_concurrent(AT_ONCE, explore).await;
     }
@@ -157,8 +146,8 @@ impl Explorer {
     }
 
     async fn ask(&self, unasked: &Unasked, plans: &[Plan]) -> (&'static str, Option<String>, f64) {
-        let Unasked { id, run, question, conversation, draw, .. } = unasked;
-        let (solver, mut cost) = (run.agent.solver(), 0.0);
+        let Unasked { id, run, question, conversation, draw } = unasked;
+        let (solver, expense) = (run.agent.solver(), Expense::default());
         let until = Instant::now() + self.exploration.longest;
         for plan in plans {
             let options = SolveOptions {
@@ -167,68 +156,45 @@ impl Explorer {
                 clock: Clock::Live,
                 until: Some(until),
                 called: id,
+                replays: Some(&expense),
                 conversation,
                 ..run.agent.options()
             };
             let mut decider = FixedPlan::new(plan.clone());
             let answered = solver.answer(question, &mut decider, Purpose::Serve.draw(*draw), &options).await;
-            match answered {
+            let failure = match answered {
                 Ok(answer) => {
                     run.queue.note(&answer.trace);
-                    cost += answer.trace.cost();
-                    if let Some(reason) = answer.trace.failure() {
-                        return ("failed", Some(reason.to_owned()), cost);
-                    }
-                    if answer.trace.all().any(|span| span.outcome != Status::Done) {
-                        return ("failed", Some("the time was over".into()), cost);
-                    }
+                    let is_late = answer.trace.all().any(|span| span.outcome == Status::Cancelled);
+                    let failure = answer.trace.failure().map(str::to_owned);
+                    failure.or(is_late.then(|| "the time was over".to_owned()))
                 }
-                Err(error) => return ("failed", Some(error.to_string()), cost),
+                Err(error) => Some(error.to_string()),
+            };
+            if failure.is_some() {
+                return ("failed", failure, expense.dollars());
             }
         }
-        ("done", None, cost)
+        ("done", None, expense.dollars())
     }
 }
 
-/// The operators that gave in a trace all they had to give.
-pub fn asked(trace: &Trace) -> Vec<OperatorId> {
-    let done = trace.spans.iter().filter(|span| span.outcome == Status::Done);
-    done.map(|span| span.operator).collect()
-}
-
-/// Plans in which all operators take part that were not asked: those that answer side by side, behind them those that work on
-/// an answer. Whoever readies context for others has a plan of its own, before somebody who reads it.
-fn plans(unasked: &Unasked) -> Vec<Plan> {
-    let Unasked { run, question, conversation, draw, asked, .. } = unasked;
-    let solver = run.agent.solver();
-    let signed = || {
-        let signatures = solver.catalogue().signatures().into_iter();
-        (0u16..).map(OperatorId).zip(signatures).filter(|(_, it)| it.is_at_work())
+/// Plans in which every operator at work is asked: those that answer side by side, and whoever works on an answer behind each
+/// of them, since what it says depends on that. Whoever readies context has a plan of its own, before somebody who reads it.
+/// What is recorded of this request is not asked again.
+fn plans(run: &Run) -> Vec<Plan> {
+    let signatures = run.agent.solver().catalogue().signatures();
+    let of = |wanted: fn(&Signature) -> bool| -> Vec<OperatorId> {
+        let ids = (0u16..).map(OperatorId).zip(&signatures);
+        ids.filter(|(_, signature)| signature.is_at_work() && wanted(signature)).map(|(id, _)| id).collect()
     };
-    // One whose first answers ended the plan has not given all: what counts is what is recorded.
-    let is_known = |id: OperatorId| solver.holds(question, conversation, Purpose::Serve.draw(*draw), id);
-    let is_asked = |id: OperatorId, opens: bool| if opens { is_known(id) } else { asked.contains(&id) };
-    let missing = || signed().filter(|(id, it)| !is_asked(*id, it.opens()));
-    let first: Vec<OperatorId> = missing().filter(|(_, it)| it.opens()).map(|(id, _)| id).collect();
-    let second: Vec<OperatorId> = missing().filter(|(_, it)| it.improves()).map(|(id, _)| id).collect();
-    let ids = |mut found: Vec<OperatorId>, base: Option<OperatorId>| {
-        found.retain(|&id| Some(id) != base);
-        found.extend(base);
-        found
+    let plan = |layers: Vec<Vec<OperatorId>>| {
+        let layers = layers.into_iter().filter(|operators| !operators.is_empty());
+        Plan { layers: layers.map(|operators| Layer { operators }).collect() }
     };
-    let base = unasked.run.base;
-    let layers = match second.is_empty() {
-        true => vec![first],
-        // The solution that stands last is the one that is worked on.
-        false => vec![ids(first, base), second],
-    };
-    let layers: Vec<Layer> =
-        layers.into_iter().filter(|it| !it.is_empty()).map(|operators| Layer { operators }).collect();
-    let reader = signed().find(|(_, it)| it.opens() && it.reads_context).map(|(id, _)| id).or(base);
-    let prepare = |(id, _)| {
-        let layers = [Some(id), reader].into_iter().flatten();
-        Plan { layers: layers.map(|id| Layer { operators: vec![id] }).collect() }
-    };
-    let prepared = missing().filter(|(_, it)| it.prepares()).map(prepare);
-    [Plan { layers }].into_iter().filter(|plan| !plan.layers.is_empty()).chain(prepared).collect()
+    let (opening, working) = (of(Signature::opens), of(Signature::improves));
+    let reader = of(|signature| signature.opens() && signature.reads_context).into_iter().next().or(run.base);
+    let behind = opening.iter().filter(|_| !working.is_empty()).map(|&id| vec![vec![id], working.clone()]);
+    let preparing = of(Signature::prepares).into_iter().map(|id| vec![vec![id], reader.into_iter().collect()]);
+    [vec![opening.clone()]].into_iter().chain(behind).chain(preparing).map(plan).collect()
 }

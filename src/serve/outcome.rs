@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::plan::{Latency, OperatorId, Usage};
+use crate::plan::{Latency, Usage};
 
 /// An answer.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -28,8 +28,6 @@ pub struct Planned {
     /// The plan as people type it.
     pub plan: String,
     pub operators: usize,
-    /// Those that gave all they had to give.
-    pub asked: Vec<OperatorId>,
     pub answer: Option<String>,
     /// Of all solutions.
     pub answers: Vec<String>,

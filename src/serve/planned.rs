@@ -4,7 +4,6 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::chat_request::ChatRequest;
-use super::explore::asked;
 use super::fault::Fault;
 use super::listener::Listener;
 use super::outcome::{Outcome, Planned};
@@ -143,7 +142,6 @@ impl Course {
         let planned = Planned {
             plan: run.spelled(&chosen.plan),
             operators: chosen.plan.choices().count(),
-            asked: asked(trace),
             answer: answer.clone(),
             answers: answered.solutions.iter().filter_map(|solution| solution.answer.clone()).collect(),
             confidence: *confidence,

@@ -37,16 +37,21 @@ impl Circuit {
 }
 
 /// Why a server is not asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     failures: u32,
     wait: Duration,
+    why: String,
 }
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let wait = self.wait.as_secs_f64().ceil().max(1.0);
-        write!(f, "it failed {} times in a row and is not asked now; it is tried again in {wait} s", self.failures)
+        let Refusal { failures, why, .. } = self;
+        write!(
+            f,
+            "it failed {failures} times in a row and is not asked now; it is tried again in {wait} s; at last: {why}"
+        )
     }
 }
 
@@ -54,10 +59,12 @@ impl fmt::Display for Refusal {
 #[derive(Debug, Default)]
 pub struct Breaker(Mutex<State>);
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct State {
     /// In a row.
     failures: u32,
+    /// Why the last one failed.
+    why: String,
     /// There from the failure that opened it to the next answer.
     open: Option<Open>,
 }
@@ -84,11 +91,11 @@ impl Breaker {
     /// The server failed too often.
     pub fn enter(self: &Arc<Self>) -> Result<Pass, Refusal> {
         let mut state = self.lock();
-        let failures = state.failures;
+        let (failures, why) = (state.failures, state.why.clone());
         let Some(open) = &mut state.open else { return Ok(Pass { breaker: self.clone(), is_trial: false }) };
         let wait = open.until.saturating_duration_since(Instant::now());
         if open.is_tried || !wait.is_zero() {
-            return Err(Refusal { failures, wait });
+            return Err(Refusal { failures, wait, why });
         }
         open.is_tried = true;
         Ok(Pass { breaker: self.clone(), is_trial: true })
@@ -115,11 +122,12 @@ impl Pass {
         *self.breaker.lock() = State::default();
     }
 
-    /// The server failed.
-    pub fn failed(mut self) {
+    /// The server failed, for this reason.
+    pub fn failed(mut self, why: &str) {
         let was_trial = std::mem::take(&mut self.is_trial);
         let mut state = self.breaker.lock();
         state.failures = state.failures.saturating_add(1);
+        why.clone_into(&mut state.why);
         let pause = match state.open {
             Some(open) if was_trial => (2 * open.pause).min(LONGEST),
             // One that was sent before it opened.
@@ -148,7 +156,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn it_opens_after_failures_in_a_row_and_is_tried_by_one() -> Result<(), Refusal> {
         let breaker = Arc::new(Breaker::default());
-        let fail = |times: u32| (0..times).try_for_each(|_| breaker.enter().map(Pass::failed));
+        let fail = |times: u32| (0..times).try_for_each(|_| breaker.enter().map(|pass| pass.failed("away")));
         let check = |expected: Circuit| assert_eq!(breaker.circuit(), expected);
         fail(FAILURES - 1)?;
         breaker.enter()?.answered();
@@ -156,9 +164,9 @@ mod tests {
         fail(FAILURES)?;
         check(Circuit::Open);
         let said = breaker.enter().expect_err("a refusal").to_string();
-        assert_eq!(said, "it failed 5 times in a row and is not asked now; it is tried again in 10 s");
+        assert_eq!(said, "it failed 5 times in a row and is not asked now; it is tried again in 10 s; at last: away");
         // What was sent before it opened keeps it open no longer.
-        late.failed();
+        late.failed("later");
         tokio::time::advance(PAUSE).await;
         check(Circuit::HalfOpen);
         let trial = breaker.enter()?;

@@ -27,8 +27,8 @@ impl OpenAi {
                 why = self.patience.over() => return Err(Error::Capped(why)),
             };
             made.map_err(|why| {
-                pass.into_iter().for_each(Pass::failed);
                 let why = self.key.said(&why);
+                pass.into_iter().for_each(|pass| pass.failed(&why));
                 let base = self.address.as_str();
                 Error::Broken(format!("`{base}`: {why}{}", contact::HINT))
             })
@@ -52,7 +52,7 @@ impl OpenAi {
         let Some(pass) = pass else { return };
         match failure {
             Some(Failure::Transient { cause: Cause::Limit, .. } | Failure::Capped(_)) => {}
-            Some(Failure::Transient { .. }) => pass.failed(),
+            Some(Failure::Transient { message, .. }) => pass.failed(message),
             Some(Failure::Permanent(_) | Failure::Unanswerable { .. } | Failure::Dialect { .. }) | None => {
                 pass.answered()
             }
