@@ -1,4 +1,5 @@
-"""What OpenAI clients see of `lamas serve`: chat, stream, wrong key, unknown model, bad JSON, long input, leaving early."""
+"""What OpenAI clients see of `lamas serve`: chat, stream, wrong key, unknown model, bad JSON, long input, leaving early;
+and what an administrator sees: the page and the counters."""
 
 import json
 import sys
@@ -7,7 +8,7 @@ import urllib.request
 
 import openai
 
-BASE, KEY = sys.argv[1:]
+BASE, KEY, ADMIN = sys.argv[1:]
 QUESTION = "a hall has 432 rows of 6 seats . how many seats are in the hall ?"
 ASKED = [{"role": "user", "content": QUESTION}]
 
@@ -40,6 +41,9 @@ def of_openai():
     chunks = list(stream)
     text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
     seen("openai stream", "2592" in text and chunks[-1].usage.total_tokens > 0, f"{text} in {len(chunks)} chunks")
+    chunks = client.chat.completions.create(model="run:direct", messages=ASKED, stream=True)
+    text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
+    seen("openai stream of a plain call", bool(text), text)
     with client.chat.completions.create(model="run:best", messages=ASKED, stream=True) as stream:
         seen("openai leaves", next(iter(stream)).choices[0].delta.role == "assistant", "after the first chunk")
     answer = client.responses.create(model="run", input=QUESTION)
@@ -99,7 +103,27 @@ def of_litellm():
     refused("litellm wrong key", litellm.AuthenticationError, lambda: litellm.completion(**{**asked, "api_key": "sk-wrong"}))
 
 
+def of_admin():
+    with urllib.request.urlopen(f"{ADMIN}/") as page:
+        policy = page.headers["content-security-policy"]
+        seen("page", page.read().startswith(b"<!doctype html>") and "default-src 'none'" in policy, policy[:60])
+    live = json.load(urllib.request.urlopen(f"{ADMIN}/admin/live"))
+    shown = live["requests"]
+    seen("page's data", len(shown) > 5 and all(it["question"] is None for it in shown), f"{len(shown)} requests, no text")
+    counted = urllib.request.urlopen(f"{ADMIN}/metrics").read().decode()
+    seen("metrics", 'lamas_requests_total{model="run",result="answered"}' in counted, f"{len(counted.splitlines())} lines")
+    try:
+        urllib.request.urlopen(BASE.removesuffix("/v1") + "/")
+    except urllib.error.HTTPError as error:
+        seen("page without a key", error.code == 401, error.headers["www-authenticate"])
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    headers = {"Authorization": f"Bearer {KEY}", "traceparent": f"00-{trace}-00f067aa0ba902b7-01"}
+    with urllib.request.urlopen(urllib.request.Request(f"{BASE}/models", None, headers)) as answer:
+        seen("traceparent", answer.headers["traceparent"].startswith(f"00-{trace}-"), answer.headers["traceparent"])
+
+
 of_openai()
 raw()
 of_langchain()
 of_litellm()
+of_admin()

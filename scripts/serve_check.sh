@@ -16,7 +16,7 @@ test -x "$venv/bin/python" || python3 -m venv "$venv"
 test -z "$fuzz" || "$venv/bin/pip" install --quiet schemathesis
 
 XDG_STATE_HOME=$place/state LAMAS_SERVER_KEYS=sk-check-check "$lamas" serve "run=$run" \
-    --listen "127.0.0.1:$port" --record "$place/kept" >"$place/log" 2>&1 &
+    --listen "127.0.0.1:$port" --record "$place/kept" --explore 1 --admin "127.0.0.1:$((port + 1))" >"$place/log" 2>&1 &
 server=$!
 tries=0
 until curl -sf "http://127.0.0.1:$port/ready" >/dev/null; do
@@ -25,7 +25,7 @@ until curl -sf "http://127.0.0.1:$port/ready" >/dev/null; do
     sleep 0.5
 done
 
-"$venv/bin/python" "$here/serve_check.py" "http://127.0.0.1:$port/v1" sk-check-check
+"$venv/bin/python" "$here/serve_check.py" "http://127.0.0.1:$port/v1" sk-check-check "http://127.0.0.1:$((port + 1))"
 if test -n "$fuzz"; then
     cd "$place"
     "$venv/bin/schemathesis" run "$here/serve_schema.yaml" --url "http://127.0.0.1:$port" \
@@ -36,4 +36,5 @@ kill -TERM "$server"
 wait "$server"
 server=
 ! grep -q 'sk-check-check' "$place/log"
+grep -q '"result":"done"' "$place/kept/explorations.jsonl"
 echo "serve_check: everything as expected"

@@ -25,8 +25,9 @@ pub mod task;
 
 pub mod operation;
 
-pub mod import;
 pub mod record;
+
+pub mod import;
 
 pub mod evidence;
 

@@ -26,6 +26,8 @@ pub struct Ask<'a> {
     pub confidence: Option<f64>,
     /// Whether calls that are no longer needed are really dropped; by default, if an endpoint answers.
     pub clock: Option<Clock>,
+    /// The name of the question in the record.
+    pub called: &'a str,
     /// The conversation before the question. The controller reads only the question.
     pub conversation: &'a [Message],
     /// When to answer with the best there is; only for the live clock.

@@ -190,6 +190,7 @@ impl Agent {
             clock: ask.clock.unwrap_or(self.clock),
             samples: ask.samples,
             observer: ask.observer,
+            called: ask.called,
             conversation: ask.conversation,
             until: ask.until,
             letters: ask.letters,

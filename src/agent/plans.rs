@@ -33,6 +33,13 @@ pub fn parse(text: &str, catalogue: &Catalogue) -> Result<Plan> {
     Ok(plan)
 }
 
+/// On whose answer operators work where there is no other: the one that reasons, or else the first that answers by itself.
+pub fn base(catalogue: &Catalogue) -> Option<OperatorId> {
+    let opens = |&id: &OperatorId| catalogue.signature(id).is_some_and(|it| it.opens());
+    let named = catalogue.find("GenerateCoT").ok().filter(opens);
+    named.or_else(|| (0..catalogue.operators().len() as u16).map(OperatorId).find(opens))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -238,7 +238,7 @@ fn device(settings: &Settings) -> Finding {
 
 /// Where completions are recorded.
 fn cache(settings: &Settings, host: &Host) -> Finding {
-    let is_built_in = settings.model.is_none() && !settings.endpoint.is_used();
+    let is_built_in = settings.local_model().is_none() && !settings.endpoint.is_used();
     let is_off = settings.cache_mode == Some(Mode::Off) || is_built_in && settings.cache.is_none();
     if is_off || settings.traces.is_some() {
         return Finding::new("cache", State::NotNeeded, "completions are not recorded");

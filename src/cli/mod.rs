@@ -51,6 +51,7 @@ mod session;
 mod split;
 mod traces;
 mod traces_import;
+mod traces_served;
 mod train;
 mod train_run;
 mod warnings;

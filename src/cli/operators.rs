@@ -91,8 +91,7 @@ pub fn run(args: Args) -> Result<()> {
 pub fn each_operator(session: &Session) -> Result<Vec<(String, Plan)>> {
     let catalogue = session.solver().catalogue();
     let signed = || catalogue.operators().iter().map(|operator| operator.name.as_str()).zip(catalogue.signatures());
-    let generators: Vec<&str> = signed().filter(|(_, signature)| signature.opens()).map(|(name, _)| name).collect();
-    let Some(base) = generators.iter().find(|name| **name == "GenerateCoT").or(generators.first()) else {
+    let Some(base) = plans::base(catalogue).and_then(|id| Some(&catalogue.operator(id)?.name)) else {
         bail!("expected an operator that generates, found none in the catalogue");
     };
     let reader = signed().find(|(_, signature)| signature.opens() && signature.reads_context).map(|(name, _)| name);

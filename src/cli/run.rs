@@ -20,7 +20,7 @@ use crate::execute::{Clock, Event, Observer, Transcript};
 use crate::model;
 use crate::plan::{Latency, Plan, shortened};
 use crate::report::transcript::{LETTERS, transcript};
-use crate::report::{Timeline, drawing, explanation, named};
+use crate::report::{Timeline, drawing, explanation, named, perfetto};
 use crate::settings::{Parts, Preset, Settings};
 
 /// Columns of the timeline's time axis.
@@ -66,6 +66,9 @@ pub struct Args {
     /// Write all events to a file: one JSON object for each commit, start, solution (with its text) and end
     #[arg(long, value_name = "FILE")]
     transcript: Option<PathBuf>,
+    /// Write the timeline of the operators to a file that Perfetto (ui.perfetto.dev) and Chrome can open
+    #[arg(long, value_name = "FILE", conflicts_with = "file")]
+    trace: Option<PathBuf>,
     /// Print one JSON object instead of text
     #[arg(long)]
     json: bool,
@@ -118,6 +121,12 @@ pub fn run(mut args: Args) -> Result<()> {
     if let Some(path) = &args.transcript {
         let lines = watcher.transcript.lines().join("\n") + "\n";
         std::fs::write(path, lines).with_context(|| format!("cannot write `{}`", path.display()))?;
+    }
+    if let Some(path) = &args.trace {
+        let operators = agent.solver().catalogue().operators();
+        let names: Vec<String> = operators.iter().map(|operator| operator.name.clone()).collect();
+        let events = perfetto::events(question.trim(), &answered.trace, &names).to_string();
+        std::fs::write(path, events).with_context(|| format!("cannot write `{}`", path.display()))?;
     }
     if let Some(budget) = args.haste.budget {
         eprintln!("{}", budget_report(budget, &answered));

@@ -16,7 +16,10 @@ use crate::agent::{Agent, newest};
 use crate::checkpoint::{Checkpoint, write_atomic};
 use crate::disk::create_folder;
 use crate::model::openai::Books;
-use crate::serve::{Caps, Journal, Keys, Limits, Run, Runs, Service, Today, administration, bind, listen, router};
+use crate::serve::{
+    Caps, Exploration, Explorer, Journal, Keys, Limits, Live, Run, Runs, Service, Today, administration, bind, listen,
+    router,
+};
 use crate::settings::{Parts, RunFile};
 
 /// Keys of the server, parted by commas.
@@ -35,7 +38,7 @@ pub struct Args {
     /// File with the accepted keys: `[[key]]` tables with `name`, `sha256` and what each key may do
     #[arg(id = "server-keys", long = "keys", value_name = "FILE")]
     keys: Option<PathBuf>,
-    /// Second listener, on this machine, for /metrics and /admin/reload; without it they need a key with `may = ["admin"]`
+    /// Second listener, on this machine, for the page, /metrics and /admin/reload; without it they need a key with `may = ["admin"]`
     #[arg(long, value_name = "HOST:PORT")]
     admin: Option<String>,
     /// Another host name that a server without keys accepts; repeatable
@@ -56,6 +59,18 @@ pub struct Args {
     /// How long requests in flight may take to finish after SIGTERM
     #[arg(long, value_name = "SECONDS", default_value_t = 30.0, value_parser = seconds)]
     drain: f64,
+    /// With --record: for this share of the requests, also ask, in the background, the operators that were not asked, to train from
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = share)]
+    explore: f64,
+    /// The most dollars that exploration may spend in a day
+    #[arg(long, value_name = "DOLLARS", default_value_t = 1.0, value_parser = dollars)]
+    explore_dollars: f64,
+    /// With --record: answer with the plain model instead of plans, and record what each plan would have done
+    #[arg(long)]
+    shadow: bool,
+    /// Also show the questions on the page at / (on the --admin listener, or with an admin key as password)
+    #[arg(long)]
+    show_texts: bool,
     /// Check what would work, then exit without serving
     #[arg(long)]
     check: bool,
@@ -78,6 +93,12 @@ async fn serve(args: Arc<Args>) -> Result<()> {
     // The flag names a folder here: the record is one of its files.
     let journal = args.common.own()?.record.map(|folder| Journal::open(&folder).map(Arc::new)).transpose()?;
     let opening = Opening { args: args.clone(), books: books.clone(), journal: journal.clone() };
+    for (flag, is_asked) in [("--explore", args.explore > 0.0), ("--shadow", args.shadow)] {
+        ensure!(
+            !is_asked || journal.is_some(),
+            "{flag}: expected `--record DIR`, which keeps what is found, found none"
+        );
+    }
     let runs = opening.open().await?;
     let limits = Limits {
         in_flight: args.in_flight,
@@ -97,8 +118,19 @@ async fn serve(args: Arc<Args>) -> Result<()> {
     }
     let place = host().state_folder.filter(|_| !keys.is_empty()).map(|folder| folder.join("served-today.json"));
     let opening = Arc::new(opening);
+    let spent = args.common.own()?.record.map(|folder| folder.join("explored-today.json"));
+    let exploration = Exploration {
+        share: args.explore,
+        dollars_per_day: args.explore_dollars,
+        longest: Duration::from_secs_f64(args.timeout),
+    };
+    let explorer = spent.as_deref().filter(|_| args.explore > 0.0);
+    let explorer = explorer.map(|spent| Arc::new(Explorer::new(exploration, Caps::restore(noted(spent)))));
     let service = Service::new(limits, keys, runs, books.clone())
         .keeping(journal)
+        .exploring(explorer)
+        .shadowing(args.shadow)
+        .showing(Live::new(args.show_texts))
         .named(args.hosts.clone())
         .capped(Caps::restore(place.as_deref().map(noted).unwrap_or_default()))
         .reopening(Box::new(move || {
@@ -108,13 +140,14 @@ async fn serve(args: Arc<Args>) -> Result<()> {
     let service = Arc::new(service);
     eprintln!("serving http://{}/v1: {}", bound.address, service.runs().models().join(", "));
     if let Some(admin) = admin {
-        eprintln!("metrics and reload: http://{}", admin.address);
+        eprintln!("page, metrics and reload: http://{}", admin.address);
         tokio::spawn(listen(admin.listener, administration(service.clone()), limits, std::future::pending()));
     }
     tokio::spawn(reload_when_told(service.clone()));
-    if let Some(place) = place.clone() {
-        tokio::spawn(note_now_and_then(service.clone(), place));
-    }
+    let noting = Noting { service: service.clone(), keys: place, explored: spent };
+    tokio::spawn(noting.clone().now_and_then());
+    let exploring = service.clone();
+    tokio::spawn(async move { exploring.explore().await });
     let stopped = service.clone();
     let cut = listen(bound.listener, router(service.clone()), limits, async move {
         stop_signal().await;
@@ -126,7 +159,7 @@ async fn serve(args: Arc<Args>) -> Result<()> {
         });
     })
     .await;
-    place.iter().try_for_each(|place| note(&service, place))?;
+    noting.note()?;
     let account = books.account();
     let (answered, requests, cost) = (account.answered, account.requests, account.cost);
     eprintln!("{answered} of {requests} requests to models answered, {} tokens, {cost:.6} $", account.tokens());
@@ -154,7 +187,7 @@ impl Opening {
         let Opening { args, books, journal } = self;
         let mut runs = Vec::new();
         for text in &args.runs {
-            let (name, path) = named(text);
+            let (name, path) = RunFile::named(text);
             let (checkpoint, origin) =
                 if path.is_dir() { newest(&path)? } else { (Checkpoint::load(&path)?, path.clone()) };
             let OfRun { mut settings, mut host, catalogue } = OfRun::new(&args.common, &checkpoint, &origin)?;
@@ -164,26 +197,10 @@ impl Opening {
             let agent = Agent::restore(parts, &settings, &checkpoint, &origin)?;
             agent.remarks().iter().for_each(|remark| eprintln!("{remark}"));
             let agent = agent.with_record(journal.as_ref().map(|journal| journal.record().clone()));
-            runs.push(Run::new(name.unwrap_or_else(|| folder_name(&origin)), agent));
+            runs.push(Run::new(name.unwrap_or_else(|| RunFile::name_of(&origin)), agent));
         }
         Runs::new(runs)
     }
-}
-
-/// `NAME=PATH` or a path.
-fn named(text: &str) -> (Option<String>, PathBuf) {
-    match text.split_once('=') {
-        Some((name, path)) if !Path::new(text).exists() => (Some(name.to_owned()), PathBuf::from(path)),
-        _ => (None, PathBuf::from(text)),
-    }
-}
-
-/// The name of the folder of a run, or else of a checkpoint.
-fn folder_name(origin: &Path) -> String {
-    let folder = RunFile::folder_of(origin).or_else(|| origin.parent().map(Path::to_owned)).unwrap_or_default();
-    let folder = folder.canonicalize().unwrap_or(folder);
-    let name = folder.file_name().and_then(|name| name.to_str()).unwrap_or("run");
-    name.chars().map(|letter| if letter.is_alphanumeric() || "-_.".contains(letter) { letter } else { '-' }).collect()
 }
 
 /// Says what would work.
@@ -223,23 +240,39 @@ async fn reload_when_told(service: Arc<Service>) {
     }
 }
 
-async fn note_now_and_then(service: Arc<Service>, place: PathBuf) {
-    loop {
-        tokio::time::sleep(NOTED).await;
-        if let Err(error) = note(&service, &place) {
-            eprintln!("warning: what keys spent today is not saved: {error:#}");
+/// Saves what was spent today, so that a restart does not forget it.
+#[derive(Clone)]
+struct Noting {
+    service: Arc<Service>,
+    /// Where the spending of keys, and of exploration, is saved.
+    keys: Option<PathBuf>,
+    explored: Option<PathBuf>,
+}
+
+impl Noting {
+    async fn now_and_then(self) {
+        loop {
+            tokio::time::sleep(NOTED).await;
+            if let Err(error) = self.note() {
+                eprintln!("warning: what was spent today is not saved: {error:#}");
+            }
         }
+    }
+
+    fn note(&self) -> Result<()> {
+        let explorer = self.service.explorer.as_ref().map(|explorer| explorer.caps());
+        let books = [(&self.keys, Some(&*self.service.caps)), (&self.explored, explorer)];
+        for (place, caps) in books.into_iter().filter_map(|(place, caps)| place.as_ref().zip(caps)) {
+            place.parent().map(create_folder).transpose()?;
+            write_atomic(place, &serde_json::to_vec(&caps.today())?)?;
+        }
+        Ok(())
     }
 }
 
-/// What keys asked and spent today, as it was last written down.
+/// What was asked and spent today, as it was last written down.
 fn noted(place: &Path) -> BTreeMap<String, Today> {
     std::fs::read(place).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
-}
-
-fn note(service: &Service, place: &Path) -> Result<()> {
-    place.parent().map(create_folder).transpose()?;
-    write_atomic(place, &serde_json::to_vec(&service.caps.today())?)
 }
 
 #[cfg(unix)]
@@ -282,4 +315,14 @@ fn at_least_one(text: &str) -> Result<usize, String> {
 fn seconds(text: &str) -> Result<f64, String> {
     let seconds = text.parse::<f64>().ok().filter(|&seconds| seconds > 0.0 && seconds <= 1e6);
     seconds.ok_or_else(|| format!("expected seconds above 0, found `{text}`"))
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let share = text.parse::<f64>().ok().filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| format!("expected a share from 0 to 1, found `{text}`"))
+}
+
+fn dollars(text: &str) -> Result<f64, String> {
+    let dollars = text.parse::<f64>().ok().filter(|dollars| dollars.is_finite() && *dollars >= 0.0);
+    dollars.ok_or_else(|| format!("expected dollars from 0 up, found `{text}`"))
 }

@@ -11,7 +11,7 @@ use super::estimate;
 use super::operators::each_operator;
 use super::session::Session;
 use super::split::spread;
-use super::traces_import;
+use super::{traces_import, traces_served};
 use crate::decide::FixedPlan;
 use crate::disk::WriteError;
 use crate::execute::{ExecutionConfig, SolveOptions, Solver};
@@ -35,6 +35,8 @@ pub struct Args {
 enum Command {
     /// Turn logs of other programs into a benchmark folder with traces.
     Import(Box<traces_import::Args>),
+    /// Make a benchmark folder and its traces of what `lamas serve --record` kept.
+    Served(traces_served::Args),
 }
 
 /// Records outputs of every operator by itself.
@@ -62,6 +64,7 @@ struct Record {
 pub fn run(args: Args) -> Result<()> {
     match args.command {
         Some(Command::Import(args)) => traces_import::run(*args),
+        Some(Command::Served(args)) => traces_served::run(args),
         None => record(args.record),
     }
 }

@@ -21,7 +21,7 @@ pub use error::ExecuteError;
 pub use in_order::in_order;
 pub use observe::{Event, Observer, Transcript};
 pub use options::{Clock, Options};
-pub use recorder::{Grader, Recorder};
+pub use recorder::{Expense, Grader, Recorder};
 pub use solve_options::{ExecutionConfig, SolveOptions};
 pub use solver::Solver;
 

@@ -1,9 +1,9 @@
 //! Runs operators with a record: recorded calls are not made again, and new calls are recorded.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::model::Error;
-use crate::operation::{Acting, Backing, Board, Call, Effect, Finish, Solution, Turn, Work};
+use crate::operation::{Acting, Backing, Board, Call, Effect, Finish, Identity, Reserve, Solution, Turn, Work};
 use crate::plan::Latency;
 use crate::record::{Asked, Change, Given, Key, Line, Record, Reference, read_by_finish};
 use crate::sandbox::Sandbox;
@@ -13,7 +13,24 @@ use crate::task::{Benchmark, Problem};
 pub struct Recorder<'a> {
     record: &'a Record,
     asked: Asked,
+    /// What the question is called, for readers.
+    called: &'a str,
     grader: Option<Grader<'a>>,
+    replays: Option<&'a Expense>,
+}
+
+/// Dollars of the calls that were made, and not taken from the record.
+#[derive(Debug, Default)]
+pub struct Expense(Mutex<f64>);
+
+impl Expense {
+    pub fn dollars(&self) -> f64 {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, dollars: f64) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) += dollars;
+    }
 }
 
 /// Grades solutions as they are recorded.
@@ -35,8 +52,18 @@ struct Place {
 
 impl<'a> Recorder<'a> {
     /// `grader` is given if the query is a problem.
-    pub fn new(record: &'a Record, asked: Asked, grader: Option<Grader<'a>>) -> Self {
-        Recorder { record, asked, grader }
+    pub fn new(record: &'a Record, asked: Asked, called: &'a str, grader: Option<Grader<'a>>) -> Self {
+        Recorder { record, asked, called, grader, replays: None }
+    }
+
+    /// The same; with an expense given, it reads calls even from a record that is otherwise only written.
+    pub fn replaying(self, replays: Option<&'a Expense>) -> Self {
+        Recorder { replays, ..self }
+    }
+
+    /// Whether no calls are read from the record.
+    fn asks_anew(&self) -> bool {
+        self.record.is_only_written() && self.replays.is_none()
     }
 
     /// Runs an operator, from the record if possible.
@@ -51,7 +78,7 @@ impl<'a> Recorder<'a> {
         let read = work.identity().read(board);
         let wanted = if work.is_side_by_side() { work.samples() as usize } else { 0 };
         let place = Place { key: self.asked.key(work.identity(), read, work.turn()), read, wanted };
-        if self.record.is_only_written() {
+        if self.asks_anew() {
             let effect = acting.run(board).await?;
             self.keep(&acting.work, &place, &effect).await?;
             return Ok(effect);
@@ -85,7 +112,7 @@ impl<'a> Recorder<'a> {
         let place = Place { key: self.asked.key(work.identity(), read, Turn::Finish), read, wanted: 0 };
         let improved = |effect: Effect| if let Effect::Replace(solution) = effect { Some(solution) } else { None };
         let _claim;
-        if !self.record.is_only_written() {
+        if !self.asks_anew() {
             if let Some(effect) = self.replay(work, &place)? {
                 return Ok(improved(effect));
             }
@@ -123,8 +150,10 @@ impl<'a> Recorder<'a> {
         let marks = if let Effect::Judge(marks) = effect { marks.clone() } else { Vec::new() };
         let context = if let Effect::Inform(text) = effect { Some(text.clone()) } else { None };
         let calls = work.steps().taken();
-        let Backing { price, shown, .. } = work.backing();
+        let Backing { price, shown, reserve, .. } = work.backing();
+        let Some((identity, shown)) = answered_by(&calls, work.identity(), shown, reserve) else { return Ok(()) };
         let cost = |calls: &[Call]| calls.iter().map(|call| call.cost(*price)).sum();
+        self.replays.into_iter().for_each(|expense| expense.add(cost(&calls)));
         let arrivals = work.steps().arrivals(Latency::default(), solutions.len(), work.is_side_by_side());
         let mut given = Vec::with_capacity(solutions.len());
         for (position, (solution, arrival)) in solutions.iter().zip(arrivals).enumerate() {
@@ -147,12 +176,12 @@ impl<'a> Recorder<'a> {
                 arrival,
             });
         }
-        let [draw, turn] = self.asked.which(work.identity(), work.turn());
+        let [draw, turn] = self.asked.which(identity, work.turn());
         let line = Line {
-            key: place.key,
-            problem: self.grader.map_or(String::new(), |grader| grader.problem.id.clone()),
+            key: self.asked.key(identity, place.read, work.turn()),
+            problem: self.called.to_owned(),
             operator: work.operator().name.clone(),
-            model: shown.clone(),
+            model: shown.to_owned(),
             draw,
             turn,
             read: place.read.map(Key),
@@ -174,6 +203,26 @@ impl<'a> Recorder<'a> {
             Some(score) => Some(score),
             None => benchmark.grade(problem, Some(answer), sandbox).await.ok(),
         }
+    }
+}
+
+/// What the operator was for these calls, and what answered it; none where several models did: nothing would find such a
+/// call again.
+fn answered_by<'a>(
+    calls: &[Call],
+    own: &'a Identity,
+    shown: &'a str,
+    reserve: &'a [Reserve],
+) -> Option<(&'a Identity, &'a str)> {
+    let by = |call: &Call| usize::from(call.hedged.map_or(0, |hedged| hedged.reserve));
+    let mut places = calls.iter().filter(|call| !call.tool).map(by);
+    let first = places.next().unwrap_or_default();
+    if places.any(|place| place != first) {
+        return None;
+    }
+    match first.checked_sub(1) {
+        None => Some((own, shown)),
+        Some(place) => reserve.get(place).map(|reserve| (&reserve.identity, reserve.shown.as_str())),
     }
 }
 

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::observe::Observer;
 use super::options::Clock;
+use super::recorder::Expense;
 use crate::decide::HaltingHead;
 use crate::model::Message;
 use crate::plan::{Billing, OperatorId, Schedule, Unit};
@@ -50,6 +51,10 @@ pub struct SolveOptions<'a> {
     pub samples: &'a [(OperatorId, u32)],
     /// Whether the query ends with the vote even if the benchmark has a finish.
     pub without_finish: bool,
+    /// What a question that is no problem of the benchmark is called in the record.
+    pub called: &'a str,
+    /// Takes calls from a record even where that is only written, and adds here what those come to that are made.
+    pub replays: Option<&'a Expense>,
     /// What was said before the question.
     pub conversation: &'a [Message],
     /// When the query must end with what it has; only for the live clock.

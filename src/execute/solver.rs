@@ -62,7 +62,7 @@ impl Solver {
             let asks = operator.model.clone();
             let shown = if asks.is_empty() { model.id() } else { &asks }.to_owned();
             let price = prices.of(&shown).with_context(|| format!("price of operator `{}`", operator.name))?;
-            Ok(Backing { model: model.clone(), asks, shown, price })
+            Ok(Backing { asks, shown, ..Backing::new(model.clone(), price) })
         };
         let backings = catalogue.operators().iter().map(backing).collect::<Result<_>>()?;
         Self::with_backings(catalogue, benchmark, backings)
@@ -72,13 +72,21 @@ impl Solver {
     ///
     /// # Errors
     /// The catalogue lacks the operator of the benchmark's finish, or there is not one model for each operator.
-    pub fn with_backings(catalogue: Catalogue, benchmark: Benchmark, backings: Vec<Backing>) -> Result<Self> {
+    pub fn with_backings(catalogue: Catalogue, benchmark: Benchmark, mut backings: Vec<Backing>) -> Result<Self> {
         let hinted = |error| anyhow!("{error}; hint: recorded outputs (`--traces FILE`) need none");
         catalogue.check_prompts().map_err(hinted)?;
         let (operators, models) = (catalogue.operators().len(), backings.len());
         ensure!(operators == models, "expected a model for each of {operators} operators, found {models}");
         let finish = benchmark.finish.as_ref().map(|finish| Finish::new(finish, &catalogue)).transpose()?;
         let identities = catalogue.identities_by(&backings.iter().map(Backing::id).collect::<Vec<_>>());
+        let most = backings.iter().map(|backing| backing.reserve.len()).max().unwrap_or_default();
+        for place in 0..most {
+            let ids: Vec<[&str; 2]> = backings.iter().map(|backing| backing.id_of(place)).collect();
+            let identities = catalogue.identities_by(&ids);
+            for (backing, identity) in backings.iter_mut().zip(identities) {
+                backing.reserve.get_mut(place).into_iter().for_each(|reserve| reserve.identity = identity);
+            }
+        }
         Ok(Solver {
             catalogue,
             benchmark,
@@ -343,7 +351,9 @@ impl Solver {
             sandbox: self.sandbox.as_deref(),
         });
         let asked = Asked::new(question, form, tests, draw).after(conversation);
-        let recorder = self.record.as_ref().map(|record| Recorder::new(record, asked, grader));
+        let called = problem.map_or(options.called, |problem| problem.id.as_str());
+        let recorder =
+            self.record.as_ref().map(|record| Recorder::new(record, asked, called, grader).replaying(options.replays));
         let recorder = recorder.as_ref();
         let options = Options { schedule, clock, unit, billing, finish, observer, until, letters, recorder };
         let execution = execute(&query, decider, options).await?;

@@ -21,13 +21,13 @@ pub(super) const TRACES: &str = "traces.jsonl";
 
 /// A line of a file of problems.
 #[derive(Serialize)]
-struct Line<'a> {
-    id: &'a str,
-    question: &'a str,
+pub(super) struct Line<'a> {
+    pub id: &'a str,
+    pub question: &'a str,
     /// Null where there is none.
-    answer: Option<&'a str>,
+    pub answer: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    kind: Option<&'a str>,
+    pub kind: Option<&'a str>,
 }
 
 /// Checks that a folder of that name can be made: it is not there, or empty.
@@ -47,11 +47,25 @@ pub(super) fn check_free(out: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Writes the folder beside its place, reads it as training would, and puts it there.
+/// Writes the folder of what was imported.
+///
+/// # Errors
+/// Those of [`put`].
+pub(super) fn write(out: &Path, joined: &Joined, answers: AnswerForm) -> Result<()> {
+    let name = name(out);
+    put(out, answers, |folder| fill(folder, &name, joined, answers))
+}
+
+/// What the benchmark in a folder is called.
+pub(super) fn name(out: &Path) -> String {
+    out.file_name().map_or("imported".to_owned(), |name| name.to_string_lossy().into_owned())
+}
+
+/// Has a folder filled beside its place, reads it as training would, and puts it there.
 ///
 /// # Errors
 /// It cannot be written; what was begun is removed.
-pub(super) fn write(out: &Path, joined: &Joined, answers: AnswerForm) -> Result<()> {
+pub(super) fn put(out: &Path, answers: AnswerForm, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     let above = match out.parent() {
         Some(above) if !above.as_os_str().is_empty() => above.to_owned(),
         _ => PathBuf::from("."),
@@ -63,8 +77,7 @@ pub(super) fn write(out: &Path, joined: &Joined, answers: AnswerForm) -> Result<
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
     let begun = builder.prefix(".unfinished-").tempdir_in(&above);
     let begun = begun.map_err(WriteError::of(format!("create a folder in `{}`", above.display())))?;
-    let name = out.file_name().map_or("imported".to_owned(), |name| name.to_string_lossy().into_owned());
-    fill(begun.path(), &name, joined, answers)?;
+    fill(begun.path())?;
     check(begun.path(), answers)?;
     std::fs::rename(begun.path(), out).map_err(WriteError::of(format!("write `{}`", out.display())))?;
     // It is no more where it was begun.
@@ -73,10 +86,7 @@ pub(super) fn write(out: &Path, joined: &Joined, answers: AnswerForm) -> Result<
 }
 
 fn fill(folder: &Path, name: &str, joined: &Joined, answers: AnswerForm) -> Result<()> {
-    let put = |file: &str, text: String| -> Result<()> {
-        let path = folder.join(file);
-        Ok(std::fs::write(&path, text).map_err(WriteError::of(format!("write `{}`", path.display())))?)
-    };
+    let put = |file: &str, text: String| write_file(folder, file, &text);
     put("benchmark.toml", description(name, answers))?;
     put("catalogue.toml", catalogue(&joined.operators))?;
     for split in SPLITS {
@@ -86,7 +96,16 @@ fn fill(folder: &Path, name: &str, joined: &Joined, answers: AnswerForm) -> Resu
     put(TRACES, lines(joined.problems.iter().flat_map(|problem| recorded(problem, &joined.operators)))?)
 }
 
-fn lines<T: Serialize>(records: impl Iterator<Item = T>) -> Result<String> {
+/// Writes a file of a folder.
+///
+/// # Errors
+/// Names it.
+pub(super) fn write_file(folder: &Path, file: &str, text: &str) -> Result<()> {
+    let path = folder.join(file);
+    Ok(std::fs::write(&path, text).map_err(WriteError::of(format!("write `{}`", path.display())))?)
+}
+
+pub(super) fn lines<T: Serialize>(records: impl Iterator<Item = T>) -> Result<String> {
     let mut text = String::new();
     for record in records {
         text.push_str(&serde_json::to_string(&record)?);

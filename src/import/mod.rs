@@ -18,6 +18,8 @@ mod names;
 mod openai_batch;
 mod options;
 mod references;
+mod served;
+mod served_lines;
 mod source;
 mod split;
 mod summary;
@@ -27,6 +29,7 @@ mod verdicts;
 use anyhow::{Result, ensure};
 
 pub use options::{Format, Input, Options, Precedence, Shares, Speed};
+pub use served::{Served, ServedSummary, import_served};
 pub use summary::{Outputs, Quantity, Summary};
 
 /// Reads the files and writes the folder.

@@ -41,6 +41,9 @@ pub struct Definition {
     /// Dollars per million tokens, in place of the price list.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prices: Option<Price>,
+    /// The name of the model that a server of ours asks in its place while it does not answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<String>,
     /// What follows are settings of the endpoint, in place of those under `[endpoint]`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     stream: Option<bool>,
@@ -119,11 +122,12 @@ impl Definition {
                     read_at: self.read_at.clone(),
                     folder: self.folder.clone(),
                     prices: self.prices,
+                    fallback: self.fallback.clone(),
                     ..Definition::default()
                 };
                 ensure!(
                     *self == local,
-                    "a local model (`folder`) takes only `prices`, no settings of an endpoint; hint: for a server, set \
+                    "a local model (`folder`) takes only `prices` and `fallback`, no settings of an endpoint; hint: for a server, set \
                      `endpoint` instead of `folder`"
                 );
                 Ok(())

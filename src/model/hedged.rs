@@ -11,4 +11,11 @@ pub struct Hedged {
     pub usage: Usage,
     /// Dollars of all requests together, that of the answer among them, each at the price of its model.
     pub cost: f64,
+    /// Which of the models in reserve gave the answer, counted from 1; 0 where the operator's own did.
+    #[serde(default, skip_serializing_if = "is_own")]
+    pub reserve: u8,
+}
+
+fn is_own(reserve: &u8) -> bool {
+    *reserve == 0
 }

@@ -2,6 +2,7 @@
 
 mod cache;
 mod definition;
+mod fallback;
 mod hedge;
 mod hedged;
 pub mod local;
@@ -13,6 +14,7 @@ mod thoughts;
 
 pub use cache::{Holding, Mode, Record, Replay, Store};
 pub use definition::{Definition, Definitions, definitions};
+pub use fallback::Fallback;
 pub use hedge::{Hedge, Hedger};
 pub use hedged::Hedged;
 pub use meter::{Meter, Reading};

@@ -26,7 +26,7 @@ mod traces;
 mod weight;
 mod work;
 
-pub use backing::Backing;
+pub use backing::{Backing, Reserve};
 pub use board::{Ballot, Board, Effect, Solution, is_settled, standing, vote, winner};
 pub use calls::{Arrival, Reporter};
 pub use catalogue::Catalogue;

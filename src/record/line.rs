@@ -11,7 +11,7 @@ use crate::plan::Latency;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Line {
     pub key: Key,
-    /// Id of the problem, for readers; empty for a question that is no problem of a benchmark.
+    /// Id of the problem, for readers; of a question that a server was asked, the id of its answer; empty of other questions.
     pub problem: String,
     /// Name of the operator, for readers.
     pub operator: String,

@@ -17,4 +17,4 @@ pub use line::{Change, Given, Graded, Line};
 pub use merge::{Merged, merge};
 pub use scan::{each_call, is_record};
 pub use store::{Claim, Record};
-pub use traces::traces;
+pub use traces::{outputs_of, traces};

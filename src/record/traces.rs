@@ -22,7 +22,7 @@ pub fn traces(path: &Path, catalogue: &Catalogue, form: AnswerForm) -> Result<Tr
     let remarks = each_call(path, |number, line| {
         if line.turn != Turn::Finish.to_string() && !line.problem.is_empty() {
             let sample = samples.entry((line.problem.clone(), line.operator.clone())).or_default();
-            outputs.extend(recorded(&line, catalogue, sample).into_iter().map(|recorded| Ok((number, recorded))));
+            outputs.extend(outputs_of(&line, catalogue, sample).into_iter().map(|recorded| Ok((number, recorded))));
         }
         Ok(())
     })?;
@@ -38,8 +38,8 @@ fn left(line: &Line) -> Option<String> {
     line.context.clone().or_else(|| marks().filter(|_| !line.marks.is_empty()))
 }
 
-/// The outputs of a call, the next of which is number `sample`.
-fn recorded(line: &Line, catalogue: &Catalogue, sample: &mut u64) -> Vec<TraceLine> {
+/// The outputs of a call, the next of which is number `sample`; none of an operator that is not in the catalogue.
+pub fn outputs_of(line: &Line, catalogue: &Catalogue, sample: &mut u64) -> Vec<TraceLine> {
     let operator = catalogue.find(&line.operator).ok().and_then(|id| catalogue.operator(id));
     let Some(operator) = operator else { return Vec::new() };
     let output = |sample: u64, place: Option<usize>| {

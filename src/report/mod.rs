@@ -12,6 +12,7 @@ mod markup;
 pub mod named;
 mod names;
 pub mod number;
+pub mod perfetto;
 pub mod plot;
 pub mod table;
 mod timeline;

@@ -9,10 +9,12 @@ use super::caller::Caller;
 use super::caps::Reserved;
 use super::chat_request::ChatRequest;
 use super::direct::{self, Passed};
+use super::explore::{Explorer, Unasked};
 use super::fault::Fault;
 use super::gate::Place;
-use super::journal::{Decision, Journal};
-use super::listener::Listener;
+use super::journal::{Decision, Drawn, Journal};
+use super::listener::{Listener, Told};
+use super::live::{Live, Seen};
 use super::metrics::Metrics;
 use super::outcome::Outcome;
 use super::planned::Course;
@@ -21,8 +23,7 @@ use super::service::Service;
 use super::time::now;
 use crate::agent::Ask;
 use crate::evaluate::latency::Budget;
-use crate::operation::Operator;
-use crate::plan::Usage;
+use crate::model::openai::{TraceContext, traced};
 use crate::task::AnswerForm;
 
 /// A request on its way.
@@ -30,6 +31,9 @@ pub struct Admitted {
     pub request: ChatRequest,
     /// Why it is one plain call, where a plan was asked for.
     pub passed_on: Option<&'static str>,
+    /// Names its answer.
+    id: String,
+    trace: Option<TraceContext>,
     /// Tells its draws apart.
     pub draw: u64,
     pub run: Arc<Run>,
@@ -78,66 +82,115 @@ impl Admitted {
             }
             (Target::Plan(run, _), Some(beyond)) => (run, Way::Direct(0), Some(beyond)),
         };
+        let course = if let Way::Plan(course) = &way { Some(course.clone()) } else { None };
+        let course = course.filter(|_| service.shadows && !run.upstreams.is_empty());
+        let way = if course.is_some() { Way::Direct(0) } else { way };
         let budget = match request.wishes.budget {
             Some(Budget::Seconds(seconds)) => Some(std::time::Duration::from_secs_f64(seconds)),
             _ => rights.and_then(|rights| rights.most_budget).map(std::time::Duration::from_secs_f64),
         };
         let until = caller.arrived + budget.unwrap_or(service.limits.answer).min(service.limits.answer);
+        let shadow = course.map(|course| course.foresee(&run, &request, until)).transpose()?;
         let reserve = |holder| service.caps.reserve(holder, most(&run, &way, &request), now());
         let mut reserved = caller.holder.as_ref().map(reserve).transpose()?;
         let place = service.gate.enter(until).await?;
         reserved.iter_mut().for_each(Reserved::begin);
         let fresh = || rand::random::<u64>() >> 11;
         let draw = request.wishes.draw.or(request.seed).unwrap_or_else(fresh);
+        let explore = service.explorer.as_ref().filter(|_| matches!(way, Way::Plan(_))).map(|explorer| {
+            let talk = &request.talk;
+            let drawn = Drawn { share: explorer.exploration.share, drawn: explorer.draws(), dropped: false };
+            let unasked = drawn.drawn.then(|| Unasked {
+                id: caller.answer.clone(),
+                run: run.clone(),
+                question: talk.question.clone(),
+                conversation: talk.before.clone(),
+                draw,
+            });
+            Explore { explorer: explorer.clone(), drawn, unasked }
+        });
         let decision = |journal: &Arc<Journal>| {
             let decision = Decision {
                 id: caller.answer.clone(),
                 request: caller.id.clone(),
+                trace: caller.trace.map(|trace| trace.trace()),
                 time: now(),
                 key: caller.holder.as_ref().map(|holder| holder.name.clone()),
                 run: run.name.clone(),
                 model: request.model.clone(),
                 question: request.talk.question.clone(),
                 before: request.talk.before.len(),
+                conversation: request.talk.digest(),
                 budget: until.duration_since(caller.arrived).as_secs_f64(),
                 in_flight: service.gate.in_flight(),
                 waiting: service.gate.waiting(),
+                queued: run.queue.seconds(),
+                // What a controller chooses is the likeliest of all plans, whatever is drawn.
+                probability: 1.0,
+                explore: explore.as_ref().map(|explore| explore.drawn),
                 draw,
                 result: "left",
                 took: 0.0,
                 cost: 0.0,
                 planned: None,
+                shadow,
             };
             (journal.clone(), decision)
         };
+        let seconds = request.wishes.budget.is_some().then(|| until.duration_since(caller.arrived).as_secs_f64());
+        let seen = service.live.enter(&request.model, &request.talk.question, seconds, caller.arrived);
         let watch = Watch {
             metrics: service.metrics.clone(),
             model: request.model.clone(),
             arrived: caller.arrived,
             budget: request.wishes.budget.is_some().then_some(until),
             decision: service.journal.as_ref().map(decision),
+            explore,
+            live: service.live.clone(),
+            seen,
             form: run.agent.solver().benchmark().answer,
             is_over: false,
             first: Arc::new(First::new(&service.metrics, &request.model, caller.arrived)),
         };
-        Ok(Admitted { request, passed_on, draw, run, way, until, watch, reserved, _place: place })
+        Ok(Admitted {
+            request,
+            passed_on,
+            id: caller.answer.clone(),
+            trace: caller.trace,
+            draw,
+            run,
+            way,
+            until,
+            watch,
+            reserved,
+            _place: place,
+        })
     }
 
-    /// Answers the request. `listener` hears of a plan, `hear` of each piece of a model's own answer.
+    /// Answers the request. `explains`: whether the answer tells what happened in a plan; `told` hears of that at once, `hear`
+    /// of each piece of a model's own answer.
     ///
     /// # Errors
     /// There is no answer.
-    pub async fn answer(&mut self, listener: &Listener, hear: &(dyn Fn(&str) + Send + Sync)) -> Result<Passed, Fault> {
-        let Admitted { request, draw, run, way, until, .. } = &*self;
+    pub async fn answer(
+        &mut self,
+        explains: bool,
+        told: Option<Told>,
+        hear: &(dyn Fn(&str) + Send + Sync),
+    ) -> Result<Passed, Fault> {
+        let Admitted { request, id, trace, draw, run, way, until, watch, .. } = &*self;
         let answered = match way {
             Way::Plan(course) => {
-                let outcome = course.answer(run, request, *draw, *until, listener).await;
+                watch.seen.begins();
+                let listener = Listener::new(explains, told, Some(watch.seen.clone()));
+                let answering = course.answer(run, request, *draw, *until, id, &listener);
+                let outcome = traced(*trace, answering).await;
                 outcome.map(|outcome| Passed { outcome, body: None })
             }
-            Way::Direct(at) => match run.upstreams.get(*at) {
-                Some(upstream) => direct::ask(upstream, request, *draw, *until, hear).await,
-                None => Err(Fault::inside("expected an upstream model, found none")),
-            },
+            Way::Direct(at) => {
+                watch.seen.calls(run.upstreams.get(*at).map_or("", |upstream| &upstream.name));
+                traced(*trace, direct::ask_in_turn(run, *at, request, *draw, *until, hear)).await
+            }
         };
         let cost = answered.as_ref().map_or_else(|fault| fault.cost, |passed| passed.outcome.cost);
         self.reserved.iter_mut().for_each(|reserved| reserved.spent(cost));
@@ -158,27 +211,10 @@ impl Admitted {
 
 /// Most dollars that a request may cost, by estimate.
 fn most(run: &Run, way: &Way, request: &ChatRequest) -> f64 {
-    let solver = run.agent.solver();
     match way {
         Way::Direct(at) => run.upstreams.get(*at).map_or(0.0, |upstream| direct::most(upstream, request)),
         Way::Plan(course) => {
-            let said = request.talk.before.iter().map(|message| message.content.len()).sum::<usize>();
-            let said = (said + request.talk.question.len()) as u64;
-            let signatures = solver.catalogue().signatures();
-            let of = |(at, operator): (usize, &Operator)| {
-                let is_asked = |plan: &crate::plan::Plan| plan.choices().any(|(_, id)| id.index() == at);
-                let Some(backing) = solver.backings().get(at) else { return 0.0 };
-                if operator.prompt.is_none() || !course.plan().is_none_or(is_asked) {
-                    return 0.0;
-                }
-                let calls = f64::from(signatures.get(at).map_or(1, |signature| signature.most_calls));
-                let (written, prompt) =
-                    (u64::from(operator.max_tokens), operator.prompt.as_ref().map_or(0, String::len));
-                // What others wrote is read too.
-                let prompt_tokens = said + prompt as u64 + 4 * written;
-                calls * backing.price.cost(Usage { prompt_tokens, completion_tokens: written, ..Usage::default() })
-            };
-            solver.catalogue().operators().iter().enumerate().map(of).sum()
+            run.most(course.plan().map(std::slice::from_ref), &request.talk.question, &request.talk.before)
         }
     }
 }
@@ -218,11 +254,13 @@ impl First {
             self.metrics.first(&self.model, self.arrived.elapsed().as_secs_f64());
         }
     }
+}
 
-    /// Whether text has gone out.
-    pub fn is_heard(&self) -> bool {
-        self.is_heard.load(Ordering::Relaxed)
-    }
+/// Whether a request is explored once it is answered, and by whom.
+struct Explore {
+    explorer: Arc<Explorer>,
+    drawn: Drawn,
+    unasked: Option<Unasked>,
 }
 
 /// Counts a request, once, however it ends: also where whoever asked has gone away.
@@ -234,6 +272,9 @@ struct Watch {
     budget: Option<Instant>,
     /// What is written down of it, and where.
     decision: Option<(Arc<Journal>, Decision)>,
+    explore: Option<Explore>,
+    live: Arc<Live>,
+    seen: Arc<Seen>,
     form: AnswerForm,
     is_over: bool,
     first: Arc<First>,
@@ -246,6 +287,13 @@ impl Watch {
 
     fn write_down(&mut self, result: &'static str, cost: f64, outcome: Option<&Outcome>) {
         let took = self.took();
+        self.live.ended(&self.seen, result, cost, outcome);
+        if let Some((_, decision)) = self.decision.as_mut().filter(|_| outcome.is_some())
+            && let Some(Explore { explorer, unasked: Some(unasked), .. }) = self.explore.take()
+            && let Some(drawn) = &mut decision.explore
+        {
+            drawn.dropped = !explorer.offer(unasked);
+        }
         if let Some((journal, decision)) = self.decision.take() {
             let planned = outcome.and_then(|outcome| outcome.planned.as_ref().map(|_| outcome.own()));
             journal.note(&Decision { result, took, cost, planned, ..decision }, outcome, self.form);

@@ -6,9 +6,12 @@ use axum::http::HeaderMap;
 use tokio::time::Instant;
 
 use super::keys::Holder;
+use crate::model::openai::TraceContext;
 
 /// The header that names a request.
 pub const REQUEST_ID: &str = "x-request-id";
+/// The header of W3C's trace context.
+pub const TRACE: &str = "traceparent";
 /// Longest name of a request that a client may give.
 const LONGEST: usize = 128;
 
@@ -22,12 +25,16 @@ pub struct Caller {
     /// Whose key it has; none where no key is asked for.
     pub holder: Option<Arc<Holder>>,
     pub arrived: Instant,
+    /// The span of this request, where it belongs to a trace.
+    pub trace: Option<TraceContext>,
 }
 
 impl Caller {
     /// Who asks now, without a key so far.
-    pub fn new(id: String) -> Self {
-        Caller { id, answer: format!("{:032x}", rand::random::<u128>()), holder: None, arrived: Instant::now() }
+    pub fn new(id: String, headers: &HeaderMap) -> Self {
+        let given = headers.get(TRACE).and_then(|value| TraceContext::parse(value.to_str().ok()?));
+        let (answer, trace) = (format!("{:032x}", rand::random::<u128>()), given.map(TraceContext::child));
+        Caller { id, answer, holder: None, arrived: Instant::now(), trace }
     }
 
     /// The name of a request: the client's, where it is one, or a new one.

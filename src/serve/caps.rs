@@ -9,7 +9,8 @@ use super::fault::Fault;
 use super::keys::Holder;
 
 const MINUTE: u64 = 60;
-const DAY: u64 = 24 * 3600;
+/// Seconds of a day.
+pub const DAY: u64 = 24 * 3600;
 
 /// The books of all keys.
 #[derive(Debug, Default)]
@@ -42,6 +43,15 @@ pub struct Today {
     pub requests: u64,
     /// Dollars.
     pub cost: f64,
+}
+
+impl Today {
+    /// Begins anew where it is another day.
+    pub fn advance(&mut self, day: u64) {
+        if self.day != day {
+            *self = Today { day, ..Today::default() };
+        }
+    }
 }
 
 /// What is reserved for a request, until it is dropped.
@@ -109,9 +119,7 @@ impl Book {
         while self.minute.front().is_some_and(|entry| entry.at + MINUTE <= now) {
             self.minute.pop_front();
         }
-        if self.today.day != now / DAY {
-            self.today = Today { day: now / DAY, ..Today::default() };
-        }
+        self.today.advance(now / DAY);
     }
 }
 
@@ -148,7 +156,7 @@ mod tests {
         let keys = Keys::of_text("sk-some-key").expect("a key");
         let value = axum::http::HeaderValue::from_static("Bearer sk-some-key");
         let headers = [(axum::http::header::AUTHORIZATION, value)].into_iter().collect();
-        let mut holder = (*keys.holder(&headers).expect("its holder")).clone();
+        let mut holder = (*keys.holder(&headers, false).expect("its holder")).clone();
         holder.rights = rights;
         Arc::new(holder)
     }

@@ -1,15 +1,17 @@
 //! `POST /v1/chat/completions`.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use axum::body::{Body, Bytes};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::Response;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::admitted::Admitted;
+use super::asked::Asked;
 use super::caller::Caller;
 use super::chat_request::ChatRequest;
 use super::chunks::{Completion, DONE, failed};
@@ -17,7 +19,6 @@ use super::cost;
 use super::direct::Passed;
 use super::driven::Driven;
 use super::fault::Fault;
-use super::listener::Listener;
 use super::outcome::Outcome;
 use super::service::Service;
 use super::time::now;
@@ -26,13 +27,8 @@ use super::time::now;
 ///
 /// # Errors
 /// The request is at fault, or there is no answer.
-pub async fn completion(
-    service: Arc<Service>,
-    caller: Caller,
-    headers: &HeaderMap,
-    body: Map<String, Value>,
-) -> Result<Response, Fault> {
-    let request = ChatRequest::read(body, headers)?;
+pub async fn completion(Asked { service, caller, headers, body }: Asked) -> Result<Response, Fault> {
+    let request = ChatRequest::read(body, &headers)?;
     let completion = Completion {
         id: format!("chatcmpl-{}", caller.answer),
         created: now(),
@@ -45,8 +41,8 @@ pub async fn completion(
         let body = Driven::new(service.limits.keep_alive, move |out| stream(admitted, completion, out));
         return Ok(streamed(body, told));
     }
-    let listener = Listener::new(admitted.request.wishes.explain, None);
-    let Passed { outcome, body } = admitted.answer(&listener, &|_| ()).await?;
+    let explains = admitted.request.wishes.explain;
+    let Passed { outcome, body } = admitted.answer(explains, None, &|_| ()).await?;
     let value = match body {
         None => completion.whole(&outcome),
         // Under the name by which the model was asked for.
@@ -72,8 +68,7 @@ async fn stream(mut admitted: Admitted, completion: Completion, out: UnboundedSe
         let (out, completion) = (out.clone(), completion.clone());
         Box::new(move |text: &str| drop(out.send(completion.thought(text)))) as _
     });
-    let listener = Listener::new(false, told);
-    let (usage, first) = (Mutex::new(None), admitted.first());
+    let (usage, first, is_passed) = (Mutex::new(None), admitted.first(), AtomicBool::new(false));
     let hear = |piece: &str| {
         let (chunk, said) = completion.passed(piece);
         if let Some(said) = said {
@@ -81,12 +76,13 @@ async fn stream(mut admitted: Admitted, completion: Completion, out: UnboundedSe
         }
         if let Some(chunk) = chunk {
             first.heard();
+            is_passed.store(true, Ordering::Relaxed);
             send(chunk);
         }
     };
-    match admitted.answer(&listener, &hear).await {
+    match admitted.answer(false, told, &hear).await {
         Err(fault) => send(failed(&fault)),
-        Ok(Passed { outcome, .. }) if first.is_heard() && !is_plan => {
+        Ok(Passed { outcome, .. }) if is_passed.load(Ordering::Relaxed) => {
             if completion.include_usage {
                 let said = usage.into_inner().unwrap_or_else(PoisonError::into_inner);
                 send(completion.usage(said.unwrap_or_else(|| outcome.usage()), &outcome));
@@ -124,6 +120,9 @@ pub fn notes(admitted: &Admitted, outcome: Option<&Outcome>) -> HeaderMap {
     if let Some(planned) = &outcome.planned {
         note("x-lamas-plan", &planned.plan);
         note("x-lamas-critical-path", &format!("{:.1} tokens, {:.3} s", planned.path.tokens, planned.path.seconds));
+    }
+    if let Some(fallback) = &outcome.fallback {
+        note("x-lamas-fallback", fallback);
     }
     cost::note(&mut headers, outcome.cost);
     headers

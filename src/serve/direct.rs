@@ -1,7 +1,7 @@
 //! One plain call of an upstream model.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use serde_json::{Map, Value};
 use tokio::time::{Instant, timeout_at};
@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout_at};
 use super::chat_request::ChatRequest;
 use super::fault::Fault;
 use super::outcome::Outcome;
-use super::run::{Upstream, Via};
+use super::run::{Run, Upstream, Via};
 use crate::model::openai::{OpenAi, Relay};
 use crate::model::{FinishReason, LanguageModel, Message, Meter, Price, Request, Role, Sampling};
 
@@ -23,11 +23,51 @@ pub struct Passed {
     pub body: Option<Map<String, Value>>,
 }
 
+/// Asks an upstream model, or those in reserve behind it while it does not answer. Each piece of a streamed answer goes to
+/// `hear` as it comes, in JSON; from the first on nobody else is asked.
+///
+/// # Errors
+/// Those of [`ask`].
+pub async fn ask_in_turn(
+    run: &Run,
+    at: usize,
+    request: &ChatRequest,
+    draw: u64,
+    until: Instant,
+    hear: &(dyn Fn(&str) + Send + Sync),
+) -> Result<Passed, Fault> {
+    let is_heard = AtomicBool::new(false);
+    let heard = |piece: &str| {
+        is_heard.store(true, Ordering::Relaxed);
+        hear(piece);
+    };
+    let (mut failure, mut cost) = (Fault::inside("expected an upstream model, found none"), 0.0);
+    for (place, upstream) in run.upstreams_from(at).into_iter().enumerate() {
+        match ask(upstream, request, draw, until, &heard).await {
+            Ok(mut passed) => {
+                passed.outcome.cost += cost;
+                passed.outcome.fallback = (place > 0).then(|| upstream.name.clone());
+                return Ok(passed);
+            }
+            Err(fault) => {
+                cost += fault.cost;
+                let is_over = !fault.is_outside || is_heard.load(Ordering::Relaxed) || Instant::now() >= until;
+                // The first says best what is wrong with the model that was asked for.
+                failure = if place == 0 { fault } else { failure };
+                if is_over {
+                    break;
+                }
+            }
+        }
+    }
+    Err(failure.costing(cost))
+}
+
 /// Asks an upstream model once. Each piece of a streamed answer goes to `hear` as it comes, in JSON.
 ///
 /// # Errors
 /// There is no answer, or none in time; the request asks a local model for more than text.
-pub async fn ask(
+async fn ask(
     upstream: &Upstream,
     request: &ChatRequest,
     draw: u64,
@@ -52,7 +92,8 @@ pub async fn ask(
             let (usage, tokens) = (completion.usage, completion.usage.completion_tokens);
             let is_cut = completion.finish == FinishReason::Length;
             let cost = price.cost(usage);
-            let outcome = Outcome { text: completion.text, is_cut, usage, answer_tokens: tokens, cost, planned: None };
+            let outcome =
+                Outcome { text: completion.text, is_cut, usage, answer_tokens: tokens, cost, ..Outcome::default() };
             Ok(Passed { outcome, body: None })
         }
     }

@@ -24,12 +24,14 @@ pub struct Fault {
     pub retry_after: Option<u64>,
     /// Dollars that were spent all the same.
     pub cost: f64,
+    /// Whether neither the request nor the settings are at fault: another model may answer.
+    pub is_outside: bool,
 }
 
 impl Fault {
     pub fn new(status: StatusCode, kind: &'static str, message: impl Into<String>) -> Self {
         let (code, param, retry_after) = (None, None, None);
-        Fault { status, kind, code, param, message: message.into(), retry_after, cost: 0.0 }
+        Fault { status, kind, code, param, message: message.into(), retry_after, cost: 0.0, is_outside: false }
     }
 
     /// The request is at fault.
@@ -89,7 +91,7 @@ impl Fault {
 
     /// What a model's error means for who asks this server.
     pub fn of_model(error: &model::Error) -> Self {
-        match error {
+        let fault = match error {
             model::Error::Capped(message) => {
                 Fault::new(StatusCode::TOO_MANY_REQUESTS, "insufficient_quota", message.clone())
                     .coded("insufficient_quota")
@@ -100,7 +102,8 @@ impl Fault {
             model::Error::Permanent(message) | model::Error::Broken(message) => {
                 Fault::upstream(format!("a model cannot be asked: {message}"))
             }
-        }
+        };
+        Fault { is_outside: error.is_outside(), ..fault }
     }
 
     /// What it means that a plan could not be run to its end.
@@ -128,7 +131,10 @@ impl Fault {
                 Fault::invalid(refused.to_string()).coded("content_filter").at("messages")
             }
             (_, Some(400 | 413 | 415 | 422)) => Fault::invalid(refused.to_string()),
-            (_, Some(429)) => Fault::busy("rate_limit_exceeded", refused.to_string(), 1),
+            (_, Some(429)) => {
+                let fault = Fault::busy("rate_limit_exceeded", refused.to_string(), 1);
+                Fault { is_outside: refused.error.is_outside(), ..fault }
+            }
             _ => Fault::of_model(&refused.error),
         }
     }

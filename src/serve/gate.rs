@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
 use super::fault::Fault;
@@ -22,6 +22,8 @@ pub struct Gate {
     refused: AtomicU64,
     /// What answers took lately, in seconds.
     lasts: Mutex<Option<f64>>,
+    /// Whenever a request ends, or begins to wait.
+    moved: Notify,
 }
 
 /// A request's place among those that are answered; free again once it is dropped.
@@ -29,13 +31,20 @@ pub struct Gate {
 pub struct Place {
     gate: Arc<Gate>,
     since: Instant,
-    _permit: OwnedSemaphorePermit,
+    permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Gate {
     pub fn new(in_flight: usize, most_waiting: usize) -> Self {
-        let (places, waiting) = (Arc::new(Semaphore::new(in_flight)), AtomicUsize::new(0));
-        Gate { places, in_flight, most_waiting, waiting, refused: AtomicU64::new(0), lasts: Mutex::default() }
+        Gate {
+            places: Arc::new(Semaphore::new(in_flight)),
+            in_flight,
+            most_waiting,
+            waiting: AtomicUsize::new(0),
+            refused: AtomicU64::new(0),
+            lasts: Mutex::default(),
+            moved: Notify::new(),
+        }
     }
 
     /// Waits for a place.
@@ -56,7 +65,7 @@ impl Gate {
     }
 
     fn place(self: &Arc<Self>, permit: OwnedSemaphorePermit) -> Place {
-        Place { gate: self.clone(), since: Instant::now(), _permit: permit }
+        Place { gate: self.clone(), since: Instant::now(), permit: Some(permit) }
     }
 
     fn refuse(&self) -> Fault {
@@ -78,6 +87,27 @@ impl Gate {
         self.in_flight - self.places.available_permits().min(self.in_flight)
     }
 
+    /// Until nobody waits, and more places are free than taken.
+    pub async fn calm(&self) {
+        self.until(|| self.waiting() == 0 && 2 * self.in_flight() < self.in_flight).await;
+    }
+
+    /// Until somebody waits.
+    pub async fn crowded(&self) {
+        self.until(|| self.waiting() > 0).await;
+    }
+
+    async fn until(&self, holds: impl Fn() -> bool) {
+        loop {
+            // Listened for before it is looked, so that nothing happens in between.
+            let moved = self.moved.notified();
+            if holds() {
+                return;
+            }
+            moved.await;
+        }
+    }
+
     /// Requests that wait now.
     pub fn waiting(&self) -> usize {
         self.waiting.load(Ordering::Relaxed)
@@ -89,6 +119,9 @@ impl Drop for Place {
         let took = self.since.elapsed().as_secs_f64();
         let mut lasts = self.gate.lasts.lock().unwrap_or_else(PoisonError::into_inner);
         *lasts = Some(lasts.map_or(took, |before| before + NEWEST * (took - before)));
+        drop(lasts);
+        self.permit.take();
+        self.gate.moved.notify_waiters();
     }
 }
 
@@ -99,7 +132,10 @@ impl<'a> Waits<'a> {
     fn new(gate: &'a Gate) -> Result<Self, Fault> {
         let more = |waiting| (waiting < gate.most_waiting).then_some(waiting + 1);
         match gate.waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more) {
-            Ok(_) => Ok(Waits(gate)),
+            Ok(_) => {
+                gate.moved.notify_waiters();
+                Ok(Waits(gate))
+            }
             Err(_) => Err(gate.refuse()),
         }
     }
@@ -108,11 +144,14 @@ impl<'a> Waits<'a> {
 impl Drop for Waits<'_> {
     fn drop(&mut self) {
         self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.0.moved.notify_waiters();
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt;
+
     use super::*;
 
     #[tokio::test(start_paused = true)]
@@ -140,6 +179,25 @@ mod tests {
         assert_eq!(late.map(|fault| fault.status.as_u16()), Some(504));
         drop(held);
         assert_eq!((gate.in_flight(), gate.waiting()), (0, 0));
+        Ok(())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_is_calm_while_more_places_are_free_than_taken() -> Result<(), Fault> {
+        let gate = Arc::new(Gate::new(3, 9));
+        let later = Instant::now() + Duration::from_secs(60);
+        let now = |future: &mut (dyn Future<Output = ()> + Unpin)| future.now_or_never().is_some();
+        let [first, second, third] = [gate.enter(later).await?, gate.enter(later).await?, gate.enter(later).await?];
+        let (mut calm, mut crowded) = (Box::pin(gate.calm()), Box::pin(gate.crowded()));
+        assert_eq!((now(&mut calm), now(&mut crowded)), (false, false));
+        let mut fourth = Box::pin(gate.enter(later));
+        assert!((&mut fourth).now_or_never().is_none());
+        assert!(now(&mut crowded));
+        drop((fourth, first));
+        assert!(!now(&mut calm));
+        drop(second);
+        assert!(now(&mut calm));
+        drop(third);
         Ok(())
     }
 }

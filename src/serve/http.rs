@@ -2,40 +2,44 @@
 
 use std::sync::Arc;
 
-use axum::body::{Body, Bytes};
 use axum::extract::{Path, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::http::header::{CACHE_CONTROL, WWW_AUTHENTICATE};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Router};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
-use serde_json::{Map, Value, json};
-use tokio::time::timeout;
+use serde_json::json;
 
-use super::caller::{Caller, REQUEST_ID};
+use super::asked::Asked;
+use super::caller::{Caller, REQUEST_ID, TRACE};
 use super::chat;
 use super::fault::Fault;
-use super::fields::kind;
 use super::guard;
+use super::page;
 use super::responses;
 use super::service::Service;
+
+/// Where the page stands, and what it asks for.
+const PAGE: &str = "/";
+const LIVE: &str = "/admin/live";
 
 type Shared = State<Arc<Service>>;
 
 /// All that a server answers.
 pub fn router(service: Arc<Service>) -> Router {
-    let chat = || post(completion);
     let asked = Router::new()
-        .route("/v1/chat/completions", chat())
-        .route("/chat/completions", chat())
-        .route("/v1/responses", post(response))
+        .route("/v1/chat/completions", post(chat::completion))
+        .route("/chat/completions", post(chat::completion))
+        .route("/v1/responses", post(responses::response))
         .route("/v1/feedback", post(feedback))
         .route("/v1/models", get(models))
         .route("/models", get(models))
         .route("/v1/models/{*name}", get(model))
         .route("/metrics", get(metrics))
         .route("/admin/reload", post(reload))
+        .route(LIVE, get(live))
+        .route(PAGE, get(page))
         .route_layer(from_fn_with_state(service.clone(), known));
     let open = Router::new().route("/health", get(health)).route("/ready", get(ready));
     asked
@@ -52,7 +56,8 @@ pub fn router(service: Arc<Service>) -> Router {
 /// Gives each request its name, which its response carries, and answers no web page of elsewhere.
 async fn named(State(service): Shared, mut request: Request, next: Next) -> Response {
     let id = Caller::name(request.headers());
-    let caller = Caller::new(id.clone());
+    let caller = Caller::new(id.clone(), request.headers());
+    let trace = caller.trace;
     let is_guarded = service.keys.is_empty();
     let checked = match is_guarded {
         true => guard::check(request.headers(), request.uri(), &service.hosts),
@@ -68,6 +73,9 @@ async fn named(State(service): Shared, mut request: Request, next: Next) -> Resp
     if let Ok(id) = HeaderValue::from_str(&id) {
         headers.insert(HeaderName::from_static(REQUEST_ID), id);
     }
+    if let Some(trace) = trace.and_then(|trace| HeaderValue::from_str(&trace.to_string()).ok()) {
+        headers.insert(HeaderName::from_static(TRACE), trace);
+    }
     headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
     response
 }
@@ -77,40 +85,26 @@ async fn known(State(service): Shared, mut request: Request, next: Next) -> Resp
     if service.keys.is_empty() {
         return next.run(request).await;
     }
-    match service.keys.holder(request.headers()) {
+    // Browsers ask for a key in a way of their own; with it they may look, and nothing else.
+    let is_page = request.method() == Method::GET && [PAGE, LIVE].contains(&request.uri().path());
+    match service.keys.holder(request.headers(), is_page) {
         Ok(holder) => {
             if let Some(caller) = request.extensions_mut().get_mut::<Caller>() {
                 caller.holder = Some(holder);
             }
             next.run(request).await
         }
+        Err(fault) if is_page => {
+            let mut response = fault.into_response();
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"lamas\""));
+            response
+        }
         Err(fault) => fault.into_response(),
     }
 }
 
-async fn completion(
-    State(service): Shared,
-    Extension(caller): Extension<Caller>,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Response, Fault> {
-    let body = object(&service, body).await?;
-    chat::completion(service, caller, &headers, body).await
-}
-
-async fn response(
-    State(service): Shared,
-    Extension(caller): Extension<Caller>,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Response, Fault> {
-    let body = object(&service, body).await?;
-    responses::response(service, caller, &headers, body).await
-}
-
-async fn feedback(State(service): Shared, Extension(caller): Extension<Caller>, body: Body) -> Result<Response, Fault> {
-    let journal = service.journal.clone().ok_or_else(Fault::not_kept)?;
-    let body = object(&service, body).await?;
+async fn feedback(Asked { service, caller, body, .. }: Asked) -> Result<Response, Fault> {
+    let journal = service.journal.as_ref().ok_or_else(Fault::not_kept)?;
     let holder = caller.holder.as_ref().map(|holder| holder.name.as_str());
     Ok(chat::whole(&journal.feedback(&body, holder)?, HeaderMap::new()))
 }
@@ -139,12 +133,29 @@ async fn ready(State(service): Shared) -> Response {
     let is_ready = service.is_ready();
     let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let word = if is_ready { "ready" } else { "draining" };
-    (status, chat::whole(&json!({ "status": word }), HeaderMap::new())).into_response()
+    (status, chat::whole(&json!({ "status": word, "upstreams": service.circuits() }), HeaderMap::new())).into_response()
 }
 
 async fn metrics(State(service): Shared, Extension(caller): Extension<Caller>) -> Result<Response, Fault> {
     administers(&caller)?;
     Ok(text(service.metrics()))
+}
+
+async fn live(State(service): Shared, Extension(caller): Extension<Caller>) -> Result<Response, Fault> {
+    administers(&caller)?;
+    Ok(told(&service))
+}
+
+async fn page(Extension(caller): Extension<Caller>) -> Result<Response, Fault> {
+    administers(&caller)?;
+    Ok(page::page())
+}
+
+/// What happens now.
+fn told(service: &Service) -> Response {
+    let mut headers = HeaderMap::new();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    chat::whole(&service.told(), headers)
 }
 
 async fn reload(State(service): Shared, Extension(caller): Extension<Caller>) -> Result<Response, Fault> {
@@ -173,6 +184,8 @@ pub fn administration(service: Arc<Service>) -> Router {
     Router::new()
         .route("/metrics", get(async |State(service): Shared| text(service.metrics())))
         .route("/admin/reload", post(reload))
+        .route(LIVE, get(async |State(service): Shared| told(&service)))
+        .route(PAGE, get(async || page::page()))
         .route("/health", get(health))
         .route("/ready", get(ready))
         .fallback(async || Fault::absent("there is nothing at this address").coded("unknown_url"))
@@ -190,28 +203,4 @@ async fn local(State(service): Shared, request: Request, next: Next) -> Response
 
 fn text(text: String) -> Response {
     ([("content-type", "application/openmetrics-text; version=1.0.0; charset=utf-8")], text).into_response()
-}
-
-/// The object that a body holds.
-async fn object(service: &Service, body: Body) -> Result<Map<String, Value>, Fault> {
-    let bytes = bytes(service, body).await?;
-    match serde_json::from_slice(&bytes) {
-        Ok(Value::Object(fields)) => Ok(fields),
-        Ok(other) => Err(Fault::invalid(format!("expected an object in JSON, found {}", kind(&other)))),
-        Err(error) => Err(Fault::invalid(format!("expected an object in JSON: {error}")).coded("invalid_json")),
-    }
-}
-
-async fn bytes(service: &Service, body: Body) -> Result<Bytes, Fault> {
-    let most = service.limits.body;
-    let fault = |status, message: String| Fault::new(status, "invalid_request_error", message);
-    match timeout(service.limits.upload, Limited::new(body, most).collect()).await {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            let message = format!("expected a request of at most {most} bytes, found a longer one");
-            Err(fault(StatusCode::PAYLOAD_TOO_LARGE, message).coded("request_too_large"))
-        }
-        Ok(Err(error)) => Err(fault(StatusCode::BAD_REQUEST, format!("the request broke off: {error}"))),
-        Err(_) => Err(fault(StatusCode::REQUEST_TIMEOUT, "the request took too long to arrive".to_owned())),
-    }
 }

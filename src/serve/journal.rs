@@ -28,6 +28,7 @@ pub struct Journal {
     record: Arc<Record>,
     decisions: Mutex<File>,
     feedback: Mutex<File>,
+    explorations: Mutex<File>,
     recent: Mutex<Recent>,
     /// Lines that could not be written.
     lost: AtomicU64,
@@ -57,6 +58,8 @@ pub struct Decision {
     /// Names the answer.
     pub id: String,
     pub request: String,
+    /// The trace that it belongs to, where its client says so.
+    pub trace: Option<String>,
     /// Seconds since 1970.
     pub time: u64,
     /// Name of the key that asked.
@@ -66,10 +69,18 @@ pub struct Decision {
     pub question: String,
     /// Messages before the question.
     pub before: usize,
+    /// A digest of them, in hexadecimal digits; none where there are none.
+    pub conversation: Option<String>,
     /// Seconds that it might take.
     pub budget: f64,
     pub in_flight: usize,
     pub waiting: usize,
+    /// Seconds that calls waited of late.
+    pub queued: f64,
+    /// With which the plan was chosen: none is drawn.
+    pub probability: f64,
+    /// Whether the operators that were not asked are asked afterwards; none where nothing is explored.
+    pub explore: Option<Drawn>,
     pub draw: u64,
     /// `answered`, `late`, `failed` or `left`.
     pub result: &'static str,
@@ -79,6 +90,18 @@ pub struct Decision {
     pub cost: f64,
     /// How the plan came to its answer; none of a plain call.
     pub planned: Option<Value>,
+    /// What a plan would have done, where the plain model answered in its place.
+    pub shadow: Option<Value>,
+}
+
+/// Whether a request is explored.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Drawn {
+    /// Of the requests: the probability of each.
+    pub share: f64,
+    pub drawn: bool,
+    /// Whether it was given up at once, since too many waited to be explored.
+    pub dropped: bool,
 }
 
 impl Journal {
@@ -97,6 +120,7 @@ impl Journal {
             record: Arc::new(Record::open(&folder.join("record.jsonl"))?.only_written()),
             decisions: append("decisions.jsonl")?,
             feedback: append("feedback.jsonl")?,
+            explorations: append("explorations.jsonl")?,
             recent: Mutex::default(),
             lost: AtomicU64::new(0),
         })
@@ -120,6 +144,13 @@ impl Journal {
             self.recent().remember(decision.id.clone(), shown);
         }
         if self.append(&self.decisions, decision).is_err() {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Takes note of what became of an exploration.
+    pub fn explored(&self, explored: &impl Serialize) {
+        if self.append(&self.explorations, explored).is_err() {
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
     }

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use anyhow::{Context, Result, ensure};
 use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, StatusCode};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -113,20 +115,23 @@ impl Keys {
         self.0.is_empty()
     }
 
-    /// Who holds the key of a request. All keys are compared, each in constant time.
+    /// Who holds the key of a request. All keys are compared, each in constant time. With `as_password` it may come as a
+    /// browser sends a password, whatever the name beside it.
     ///
     /// # Errors
     /// There is no key, or none of these.
-    pub fn holder(&self, headers: &HeaderMap) -> Result<Arc<Holder>, Fault> {
+    pub fn holder(&self, headers: &HeaderMap, as_password: bool) -> Result<Arc<Holder>, Fault> {
         let refused = |message: &str| {
             Fault::new(StatusCode::UNAUTHORIZED, "invalid_request_error", message).coded("invalid_api_key")
         };
-        let given = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let given =
-            given.and_then(|value| value.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-        let given = given.map(|(_, key)| key.trim()).or_else(|| headers.get("api-key")?.to_str().ok());
+        let given = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()?.split_once(' '));
+        let of = |wanted: &str| {
+            given.filter(|(scheme, _)| scheme.eq_ignore_ascii_case(wanted)).map(|(_, given)| given.trim())
+        };
+        let given = of("bearer").or_else(|| headers.get("api-key")?.to_str().ok()).map(str::to_owned);
+        let given = given.or_else(|| password(of("basic").filter(|_| as_password)?));
         let given = given.ok_or_else(|| refused("expected a key (`Authorization: Bearer KEY`), found none"))?;
-        let given = digest(given);
+        let given = digest(&given);
         let mut found = None;
         for holder in &self.0 {
             if bool::from(holder.digest.ct_eq(&given)) {
@@ -134,6 +139,13 @@ impl Keys {
             }
         }
         found.cloned().ok_or_else(|| refused("expected a key of this server, found another one"))
+    }
+}
+
+impl Holder {
+    /// Somebody whom no key opens anything for: what the server spends by itself.
+    pub fn without_key(name: &str, rights: Rights) -> Self {
+        Holder { name: name.to_owned(), digest: [0; 32], rights }
     }
 }
 
@@ -181,6 +193,12 @@ impl Rights {
     }
 }
 
+/// The password in what a browser sends: `NAME:PASSWORD` in base64.
+fn password(given: &str) -> Option<String> {
+    let text = String::from_utf8(STANDARD.decode(given).ok()?).ok()?;
+    text.split_once(':').map(|(_, password)| password.to_owned())
+}
+
 fn digest(key: &str) -> [u8; 32] {
     Sha256::digest(key.as_bytes()).into()
 }
@@ -212,7 +230,7 @@ mod tests {
     fn only_a_key_that_is_held_opens() -> Result<()> {
         let keys = Keys::of_text("sk-first-key, sk-second-key")?;
         let check = |headers: HeaderMap, expected: Result<&str, u16>| {
-            let found = keys.holder(&headers);
+            let found = keys.holder(&headers, false);
             let found = found.as_ref().map(|holder| holder.name.as_str()).map_err(|fault| fault.status.as_u16());
             assert_eq!(found, expected);
         };
@@ -225,6 +243,13 @@ mod tests {
             check(headers("authorization", value), Err(401));
         }
         check(HeaderMap::new(), Err(401));
+        for (given, is_held) in
+            [("x:sk-first-key", true), (":sk-first-key", true), ("sk-first-key", false), ("x:y", false)]
+        {
+            let value = format!("Basic {}", STANDARD.encode(given));
+            let headers: HeaderMap = [(AUTHORIZATION, HeaderValue::from_str(&value)?)].into_iter().collect();
+            assert_eq!((keys.holder(&headers, true).is_ok(), keys.holder(&headers, false).is_ok()), (is_held, false));
+        }
         assert!(Keys::of_text("short").is_err() && Keys::of_text(" , ")?.is_empty());
         Ok(())
     }
@@ -239,7 +264,7 @@ mod tests {
             let keys = Keys::load(&path).map_err(|error| format!("{error:#}"));
             match (keys, expected) {
                 (Ok(keys), Ok(may)) => {
-                    let holder = keys.holder(&headers("authorization", "Bearer sk-alice-key"));
+                    let holder = keys.holder(&headers("authorization", "Bearer sk-alice-key"), false);
                     assert_eq!(
                         holder.map(|holder| holder.rights.may.clone()).ok().as_deref(),
                         Some(&may.iter().map(|&may| may.to_owned()).collect::<Vec<_>>()[..])

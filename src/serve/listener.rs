@@ -1,9 +1,10 @@
 //! Hears what happens to a request: to tell who asks, and to know which tokens are the answer's.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
 
+use super::live::Seen;
 use crate::execute::{Event, Observer};
 
 /// Is told something.
@@ -17,6 +18,8 @@ pub struct Listener {
     keeps: bool,
     /// Is told of each event, in words.
     told: Option<Told>,
+    /// Shows what happens on the page.
+    seen: Option<Arc<Seen>>,
 }
 
 #[derive(Default)]
@@ -29,9 +32,9 @@ struct Heard {
 }
 
 impl Listener {
-    /// `keeps`: whether events are kept; `told` hears of them at once.
-    pub fn new(keeps: bool, told: Option<Told>) -> Self {
-        Listener { heard: Mutex::default(), keeps, told }
+    /// `keeps`: whether events are kept; `told` hears of them at once, as does `seen`.
+    pub fn new(keeps: bool, told: Option<Told>, seen: Option<Arc<Seen>>) -> Self {
+        Listener { heard: Mutex::default(), keeps, told, seen }
     }
 
     /// The tokens that a text took; none where it was not heard of.
@@ -64,6 +67,9 @@ impl Observer for Listener {
             heard.events.extend(serde_json::to_value(event));
         }
         drop(heard);
+        if let Some(seen) = &self.seen {
+            seen.hear(event);
+        }
         if let Some(told) = &self.told {
             told(&format!("{}\n", event.to_string().trim_start()));
         }

@@ -13,7 +13,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
 use super::outcome::Outcome;
-use crate::model::openai::Account;
+use crate::model::openai::{Account, Circuit};
 use crate::plan::Usage;
 
 type Dollars = Counter<f64, AtomicU64>;
@@ -51,20 +51,26 @@ pub struct Metrics {
     operators: Family<Labels, Histogram>,
     dropped: Family<Labels, Counter>,
     budgets: Family<Labels, Counter>,
+    explorations: Family<Vec<(&'static str, &'static str)>, Counter>,
+    explored_dollars: Dollars,
     in_flight: Gauge,
     waiting: Gauge,
     lost: Gauge,
     upstream: [Level; 4],
+    /// By upstream: 0 closed, 1 half-open, 2 open.
+    circuits: Family<Vec<(&'static str, String)>, Gauge>,
 }
 
 /// What is read off when the counters are asked for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Now {
     pub in_flight: usize,
     pub waiting: usize,
     /// Lines of the journal that could not be written.
     pub lost: u64,
     pub upstream: Account,
+    /// Of each upstream.
+    pub circuits: Vec<(String, Circuit)>,
 }
 
 fn seconds() -> Histogram {
@@ -85,10 +91,13 @@ impl Default for Metrics {
             operators: Family::new_with_constructor(|| Histogram::new([1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0])),
             dropped: Family::default(),
             budgets: Family::default(),
+            explorations: Family::default(),
+            explored_dollars: Dollars::default(),
             in_flight: Gauge::default(),
             waiting: Gauge::default(),
             lost: Gauge::default(),
             upstream: Default::default(),
+            circuits: Family::default(),
         };
         registry.register("responses", "Responses by status", metrics.responses.clone());
         registry.register("requests", "Requests by how they ended", metrics.requests.clone());
@@ -99,6 +108,9 @@ impl Default for Metrics {
         registry.register("plan_operators", "Operators of plans", metrics.operators.clone());
         registry.register("dropped_operators", "Operators whose calls were dropped", metrics.dropped.clone());
         registry.register("budgets", "Requests with a budget, by whether it was kept", metrics.budgets.clone());
+        registry.register("explorations", "Requests explored, by what became of it", metrics.explorations.clone());
+        let dollars = metrics.explored_dollars.clone();
+        registry.register("explored_cost_dollars", "Dollars of exploration, which no request holds", dollars);
         registry.register("in_flight", "Requests being answered", metrics.in_flight.clone());
         registry.register("waiting", "Requests waiting for their turn", metrics.waiting.clone());
         registry.register("journal_lost", "Decisions that could not be saved", metrics.lost.clone());
@@ -107,6 +119,8 @@ impl Default for Metrics {
         registry.register("upstream_unanswered", "Of these, those without a whole answer", failed);
         registry.register("upstream_lost_tokens", "Tokens of answers that broke off or were dropped", lost);
         registry.register("upstream_cost_dollars", "Dollars of requests to models' servers", dollars);
+        let help = "How an upstream is asked: 0 as usual, 1 by one request that tries it, 2 not at all";
+        registry.register("upstream_circuit", help, metrics.circuits.clone());
         Metrics { registry, ..metrics }
     }
 }
@@ -153,6 +167,12 @@ impl Metrics {
         self.budgets.get_or_create(&labels(model, "kept", if is_kept { "yes" } else { "no" })).inc();
     }
 
+    /// A request was explored, or not, at so many dollars.
+    pub fn explored(&self, how: &'static str, dollars: f64) {
+        self.explorations.get_or_create(&vec![("result", how)]).inc();
+        self.explored_dollars.inc_by(dollars);
+    }
+
     /// All in Prometheus' text format.
     pub fn text(&self, now: Now) -> String {
         self.in_flight.set(i64::try_from(now.in_flight).unwrap_or(i64::MAX));
@@ -162,6 +182,11 @@ impl Metrics {
         let levels = [requests as f64, requests.saturating_sub(answered) as f64, lost.tokens() as f64, cost];
         for (gauge, level) in self.upstream.iter().zip(levels) {
             gauge.set(level);
+        }
+        for (upstream, circuit) in now.circuits {
+            let level = [Circuit::Closed, Circuit::HalfOpen, Circuit::Open].iter().position(|it| *it == circuit);
+            let gauge = self.circuits.get_or_create(&vec![("upstream", upstream)]);
+            gauge.set(level.and_then(|level| i64::try_from(level).ok()).unwrap_or_default());
         }
         let mut text = String::new();
         // A string takes whatever is written.

@@ -4,6 +4,7 @@
 //! `direct`. Whoever goes away drops the future that answers, and with it all calls.
 
 mod admitted;
+mod asked;
 mod caller;
 mod caps;
 mod chat;
@@ -12,6 +13,7 @@ mod chunks;
 mod cost;
 mod direct;
 mod driven;
+mod explore;
 mod fault;
 mod fields;
 mod gate;
@@ -22,8 +24,10 @@ mod keys;
 mod limits;
 mod listen;
 mod listener;
+mod live;
 mod metrics;
 mod outcome;
+mod page;
 mod planned;
 mod queue;
 mod responses;
@@ -35,10 +39,12 @@ mod time;
 mod wishes;
 
 pub use caps::{Caps, Today};
+pub use explore::{Exploration, Explorer};
 pub use http::{administration, router};
 pub use journal::Journal;
 pub use keys::{Holder, Keys, Rights};
 pub use limits::Limits;
 pub use listen::{Bound, bind, listen};
+pub use live::Live;
 pub use run::{Run, Runs};
 pub use service::{Reopen, Service};

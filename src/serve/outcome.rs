@@ -16,6 +16,8 @@ pub struct Outcome {
     pub answer_tokens: u64,
     /// Dollars.
     pub cost: f64,
+    /// The upstream model that answered a plain call in the place of the one that was asked.
+    pub fallback: Option<String>,
     /// How a plan came to it; none of a plain call.
     pub planned: Option<Planned>,
 }
@@ -65,6 +67,9 @@ impl Outcome {
     /// What only this server says.
     pub fn own(&self) -> Value {
         let mut own = json!({ "cost": self.cost, "estimated_tokens": self.usage.estimated_tokens });
+        if let (Some(fallback), Some(fields)) = (&self.fallback, own.as_object_mut()) {
+            fields.insert("fallback".into(), json!(fallback));
+        }
         let (Some(planned), Some(fields)) = (&self.planned, own.as_object_mut()) else { return own };
         let Planned { plan, answer, confidence, path, predicted, latency_weight, is_within, draw, .. } = planned;
         fields.insert("plan".into(), json!(plan));

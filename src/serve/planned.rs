@@ -1,5 +1,6 @@
 //! Answers a request by a plan, within its time.
 
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::chat_request::ChatRequest;
@@ -60,6 +61,26 @@ impl Course {
         })
     }
 
+    /// What it would do, of which nothing is done: the plan, and what that is predicted to take.
+    ///
+    /// # Errors
+    /// No plan can be chosen.
+    pub fn foresee(&self, run: &Run, request: &ChatRequest, until: Instant) -> Result<Value, Fault> {
+        let ask = Ask {
+            within: self.within.map(|within| left(within, run, until)),
+            latency_weight: self.latency_weight,
+            plan: self.plan.as_ref(),
+            ..Ask::default()
+        };
+        let chosen = run.agent.plan(&request.talk.question, &ask).map_err(|error| Fault::of_plan(&error))?;
+        Ok(json!({
+            "plan": run.spelled(&chosen.plan),
+            "latency_weight": chosen.latency_weight,
+            "within_budget": chosen.is_within,
+            "predicted": chosen.predicted.map(|predicted| predicted.path),
+        }))
+    }
+
     /// The plan, where it is known before anything runs.
     pub fn plan(&self) -> Option<&Plan> {
         self.plan.as_ref()
@@ -80,6 +101,7 @@ impl Course {
         request: &ChatRequest,
         draw: u64,
         until: Instant,
+        id: &str,
         listener: &Listener,
     ) -> Result<Outcome, Fault> {
         let is_recorded = run.upstreams.is_empty();
@@ -88,6 +110,7 @@ impl Course {
             latency_weight: self.latency_weight,
             plan: self.plan.as_ref(),
             clock: Some(if is_recorded { Clock::Virtual } else { Clock::Live }),
+            called: id,
             conversation: &request.talk.before,
             until: Some(until),
             purpose: Purpose::Serve,
@@ -132,7 +155,7 @@ impl Course {
             retries: trace.retries(),
             events: listener.events(),
         };
-        Ok(Outcome { text, is_cut, usage, answer_tokens: tokens, cost, planned: Some(planned) })
+        Ok(Outcome { text, is_cut, usage, answer_tokens: tokens, cost, planned: Some(planned), ..Outcome::default() })
     }
 }
 

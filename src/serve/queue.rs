@@ -22,6 +22,11 @@ impl Queue {
         }
     }
 
+    /// What is known grows old.
+    pub fn forget(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) *= 1.0 - NEWEST;
+    }
+
     /// Seconds that a call waits, as far as is known.
     pub fn seconds(&self) -> f64 {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)

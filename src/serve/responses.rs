@@ -1,24 +1,21 @@
 //! `POST /v1/responses`, for text: whole, or as typed events with their numbers.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use axum::body::Bytes;
-use axum::http::HeaderMap;
 use axum::response::Response;
 use serde_json::{Map, Value, json};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::admitted::Admitted;
-use super::caller::Caller;
+use super::asked::Asked;
 use super::chat::{notes, streamed, whole};
 use super::chat_request::ChatRequest;
 use super::driven::Driven;
 use super::fault::Fault;
-use super::listener::Listener;
 use super::outcome::Outcome;
 use super::responses_request::ResponsesRequest;
-use super::service::Service;
 use super::time::now;
 
 /// What all events of one response have in common.
@@ -35,14 +32,9 @@ struct Answering {
 ///
 /// # Errors
 /// The request is at fault, or there is no answer.
-pub async fn response(
-    service: Arc<Service>,
-    caller: Caller,
-    headers: &HeaderMap,
-    body: Map<String, Value>,
-) -> Result<Response, Fault> {
+pub async fn response(Asked { service, caller, headers, body }: Asked) -> Result<Response, Fault> {
     let ResponsesRequest { chat, echo } = ResponsesRequest::read(&body)?;
-    let request = ChatRequest::read(chat, headers)?;
+    let request = ChatRequest::read(chat, &headers)?;
     let (id, model) = (caller.answer.clone(), request.model.clone());
     let answering = Answering { id, created: now(), model, echo, next: AtomicU64::new(0) };
     let mut admitted = Admitted::admit(&service, &caller, request).await?;
@@ -51,8 +43,8 @@ pub async fn response(
         let body = Driven::new(service.limits.keep_alive, move |out| stream(admitted, answering, out));
         return Ok(streamed(body, told));
     }
-    let listener = Listener::new(admitted.request.wishes.explain, None);
-    let passed = admitted.answer(&listener, &|_| ()).await?;
+    let explains = admitted.request.wishes.explain;
+    let passed = admitted.answer(explains, None, &|_| ()).await?;
     let mut outcome = passed.outcome;
     if let Some(body) = passed.body {
         let choice = body.get("choices").map_or(&Value::Null, |choices| &choices[0]);
@@ -96,7 +88,7 @@ async fn stream(mut admitted: Admitted, answering: Answering, out: UnboundedSend
             delta(text);
         }
     };
-    let mut outcome = match admitted.answer(&Listener::default(), &hear).await {
+    let mut outcome = match admitted.answer(false, None, &hear).await {
         Ok(passed) => passed.outcome,
         Err(fault) => {
             let mut failed = answering.object("failed", &[], Value::Null);

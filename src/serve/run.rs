@@ -7,11 +7,11 @@ use anyhow::{Result, ensure};
 
 use super::fault::Fault;
 use super::queue::Queue;
-use crate::agent::Agent;
+use crate::agent::{Agent, plans};
 use crate::model::openai::OpenAi;
-use crate::model::{LanguageModel, Price};
+use crate::model::{LanguageModel, Message, Price};
 use crate::operation::Operator;
-use crate::plan::{Layer, OperatorId, Plan, Signature};
+use crate::plan::{Layer, OperatorId, Plan, Signature, Usage};
 
 /// A run under a name.
 pub struct Run {
@@ -24,6 +24,8 @@ pub struct Run {
     pub fast: Option<Plan>,
     /// All that answer by themselves, and a vote.
     pub best: Option<Plan>,
+    /// On whose answer others work, where they have no other to work on.
+    pub base: Option<OperatorId>,
 }
 
 /// A model that a run asks.
@@ -32,6 +34,8 @@ pub struct Upstream {
     /// What requests call it; empty for the client's own model.
     pub asks: String,
     pub via: Via,
+    /// Names of the upstream models that are asked in its place while it does not answer.
+    pub reserve: Vec<String>,
 }
 
 /// How a model is asked.
@@ -77,12 +81,39 @@ impl Run {
         let layers = layers.map(|operators| Layer { operators }).collect();
         let plan = |operator| Plan { layers: vec![Layer { operators: vec![operator] }] };
         let best = single.is_some().then_some(Plan { layers });
-        Run { name, agent, upstreams, queue: Queue::default(), fast: single.map(plan), best }
+        let base = plans::base(agent.solver().catalogue());
+        Run { name, agent, upstreams, queue: Queue::default(), fast: single.map(plan), best, base }
+    }
+
+    /// An upstream model, and behind it those in reserve.
+    pub fn upstreams_from(&self, at: usize) -> Vec<&Upstream> {
+        let named = |name: &String| self.upstreams.iter().find(|upstream| upstream.name == *name);
+        let first = self.upstreams.get(at);
+        first.into_iter().chain(first.iter().flat_map(|first| first.reserve.iter().filter_map(named))).collect()
     }
 
     /// The names of its operators, in the order of the catalogue.
     pub fn operators(&self) -> Vec<&str> {
         self.agent.solver().catalogue().operators().iter().map(|operator| operator.name.as_str()).collect()
+    }
+
+    /// Most dollars that plans may cost, by estimate; without any, that all operators may cost.
+    pub fn most(&self, plans: Option<&[Plan]>, question: &str, conversation: &[Message]) -> f64 {
+        let solver = self.agent.solver();
+        let said = conversation.iter().map(|message| message.content.len()).sum::<usize>();
+        let said = (said + question.len()) as u64;
+        let signatures = solver.catalogue().signatures();
+        let of = |(at, operator): (usize, &Operator)| {
+            let times = |plan: &Plan| plan.choices().filter(|(_, id)| id.index() == at).count();
+            let times = plans.map_or(1, |plans| plans.iter().map(times).sum());
+            let Some(backing) = solver.backings().get(at).filter(|_| operator.prompt.is_some()) else { return 0.0 };
+            let calls = times as f64 * f64::from(signatures.get(at).map_or(1, |signature| signature.most_calls));
+            let (written, prompt) = (u64::from(operator.max_tokens), operator.prompt.as_ref().map_or(0, String::len));
+            // What others wrote is read too.
+            let prompt_tokens = said + prompt as u64 + 4 * written;
+            calls * backing.price.cost(Usage { prompt_tokens, completion_tokens: written, ..Usage::default() })
+        };
+        solver.catalogue().operators().iter().enumerate().map(of).sum()
     }
 
     /// A plan as people type it.
@@ -169,7 +200,8 @@ fn upstreams(agent: &Agent) -> Vec<Upstream> {
         let own = endpoint.client.model().to_owned();
         // Of several servers of one model the first is asked.
         let name = endpoint.name.as_deref().map_or(own, |name| name.split(" at ").next().unwrap_or(name).to_owned());
-        add(Upstream { name, asks: String::new(), via: Via::Endpoint(endpoint.client.clone()) });
+        let (via, reserve) = (Via::Endpoint(endpoint.client.clone()), endpoint.reserve.clone());
+        add(Upstream { name, asks: String::new(), via, reserve });
     }
     let only = match &agent.endpoints().0[..] {
         [only] if only.name.is_none() => Some(only.client.clone()),
@@ -180,11 +212,11 @@ fn upstreams(agent: &Agent) -> Vec<Upstream> {
         match &only {
             Some(client) if !backing.asks.is_empty() => {
                 let (name, asks) = (backing.asks.clone(), backing.asks.clone());
-                add(Upstream { name, asks, via: Via::Endpoint(client.clone()) });
+                add(Upstream { name, asks, via: Via::Endpoint(client.clone()), reserve: Vec::new() });
             }
             None if !is_remote && operator.prompt.is_some() => {
                 let (name, via) = (short(backing.model.id()), Via::Local(backing.model.clone(), backing.price));
-                add(Upstream { name, asks: String::new(), via });
+                add(Upstream { name, asks: String::new(), via, reserve: Vec::new() });
             }
             _ => {}
         }

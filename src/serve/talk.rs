@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::fault::Fault;
 use super::fields::Fields;
 use crate::model::{Message, Role};
+use crate::random::digest;
 
 /// A conversation, as far as it is text.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -24,6 +25,13 @@ struct Turn {
 }
 
 impl Talk {
+    /// A digest of what was said before the question, in hexadecimal digits; none where nothing was.
+    pub fn digest(&self) -> Option<String> {
+        let parts: Vec<String> = self.before.iter().map(|it| format!("{:?} {}", it.role, it.content)).collect();
+        let parts: Vec<&[u8]> = parts.iter().map(|part| part.as_bytes()).collect();
+        (!parts.is_empty()).then(|| format!("{:032x}", digest(&parts)))
+    }
+
     /// Reads `messages`.
     ///
     /// # Errors

@@ -51,7 +51,7 @@ fn benchmark_of(settings: &Settings) -> String {
 
 fn model_of(settings: &Settings, catalogue: &Catalogue) -> String {
     let (endpoint, defined) = (&settings.endpoint, defined(settings, catalogue));
-    match (&settings.traces, &settings.model) {
+    match (&settings.traces, settings.local_model()) {
         (Some(traces), _) => format!("the outputs recorded in `{}`", traces.display()),
         (None, _) if endpoint.is_used() => {
             let url = endpoint.base_url().unwrap_or_default();

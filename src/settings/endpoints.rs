@@ -10,6 +10,8 @@ pub struct Endpoint {
     /// The model's name in its `[[model]]` table, with the server where it has several; none where the flags name it.
     pub name: Option<String>,
     pub client: Arc<OpenAi>,
+    /// Names of the models that a server of ours asks in its place while it does not answer.
+    pub reserve: Vec<String>,
 }
 
 /// All that a process asks.
@@ -24,7 +26,7 @@ impl Endpoints {
 
     /// What each was asked for so far, in the order of their first operators.
     pub fn books(&self) -> Vec<(Option<&str>, Account)> {
-        self.0.iter().map(|Endpoint { name, client }| (name.as_deref(), client.account())).collect()
+        self.0.iter().map(|Endpoint { name, client, .. }| (name.as_deref(), client.account())).collect()
     }
 
     /// What all were asked for so far.

@@ -23,7 +23,7 @@ pub use drift::{drift, same_benchmark};
 pub use endpoints::{Endpoint, Endpoints};
 pub use host::{Host, Own};
 pub use model::prices;
-pub use models::defined;
+pub use models::{defined, reserve};
 pub use open::Parts;
 pub use past::{modernise, of_checkpoint};
 pub use preset::Preset;
@@ -49,6 +49,9 @@ use crate::model::{Definitions, Mode};
 use crate::operation::Catalogue;
 use crate::task::Benchmark;
 
+/// The built-in model by its name: it takes the place of what a run was trained with.
+const BUILT_IN: &str = "built-in";
+
 /// Everything that a run depends on; stored in its checkpoint.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -67,7 +70,7 @@ pub struct Settings {
     /// Models that operators may name, in place of those of the catalogue that have the same names.
     #[serde(default, skip_serializing_if = "Definitions::is_empty")]
     pub models: Definitions,
-    /// The local language model: a folder, a GGUF file, or its name on the hub; the built-in one if absent.
+    /// The local language model: a folder, a GGUF file, or its name on the hub; the built-in one if absent, or `built-in`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<PathBuf>,
     /// What the chat template of the local model is given.
@@ -162,6 +165,11 @@ impl Settings {
             Some(folder) => catalogue.in_folder(&Folder::Disk(folder.to_owned())),
             None => catalogue.in_folder(benchmark.folder()),
         }
+    }
+
+    /// The local model that the settings name; none where that is the built-in one.
+    pub fn local_model(&self) -> Option<&Path> {
+        self.model.as_deref().filter(|model| *model != Path::new(BUILT_IN) || model.exists())
     }
 
     /// The device as a value.

@@ -12,9 +12,9 @@ use super::host::Host;
 use super::model::{client, local, prices};
 use super::recording::{Recording, Recordings};
 use crate::model::openai::{Books, Key};
-use crate::model::{Definition, Definitions, Hedge, Hedger, LanguageModel, Mode, Price, Prices, Scripted};
+use crate::model::{Definition, Definitions, Fallback, Hedge, Hedger, LanguageModel, Mode, Price, Prices, Scripted};
 use crate::model::{Error, openai::OpenAi};
-use crate::operation::{Backing, Catalogue, Operator};
+use crate::operation::{Backing, Catalogue, Operator, Reserve};
 use crate::plan::OperatorId;
 
 /// What answers the prompts of a catalogue.
@@ -32,6 +32,29 @@ pub fn defined(settings: &Settings, catalogue: &Catalogue) -> Definitions {
     let mut defined = catalogue.models().clone();
     defined.extend(settings.models.clone());
     defined
+}
+
+/// The models that stand in for that of this name, one after another.
+///
+/// # Errors
+/// One is not defined, or they stand in for each other in a circle.
+pub fn reserve(defined: &Definitions, name: Option<&str>) -> Result<Vec<String>> {
+    let (mut names, mut known) = (Vec::new(), name.map(str::to_owned).into_iter().collect::<Vec<String>>());
+    while let Some(next) = known.last().and_then(|name| defined.get(name)?.fallback.clone()) {
+        let from = known.last().cloned().unwrap_or_default();
+        ensure!(
+            defined.contains_key(&next),
+            "model `{from}`: `fallback`: expected a model that is defined ({}), found `{next}`",
+            defined.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
+        );
+        ensure!(
+            !known.contains(&next),
+            "model `{from}`: `fallback`: expected another model, found `{next}`, which leads back"
+        );
+        names.push(next.clone());
+        known.push(next);
+    }
+    Ok(names)
 }
 
 /// Opens what answers the operators of a catalogue.
@@ -131,12 +154,35 @@ impl Opening<'_> {
             _ => Arc::new(Hedge::new(hedgers)),
         };
         let model = self.recordings.before(model, own.is_built_in)?;
+        let (model, reserve) = self.in_reserve(name.as_deref(), model)?;
         let shown = match &name {
             Some(name) => format!("{name} ({})", model.id()),
             None if asks.is_empty() => model.id().to_owned(),
             None => asks.clone(),
         };
-        Ok(Backing { model, asks, shown, price })
+        Ok(Backing { model, asks, shown, price, reserve })
+    }
+
+    /// A model with those that its table names for when it does not answer. Only a server asks them: what is learned or
+    /// measured is of one model.
+    fn in_reserve(
+        &mut self,
+        name: Option<&str>,
+        model: Arc<dyn LanguageModel>,
+    ) -> Result<(Arc<dyn LanguageModel>, Vec<Reserve>)> {
+        let names = reserve(&self.defined, name)?;
+        if names.is_empty() || self.host.books.is_none() {
+            return Ok((model, Vec::new()));
+        }
+        let (mut hedgers, mut reserve) = (Vec::new(), Vec::new());
+        for name in names {
+            let other = self.served(Some(&name))?;
+            let own = other.servers.first().context("expected a server, found none")?.clone();
+            let (id, shown) = (own.id().to_owned(), format!("{name} ({})", own.id()));
+            reserve.push(Reserve { id, shown, ..Reserve::default() });
+            hedgers.push(Hedger { price: other.price("")?, model: own });
+        }
+        Ok((Arc::new(Fallback::new(model, hedgers)), reserve))
     }
 
     /// The model of an operator, which has a name where one is defined; none for one that asks none.
@@ -214,7 +260,7 @@ impl Opening<'_> {
         if let Some(folder) = &definition.folder {
             return self.local(Some(folder), definition.prices);
         }
-        let key = self.key(definition)?;
+        let (key, reserve) = (self.key(definition)?, reserve(&self.defined, Some(name))?);
         let mut prices = self.prices.clone();
         if let Some((model, price)) = definition.model.clone().zip(definition.prices) {
             prices.0.insert(model, price);
@@ -233,7 +279,7 @@ impl Opening<'_> {
             let name = if urls.len() > 1 { format!("{name} at {}", config.base_url()?) } else { name.to_owned() };
             let client = client(config, key.clone(), &prices, self.host)?;
             let client = if let Some(first) = servers.first() { client.beside(first) } else { client };
-            servers.push(self.add(Some(name), client));
+            servers.push(self.add(Some(name), client, &reserve));
         }
         let servers = servers.into_iter().map(|server| server as Arc<dyn LanguageModel>).collect();
         Ok(Served { servers, is_remote: true, is_built_in: false, prices, price: definition.prices })
@@ -242,11 +288,11 @@ impl Opening<'_> {
     fn open_default(&mut self) -> Result<Served> {
         let settings = self.settings;
         if !settings.endpoint.is_used() {
-            return self.local(settings.model.as_deref(), None);
+            return self.local(settings.local_model(), None);
         }
         let client = client(settings.endpoint.clone(), self.host.key.clone(), &self.prices, self.host)?;
         let prices = client.prices().clone();
-        let servers: Vec<Arc<dyn LanguageModel>> = vec![self.add(None, client)];
+        let servers: Vec<Arc<dyn LanguageModel>> = vec![self.add(None, client, &[])];
         Ok(Served { servers, is_remote: true, is_built_in: false, prices, price: None })
     }
 
@@ -260,12 +306,12 @@ impl Opening<'_> {
         Ok(Served { servers: vec![model], is_remote: false, is_built_in, prices, price })
     }
 
-    fn add(&mut self, name: Option<String>, client: OpenAi) -> Arc<OpenAi> {
+    fn add(&mut self, name: Option<String>, client: OpenAi, reserve: &[String]) -> Arc<OpenAi> {
         let client = Arc::new(match self.host.books {
             Some(_) => client.booked(&self.books),
             None => client.sharing(self.books.purse()),
         });
-        self.endpoints.push(Endpoint { name, client: client.clone() });
+        self.endpoints.push(Endpoint { name, client: client.clone(), reserve: reserve.to_vec() });
         client
     }
 

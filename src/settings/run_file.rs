@@ -50,6 +50,23 @@ pub struct RunFile {
 }
 
 impl RunFile {
+    /// Reads `NAME=PATH`, or a path; what exists is a path.
+    pub fn named(text: &str) -> (Option<String>, PathBuf) {
+        match text.split_once('=') {
+            Some((name, path)) if !Path::new(text).exists() => (Some(name.to_owned()), PathBuf::from(path)),
+            _ => (None, PathBuf::from(text)),
+        }
+    }
+
+    /// What a run is called where nobody says otherwise: the name of its folder, or else of that of the checkpoint.
+    pub fn name_of(origin: &Path) -> String {
+        let folder = RunFile::folder_of(origin).or_else(|| origin.parent().map(Path::to_owned)).unwrap_or_default();
+        let folder = folder.canonicalize().unwrap_or(folder);
+        let name = folder.file_name().and_then(|name| name.to_str()).unwrap_or("run");
+        let is_plain = |letter: char| letter.is_alphanumeric() || "-_.".contains(letter);
+        name.chars().map(|letter| if is_plain(letter) { letter } else { '-' }).collect()
+    }
+
     /// Reads the file of a run folder. A run of an earlier version, which did not say how it was started, has the seeds
     /// whose folders are there.
     ///

@@ -61,7 +61,7 @@ async fn the_first_answer_is_heard_and_all_are_paid_for() -> Result<()> {
     let completion = hedge.complete(&request()).await?;
     assert_eq!((completion.text.as_str(), started.elapsed().as_secs()), ("quick", 1));
     assert_eq!((completion.usage.completion_tokens, completion.timing.total), (10, 1.0));
-    let Hedged { usage, cost } = completion.hedged.unwrap_or_default();
+    let Hedged { usage, cost, .. } = completion.hedged.unwrap_or_default();
     // The slow one had read all and written a quarter.
     assert_eq!((usage.prompt_tokens, usage.completion_tokens), (100, 5));
     assert!(close(cost, 110.0 * 1e-6 + 105.0 * 10e-6), "{cost}");
@@ -94,7 +94,7 @@ async fn one_that_fails_or_says_nothing_leaves_it_to_the_other() -> Result<()> {
 
     let filtering = || Hedger { model: Arc::new(Filtering), price: Price::flat(2.0) };
     let completion = Hedge::new(vec![filtering(), writer("quick", 10, 1, 1.0)]).complete(&request()).await?;
-    let Hedged { usage, cost } = completion.hedged.unwrap_or_default();
+    let Hedged { usage, cost, .. } = completion.hedged.unwrap_or_default();
     assert_eq!((completion.text.as_str(), usage.prompt_tokens), ("quick", 30));
     assert!(close(cost, 30.0 * 2e-6 + 110.0 * 1e-6), "{cost}");
     let silent = Hedge::new(vec![filtering(), filtering()]).complete(&request()).await?;

@@ -1,18 +1,11 @@
 //! Serving: responses, what is kept of what is served, and what people say of it.
 
-use std::path::Path;
-
 use anyhow::Result;
 use lamas::serve::Keys;
 use serde_json::{Value, json};
 
 use crate::server::{streamed, whole};
-use crate::serving::{ONE, Serving, by_plan, events, right};
-
-fn lines(folder: &Path, name: &str) -> Result<Vec<Value>> {
-    let text = std::fs::read_to_string(folder.join(name))?;
-    text.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
-}
+use crate::serving::{ONE, Serving, by_plan, events, lines, right};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_served_is_kept_and_never_served_again() -> Result<()> {

@@ -1,13 +1,16 @@
 //! A server of ours over a server of models of the test: what tests of serving share.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
 use lamas::agent::Agent;
+use lamas::model::Definitions;
 use lamas::model::openai::{Account, Books, EndpointConfig, Key};
-use lamas::serve::{Journal, Keys, Limits, Run, Runs, Service, bind, listen, router};
+use lamas::serve::{
+    Caps, Exploration, Explorer, Journal, Keys, Limits, Live, Run, Runs, Service, bind, listen, router,
+};
 use lamas::settings::{Host, Parts, Preset, Settings};
 use reqwest::{RequestBuilder, Response};
 use serde_json::{Value, json};
@@ -31,31 +34,47 @@ pub struct Serving {
     listening: Option<JoinHandle<usize>>,
 }
 
+/// What a server of ours is like.
+#[derive(Default)]
+pub struct Setup {
+    pub limits: Limits,
+    pub keys: Keys,
+    pub journal: Option<Arc<Journal>>,
+    pub explorer: Option<Arc<Explorer>>,
+    pub live: Option<Live>,
+    pub shadows: bool,
+    /// Models and a catalogue that names them, in place of the one model `m`.
+    pub models: Option<(Definitions, PathBuf)>,
+}
+
 /// The run `tiny`, whose model `m` is at `url`.
-async fn open(url: &str, books: &Arc<Books>, journal: Option<&Arc<Journal>>) -> Result<Runs> {
-    let settings = Settings {
+async fn open(url: &str, books: &Arc<Books>, setup: &Setup) -> Result<Runs> {
+    let endpoint = EndpointConfig { attempts: 2, backoff_seconds: 0.01, ..EndpointConfig::default() };
+    let mut settings = Settings {
         benchmark: Some(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/benchmarks/tiny")),
         device: "cpu".into(),
         endpoint: EndpointConfig {
             url: Some(url.to_owned()),
             model: Some("m".into()),
             price: Some(1.0),
-            attempts: 2,
-            backoff_seconds: 0.01,
-            ..EndpointConfig::default()
+            ..endpoint.clone()
         },
         ..Preset::default().settings()
     };
+    if let Some((models, catalogue)) = setup.models.clone() {
+        settings = Settings { endpoint, models, catalogue: Some(catalogue), ..settings };
+    }
     let key = Key::new(Some(UPSTREAM_KEY.into()));
     let host = Host { key, books: Some(books.clone()), forgets: true, ..Host::default() };
     let parts = Parts::open(&settings, &host).await?;
-    let agent = Agent::new(parts, &settings, None, None).with_record(journal.map(|journal| journal.record().clone()));
+    let record = setup.journal.as_ref().map(|journal| journal.record().clone());
+    let agent = Agent::new(parts, &settings, None, None).with_record(record);
     Runs::new(vec![Run::new("tiny".into(), agent)])
 }
 
 impl Serving {
     pub async fn start(script: impl Fn(usize, &Value) -> Reply + Send + Sync + 'static) -> Result<Self> {
-        Self::with(Limits::default(), Keys::default(), script).await
+        Self::set_up(Setup::default(), script).await
     }
 
     /// Keeps what it serves in a folder.
@@ -64,7 +83,24 @@ impl Serving {
         folder: &Path,
         script: impl Fn(usize, &Value) -> Reply + Send + Sync + 'static,
     ) -> Result<Self> {
-        Self::all(Limits::default(), keys, Some(Arc::new(Journal::open(folder)?)), script).await
+        let journal = Some(Arc::new(Journal::open(folder)?));
+        Self::set_up(Setup { keys, journal, ..Setup::default() }, script).await
+    }
+
+    /// Explores all that it serves, and keeps it in a folder.
+    pub async fn exploring(
+        keys: Keys,
+        folder: &Path,
+        dollars_per_day: f64,
+        script: impl Fn(usize, &Value) -> Reply + Send + Sync + 'static,
+    ) -> Result<Self> {
+        let exploration = Exploration { share: 1.0, dollars_per_day, longest: Duration::from_secs(20) };
+        let explorer = Some(Arc::new(Explorer::new(exploration, Caps::default())));
+        let journal = Some(Arc::new(Journal::open(folder)?));
+        let serving = Self::set_up(Setup { keys, journal, explorer, ..Setup::default() }, script).await?;
+        let service = serving.service.clone();
+        tokio::spawn(async move { service.explore().await });
+        Ok(serving)
     }
 
     pub async fn with(
@@ -72,23 +108,27 @@ impl Serving {
         keys: Keys,
         script: impl Fn(usize, &Value) -> Reply + Send + Sync + 'static,
     ) -> Result<Self> {
-        Self::all(limits, keys, None, script).await
+        Self::set_up(Setup { limits, keys, ..Setup::default() }, script).await
     }
 
-    async fn all(
-        limits: Limits,
-        keys: Keys,
-        journal: Option<Arc<Journal>>,
-        script: impl Fn(usize, &Value) -> Reply + Send + Sync + 'static,
-    ) -> Result<Self> {
-        let upstream = Server::start(script).await;
+    pub async fn set_up(setup: Setup, script: impl Fn(usize, &Value) -> Reply + Send + Sync + 'static) -> Result<Self> {
+        Self::over(Server::start(script).await, setup).await
+    }
+
+    /// A server of ours over one of models that is there already.
+    pub async fn over(upstream: Server, mut setup: Setup) -> Result<Self> {
         let books = Arc::new(Books::new(&EndpointConfig::default()));
-        let runs = open(&upstream.url, &books, journal.as_ref()).await?;
-        let service = Service::new(limits, keys, runs, books.clone()).keeping(journal.clone());
-        let (at, same) = (upstream.url.clone(), books.clone());
+        let runs = open(&upstream.url, &books, &setup).await?;
+        let service = Service::new(setup.limits, setup.keys.clone(), runs, books.clone())
+            .keeping(setup.journal.clone())
+            .exploring(setup.explorer.clone())
+            .shadowing(setup.shadows)
+            .showing(setup.live.take().unwrap_or_default());
+        let (at, same, limits) = (upstream.url.clone(), books.clone(), setup.limits);
+        let setup = Arc::new(setup);
         let service = Arc::new(service.reopening(Box::new(move || {
-            let (at, same, journal) = (at.clone(), same.clone(), journal.clone());
-            Box::pin(async move { open(&at, &same, journal.as_ref()).await })
+            let (at, same, setup) = (at.clone(), same.clone(), setup.clone());
+            Box::pin(async move { open(&at, &same, &setup).await })
         })));
         let bound = bind("127.0.0.1:0", false).await?;
         let (stop, stopped) = oneshot::channel();
@@ -161,4 +201,10 @@ pub fn right() -> Reply {
 pub fn events(text: &str) -> Vec<Value> {
     let data = text.split("\n\n").filter_map(|event| event.strip_prefix("data: "));
     data.map(|data| serde_json::from_str(data).unwrap_or_else(|_| data.into())).collect()
+}
+
+/// The lines of a file of JSON lines.
+pub fn lines(folder: &Path, name: &str) -> Result<Vec<Value>> {
+    let text = std::fs::read_to_string(folder.join(name))?;
+    text.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
 }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::breaker::{Breaker, Circuit};
 use super::config::EndpointConfig;
 use super::governor::Governor;
 use super::ledger::Account;
@@ -15,12 +16,13 @@ pub struct Books {
     purse: Purse,
     /// By the id of the client.
     governors: Mutex<BTreeMap<String, Arc<Governor>>>,
+    breakers: Mutex<BTreeMap<String, Arc<Breaker>>>,
 }
 
 impl Books {
     /// Books with nothing in them, and the caps of these settings.
     pub fn new(config: &EndpointConfig) -> Self {
-        Books { purse: Purse::new(config), governors: Mutex::default() }
+        Books { purse: Purse::new(config), governors: Mutex::default(), breakers: Mutex::default() }
     }
 
     /// What all may spend together.
@@ -39,6 +41,18 @@ impl Books {
     pub(super) fn governor(&self, client: &str, config: &EndpointConfig) -> Arc<Governor> {
         let new = || Arc::new(Governor::new(config, self.purse.clone()));
         self.lock().entry(client.to_owned()).or_insert_with(new).clone()
+    }
+
+    /// How each endpoint and model is asked, by the id of its client.
+    pub fn circuits(&self) -> Vec<(String, Circuit)> {
+        let breakers = self.breakers.lock().unwrap_or_else(PoisonError::into_inner);
+        breakers.iter().map(|(client, breaker)| (client.clone(), breaker.circuit())).collect()
+    }
+
+    /// The breaker of a client.
+    pub(super) fn breaker(&self, client: &str) -> Arc<Breaker> {
+        let mut breakers = self.breakers.lock().unwrap_or_else(PoisonError::into_inner);
+        breakers.entry(client.to_owned()).or_default().clone()
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Governor>>> {

@@ -12,6 +12,7 @@ mod address;
 mod answer;
 mod asked_wait;
 mod books;
+mod breaker;
 mod config;
 mod contact;
 mod dialect;
@@ -25,10 +26,12 @@ mod network_error;
 mod patience;
 mod piece;
 mod purse;
+mod reach;
 mod redact;
 mod relay;
 mod retry;
 mod size;
+mod trace_context;
 mod underway;
 mod wire;
 
@@ -47,6 +50,7 @@ use tokio::sync::OnceCell;
 use tokio::time::{Instant, timeout, timeout_at};
 
 pub use self::books::Books;
+pub use self::breaker::Circuit;
 pub use self::config::EndpointConfig;
 pub use self::ledger::Account;
 pub use self::patience::{Listener, Notice};
@@ -54,12 +58,14 @@ pub use self::purse::Purse;
 pub use self::redact::{KEY_VARIABLES, Key};
 pub use self::relay::{Refused, Relay};
 pub use self::retry::is_of_key;
+pub use self::trace_context::{TraceContext, traced};
 
 use self::network_error::describe;
 use self::size::likely;
 
 use self::address::Address;
 use self::answer::{Reply, Terms, late, later};
+use self::breaker::Breaker;
 use self::config::duration;
 use self::contact::Contact;
 use self::dialect::Dialect;
@@ -88,8 +94,12 @@ pub struct OpenAi {
     config: EndpointConfig,
     prices: Prices,
     governor: Arc<Governor>,
+    /// None where requests are sent whatever became of those before.
+    breaker: Option<Arc<Breaker>>,
     patience: Patience,
     contact: OnceCell<Result<Contact, Error>>,
+    /// As that, where it is made until it succeeds.
+    reached: OnceCell<Contact>,
     /// Of each model that lacks something.
     dialects: Mutex<HashMap<String, Dialect>>,
     counted: Arc<Prompts>,
@@ -140,8 +150,10 @@ impl OpenAi {
             key,
             client,
             governor: Arc::new(Governor::new(&config, Purse::new(&config))),
+            breaker: None,
             patience: Patience::default(),
             contact: OnceCell::new(),
+            reached: OnceCell::new(),
             dialects: Mutex::default(),
             counted: Arc::default(),
             config,
@@ -161,9 +173,10 @@ impl OpenAi {
         self
     }
 
-    /// As [`OpenAi::sharing`], with the governor that these books keep for the endpoint.
+    /// As [`OpenAi::sharing`], with the governor and the breaker that these books keep for the endpoint.
     pub fn booked(mut self, books: &Books) -> Self {
         self.governor = books.governor(&self.id, &self.config);
+        self.breaker = Some(books.breaker(&self.id));
         self
     }
 
@@ -192,32 +205,6 @@ impl OpenAi {
     /// What all requests of this client came to so far.
     pub fn account(&self) -> Account {
         self.governor.account()
-    }
-
-    /// Finds out whether the endpoint is there at all.
-    ///
-    /// # Errors
-    /// It is not.
-    pub async fn reach(&self) -> Result<(), Error> {
-        self.contact().await.map(drop)
-    }
-
-    /// The first contact with the endpoint, made once, before the first call.
-    async fn contact(&self) -> Result<&Contact, Error> {
-        let make = || async {
-            self.governor.probed();
-            let contact = Contact::make(&self.client, self.address.method("models"), &self.config);
-            let made = tokio::select! {
-                made = contact => made,
-                why = self.patience.over() => return Err(Error::Capped(why)),
-            };
-            made.map_err(|why| {
-                let why = self.key.said(&why);
-                let base = self.address.as_str();
-                Error::Broken(format!("`{base}`: {why}{}", contact::HINT))
-            })
-        };
-        self.contact.get_or_init(make).await.as_ref().map_err(Clone::clone)
     }
 
     /// One request, with all that waiting for its turn takes.
@@ -284,7 +271,11 @@ impl OpenAi {
     async fn send(&self, body: &(impl Serialize + Sync), terms: &Terms<'_>, answer: &mut Reply) -> Result<(), Failure> {
         answer.is_streamed = terms.dialect.stream;
         let first = if answer.is_streamed { terms.stall } else { Duration::MAX };
-        let response = match timeout(first, self.client.post(self.url.clone()).json(body).send()).await {
+        let mut request = self.client.post(self.url.clone()).json(body);
+        if let Some(context) = TraceContext::current() {
+            request = request.header("traceparent", context.child().to_string());
+        }
+        let response = match timeout(first, request.send()).await {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => {
                 answer.refused = error.is_connect();
@@ -344,7 +335,10 @@ impl LanguageModel for OpenAi {
         let _alone = contact.alone(|| self.governor.account().answered == 0).await;
         let mut attempts = Attempts::new(&self.config, wire::draw_key(request));
         loop {
-            let failure = match self.attempt(request, model, price, meter).await {
+            let pass = self.pass()?;
+            let outcome = self.attempt(request, model, price, meter).await;
+            self.judge(pass, outcome.as_ref().err());
+            let failure = match outcome {
                 Ok(mut completion) => {
                     let timing = &mut completion.timing;
                     timing.queued = (called.elapsed().as_secs_f64() - timing.total).max(0.0);
@@ -362,6 +356,9 @@ impl LanguageModel for OpenAi {
             };
             let is_new = self.governor.account().answered == 0;
             let failure = if is_new { contact.judge(failure, model, &self.key) } else { failure };
+            if let Some(refused) = self.refused(&failure, &attempts) {
+                return Err(refused);
+            }
             attempts.failed(failure, &self.patience).await?;
         }
     }

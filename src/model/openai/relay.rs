@@ -68,7 +68,10 @@ impl OpenAi {
                 heard.store(true, std::sync::atomic::Ordering::Relaxed);
                 (relay.hear)(text);
             };
-            let failure = match self.relay_once(&relay, model, price, meter, &hear).await {
+            let pass = self.pass()?;
+            let outcome = self.relay_once(&relay, model, price, meter, &hear).await;
+            self.judge(pass, outcome.as_ref().err());
+            let failure = match outcome {
                 Ok(usage) => return Ok(usage),
                 Err(failure) => failure,
             };
@@ -90,6 +93,9 @@ impl OpenAi {
                 }
                 failure => failure,
             };
+            if let Some(error) = self.refused(&failure, &attempts) {
+                return Err(Refused { error, finish: None, status });
+            }
             let next = attempts.failed(failure, &self.patience).await;
             next.map_err(|error| Refused { error, finish, status })?;
         }

@@ -1,0 +1,191 @@
+//! A circuit breaker: a server that failed several times in a row is not asked for a while, so that whoever asks it hears so
+//! at once. Servers of ours have one for each upstream; training waits and tries again.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Failures in a row after which a server is not asked any more.
+pub const FAILURES: u32 = 5;
+/// For how long at first; twice as long after each request that was tried then and failed.
+pub const PAUSE: Duration = Duration::from_secs(10);
+/// For how long at most.
+pub const LONGEST: Duration = Duration::from_secs(300);
+
+/// How a server is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Circuit {
+    /// By whoever wants to.
+    Closed,
+    /// By one request, which tries whether it answers again.
+    HalfOpen,
+    /// By nobody.
+    Open,
+}
+
+impl Circuit {
+    /// The word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Circuit::Closed => "closed",
+            Circuit::HalfOpen => "half-open",
+            Circuit::Open => "open",
+        }
+    }
+}
+
+/// Why a server is not asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    failures: u32,
+    wait: Duration,
+    why: String,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let wait = self.wait.as_secs_f64().ceil().max(1.0);
+        let Refusal { failures, why, .. } = self;
+        write!(
+            f,
+            "it failed {failures} times in a row and is not asked now; it is tried again in {wait} s; at last: {why}"
+        )
+    }
+}
+
+/// The breaker of a server.
+#[derive(Debug, Default)]
+pub struct Breaker(Mutex<State>);
+
+#[derive(Clone, Debug, Default)]
+struct State {
+    /// In a row.
+    failures: u32,
+    /// Why the last one failed.
+    why: String,
+    /// There from the failure that opened it to the next answer.
+    open: Option<Open>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Open {
+    until: Instant,
+    pause: Duration,
+    /// Whether a request is on its way that tries the server.
+    is_tried: bool,
+}
+
+/// A request that may be sent. Where it is dropped without a word, it says nothing of the server.
+#[derive(Debug)]
+pub struct Pass {
+    breaker: Arc<Breaker>,
+    is_trial: bool,
+}
+
+impl Breaker {
+    /// Lets a request through.
+    ///
+    /// # Errors
+    /// The server failed too often.
+    pub fn enter(self: &Arc<Self>) -> Result<Pass, Refusal> {
+        let mut state = self.lock();
+        let (failures, why) = (state.failures, state.why.clone());
+        let Some(open) = &mut state.open else { return Ok(Pass { breaker: self.clone(), is_trial: false }) };
+        let wait = open.until.saturating_duration_since(Instant::now());
+        if open.is_tried || !wait.is_zero() {
+            return Err(Refusal { failures, wait, why });
+        }
+        open.is_tried = true;
+        Ok(Pass { breaker: self.clone(), is_trial: true })
+    }
+
+    /// How the server is asked.
+    pub fn circuit(&self) -> Circuit {
+        match self.lock().open {
+            None => Circuit::Closed,
+            Some(open) if open.is_tried || open.until <= Instant::now() => Circuit::HalfOpen,
+            Some(_) => Circuit::Open,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Pass {
+    /// The server answered, be it that it refused this request.
+    pub fn answered(mut self) {
+        self.is_trial = false;
+        *self.breaker.lock() = State::default();
+    }
+
+    /// The server failed, for this reason.
+    pub fn failed(mut self, why: &str) {
+        let was_trial = std::mem::take(&mut self.is_trial);
+        let mut state = self.breaker.lock();
+        state.failures = state.failures.saturating_add(1);
+        why.clone_into(&mut state.why);
+        let pause = match state.open {
+            Some(open) if was_trial => (2 * open.pause).min(LONGEST),
+            // One that was sent before it opened.
+            Some(_) => return,
+            None if state.failures >= FAILURES => PAUSE,
+            None => return,
+        };
+        state.open = Some(Open { until: Instant::now() + pause, pause, is_tried: false });
+    }
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        if self.is_trial
+            && let Some(open) = &mut self.breaker.lock().open
+        {
+            open.is_tried = false;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn it_opens_after_failures_in_a_row_and_is_tried_by_one() -> Result<(), Refusal> {
+        let breaker = Arc::new(Breaker::default());
+        let fail = |times: u32| (0..times).try_for_each(|_| breaker.enter().map(|pass| pass.failed("away")));
+        let check = |expected: Circuit| assert_eq!(breaker.circuit(), expected);
+        fail(FAILURES - 1)?;
+        breaker.enter()?.answered();
+        let late = breaker.enter()?;
+        fail(FAILURES)?;
+        check(Circuit::Open);
+        let said = breaker.enter().expect_err("a refusal").to_string();
+        assert_eq!(said, "it failed 5 times in a row and is not asked now; it is tried again in 10 s; at last: away");
+        // What was sent before it opened keeps it open no longer.
+        late.failed("later");
+        tokio::time::advance(PAUSE).await;
+        check(Circuit::HalfOpen);
+        let trial = breaker.enter()?;
+        assert!(breaker.enter().is_err());
+        drop(trial);
+        fail(1)?;
+        check(Circuit::Open);
+        tokio::time::advance(PAUSE).await;
+        check(Circuit::Open);
+        tokio::time::advance(PAUSE).await;
+        breaker.enter()?.answered();
+        check(Circuit::Closed);
+        fail(FAILURES)?;
+        for _ in 0..9 {
+            tokio::time::advance(LONGEST).await;
+            fail(1)?;
+        }
+        tokio::time::advance(LONGEST).await;
+        check(Circuit::HalfOpen);
+        Ok(())
+    }
+}
