@@ -4,7 +4,7 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use crate::server::{End, Reply, refusal, streamed, whole, words};
-use crate::serving::{ONE, Serving, UPSTREAM_KEY, by_plan, events, right};
+use crate::serving::{ONE, Serving, Setup, UPSTREAM_KEY, by_plan, events, right};
 
 /// A plan with two calls, one after another, whatever the first comes to.
 const TWO: &str = "GenerateCoT;SelfRefine";
@@ -105,6 +105,20 @@ async fn what_no_plan_can_serve_is_passed_on_whole() -> Result<()> {
         assert!(events.last() == Some(&json!("[DONE]")) && events[0]["model"] == model, "{events:?}");
     }
     assert_eq!(serving.account().answered, 3);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plain_call_of_a_local_model_streams_its_text() -> Result<()> {
+    let serving = Serving::set_up(Setup { is_local: true, ..Setup::default() }, |_, _| right()).await?;
+    let more = json!({ "temperature": 0, "max_tokens": 8 });
+    let (_, whole) = serving.asked("tiny:direct", more.clone()).await?;
+    let mut streaming = more;
+    streaming["stream"] = true.into();
+    let events = events(&serving.chat("tiny:direct", streaming).await?.text().await?);
+    let text: String = events.iter().filter_map(|event| event["choices"][0]["delta"]["content"].as_str()).collect();
+    assert!(!text.is_empty() && whole["choices"][0]["message"]["content"] == text.as_str(), "{whole} {events:?}");
+    assert_eq!((events.last(), serving.upstream.seen().len()), (Some(&json!("[DONE]")), 0));
     Ok(())
 }
 

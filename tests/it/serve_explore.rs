@@ -55,7 +55,7 @@ async fn who_works_on_answers_is_asked_behind_each_of_them() -> Result<()> {
     let record = lines(folder.path(), "record.jsonl")?;
     let reads: BTreeSet<&str> = record.iter().filter_map(|line| line["read"].as_str()).collect();
     let lines_of = |name: &str| record.iter().filter(|line| line["operator"] == name).count();
-    assert_eq!((reads.len(), OPERATORS.map(lines_of), serving.account().requests), (3, [1, 1, 1, 3], 8));
+    assert_eq!((reads.len(), OPERATORS.map(lines_of), serving.account().answered), (3, [1, 1, 1, 3], 8));
     Ok(())
 }
 

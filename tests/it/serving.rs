@@ -43,6 +43,8 @@ pub struct Setup {
     pub explorer: Option<Arc<Explorer>>,
     pub live: Option<Live>,
     pub shadows: bool,
+    /// Whether the built-in model answers, and no server.
+    pub is_local: bool,
     /// Models and a catalogue that names them, in place of the one model `m`.
     pub models: Option<(Definitions, PathBuf)>,
 }
@@ -63,6 +65,9 @@ async fn open(url: &str, books: &Arc<Books>, setup: &Setup) -> Result<Runs> {
     };
     if let Some((models, catalogue)) = setup.models.clone() {
         settings = Settings { endpoint, models, catalogue: Some(catalogue), ..settings };
+    }
+    if setup.is_local {
+        settings.endpoint = EndpointConfig::default();
     }
     let key = Key::new(Some(UPSTREAM_KEY.into()));
     let host = Host { key, books: Some(books.clone()), forgets: true, ..Host::default() };

@@ -7,8 +7,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Failures in a row after which a server is not asked any more.
+/// Failures in a row after which a server is not asked any more, where they took at least so long: of many requests at once
+/// a few fail together by chance.
 pub const FAILURES: u32 = 5;
+const SPAN: Duration = Duration::from_secs(1);
+/// Failures in a row that are no chance, however fast they came.
+const MANY: u32 = 20;
 /// For how long at first; twice as long after each request that was tried then and failed.
 pub const PAUSE: Duration = Duration::from_secs(10);
 /// For how long at most.
@@ -63,6 +67,8 @@ pub struct Breaker(Mutex<State>);
 struct State {
     /// In a row.
     failures: u32,
+    /// When the first of them was.
+    since: Option<Instant>,
     /// Why the last one failed.
     why: String,
     /// There from the failure that opened it to the next answer.
@@ -128,11 +134,13 @@ impl Pass {
         let mut state = self.breaker.lock();
         state.failures = state.failures.saturating_add(1);
         why.clone_into(&mut state.why);
+        let lasts = state.since.get_or_insert_with(Instant::now).elapsed();
+        let is_out = state.failures >= FAILURES && lasts >= SPAN || state.failures >= MANY;
         let pause = match state.open {
             Some(open) if was_trial => (2 * open.pause).min(LONGEST),
             // One that was sent before it opened.
             Some(_) => return,
-            None if state.failures >= FAILURES => PAUSE,
+            None if is_out => PAUSE,
             None => return,
         };
         state.open = Some(Open { until: Instant::now() + pause, pause, is_tried: false });
@@ -158,10 +166,13 @@ mod tests {
         let breaker = Arc::new(Breaker::default());
         let fail = |times: u32| (0..times).try_for_each(|_| breaker.enter().map(|pass| pass.failed("away")));
         let check = |expected: Circuit| assert_eq!(breaker.circuit(), expected);
-        fail(FAILURES - 1)?;
+        fail(MANY - 1)?;
         breaker.enter()?.answered();
         let late = breaker.enter()?;
-        fail(FAILURES)?;
+        fail(FAILURES - 1)?;
+        tokio::time::advance(SPAN).await;
+        check(Circuit::Closed);
+        fail(1)?;
         check(Circuit::Open);
         let said = breaker.enter().expect_err("a refusal").to_string();
         assert_eq!(said, "it failed 5 times in a row and is not asked now; it is tried again in 10 s; at last: away");
@@ -179,7 +190,9 @@ mod tests {
         tokio::time::advance(PAUSE).await;
         breaker.enter()?.answered();
         check(Circuit::Closed);
-        fail(FAILURES)?;
+        fail(MANY - 1)?;
+        check(Circuit::Closed);
+        fail(1)?;
         for _ in 0..9 {
             tokio::time::advance(LONGEST).await;
             fail(1)?;
