@@ -7,7 +7,6 @@ use anyhow::{Context, Result, ensure};
 use super::config::Common;
 use super::of_run::OfRun;
 use super::session::{Session, runtime};
-use super::train::RECORD;
 use crate::agent::{self, Trained, checkpoints};
 use crate::checkpoint::{Checkpoint, Provenance};
 use crate::evaluate::latency::LatencyModel;
@@ -15,6 +14,8 @@ use crate::settings::Parts;
 
 /// Where runs are written by default.
 pub const RUNS: &str = "runs";
+/// The record of a run, in its folder.
+pub const RECORD: &str = "record.jsonl";
 
 /// Controllers, with a session opened for them.
 pub struct Opened {

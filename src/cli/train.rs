@@ -3,6 +3,7 @@
 use anyhow::Result;
 
 use super::calibrate::{self, CALIBRATION};
+use super::controllers::RECORD;
 use super::estimate;
 use super::interrupt::{self, Stopped};
 use super::job::{Job, steps};
@@ -16,9 +17,6 @@ use super::warnings;
 use crate::learn::EpochMetrics;
 use crate::report::{Curve, Line, Panel, Provenance};
 use crate::settings::RunFile;
-
-/// The record of a run, in its folder.
-pub(super) const RECORD: &str = "record.jsonl";
 
 pub fn run(args: Args) -> Result<()> {
     args.tables.apply();

@@ -5,7 +5,6 @@ use crate::operation::{Acting, Backing, Board, Effect, Mark, Operator, Query, So
 use crate::plan::{Billing, Cause, Dropped, Latency, OperatorId, Signature, Span, Status, Unit, Written};
 
 use super::error::ExecuteError;
-use super::options::Options;
 use super::recorder::Recorder;
 
 /// An operator of the plan.
@@ -170,8 +169,7 @@ impl<'a> Choice<'a> {
     }
 
     /// The span of the finished choice.
-    pub fn span(&self, options: &Options<'_>) -> Span {
-        let Options { unit, letters, billing, .. } = *options;
+    pub fn span(&self, unit: Unit, billing: Billing, letters: usize) -> Span {
         let (start, until, outcome) = match &self.phase {
             Phase::Ended(Ended { start, until, outcome, .. }) => (*start, *until, outcome.clone()),
             Phase::Waiting | Phase::Running { .. } => (Latency::default(), f64::NEG_INFINITY, Status::Skipped),

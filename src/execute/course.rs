@@ -228,7 +228,8 @@ impl<'a> Course<'a> {
         let conclusion = decider.concludes();
         self.settle_skipped();
         let solutions = standing(self.effects(usize::MAX));
-        let spans = self.choices.iter().map(|choice| choice.span(&self.options)).collect();
+        let Options { unit, billing, letters, .. } = self.options;
+        let spans = self.choices.iter().map(|choice| choice.span(unit, billing, letters)).collect();
         let dependencies = Dependencies(self.choices.into_iter().map(|choice| choice.waits_for).collect());
         Execution { plan: self.plan, trace: Trace { spans, dependencies, finish: None }, solutions, conclusion }
     }

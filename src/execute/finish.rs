@@ -57,7 +57,7 @@ pub(super) async fn finish(
         None => (None, Status::Cancelled),
     };
     choice.end(improved.clone().map_or(Effect::Keep, Effect::Replace), outcome);
-    execution.trace.finish = Some(choice.span(&options));
+    execution.trace.finish = Some(choice.span(options.unit, options.billing, options.letters));
     if let Some(improved) = improved {
         execution.solutions = vec![improved];
         execution.conclusion = None;

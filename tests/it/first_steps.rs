@@ -121,7 +121,7 @@ async fn tables_are_written_for_papers_and_spreadsheets() -> Result<()> {
         Ok(String::from_utf8(output.stdout)?)
     };
     let text = table("csv")?;
-    assert!(text.starts_with("method,score,utility,path mean,") && text.contains("\nGenerateCoT,"), "{text}");
+    assert!(text.starts_with("method,failed,score,score low,") && text.contains("\nGenerateCoT,"), "{text}");
     // All rows have the columns of the first, and there is nothing but rows.
     let rows: Vec<csv::StringRecord> = csv::Reader::from_reader(text.as_bytes()).records().collect::<Result<_, _>>()?;
     assert!(rows.len() >= 5 && rows.iter().any(|row| &row[0] == "CoT x 5, vote"), "{text}");

@@ -126,7 +126,7 @@ fn what_is_wrong_is_named_and_nothing_is_left() -> Result<()> {
     table(&row(5, "perhaps"), "t.csv:2: expected true, false, 1 or 0 in `correct`, found `perhaps`")?;
     table(&row(7, "-1"), "t.csv:2: expected a number from 0 up in `tokens`, found `-1`")?;
     table(&row(9, "NaN"), "t.csv:2: expected a number from 0 up in `cost`, found `NaN`")?;
-    table(&row(4, ""), "t.csv:2: expected text in `output` that is worth 1, found none")?;
+    table(&row(4, ""), "t.csv:2: expected text in `output` for a score of 1, found none")?;
     table(&row(0, ""), "t.csv:2: expected text in `id`, found none")?;
     table(&row(10, "hard"), "expected at least 3 problems")?;
     table(&row(1, " "), "expected a question for every problem, found none for 1:\n  ")?;

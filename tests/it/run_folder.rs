@@ -158,7 +158,11 @@ fn a_run_of_an_earlier_version_is_gone_on_with() -> Result<()> {
     let mut said: serde_json::Value = serde_json::from_slice(&fs::read(&settings)?)?;
     said.as_object_mut().context("an object")?.remove("run").context("how it was started")?;
     fs::write(&settings, said.to_string())?;
-    check(0, lamas(&["train", "--resume", "cut", "--no-evaluation"], here), &["trained seed 3", "trained seed 4"])?;
+    check(
+        0,
+        lamas(&["train", "--resume", "cut", "--no-evaluation"], here),
+        &["seed 3: already trained", "trained seed 4"],
+    )?;
     assert!(!here.join("cut/seed-0").exists());
     Ok(())
 }

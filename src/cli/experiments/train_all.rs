@@ -9,12 +9,12 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::{Context, Result, ensure};
 
 use super::variants::Variant;
+use crate::cli::controllers::RECORD;
 use crate::cli::interrupt::{self, Interrupt, Stopped};
 use crate::cli::job::{Finished, Job, steps};
 use crate::cli::progress::Progress;
 use crate::cli::session::Session;
 use crate::cli::split::Split;
-use crate::cli::train::RECORD;
 use crate::cli::train_run::{begin, seeds, unused};
 use crate::disk::create_folder;
 use crate::settings::{Preset, RunFile, SETTINGS, Settings, Started};
