@@ -32,8 +32,11 @@ pub struct Args {
     tables: Tables,
 }
 
+/// A figure of one outcome.
+type Figure = fn(&OutcomeLine) -> f64;
+
 /// Figures of one question, each a mean over seeds.
-const FIGURES: [(&str, fn(&OutcomeLine) -> f64); 5] = [
+const FIGURES: [(&str, Figure); 5] = [
     ("score", |line| line.score),
     ("utility", |line| line.utility),
     ("critical path", |line| line.critical_path),
