@@ -126,7 +126,7 @@ impl Gguf {
             Some(kind) => json!({"rope_type": kind, "factor": self.float("rope.scaling.factor")}),
         };
         let has_tensor = |name: &str| self.content.tensor_infos.contains_key(name);
-        let ends: Vec<u64> = ["eos_token_id", "eot_token_id"]
+        let ends: Vec<u64> = ["eos_token_id", "eot_token_id", "eom_token_id"]
             .iter()
             .filter_map(|name| whole(self.content.metadata.get(&format!("tokenizer.ggml.{name}"))?))
             .collect();
