@@ -182,7 +182,7 @@ async fn ends_where_any_of_its_ends_comes() {
     let path = folder.path().join("twin.gguf");
     let written = async |name: &str, end: u32| {
         let (eos, end) = (("tokenizer.ggml.eos_token_id", Value::U32(1)), (name, Value::U32(end)));
-        write_gguf(&TinyModel::default(), &path, GgmlDType::Q8_0, &[eos, end]);
+        write_gguf(&TinyModel::default(), &path, GgmlDType::F32, &[eos, end]);
         complete(&open(&path).expect("a model"), &[(Role::User, "wx 12")]).await.usage.completion_tokens
     };
     let mut firsts = Vec::new();
@@ -244,11 +244,11 @@ fn stretched_rotations_are_those_of_a_linear_stretch() {
     let mut config = model.config();
     config["rope_parameters"] = serde_json::json!({"rope_type": "linear", "factor": 2.0});
     std::fs::write(folder.path().join("config.json"), config.to_string()).expect("a writable folder");
-    assert_eq!(run(&path), run(folder.path()));
+    assert!(difference(&run(&path), &run(folder.path())) < 1e-5);
     let mut factors = model.tensors();
     factors.insert("rope_freqs.weight".into(), Tensor::full(2f32, 4, &Device::Cpu).expect("factors"));
     write_tensors(&model, factors, &path, GgmlDType::F32, &[]);
-    assert_eq!(run(&path), run(folder.path()));
+    assert!(difference(&run(&path), &run(folder.path())) < 1e-5);
 }
 
 #[test]
