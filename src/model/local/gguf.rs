@@ -10,7 +10,7 @@ use candle_core::{Device, Tensor};
 use serde_json::json;
 
 use super::config::Config;
-use super::gguf_tensors;
+use super::gguf_formats;
 use super::mapped::Mapped;
 
 /// An opened file.
@@ -42,7 +42,7 @@ impl Gguf {
         let file = Arc::new(Mapped::open(path)?);
         let content = Content::read(&mut Cursor::new((*file).as_ref())).map_err(|error| {
             let error = first_line(error);
-            match gguf_tensors::unknown_format(&error) {
+            match gguf_formats::unknown_format(&error) {
                 Some(refusal) => refusal.context(format!("`{}`", path.display())),
                 None => error.context(format!("`{}` is not a whole GGUF file", path.display())),
             }
