@@ -60,8 +60,7 @@ mod tests {
                     "num_hidden_layers": layers, "num_attention_heads": heads, "vocab_size": 20,
                     "max_position_embeddings": longest, "rms_norm_eps": 1e-5,
                 }));
-                let options = Options { context, ..Options::default() };
-                let found = Room::new(&config.expect("a configuration"), &options);
+                let found = Room::new(&config.expect("a configuration"), 4, 16_384, context);
                 assert_eq!(found.ok(), expected, "{layers} layers, {heads} heads, {longest} tokens, {context:?}");
             };
         let room = |context, in_flight, kept| Some(Room { context, in_flight, kept });
