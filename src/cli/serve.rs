@@ -59,7 +59,7 @@ pub struct Args {
     /// How long requests in flight may take to finish after SIGTERM
     #[arg(long, value_name = "SECONDS", default_value_t = 30.0, value_parser = seconds)]
     drain: f64,
-    /// With --record: for this share of the requests, also ask, in the background, the operators that were not asked, to train from
+    /// With --record: for this share of the requests, ask all operators in the background while nothing waits, to train from
     #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = share)]
     explore: f64,
     /// The most dollars that exploration may spend in a day

@@ -78,6 +78,7 @@ fn a_model_that_is_not_there_is_named() -> Result<()> {
     with(&["--model", "missing"], &["missing/config.json"])?;
     with(&["--model", "missing.gguf"], &["cannot read `missing.gguf`"])?;
     with(&["--dtype", "f8"], &["f8"])?;
+    with(&["--context", "0"], &["expected a context of 1 to the model's own", "found 0"])?;
     with(&["--template", "thinking"], &["expected NAME=VALUE, found `thinking`"])
 }
 

@@ -111,6 +111,23 @@ async fn calls_side_by_side_count_their_maximum() -> Result<()> {
 }
 
 #[tokio::test(start_paused = true)]
+async fn thoughts_are_no_part_of_an_answer_or_of_a_question() -> Result<()> {
+    let thinks = |request: &Request| {
+        assert!(request.messages.iter().all(|message| !message.content.contains("hm")), "{request:?}");
+        Ok(match mode(request) {
+            "chain" => Reply::new("<think>hm , 3 + 5 = 9 . the answer is 9</think> 3 + 5 = 9 . the answer is 9", 30),
+            _ => Reply::new("<think>hm", 10),
+        })
+    };
+    let plan = Plan::from_indices(&[&[COT], &[TEST]]);
+    let answered = system(thinks)?.answer("what is 3 and 5", &plan, 1).await?;
+    let texts: Vec<_> = answered.solutions.iter().map(|solution| solution.text.as_str()).collect();
+    assert_eq!(texts, ["3 + 5 = 9 . the answer is 9", ""]);
+    assert_eq!(answered.trace.spans[0].usage.completion_tokens, 30);
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_wrong_equation_is_repaired_and_a_right_one_left_alone() -> Result<()> {
     let slip = |request: &Request| {
         Ok(match mode(request) {

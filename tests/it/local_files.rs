@@ -103,6 +103,25 @@ async fn a_chat_template_writes_the_prompt() {
 }
 
 #[tokio::test]
+async fn a_context_that_is_asked_for_bounds_prompt_and_completion() {
+    let folder = written(&TinyModel::default());
+    let with = |context| LocalModel::load(&disk(folder.path()), &Options { context, ..Options::default() });
+    let check = async |context: usize, prompt_tokens: u64, tokens: u64, finish: FinishReason| {
+        let found = complete(&with(Some(context)).expect("a model"), &[(Role::User, "w3 w4")]).await;
+        let usage = found.usage;
+        let expected = (prompt_tokens, tokens, finish);
+        assert_eq!((usage.prompt_tokens, usage.completion_tokens, found.finish), expected, "context of {context}");
+    };
+    check(96, 3, 8, FinishReason::Length).await;
+    check(7, 3, 4, FinishReason::Length).await;
+    check(3, 0, 0, FinishReason::ContextExceeded).await;
+    let ids = [None, Some(96), Some(7)].map(|context| with(context).expect("a model").id().to_owned());
+    assert!(ids[0] == ids[1] && ids[1] != ids[2], "{ids:?}");
+    let error = format!("{:#}", with(Some(97)).err().expect("more than the model has"));
+    assert!(error.contains("1 to the model's own 96 tokens, found 97"), "{error}");
+}
+
+#[tokio::test]
 async fn ends_of_the_generation_settings_count() {
     let folder = written(&TinyModel::default());
     let before = complete(&open(folder.path()).expect("a model"), &[(Role::User, "w3 w4")]).await;

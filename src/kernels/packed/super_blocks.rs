@@ -113,20 +113,13 @@ impl Block<210> for Q6K {
         for upper in 0..2 {
             let fours = [0, 16, 32, 48].map(|place| V::bytes(part(block, upper * 64 + place)));
             let twos = [0, 16].map(|place| V::bytes(part(block, 128 + upper * 32 + place)));
-            let mut with = |n: usize, fours: V::Whole, two: u32| {
-                let twos = V::and(V::shift_right(twos[n % 2], two), 3);
+            for n in 0..8 {
+                let fours = V::and(V::shift_right(fours[n % 4], n as u32 / 4 * 4), 15);
+                let twos = V::and(V::shift_right(twos[n % 2], n as u32 / 2 * 2), 3);
                 let own = scale * f32::from(block[192 + upper * 8 + n].cast_signed());
                 let sixes = V::minus(V::or(fours, V::shift_left(twos, 4)), 32);
                 with(upper * 8 + n, V::floats(sixes).times(V::splat(own)));
-            };
-            with(0, V::and(fours[0], 15), 0);
-            with(1, V::and(fours[1], 15), 0);
-            with(2, V::and(fours[2], 15), 2);
-            with(3, V::and(fours[3], 15), 2);
-            with(4, V::shift_right(fours[0], 4), 4);
-            with(5, V::shift_right(fours[1], 4), 4);
-            with(6, V::shift_right(fours[2], 4), 6);
-            with(7, V::shift_right(fours[3], 4), 6);
+            }
         }
     }
 }

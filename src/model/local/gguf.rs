@@ -10,7 +10,7 @@ use candle_core::{Device, Tensor};
 use serde_json::json;
 
 use super::config::Config;
-use super::gguf_tensors;
+use super::gguf_formats;
 use super::mapped::Mapped;
 
 /// An opened file.
@@ -42,7 +42,7 @@ impl Gguf {
         let file = Arc::new(Mapped::open(path)?);
         let content = Content::read(&mut Cursor::new((*file).as_ref())).map_err(|error| {
             let error = first_line(error);
-            match gguf_tensors::unknown_format(&error) {
+            match gguf_formats::unknown_format(&error) {
                 Some(refusal) => refusal.context(format!("`{}`", path.display())),
                 None => error.context(format!("`{}` is not a whole GGUF file", path.display())),
             }
@@ -126,7 +126,7 @@ impl Gguf {
             Some(kind) => json!({"rope_type": kind, "factor": self.float("rope.scaling.factor")}),
         };
         let has_tensor = |name: &str| self.content.tensor_infos.contains_key(name);
-        let ends: Vec<u64> = ["eos_token_id", "eot_token_id"]
+        let ends: Vec<u64> = ["eos_token_id", "eot_token_id", "eom_token_id"]
             .iter()
             .filter_map(|name| whole(self.content.metadata.get(&format!("tokenizer.ggml.{name}"))?))
             .collect();

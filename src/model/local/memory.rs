@@ -2,7 +2,6 @@
 
 use anyhow::{Result, ensure};
 
-use super::Options;
 use super::config::Config;
 
 /// Bytes that the keys and values of all requests and kept prompts together may take, unless one request needs more.
@@ -22,16 +21,17 @@ pub struct Room {
 }
 
 impl Room {
-    /// What a model and its options allow. A context that is asked for is given, whatever it takes.
+    /// What a model allows whose keys and values are numbers of so many bytes, with so many tokens of prompts kept. A
+    /// context that is asked for is given, whatever it takes.
     ///
     /// # Errors
     /// It is none, or longer than the model's own.
-    pub fn new(config: &Config, options: &Options) -> Result<Self> {
+    pub fn new(config: &Config, number: usize, kept: usize, context: Option<usize>) -> Result<Self> {
         let longest = config.context;
-        let tokens = MOST_BYTES / config.bytes_per_token(options.precision().size_in_bytes());
-        let kept = options.kept_tokens.min(tokens / 4);
+        let tokens = MOST_BYTES / config.bytes_per_token(number);
+        let kept = kept.min(tokens / 4);
         let in_flight = (tokens - kept).max(1);
-        let context = match options.context {
+        let context = match context {
             None => longest.min(USUAL_CONTEXT).min(in_flight),
             Some(context) => {
                 ensure!(
@@ -60,8 +60,7 @@ mod tests {
                     "num_hidden_layers": layers, "num_attention_heads": heads, "vocab_size": 20,
                     "max_position_embeddings": longest, "rms_norm_eps": 1e-5,
                 }));
-                let options = Options { context, ..Options::default() };
-                let found = Room::new(&config.expect("a configuration"), &options);
+                let found = Room::new(&config.expect("a configuration"), 4, 16_384, context);
                 assert_eq!(found.ok(), expected, "{layers} layers, {heads} heads, {longest} tokens, {context:?}");
             };
         let room = |context, in_flight, kept| Some(Room { context, in_flight, kept });

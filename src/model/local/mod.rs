@@ -10,6 +10,7 @@ mod device;
 mod engine;
 mod files;
 mod gguf;
+mod gguf_formats;
 mod gguf_sentencepiece;
 mod gguf_tensors;
 mod gguf_tokenizer;
@@ -128,7 +129,7 @@ impl LocalModel {
     pub fn load(folder: &Folder, options: &Options) -> Result<Self> {
         let files = Files::open(folder)?;
         let mut config = files.config()?;
-        let room = Room::new(&config, options)?;
+        let room = Room::new(&config, options.precision().size_in_bytes(), options.kept_tokens, options.context)?;
         let tokenizer = Arc::new(files.tokenizer(config.vocabulary)?);
         let chat = files.chat(&options.template)?;
         config.ends.extend(chat.as_ref().and_then(|chat| tokenizer.token_to_id(&chat.eos)));
