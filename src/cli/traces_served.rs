@@ -1,4 +1,4 @@
-//! `lamas traces served`: makes a benchmark folder and its traces of what a server kept.
+//! `lamas traces served`: makes a benchmark folder and its traces from what a server kept.
 
 use std::path::PathBuf;
 

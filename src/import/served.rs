@@ -1,7 +1,7 @@
-//! What a server kept, made into a benchmark folder with recorded outputs: questions of whose answers somebody said something.
+//! Turns what a server kept into a benchmark folder with recorded outputs: the questions whose answers were rated.
 //!
-//! Every problem needs outputs of every operator. Those that were explored have them, whatever plan answered, and are a
-//! uniform sample of the requests; any other choice would be one by the controller.
+//! Every problem needs outputs of every operator. Explored requests have them, whatever plan answered, and are a
+//! uniform sample; any other selection would depend on the controller.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -20,13 +20,13 @@ use crate::random::key;
 use crate::record::outputs_of;
 use crate::task::{AnswerForm, Benchmark};
 
-/// What is to be made, of what.
+/// What to make, and from what.
 pub struct Served {
-    /// That of `lamas serve --record`.
+    /// The folder of `lamas serve --record`.
     pub folder: PathBuf,
     /// The name under which the run was served.
     pub run: String,
-    /// Its operators, and what its answers are and are worth.
+    /// Its operators, and the form and worth of its answers.
     pub catalogue: Catalogue,
     pub benchmark: Benchmark,
     /// The folder to write.
@@ -43,7 +43,7 @@ pub struct Served {
 pub struct ServedSummary {
     pub folder: PathBuf,
     pub traces: PathBuf,
-    /// Requests that plans answered, and those of whose answers something was said.
+    /// Requests that plans answered, and those whose answers were rated.
     pub answered: usize,
     pub rated: usize,
     /// Of these, those that were explored, and those with outputs of every operator.
@@ -139,7 +139,7 @@ pub fn import_served(served: &Served) -> Result<ServedSummary> {
     })
 }
 
-/// Whether every operator that works gave something.
+/// Whether there is a call of every operator at work.
 fn is_complete(rated: &Rated, catalogue: &Catalogue) -> bool {
     let mut signed = catalogue.operators().iter().zip(catalogue.signatures());
     signed.all(|(operator, signature)| {
@@ -147,7 +147,7 @@ fn is_complete(rated: &Rated, catalogue: &Catalogue) -> bool {
     })
 }
 
-/// A problem, where the feedback says what all of its answers are worth.
+/// A problem, if the feedback says what all its answers are worth.
 fn lesson(rated: Rated, served: &Served) -> Option<Lesson> {
     let (form, finish) = (served.benchmark.answer, Turn::Finish.to_string());
     let Rated { decision, feedback, calls } = rated;
@@ -161,7 +161,7 @@ fn lesson(rated: Rated, served: &Served) -> Option<Lesson> {
     let shown = decision.shown().map(str::to_owned);
     let reference = match (feedback.answer, feedback.score) {
         (Some(answer), _) => Some(answer),
-        // What was shown is right: whatever is not equal to it is wrong.
+        // The answer shown is right, so any other is wrong.
         (None, Some(1.0)) => shown.clone(),
         _ => None,
     };
@@ -182,7 +182,7 @@ fn lesson(rated: Rated, served: &Served) -> Option<Lesson> {
     Some(Lesson { id: decision.id, key: decision.key, question: decision.question, reference, outputs })
 }
 
-/// Leaves out, by chance, so many problems of who said most that nobody has a larger share than `most`.
+/// Drops random problems of the keys that have the most, until no key has a larger share than `most`.
 ///
 /// # Errors
 /// There are too few keys for so small a share.

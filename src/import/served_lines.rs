@@ -1,4 +1,4 @@
-//! What a server keeps of what it serves, as its folder holds it: decisions, feedback, and the calls of each request.
+//! Reads the folder of a server: decisions, feedback, and the calls of each request.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 
 use crate::record::{Line, each_call};
 
-/// A decision of a server, as far as training asks for it.
+/// A decision of a server, as far as training needs it.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Decision {
     pub id: String,
@@ -35,7 +35,7 @@ struct Planned {
     answer: Option<String>,
 }
 
-/// What somebody said of an answer.
+/// The feedback on an answer.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Feedback {
     id: String,
@@ -43,7 +43,7 @@ pub(super) struct Feedback {
     pub score: Option<f64>,
 }
 
-/// A request that a plan answered and of whose answer something was said.
+/// A request that a plan answered and whose answer was rated.
 #[derive(Clone, Debug)]
 pub(super) struct Rated {
     pub decision: Decision,
@@ -55,7 +55,7 @@ pub(super) struct Rated {
 /// A question, and a digest of what was said before it.
 type Asks = (String, Option<String>);
 
-/// What the folder of a server holds of one run.
+/// What the folder of a server holds for one run.
 #[derive(Debug, Default)]
 pub(super) struct Kept {
     /// In the order in which they were answered.
@@ -114,8 +114,8 @@ impl Kept {
         Ok(kept)
     }
 
-    /// Gives each request its calls. Where equal calls end alike the record holds the first alone, which serves all requests
-    /// that ask the same.
+    /// Gives each request its calls. Of equal calls with equal outcomes the record holds only the first, which serves
+    /// all requests that ask the same.
     fn add_calls(&mut self, path: &Path, asked: &HashMap<String, Asks>) -> Result<()> {
         let places: HashMap<String, usize> =
             self.rated.iter().enumerate().map(|(place, rated)| (rated.decision.id.clone(), place)).collect();
@@ -138,7 +138,7 @@ impl Kept {
     }
 }
 
-/// The lines of a file; a last line that was left unfinished is dropped, and told.
+/// The lines of a file; an unfinished last line is dropped, with a note.
 fn lines<T: DeserializeOwned>(path: &Path, notes: &mut Vec<String>) -> Result<Vec<T>> {
     let text = std::fs::read_to_string(path).with_context(|| {
         format!("cannot read `{}`; hint: name the folder of `lamas serve --record DIR`", path.display())

@@ -1,4 +1,4 @@
-//! A model with others in reserve: where it cannot be reached, the next is asked, and the answer says which it was.
+//! A model with fallbacks: if it cannot be reached, the next one is asked, and the answer says which one it was.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -12,18 +12,18 @@ use super::{Completion, Error, LanguageModel, Meter, Request};
 /// A model, and those that are asked in its place while it does not answer.
 pub struct Fallback {
     first: Arc<dyn LanguageModel>,
-    /// The next before those after it.
+    /// In the order in which they are asked.
     reserve: Vec<Hedger>,
 }
 
 impl Fallback {
-    /// It is known by the id of the first: an answer of another one is told by [`Hedged::reserve`].
+    /// It has the id of the first; [`Hedged::reserve`] marks an answer of another one.
     pub fn new(first: Arc<dyn LanguageModel>, reserve: Vec<Hedger>) -> Self {
         Fallback { first, reserve }
     }
 }
 
-/// A call of a model in reserve. When it goes before its end, the meter of the whole call shows what it came to.
+/// A call of a fallback. If it is dropped before its end, the meter of the whole call shows what it used.
 struct Underway<'a> {
     hedger: &'a Hedger,
     place: u8,
@@ -56,7 +56,7 @@ impl LanguageModel for Fallback {
             Err(error) if error.is_outside() => error,
             answered => return answered,
         };
-        // The name is one that only the first knows.
+        // Only the first model knows the name.
         let request = Request { model: String::new(), ..request.clone() };
         for (hedger, place) in self.reserve.iter().zip(1..) {
             let mut call = Underway { hedger, place, meter: Meter::default(), whole: meter, is_over: false };

@@ -3,8 +3,8 @@
 const BEGIN: &str = "<think>";
 const END: &str = "</think>";
 
-/// What stands behind the thoughts: all of a text without any, nothing of one whose thoughts do not end. Where the prompt
-/// has already begun them, only their end is there.
+/// The text after the thoughts: all of it if there are none, nothing if they do not end. If the prompt has already
+/// begun them, the text has only their end.
 pub fn without_thoughts(text: &str) -> &str {
     match text.split_once(END) {
         Some((thoughts, rest)) if is_begun(thoughts) || !thoughts.contains(BEGIN) => {
@@ -36,7 +36,7 @@ mod tests {
         check("<think>a</think>", "");
         check("</think>", "");
         check("", "");
-        // Text about the tags is none of it.
+        // Text about the tags is not a thought.
         check("Write <think>, then </think>.", "Write <think>, then </think>.");
         check("<thinking> is another tag", "<thinking> is another tag");
     }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::names::operator_name;
 use crate::plan::{Span, Status, Trace};
 
-/// Microseconds of a second.
+/// Microseconds in a second.
 const MICRO: f64 = 1e6;
 
 /// The operators' spans as trace events, one process for the question.

@@ -1,4 +1,4 @@
-//! A request with an object in JSON for a body, as all that is asked comes.
+//! A request whose body is a JSON object, like everything that is asked.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! Exploration: of a uniform share of the requests, what the operators that were not asked would have said, so that a
-//! controller can be trained from what was served. It has the lowest priority and a cap of its own.
+//! Exploration: for a uniform share of the requests, asks the operators that were not asked, so that a controller can
+//! be trained from what was served. It has the lowest priority and its own spending cap.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -23,19 +23,19 @@ use crate::model::Message;
 use crate::plan::{Layer, OperatorId, Plan, Signature, Status};
 use crate::random::Purpose;
 
-/// Requests that wait to be explored; of more, those that come then are dropped.
+/// The most requests that wait to be explored; those that come later are dropped.
 const MOST_WAITING: usize = 1024;
 /// Requests that are explored at once.
 const AT_ONCE: usize = 4;
-/// Seconds that calls of a model may wait of late where it is not loaded.
+/// Seconds that the latest calls of a model may wait if it counts as not loaded.
 const CALM: f64 = 0.05;
-/// Pause before it is looked again whether calls still wait.
+/// Pause before checking again whether calls still wait.
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// How much is explored.
 #[derive(Clone, Copy, Debug)]
 pub struct Exploration {
-    /// Of the requests, from 0 to 1.
+    /// The share of the requests, from 0 to 1.
     pub share: f64,
     /// Most dollars a day.
     pub dollars_per_day: f64,
@@ -47,7 +47,7 @@ pub struct Exploration {
 pub struct Explorer {
     pub exploration: Exploration,
     sender: Sender<Unasked>,
-    /// Taken by whoever works.
+    /// Taken by the worker.
     receiver: Mutex<Option<Receiver<Unasked>>>,
     caps: Arc<Caps>,
     holder: Arc<Holder>,
@@ -55,7 +55,7 @@ pub struct Explorer {
 
 /// A request that is to be explored.
 pub struct Unasked {
-    /// Names its answer.
+    /// The id of its answer.
     pub id: String,
     pub run: Arc<Run>,
     pub question: String,
@@ -79,7 +79,7 @@ struct Explored<'a> {
 }
 
 impl Explorer {
-    /// Nothing is explored before [`Explorer::work`]. `caps` go on from what was spent before.
+    /// Nothing is explored before [`Explorer::work`]. `caps` include what was spent before.
     pub fn new(exploration: Exploration, caps: Caps) -> Self {
         let (sender, receiver) = channel(MOST_WAITING);
         let rights = Rights { dollars_per_day: Some(exploration.dollars_per_day), ..Rights::default() };
@@ -87,7 +87,7 @@ impl Explorer {
         Explorer { exploration, sender, receiver: Mutex::new(Some(receiver)), caps: Arc::new(caps), holder }
     }
 
-    /// Whether a request is among those that are explored: whatever it asks, each is with the same probability.
+    /// Draws whether to explore a request: each has the same probability, whatever it asks.
     pub fn draws(&self) -> bool {
         rand::random::<f64>() < self.exploration.share
     }
@@ -102,7 +102,8 @@ impl Explorer {
         self.sender.try_send(unasked).is_ok()
     }
 
-    /// Explores what is taken in, while the server has nothing else to do. Ends where another works already.
+    /// Explores the requests taken in, while the server has nothing else to do. Returns at once if another worker was
+    /// started.
     pub async fn work(&self, gate: &Gate, metrics: &Metrics, journal: &Journal) {
         let Some(receiver) = self.receiver.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
         let waiting = stream::unfold(receiver, async |mut receiver| Some((receiver.recv().await?, receiver)));
@@ -118,14 +119,14 @@ impl Explorer {
         waiting.for_each_concurrent(AT_ONCE, explore).await;
     }
 
-    /// Asks what was not asked, once the server is calm; given up when requests begin to wait.
+    /// Asks what was not asked, once the server is calm; gives up when requests begin to wait.
     async fn explore(&self, unasked: &Unasked, plans: &[Plan], gate: &Gate) -> (&'static str, Option<String>, f64) {
         loop {
             gate.calm().await;
             if unasked.run.queue.seconds() <= CALM {
                 break;
             }
-            // What calls wait is known from answers alone: where there are none any more, it is out of date.
+            // How long calls wait is known only from answers: once there are none, it is out of date.
             tokio::time::sleep(PAUSE).await;
             unasked.run.queue.forget();
         }
@@ -179,9 +180,9 @@ impl Explorer {
     }
 }
 
-/// Plans in which every operator at work is asked: those that answer side by side, and whoever works on an answer behind each
-/// of them, since what it says depends on that. Whoever readies context has a plan of its own, before somebody who reads it.
-/// What is recorded of this request is not asked again.
+/// Plans that together ask every operator at work: those that answer, in parallel; those that work on an answer, after
+/// each of these, since what they say depends on it; each that prepares context, in a plan of its own, before one that
+/// reads it. Calls that are already recorded for this request are not repeated.
 fn plans(run: &Run) -> Vec<Plan> {
     let signatures = run.agent.solver().catalogue().signatures();
     let of = |wanted: fn(&Signature) -> bool| -> Vec<OperatorId> {

@@ -1,4 +1,4 @@
-//! What happens to requests now, and happened to the last ones, for whoever looks.
+//! What is happening to the current requests, and what happened to the last ones, for people to see.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,10 +13,10 @@ use super::time::now;
 use crate::execute::{Event, Observer};
 use crate::plan::Status;
 
-/// Requests that are shown.
+/// The number of requests shown.
 const SHOWN: usize = 60;
 
-/// The requests of late, newest first, and what today came to.
+/// The latest requests, newest first, and today's totals.
 #[derive(Debug, Default)]
 pub struct Live {
     requests: Mutex<VecDeque<Arc<Seen>>>,
@@ -40,7 +40,7 @@ struct State {
     /// Seconds.
     budget: Option<f64>,
     plan: Option<String>,
-    /// None while it is answered.
+    /// None while it is being answered.
     result: Option<&'static str>,
     /// Seconds from its arrival.
     took: f64,
@@ -85,7 +85,7 @@ impl Live {
         let seen = Arc::new(Seen { arrived, state: Mutex::new(state) });
         let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
         requests.push_front(seen.clone());
-        // One that is still answered stays in sight.
+        // A request that is still being answered stays.
         if requests.len() > SHOWN
             && let Some(oldest) = requests.iter().rposition(|seen| seen.lock().result.is_some())
         {
@@ -94,7 +94,7 @@ impl Live {
         seen
     }
 
-    /// A request came to this.
+    /// A request ended with this result.
     pub fn ended(&self, seen: &Seen, result: &'static str, cost: f64, outcome: Option<&Outcome>) {
         let took = seen.arrived.elapsed().as_secs_f64();
         let mut state = seen.lock();
@@ -110,7 +110,7 @@ impl Live {
         today.cost += cost;
     }
 
-    /// What today came to so far.
+    /// Today's totals so far.
     pub fn today(&self) -> Today {
         let mut today = self.today.lock().unwrap_or_else(PoisonError::into_inner);
         today.advance(now() / DAY);

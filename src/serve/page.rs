@@ -1,4 +1,4 @@
-//! The page on which people see what the server does: one file, which loads nothing from elsewhere.
+//! The page that shows what the server does: one file, which loads nothing from elsewhere.
 
 use std::sync::LazyLock;
 
@@ -40,7 +40,7 @@ pub fn page() -> Response {
     response
 }
 
-/// What stands in the only element of its kind.
+/// The contents of the only element with this tag.
 fn inside<'a>(page: &'a str, tag: &str) -> &'a str {
     let (open, close) = (format!("<{tag}>"), format!("</{tag}>"));
     let rest = page.split_once(&open).map_or("", |(_, rest)| rest);

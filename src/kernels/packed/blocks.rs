@@ -5,9 +5,9 @@
 
 use super::vector::{LANES, Vector};
 
-/// A run of weights that is packed by itself.
+/// A run of weights that is packed on its own.
 pub(super) trait Block<const BYTES: usize> {
-    /// Calls `with` on each sixteen weights, in their order, and how many went before.
+    /// Calls `with` on every sixteen weights, in order, and with how many came before.
     fn unpack<V: Vector>(block: &[u8; BYTES], with: impl FnMut(usize, V));
 }
 
@@ -42,7 +42,7 @@ impl Block<32> for Bf16 {
     }
 }
 
-/// A scale and 32 numbers of four bits, eight too large.
+/// A scale and 32 numbers of four bits, stored eight too large.
 impl Block<18> for Q4_0 {
     #[inline(always)]
     fn unpack<V: Vector>(block: &[u8; 18], mut with: impl FnMut(usize, V)) {
@@ -62,7 +62,7 @@ impl Block<20> for Q4_1 {
     }
 }
 
-/// A scale, the fifth bits of 32 numbers, and their other four; the numbers are sixteen too large.
+/// A scale, the fifth bits of 32 numbers, and their other four; the numbers are stored sixteen too large.
 impl Block<22> for Q5_0 {
     #[inline(always)]
     fn unpack<V: Vector>(block: &[u8; 22], mut with: impl FnMut(usize, V)) {
@@ -102,13 +102,13 @@ impl Block<34> for Q8_0 {
     }
 }
 
-/// The number of 16 bits at a place.
+/// The 16-bit number at an offset.
 #[inline(always)]
 pub(super) fn number<V: Vector, const BYTES: usize>(block: &[u8; BYTES], place: usize) -> f32 {
     V::half(u16::from_le_bytes([block[place], block[place + 1]]))
 }
 
-/// Some bytes from a place on, which the block must have.
+/// Some bytes from an offset on, which the block must have.
 #[inline(always)]
 pub(super) fn part<const LENGTH: usize, const BYTES: usize>(block: &[u8; BYTES], place: usize) -> &[u8; LENGTH] {
     block[place..].first_chunk().unwrap_or(&[0; LENGTH])

@@ -18,7 +18,7 @@ pub(super) enum Processor {
 }
 
 impl Processor {
-    /// All kinds that this one can do the work of, the plainest first.
+    /// All kinds whose work this one can do, the simplest first.
     pub fn kinds() -> Vec<Self> {
         let mut kinds = vec![Processor::Any];
         #[cfg(target_arch = "x86_64")]
@@ -131,7 +131,7 @@ macro_rules! formats {
                 }
             }
 
-            /// Products of rows of as many whole blocks as `x` has numbers for.
+            /// Products with rows of as many whole blocks as `x` has numbers for.
             pub(super) fn dot(self, processor: Processor, rows: [&[u8]; ABREAST], x: &[Lanes]) -> [f32; ABREAST] {
                 match self {
                     $(Format::$name => $kernels::dot(processor, rows, x),)*
@@ -165,7 +165,7 @@ formats! {
 }
 
 impl Format {
-    /// Bytes of a row of so many weights; None where blocks do not fill it, or memory could not hold it.
+    /// Bytes of a row of this many weights; None if blocks do not fill it, or memory could not hold it.
     pub fn row_bytes(self, weights: usize) -> Option<usize> {
         let (bytes, block) = match self {
             Format::F32 => (4, 1),
@@ -175,7 +175,7 @@ impl Format {
         if weights.is_multiple_of(block) { (weights / block).checked_mul(bytes) } else { None }
     }
 
-    /// Bytes of as many whole blocks as hold so many weights.
+    /// Bytes of the whole blocks that hold this many weights.
     pub(super) fn padded_bytes(self, weights: usize) -> usize {
         let (bytes, block) = self.block();
         weights.div_ceil(block) * bytes

@@ -24,7 +24,7 @@ use vector::{LANES, Lanes};
 const WORTH_SHARING: usize = 1 << 17;
 /// Weights unpacked at a time, for many rows of inputs: a quarter of a megabyte.
 const UNPACKED: usize = 1 << 16;
-/// Pieces that each thread's share of a product comes in, so that one that is held up leaves the rest to others.
+/// The number of pieces in each thread's share of a product; a thread that is held up leaves the rest to others.
 const PIECES: usize = 2;
 
 /// What holds the bytes of packed weights.
@@ -41,15 +41,15 @@ pub struct Rows {
     row_bytes: usize,
     inputs: usize,
     outputs: usize,
-    /// Rows of a head, where its first and second half take turns in the file.
+    /// Rows of a head, if its two halves alternate in the file.
     head: Option<usize>,
 }
 
 impl Rows {
-    /// Rows that lie in `bytes` from `start` on. With `head`, the file has row 0 of each head of so many rows, then the
-    /// one half a head further, then row 1, and so on.
+    /// Rows in `bytes`, from `start` on. With `head`, each head has that many rows, and the file has its row 0, then
+    /// the one half a head further, then row 1, and so on.
     ///
-    /// None where the bytes are too few, blocks do not fill a row, or heads do not fill the rows.
+    /// None if the bytes are too few, blocks do not fill a row, or heads do not fill the rows.
     pub fn new(
         bytes: Bytes,
         format: Format,
@@ -75,7 +75,7 @@ impl Rows {
         self.outputs
     }
 
-    /// The weights of a row; None where there are fewer.
+    /// The weights of a row; None if there are fewer.
     pub fn unpack(&self, row: usize) -> Option<Vec<f32>> {
         (row < self.outputs).then_some(())?;
         let mut weights = vec![[0.0; LANES]; self.width()];
@@ -116,7 +116,7 @@ impl Rows {
     fn multiply_one(&self, rows: Range<usize>, processor: Processor, x: &[Lanes], y: &mut [f32]) {
         let bytes = (*self.bytes).as_ref();
         for (first, y) in rows.clone().step_by(ABREAST).zip(y.chunks_mut(ABREAST)) {
-            // Where there are fewer left, the last is taken again.
+            // If fewer are left, the last one is repeated.
             let filled: [Cow<[u8]>; ABREAST] =
                 std::array::from_fn(|n| self.filled(bytes, (first + n).min(rows.end - 1)));
             let products = self.format.dot(processor, filled.each_ref().map(|row| &**row), x);
@@ -145,7 +145,7 @@ pub struct Packed {
 }
 
 impl Packed {
-    /// Matrices of the same number of inputs, one below the other; at least one.
+    /// Matrices with the same number of inputs, one below the other; at least one.
     pub fn stack(parts: Vec<Rows>) -> Self {
         let inputs = parts.first().map_or(0, Rows::inputs);
         let outputs = parts.iter().map(Rows::outputs).sum();
@@ -209,7 +209,7 @@ impl Packed {
         y
     }
 
-    /// All rows in runs of at most so many, each within one part.
+    /// All rows in runs of at most this many, each within one part.
     fn pieces(&self, most: usize) -> impl Iterator<Item = (&Rows, Range<usize>)> {
         let runs = move |part: &Rows| {
             let outputs = part.outputs;

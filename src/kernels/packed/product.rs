@@ -1,16 +1,16 @@
 //! Products of rows, each the sum of sixteen chains.
 //!
 //! Chain `n` takes the inputs `n`, `n + 16`, `n + 32` and so on, one fused multiply-add after another; then the chains
-//! are added in halves: the upper eight to the lower eight, and so on. Whatever is computed beside a product, its bits
-//! are these.
+//! are added in halves: the upper eight to the lower eight, and so on. So the bits of a product do not depend on what
+//! else is computed with it.
 
 use super::blocks::Block;
 use super::vector::{LANES, Lanes, Vector};
 
-/// Weight rows multiplied at once, lest each addition wait for the one before it.
+/// Weight rows multiplied at once, so that additions need not wait for the ones before them.
 pub(super) const ABREAST: usize = 4;
 
-/// Bytes that memory hands over together.
+/// Bytes of a cache line.
 const LINE: usize = 64;
 
 /// Products of packed weights, as they are unpacked, with one row of inputs.
@@ -23,7 +23,7 @@ pub(super) fn dot<V: Vector, B: Block<BYTES>, const BYTES: usize>(
     let count = rows.iter().map(|row| row.len() / BYTES).fold(x.len() / parts, usize::min);
     let [one, two, three, four] = rows.map(|row| &row.as_chunks::<BYTES>().0[..count]);
     let [mut first, mut second, mut third, mut fourth] = [V::splat(0.0); ABREAST];
-    // As a rule the rows to come lie behind these.
+    // The next rows usually lie behind these.
     let mut next = rows[0].as_ptr().wrapping_add(ABREAST * rows[0].len());
     for ((((x, one), two), three), four) in x.chunks_exact(parts).zip(one).zip(two).zip(three).zip(four) {
         for line in 0..(ABREAST * BYTES).div_ceil(LINE) {
@@ -79,7 +79,7 @@ fn strip<V: Vector, const M: usize, const N: usize>(
     let x: [&[Lanes]; M] = std::array::from_fn(|m| &x[m * width..][..width]);
     let outputs = weights.len() / width;
     for output in (0..outputs).step_by(N) {
-        // Where there are fewer left, the last is taken again.
+        // If fewer are left, the last one is repeated.
         let nth: [usize; N] = std::array::from_fn(|n| (output + n).min(outputs - 1));
         let weights: [&[Lanes]; N] = nth.map(|n| &weights[n * width..][..width]);
         let mut sums = [[V::splat(0.0); N]; M];
@@ -101,7 +101,7 @@ fn strip<V: Vector, const M: usize, const N: usize>(
     M
 }
 
-/// Inputs filled up with zeros to whole vectors.
+/// Inputs padded with zeros to whole vectors.
 pub(super) fn whole_vectors(x: &[f32], inputs: usize) -> Vec<Lanes> {
     let rows = x.chunks_exact(inputs).flat_map(|row| {
         let (whole, rest) = row.as_chunks::<LANES>();

@@ -1,4 +1,4 @@
-//! Sixteen numbers at once: what the kernels are written in, for processors of any kind.
+//! Sixteen numbers at once: the kernels are written in these, for any processor.
 //!
 //! Every operation has the same bits on all of them: additions and products are those of IEEE 754, a fused multiply-add
 //! is fused, and sums are taken in one order.
@@ -39,7 +39,7 @@ pub(super) trait Vector: Copy {
     fn shift_right(whole: Self::Whole, bits: u32) -> Self::Whole;
     fn floats(whole: Self::Whole) -> Self;
 
-    /// Says that the bytes here will be read soon; there need not be any.
+    /// Prefetches the bytes at an address; there need not be any.
     #[inline(always)]
     fn expect(_place: *const u8) {}
 }

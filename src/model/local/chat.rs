@@ -1,8 +1,8 @@
 //! Chat templates: how the messages of a conversation become the prompt that a model was trained on.
 //!
 //! A template is a Jinja program, as transformers runs it. One function of transformers is left out on purpose:
-//! `strftime_now`. Templates that ask for it only where it exists then write their own fixed date, so that a prompt is
-//! the same tomorrow.
+//! `strftime_now`. Templates that use it only if it exists then write a fixed date of their own, so a prompt is the
+//! same every day.
 
 use std::collections::BTreeMap;
 
@@ -31,7 +31,7 @@ pub struct Chat {
     variables: Variables,
 }
 
-/// What counts here of `tokenizer_config.json`.
+/// The fields of `tokenizer_config.json` that matter here.
 #[derive(Default, Deserialize)]
 struct Settings {
     chat_template: Option<Templates>,
@@ -66,10 +66,10 @@ impl Token {
 }
 
 impl Chat {
-    /// The template of a folder: `chat_template.jinja`, or else in `tokenizer_config.json`; None where it has none.
+    /// The template of a folder: `chat_template.jinja`, or else in `tokenizer_config.json`; None if it has none.
     ///
     /// # Errors
-    /// A file cannot be read, or the template is no Jinja.
+    /// A file cannot be read, or the template is not valid Jinja.
     pub fn load(folder: &Folder, variables: &Variables) -> Result<Option<Self>> {
         let settings = match folder.holds(SETTINGS) {
             false => Settings::default(),
@@ -91,10 +91,10 @@ impl Chat {
         Chat::new(text, bos, eos, variables).with_context(|| format!("`{folder}`")).map(Some)
     }
 
-    /// A template with the texts of the special tokens, empty where there are none.
+    /// A template with the texts of the special tokens, empty if there are none.
     ///
     /// # Errors
-    /// The template is no Jinja.
+    /// The template is not valid Jinja.
     pub fn new(text: String, bos: String, eos: String, variables: &Variables) -> Result<Self> {
         let mut environment = Environment::new();
         environment.set_trim_blocks(true);
@@ -117,7 +117,7 @@ impl Chat {
     /// The prompt that asks for the next message. It holds all special tokens that the model expects.
     ///
     /// # Errors
-    /// The template refuses the messages, with its own words, or asks for what is not there.
+    /// The template refuses the messages, in its own words, or uses something that does not exist.
     pub fn prompt(&self, messages: &[Message]) -> Result<String> {
         let context = context! {
             messages, add_generation_prompt => true, bos_token => self.bos, eos_token => self.eos,
@@ -143,7 +143,7 @@ mod tests {
     use super::*;
     use crate::model::Role;
 
-    /// In the manner of ChatML as Qwen2 has it: a system message of its own where there is none.
+    /// Like Qwen2's ChatML: adds a system message if there is none.
     const CHATML: &str = r#"{%- if messages[0]['role'] == 'system' %}
     {{- '<|im_start|>system\n' + messages[0]['content'] + '<|im_end|>\n' }}
 {%- else %}
@@ -159,7 +159,7 @@ mod tests {
 {%- endif %}
 "#;
 
-    /// In the manner of Qwen3: reversed messages, a namespace, methods of Python's strings, and thinking that is left out.
+    /// Like Qwen3's: reversed messages, a namespace, Python string methods, and thinking that is left out.
     const THINKING: &str = r#"{%- set ns = namespace(seeking=true, last=messages|length - 1) %}
 {%- for message in messages[::-1] %}
     {%- set index = (messages|length - 1) - loop.index0 %}
@@ -187,7 +187,7 @@ mod tests {
     {%- endif %}
 {%- endif %}"#;
 
-    /// In the manner of Llama 3: the text begins with the BOS, and a date where there is a clock.
+    /// Like Llama 3's: the text begins with the BOS, and with a date if there is a clock.
     const HEADERS: &str = r#"{{- bos_token }}
 {%- if strftime_now is defined %}
     {%- set date = strftime_now("%d %b %Y") %}

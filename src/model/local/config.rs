@@ -118,7 +118,7 @@ impl Config {
     /// Reads and checks the text of a `config.json`.
     ///
     /// # Errors
-    /// It is no JSON, names another architecture, or holds sizes that do not fit together.
+    /// It is not JSON, names another architecture, or holds sizes that do not fit together.
     pub fn parse(text: &str) -> Result<Self> {
         Config::from_value(serde_json::from_str(text).context("not valid JSON")?)
     }
@@ -128,7 +128,7 @@ impl Config {
     /// # Errors
     /// Those of [`Config::parse`].
     pub fn from_value(value: serde_json::Value) -> Result<Self> {
-        // The architecture first: another one's file lacks fields, and saying which would mislead.
+        // The architecture comes first: a file of another one lacks fields, and naming those would mislead.
         let found = value.get("architectures").and_then(|list| list.get(0)).and_then(|name| name.as_str());
         let known = FAMILIES.map(|(name, _)| format!("`{name}`")).join(", ");
         let Some(found) = found else { bail!("expected one of the architectures {known}, found none") };
@@ -189,10 +189,10 @@ impl Config {
         })
     }
 
-    /// Slows the rotation of each pair of dimensions down by a factor of its own: how a GGUF file stretches positions.
+    /// Slows the rotation of each pair of dimensions by its own factor: how a GGUF file stretches positions.
     ///
     /// # Errors
-    /// Not `head / 2` positive factors.
+    /// There are not exactly `head / 2` positive factors.
     pub fn slow_down(&mut self, factors: &[f32]) -> Result<()> {
         let pairs = self.frequencies.len();
         ensure!(factors.len() == pairs, "expected {pairs} factors of rotations, found {}", factors.len());
@@ -203,7 +203,7 @@ impl Config {
         Ok(())
     }
 
-    /// Bytes of the keys and values of a token, with numbers of so many bytes.
+    /// Bytes of the keys and values of one token, with numbers of this many bytes.
     pub fn bytes_per_token(&self, number: usize) -> usize {
         2 * self.layers * self.key_value_heads * self.head * number
     }

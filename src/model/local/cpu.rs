@@ -50,7 +50,7 @@ impl CpuNetwork {
         })
     }
 
-    /// Whether a pass over so many rows is long enough for several threads.
+    /// Whether a pass over this many rows is long enough for several threads.
     pub fn shares_passes(&self, rows: usize) -> bool {
         kernels::is_worth_sharing(rows * self.config.hidden * 2 * self.config.feed_forward)
     }
@@ -158,7 +158,7 @@ impl Segment {
         Segment { layers: vec![KeysAndValues::new(heads(config)); config.layers], tokens: 0 }
     }
 
-    /// One of the same shape without tokens.
+    /// An empty one of the same shape.
     fn emptied(&self) -> Self {
         let layers = self.layers.iter().map(KeysAndValues::emptied).collect();
         Segment { layers, tokens: 0 }
@@ -170,7 +170,7 @@ impl CpuCache {
         self.shared.iter().map(|(_, tokens)| tokens).sum::<usize>() + self.own.tokens
     }
 
-    /// What a row sees that stands after `seen` tokens, itself included.
+    /// What a row after `seen` tokens attends to, itself included.
     fn runs(&self, layer: usize, seen: usize) -> Vec<Run<'_>> {
         let mut left = seen;
         let mut runs = Vec::with_capacity(self.shared.len() + 1);

@@ -1,8 +1,8 @@
 //! The network as candle operations: for CUDA and Metal.
 //!
 //! Matrices see blocks of a fixed number of rows; attention sees one sequence, a block of its positions at a time, with
-//! the keys up to the end of that block. So the shapes of the operations on a row, and with them its bits, depend on its
-//! position alone: not on what runs beside it, nor on how much of its prompt was read before.
+//! the keys up to the end of that block. So the shapes of the operations on a row, and with them its bits, depend on
+//! its position alone: not on what else runs in the pass, nor on how much of its prompt was read before.
 
 use anyhow::{Result, ensure};
 use candle_core::{D, DType, Device, Tensor};
@@ -13,7 +13,7 @@ use super::config::Config;
 use super::network::{Cache, Chunk, Network};
 use super::weights::{Layer, Linear, Weights};
 
-/// Rows that go through a matrix together, and positions that attend together; what is missing is filled up.
+/// Rows that go through a matrix together, and positions that attend together; shorter blocks are padded.
 const BLOCK: usize = 64;
 
 pub struct DeviceNetwork {
@@ -29,7 +29,7 @@ impl DeviceNetwork {
     /// Computes with weights where they are.
     ///
     /// # Errors
-    /// They are no floats; the device failed.
+    /// They are not floats; the device failed.
     pub fn new(weights: Weights<Tensor>, config: Config) -> Result<Self> {
         let (device, dtype) = (weights.embedding.device().clone(), weights.embedding.dtype());
         ensure!(dtype.is_float(), "expected weights of floats, found {dtype:?}");

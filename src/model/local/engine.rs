@@ -1,4 +1,4 @@
-//! The model's own thread: requests come in, all of them decode together, a row each.
+//! The model's own thread: requests come in, and all of them decode together, one row each.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use super::prompts::{Prompt, Prompts, common_beginning};
 use crate::model::{Error, Timing};
 use crate::plan::Usage;
 
-/// Prompt tokens read in one forward pass, at most: what bounds the wait of the rows that decode beside them.
+/// The most prompt tokens read in one forward pass. This bounds how long decoding rows wait for prompts.
 const PROMPT_TOKENS_PER_PASS: usize = 512;
 
 /// The scheduler of one network.
@@ -63,7 +63,8 @@ impl<N: Network> Engine<N> {
         }
     }
 
-    /// Takes what has come, waiting only when there is nothing else to do; false when nobody can send any more.
+    /// Takes the requests that have come, waiting only when there is nothing else to do; false once nobody can send any
+    /// more.
     fn receive(&mut self, jobs: &Receiver<Job>) -> bool {
         if self.waiting.is_empty() && self.slots.is_empty() {
             match jobs.recv() {
@@ -128,7 +129,7 @@ impl<N: Network> Engine<N> {
         self.waiting = later;
     }
 
-    /// Whether a request may join those that decode, and others that may come to so many tokens.
+    /// Whether a request may join those that decode, and others that may reach `coming` tokens in total.
     fn has_room(&self, job: &Job, coming: usize) -> bool {
         let held = self.slots.iter().map(|slot| slot.job.room()).sum::<usize>() + coming;
         self.slots.len() < self.rows && (held == 0 || held + job.room() <= self.tokens)
@@ -165,7 +166,7 @@ impl<N: Network> Engine<N> {
     fn advance(&mut self, mut slot: Slot<N::Cache>, logits: &[f32]) {
         let Some(token) = slot.job.sampler.draw(logits) else {
             let error = "expected finite logits, found others; hint: the weights may be damaged";
-            // A send fails where nobody waits: nothing is lost.
+            // A send fails if nobody waits: nothing is lost.
             let _ = slot.job.reply.send(Err(Error::Permanent(error.into())));
             return;
         };

@@ -1,4 +1,4 @@
-//! The parts of a checkpoint, wherever they stand: a folder as transformers writes it, or a GGUF file.
+//! The parts of a checkpoint, wherever they are: a folder as transformers writes it, or a GGUF file.
 
 use std::path::PathBuf;
 
@@ -26,7 +26,7 @@ pub enum Files {
     Gguf(Box<Gguf>),
 }
 
-/// What counts here of `generation_config.json`.
+/// The fields of `generation_config.json` that matter here.
 #[derive(Deserialize)]
 struct Generation {
     #[serde(default)]
@@ -84,7 +84,7 @@ impl Files {
         Ok(tokenizer)
     }
 
-    /// The chat template; None for a model that reads texts as they stand.
+    /// The chat template; None for a model that reads plain text.
     ///
     /// # Errors
     /// It cannot be read.
@@ -117,7 +117,7 @@ impl Files {
         }
     }
 
-    /// The checkpoint's own name and what its files hold; `more` is what its answers depend on besides.
+    /// The checkpoint's own name and what its files hold; `more` is what else its answers depend on.
     ///
     /// # Errors
     /// A file cannot be read.
@@ -153,7 +153,7 @@ fn gguf(folder: &Folder) -> Result<Option<PathBuf>> {
     if folder.holds(CONFIG) {
         return Ok(None);
     }
-    // A folder that cannot be listed is told when its files are read.
+    // A folder that cannot be listed is reported when its files are read.
     let entries = std::fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
     let mut found: Vec<PathBuf> = entries.filter(is_gguf).collect();
     found.sort();
@@ -167,7 +167,7 @@ fn gguf(folder: &Folder) -> Result<Option<PathBuf>> {
     }
 }
 
-/// Where the file's own tokenizer is of a kind that cannot be read, a `tokenizer.json` beside it serves.
+/// If the file's own tokenizer is of a kind that cannot be read, the `tokenizer.json` next to it is used.
 fn of_gguf(gguf: &Gguf) -> Result<Tokenizer> {
     let folder = Folder::Disk(gguf.path().parent().map(PathBuf::from).unwrap_or_default());
     match gguf_tokenizer::tokenizer(gguf.content()) {

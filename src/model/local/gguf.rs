@@ -29,11 +29,11 @@ const FAMILIES: [(&str, &str); 3] =
 const LLAMA: &str = "llama";
 
 const EMBEDDING: &str = "token_embd.weight";
-/// How much slower each pair of dimensions turns.
+/// How much slower each pair of dimensions rotates.
 pub const ROTATIONS: &str = "rope_freqs.weight";
 
 impl Gguf {
-    /// Reads what stands before the tensors.
+    /// Reads what comes before the tensors.
     ///
     /// # Errors
     /// The file cannot be read, is cut, one of several parts, of another architecture, or packs weights in a way that
@@ -74,12 +74,12 @@ impl Gguf {
         (*self.file).as_ref()
     }
 
-    /// The same, for who keeps parts of it.
+    /// The same, for those who keep parts of it.
     pub fn file(&self) -> &Arc<Mapped> {
         &self.file
     }
 
-    /// Whether neighbouring dimensions of a head turn together, where transformers has those half a head apart.
+    /// Whether neighbouring dimensions of a head rotate together; in transformers, those half a head apart do.
     pub fn rotates_neighbours(&self) -> bool {
         self.family == LLAMA
     }
@@ -104,7 +104,7 @@ impl Gguf {
     /// What `config.json` of the same model says.
     ///
     /// # Errors
-    /// Metadata is missing, or asks for what the network does not do.
+    /// Metadata is missing, or asks for something that the network does not do.
     pub fn config(&self) -> Result<Config> {
         self.read_config().with_context(|| format!("`{}`", self.path.display()))
     }
@@ -169,7 +169,7 @@ impl Gguf {
         }
     }
 
-    /// In f32, by llama.cpp's name.
+    /// A tensor in f32, by llama.cpp's name.
     ///
     /// # Errors
     /// It is not in the file.
@@ -181,7 +181,7 @@ impl Gguf {
     }
 }
 
-/// A number of any of the types that files give it.
+/// A number, of any type that files use for it.
 pub fn whole(value: &Value) -> Option<u64> {
     match value {
         Value::I8(value) => u64::try_from(*value).ok(),

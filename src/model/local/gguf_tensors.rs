@@ -73,7 +73,7 @@ impl Tensors for Gguf {
 }
 
 impl Gguf {
-    /// Makes sure that each tensor has numbers, of a format that is known, and lies in the file.
+    /// Checks that each tensor has numbers, in a known format, and lies within the file.
     ///
     /// # Errors
     /// One does not.

@@ -9,7 +9,7 @@ use super::gguf::whole;
 use super::gguf_sentencepiece;
 use super::gguf_words::Words;
 
-/// Of tokens that belong to the text although no merge makes them, such as `<think>`.
+/// The type of tokens that belong to the text although no merge makes them, such as `<think>`.
 const USER_DEFINED: u64 = 4;
 
 /// Builds the tokenizer.
@@ -25,7 +25,7 @@ pub fn tokenizer(content: &Content) -> Result<Tokenizer> {
     }
 }
 
-/// One that merges bytes, as GPT-2 began it.
+/// A tokenizer that merges bytes, like GPT-2's.
 fn byte_level(content: &Content) -> Result<Tokenizer> {
     let mut content = Content {
         magic: content.magic,
@@ -51,7 +51,7 @@ fn byte_level(content: &Content) -> Result<Tokenizer> {
     }
 }
 
-/// The same tokenizer, which keeps the added tokens that are text when it decodes.
+/// The same tokenizer, but decoding keeps the added tokens that are text.
 fn with_text(tokenizer: &Tokenizer, is_text: impl Fn(u64) -> bool) -> Result<Tokenizer> {
     let mut value = serde_json::to_value(tokenizer)?;
     for token in value.get_mut("added_tokens").and_then(|tokens| tokens.as_array_mut()).into_iter().flatten() {

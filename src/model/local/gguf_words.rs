@@ -19,7 +19,7 @@ const DIGITS: &str = r"\p{N}";
 pub(super) struct Words {
     /// Each splits what the ones before have left whole.
     patterns: &'static [&'static str],
-    /// Whether a text begins with the start token where the file does not say.
+    /// Whether a text begins with the start token if the file does not say.
     pub has_start: bool,
     /// Whether a word that is a token is that token, whatever its merges say.
     pub takes_whole_words: bool,
@@ -31,7 +31,7 @@ impl Words {
     /// Of the value of `tokenizer.ggml.pre`; a file without one is read as GPT-2's.
     ///
     /// # Errors
-    /// The name is not among those that are known.
+    /// The name is not known.
     pub fn of(name: Option<&str>) -> Result<Self> {
         let words = |patterns| Words { patterns, has_start: false, takes_whole_words: false, composes: false };
         Ok(match name {
@@ -57,7 +57,7 @@ impl Words {
     /// The splitting as a part of a tokenizer, which ends with bytes as GPT-2 spells them.
     ///
     /// # Errors
-    /// A pattern is none; that does not happen.
+    /// A pattern is invalid; that does not happen.
     pub fn splitting(&self) -> Result<PreTokenizerWrapper> {
         let split = |pattern: &&str| {
             let pattern = SplitPattern::Regex((*pattern).to_owned());

@@ -12,7 +12,7 @@ use crate::folder::Folder;
 use crate::hub::HubError;
 
 const CONFIG: &str = "config.json";
-/// What comes besides the weights, as far as a repository has it.
+/// The files besides the weights, as far as a repository has them.
 const DESCRIPTION: [&str; 5] =
     [CONFIG, "generation_config.json", "chat_template.jinja", "tokenizer.json", "tokenizer_config.json"];
 /// Without these nothing in the cache counts as a whole checkpoint.
@@ -48,7 +48,7 @@ impl HubId {
     /// Finds the files in the hub's cache, or else fetches what is missing; `shows_progress` draws bars on a terminal.
     ///
     /// # Errors
-    /// The hub cannot be reached, does not give the files, or has none that can be read; what to do is said.
+    /// The hub cannot be reached, does not give the files, or has none that can be read; the message says what to do.
     pub fn fetch(&self, shows_progress: bool) -> Result<Folder> {
         match self.cached(&Cache::from_env()) {
             Some(folder) => Ok(folder),

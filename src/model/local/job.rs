@@ -1,4 +1,4 @@
-//! What goes in to the model's thread, and what comes out.
+//! What goes into the model's thread, and what comes out.
 
 use std::time::Instant;
 
@@ -17,12 +17,12 @@ pub struct Job {
     pub sent: Instant,
     /// Told of each token.
     pub meter: Meter,
-    /// Closed when nobody waits any more.
+    /// Closed once nobody waits any more.
     pub reply: oneshot::Sender<Result<Decoded, Error>>,
 }
 
 impl Job {
-    /// Tokens that it may come to.
+    /// The most tokens that it may reach.
     pub fn room(&self) -> usize {
         self.prompt.len() + self.max_tokens
     }
@@ -40,7 +40,7 @@ pub struct Decoded {
 pub struct Limits {
     /// Requests that decode together.
     pub rows: usize,
-    /// Tokens that these may come to, if they are more than one.
+    /// The most tokens that these may reach, if there is more than one.
     pub tokens: usize,
     /// Tokens of prompts kept for requests to come.
     pub kept_tokens: usize,

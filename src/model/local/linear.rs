@@ -1,4 +1,4 @@
-//! The matrices of the network on the CPU: floats, laid out anew, or packed rows, as they lie in the file.
+//! The matrices of the network on the CPU: floats, laid out anew, or packed rows, as in the file.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ enum Weights {
 }
 
 impl Linear {
-    /// Matrices of the same number of inputs, one below the other.
+    /// Matrices with the same number of inputs, one below the other.
     pub fn stack(parts: Vec<Stored>, inputs: usize) -> Self {
         let mut floats = Vec::with_capacity(parts.len());
         let mut rows = Vec::with_capacity(parts.len());
@@ -71,7 +71,7 @@ fn pack(numbers: &[f32], inputs: usize) -> Option<Rows> {
 }
 
 impl Stored {
-    /// One row of so many numbers; None where there are fewer rows.
+    /// One row of `inputs` numbers; None if there are fewer rows.
     pub fn row(&self, row: usize, inputs: usize) -> Option<Cow<'_, [f32]>> {
         match self {
             Stored::Floats(numbers) => numbers.get(row * inputs..(row + 1) * inputs).map(Cow::Borrowed),

@@ -1,4 +1,4 @@
-//! A file that stays on the disk: its bytes come into memory as they are read, and leave it where memory is short.
+//! A file that stays on disk: its bytes come into memory as they are read, and leave it when memory is short.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -24,14 +24,14 @@ impl Mapped {
         let open = || {
             let file = File::open(path)?;
             let modified = file.metadata()?.modified().ok();
-            // SAFETY: nothing here writes to the file. Another program may: `check` tells before each use.
+            // SAFETY: nothing here writes to the file. Another program may: `check` finds out before each use.
             let map = unsafe { Mmap::map(&file)? };
             std::io::Result::Ok(Mapped { map, file, path: path.to_owned(), modified })
         };
         open().with_context(|| format!("cannot read `{}`", path.display()))
     }
 
-    /// Makes sure that the file is as it was when it was opened. One that was replaced by another of the same name is.
+    /// Makes sure that the file is as it was when it was opened. If another file took its name, it still is.
     ///
     /// # Errors
     /// It has another length, or was written to.

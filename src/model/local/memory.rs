@@ -6,7 +6,7 @@ use super::config::Config;
 
 /// Bytes that the keys and values of all requests and kept prompts together may take, unless one request needs more.
 const MOST_BYTES: usize = 4 << 30;
-/// Tokens of prompt and completion, where nobody asks for more.
+/// Tokens of prompt and completion, unless more are requested.
 const USUAL_CONTEXT: usize = 8_192;
 
 /// Tokens that may be held.
@@ -21,11 +21,11 @@ pub struct Room {
 }
 
 impl Room {
-    /// What a model allows whose keys and values are numbers of so many bytes, with so many tokens of prompts kept. A
-    /// context that is asked for is given, whatever it takes.
+    /// The room of a model whose keys and values are numbers of `number` bytes, with `kept` tokens of prompts. A
+    /// requested context is granted, whatever it takes.
     ///
     /// # Errors
-    /// It is none, or longer than the model's own.
+    /// The requested context is 0, or longer than the model's own.
     pub fn new(config: &Config, number: usize, kept: usize, context: Option<usize>) -> Result<Self> {
         let longest = config.context;
         let tokens = MOST_BYTES / config.bytes_per_token(number);

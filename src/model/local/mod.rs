@@ -1,7 +1,7 @@
 //! A language model in this process: a Llama, Qwen2 or Qwen3 checkpoint, as transformers or llama.cpp writes it.
 //!
 //! The model runs on threads of its own. Requests go in by a channel and answers come out by another, so that no
-//! executor thread ever waits for arithmetic. Equal requests give equal text whatever runs beside them.
+//! executor thread ever waits for arithmetic. Equal requests give equal text, whatever else runs at the time.
 
 mod chat;
 mod config;
@@ -79,10 +79,10 @@ pub struct Options {
     pub rows: usize,
     /// Tokens of prompts whose keys and values are kept for requests that begin alike.
     pub kept_tokens: usize,
-    /// Tokens of prompt and completion together. None takes the model's own number, if it is no more than 8,192 and memory
-    /// for keys and values suffices (4 GiB in all; a context that is asked for may take more).
+    /// Tokens of prompt and completion together. None takes the model's own number, if it is no more than 8,192 and
+    /// memory for keys and values suffices (4 GiB in all; a requested context may take more).
     pub context: Option<usize>,
-    /// Given to the chat template; one that the template does not ask for has no effect.
+    /// Variables of the chat template; those that it does not use have no effect.
     pub template: Variables,
 }
 
@@ -95,14 +95,14 @@ impl Default for Options {
             rows: 64,
             kept_tokens: 16_384,
             context: None,
-            // Qwen3 thinks aloud unless told not to: the operators ask for steps themselves, where they want them.
+            // Qwen3 thinks aloud unless told not to: the operators ask for steps themselves if they want them.
             template: [("enable_thinking".to_owned(), false.into())].into(),
         }
     }
 }
 
 impl Options {
-    /// Of the weights where they will be.
+    /// The type of the weights on their device.
     fn precision(&self) -> DType {
         if self.device.is_cpu() { DType::F32 } else { self.dtype }
     }
@@ -120,9 +120,9 @@ pub struct LocalModel {
 }
 
 impl LocalModel {
-    /// Reads a folder as transformers writes it (`config.json`, `tokenizer.json`, safetensors, and `generation_config.json`
-    /// and a chat template where there are any), or a GGUF file: the one that `folder` names, or the only one in it. Then
-    /// starts the model's threads. Blocks while it reads.
+    /// Reads a folder as transformers writes it (`config.json`, `tokenizer.json`, safetensors, and
+    /// `generation_config.json` and a chat template if there are any), or a GGUF file: the one that `folder` names, or
+    /// the only one in it. Then starts the model's threads. Blocks while it reads.
     ///
     /// # Errors
     /// A file is missing, cut, of another architecture, or does not fit the others; the device cannot hold the weights.
@@ -218,8 +218,8 @@ impl LocalModel {
 
 #[async_trait]
 impl LanguageModel for LocalModel {
-    /// Completes what the chat template makes of the messages; without one, their contents, one after another as they
-    /// stand, with the tokenizer's own special tokens. A dropped call leaves its row before the next forward pass.
+    /// Completes what the chat template makes of the messages; without one, their contents, one after another, with the
+    /// tokenizer's own special tokens. A dropped call frees its row before the next forward pass.
     async fn complete_metered(&self, request: &Request, meter: &Meter) -> Result<Completion, Error> {
         let sent = Instant::now();
         let (prompt, max_tokens) = self.prepare(request)?;

@@ -1,4 +1,4 @@
-//! Both networks against candle's own Llama, Qwen2 and Qwen3, and against themselves in other company.
+//! Both networks against candle's own Llama, Qwen2 and Qwen3, and against themselves together with other requests.
 
 use candle_core::{DType, Device, IndexOp, Tensor};
 use candle_nn::VarBuilder;

@@ -1,4 +1,4 @@
-//! Prompts read lately, so that a prompt that begins like one of them continues from there.
+//! Recently read prompts: a prompt that begins like one of them continues from there.
 
 use super::network::Cache;
 
@@ -10,7 +10,7 @@ pub struct Prompt<C> {
     pub logits: Vec<f32>,
 }
 
-/// The last few prompts, the least lately used first.
+/// The last few prompts, the least recently used first.
 pub struct Prompts<C> {
     entries: Vec<Prompt<C>>,
     /// Tokens kept at most, prompts that share memory counted each.
@@ -43,7 +43,7 @@ impl<C: Cache> Prompts<C> {
         Some((self.touch(index)?.cache.fork(length), length))
     }
 
-    /// Keeps the prompts, and as many of the former ones as there is room for.
+    /// Keeps the prompts, and as many of the earlier ones as there is room for.
     pub fn keep(&mut self, prompts: Vec<Prompt<C>>) {
         let count = |prompts: &[Prompt<C>]| prompts.iter().map(|prompt| prompt.tokens.len()).sum::<usize>();
         while !self.entries.is_empty() && count(&self.entries) + count(&prompts) > self.capacity {

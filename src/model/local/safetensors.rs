@@ -22,7 +22,7 @@ struct Index {
     weight_map: BTreeMap<String, String>,
 }
 
-/// Names of the files with weights, the index first where there is one.
+/// Names of the files with weights, the index first if there is one.
 ///
 /// # Errors
 /// The index cannot be read, or names files elsewhere.
@@ -37,7 +37,7 @@ pub fn files(folder: &Folder) -> Result<Vec<String>> {
 /// The files that an index lists.
 ///
 /// # Errors
-/// It is no index, or names files elsewhere.
+/// It is not an index, or names files elsewhere.
 pub fn shards(index: &str) -> Result<BTreeSet<String>> {
     let index: Index = serde_json::from_str(index)?;
     let shards: BTreeSet<String> = index.weight_map.into_values().collect();

@@ -16,7 +16,7 @@ pub struct Sampler {
 
 impl Sampler {
     /// The stream depends on the messages, the sampling and the sample's number: not on the model's name, nor on when
-    /// or beside what the request runs.
+    /// the request runs, nor with which others.
     pub fn new(request: &Request) -> Self {
         let content = serde_json::json!([request.messages, request.sampling]);
         Sampler {

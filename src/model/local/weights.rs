@@ -15,9 +15,9 @@ pub struct Weights<M> {
     pub embedding: M,
     pub layers: Vec<Layer<M>>,
     pub norm: Tensor,
-    /// None where the embedding serves.
+    /// None if the embedding table is used.
     pub output: Option<M>,
-    /// The file that matrices lie in, where they stay in it.
+    /// The file that holds the matrices, if they stay in it.
     pub source: Option<Arc<Mapped>>,
 }
 
@@ -27,7 +27,7 @@ pub struct Layer<M> {
     pub query: Linear<M>,
     pub key: Linear<M>,
     pub value: Linear<M>,
-    /// Of each head of queries and of keys (head), where heads are normalised.
+    /// Of each head of queries and of keys (head), if heads are normalised.
     pub head_norms: Option<(Tensor, Tensor)>,
     pub attention_output: Linear<M>,
     pub feed_forward_norm: Tensor,
@@ -94,10 +94,10 @@ pub trait Tensors {
     /// The file cannot be read.
     fn read(&self, name: &str) -> Result<Tensor>;
 
-    /// The matrix of one of the names as the file packs it; None where a file does not pack matrices.
+    /// The matrix of one of the names as the file packs it; None if a file does not pack matrices.
     ///
     /// # Errors
-    /// It is no matrix, or packed in a way that has no kernel.
+    /// It is not a matrix, or packed in a way that has no kernel.
     fn rows(&self, _name: &str) -> Result<Option<Rows>> {
         Ok(None)
     }

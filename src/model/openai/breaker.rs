@@ -1,5 +1,5 @@
-//! A circuit breaker: a server that failed several times in a row is not asked for a while, so that whoever asks it hears so
-//! at once. Servers of ours have one for each upstream; training waits and tries again.
+//! A circuit breaker: a server that failed several times in a row is not asked for a while, so that callers learn of it
+//! at once. `lamas serve` has one for each upstream; training waits and retries.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,25 +7,25 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Failures in a row after which a server is not asked any more, where they took at least so long: of many requests at once
-/// a few fail together by chance.
+/// Failures in a row after which a server is not asked any more, if they span at least `SPAN`: of many requests at
+/// once, a few fail together by chance.
 pub const FAILURES: u32 = 5;
 const SPAN: Duration = Duration::from_secs(1);
-/// Failures in a row that are no chance, however fast they came.
+/// Failures in a row that are not chance, however fast they come.
 const MANY: u32 = 20;
-/// For how long at first; twice as long after each request that was tried then and failed.
+/// The first pause; each trial that fails doubles it.
 pub const PAUSE: Duration = Duration::from_secs(10);
-/// For how long at most.
+/// The longest pause.
 pub const LONGEST: Duration = Duration::from_secs(300);
 
-/// How a server is asked.
+/// Which requests a server gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Circuit {
-    /// By whoever wants to.
+    /// All of them.
     Closed,
-    /// By one request, which tries whether it answers again.
+    /// One, which tries whether it answers again.
     HalfOpen,
-    /// By nobody.
+    /// None.
     Open,
 }
 
@@ -71,7 +71,7 @@ struct State {
     since: Option<Instant>,
     /// Why the last one failed.
     why: String,
-    /// There from the failure that opened it to the next answer.
+    /// Some from the failure that opened it until the next answer.
     open: Option<Open>,
 }
 
@@ -79,11 +79,11 @@ struct State {
 struct Open {
     until: Instant,
     pause: Duration,
-    /// Whether a request is on its way that tries the server.
+    /// Whether a trial request is on its way.
     is_tried: bool,
 }
 
-/// A request that may be sent. Where it is dropped without a word, it says nothing of the server.
+/// A request that may be sent. If it is dropped without an outcome, it says nothing about the server.
 #[derive(Debug)]
 pub struct Pass {
     breaker: Arc<Breaker>,
@@ -107,7 +107,7 @@ impl Breaker {
         Ok(Pass { breaker: self.clone(), is_trial: true })
     }
 
-    /// How the server is asked.
+    /// Which requests the server gets.
     pub fn circuit(&self) -> Circuit {
         match self.lock().open {
             None => Circuit::Closed,
@@ -122,7 +122,7 @@ impl Breaker {
 }
 
 impl Pass {
-    /// The server answered, be it that it refused this request.
+    /// The server answered, even if it refused this request.
     pub fn answered(mut self) {
         self.is_trial = false;
         *self.breaker.lock() = State::default();
@@ -176,7 +176,7 @@ mod tests {
         check(Circuit::Open);
         let said = breaker.enter().expect_err("a refusal").to_string();
         assert_eq!(said, "it failed 5 times in a row and is not asked now; it is tried again in 10 s; at last: away");
-        // What was sent before it opened keeps it open no longer.
+        // A request sent before it opened does not keep it open longer.
         late.failed("later");
         tokio::time::advance(PAUSE).await;
         check(Circuit::HalfOpen);

@@ -1,4 +1,4 @@
-//! Whether a server is asked: the first contact with it, and where a server of ours asks, its breaker.
+//! Whether a server is asked: the first contact with it and, in `lamas serve`, its breaker.
 
 use super::OpenAi;
 use super::breaker::{Circuit, Pass};
@@ -15,8 +15,8 @@ impl OpenAi {
         self.contact().await.map(drop)
     }
 
-    /// The first contact with the endpoint, made once, before the first call; where there is a breaker, until it succeeds,
-    /// since somebody may come to be there while a server runs.
+    /// The first contact with the endpoint, made once, before the first call. With a breaker it is repeated until it
+    /// succeeds, since the endpoint may come up while a server runs.
     pub(super) async fn contact(&self) -> Result<&Contact, Error> {
         let make = || async {
             let pass = self.pass()?;
@@ -46,8 +46,7 @@ impl OpenAi {
         entered.map_err(|refusal| Error::Transient(format!("`{base}`, model `{}`: {refusal}", self.model)))
     }
 
-    /// Takes in what the outcome of a request says of the server. That there were too many, or is nothing left to spend, says
-    /// nothing.
+    /// Notes what the outcome of a request says about the server. A rate limit or a spending cap says nothing.
     pub(super) fn judge(&self, pass: Option<Pass>, failure: Option<&Failure>) {
         let Some(pass) = pass else { return };
         match failure {
@@ -59,7 +58,7 @@ impl OpenAi {
         }
     }
 
-    /// The error of a call whose request failed, where the server is not asked any more.
+    /// The error of a call whose request failed, if the server is not asked any more.
     pub(super) fn refused(&self, failure: &Failure, attempts: &Attempts) -> Option<Error> {
         let Failure::Transient { message, .. } = failure else { return None };
         let is_open = self.breaker.as_ref().is_some_and(|breaker| breaker.circuit() == Circuit::Open);

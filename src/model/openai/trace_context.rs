@@ -1,4 +1,4 @@
-//! W3C's trace context: which request of a caller's this process works for, so that traces of several programs meet.
+//! W3C's trace context: which caller's request this process works for, so that the traces of several programs join.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ tokio::task_local! {
     static CURRENT: TraceContext;
 }
 
-/// A `traceparent` header. What else its sender says (`tracestate`) goes nowhere.
+/// A `traceparent` header. Whatever else its sender says (`tracestate`) is not passed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TraceContext {
     trace: u128,
@@ -15,8 +15,8 @@ pub struct TraceContext {
 }
 
 impl TraceContext {
-    /// Reads a header of version 00, or the beginning of one of a later version; none where it is at fault, as the standard
-    /// asks.
+    /// Reads a header of version 00, or the beginning of one of a later version; None if it is malformed, as the
+    /// standard asks.
     pub fn parse(header: &str) -> Option<Self> {
         let mut parts = header.trim().splitn(5, '-');
         let mut hexadecimal = |digits: usize| {
@@ -41,7 +41,7 @@ impl TraceContext {
         format!("{:032x}", self.trace)
     }
 
-    /// That of the work that goes on here.
+    /// The context of the work under way here.
     pub(super) fn current() -> Option<Self> {
         CURRENT.try_with(|context| *context).ok()
     }
@@ -53,7 +53,7 @@ impl fmt::Display for TraceContext {
     }
 }
 
-/// Does some work for a caller: requests to endpoints tell of the trace, if there is one.
+/// Does some work for a caller: requests to endpoints carry the trace, if there is one.
 pub async fn traced<T>(context: Option<TraceContext>, work: impl Future<Output = T>) -> T {
     match context {
         Some(context) => CURRENT.scope(context, work).await,
