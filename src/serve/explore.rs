@@ -27,7 +27,7 @@ use crate::random::Purpose;
 const MOST_WAITING: usize = 1024;
 /// Requests that are explored at once.
 const AT_ONCE: usize = 4;
-/// Seconds that the latest calls of a model may wait if it counts as not loaded.
+/// The longest wait of a model's latest calls, in seconds, with which it counts as not loaded.
 const CALM: f64 = 0.05;
 /// Pause before checking again whether calls still wait.
 const PAUSE: Duration = Duration::from_millis(200);

@@ -40,7 +40,7 @@ pub struct Decoded {
 pub struct Limits {
     /// Requests that decode together.
     pub rows: usize,
-    /// The most tokens that these may reach, if there is more than one.
+    /// The most tokens that these may reach, if there is more than one request.
     pub tokens: usize,
     /// Tokens of prompts kept for requests to come.
     pub kept_tokens: usize,

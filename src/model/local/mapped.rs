@@ -31,7 +31,7 @@ impl Mapped {
         open().with_context(|| format!("cannot read `{}`", path.display()))
     }
 
-    /// Makes sure that the file is as it was when it was opened. If another file took its name, it still is.
+    /// Makes sure that the file is as it was when it was opened. It still is if another file took its name.
     ///
     /// # Errors
     /// It has another length, or was written to.
