@@ -116,7 +116,10 @@ fn errors_name_the_tensor_or_the_metadata() {
     );
     check_damage(|file| drop(file.metadata.remove("encoder")), "no metadata `encoder`");
     check_damage(|file| drop(file.metadata.insert("step".into(), "x".into())), "expected a whole number, found `x`");
-    check_damage(|file| drop(file.metadata.insert("format_version".into(), "9".into())), "format version 9, expected");
+    check_damage(
+        |file| drop(file.metadata.insert("format_version".into(), "9".into())),
+        "expected format version 1 or older, found 9",
+    );
     check_damage(|file| drop(file.metadata.insert("configuration".into(), "{}".into())), "has no `controller`");
 }
 

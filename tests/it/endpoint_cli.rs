@@ -199,6 +199,8 @@ async fn a_quota_that_runs_out_ends_training_resumably() -> Result<()> {
     // An evaluation that reaches the cap shows what it has. How much that is depends on the learned plans.
     fs::write(place.path().join("one.toml"), "[training]\nconcurrency = 1\n")?;
     let evaluate = ["evaluate", "run", "--alone", "--config", "one.toml"];
+    // Nor is anything found in the record of the run.
+    fs::remove_file(place.path().join("run/record.jsonl"))?;
     let whole = lamas(&server, &evaluate, place.path()).await?;
     assert_eq!(whole.code, Some(0), "{}", whole.errors);
     let cap = (tokens(&whole.errors) * 3 / 5).to_string();

@@ -109,16 +109,19 @@ async fn a_run_costs_about_what_its_probes_say() -> Result<()> {
     let (all, same, left) = (all?, same?, left?);
     assert!((same / all - 1.0).abs() < 0.2 && left < all && left > 0.5 * all, "{all} $, then {same} $, {left} $ left");
     // Other commands that ask a model estimate too, on request.
-    for (command, is_recorded) in [
-        (&["evaluate", "run", "--split", "train"][..], true),
-        (&["baselines", "--split", "train"], false),
-        (&["traces", "--out", "outputs.jsonl", "--samples", "2"], false),
+    let found = run(&["evaluate", "run", "--cache-mode", "off"])?;
+    assert!(!found.contains("endpoint: ") && found.contains("found in `run/record.jsonl`, 0 added"), "{found}");
+    fs::remove_file(here.join("run/record.jsonl"))?;
+    for command in [
+        &["evaluate", "run", "--split", "train"][..],
+        &["baselines", "--split", "train"],
+        &["traces", "--out", "outputs.jsonl", "--samples", "2"],
     ] {
         let uncached = [command, &["--cache-mode", "off"]].concat();
         let probed = run(&[&uncached[..], &["--dry-run"]].concat())?;
         assert!(!here.join("outputs.jsonl").exists());
         let (expected, paid) = (dollars(&probed, "  all ")?, dollars(&probed, "endpoint: ")?);
-        let spent = dollars(&run(&uncached)?, "endpoint: ")? + if is_recorded { paid } else { 0.0 };
+        let spent = dollars(&run(&uncached)?, "endpoint: ")?;
         assert!((spent / expected - 1.0).abs() < 0.3, "{command:?}: {expected} $ expected, {spent} $ spent");
         assert!(paid < 0.8 * spent, "{command:?}: {paid} of {spent} $ for probes");
     }

@@ -135,7 +135,10 @@ async fn what_a_model_lacks_is_said_once() -> Result<()> {
     let requests: Vec<_> = (0..4).map(|sample| request("3 + 5", sample)).collect();
     futures::future::try_join_all(requests.iter().map(|request| client.complete(request))).await?;
     let told = told.lock().expect("no panic");
-    assert!(matches!(&told[..], [Notice::Remark(remark)] if remark.contains("no `temperature` of ours")), "{told:?}");
+    assert!(
+        matches!(&told[..], [Notice::Remark(remark)] if remark.contains("it does not accept our `temperature`")),
+        "{told:?}"
+    );
     Ok(())
 }
 
