@@ -52,7 +52,7 @@ fn two_runs_are_compared_question_by_question() -> Result<()> {
         &["expected a method of `a/outcomes.jsonl` (`best operator`, `trained controller`), found `none`"],
     )?;
     check(1, lamas(&["diff", "a", "c"], here), &["expected a run that was evaluated, found no `c`"])?;
-    fs::write(here.join("c.jsonl"), outcomes(8, 5.0).replace("\"p", "\"q"))?;
+    fs::write(here.join("c.jsonl"), outcomes(8, 5.0).replace(":\"p", ":\"q"))?;
     check(1, lamas(&["diff", "a", "c.jsonl"], here), &["expected runs that share questions, found none in common"])?;
     Ok(())
 }
