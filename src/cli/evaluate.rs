@@ -51,10 +51,7 @@ pub fn run(args: Args) -> Result<()> {
     args.haste.validate()?;
     let Opened { mut session, mut trained, configuration } =
         controllers::open(&args.common, &args.checkpoint, args.haste.latency_weight)?;
-    let interrupt = {
-        let _runtime = session.runtime.enter();
-        interrupt::listen(session.parts.endpoints.clone())
-    };
+    let interrupt = interrupt::listen(&session);
     interrupt.part_at_once("stopped; the same command continues from what was recorded".to_owned());
     let split = Split::open(&session, &args.split)?;
     let seeds: Vec<u64> = trained.iter().map(|trained| trained.seed).collect();

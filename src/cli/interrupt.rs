@@ -8,10 +8,9 @@ use std::time::Duration;
 use anyhow::Error;
 use tokio::sync::watch;
 
-use super::session::books;
+use super::session::{Session, books};
 use crate::execute::ExecuteError;
 use crate::model;
-use crate::settings::Endpoints;
 
 /// Exit codes of work that was stopped and can be resumed.
 const INTERRUPTED: u8 = 130;
@@ -32,14 +31,15 @@ pub struct Interrupt {
     parting: Arc<Mutex<Option<String>>>,
 }
 
-/// Listens for Ctrl-C on the current tokio runtime. After the first one, nothing waits any longer for an endpoint that
+/// Listens for Ctrl-C on the runtime of the session. After the first one, nothing waits any longer for an endpoint that
 /// is down or busy, and soon nothing waits for any endpoint. Its answers are recorded, and a run can be resumed from
 /// its last save.
-pub fn listen(endpoints: Endpoints) -> Interrupt {
+pub fn listen(session: &Session) -> Interrupt {
+    let endpoints = session.parts.endpoints.clone();
     let (sender, over) = watch::channel(false);
     let interrupt = Interrupt { stop: Arc::default(), over, parting: Arc::default() };
     let (stop, parting) = (interrupt.stop.clone(), interrupt.parting.clone());
-    tokio::spawn(async move {
+    session.runtime.spawn(async move {
         while tokio::signal::ctrl_c().await.is_ok() {
             PRESSED.store(true, Ordering::Relaxed);
             let parting = parting.lock().unwrap_or_else(PoisonError::into_inner).clone();

@@ -123,10 +123,7 @@ fn make(args: Make) -> Result<()> {
     let session = Session::open(&settings)?;
     let solver = session.solver();
     let record = solver.record().context("no record")?;
-    let interrupt = {
-        let _runtime = session.runtime.enter();
-        interrupt::listen(session.parts.endpoints.clone())
-    };
+    let interrupt = interrupt::listen(&session);
     let mut problems = solver.problems(&args.split)?;
     problems.truncate(args.limit.unwrap_or(usize::MAX));
     let plans = plans(&session, args.readers)?;

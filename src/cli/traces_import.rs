@@ -1,6 +1,7 @@
 //! `lamas traces import`: turns logs of other programs into a benchmark folder with traces.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::ValueEnum;
@@ -130,18 +131,20 @@ pub fn run(args: Args) -> Result<()> {
     }
     summary.notes.iter().for_each(|note| eprintln!("{}", printable(note)));
     let Summary { folder, traces, problems, .. } = &summary;
+    say_table(table(&summary), [format!("\n{}", written(folder, traces, problems))])?;
+    Ok(())
+}
+
+/// How many problems of each split were written, and the command that trains with them.
+pub(super) fn written(folder: &Path, traces: &Path, problems: &BTreeMap<String, usize>) -> String {
     let of = |split: &str| problems.get(split).copied().unwrap_or_default();
-    let next = format!(
-        "\n{} problems to train, {} to validate, {} to test in `{}`\nlamas train --benchmark {} --traces {}",
+    let (folder, traces) = (folder.display(), traces.display());
+    format!(
+        "{} problems to train, {} to validate, {} to test in `{folder}`\nlamas train --benchmark {folder} --traces {traces}",
         of("train"),
         of("validation"),
         of("test"),
-        folder.display(),
-        folder.display(),
-        traces.display()
-    );
-    say_table(table(&summary), [next])?;
-    Ok(())
+    )
 }
 
 fn table(summary: &Summary) -> String {

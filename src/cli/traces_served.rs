@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 
 use super::output::{say, say_json};
+use super::traces_import::written;
 use crate::agent::newest;
 use crate::checkpoint::Checkpoint;
 use crate::import::{Served, ServedSummary, Shares, import_served};
@@ -58,17 +59,10 @@ pub fn run(args: Args) -> Result<()> {
     }
     summary.notes.iter().for_each(|note| eprintln!("{}", printable(note)));
     let ServedSummary { folder, traces, answered, rated, explored, complete, problems, outputs, .. } = &summary;
-    let of = |split: &str| problems.get(split).copied().unwrap_or_default();
     Ok(say(format_args!(
-        "{answered} answers, {rated} rated, {explored} of these explored, {complete} with outputs of every operator\n\
-         {} problems to train, {} to validate, {} to test in `{}`, with {outputs} outputs\n\
-         lamas train --benchmark {} --traces {}",
-        of("train"),
-        of("validation"),
-        of("test"),
-        folder.display(),
-        folder.display(),
-        traces.display()
+        "{answered} answers, {rated} rated, {explored} of these explored, {complete} with outputs of every operator, {outputs} \
+         outputs in all\n{}",
+        written(folder, traces, problems)
     ))?)
 }
 

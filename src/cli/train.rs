@@ -33,10 +33,7 @@ fn train(args: &Args, run: &Run) -> Result<()> {
     let mut session = Session::open(settings)?;
     run.begin()?;
     session.keep_record(&folder.join(RECORD))?;
-    let interrupt = {
-        let _runtime = session.runtime.enter();
-        interrupt::listen(session.parts.endpoints.clone())
-    };
+    let interrupt = interrupt::listen(&session);
     let train = Split::open(&session, "train")?;
     let validation = Split::open(&session, "validation")?;
     say_shared(&session, [&train, &validation]);

@@ -53,10 +53,7 @@ pub fn run(args: Args) -> Result<()> {
             args.run.display()
         )
     })?;
-    let interrupt = {
-        let _runtime = session.runtime.enter();
-        interrupt::listen(session.parts.endpoints.clone())
-    };
+    let interrupt = interrupt::listen(&session);
     interrupt.part_at_once("stopped; the same command continues from what was recorded".to_owned());
     let split = Split::open(&session, &args.split)?;
     let seeds: Vec<u64> = trained.iter().map(|trained| trained.seed).collect();

@@ -72,10 +72,7 @@ pub fn train_all(
         begin(&folder, &RunFile { started, settings: settings.clone(), gone: Vec::new() })?;
     }
     let (train, validation) = (Split::open(session, "train")?, Split::open(session, "validation")?);
-    let interrupt = {
-        let _runtime = session.runtime.enter();
-        interrupt::listen(session.parts.endpoints.clone())
-    };
+    let interrupt = interrupt::listen(session);
     let jobs: Vec<(usize, u64)> =
         (0..variants.len()).flat_map(|at| seeds.iter().map(move |&seed| (at, seed))).collect();
     let bar = session.progress.begin(TRAINING, "trainings", jobs.len() as u64);

@@ -20,15 +20,20 @@ pub(super) enum Processor {
 impl Processor {
     /// All kinds whose work this one can do, the simplest first.
     pub fn kinds() -> Vec<Self> {
-        let mut kinds = vec![Processor::Any];
-        #[cfg(target_arch = "x86_64")]
-        {
-            use std::arch::is_x86_feature_detected as has;
-            let narrow = has!("avx2") && has!("fma") && has!("f16c");
-            kinds.extend(narrow.then_some(Processor::Avx2));
-            kinds.extend((narrow && has!("avx512f")).then_some(Processor::Avx512));
-        }
-        kinds
+        [Processor::Any].into_iter().chain(Self::with_vectors()).collect()
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn with_vectors() -> impl Iterator<Item = Self> {
+        use std::arch::is_x86_feature_detected as has;
+        let narrow = has!("avx2") && has!("fma") && has!("f16c");
+        let wide = narrow && has!("avx512f");
+        narrow.then_some(Processor::Avx2).into_iter().chain(wide.then_some(Processor::Avx512))
+    }
+
+    #[cfg(not(target_arch = "x86_64"))]
+    fn with_vectors() -> impl Iterator<Item = Self> {
+        std::iter::empty()
     }
 
     /// This one.
