@@ -171,7 +171,7 @@ impl Policy {
             match scores.sizes {
                 Some(sizes) => Sets::new(&scores.operators, &sizes, is_open(signatures, &plan.layers[..layer]))
                     .log_probability(&chosen),
-                None => one_by_one(config.selection, &softmax(scores.operators), &chosen),
+                None => one_by_one(config.selection, &scores.operators, &chosen),
             }
         };
         (0..found + usize::from(ends)).map(of_layer).sum()
@@ -278,15 +278,26 @@ fn likeliest(probabilities: &[f32], left: &[usize]) -> usize {
     (1..left.len()).fold(0, better)
 }
 
-/// Log-probability that operators are drawn in this order; in the published selection, as if each was drawn alone.
-fn one_by_one(selection: Selection, probabilities: &[f32], chosen: &[usize]) -> f64 {
-    let mut left = 1.0;
+/// Log-probability that operators are drawn in this order; in the published selection, as if each was drawn alone, with the
+/// published floor.
+///
+/// It is computed from the scores, since the probabilities of what is left may cancel to nothing.
+fn one_by_one(selection: Selection, scores: &[f32], chosen: &[usize]) -> f64 {
+    let score = |operator: usize| f64::from(scores[operator]);
+    let mut left: Vec<usize> = (0..scores.len()).collect();
     let mut log_probability = 0.0;
     for &operator in chosen {
-        let probability = f64::from(probabilities[operator]);
-        log_probability += (probability / left).ln();
-        if selection == Selection::Threshold {
-            left -= probability;
+        if !left.contains(&operator) {
+            return f64::NEG_INFINITY;
+        }
+        let highest = left.iter().map(|&other| score(other)).fold(f64::NEG_INFINITY, f64::max);
+        let total: f64 = left.iter().map(|&other| (score(other) - highest).exp()).sum();
+        let alone = score(operator) - highest - total.ln();
+        if selection == Selection::Published {
+            log_probability += (alone.exp() + 1e-10).ln();
+        } else {
+            log_probability += alone;
+            left.retain(|&other| other != operator);
         }
     }
     log_probability
