@@ -140,11 +140,15 @@ impl<'a> Work<'a> {
         if let Some(reporter) = &reporter {
             for (place, (solution, call)) in self.known.iter().zip(self.steps.taken()).enumerate() {
                 let after = Latency { tokens: call.usage.completion_tokens as f64, seconds: call.seconds };
-                reporter.tell(place, Some(solution.clone()), after).await;
+                reporter.tell(place, Some(solution.clone()), after);
             }
         }
         let mut solutions = std::mem::take(&mut self.known);
         let missing = self.samples().saturating_sub(solutions.len() as u32);
+        if missing > 0 && !solutions.is_empty() {
+            // What is known may be enough.
+            tokio::task::yield_now().await;
+        }
         let texts = self.ask_all(material, missing, reporter).await?;
         solutions.extend(texts.into_iter().map(|text| self.solution(text)));
         Ok(solutions)
@@ -184,7 +188,12 @@ impl<'a> Work<'a> {
             calls.results[place] = Some(result);
             if let Some(reporter) = reporter {
                 is_failed = solution.is_none();
-                reporter.tell(made as usize + place, solution, after).await;
+                reporter.tell(made as usize + place, solution, after);
+                if !running.is_empty() {
+                    // The answer may make the rest superfluous. After the last one the operator ends, and is recorded,
+                    // before a plan that it decides can drop it.
+                    tokio::task::yield_now().await;
+                }
             }
         }
         calls.texts()

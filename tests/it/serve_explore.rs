@@ -55,10 +55,7 @@ async fn who_works_on_answers_is_asked_behind_each_of_them() -> Result<()> {
     let record = lines(folder.path(), "record.jsonl")?;
     let reads: BTreeSet<&str> = record.iter().filter_map(|line| line["read"].as_str()).collect();
     let lines_of = |name: &str| record.iter().filter(|line| line["operator"] == name).count();
-    assert_eq!((reads.len(), OPERATORS.map(lines_of)), (3, [1, 1, 1, 3]));
-    // On a loaded machine the call of the request itself was once seen to be made again, before it was recorded.
-    let answered = serving.account().answered;
-    assert!((8..=9).contains(&answered), "{answered} calls");
+    assert_eq!((reads.len(), OPERATORS.map(lines_of), serving.account().answered), (3, [1, 1, 1, 3], 8));
     Ok(())
 }
 
