@@ -112,9 +112,9 @@ impl Explorer {
             let plans = plans(&unasked.run);
             let Unasked { id, run, .. } = &unasked;
             let (result, reason, cost) = self.explore(&unasked, &plans, gate).await;
-            metrics.explored(result, cost);
             let took = since.elapsed().as_secs_f64();
             journal.explored(&Explored { id, time: now(), run: &run.name, result, reason, took, cost });
+            metrics.explored(result, cost);
         };
         waiting.for_each_concurrent(AT_ONCE, explore).await;
     }
