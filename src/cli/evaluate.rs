@@ -51,8 +51,7 @@ pub fn run(args: Args) -> Result<()> {
     args.haste.validate()?;
     let Opened { mut session, mut trained, configuration } =
         controllers::open(&args.common, &args.checkpoint, args.haste.latency_weight)?;
-    let interrupt = interrupt::listen(&session);
-    interrupt.part_at_once("stopped; the same command continues from what was recorded".to_owned());
+    interrupt::listen(&session, interrupt::SAME).end_at_once();
     let split = Split::open(&session, &args.split)?;
     let seeds: Vec<u64> = trained.iter().map(|trained| trained.seed).collect();
     for trained in &mut trained {

@@ -4,7 +4,6 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use clap::ValueEnum;
 use serde::Serialize;
 
 use super::config::PythonFlags;
@@ -12,12 +11,12 @@ use super::output::say;
 use super::session::runtime;
 use crate::settings::open_sandbox;
 use crate::task::grading::{self, GradedLine};
-use crate::task::{AnswerForm, code_grading};
+use crate::task::{AnswerForm, Benchmark, code_grading};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Benchmark the answers belong to
-    benchmark: Graded,
+    /// `math`, `gsm8k`, `humaneval`, or a benchmark folder of your own with answers that can be compared
+    benchmark: String,
     /// JSON lines with `pred` (the answer) or `text` (the solution), and `ref` or `gold`; for code, `task_id` and `completion`
     file: PathBuf,
     /// Print one JSON object for each line; the accuracy goes to standard error
@@ -30,14 +29,6 @@ pub struct Args {
     python: PythonFlags,
 }
 
-/// Benchmarks whose answers can be graded by themselves.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Graded {
-    Math,
-    Gsm8k,
-    Humaneval,
-}
-
 /// The result for a line, for both output formats.
 struct Row {
     /// `None` if it cannot be decided.
@@ -48,10 +39,9 @@ struct Row {
 
 pub fn run(args: Args) -> Result<()> {
     let (lines, origin) = read(&args.file)?;
-    let rows = match args.benchmark {
-        Graded::Math => rows(grading::grade(AnswerForm::Mathematics, &lines, &origin)?, answer),
-        Graded::Gsm8k => rows(grading::grade(AnswerForm::Number, &lines, &origin)?, answer),
-        Graded::Humaneval => rows(grade_code(&args, &lines, &origin)?, code),
+    let rows = match form(&args.benchmark)? {
+        AnswerForm::Python => rows(grade_code(&args, &lines, &origin)?, code),
+        form => rows(grading::grade(form, &lines, &origin)?, answer),
     }?;
     ensure!(!rows.is_empty(), "{origin}: expected at least one line, found none");
     match print(&rows, args.json) {
@@ -70,6 +60,22 @@ pub fn run(args: Args) -> Result<()> {
         say(accuracy)?;
     }
     Ok(())
+}
+
+/// The form of a benchmark's answers.
+fn form(benchmark: &str) -> Result<AnswerForm> {
+    match benchmark {
+        "math" => return Ok(AnswerForm::Mathematics),
+        "gsm8k" => return Ok(AnswerForm::Number),
+        "humaneval" => return Ok(AnswerForm::Python),
+        _ => {}
+    }
+    let path = Path::new(benchmark);
+    ensure!(
+        path.exists(),
+        "expected math, gsm8k, humaneval or a benchmark folder, found `{benchmark}`; hint: `lamas init DIR` makes a folder"
+    );
+    Ok(Benchmark::open(Some(path))?.answer)
 }
 
 /// The text of a file, with its name.

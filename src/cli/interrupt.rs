@@ -1,8 +1,8 @@
 //! Ctrl-C: the first one stops the work at the next safe point, the second one ends the process at once. A command that
 //! was stopped, by this or by a cap, leaves a run that can be resumed.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Error;
@@ -18,6 +18,9 @@ const CAPPED: u8 = 3;
 /// How long to wait for answers of an endpoint that are in progress.
 const GRACE: Duration = Duration::from_millis(500);
 
+/// What continues the work of a command that has no folder of its own.
+pub const SAME: &str = "the same command";
+
 /// Whether Ctrl-C was pressed. This concerns the whole process, and an error deep inside does not carry it.
 static PRESSED: AtomicBool = AtomicBool::new(false);
 
@@ -27,25 +30,25 @@ pub struct Interrupt {
     pub stop: Arc<AtomicBool>,
     /// True once nothing is waited for any longer.
     over: watch::Receiver<bool>,
-    /// The last message before the process ends at the first Ctrl-C, because there is nothing left to save.
-    parting: Arc<Mutex<Option<String>>>,
+    /// Whether the process ends at the first Ctrl-C, because there is nothing left to save.
+    is_saved: Arc<AtomicBool>,
 }
 
 /// Listens for Ctrl-C on the runtime of the session. After the first one, nothing waits any longer for an endpoint that
 /// is down or busy, and soon nothing waits for any endpoint. Its answers are recorded, and a run can be resumed from
-/// its last save.
-pub fn listen(session: &Session) -> Interrupt {
+/// its last save. Where the process ends at once, it says that `command` continues.
+pub fn listen(session: &Session, command: &str) -> Interrupt {
     let endpoints = session.parts.endpoints.clone();
     let (sender, over) = watch::channel(false);
-    let interrupt = Interrupt { stop: Arc::default(), over, parting: Arc::default() };
-    let (stop, parting) = (interrupt.stop.clone(), interrupt.parting.clone());
+    let interrupt = Interrupt { stop: Arc::default(), over, is_saved: Arc::default() };
+    let (stop, is_saved) = (interrupt.stop.clone(), interrupt.is_saved.clone());
+    let parting = format!("stopped; {command} continues from here");
     session.runtime.spawn(async move {
         while tokio::signal::ctrl_c().await.is_ok() {
             PRESSED.store(true, Ordering::Relaxed);
-            let parting = parting.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            if stop.swap(true, Ordering::Relaxed) || parting.is_some() {
+            if stop.swap(true, Ordering::Relaxed) || is_saved.load(Ordering::Relaxed) {
                 books(&endpoints).iter().for_each(|line| eprintln!("{line}"));
-                parting.iter().for_each(|parting| eprintln!("{parting}"));
+                eprintln!("{parting}");
                 std::process::exit(INTERRUPTED.into());
             }
             eprintln!("\nstopping at the next safe point; press Ctrl-C again to stop at once");
@@ -71,8 +74,8 @@ impl Interrupt {
     }
 
     /// From now on the first Ctrl-C ends the process; everything that took long is saved.
-    pub fn part_at_once(&self, parting: String) {
-        *self.parting.lock().unwrap_or_else(PoisonError::into_inner) = Some(parting);
+    pub fn end_at_once(&self) {
+        self.is_saved.store(true, Ordering::Relaxed);
     }
 }
 

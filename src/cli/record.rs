@@ -123,7 +123,7 @@ fn make(args: Make) -> Result<()> {
     let session = Session::open(&settings)?;
     let solver = session.solver();
     let record = solver.record().context("no record")?;
-    let interrupt = interrupt::listen(&session);
+    let interrupt = interrupt::listen(&session, &format!("`{}`", again()));
     let mut problems = solver.problems(&args.split)?;
     problems.truncate(args.limit.unwrap_or(usize::MAX));
     let plans = plans(&session, args.readers)?;

@@ -61,6 +61,21 @@ impl Split {
     }
 }
 
+/// The splits that an experiment learns from and is measured on.
+pub struct Splits {
+    pub train: Split,
+    pub validation: Split,
+    pub test: Split,
+}
+
+impl Splits {
+    /// Reads all three, and embeds their questions.
+    pub fn open(session: &Session) -> Result<Self> {
+        let [train, validation, test] = ["train", "validation", "test"].map(|name| Split::open(session, name));
+        Ok(Splits { train: train?, validation: validation?, test: test? })
+    }
+}
+
 /// Solves the problems of a split with given plans.
 pub struct Rollouts<'a> {
     solver: &'a Solver,

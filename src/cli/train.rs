@@ -33,7 +33,7 @@ fn train(args: &Args, run: &Run) -> Result<()> {
     let mut session = Session::open(settings)?;
     run.begin()?;
     session.keep_record(&folder.join(RECORD))?;
-    let interrupt = interrupt::listen(&session);
+    let interrupt = interrupt::listen(&session, &format!("`{}`", run.resume()));
     let train = Split::open(&session, "train")?;
     let validation = Split::open(&session, "validation")?;
     say_shared(&session, [&train, &validation]);
@@ -68,7 +68,7 @@ fn train(args: &Args, run: &Run) -> Result<()> {
         return Ok(());
     }
     let training = training_cost(&session);
-    interrupt.part_at_once(format!("stopped; `{}` continues from here", run.resume()));
+    interrupt.end_at_once();
     let test = Split::open(&session, "test")?;
     calibrate::after_training(&session, &trained, &train, folder)?;
     let chosen = Chosen::likeliest("trained controller", &test, &trained);

@@ -53,7 +53,7 @@ impl<'a> Chosen<'a> {
             Effect::Append(solutions) => Chosen { added: solutions.iter().map(Some).collect(), ..ended },
             Effect::Replace(solution) => Chosen { replaced: Some(solution), ..ended },
             Effect::Judge(marks) => Chosen { marks, ..ended },
-            Effect::Inform(_) | Effect::Keep => ended,
+            Effect::Inform(_) | Effect::Keep | Effect::Unusable(_) => ended,
         }
     }
 }

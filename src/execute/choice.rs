@@ -162,6 +162,7 @@ impl<'a> Choice<'a> {
             Some(Effect::Append(solutions)) => solutions.as_slice(),
             Some(Effect::Replace(solution)) => std::slice::from_ref(solution),
             Some(Effect::Judge(marks)) => return vec![Written::new(&in_words(marks), None, letters)],
+            Some(Effect::Unusable(reply)) => return vec![Written::new(reply, None, letters)],
             Some(Effect::Inform(context)) => return vec![Written::new(context, None, letters)],
             Some(Effect::Keep) | None => &[],
         };
@@ -250,7 +251,7 @@ fn in_words(marks: &[Option<Mark>]) -> String {
 pub(super) fn appended(effect: &Effect) -> &[Solution] {
     match effect {
         Effect::Append(solutions) => solutions,
-        Effect::Replace(_) | Effect::Judge(_) | Effect::Inform(_) | Effect::Keep => &[],
+        Effect::Replace(_) | Effect::Judge(_) | Effect::Inform(_) | Effect::Keep | Effect::Unusable(_) => &[],
     }
 }
 

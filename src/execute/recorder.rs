@@ -145,10 +145,11 @@ impl<'a> Recorder<'a> {
             Effect::Replace(solution) => (Change::Replace, std::slice::from_ref(solution)),
             Effect::Judge(_) => (Change::Judge, &[][..]),
             Effect::Inform(_) => (Change::Inform, &[][..]),
-            Effect::Keep => (Change::Keep, &[][..]),
+            Effect::Keep | Effect::Unusable(_) => (Change::Keep, &[][..]),
         };
         let marks = if let Effect::Judge(marks) = effect { marks.clone() } else { Vec::new() };
         let context = if let Effect::Inform(text) = effect { Some(text.clone()) } else { None };
+        let unusable = if let Effect::Unusable(reply) = effect { Some(reply.clone()) } else { None };
         let calls = work.steps().taken();
         let Backing { price, shown, reserve, .. } = work.backing();
         let Some((identity, shown)) = answered_by(&calls, work.identity(), shown, reserve) else { return Ok(()) };
@@ -189,6 +190,7 @@ impl<'a> Recorder<'a> {
             solutions: given,
             marks,
             context,
+            unusable,
             cost: cost(&calls),
             calls,
             reference: self.grader.map(|grader| grader.reference.0),

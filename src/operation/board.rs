@@ -72,6 +72,8 @@ pub enum Effect {
     Inform(String),
     /// Leaves the solutions as they are.
     Keep,
+    /// Leaves the solutions as they are, because nothing in this reply could be used.
+    Unusable(String),
 }
 
 /// The solutions that remain after operators had these effects, each given with its layer, in plan order.
@@ -107,7 +109,7 @@ pub fn standing<'a>(effects: impl Iterator<Item = (usize, &'a Effect)>) -> Vec<S
                     }
                 }
             }
-            Effect::Inform(_) | Effect::Keep => {}
+            Effect::Inform(_) | Effect::Keep | Effect::Unusable(_) => {}
         }
     }
     standing.into_iter().map(|Stood { solution, weight, .. }| Solution { weight, ..solution.clone() }).collect()

@@ -32,6 +32,9 @@ pub struct Line {
     /// What it found for others to read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context: Option<String>,
+    /// The reply, if nothing in it could be used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unusable: Option<String>,
     /// What was done, one after another; of an operator that gives several solutions side by side, one call for each, and where
     /// it does so in rounds, as many for each round.
     pub calls: Vec<Call>,
@@ -100,7 +103,8 @@ impl Line {
             (Change::Replace, Some(solution)) => Effect::Replace(solution.solution()),
             (Change::Judge, _) => Effect::Judge(self.marks.clone()),
             (Change::Inform, _) => self.context.clone().map_or(Effect::Keep, Effect::Inform),
-            (Change::Keep, _) | (_, None) => Effect::Keep,
+            (Change::Keep, _) => self.unusable.clone().map_or(Effect::Keep, Effect::Unusable),
+            (_, None) => Effect::Keep,
         }
     }
 

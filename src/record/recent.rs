@@ -76,6 +76,7 @@ mod tests {
                 solutions,
                 marks: Vec::new(),
                 context: None,
+                unusable: None,
                 calls,
                 cost: 0.0,
                 reference,

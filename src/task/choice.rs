@@ -33,9 +33,9 @@ pub(super) fn extract(text: &str) -> Option<String> {
                 if SEVERAL.find(clause).is_some_and(|several| clause[..several.start()].len() <= 4) {
                     return None;
                 }
-                FIRST.captures(clause).and_then(|found| Some(found.get(1)?.as_str())).or_else(|| last(clause))
+                begins(clause)
             }
-            None => first(text).or_else(|| last(text)),
+            None => bare(text).or_else(|| begins(text)),
         },
     };
     found.map(str::to_ascii_uppercase)
@@ -43,10 +43,31 @@ pub(super) fn extract(text: &str) -> Option<String> {
 
 /// The letter that a text consists of or begins with.
 fn first(text: &str) -> Option<&str> {
+    bare(text).or_else(|| FIRST.captures(text)?.get(1).map(|found| found.as_str()))
+}
+
+/// The letter that a text begins with, or its last one. Where the text begins with the word A or I, its last one counts.
+fn begins(text: &str) -> Option<&str> {
+    let Some(found) = FIRST.captures(text).and_then(|found| found.get(1)) else { return last(text) };
+    let (letter, mut rest) = (found.as_str(), text[found.end()..].chars());
+    let goes_on = match rest.next() {
+        Some('\'' | '\u{2019}') => true,
+        Some(' ') => rest.next().is_some_and(char::is_lowercase),
+        _ => false,
+    };
+    match letter {
+        "I" if goes_on => last(text),
+        "A" if goes_on => last(text).or(Some(letter)),
+        _ => Some(letter),
+    }
+}
+
+/// The letter that a text consists of.
+fn bare(text: &str) -> Option<&str> {
     let bare = text.trim_matches(|letter: char| !letter.is_alphanumeric());
     let is_letter =
         bare.len() == 1 && bare.starts_with(|letter: char| ('a'..='j').contains(&letter.to_ascii_lowercase()));
-    if is_letter { Some(bare) } else { FIRST.captures(text)?.get(1).map(|found| found.as_str()) }
+    is_letter.then_some(bare)
 }
 
 fn last(text: &str) -> Option<&str> {
@@ -73,6 +94,13 @@ mod tests {
         check("I compared A and B; the correct answer is therefore (B).", Some("B"));
         check("After a while I would choose (E).", Some("E"));
         check("A long story", Some("A"));
+        check("A closer look shows that (D) holds.", Some("D"));
+        check("I think it is (B).", Some("B"));
+        check("I'd say C", Some("C"));
+        check("I cannot say.", None);
+        check("I", Some("I"));
+        check("I. Since it is smaller", Some("I"));
+        check("The answer is I think (B)", Some("B"));
         check("no idea", None);
         check("The answer is (A) or (B).", None);
         check("Answer: B and C", None);

@@ -64,6 +64,12 @@ fn dollars(text: &str, part: &str) -> Result<f64> {
     Ok(figure.parse()?)
 }
 
+fn model(server: &Server) -> [&str; 10] {
+    let files = ["--config", "settings.toml", "--benchmark", "sums"];
+    let [config, settings, benchmark, sums] = files;
+    [config, settings, benchmark, sums, "--model-name", "m", "--price", "100", "--endpoint", &server.url]
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_costs_about_what_its_probes_say() -> Result<()> {
     let place = tempfile::tempdir()?;
@@ -72,18 +78,7 @@ async fn a_run_costs_about_what_its_probes_say() -> Result<()> {
     let server = Server::start(|_, body| answer(body)).await;
     // What is learned matters little here.
     fs::write(here.join("settings.toml"), "[training.survey]\npasses = 2\n[training.halting]\npasses = 2\n")?;
-    let model = [
-        "--config",
-        "settings.toml",
-        "--benchmark",
-        "sums",
-        "--model-name",
-        "m",
-        "--price",
-        "100",
-        "--endpoint",
-        &server.url,
-    ];
+    let model = model(&server);
     let run = |arguments: &[&str]| {
         let command = lamas(&[arguments, &model].concat(), here);
         tokio::task::block_in_place(|| check(0, command, &[]))
@@ -124,6 +119,33 @@ async fn a_run_costs_about_what_its_probes_say() -> Result<()> {
         let spent = dollars(&run(&uncached)?, "endpoint: ")?;
         assert!((spent / expected - 1.0).abs() < 0.3, "{command:?}: {expected} $ expected, {spent} $ spent");
         assert!(paid < 0.8 * spent, "{command:?}: {paid} of {spent} $ for probes");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn experiments_cost_about_what_their_probes_say() -> Result<()> {
+    let place = tempfile::tempdir()?;
+    let here = place.path();
+    benchmark(&here.join("sums"))?;
+    let server = Server::start(|_, body| answer(body)).await;
+    fs::write(here.join("settings.toml"), "[training.survey]\npasses = 2\n[training.halting]\npasses = 2\n")?;
+    let model = model(&server);
+    let run = |arguments: &[&str]| {
+        let command = lamas(&[arguments, &model].concat(), here);
+        tokio::task::block_in_place(|| check(0, command, &[]))
+    };
+    for command in [
+        &["compare", "--seeds", "1", "--passes", "1", "--only", "LAMaS"][..],
+        &["sweep", "--seeds", "1", "--passes", "1", "--weights", "0.001,0.002"],
+    ] {
+        let uncached = [command, &["--cache-mode", "off", "--out", command[0]]].concat();
+        let probed = run(&[&uncached[..], &["--dry-run"]].concat())?;
+        assert!(probed.contains(&format!("`lamas {0} --out {0}`, with the same options", command[0])), "{probed}");
+        let (expected, paid) = (dollars(&probed, "  all ")?, dollars(&probed, "endpoint: ")?);
+        let spent = paid + dollars(&run(&uncached)?, "endpoint: ")?;
+        assert!((spent / expected - 1.0).abs() < 0.3, "{command:?}: {expected} $ expected, {spent} $ spent");
+        assert!(paid < 0.6 * spent, "{command:?}: {paid} of {spent} $ for probes");
     }
     Ok(())
 }

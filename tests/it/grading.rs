@@ -95,6 +95,13 @@ fn files_are_graded_on_the_command_line() -> Result<()> {
     fs::write(here.join("d.jsonl"), broken.join(&b'\n'))?;
     let (code, shown, errors) = run(&["grade", "gsm8k", "d.jsonl"], here)?;
     assert!(code == Some(0) && shown.ends_with("accuracy 100.0 %: 2 of 2 right\n"), "{shown}{errors}");
+    // A benchmark of one's own.
+    run(&["init", "mine", "--kind", "choice"], here)?;
+    fs::write(here.join("e.jsonl"), r#"{"text": "I think it is (B).", "gold": "B"}"#)?;
+    let (code, shown, errors) = run(&["grade", "mine", "e.jsonl"], here)?;
+    assert!(code == Some(0) && shown.ends_with("accuracy 100.0 %: 1 of 1 right\n"), "{shown}{errors}");
+    let (code, _, errors) = run(&["grade", "maths", "e.jsonl"], here)?;
+    assert!(code == Some(1) && errors.contains("or a benchmark folder, found `maths`"), "{errors}");
     let (code, _, errors) = run(&["grade", "math", "c.jsonl"], here)?;
     assert!(code == Some(1) && errors.contains("c.jsonl"), "{errors}");
     Ok(())

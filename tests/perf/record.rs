@@ -51,6 +51,7 @@ fn line(number: u64) -> Line {
         solutions: vec![given],
         marks: Vec::new(),
         context: None,
+        unusable: None,
         calls: vec![Call { usage, seconds: 0.731_25, ..Call::default() }],
         cost: 1.25e-5,
         reference: Some(Key(digest(&[&(number / 40).to_le_bytes()]))),

@@ -1,23 +1,27 @@
 //! `lamas compare`: every method on the same problems, model and recorded completions, over several seeds.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
-use super::train_all::{AllTrained, plan_steps, train_all};
-use super::variants::{OURS, variants};
+use super::train_all::{Experiment, plan_steps, train_all};
+use super::variants::{OURS, Variant, variants};
 use crate::agent::Trained;
 use crate::cli::config::Common;
+use crate::cli::estimate;
+use crate::cli::interrupt::{self, Stopped};
+use crate::cli::job::Finished;
 use crate::cli::methods::{self, Chosen, Measured};
 use crate::cli::output::{Tables, format, say_table};
 use crate::cli::provenance::{About, provenance};
 use crate::cli::results::{EVALUATION, Results};
 use crate::cli::session::Session;
-use crate::cli::split::Split;
+use crate::cli::split::{Split, Splits};
 use crate::cli::train::panels;
 use crate::decide::{Decider, FixedPlan};
 use crate::evaluate::portfolio::{HINDSIGHT, LengthRouter, PlanUtilities};
 use crate::evaluate::{Evaluation, Method, evaluate, statistics};
+use crate::learn::EpochMetrics;
 use crate::plan::{Plan, small_plans};
 use crate::random::{Draw, Purpose};
 use crate::report::differences::differences;
@@ -41,6 +45,9 @@ pub struct Args {
     /// What a token of critical path costs, in score, for training and for the utility; default: the benchmark's
     #[arg(long, value_name = "WEIGHT")]
     latency_weight: Option<f64>,
+    /// Estimate calls, tokens and dollars from a few questions, then stop
+    #[arg(long)]
+    dry_run: bool,
     /// Print JSON instead of the tables
     #[arg(long)]
     json: bool,
@@ -84,48 +91,85 @@ pub fn run(args: Args) -> Result<()> {
     let size = |split: &str| session.solver().problems(split).map_or(0, |problems| problems.len());
     let small = plans.len() * (size("train") * survey.draws.max(2) as usize + size("test") * HINDSIGHT_DRAWS as usize);
     let evaluated = small + (all.len() + CANDIDATES) * size("test") * args.seeds as usize;
-    plan_steps(&session, &all, args.seeds, &[(EVALUATION, evaluated)]);
-    let trained = train_all(&mut session, &ours, &all, args.seeds, args.out.as_deref(), "compare");
-    let AllTrained { folder, seeds, train, outcomes } = trained?;
-
-    let test = Split::open(&session, "test")?;
-    let mut others = Vec::new();
+    let experiment = Experiment::begin(&mut session, &ours, args.seeds, args.out.as_deref(), "compare")?;
+    let Experiment { folder, seeds, resume } = &experiment;
+    let interrupt = interrupt::listen(&session, &format!("`{resume}`"));
+    let splits = Splits::open(&session)?;
     methods::say_left_out(&session);
-    let evaluation = session.progress.group(EVALUATION, "questions", evaluated as u64);
-    methods::measure_baselines(&session, &test, &seeds, &mut others)?;
-    measure_portfolio(&session, &plans, survey.draws, [&train, &test], &seeds, &mut others)?;
-    let mut trained = Vec::new();
-    let mut histories = Vec::new();
-    for (variant, outcomes) in all.iter().zip(outcomes) {
-        let execution = variant.settings.execution(session.solver().benchmark());
-        let (controllers, records): (Vec<Trained>, Vec<_>) =
-            outcomes.into_iter().map(|outcome| (outcome.trained, outcome.history)).unzip();
-        let likeliest = Chosen::likeliest(&variant.name, &test, &controllers);
-        let letters = if variant.name == OURS { likeliest.letters } else { 0 };
-        let chosen = Chosen { letters, ..likeliest };
-        if variant.name == OURS {
-            methods::measure_candidates(&session, &test, &controllers, &mut others)?;
-        }
-        let methods = if variant.name == OURS { &mut trained } else { &mut others };
-        methods::measure_trained(&session, execution, &test, &chosen, methods)?;
-        if variant.name == OURS {
-            histories = records;
-        }
+    let measure = |splits: &Splits, folder: &Path, parts: Option<usize>| -> Result<Compared> {
+        let trained = train_all(&session, &all, seeds, splits, folder, &interrupt);
+        let trained = trained.map_err(|error| Stopped::hinted(error, resume))?;
+        let evaluation = parts.map(|parts| {
+            interrupt.end_at_once();
+            session.progress.group(EVALUATION, "questions", parts as u64)
+        });
+        let compared = compare(&session, (&all, trained), (&plans, survey.draws), splits, seeds);
+        drop(evaluation);
+        compared
+    };
+    let probe = |splits: &Splits, folder: &Path| measure(splits, folder, None).map(drop);
+    estimate::of_experiment(&session, &splits, args.dry_run, probe)?;
+    if args.dry_run {
+        eprintln!("`{resume}`, with the same options, starts it and does not repeat the probed calls");
+        return Ok(());
     }
-    drop(evaluation);
-    let trained: Vec<Evaluation> = trained.into_iter().flatten().collect();
+    plan_steps(&session, &all, args.seeds, &[(EVALUATION, evaluated)]);
+    let Compared { trained, others, histories } = measure(&splits, folder, Some(evaluated))?;
     let per_seed = beats_static(&session, &trained, &others);
-    let results = Results::of(&session, &others, trained, &seeds, args.json)?;
+    let results = Results::of(&session, &others, trained, seeds, args.json)?;
     if !args.json {
         say_table(format!("\n{}", differences(results.rows(), format())), [format!("\n{per_seed}")])?;
     }
     let about = About {
         title: format!("All methods on {}", session.solver().benchmark().name),
-        provenance: provenance(seeds, &session.parts.device),
+        provenance: provenance(seeds.clone(), &session.parts.device),
         panels: panels(&histories),
         config: serde_json::to_value(&ours)?,
     };
-    results.write(&session, &test, about, &folder)
+    results.write(&session, &splits.test, about, folder)
+}
+
+/// What a comparison measured.
+struct Compared {
+    /// Our method, one pass for each seed.
+    trained: Vec<Evaluation>,
+    /// `[methods][seeds]`
+    others: Vec<Vec<Evaluation>>,
+    /// What each training of ours reported.
+    histories: Vec<Vec<EpochMetrics>>,
+}
+
+/// Measures every method on the test split; `plans` are small, and each is drawn `draws` times on training problems.
+fn compare(
+    session: &Session,
+    (variants, outcomes): (&[Variant], Vec<Vec<Finished>>),
+    (plans, draws): (&[Plan], u64),
+    splits: &Splits,
+    seeds: &[u64],
+) -> Result<Compared> {
+    let test = &splits.test;
+    let mut others = Vec::new();
+    methods::measure_baselines(session, test, seeds, &mut others)?;
+    measure_portfolio(session, plans, draws, [&splits.train, test], seeds, &mut others)?;
+    let mut trained = Vec::new();
+    let mut histories = Vec::new();
+    for (variant, outcomes) in variants.iter().zip(outcomes) {
+        let execution = variant.settings.execution(session.solver().benchmark());
+        let (controllers, records): (Vec<Trained>, Vec<_>) =
+            outcomes.into_iter().map(|outcome| (outcome.trained, outcome.history)).unzip();
+        let likeliest = Chosen::likeliest(&variant.name, test, &controllers);
+        let letters = if variant.name == OURS { likeliest.letters } else { 0 };
+        let chosen = Chosen { letters, ..likeliest };
+        if variant.name == OURS {
+            methods::measure_candidates(session, test, &controllers, &mut others)?;
+        }
+        let methods = if variant.name == OURS { &mut trained } else { &mut others };
+        methods::measure_trained(session, execution, test, &chosen, methods)?;
+        if variant.name == OURS {
+            histories = records;
+        }
+    }
+    Ok(Compared { trained: trained.into_iter().flatten().collect(), others, histories })
 }
 
 /// Measures the best static plan, a router that sees only the length, and what choosing in hindsight could reach.

@@ -53,8 +53,7 @@ pub fn run(args: Args) -> Result<()> {
             args.run.display()
         )
     })?;
-    let interrupt = interrupt::listen(&session);
-    interrupt.part_at_once("stopped; the same command continues from what was recorded".to_owned());
+    interrupt::listen(&session, interrupt::SAME).end_at_once();
     let split = Split::open(&session, &args.split)?;
     let seeds: Vec<u64> = trained.iter().map(|trained| trained.seed).collect();
     let operators = alone(&session);

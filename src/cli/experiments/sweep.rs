@@ -2,23 +2,26 @@
 //! as good as those trained for each.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
-use super::train_all::{AllTrained, plan_steps, train_all, variant_folder};
+use super::train_all::{Experiment, plan_steps, train_all, variant_folder};
 use super::variants::{OURS, Variant};
 use crate::agent::Trained;
 use crate::cli::calibrate::{self, CALIBRATION};
 use crate::cli::config::Common;
+use crate::cli::estimate;
+use crate::cli::interrupt::{self, Stopped};
 use crate::cli::methods::{self, Chosen};
 use crate::cli::output::Tables;
 use crate::cli::provenance::{About, provenance};
 use crate::cli::results::{EVALUATION, Results};
 use crate::cli::session::Session;
-use crate::cli::split::Split;
+use crate::cli::split::{Split, Splits};
 use crate::controller::LatencyWeights;
-use crate::evaluate::{Evaluation, Measures, compare, statistics};
+use crate::disk::create_folder;
+use crate::evaluate::{Evaluation, Measures, Row, compare, statistics};
 use crate::objective::Objective;
 use crate::report::{Curve, Line, Panel};
 use crate::settings::{Preset, Settings};
@@ -37,6 +40,9 @@ pub struct Args {
     /// Folder for checkpoints and report; continues a sweep that is in it; default: a new one under `runs`
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// Estimate calls, tokens and dollars from a few questions, then stop
+    #[arg(long)]
+    dry_run: bool,
     /// Print JSON instead of the table
     #[arg(long)]
     json: bool,
@@ -80,48 +86,83 @@ pub fn run(args: Args) -> Result<()> {
     // A controller for one weight is measured once, the one for all weights at each of them.
     let evaluated = (methods.len() - 1 + weights.len()) * size("test") * args.seeds as usize;
     let calibrated = 2 * calibrate::QUERIES.min(size("train"));
+    let experiment = Experiment::begin(&mut session, &ours, args.seeds, args.out.as_deref(), "sweep")?;
+    let Experiment { folder, seeds, resume } = &experiment;
+    let interrupt = interrupt::listen(&session, &format!("`{resume}`"));
+    let splits = Splits::open(&session)?;
+    let measure = |splits: &Splits, folder: &Path, parts: Option<usize>| -> Result<Measured> {
+        let trained = train_all(&session, &variants, seeds, splits, folder, &interrupt);
+        let trained = trained.map_err(|error| Stopped::hinted(error, resume))?;
+        let trained: Vec<Vec<Trained>> =
+            trained.into_iter().map(|seeds| seeds.into_iter().map(|outcome| outcome.trained).collect()).collect();
+        if parts.is_some() {
+            interrupt.end_at_once();
+        }
+        if let Some(one) = trained.last() {
+            // `lamas evaluate --budget` needs it to measure how well budgets are kept.
+            let folder = variant_folder(folder, ONE);
+            create_folder(&folder)?;
+            calibrate::after_training(&session, one, &splits.train, &folder)?;
+        }
+        let evaluation = parts.map(|parts| session.progress.group(EVALUATION, "questions", parts as u64));
+        let measured = measure_all(&session, &methods, &trained, &weights, &splits.test);
+        drop(evaluation);
+        measured
+    };
+    let probe = |splits: &Splits, folder: &Path| measure(splits, folder, None).map(drop);
+    estimate::of_experiment(&session, &splits, args.dry_run, probe)?;
+    if args.dry_run {
+        eprintln!("`{resume}`, with the same options, starts it and does not repeat the probed calls");
+        return Ok(());
+    }
     plan_steps(&session, &variants, args.seeds, &[(CALIBRATION, calibrated), (EVALUATION, evaluated)]);
-    let trained = train_all(&mut session, &ours, &variants, args.seeds, args.out.as_deref(), "sweep");
-    let AllTrained { folder, seeds, train, outcomes } = trained?;
-    for (method, outcomes) in methods.iter_mut().zip(outcomes) {
-        method.trained = outcomes.into_iter().map(|outcome| outcome.trained).collect();
-    }
-    if let Some(one) = methods.last() {
-        // `lamas evaluate --budget` needs it to measure how well budgets are kept.
-        calibrate::after_training(&session, &one.trained, &train, &variant_folder(&folder, ONE))?;
-    }
+    let Measured { rows, curves, own } = measure(&splits, folder, Some(evaluated))?;
+    let results = Results::of_rows(&session, rows, own, Vec::new(), args.json)?;
+    let about = About {
+        title: format!("Latency weights on {}", session.solver().benchmark().name),
+        provenance: provenance(seeds.clone(), &session.parts.device),
+        panels: curves.panels(),
+        config: serde_json::to_value(&ours)?,
+    };
+    results.write(&session, &splits.test, about, folder)
+}
 
-    let test = Split::open(&session, "test")?;
-    let evaluation = session.progress.group(EVALUATION, "questions", evaluated as u64);
+/// What a sweep measured: the rows of its table, its curves, and our method at the highest weight.
+struct Measured {
+    rows: Vec<Row>,
+    curves: Curves,
+    own: Vec<Evaluation>,
+}
+
+/// Measures each method at the weights that it serves; `trained` is `[methods][seeds]`.
+fn measure_all(
+    session: &Session,
+    methods: &[Swept],
+    trained: &[Vec<Trained>],
+    weights: &[f64],
+    test: &Split,
+) -> Result<Measured> {
     let (mut rows, mut curves, mut own) = (Vec::new(), Curves::default(), Vec::new());
-    for &weight in &weights {
+    for &weight in weights {
         let objective = session.objective.at(weight);
         let mut others = Vec::new();
-        for method in methods.iter().filter(|method| method.weight.is_none_or(|its| its == weight)) {
-            let passes = method.measure(&session, &test, weight)?;
+        let serving = methods.iter().zip(trained);
+        for (method, trained) in serving.filter(|(method, _)| method.weight.is_none_or(|its| its == weight)) {
+            let passes = method.measure(session, trained, test, weight)?;
             curves.add(method.kind, weight, &passes, &objective);
             if method.kind == OURS { own = passes } else { others.push(passes) }
         }
         rows.extend(compare(&others, &own, &objective));
     }
-    drop(evaluation);
-    let results = Results::of_rows(&session, rows, own, Vec::new(), args.json)?;
-    let about = About {
-        title: format!("Latency weights on {}", session.solver().benchmark().name),
-        provenance: provenance(seeds, &session.parts.device),
-        panels: curves.panels(),
-        config: serde_json::to_value(&ours)?,
-    };
-    results.write(&session, &test, about, &folder)
+    Ok(Measured { rows, curves, own })
 }
 
-/// A method of the sweep, with one controller for each seed.
+/// A method of the sweep.
 struct Swept {
     kind: &'static str,
     /// The weight that it was trained for; `None` if it serves all.
     weight: Option<f64>,
     variant: Variant,
-    trained: Vec<Trained>,
 }
 
 impl Swept {
@@ -129,19 +170,19 @@ impl Swept {
         let mut settings = settings.clone();
         settings.training.objective.latency_weight = weight;
         let variant = Variant { name: format!("{kind} {weight}"), settings };
-        Swept { kind, weight: Some(weight), variant, trained: Vec::new() }
+        Swept { kind, weight: Some(weight), variant }
     }
 
     fn for_all(weights: LatencyWeights, settings: &Settings) -> Self {
         let mut settings = settings.clone();
         settings.controller.latency_weights = Some(weights);
         let variant = Variant { name: ONE.into(), settings };
-        Swept { kind: ONE, weight: None, variant, trained: Vec::new() }
+        Swept { kind: ONE, weight: None, variant }
     }
 
     /// One pass over the split for each seed, with the likeliest plans at `weight`.
-    fn measure(&self, session: &Session, split: &Split, weight: f64) -> Result<Vec<Evaluation>> {
-        let controllers: Vec<Trained> = self.trained.iter().map(|trained| trained.at(weight)).collect();
+    fn measure(&self, session: &Session, trained: &[Trained], split: &Split, weight: f64) -> Result<Vec<Evaluation>> {
+        let controllers: Vec<Trained> = trained.iter().map(|trained| trained.at(weight)).collect();
         let execution = self.variant.settings.execution(session.solver().benchmark());
         let chosen = Chosen::likeliest(&format!("{} {weight}", self.kind), split, &controllers);
         let mut passes = Vec::new();

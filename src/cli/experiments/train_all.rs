@@ -10,11 +10,11 @@ use anyhow::{Context, Result, ensure};
 
 use super::variants::Variant;
 use crate::cli::controllers::RECORD;
-use crate::cli::interrupt::{self, Interrupt, Stopped};
+use crate::cli::interrupt::Interrupt;
 use crate::cli::job::{Finished, Job, steps};
 use crate::cli::progress::Progress;
 use crate::cli::session::Session;
-use crate::cli::split::Split;
+use crate::cli::split::Splits;
 use crate::cli::train_run::{begin, seeds, unused};
 use crate::disk::create_folder;
 use crate::settings::{Preset, RunFile, SETTINGS, Settings, Started};
@@ -35,44 +35,58 @@ pub fn plan_steps(session: &Session, variants: &[Variant], seeds: u64, measured:
     session.progress.plan([(TRAINING.to_owned(), training)].into_iter().chain(measured));
 }
 
-/// The result of all trainings.
-pub struct AllTrained {
+/// Where an experiment is kept, and its seeds.
+pub struct Experiment {
     pub folder: PathBuf,
+    /// Counted up from the seed in the settings.
     pub seeds: Vec<u64>,
-    pub train: Split,
-    /// `[methods][seeds]`
-    pub outcomes: Vec<Vec<Finished>>,
+    /// The command that continues it.
+    pub resume: String,
 }
 
-/// Trains every method with `count` seeds, counted up from the seed in the settings, as many at once as there are
-/// cores. What an earlier call of `command` finished in the folder `out` is not trained again.
+impl Experiment {
+    /// Begins an experiment of `lamas command` in the folder `out`, or continues what is in it.
+    ///
+    /// # Errors
+    /// The folder cannot be written, or holds a run of another command.
+    pub fn begin(
+        session: &mut Session,
+        settings: &Settings,
+        count: u64,
+        out: Option<&Path>,
+        command: &str,
+    ) -> Result<Self> {
+        let folder =
+            out.map_or_else(|| unused(&format!("{}-{command}", session.solver().benchmark().name)), Path::to_owned);
+        create_folder(&folder)?;
+        session.keep_record(&folder.join(RECORD))?;
+        let seeds = seeds(settings.seed, count);
+        let place = folder.display();
+        let resume = format!("lamas {command} --out {place}");
+        if folder.join(SETTINGS).exists() {
+            let Started { command: found, .. } = RunFile::read(&folder)?.started;
+            ensure!(found == command, "expected a run of `lamas {command}` in `{place}`, found one of `lamas {found}`");
+        } else {
+            let started = Started::new(command, Preset::default(), seeds.clone());
+            begin(&folder, &RunFile { started, settings: settings.clone(), gone: Vec::new() })?;
+        }
+        Ok(Experiment { folder, seeds, resume })
+    }
+}
+
+/// Trains every method with every seed, as many at once as there are cores. What is finished in `folder` is not trained
+/// again. Returns `[methods][seeds]`.
 ///
 /// # Errors
 /// Those of [`Job::train`]; the first one in the order of the methods.
 pub fn train_all(
-    session: &mut Session,
-    settings: &Settings,
+    session: &Session,
     variants: &[Variant],
-    count: u64,
-    out: Option<&Path>,
-    command: &str,
-) -> Result<AllTrained> {
-    let folder =
-        out.map_or_else(|| unused(&format!("{}-{command}", session.solver().benchmark().name)), Path::to_owned);
-    create_folder(&folder)?;
-    session.keep_record(&folder.join(RECORD))?;
-    let session = &*session;
-    let seeds = seeds(settings.seed, count);
-    if folder.join(SETTINGS).exists() {
-        let Started { command: found, .. } = RunFile::read(&folder)?.started;
-        let place = folder.display();
-        ensure!(found == command, "expected a run of `lamas {command}` in `{place}`, found one of `lamas {found}`");
-    } else {
-        let started = Started::new(command, Preset::default(), seeds.clone());
-        begin(&folder, &RunFile { started, settings: settings.clone(), gone: Vec::new() })?;
-    }
-    let (train, validation) = (Split::open(session, "train")?, Split::open(session, "validation")?);
-    let interrupt = interrupt::listen(session);
+    seeds: &[u64],
+    splits: &Splits,
+    folder: &Path,
+    interrupt: &Interrupt,
+) -> Result<Vec<Vec<Finished>>> {
     let jobs: Vec<(usize, u64)> =
         (0..variants.len()).flat_map(|at| seeds.iter().map(move |&seed| (at, seed))).collect();
     let bar = session.progress.begin(TRAINING, "trainings", jobs.len() as u64);
@@ -80,7 +94,7 @@ pub fn train_all(
     let finished: Mutex<BTreeMap<(usize, u64), Result<Finished>>> = Mutex::default();
     let work = || {
         while let Some(&(at, seed)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let outcome = train_one(session, &variants[at], seed, [&train, &validation], &folder, &interrupt);
+            let outcome = train_one(session, &variants[at], seed, splits, folder, interrupt);
             let goes_on = outcome.is_ok();
             finished.lock().unwrap_or_else(PoisonError::into_inner).insert((at, seed), outcome);
             bar.inc(1);
@@ -97,21 +111,17 @@ pub fn train_all(
         }
     });
     drop(bar);
-    let command = format!("lamas {command} --out {}", folder.display());
     let outcomes = finished.into_inner().unwrap_or_else(PoisonError::into_inner).into_values();
-    let outcomes: Result<Vec<Finished>> = outcomes.collect();
-    let outcomes = outcomes.map_err(|error| Stopped::hinted(error, &command))?;
-    interrupt.part_at_once(format!("stopped; `{command}` continues from here"));
+    let outcomes: Vec<Finished> = outcomes.collect::<Result<_>>()?;
     let mut outcomes = outcomes.into_iter();
-    let outcomes = variants.iter().map(|_| outcomes.by_ref().take(seeds.len()).collect()).collect();
-    Ok(AllTrained { folder, seeds, train, outcomes })
+    Ok(variants.iter().map(|_| outcomes.by_ref().take(seeds.len()).collect()).collect())
 }
 
 fn train_one(
     session: &Session,
     variant: &Variant,
     seed: u64,
-    [train, validation]: [&Split; 2],
+    splits: &Splits,
     folder: &Path,
     interrupt: &Interrupt,
 ) -> Result<Finished> {
@@ -121,7 +131,8 @@ fn train_one(
     let (settings, folder) = (&settings, folder.as_path());
     let (progress, name) = (Progress::hidden(), String::new());
     let job = Job { session, execution, settings, said: settings, seed, folder, episodes: false, progress, name };
-    job.train(train, validation, true, interrupt).with_context(|| format!("method `{}`, seed {seed}", variant.name))
+    job.train(&splits.train, &splits.validation, true, interrupt)
+        .with_context(|| format!("method `{}`, seed {seed}", variant.name))
 }
 
 /// Where the controllers of a method are saved.

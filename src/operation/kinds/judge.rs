@@ -45,7 +45,10 @@ impl Judge {
                 None => Vec::new(),
             },
         };
-        if marks.iter().any(Option::is_some) { Effect::Judge(marks) } else { Effect::Keep }
+        match marks.iter().any(Option::is_some) {
+            true => Effect::Judge(marks),
+            false => Effect::Unusable(reply.to_owned()),
+        }
     }
 }
 
@@ -97,7 +100,8 @@ mod tests {
     #[track_caller]
     fn check(scores: bool, reply: &str, expected: &[Option<f64>]) {
         let expected: Vec<Option<Mark>> = expected.iter().map(|share| share.and_then(Mark::new)).collect();
-        let expected = if expected.is_empty() { Effect::Keep } else { Effect::Judge(expected) };
+        let nothing = || Effect::Unusable(reply.to_owned());
+        let expected = if expected.is_empty() { nothing() } else { Effect::Judge(expected) };
         assert_eq!(Judge { scores, best: 10.0 }.marks(reply, 3), expected, "{reply}");
     }
 
@@ -122,6 +126,6 @@ mod tests {
         let marks = Effect::Judge(vec![Mark::new(0.3), None]);
         assert_eq!(recorded("[0.3,null]"), marks);
         assert_eq!(recorded("1: 3"), marks);
-        assert_eq!(recorded("?"), Effect::Keep);
+        assert_eq!(recorded("?"), Effect::Unusable("?".to_owned()));
     }
 }

@@ -56,9 +56,9 @@ impl Kind for Program {
 
     async fn run(&self, work: &mut Work<'_>, board: &Board) -> Result<Effect, model::Error> {
         let sheet = board.sheet();
-        let mut feedback = String::new();
+        let (mut text, mut feedback) = (String::new(), String::new());
         for _ in 0..=self.rounds {
-            let text = work.ask(Material { feedback: &feedback, ..sheet.material() }).await?;
+            text = work.ask(Material { feedback: &feedback, ..sheet.material() }).await?;
             let result = match self.language {
                 Language::Arithmetic => {
                     work.evaluate(|evaluator| evaluator.run(&text)).map(worded).map_err(|error| error.to_string())
@@ -70,8 +70,13 @@ impl Kind for Program {
                 Err(fault) => feedback = fault,
             }
         }
-        Ok(Effect::Keep)
+        Ok(Effect::Unusable(format!("{text}\n{}", fault(&feedback))))
     }
+}
+
+/// What is wrong, without the program that feedback repeats.
+fn fault(feedback: &str) -> &str {
+    feedback.rsplit("```\n").next().unwrap_or(feedback)
 }
 
 /// The run as a chain of equations, so that later operators can read it like any other solution.

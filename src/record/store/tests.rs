@@ -39,6 +39,7 @@ pub(in super::super) fn line(key: u128, texts: &[&str]) -> Line {
         solutions: texts.iter().map(given).collect(),
         marks: Vec::new(),
         context: None,
+        unusable: None,
         calls: texts.iter().map(call).collect(),
         cost: 1e-4 * texts.len() as f64,
         reference: Some(Key(5)),
