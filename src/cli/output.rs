@@ -144,7 +144,8 @@ fn is_outside(cause: &(dyn std::error::Error + 'static)) -> bool {
             ExecuteError::Grading { .. } => true,
             ExecuteError::UnknownOperator { .. }
             | ExecuteError::TooManyLayers { .. }
-            | ExecuteError::NotRecorded { .. } => false,
+            | ExecuteError::NotRecorded { .. }
+            | ExecuteError::NoOutput { .. } => false,
         };
     }
     if let Some(error) = cause.downcast_ref::<HubError>() {

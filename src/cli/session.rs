@@ -101,9 +101,8 @@ impl Session {
         self.parts.encoder.encode(&operators.iter().map(|operator| operator.description.as_str()).collect::<Vec<_>>())
     }
 
-    /// The problems of a split, with the embeddings of their questions `[N, 384]`, cached where possible.
-    pub fn problems(&self, split: &str) -> Result<(Vec<Problem>, Embeddings)> {
-        let problems = self.solver().problems(split)?;
+    /// These problems, with the embeddings of their questions `[N, 384]`, cached where possible.
+    pub fn embedded(&self, problems: Vec<Problem>) -> Result<(Vec<Problem>, Embeddings)> {
         let questions: Vec<&str> = problems.iter().map(|problem| problem.question.as_str()).collect();
         let embeddings = encoder::encode_cached(&*self.parts.encoder, &questions, encoder::cache_folder().as_deref())?;
         Ok((problems, embeddings))

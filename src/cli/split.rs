@@ -24,9 +24,19 @@ pub struct Split {
 }
 
 impl Split {
-    /// Reads a split and embeds its questions.
+    /// Reads the problems of a split on which every plan can run, and embeds their questions.
     pub fn open(session: &Session, name: &str) -> Result<Self> {
-        let (problems, embeddings) = session.problems(name).with_context(|| format!("split `{name}`"))?;
+        Self::of(session, name, session.solver().problems(name))
+    }
+
+    /// Like [`Split::open`], but with problems that recorded outputs cover only in part.
+    pub fn to_learn(session: &Session, name: &str) -> Result<Self> {
+        Self::of(session, name, session.solver().problems_to_learn(name))
+    }
+
+    fn of(session: &Session, name: &str, problems: Result<Vec<Problem>>) -> Result<Self> {
+        let embedded = problems.and_then(|problems| session.embedded(problems));
+        let (problems, embeddings) = embedded.with_context(|| format!("split `{name}`"))?;
         let ids = problems.iter().map(|problem| problem.id.clone()).collect();
         let questions = problems.iter().map(|problem| problem.question.clone()).collect();
         Ok(Split { problems, ids, questions, queries: embeddings.rows().map(<[f32]>::to_vec).collect() })
@@ -34,8 +44,17 @@ impl Split {
 
     /// About `count` of the problems, spread over the whole split.
     pub fn some(&self, count: usize) -> Split {
+        self.at(spread(count, self.problems.len()))
+    }
+
+    /// The problems on which every plan can run.
+    pub fn complete(&self, session: &Session) -> Split {
+        self.at((0..self.ids.len()).filter(|&at| session.solver().is_complete(&self.ids[at])))
+    }
+
+    fn at(&self, places: impl Iterator<Item = usize>) -> Split {
         let mut some = Split { problems: Vec::new(), ids: Vec::new(), questions: Vec::new(), queries: Vec::new() };
-        for at in spread(count, self.problems.len()) {
+        for at in places {
             some.problems.push(self.problems[at].clone());
             some.ids.push(self.ids[at].clone());
             some.questions.push(self.questions[at].clone());
@@ -71,8 +90,8 @@ pub struct Splits {
 impl Splits {
     /// Reads all three, and embeds their questions.
     pub fn open(session: &Session) -> Result<Self> {
-        let [train, validation, test] = ["train", "validation", "test"].map(|name| Split::open(session, name));
-        Ok(Splits { train: train?, validation: validation?, test: test? })
+        let [train, validation] = ["train", "validation"].map(|name| Split::to_learn(session, name));
+        Ok(Splits { train: train?, validation: validation?, test: Split::open(session, "test")? })
     }
 }
 

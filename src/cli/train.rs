@@ -34,8 +34,8 @@ fn train(args: &Args, run: &Run) -> Result<()> {
     run.begin()?;
     session.keep_record(&folder.join(RECORD))?;
     let interrupt = interrupt::listen(&session, &format!("`{}`", run.resume()));
-    let train = Split::open(&session, "train")?;
-    let validation = Split::open(&session, "validation")?;
+    let train = Split::to_learn(&session, "train")?;
+    let validation = Split::to_learn(&session, "validation")?;
     say_shared(&session, [&train, &validation]);
     let estimated = estimate::before(&session, run, args.dry_run, [&train, &validation], &interrupt);
     let estimated = estimated.map_err(|error| Stopped::hinted(error, &run.resume()))?;
@@ -70,7 +70,7 @@ fn train(args: &Args, run: &Run) -> Result<()> {
     let training = training_cost(&session);
     interrupt.end_at_once();
     let test = Split::open(&session, "test")?;
-    calibrate::after_training(&session, &trained, &train, folder)?;
+    calibrate::after_training(&session, &trained, &train.complete(&session), folder)?;
     let chosen = Chosen::likeliest("trained controller", &test, &trained);
     let results = Results::measure(&session, &test, &chosen, &trained, true, args.json)?;
     let about = About {

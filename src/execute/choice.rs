@@ -258,12 +258,15 @@ pub(super) fn appended(effect: &Effect) -> &[Solution] {
 /// Lets an operator act.
 ///
 /// # Errors
-/// The model refuses a request permanently.
+/// The model refuses a request permanently, or outputs are recorded and none is of this operator.
 pub(super) async fn act(
     acting: &mut Acting<'_>,
     board: &Board,
     recorder: Option<&Recorder<'_>>,
 ) -> Result<(Effect, Status), ExecuteError> {
+    if acting.is_unrecorded(board) {
+        return Err(ExecuteError::NoOutput { operator: acting.work.operator().name.clone() });
+    }
     let result = match recorder {
         Some(recorder) => recorder.run(acting, board).await,
         None => acting.run(board).await,

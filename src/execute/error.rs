@@ -17,9 +17,16 @@ pub enum ExecuteError {
     TooManyLayers { most: usize },
     #[error("query `{query}`: expected recorded outputs in `{origin}`, found none")]
     NotRecorded { query: String, origin: String },
+    #[error("expected a recorded output of `{operator}`, found none for this query")]
+    NoOutput { operator: String },
 }
 
 impl ExecuteError {
+    /// Whether only this query lacks something that plans need: another one may have it.
+    pub fn is_of_query(&self) -> bool {
+        matches!(self, ExecuteError::NoOutput { .. })
+    }
+
     /// The cap that was reached, if that is the only reason.
     pub fn cap(&self) -> Option<&str> {
         match self {

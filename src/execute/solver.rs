@@ -179,18 +179,40 @@ impl Solver {
         &self.benchmark
     }
 
-    /// The problems of a split; if plans run over recorded outputs, only those with outputs.
+    /// The problems of a split; if plans run over recorded outputs, only those with outputs of every operator.
+    ///
+    /// # Errors
+    /// Those of [`Benchmark::problems`]; or there is no such problem.
+    pub fn problems(&self, split: &str) -> Result<Vec<Problem>> {
+        self.recorded_problems(split, "outputs of every operator", |traces, id| traces.is_complete(id, &self.catalogue))
+    }
+
+    /// Like [`Solver::problems`], but with problems that lack outputs of some operators: a plan that needs these fails.
     ///
     /// # Errors
     /// Those of [`Benchmark::problems`]; or no problem is recorded.
-    pub fn problems(&self, split: &str) -> Result<Vec<Problem>> {
+    pub fn problems_to_learn(&self, split: &str) -> Result<Vec<Problem>> {
+        self.recorded_problems(split, "outputs", |traces, id| traces.query(id).is_some())
+    }
+
+    /// Whether every plan can run on a problem: outputs of every operator are recorded, or a model is asked.
+    pub fn is_complete(&self, id: &str) -> bool {
+        self.traces.as_ref().is_none_or(|traces| traces.is_complete(id, &self.catalogue))
+    }
+
+    fn recorded_problems(
+        &self,
+        split: &str,
+        what: &str,
+        is_wanted: impl Fn(&Traces, &str) -> bool,
+    ) -> Result<Vec<Problem>> {
         let mut problems = self.benchmark.problems(split)?;
         if let Some(traces) = &self.traces {
-            problems.retain(|problem| traces.query(&problem.id).is_some());
+            problems.retain(|problem| is_wanted(traces, &problem.id));
+            let origin = traces.origin();
             ensure!(
                 !problems.is_empty(),
-                "{}: expected recorded outputs for problems of split `{split}`, found none",
-                traces.origin()
+                "{origin}: expected recorded {what} for problems of split `{split}`, found none"
             );
         }
         Ok(problems)

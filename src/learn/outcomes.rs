@@ -14,6 +14,8 @@ pub(super) struct Outcomes {
     pub plans: Vec<PlanOutcomes>,
     /// Operators that answer by themselves and go best with another one, in catalogue order.
     pub pairing: Vec<OperatorId>,
+    /// Those of `pairing` whose outcomes are known on nearly all problems.
+    pub complete: Vec<OperatorId>,
 }
 
 /// Outcomes of one plan of `c` choices on each problem: means over its runs, in columns. They are NaN where every run failed.
@@ -33,7 +35,7 @@ pub(super) struct PlanOutcomes {
 
 impl Outcomes {
     pub fn new(problems: usize, objective: Objective, credit: Credit) -> Self {
-        Outcomes { problems, objective, credit, plans: Vec::new(), pairing: Vec::new() }
+        Outcomes { problems, objective, credit, plans: Vec::new(), pairing: Vec::new(), complete: Vec::new() }
     }
 
     /// Number of problems, `N`.

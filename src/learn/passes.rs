@@ -126,6 +126,10 @@ impl Run<'_> {
                     if let Some(cap) = error.and_then(ExecuteError::cap) {
                         return Err(Halt::Capped(cap.to_owned()));
                     }
+                    if error.is_some_and(ExecuteError::is_of_query) {
+                        episodes.push(None);
+                        continue;
+                    }
                     if error.is_some() {
                         return Err(failure.context("training stopped; hint: resume once the cause is fixed").into());
                     }

@@ -172,5 +172,5 @@ impl Problems<'_> {
 /// Whether every further query would fail alike. A cap does not count: further queries end at once by themselves, and those
 /// under way are already paid for, so they may finish.
 fn is_hopeless(failure: &anyhow::Error) -> bool {
-    failure.downcast_ref::<ExecuteError>().is_some_and(|error| error.cap().is_none())
+    failure.downcast_ref::<ExecuteError>().is_some_and(|error| error.cap().is_none() && !error.is_of_query())
 }

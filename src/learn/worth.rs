@@ -70,6 +70,7 @@ impl Space<'_> {
     /// utility and the plan that adds most to the best of each problem so far, at one latency weight after another.
     pub fn keep_worthwhile(&self, tried: &mut Outcomes) {
         tried.pairing = self.pairing(tried);
+        tried.complete = tried.pairing.iter().copied().filter(|&id| self.is_complete(tried, id)).collect();
         let mut left = distinct(tried);
         let mut best = vec![vec![f64::NEG_INFINITY; tried.problems()]; self.latency_weights.len()];
         let mut kept = Vec::new();
@@ -104,16 +105,31 @@ impl Space<'_> {
 
     /// Pairs of operators that answer by themselves; first those that would do best if the better one answered each problem.
     fn pairs(&self, tried: &Outcomes) -> Vec<Vec<OperatorId>> {
-        let single = |id: OperatorId| tried.plans.iter().position(|tried| self.operators_of(&tried.plan) == [id]);
         let singles: Vec<(OperatorId, usize)> =
-            openers(self.signatures).filter_map(|id| Some((id, single(id)?))).collect();
+            openers(self.signatures).filter_map(|id| Some((id, self.single(tried, id)?))).collect();
         let pairs =
             singles.iter().enumerate().flat_map(|(at, one)| singles[at + 1..].iter().map(move |other| (one, other)));
         let both = |&(&(_, one), &(_, other)): &(&(OperatorId, usize), &(OperatorId, usize)), weight: f64| {
-            mean(tried.utility(one, weight).zip(tried.utility(other, weight)).map(|(one, other)| one.max(other)))
+            // Where one of them is unknown, the larger one is unknown too.
+            let larger = |(one, other): (f64, f64)| match one.is_nan() || other.is_nan() {
+                true => f64::NAN,
+                false => one.max(other),
+            };
+            mean(tried.utility(one, weight).zip(tried.utility(other, weight)).map(larger))
         };
         let pairs = self.best_first(pairs.collect(), both).into_iter().take(PAIRS.max(self.plans));
         pairs.map(|(&(one, _), &(other, _))| vec![one, other]).collect()
+    }
+
+    /// The index of the plan of one operator.
+    fn single(&self, tried: &Outcomes, id: OperatorId) -> Option<usize> {
+        tried.plans.iter().position(|tried| self.operators_of(&tried.plan) == [id])
+    }
+
+    /// Whether at most one outcome in twenty of an operator is unknown.
+    fn is_complete(&self, tried: &Outcomes, id: OperatorId) -> bool {
+        let known = |at: usize| tried.measured(at).flatten().count();
+        self.single(tried, id).is_some_and(|at| 20 * known(at) >= 19 * tried.problems())
     }
 
     /// The operators of the tried plans of a size, highest utility first.

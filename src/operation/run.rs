@@ -35,6 +35,12 @@ impl<'a> Acting<'a> {
         self.operation.as_kind().is_free(self.work.operator(), board)
     }
 
+    /// Whether outputs are recorded, but none of this operator, although it would act on this board.
+    pub fn is_unrecorded(&self, board: &Board) -> bool {
+        let name = &self.work.operator().name;
+        !self.is_free(board) && self.recorded.is_some_and(|recorded| recorded.outputs(name).is_empty())
+    }
+
     /// Runs the operator on `board`. What it took is counted in its work, also on failure.
     ///
     /// An operator that needs a solution does nothing if there is none.

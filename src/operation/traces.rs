@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 
 use super::trace_line::TraceLine;
-use super::{Catalogue, Operator, Solution};
+use super::{Catalogue, Solution};
 use crate::plan::{Signature, Usage};
 use crate::task::AnswerForm;
 
@@ -58,12 +58,11 @@ pub struct Traces {
 }
 
 impl Traces {
-    /// Reads a file of [`TraceLine`] lines. Every query in it must have outputs of every operator that occurs in the
-    /// file.
+    /// Reads a file of [`TraceLine`] lines. A query need not have outputs of every operator.
     ///
     /// # Errors
-    /// Names the file and the faulty line: not a valid record, an operator that is not in the catalogue, a sample or a
-    /// verdict that contradicts an earlier line, or a query that lacks an operator.
+    /// Names the file and the faulty line: not a valid record, an operator that is not in the catalogue, or a sample or a
+    /// verdict that contradicts an earlier line. Or an operator of the catalogue has no output at all.
     pub fn load(path: &Path, catalogue: &Catalogue, form: AnswerForm) -> Result<Self> {
         let text = std::fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;
         Self::parse(&text, &path.display().to_string(), catalogue, form)
@@ -177,21 +176,35 @@ impl Traces {
         }
     }
 
-    fn check_operators(&self, catalogue: &Catalogue) -> Result<()> {
-        for (id, QueryTraces { outputs, line, .. }) in &self.queries {
-            let signed = catalogue.operators().iter().zip(catalogue.signatures());
-            let mut at_work = signed.filter(|(_, signature)| signature.is_at_work());
-            if let Some((Operator { name, .. }, _)) =
-                at_work.find(|(operator, _)| !outputs.contains_key(&operator.name))
-            {
-                bail!(
-                    "{}:{line}: query `{id}`: expected outputs of every operator, found none of `{name}`",
-                    self.origin
-                );
-            }
-        }
-        Ok(())
+    /// The number of queries that lack outputs of an operator, for each operator at work, with its name; and the number
+    /// of queries.
+    pub fn gaps<'a>(&self, catalogue: &'a Catalogue) -> (Vec<(&'a str, usize)>, usize) {
+        let lacking = |name: &str| self.queries.values().filter(|query| !query.outputs.contains_key(name)).count();
+        (at_work(catalogue).map(|name| (name, lacking(name))).collect(), self.queries.len())
     }
+
+    /// Whether outputs of every operator at work are recorded for a query.
+    pub fn is_complete(&self, id: &str, catalogue: &Catalogue) -> bool {
+        let complete = |query: &QueryTraces| at_work(catalogue).all(|name| query.outputs.contains_key(name));
+        self.query(id).is_some_and(complete)
+    }
+
+    fn check_operators(&self, catalogue: &Catalogue) -> Result<()> {
+        let (gaps, queries) = self.gaps(catalogue);
+        match gaps.iter().find(|(_, lacking)| *lacking == queries) {
+            Some((name, _)) => bail!(
+                "{}: expected outputs of every operator, found none of `{name}`; hint: take it out of the catalogue",
+                self.origin
+            ),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The names of the operators whose outputs plans use.
+fn at_work(catalogue: &Catalogue) -> impl Iterator<Item = &str> {
+    let signed = catalogue.operators().iter().zip(catalogue.signatures());
+    signed.filter(|(_, signature)| signature.is_at_work()).map(|(operator, _)| operator.name.as_str())
 }
 
 impl QueryTraces {
@@ -314,11 +327,22 @@ mod tests {
         check(line("Nobody", r#""sample": 1, "seconds": 1, "cost": 0"#), "EarlyStop), found `Nobody`");
         check(line("Generate", r#""sample": 0, "seconds": 1, "cost": 0"#), "found number 0 again");
         check(line("Generate", r#""sample": 1, "seconds": -1, "cost": 0"#), "expected `seconds` from 0 up, found -1");
-        let other = sound()[0].replace("\"q\"", "\"p\"");
-        check(other, "query `p`: expected outputs of every operator, found none of `GenerateCoT`");
+        let none = parse(&sound()[1..]).map_or_else(|error| error.to_string(), |traces| format!("{traces:?}"));
+        assert!(none.starts_with("t.jsonl: expected outputs of every operator, found none of `Generate`"), "{none}");
         assert!(parse(&[]).is_err_and(|error| error.to_string().contains("at least one recorded output")));
         let unknown = parse(&sound()).and_then(|traces| traces.check_queries(|id| id == "p"));
         assert!(unknown.is_err_and(|error| error.to_string().starts_with("t.jsonl:1: ")));
+    }
+
+    #[test]
+    fn a_query_may_lack_operators() -> Result<()> {
+        let catalogue = Catalogue::load(&ARITHMETIC, "catalogue.toml")?;
+        let other = sound()[0].replace("\"q\"", "\"p\"");
+        let traces = parse(&[sound(), vec![other]].concat())?;
+        let (gaps, queries) = traces.gaps(&catalogue);
+        assert_eq!((gaps[0], gaps[1], queries), (("Generate", 0), ("GenerateCoT", 1), 2));
+        assert!(traces.is_complete("q", &catalogue) && !traces.is_complete("p", &catalogue));
+        Ok(())
     }
 
     #[test]

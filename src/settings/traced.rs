@@ -5,13 +5,18 @@ use anyhow::Result;
 use crate::operation::{Catalogue, Traces};
 use crate::task::Benchmark;
 
-/// Remarks, one line each: problems without outputs, what is estimated, and outputs used for something they were not
+/// Remarks, one line each: problems without outputs, operators with gaps, what is estimated, and outputs used for something they were not
 /// recorded for.
 ///
 /// # Errors
 /// A split of the benchmark cannot be read.
 pub(super) fn remarks(traces: &Traces, catalogue: &Catalogue, benchmark: &Benchmark) -> Result<Vec<String>> {
-    let remarks = [unrecorded(traces, benchmark)?, traces.estimates(), approximation(traces, catalogue)];
+    let remarks = [
+        unrecorded(traces, benchmark)?,
+        incomplete(traces, catalogue),
+        traces.estimates(),
+        approximation(traces, catalogue),
+    ];
     Ok(remarks.into_iter().flatten().collect())
 }
 
@@ -27,6 +32,22 @@ fn unrecorded(traces: &Traces, benchmark: &Benchmark) -> Result<Option<String>> 
     }
     let (origin, splits_of) = (traces.origin(), splits.join(", "));
     Ok((!splits.is_empty()).then(|| format!("`{origin}`: problems without recorded outputs are left out: {splits_of}")))
+}
+
+/// A remark on operators that were not recorded for every problem.
+fn incomplete(traces: &Traces, catalogue: &Catalogue) -> Option<String> {
+    let (gaps, queries) = traces.gaps(catalogue);
+    let gaps = gaps.into_iter().filter(|(_, lacking)| *lacking > 0);
+    let gaps: Vec<String> =
+        gaps.map(|(name, lacking)| format!("`{name}` for {} of {queries}", queries - lacking)).collect();
+    (!gaps.is_empty()).then(|| {
+        format!(
+            "`{}`: not every operator was recorded for every problem: {}. Training estimates what is missing, with a \
+             deduction for doubt; other commands leave out problems that lack an operator",
+            traces.origin(),
+            gaps.join(", ")
+        )
+    })
 }
 
 /// A remark on operators whose recorded outputs are used whatever the operator would have read.

@@ -34,6 +34,7 @@ mod first_steps;
 #[cfg(unix)]
 mod front;
 mod fuzz;
+mod gaps;
 mod gguf;
 mod grading;
 mod halting;

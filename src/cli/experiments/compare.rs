@@ -150,7 +150,7 @@ fn compare(
     let test = &splits.test;
     let mut others = Vec::new();
     methods::measure_baselines(session, test, seeds, &mut others)?;
-    measure_portfolio(session, plans, draws, [&splits.train, test], seeds, &mut others)?;
+    measure_portfolio(session, plans, draws, [&splits.train.complete(session), test], seeds, &mut others)?;
     let mut trained = Vec::new();
     let mut histories = Vec::new();
     for (variant, outcomes) in variants.iter().zip(outcomes) {

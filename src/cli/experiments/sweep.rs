@@ -102,7 +102,7 @@ pub fn run(args: Args) -> Result<()> {
             // `lamas evaluate --budget` needs it to measure how well budgets are kept.
             let folder = variant_folder(folder, ONE);
             create_folder(&folder)?;
-            calibrate::after_training(&session, one, &splits.train, &folder)?;
+            calibrate::after_training(&session, one, &splits.train.complete(&session), &folder)?;
         }
         let evaluation = parts.map(|parts| session.progress.group(EVALUATION, "questions", parts as u64));
         let measured = measure_all(&session, &methods, &trained, &weights, &splits.test);

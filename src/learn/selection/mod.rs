@@ -13,7 +13,7 @@ pub use candidates::{Candidate, Selection};
 use anyhow::Result;
 
 use self::contest::{Contest, Won};
-use super::crossfit::{FOLDS, folds};
+use super::crossfit::{FOLDS, first_best, folds};
 use super::expectation::Expectation;
 use super::measured::{Measured, Outcome};
 use super::outcomes::Outcomes;
@@ -53,10 +53,14 @@ impl Run<'_> {
         let (train, validation) = (self.train, self.validation);
         let plans: Vec<Proposal> = outcomes.plans.iter().map(|tried| tried.plan.clone().into()).collect();
         let on_validation = self.on_each(validation, &plans, outcome(objective), notify).await?;
-        let both = |(at, validation): (usize, Vec<Option<Outcome>>)| {
-            Measured::filled(outcomes.measured(at).chain(validation).collect())
+        let both = |(at, validation): (usize, Vec<Option<Outcome>>)| -> Vec<Option<Outcome>> {
+            outcomes.measured(at).chain(validation).collect()
         };
-        let of_plans = on_validation.into_iter().enumerate().map(both).collect();
+        let of_plans: Vec<Vec<Option<Outcome>>> = on_validation.into_iter().enumerate().map(both).collect();
+        // What is not known of a plan is estimated from the plan of which most is known.
+        let most = first_best(of_plans.iter().map(|column| known(column) as f64)).unwrap_or_default();
+        let reference = Measured::filled(of_plans.get(most).cloned().unwrap_or_default());
+        let of_plans = of_plans.iter().map(|column| Measured::estimated(column, &reference)).collect();
         let is_single = |&at: &usize| space.operators_of(&plans[at].plan).len() == 1;
         let singles = (0..plans.len()).filter(is_single).collect();
         let rules = rules(&outcomes.pairing);
@@ -65,17 +69,19 @@ impl Run<'_> {
         let folds = folds(asked.len(), seed);
         let (own, range) = (objective.latency_weight, self.learner.controller.config().latency_weights);
         let weights: Vec<f64> = range.map_or_else(Vec::new, |range| range.grid(SERVED).collect());
-        let mut controllers =
-            self.of_controller(expectation, &folds, &[&[own], weights.as_slice()].concat()).await?.into_iter();
+        let mut controllers = self
+            .of_controller(expectation, &reference, &folds, &[&[own], weights.as_slice()].concat())
+            .await?
+            .into_iter();
         let controller = controllers.next().unwrap_or_default();
-        let replies = self.replies(&outcomes.pairing, notify).await?;
+        let replies = self.replies(&outcomes.complete, notify).await?;
         let embeddings: Vec<&[f32]> = asked.iter().map(|asked| asked.embedding).collect();
         let contest = Contest {
             plans,
             of_plans,
             singles,
             rules,
-            of_rules: of_rules.into_iter().map(Measured::filled).collect(),
+            of_rules: of_rules.iter().map(|column| Measured::estimated(column, &reference)).collect(),
             replies: replies.map(|replies| {
                 let votes = staging::votes(&replies, &folds, seed);
                 (replies, votes)
@@ -172,6 +178,7 @@ impl Run<'_> {
     async fn of_controller(
         &mut self,
         expectation: &Expectation,
+        reference: &Measured,
         folds: &[usize],
         weights: &[f64],
     ) -> Result<Vec<Measured>, Halt> {
@@ -197,7 +204,7 @@ impl Run<'_> {
         for (outcomes, &weight) in outcomes.iter_mut().zip(weights) {
             outcomes.extend(self.of_policy(&policy.at(weight), self.validation, &all).await?);
         }
-        Ok(outcomes.into_iter().map(Measured::filled).collect())
+        Ok(outcomes.iter().map(|outcomes| Measured::estimated(outcomes, reference)).collect())
     }
 
     /// The outcomes of a policy's likeliest plans on some problems; none where they failed.
@@ -235,6 +242,11 @@ fn outcome(objective: Objective) -> impl Fn(Option<Episode>) -> Option<Outcome> 
         let Episode { score, trace, .. } = episode?;
         Some(Outcome { score, latency: objective.path(&trace), cost: trace.cost() })
     }
+}
+
+/// How many outcomes are known.
+fn known(outcomes: &[Option<Outcome>]) -> usize {
+    outcomes.iter().flatten().count()
 }
 
 /// Rules: two of these operators in parallel, and a third if they differ.
