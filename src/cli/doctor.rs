@@ -42,17 +42,17 @@ enum State {
 /// What was found out about a part.
 #[derive(Debug, Serialize)]
 struct Finding {
-    part: &'static str,
+    part: String,
     state: State,
     says: String,
 }
 
 impl Finding {
-    fn new(part: &'static str, state: State, says: impl Into<String>) -> Self {
-        Finding { part, state, says: says.into() }
+    fn new(part: impl Into<String>, state: State, says: impl Into<String>) -> Self {
+        Finding { part: part.into(), state, says: says.into() }
     }
 
-    fn of(part: &'static str, tried: Result<String>) -> Self {
+    fn of(part: impl Into<String>, tried: Result<String>) -> Self {
         match tried {
             Ok(says) => Finding::new(part, State::Works, says),
             Err(error) => Finding::new(part, State::Fails, message(&error)),
@@ -66,13 +66,21 @@ pub fn run(args: Args) -> Result<()> {
     let catalogue = settings.catalogue(&benchmark)?;
     let host = host();
     let runtime = runtime()?;
+    let models = match settings.traces {
+        None => runtime.block_on(models(&settings, &catalogue, &host)),
+        Some(_) => Vec::new(),
+    };
     let mut found = match settings.endpoint.is_used() && settings.traces.is_none() {
         true => runtime.block_on(endpoint(&settings, &host)),
+        // Where each model has a finding of its own, only what goes wrong beside them is worth one.
+        false if !models.is_empty() => {
+            let fails = |finding: &Finding| finding.state == State::Fails;
+            let is_told = models.iter().any(fails);
+            [runtime.block_on(local(&settings, &host))].into_iter().filter(|it| fails(it) && !is_told).collect()
+        }
         false => vec![runtime.block_on(local(&settings, &host))],
     };
-    if settings.traces.is_none() {
-        found.extend(runtime.block_on(models(&settings, &catalogue, &host)));
-    }
+    found.extend(models);
     found.extend(runtime.block_on(python(&settings, &benchmark, &catalogue)));
     found.push(device(&settings));
     found.push(cache(&settings, &host));
@@ -80,6 +88,7 @@ pub fn run(args: Args) -> Result<()> {
     if args.json {
         say_json_lines(&found)?;
     } else {
+        let width = found.iter().map(|finding| finding.part.chars().count()).max().unwrap_or_default().max(9);
         for Finding { part, state, says } in &found {
             let state = match state {
                 State::Works => "works",
@@ -87,11 +96,11 @@ pub fn run(args: Args) -> Result<()> {
                 State::Fails => "FAILS",
                 State::Untried => "not tried",
             };
-            say(format_args!("{part:<9} {state:<11} {}", printable(says)))?;
+            say(format_args!("{:<width$} {state:<11} {}", printable(part), printable(says)))?;
         }
     }
     let failing: Vec<&str> =
-        found.iter().filter(|finding| finding.state == State::Fails).map(|finding| finding.part).collect();
+        found.iter().filter(|finding| finding.state == State::Fails).map(|finding| finding.part.as_str()).collect();
     ensure!(
         failing.is_empty(),
         "expected everything that is needed to work, found that this does not: {}",
@@ -143,8 +152,8 @@ async fn models(settings: &Settings, catalogue: &Catalogue, host: &Host) -> Vec<
                     ask(config, &key).await.map_err(|Fault { part, error }| error.context(format!("its {part}")))
                 }
             };
-            let line = answer.map(|seconds| format!("`{name}` at {url}, {seconds:.2} s"));
-            found.push(Finding::of("model", line.with_context(|| format!("`{name}` at {url}"))));
+            let line = answer.map(|seconds| format!("{url}, {seconds:.2} s"));
+            found.push(Finding::of(format!("model {name}"), line.with_context(|| url.to_owned())));
         }
     }
     found

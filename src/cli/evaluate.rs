@@ -95,6 +95,7 @@ pub fn run(args: Args) -> Result<()> {
         let about = About {
             title: format!("Controller on {}, split {}", session.solver().benchmark().name, args.split),
             provenance: provenance(seeds, &session.parts.device),
+            curves: "Learning curves",
             panels: Vec::new(),
             config: configuration,
         };

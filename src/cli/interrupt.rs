@@ -94,12 +94,14 @@ impl Stopped {
         Stopped { cap: cap.filter(|_| !PRESSED.load(Ordering::Relaxed)), goes_on: String::new() }
     }
 
-    /// The error; if it is such a stop, it says how to continue.
+    /// The error; if it is such a stop, or a cap that a call met, it says how to continue.
     pub fn hinted(error: Error, command: &str) -> Error {
-        match error.downcast_ref::<Stopped>() {
-            Some(Stopped { cap, .. }) => {
-                Error::new(Stopped { cap: cap.clone(), goes_on: format!("; `{command}` continues from here") })
-            }
+        let goes_on = || format!("; `{command}` continues from here");
+        if let Some(Stopped { cap, .. }) = error.downcast_ref::<Stopped>() {
+            return Error::new(Stopped { cap: cap.clone(), goes_on: goes_on() });
+        }
+        match cap(&error) {
+            Some(cap) => Error::new(Stopped { goes_on: goes_on(), ..Stopped::by(Some(cap)) }),
             None => error,
         }
     }
@@ -111,12 +113,14 @@ impl Stopped {
 
 /// The exit code of an error that stopped work; `None` if something is wrong.
 pub fn exit_code(error: &Error) -> Option<u8> {
-    error.chain().find_map(|cause| {
-        if let Some(stopped) = cause.downcast_ref::<Stopped>() {
-            return Some(stopped.exit_code());
-        }
-        let is_capped = matches!(cause.downcast_ref(), Some(model::Error::Capped(_)))
-            || cause.downcast_ref::<ExecuteError>().is_some_and(|error| error.cap().is_some());
-        is_capped.then(|| Stopped::by(Some(String::new())).exit_code())
+    let stopped = error.chain().find_map(|cause| Some(cause.downcast_ref::<Stopped>()?.exit_code()));
+    stopped.or_else(|| cap(error).map(|cap| Stopped::by(Some(cap)).exit_code()))
+}
+
+/// The cap that a call met.
+fn cap(error: &Error) -> Option<String> {
+    error.chain().find_map(|cause| match cause.downcast_ref::<model::Error>() {
+        Some(model::Error::Capped(cap)) => Some(cap.clone()),
+        _ => cause.downcast_ref::<ExecuteError>()?.cap().map(str::to_owned),
     })
 }

@@ -95,8 +95,10 @@ impl Measured<'_> {
 /// Says which baselines are left out because the catalogue lacks operators for them.
 pub fn say_left_out(session: &Session) {
     let fixed = baselines::fixed(&session.names(), &session.signatures());
-    for skipped in fixed.into_iter().filter_map(Result::err) {
-        eprintln!("baseline `{}` left out: {}", skipped.name, skipped.reason);
+    let skipped = fixed.into_iter().filter_map(Result::err);
+    let skipped: Vec<String> = skipped.map(|skipped| format!("`{}` ({})", skipped.name, skipped.reason)).collect();
+    if !skipped.is_empty() {
+        eprintln!("baselines left out: {}", skipped.join("; "));
     }
 }
 

@@ -11,6 +11,8 @@ use crate::report::{Panel, Provenance};
 pub struct About {
     pub title: String,
     pub provenance: Provenance,
+    /// What the panels show.
+    pub curves: &'static str,
     pub panels: Vec<Panel>,
     pub config: serde_json::Value,
 }

@@ -6,13 +6,25 @@ use crate::report::number::significant;
 
 /// What the trained controller saves compared with the best operator alone, and how reliable confidences are.
 pub fn remarks<'a>(rows: &[Row], methods: impl Iterator<Item = &'a [Evaluation]>) -> Vec<String> {
-    let mut remarks: Vec<String> = savings(rows).into_iter().chain(dropped(rows)).collect();
+    let mut remarks: Vec<String> = few(rows).into_iter().chain(savings(rows)).chain(dropped(rows)).collect();
     for passes in methods {
         if let (Some(error), Some(pass)) = (calibration_error(passes), passes.first()) {
             remarks.push(format!("confidence of `{}`: off by {error:.3} on average (ten bins)", pass.name));
         }
     }
     remarks
+}
+
+/// Fewer test questions than this say little.
+const ENOUGH: usize = 50;
+
+fn few(rows: &[Row]) -> Option<String> {
+    let problems = rows.last()?.summary.problems;
+    (problems < ENOUGH).then(|| {
+        format!(
+            "{problems} test questions say little, whatever the intervals are: use {ENOUGH} or more to compare methods"
+        )
+    })
 }
 
 /// The cost of the last row if servers bill dropped calls by the share that had run, and if they bill them in full.

@@ -20,7 +20,7 @@ use crate::disk::create_folder;
 use crate::evaluate::{Evaluation, Row, compare};
 use crate::execute::Episode;
 use crate::plan::{Billing, Unit};
-use crate::report::verdict::verdict;
+use crate::report::verdict::verdicts;
 use crate::report::{Breakdown, Example, Probabilities, Report, html, jsonl, named, table, worst_first};
 use crate::task::Problem;
 
@@ -88,10 +88,13 @@ impl Results {
         let trained: Vec<Evaluation> = ours.into_iter().flatten().collect();
         let outcomes = outcomes(session, &others, &trained, &chosen.seeds);
         let rows = compare(&others, &trained, &session.objective);
-        let remarks = remarks(&rows, others.iter().map(Vec::as_slice).chain([trained.as_slice()]));
+        let mut remarks = remarks(&rows, others.iter().map(Vec::as_slice).chain([trained.as_slice()]));
+        if outcome.is_err() {
+            remarks.push("not every method is measured on all questions yet, so there is no verdict".to_owned());
+        }
         let results = Results { rows, trained, outcomes, remarks };
         if results.trained.iter().any(|pass| !pass.episodes.is_empty()) {
-            results.print(session, as_json)?;
+            results.print(session, outcome.is_ok(), as_json)?;
         }
         outcome.map(|()| results)
     }
@@ -118,7 +121,7 @@ impl Results {
         let rows = compare(others, &trained, &session.objective);
         let remarks = remarks(&rows, others.iter().map(Vec::as_slice).chain([trained.as_slice()]));
         let results = Results { rows, trained, outcomes, remarks };
-        results.print(session, as_json)?;
+        results.print(session, true, as_json)?;
         Ok(results)
     }
 
@@ -131,19 +134,19 @@ impl Results {
         as_json: bool,
     ) -> Result<Self> {
         let results = Results { rows, trained, outcomes: Vec::new(), remarks };
-        results.print(session, as_json)?;
+        results.print(session, true, as_json)?;
         Ok(results)
     }
 
-    /// Prints the table, or the same figures as JSON, to standard output.
-    fn print(&self, session: &Session, as_json: bool) -> Result<()> {
+    /// Prints the table, or the same figures as JSON, to standard output; a verdict only if every method is measured.
+    fn print(&self, session: &Session, is_whole: bool, as_json: bool) -> Result<()> {
         if as_json {
             say_json_lines(&self.rows)?;
         } else {
             let styled = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-            let verdict = verdict(&self.rows, session.objective.unit);
+            let verdicts = if is_whole { verdicts(&self.rows, session.objective.unit) } else { Vec::new() };
             let said =
-                [format!("\n{}", table::legend(&self.rows))].into_iter().chain(self.remarks.clone()).chain(verdict);
+                [format!("\n{}", table::legend(&self.rows))].into_iter().chain(self.remarks.clone()).chain(verdicts);
             say_table(table::table(&self.rows, styled, format()), said)?;
         }
         Ok(())
@@ -171,6 +174,7 @@ impl Results {
         let report = Report {
             title: about.title,
             provenance: about.provenance,
+            curves: about.curves.to_owned(),
             objective: session.objective,
             schedule: session.execution.schedule,
             rows: self.rows.clone(),

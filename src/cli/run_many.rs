@@ -25,7 +25,8 @@ pub struct Question {
     question: String,
 }
 
-/// Reads questions from a file, or from standard input if the path is `-`.
+/// Reads questions from a file, or from standard input if the path is `-`. A line is an object, or a question as it
+/// stands.
 ///
 /// # Errors
 /// Names the file and the line that is not a question.
@@ -43,9 +44,12 @@ pub fn read(path: &Path) -> Result<Vec<Question>> {
         if text.is_empty() {
             continue;
         }
-        let question: Question = serde_json::from_str(text).map_err(|error| {
-            anyhow!("{name} line {}: expected {{\"question\": \"...\"}}, found something else: {error}", at + 1)
-        })?;
+        let question: Question = match text.starts_with('{') {
+            true => serde_json::from_str(text).map_err(|error| {
+                anyhow!("{name} line {}: expected {{\"question\": \"...\"}}, found something else: {error}", at + 1)
+            })?,
+            false => Question { id: Value::Null, question: text.to_owned() },
+        };
         ensure!(
             !question.question.trim().is_empty(),
             "{name} line {}: expected a question, found an empty one",

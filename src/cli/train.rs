@@ -70,12 +70,15 @@ fn train(args: &Args, run: &Run) -> Result<()> {
     let training = training_cost(&session);
     interrupt.end_at_once();
     let test = Split::open(&session, "test")?;
-    calibrate::after_training(&session, &trained, &train.complete(&session), folder)?;
+    let calibrated = calibrate::after_training(&session, &trained, &train.complete(&session), folder);
+    calibrated.map_err(|error| Stopped::hinted(error, &run.resume()))?;
     let chosen = Chosen::likeliest("trained controller", &test, &trained);
-    let results = Results::measure(&session, &test, &chosen, &trained, true, args.json)?;
+    let results = Results::measure(&session, &test, &chosen, &trained, true, args.json);
+    let results = results.map_err(|error| Stopped::hinted(error, &run.resume()))?;
     let about = About {
         title: format!("{} controller on {}", started.preset.name(), session.solver().benchmark().name),
         provenance: Provenance { training, ..provenance(started.seeds.clone(), &session.parts.device) },
+        curves: "Learning curves",
         panels: panels(&histories),
         config: serde_json::to_value(said)?,
     };

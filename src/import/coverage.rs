@@ -1,34 +1,37 @@
-//! Keeps the problems that are complete: with a question and an output of every operator.
+//! Checks what is known of each problem: its question, a reference or scores, and outputs of which operators.
 
 use anyhow::{Result, bail, ensure};
 
 use super::join::{Asked, Joined};
 use super::source::listed;
 
-/// Leaves out problems without an output of every operator, and says so.
+/// Says which problems lack an output of some operators.
 ///
 /// # Errors
 /// Lists problems without a question, or with neither a reference nor a score. It is also an error if no problem has
 /// outputs of all operators.
-pub(super) fn keep_complete(joined: &mut Joined) -> Result<()> {
+pub(super) fn check(joined: &mut Joined) -> Result<()> {
     let Joined { operators, problems, notes } = joined;
-    let has = |problem: &Asked, operator: usize| problem.outputs.keys().any(|(of, _)| *of == operator);
+    let has = Asked::has;
     let lacking: Vec<String> = (0..operators.len())
         .map(|operator| (operator, problems.iter().filter(|problem| !has(problem, operator)).count()))
         .filter(|(_, missing)| *missing > 0)
         .map(|(operator, missing)| format!("{missing} without an output of `{}`", operators[operator].name))
         .collect();
     let all = problems.len();
-    problems.retain(|problem| (0..operators.len()).all(|operator| has(problem, operator)));
-    let left_out = all - problems.len();
+    let complete = problems.iter().filter(|problem| problem.is_complete(operators.len())).count();
     ensure!(
-        !problems.is_empty(),
+        complete > 0,
         "expected problems with an output of every operator, found none among {all}: {}; hint: files without common ids hold \
          different problems, or one operator has two names (`NAME=FILE` sets its name)",
         lacking.join(", ")
     );
-    if left_out > 0 {
-        notes.push(format!("{left_out} of {all} problems are left out: {}", lacking.join(", ")));
+    if complete < all {
+        notes.push(format!(
+            "{} of {all} problems lack an output of some operator and are only learned from: {}",
+            all - complete,
+            lacking.join(", ")
+        ));
     }
     let is_blank = |problem: &&Asked| problem.question.as_ref().is_none_or(|question| question.text.trim().is_empty());
     let silent: Vec<String> = problems

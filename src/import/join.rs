@@ -95,6 +95,16 @@ struct Joining {
 }
 
 impl Asked {
+    /// Whether there is an output of this operator.
+    pub fn has(&self, operator: usize) -> bool {
+        self.outputs.keys().any(|(of, _)| *of == operator)
+    }
+
+    /// Whether there is an output of each of this many operators.
+    pub fn is_complete(&self, operators: usize) -> bool {
+        (0..operators).all(|operator| self.has(operator))
+    }
+
     fn new(sample: &Sample, references: &References) -> Self {
         let Sample { id, kind, place, .. } = sample;
         let mut asked = Asked { id: id.clone(), kind: kind.clone(), place: place.clone(), ..Asked::default() };

@@ -60,7 +60,7 @@ pub fn import(options: &Options) -> Result<Summary> {
     let references = options.references.as_deref().map(references::read).transpose()?.unwrap_or_default();
     let named = names::assign(sources)?;
     let mut joined = join::join(named, &references, options.precedence)?;
-    coverage::keep_complete(&mut joined)?;
+    coverage::check(&mut joined)?;
     let form = form::choose(options.form, &joined)?;
     verdicts::settle(&mut joined, form)?;
     estimate::fill(&mut joined, &options.prices, &options.speeds)?;

@@ -13,22 +13,26 @@ use crate::random::key;
 pub(super) const SPLITS: [&str; 3] = ["train", "validation", "test"];
 
 /// Gives every problem a split: the one in the input, or one determined by the seed and the question, so that equal
-/// questions stay together.
+/// questions stay together. Problems that lack an output of some operator are no test problems.
 ///
 /// # Errors
 /// There are too few problems, or splits are unknown or given for some problems only.
 pub(super) fn assign(joined: &mut Joined, seed: u64, shares: Shares) -> Result<()> {
-    let Joined { problems, notes, .. } = joined;
+    let Joined { operators, problems, notes } = joined;
     let without = problems.iter().filter(|problem| problem.split.is_none()).count();
+    let is_complete = |problem: &Asked| problem.is_complete(operators.len());
+    let (complete, others): (Vec<usize>, Vec<usize>) =
+        (0..problems.len()).partition(|&place| is_complete(&problems[place]));
     ensure!(
-        problems.len() >= SPLITS.len(),
+        complete.len() >= SPLITS.len(),
         "expected at least {} problems with outputs of every operator, one for each split, found {}",
         SPLITS.len(),
-        problems.len()
+        complete.len()
     );
+    let names = SPLITS.map(str::to_owned);
     if without == problems.len() {
-        let all: Vec<usize> = (0..problems.len()).collect();
-        share_out(problems, all, &SPLITS.map(str::to_owned), &shares.0, seed);
+        share_out(problems, complete, &names, &shares.0, seed);
+        share_out(problems, others, &names[..2], &shares.0[..2], seed);
         return Ok(());
     }
     let missing = problems.iter().filter(|problem| problem.split.is_none());
@@ -56,14 +60,16 @@ pub(super) fn assign(joined: &mut Joined, seed: u64, shares: Shares) -> Result<(
         let train = of(problems, "train");
         let [for_train, for_validation, _] = shares.0;
         ensure!(train.len() >= 2, "expected at least 2 problems in the split `train`, found {}", train.len());
-        share_out(problems, train, &SPLITS.map(str::to_owned)[..2], &[for_train, for_validation], seed);
+        share_out(problems, train, &names[..2], &[for_train, for_validation], seed);
         let taken = of(problems, "validation").len();
         notes.push(format!("the input has no validation split: {taken} problems of `train` are used for it"));
     }
     for name in SPLITS {
+        let of_split = of(problems, name);
         ensure!(
-            !of(problems, name).is_empty(),
-            "expected problems in the split `{name}`, found none with outputs of every operator"
+            of_split.iter().any(|&place| name != "test" || is_complete(&problems[place])),
+            "expected problems in the split `{name}`, found none{}",
+            if name == "test" { " with outputs of every operator" } else { "" }
         );
     }
     Ok(())
@@ -89,9 +95,9 @@ fn share_out(problems: &mut [Asked], places: Vec<usize>, names: &[String], share
     let (mut from, mut passed) = (0, 0);
     for (number, (name, share)) in names.iter().zip(shares).enumerate() {
         passed += u64::from(*share);
-        let left = names.len() - 1 - number;
+        let left = (names.len() - 1 - number).min(order.len());
         let to = (order.len() as u64 * passed / total.max(1)) as usize;
-        let to = to.max(from + 1).min(order.len() - left);
+        let to = to.max(from + 1).min(order.len() - left).max(from);
         for (_, place) in &order[from..to] {
             let place_of = problems[*place].place.clone();
             problems[*place].split = Some(Said { text: name.clone(), place: place_of });

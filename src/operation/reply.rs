@@ -12,8 +12,8 @@ pub(super) fn chosen(reply: &str, solutions: usize) -> Option<usize> {
 }
 
 /// The ratings that `reply` gives to this many solutions. Line by line, it names the number of a solution, then after
-/// some other text its rating; of several ratings for one solution the last counts. Otherwise it holds nothing but the
-/// ratings, in order.
+/// some other text its rating; of several ratings for one solution the last counts. Otherwise it ends with the ratings, in
+/// order, and nothing but separators between them.
 pub(super) fn rated(reply: &str, solutions: usize) -> Vec<Option<f64>> {
     let mut ratings = vec![None; solutions];
     for line in reply.lines() {
@@ -27,7 +27,8 @@ pub(super) fn rated(reply: &str, solutions: usize) -> Vec<Option<f64>> {
         }
     }
     let all = numbers(reply);
-    if ratings.iter().all(Option::is_none) && all.len() == solutions {
+    let is_list = all.iter().skip(1).all(|(between, _)| matches!(*between, "" | "," | ";" | "|" | "and" | ", and"));
+    if ratings.iter().all(Option::is_none) && all.len() == solutions && is_list {
         ratings = all.into_iter().map(|(_, rating)| Some(rating)).collect();
     }
     ratings
@@ -88,6 +89,9 @@ mod tests {
         check_rated("3: 10\n1: 7\n2: 2.5", &all);
         check_rated("**Solution 1**: 7/10\nSolution 2 - 2.5 / 10\n3) 10 out of 10", &all);
         check_rated("7, 2.5, 10", &all);
+        check_rated("Ratings: 7, 2.5 and 10", &all);
+        check_rated("23 + 6 = 29", &[None; 3]);
+        check_rated("23 and 6 make 29", &[None; 3]);
         check_rated("7/10, 2.5/10, 10/10", &all);
         check_rated("7\n2.5\n10.", &all);
         check_rated("1: 3\n1: 7. It is better than I thought.", &[Some(7.0), None, None]);

@@ -10,7 +10,7 @@ use super::breakdown::{Share, Sort};
 use super::forest::forest;
 use super::markup::environment;
 use super::number::{duration, fixed, significant};
-use super::verdict::verdict;
+use super::verdict::verdicts;
 use super::viewer::viewer;
 use super::{Report, plot};
 use crate::evaluate::{Estimate, Row, portfolio};
@@ -39,12 +39,13 @@ pub fn html(report: &Report) -> Result<String> {
         Ok(Value::from_safe_string(plot::scores(&points, axis)?))
     };
     let trained = report.rows.last().map(|row| &row.summary);
+    let is_compared = report.rows.iter().any(|row| row.gain.is_some());
     let values = context! {
         title => report.title,
         script => Value::from_safe_string(SCRIPT.to_owned()),
         style => Value::from_safe_string(STYLE.to_owned()),
         script_hash => Value::from_safe_string(STANDARD.encode(Sha256::digest(SCRIPT))),
-        verdict => verdict(&report.rows, report.objective.unit),
+        verdicts => verdicts(&report.rows, report.objective.unit),
         provenance => report.provenance,
         duration => report.provenance.seconds.map(duration),
         seeds => report.provenance.seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(", "),
@@ -55,8 +56,11 @@ pub fn html(report: &Report) -> Result<String> {
         between => trained.and_then(|trained| Some((trained.score_between_seeds?, trained.utility_between_seeds?)))
             .map(|(score, utility)| [fixed(score, 4), fixed(utility, 4)]),
         failed => report.rows.iter().map(|row| row.summary.failed).sum::<usize>(),
-        trained => report.rows.last().map(row),
-        rows => report.rows.iter().map(row).collect::<Vec<_>>(),
+        trained => report.rows.last().map(|it| row(it, false)),
+        rows => report.rows.iter().map(|it| row(it, is_compared && it.gain.is_none())).collect::<Vec<_>>(),
+        is_compared,
+        has_utility => report.rows.iter().any(|row| row.summary.utility.is_some()),
+        curves => report.curves,
         forest => forest(&report.rows),
         plans => report.breakdown.plans.iter().map(share).collect::<Vec<_>>(),
         sorted => report.breakdown.sorted.iter().map(|sorted| context! {
@@ -73,13 +77,14 @@ pub fn html(report: &Report) -> Result<String> {
     environment.get_template("report.html")?.render(values).context("cannot write the report")
 }
 
-fn row(row: &Row) -> Value {
+/// `ours` are highlighted.
+fn row(row: &Row, ours: bool) -> Value {
     let summary = &row.summary;
     context! {
         name => summary.name,
         score => summary.score.map(|score| estimate(&score, false)),
         utility => summary.utility.map(|utility| estimate(&utility, false)),
-        ours => row.gain.is_none(),
+        ours,
         gain => row.gain.as_ref().filter(|gain| gain.problems > 0).map(|gain| context! {
             utility => estimate(&gain.utility.estimate, true),
             wins => gain.utility.estimate.low > 0.0,

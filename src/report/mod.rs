@@ -42,7 +42,9 @@ pub struct Report {
     pub schedule: Schedule,
     /// As made by [`crate::evaluate::compare`]; the trained controller comes last.
     pub rows: Vec<Row>,
-    /// Learning curves, one panel a quantity.
+    /// What the panels show.
+    pub curves: String,
+    /// One panel a quantity.
     pub panels: Vec<Panel>,
     pub probabilities: Probabilities,
     /// Names in catalogue order, for plans and timelines.

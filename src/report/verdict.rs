@@ -4,8 +4,14 @@ use super::number::{fixed, significant};
 use crate::evaluate::{Estimate, Row, Summary, portfolio};
 use crate::plan::Unit;
 
+/// The verdicts of a table. Each of our methods, which are the rows without a gain, stands below those that it is compared
+/// with.
+pub fn verdicts(rows: &[Row], unit: Unit) -> Vec<String> {
+    rows.split_inclusive(|row| row.gain.is_none()).filter_map(|rows| verdict(rows, unit)).collect()
+}
+
 /// Which method to use, and what it gains; `None` if nothing can be compared. The last row is the run's own.
-pub fn verdict(rows: &[Row], unit: Unit) -> Option<String> {
+fn verdict(rows: &[Row], unit: Unit) -> Option<String> {
     let ours = &rows.last()?.summary;
     let is_rival = |row: &&Row| !portfolio::is_hindsight(&row.summary.name);
     let gain = |row: &Row| Some(row.gain.as_ref().filter(|gain| gain.problems > 0)?.utility.estimate);
@@ -32,8 +38,8 @@ pub fn verdict(rows: &[Row], unit: Unit) -> Option<String> {
         format!("The {} does the same as \"{name}\", the best of the others.", ours.name)
     } else {
         format!(
-            "No significant difference in utility between the {} and the best of the others, \"{name}\" ({}): use the simpler \
-             one, or test more questions; {}.",
+            "No significant difference in utility between the {} and the best of the others, \"{name}\" ({}): either will do, \
+             unless more test questions tell them apart; {}.",
             ours.name,
             margin(gain),
             beside(ours, theirs, unit)?
@@ -118,10 +124,24 @@ mod tests {
         check(
             [0.01, -0.02, 0.03],
             "No significant difference in utility between the trained controller and the best of the others, \"CoT\" (+0.010 \
-             [-0.020, +0.030]): use the simpler one, or test more questions; score 0.800 against 0.700, path 70.0 against 60.0 \
-             tokens, 0.0050 against 0.0050 $ a question.",
+             [-0.020, +0.030]): either will do, unless more test questions tell them apart; score 0.800 against 0.700, path \
+             70.0 against 60.0 tokens, 0.0050 against 0.0050 $ a question.",
         );
         check([0.0; 3], "The trained controller does the same as \"CoT\", the best of the others.");
+    }
+
+    #[test]
+    fn each_of_our_methods_is_compared_with_those_above_it() {
+        let rows = [
+            row("LAMaS 1", 0.5, Some([0.1, 0.05, 0.15])),
+            row("ours 1", 0.6, None),
+            row("LAMaS 2", 0.9, Some([-0.1, -0.15, -0.05])),
+            row("ours 2", 0.8, None),
+        ];
+        let [first, second] = &verdicts(&rows, Unit::Tokens)[..] else { panic!("two verdicts") };
+        assert!(first.starts_with("Use the ours 1: ") && first.contains("\"LAMaS 1\""), "{first}");
+        assert!(second.starts_with("Use \"LAMaS 2\" instead: ") && second.contains("the ours 2"), "{second}");
+        assert!(verdicts(&[row("weight 1", 0.5, None), row("weight 2", 0.5, None)], Unit::Tokens).is_empty());
     }
 
     #[test]

@@ -91,14 +91,32 @@ impl Caps {
         let spent: f64 = book.minute.iter().map(|entry| entry.cost).sum();
         let full = |limit: Option<u64>, found: u64| limit.is_some_and(|limit| found >= limit);
         let dear = |limit: Option<f64>, spent: f64| limit.is_some_and(|limit| spent + book.reserved + most > limit);
+        let requests = |what: &str| format!("the key has no requests a {what} left");
+        let dollars = |limit: Option<f64>, spent: f64, what: &str| {
+            let limit = limit.unwrap_or_default();
+            let left = (limit - spent - book.reserved).max(0.0);
+            format!(
+                "this request may cost up to {most:.6} $, which is reserved first, and the key has {left:.6} of {limit} $ a {what} left"
+            )
+        };
         let refusals = [
-            (full(rights.requests_per_minute, in_minute), "rate_limit_exceeded", "requests a minute", soon),
-            (full(rights.requests_per_day, in_day), "rate_limit_exceeded", "requests a day", tomorrow),
-            (dear(rights.dollars_per_minute, spent), "insufficient_quota", "dollars a minute", soon),
-            (dear(rights.dollars_per_day, book.today.cost), "insufficient_quota", "dollars a day", tomorrow),
+            (full(rights.requests_per_minute, in_minute), "rate_limit_exceeded", requests("minute"), soon),
+            (full(rights.requests_per_day, in_day), "rate_limit_exceeded", requests("day"), tomorrow),
+            (
+                dear(rights.dollars_per_minute, spent),
+                "insufficient_quota",
+                dollars(rights.dollars_per_minute, spent, "minute"),
+                soon,
+            ),
+            (
+                dear(rights.dollars_per_day, book.today.cost),
+                "insufficient_quota",
+                dollars(rights.dollars_per_day, book.today.cost, "day"),
+                tomorrow,
+            ),
         ];
-        if let Some((_, code, what, wait)) = refusals.into_iter().find(|(refused, ..)| *refused) {
-            return Err(Fault::busy(code, format!("the key has no {what} left for this request"), wait));
+        if let Some((_, code, message, wait)) = refusals.into_iter().find(|(refused, ..)| *refused) {
+            return Err(Fault::busy(code, message, wait));
         }
         let number = book.next;
         book.next += 1;
@@ -107,6 +125,11 @@ impl Caps {
         book.reserved += most;
         drop(books);
         Ok(Reserved { caps: self.clone(), holder: holder.clone(), number, most, cost: 0.0 })
+    }
+
+    /// Whether requests of this key are in flight: what is reserved for them may turn out to be more than they need.
+    pub fn is_reserved(&self, holder: &Holder) -> bool {
+        self.lock().get(&holder.name).is_some_and(|book| book.reserved > 0.0)
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Book>> {

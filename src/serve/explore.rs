@@ -29,7 +29,7 @@ const MOST_WAITING: usize = 1024;
 const AT_ONCE: usize = 4;
 /// The longest wait of a model's latest calls, in seconds, with which it counts as not loaded.
 const CALM: f64 = 0.05;
-/// Pause before checking again whether calls still wait.
+/// Pause before checking again whether calls still wait, or whether the cap has room.
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// How much is explored.
@@ -131,9 +131,16 @@ impl Explorer {
             unasked.run.queue.forget();
         }
         let most = unasked.run.most(Some(plans), &unasked.question, &unasked.conversation);
-        let mut reserved = match self.caps.reserve(&self.holder, most, now()) {
-            Ok(reserved) => reserved,
-            Err(_) => return ("dropped", Some("the cap on what exploration may cost is reached".into()), 0.0),
+        let mut reserved = loop {
+            match self.caps.reserve(&self.holder, most, now()) {
+                Ok(reserved) => break reserved,
+                Err(_) if self.caps.is_reserved(&self.holder) => tokio::time::sleep(PAUSE).await,
+                Err(_) => {
+                    let reason =
+                        format!("it may cost up to {most:.6} $, and the cap on what exploration may cost leaves less");
+                    return ("dropped", Some(reason), 0.0);
+                }
+            }
         };
         reserved.begin();
         tokio::select! {

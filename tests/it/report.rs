@@ -126,6 +126,7 @@ fn report() -> Report {
     let breakdown = Breakdown::new(&trained, &problems, &names(), &OBJECTIVE);
     Report {
         title: "A controller trained on synthetic episodes".into(),
+        curves: "Learning curves".into(),
         provenance: Provenance {
             command: format!("lamas train --seeds 3 --out {HOSTILE}"),
             version: "0.1.0".into(),

@@ -97,8 +97,7 @@ pub fn run(args: Args) -> Result<()> {
     let splits = Splits::open(&session)?;
     methods::say_left_out(&session);
     let measure = |splits: &Splits, folder: &Path, parts: Option<usize>| -> Result<Compared> {
-        let trained = train_all(&session, &all, seeds, splits, folder, &interrupt);
-        let trained = trained.map_err(|error| Stopped::hinted(error, resume))?;
+        let trained = train_all(&session, &all, seeds, splits, folder, &interrupt)?;
         let evaluation = parts.map(|parts| {
             interrupt.end_at_once();
             session.progress.group(EVALUATION, "questions", parts as u64)
@@ -107,14 +106,15 @@ pub fn run(args: Args) -> Result<()> {
         drop(evaluation);
         compared
     };
+    let hinted = |error| Stopped::hinted(error, resume);
     let probe = |splits: &Splits, folder: &Path| measure(splits, folder, None).map(drop);
-    estimate::of_experiment(&session, &splits, args.dry_run, probe)?;
+    estimate::of_experiment(&session, &splits, args.dry_run, probe).map_err(hinted)?;
     if args.dry_run {
         eprintln!("`{resume}`, with the same options, starts it and does not repeat the probed calls");
         return Ok(());
     }
     plan_steps(&session, &all, args.seeds, &[(EVALUATION, evaluated)]);
-    let Compared { trained, others, histories } = measure(&splits, folder, Some(evaluated))?;
+    let Compared { trained, others, histories } = measure(&splits, folder, Some(evaluated)).map_err(hinted)?;
     let per_seed = beats_static(&session, &trained, &others);
     let results = Results::of(&session, &others, trained, seeds, args.json)?;
     if !args.json {
@@ -123,6 +123,7 @@ pub fn run(args: Args) -> Result<()> {
     let about = About {
         title: format!("All methods on {}", session.solver().benchmark().name),
         provenance: provenance(seeds.clone(), &session.parts.device),
+        curves: "Learning curves",
         panels: panels(&histories),
         config: serde_json::to_value(&ours)?,
     };

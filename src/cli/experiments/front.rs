@@ -92,6 +92,7 @@ pub fn run(args: Args) -> Result<()> {
     let about = About {
         title: format!("One controller for all latency weights, on {}", session.solver().benchmark().name),
         provenance: provenance(seeds, &session.parts.device),
+        curves: "Score against time and against cost",
         panels,
         config: configuration,
     };

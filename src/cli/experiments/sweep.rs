@@ -91,8 +91,7 @@ pub fn run(args: Args) -> Result<()> {
     let interrupt = interrupt::listen(&session, &format!("`{resume}`"));
     let splits = Splits::open(&session)?;
     let measure = |splits: &Splits, folder: &Path, parts: Option<usize>| -> Result<Measured> {
-        let trained = train_all(&session, &variants, seeds, splits, folder, &interrupt);
-        let trained = trained.map_err(|error| Stopped::hinted(error, resume))?;
+        let trained = train_all(&session, &variants, seeds, splits, folder, &interrupt)?;
         let trained: Vec<Vec<Trained>> =
             trained.into_iter().map(|seeds| seeds.into_iter().map(|outcome| outcome.trained).collect()).collect();
         if parts.is_some() {
@@ -109,18 +108,20 @@ pub fn run(args: Args) -> Result<()> {
         drop(evaluation);
         measured
     };
+    let hinted = |error| Stopped::hinted(error, resume);
     let probe = |splits: &Splits, folder: &Path| measure(splits, folder, None).map(drop);
-    estimate::of_experiment(&session, &splits, args.dry_run, probe)?;
+    estimate::of_experiment(&session, &splits, args.dry_run, probe).map_err(hinted)?;
     if args.dry_run {
         eprintln!("`{resume}`, with the same options, starts it and does not repeat the probed calls");
         return Ok(());
     }
     plan_steps(&session, &variants, args.seeds, &[(CALIBRATION, calibrated), (EVALUATION, evaluated)]);
-    let Measured { rows, curves, own } = measure(&splits, folder, Some(evaluated))?;
+    let Measured { rows, curves, own } = measure(&splits, folder, Some(evaluated)).map_err(hinted)?;
     let results = Results::of_rows(&session, rows, own, Vec::new(), args.json)?;
     let about = About {
         title: format!("Latency weights on {}", session.solver().benchmark().name),
         provenance: provenance(seeds.clone(), &session.parts.device),
+        curves: "By latency weight",
         panels: curves.panels(),
         config: serde_json::to_value(&ours)?,
     };

@@ -108,7 +108,10 @@ impl Contact {
         }
         let names = self.models.iter().take(SHOWN).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
         let more = if self.models.len() > SHOWN { ", ..." } else { "" };
-        Some(format!("the server lists {}{more} and no such model; hint: check `--model-name`", key.said(&names)))
+        Some(format!(
+            "the server lists {}{more} and no such model; hint: check `--model-name`, or `model` in its table",
+            key.said(&names)
+        ))
     }
 }
 
