@@ -99,9 +99,10 @@ async fn many_questions_are_answered_in_their_order() -> Result<()> {
 
     let mut child: Command = lamas(&arguments("-"), here);
     let mut child = child.stdin(Stdio::piped()).spawn()?;
-    child.stdin.take().context("an input")?.write_all(lines.join("\n").as_bytes())?;
+    let plain = [lines, vec!["+++ ?".to_owned()]].concat();
+    child.stdin.take().context("an input")?.write_all(plain.join("\n").as_bytes())?;
     let found = tokio::task::block_in_place(|| child.wait_with_output())?;
-    assert_eq!(answers(&found.stdout)?, expected);
+    assert_eq!(answers(&found.stdout)?, [expected, vec![(Value::Null, "3".into())]].concat());
 
     fs::write(here.join("q.jsonl"), "{\"question\": \"+ ?\"}\n{\"question\": \"refuse\"}\n{\"question\": 3}")?;
     let refused = tokio::task::block_in_place(|| check(1, lamas(&arguments("q.jsonl"), here), &["line 3: expected"]))?;
