@@ -261,11 +261,12 @@ fn a_file_that_cannot_be_used_is_told() {
         assert!(error.contains(expected) && error.contains("twin.gguf"), "{error}");
     };
     let text = |text: &str| Value::String(text.into());
-    check(&[("general.architecture", text("mamba"))], "`qwen2` or `qwen3`, found `mamba`");
+    check(&[("general.architecture", text("mamba"))], "`gemma3`, `phi3`, found `mamba`");
     check(&[("split.count", Value::U16(3))], "one of 3 parts");
-    check(&[("llama.expert_count", Value::U32(8))], "found 8 experts");
+    check(&[("llama.expert_count", Value::U32(8))], "expected no `llama.expert_count`, found 8");
     check(&[("llama.rope.dimension_count", Value::U32(4))], "all 8 dimensions of a head, found 4");
-    check(&[("llama.rope.scaling.type", text("yarn"))], "found `yarn`");
+    check(&[("llama.rope.scaling.type", text("ntk"))], "found `ntk`");
+    check(&[("llama.attention.clamp_kqv", Value::F32(8.0))], "expected no `llama.attention.clamp_kqv`, found 8");
     check(&[("llama.block_count", Value::U32(3))], "no tensor `model.layers.2.");
     check(&[("llama.block_count", Value::U32(1))], "expected no tensor `model.layers.1.");
     check(&[("tokenizer.ggml.model", text("bert"))], "hint: put the model's `tokenizer.json` into the same folder");

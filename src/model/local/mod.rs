@@ -1,15 +1,18 @@
-//! A language model in this process: a Llama, Qwen2 or Qwen3 checkpoint, as transformers or llama.cpp writes it.
+//! A language model in this process: a checkpoint of a known architecture, as transformers or llama.cpp writes it.
 //!
 //! The model runs on threads of its own. Requests go in by a channel and answers come out by another, so that no
 //! executor thread ever waits for arithmetic. Equal requests give equal text, whatever else runs at the time.
 
+mod architectures;
 mod chat;
 mod config;
+mod config_file;
 mod cpu;
 mod device;
 mod engine;
 mod files;
 mod gguf;
+mod gguf_families;
 mod gguf_formats;
 mod gguf_sentencepiece;
 mod gguf_tensors;
@@ -22,6 +25,7 @@ mod mapped;
 mod memory;
 mod network;
 mod prompts;
+mod rotation;
 mod safetensors;
 mod sampler;
 mod weights;
@@ -80,7 +84,8 @@ pub struct Options {
     /// Tokens of prompts whose keys and values are kept for requests that begin alike.
     pub kept_tokens: usize,
     /// Tokens of prompt and completion together. None takes the model's own number, if it is no more than 8,192 and
-    /// memory for keys and values suffices (4 GiB in all; a requested context may take more).
+    /// memory for keys and values suffices (4 GiB in all; a requested context may take more). A model that turns its
+    /// heads otherwise for long texts (LongRoPE) does so if more is requested than it was first trained on.
     pub context: Option<usize>,
     /// Variables of the chat template; those that it does not use have no effect.
     pub template: Variables,
@@ -130,6 +135,7 @@ impl LocalModel {
         let files = Files::open(folder)?;
         let mut config = files.config()?;
         let room = Room::new(&config, options.precision().size_in_bytes(), options.kept_tokens, options.context)?;
+        config.allow(room.context);
         let tokenizer = Arc::new(files.tokenizer(config.vocabulary)?);
         let chat = files.chat(&options.template)?;
         config.ends.extend(chat.as_ref().and_then(|chat| tokenizer.token_to_id(&chat.eos)));
@@ -258,7 +264,8 @@ impl LanguageModel for LocalModel {
 /// Those of [`LocalModel::load`]; no token, or one outside the vocabulary.
 pub fn logits(folder: &Folder, options: &Options, tokens: &[u32]) -> Result<Vec<f32>> {
     let files = Files::open(folder)?;
-    let config = files.config()?;
+    let mut config = files.config()?;
+    config.allow(tokens.len());
     let known = tokens.iter().all(|token| (*token as usize) < config.vocabulary);
     ensure!(known && !tokens.is_empty(), "expected tokens below {}, found {tokens:?}", config.vocabulary);
     fn run(network: &impl Network, tokens: &[u32]) -> Result<Vec<f32>> {
