@@ -196,7 +196,7 @@ impl File {
         full.rope_theta = self.rope_theta.or(full.rope_theta);
         full.partial_rotary_factor = full.partial_rotary_factor.or(self.partial_rotary_factor);
         full.original_max_position_embeddings =
-            full.original_max_position_embeddings.or(self.original_max_position_embeddings);
+            self.original_max_position_embeddings.or(full.original_max_position_embeddings);
         let context = self.max_position_embeddings;
         let mut rotations = vec![Rotation::new(&full, architecture.theta, head, context)?];
         if let Some(theta) = architecture.window_theta {

@@ -13,6 +13,8 @@ use super::config::Config;
 use super::config_file;
 use super::gguf_families::Family;
 use super::gguf_formats;
+use super::gguf_tokenizer;
+use super::gguf_value::whole;
 use super::mapped::Mapped;
 
 /// An opened file.
@@ -126,19 +128,23 @@ impl Gguf {
             let found = found.filter(|found| *found != 0.0);
             ensure!(found.is_none(), "expected no `{}.{name}`, found {}", self.family.name, found.unwrap_or_default());
         }
+        let is_causal = self.value("attention.causal").and_then(|value| value.to_bool().ok()).unwrap_or(true);
+        ensure!(
+            is_causal,
+            "expected attention to earlier tokens, found `{}.attention.causal` to be false",
+            self.family.name
+        );
         let epsilon = "attention.layer_norm_rms_epsilon";
         let (hidden, heads) = (size("embedding_length")?, size("attention.head_count")?);
         let layers = size("block_count")?;
         let head = self.number("attention.key_length").or_else(|| hidden.checked_div(heads)).unwrap_or(0);
         let turned = self.number("rope.dimension_count").unwrap_or(head);
         let fits = turned == head || turned < head && !self.family.rotates_neighbours;
+        let value = self.number("attention.value_length").unwrap_or(head);
+        ensure!(value == head, "expected values as long as keys, found {value} and {head} dimensions");
         ensure!(fits, "expected rotations of all {head} dimensions of a head, found {turned}");
         let embedding = self.content.tensor_infos.get(EMBEDDING);
         let vocabulary = embedding.and_then(|info| info.shape.dims().first().copied());
-        let ends: Vec<u64> = ["eos_token_id", "eot_token_id", "eom_token_id"]
-            .iter()
-            .filter_map(|name| whole(self.content.metadata.get(&format!("tokenizer.ggml.{name}"))?))
-            .collect();
         let window = self.number("attention.sliding_window").filter(|window| *window > 0);
         let mut config = json!({
             "architectures": [if window.is_some() { self.family.windowed } else { self.family.architecture }],
@@ -159,7 +165,7 @@ impl Gguf {
             "rope_theta": self.float("rope.freq_base"),
             "rope_local_base_freq": self.float("rope.freq_base_swa"),
             "rope_scaling": self.rotation(turned as f64 / head.max(1) as f64)?,
-            "eos_token_id": ends,
+            "eos_token_id": gguf_tokenizer::ends(&self.content),
         });
         let pattern = "attention.sliding_window_pattern";
         if let Some(list) = self.value(pattern).and_then(|value| value.to_vec().ok()) {
@@ -188,9 +194,16 @@ impl Gguf {
 
     /// How positions are stretched, as `config.json` says it, where this share of a head's dimensions turns.
     fn rotation(&self, share: f64) -> Result<serde_json::Value> {
+        let factor = self.float("rope.scaling.factor").or_else(|| self.float("rope.scale_linear"));
+        let kind = match self.text(&format!("{}.rope.scaling.type", self.family.name)) {
+            Some("none") => None,
+            // Older files say by how much only.
+            None => factor.filter(|factor| *factor > 0.0).map(|_| "linear"),
+            kind => kind,
+        };
         let mut rotation = json!({
-            "rope_type": self.text(&format!("{}.rope.scaling.type", self.family.name)).filter(|kind| *kind != "none"),
-            "factor": self.float("rope.scaling.factor"),
+            "rope_type": kind,
+            "factor": factor,
             "original_max_position_embeddings": self.float_or_whole("rope.scaling.original_context_length"),
             "attention_factor": self.float("rope.scaling.yarn_attn_factor"),
             "beta_fast": self.float("rope.scaling.yarn_beta_fast"),
@@ -243,17 +256,6 @@ impl Gguf {
         read.and_then(|tensor| tensor.dequantize(&Device::Cpu))
             .map_err(first_line)
             .with_context(|| format!("`{}` is not a whole GGUF file", self.path.display()))
-    }
-}
-
-/// A number, of any type that files use for it.
-pub fn whole(value: &Value) -> Option<u64> {
-    match value {
-        Value::I8(value) => u64::try_from(*value).ok(),
-        Value::I16(value) => u64::try_from(*value).ok(),
-        Value::I32(value) => u64::try_from(*value).ok(),
-        Value::I64(value) => u64::try_from(*value).ok(),
-        value => value.to_u64().ok(),
     }
 }
 

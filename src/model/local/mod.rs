@@ -17,6 +17,7 @@ mod gguf_formats;
 mod gguf_sentencepiece;
 mod gguf_tensors;
 mod gguf_tokenizer;
+mod gguf_value;
 mod gguf_words;
 mod hub;
 mod job;
@@ -117,6 +118,8 @@ impl Options {
 pub struct LocalModel {
     id: String,
     tokenizer: Arc<Tokenizer>,
+    /// What the tokenizer puts before every text.
+    start: Option<u32>,
     chat: Option<Chat>,
     context: usize,
     ends: Vec<u32>,
@@ -156,7 +159,8 @@ impl LocalModel {
         let shorter = (room.context < config.context).then(|| format!("context {}", room.context));
         let more: Vec<String> = chat.iter().map(Chat::fingerprint).chain(precision).chain(shorter).collect();
         let id = files.identify(&more)?;
-        Ok(LocalModel { id, tokenizer, chat, context: room.context, ends: config.ends, jobs })
+        let start = tokenizer.encode_fast("", true).ok().and_then(|start| start.get_ids().first().copied());
+        Ok(LocalModel { id, tokenizer, start, chat, context: room.context, ends: config.ends, jobs })
     }
 
     /// The engine of a prompt: the same one for all prompts of a question, which it then reads once.
@@ -184,10 +188,14 @@ impl LocalModel {
                 Err(error) => return permanent(format!("{error:#}")),
             },
         };
-        let prompt = match self.tokenizer.encode_fast::<String>(text, adds_special_tokens) {
+        let mut prompt = match self.tokenizer.encode_fast::<String>(text, adds_special_tokens) {
             Ok(encoding) => encoding.get_ids().to_vec(),
             Err(error) => return permanent(format!("cannot encode the prompt: {error}")),
         };
+        // A text may begin with the start token that the tokenizer writes too.
+        if adds_special_tokens && prompt.len() > 1 && self.start == Some(prompt[0]) && prompt[0] == prompt[1] {
+            prompt.remove(0);
+        }
         if prompt.is_empty() {
             return permanent("expected a prompt of at least one token, found an empty one".to_owned());
         }

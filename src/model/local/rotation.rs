@@ -78,9 +78,9 @@ impl Rotation {
                 let factor = settings.factor()?;
                 rotation(plain.iter().map(|frequency| frequency / factor).collect(), 1.0)
             }
-            "llama3" => rotation(settings.stretch_slow_ones(&plain)?, 1.0),
+            "llama3" => rotation(settings.stretch_slow_ones(&plain, context)?, 1.0),
             "yarn" => {
-                let (frequencies, scale) = settings.stretch_by_ramp(&plain, theta)?;
+                let (frequencies, scale) = settings.stretch_by_ramp(&plain, theta, context)?;
                 rotation(frequencies, scale)
             }
             "longrope" | "su" => settings.stretch_each(&plain, context)?,
@@ -132,17 +132,19 @@ impl Settings {
         factor.context("expected a positive `factor` of `rope_parameters`")
     }
 
-    fn original(&self) -> Result<f32> {
-        let original = self.original_max_position_embeddings.filter(|original| *original > 1.0);
-        original.context("expected an `original_max_position_embeddings` above 1")
+    /// The context that the model was first trained on; files that do not say mean the whole one.
+    fn original(&self, context: usize) -> Result<f32> {
+        let original = self.original_max_position_embeddings.unwrap_or(context as f32);
+        ensure!(original > 1.0, "expected an `original_max_position_embeddings` above 1, found {original}");
+        Ok(original)
     }
 
     /// Llama 3: slow rotations are slowed by the factor, fast ones not, those between in part.
-    fn stretch_slow_ones(&self, plain: &[f32]) -> Result<Vec<f32>> {
+    fn stretch_slow_ones(&self, plain: &[f32], context: usize) -> Result<Vec<f32>> {
         let (Some(low), Some(high)) = (self.low_freq_factor, self.high_freq_factor) else {
             bail!("expected `low_freq_factor` and `high_freq_factor`")
         };
-        let (factor, original) = (self.factor()?, self.original()?);
+        let (factor, original) = (self.factor()?, self.original(context)?);
         ensure!(high > low, "expected `low_freq_factor` < `high_freq_factor`, found {low} and {high}");
         let stretch = |frequency: &f32| {
             let turns = original * frequency / std::f32::consts::TAU;
@@ -153,8 +155,8 @@ impl Settings {
     }
 
     /// YaRN: a ramp over the pairs, between those that turn often in the original context and those that hardly do.
-    fn stretch_by_ramp(&self, plain: &[f32], theta: f32) -> Result<(Vec<f32>, f32)> {
-        let (factor, original) = (self.factor()?, f64::from(self.original()?));
+    fn stretch_by_ramp(&self, plain: &[f32], theta: f32, context: usize) -> Result<(Vec<f32>, f32)> {
+        let (factor, original) = (self.factor()?, f64::from(self.original(context)?));
         let dimensions = 2.0 * plain.len() as f64;
         let bound = |turns: f64| dimensions * (original / (turns * TAU)).ln() / (2.0 * f64::from(theta).ln());
         let (fast, slow) = (self.beta_fast.unwrap_or(32.0), self.beta_slow.unwrap_or(1.0));
@@ -181,7 +183,7 @@ impl Settings {
         let (Some(short), Some(long)) = (&self.short_factor, &self.long_factor) else {
             bail!("expected lists `short_factor` and `long_factor`")
         };
-        let original = self.original()?;
+        let original = self.original(context)?;
         let longer = self.factor.map_or(context as f64 / f64::from(original), f64::from);
         let scale = match self.attention_factor {
             Some(given) => given,
@@ -252,7 +254,8 @@ mod tests {
         check(json!({"rope_type": "dynamic", "factor": 2.0}), "found `dynamic`");
         check(json!({"rope_type": "linear"}), "a positive `factor`");
         check(json!({"rope_type": "llama3", "factor": 2.0}), "`low_freq_factor`");
-        check(json!({"rope_type": "yarn", "factor": 2.0}), "`original_max_position_embeddings`");
+        let none = json!({"rope_type": "yarn", "factor": 2.0, "original_max_position_embeddings": 0});
+        check(none, "`original_max_position_embeddings` above 1, found 0");
         check(json!({"rope_type": "longrope", "short_factor": [1]}), "`long_factor`");
         let lists = json!({"rope_type": "su", "short_factor": [1], "long_factor": [1, 2],
             "original_max_position_embeddings": 16});
