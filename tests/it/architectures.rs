@@ -5,7 +5,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use lamas::folder::Folder;
-use lamas::model::local::{Options, logits};
+use lamas::model::local::{LocalModel, Options, logits};
+use lamas::model::{FinishReason, Role};
+
+use crate::local_files::{complete, written};
+use crate::tiny_model::TinyModel;
 
 /// What transformers computes of a checkpoint, in f32.
 #[derive(serde::Deserialize)]
@@ -97,4 +101,30 @@ fn gemma() {
 fn phi() {
     check_both("phi3");
     check_both("phi4-mini");
+}
+
+#[tokio::test]
+async fn a_model_reads_long_texts_if_it_is_asked_to() {
+    // Words for its tokens.
+    let place = written(&TinyModel { vocabulary: 128, ..TinyModel::default() });
+    for file in ["config.json", "model.safetensors"] {
+        std::fs::copy(folder("phi4-mini").join(file), place.path().join(file)).expect("a writable folder");
+    }
+    let words = |tokens: &[u32]| tokens.iter().map(|token| format!("w{token}")).collect::<Vec<_>>().join(" ");
+    let tokens: Vec<u32> = (0..40).map(|position| position * 7 % 120 + 3).collect();
+    let with = |context| {
+        let options = Options { context, ..Options::default() };
+        LocalModel::load(&Folder::Disk(place.path().into()), &options).expect("a model")
+    };
+    let found = complete(&with(None), &[(Role::User, &words(&tokens))]).await;
+    assert_eq!(found.finish, FinishReason::ContextExceeded, "it was first trained on 32 tokens");
+    let found = complete(&with(Some(90)), &[(Role::User, &words(&tokens))]).await;
+    let mut all: Vec<u32> = [0].into_iter().chain(tokens).collect();
+    while all.len() < 41 + 8 {
+        all.push(highest(&run(place.path(), &all)));
+    }
+    // Special tokens are not text.
+    let text: Vec<u32> = all[41..].iter().copied().filter(|token| *token > 2).collect();
+    assert!(found.usage.completion_tokens == 8 || found.finish == FinishReason::Stop, "{found:?}");
+    assert!(words(&text).starts_with(&found.text) && !found.text.is_empty(), "{found:?}, expected {text:?}");
 }
