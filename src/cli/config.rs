@@ -138,7 +138,7 @@ struct EndpointFlags {
 /// Flags of all commands that may ask a local model.
 #[derive(Debug, Default, Serialize, clap::Args)]
 struct ModelFlags {
-    /// Llama, Qwen2 or Qwen3: a folder, a GGUF file, or OWNER/NAME[/FILE.gguf] on the Hugging Face hub; default: the built-in model
+    /// A checkpoint: a folder, a GGUF file, or OWNER/NAME[/FILE.gguf] on the Hugging Face hub; default: the built-in model
     /// (`built-in` for a run that was trained with another)
     #[arg(long, value_name = "DIR|FILE|ID", env = "LAMAS_MODEL", help_heading = "Model in this process")]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -61,7 +61,7 @@ impl CpuBert {
             })
         };
         Ok(CpuBert {
-            heads: Heads { queries: heads, keys: heads, size },
+            heads: Heads::new(heads, heads, size),
             words: source.take("embeddings.word_embeddings.weight", &[config.vocab_size, hidden])?,
             positions,
             norm: source.norm("embeddings.LayerNorm", hidden)?,
@@ -120,7 +120,7 @@ impl Layer {
         let positions = rows.iter().map(|&text| seen[text].1).sum();
         let attended = kernels::attend(heads, &projected, 3 * hidden, positions, |row| {
             let (keys_and_values, positions) = &seen[rows[row]];
-            vec![keys_and_values.run(*positions)]
+            vec![keys_and_values.run(0..*positions)]
         });
         let mut y = self.attention_output.multiply(&attended);
         kernels::add(&mut y, x);

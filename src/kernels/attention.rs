@@ -1,5 +1,7 @@
 //! Attention over the positions of one or several runs.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use super::matrix::{ABREAST, LANES, accumulate_apart, worth_sharing};
@@ -8,6 +10,8 @@ use super::pointwise::scaled_numerators;
 /// Keys and values of consecutive positions, as panels for the products of attention.
 #[derive(Clone, Copy)]
 pub struct Run<'a> {
+    /// Those before it are not seen.
+    first: usize,
     positions: usize,
     /// For each `LANES` positions (key heads * size) rows: scores of neighbouring positions are neighbours.
     keys: &'a [[f32; LANES]],
@@ -22,6 +26,17 @@ pub struct Heads {
     pub keys: usize,
     /// Dimensions of a head.
     pub size: usize,
+    /// What products of queries and keys are multiplied by.
+    pub scale: f32,
+    /// Then they are squeezed into plus and minus this number.
+    pub cap: Option<f32>,
+}
+
+impl Heads {
+    /// Plain ones, whose products are divided by the root of their size.
+    pub fn new(queries: usize, keys: usize, size: usize) -> Self {
+        Heads { queries, keys, size, scale: 1.0 / (size as f32).sqrt(), cap: None }
+    }
 }
 
 /// Keys and values of a growing number of positions, laid out as in [`Run`].
@@ -57,16 +72,16 @@ impl KeysAndValues {
         }
     }
 
-    /// The first of them.
-    pub fn run(&self, positions: usize) -> Run<'_> {
-        Run { positions, keys: &self.keys, values: &self.values }
+    /// Some of them.
+    pub fn run(&self, positions: Range<usize>) -> Run<'_> {
+        Run { first: positions.start, positions: positions.len(), keys: &self.keys, values: &self.values }
     }
 }
 
-/// Attention of one row: `softmax(q K^T / sqrt(size)) V` for each head, over the positions of all runs.
+/// Attention of one row: `softmax(cap(scale q K^T)) V` for each head, over the positions of all runs.
 fn attend_row(heads: Heads, query: &[f32], runs: &[Run], output: &mut [f32]) {
     let (size, width) = (heads.size, heads.keys * heads.size);
-    let (scale, panels) = (1.0 / (size as f32).sqrt(), size.div_ceil(LANES));
+    let panels = size.div_ceil(LANES);
     let mut weights: [Vec<f32>; ABREAST] = Default::default();
     for first in (0..heads.queries).step_by(ABREAST) {
         // Where there are fewer heads left, the last is taken again.
@@ -75,21 +90,27 @@ fn attend_row(heads: Heads, query: &[f32], runs: &[Run], output: &mut [f32]) {
         weights.iter_mut().for_each(Vec::clear);
         for run in runs {
             let end = weights[0].len() + run.positions;
-            for keys in run.keys.chunks_exact(width).take(run.positions.div_ceil(LANES)) {
+            let blocks = run.first / LANES..(run.first + run.positions).div_ceil(LANES);
+            let mut unseen = run.first % LANES;
+            for keys in run.keys.chunks_exact(width).take(blocks.end).skip(blocks.start) {
                 let mut scores = [[0.0; LANES]; ABREAST];
                 let queries = head.map(|head| &query[head * size..][..size]);
                 accumulate_apart(std::array::from_fn(|n| &keys[key(n) * size..][..size]), queries, &mut scores);
-                weights.iter_mut().zip(&scores).for_each(|(weights, scores)| weights.extend_from_slice(scores));
+                weights
+                    .iter_mut()
+                    .zip(&scores)
+                    .for_each(|(weights, scores)| weights.extend_from_slice(&scores[unseen..]));
+                unseen = 0;
             }
             weights.iter_mut().for_each(|weights| weights.truncate(end));
         }
-        let totals = weights.each_mut().map(|weights| scaled_numerators(weights, scale));
+        let totals = weights.each_mut().map(|weights| scaled_numerators(weights, heads.scale, heads.cap));
         for panel in 0..panels {
             let mut sums = [[0.0; LANES]; ABREAST];
             let mut past = 0;
             for run in runs {
                 let here = weights.each_ref().map(|weights| &weights[past..][..run.positions]);
-                let values = |n| &run.values[key(n) * panels + panel][..run.positions];
+                let values = |n| &run.values[key(n) * panels + panel][run.first..][..run.positions];
                 accumulate_apart(std::array::from_fn(values), here, &mut sums);
                 past += run.positions;
             }

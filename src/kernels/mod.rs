@@ -13,4 +13,6 @@ mod pointwise;
 pub use attention::{Heads, KeysAndValues, Run, attend};
 pub use matrix::{Affine, Matrix, is_worth_sharing};
 pub use packed::{Format, Packed, Rows};
-pub use pointwise::{add, gelu, layer_norm, rms_norm, rms_norm_in_place, rotate, softmax_numerators, swiglu};
+pub use pointwise::{
+    add, geglu, gelu, layer_norm, rms_norm, rms_norm_in_place, rotate, scale, soft_cap, softmax_numerators, swiglu,
+};

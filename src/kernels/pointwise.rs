@@ -66,14 +66,61 @@ pub fn swiglu(x: &[f32], width: usize) -> Vec<f32> {
     y
 }
 
+/// As [`swiglu`], with GELU by way of tanh: `x / (1 + exp(-2 u))` where `u = sqrt(2 / pi) (x + 0.044715 x^3)`.
+#[multiversion(targets("x86_64+avx+avx2+fma+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx+avx2+fma"))]
+pub fn geglu(x: &[f32], width: usize) -> Vec<f32> {
+    const TWICE: f32 = std::f32::consts::FRAC_2_SQRT_PI * std::f32::consts::SQRT_2;
+    let mut y = vec![0.0; x.len() / 2];
+    for (x, y) in x.chunks_exact(2 * width).zip(y.chunks_exact_mut(width)) {
+        let (gate, up) = x.split_at(width);
+        for ((y, gate), up) in y.iter_mut().zip(gate).zip(up) {
+            let bent = (gate * gate * gate).mul_add(0.044_715, *gate);
+            *y = gate / (1.0 + exp(-TWICE * bent)) * up;
+        }
+    }
+    y
+}
+
+/// `cap tanh(x / cap)`, in place.
+#[multiversion(targets("x86_64+avx+avx2+fma+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx+avx2+fma"))]
+pub fn soft_cap(x: &mut [f32], cap: f32) {
+    capped(x, cap);
+}
+
+#[inline(always)]
+fn capped(x: &mut [f32], cap: f32) {
+    x.iter_mut().for_each(|x| *x = cap * tanh(*x / cap));
+}
+
+/// To two units in the last place: a series for small numbers, whose difference of exponentials would lose digits.
+#[inline(always)]
+fn tanh(x: f32) -> f32 {
+    let size = x.abs();
+    let square = size * size;
+    let mut series = -0.005_704_042_5;
+    for coefficient in [0.020_637_862, -0.053_739_157, 0.133_314_31, -0.333_332_8] {
+        series = square.mul_add(series, coefficient);
+    }
+    let near = (size * square).mul_add(series, size);
+    let far = 1.0 - 2.0 / (exp(2.0 * size) + 1.0);
+    let size = if size < 0.625 { near } else { far };
+    size.copysign(x)
+}
+
+/// `x *= factor`
+pub fn scale(x: &mut [f32], factor: f32) {
+    x.iter_mut().for_each(|x| *x *= factor);
+}
+
 /// `x += y`
 pub fn add(x: &mut [f32], y: &[f32]) {
     x.iter_mut().zip(y).for_each(|(x, y)| *x += y);
 }
 
-/// Turns each head's pairs of dimensions (i, i + head / 2) by the angles of one position.
-pub fn rotate(x: &mut [f32], (cosines, sines): &(Vec<f32>, Vec<f32>)) {
-    for head in x.chunks_exact_mut(2 * cosines.len()) {
+/// Turns pairs of dimensions of each head by the angles of one position: with `n` angles, the dimensions `i` and
+/// `i + n` of the first `2 n`.
+pub fn rotate(x: &mut [f32], head: usize, (cosines, sines): &(Vec<f32>, Vec<f32>)) {
+    for head in x.chunks_exact_mut(head) {
         let (first, second) = head.split_at_mut(cosines.len());
         for (((a, b), cosine), sine) in first.iter_mut().zip(second).zip(cosines).zip(sines) {
             (*a, *b) = (*a * cosine - *b * sine, *b * cosine + *a * sine);
@@ -81,10 +128,13 @@ pub fn rotate(x: &mut [f32], (cosines, sines): &(Vec<f32>, Vec<f32>)) {
     }
 }
 
-/// Turns `x` into the [`softmax_numerators`] of `scale x`.
+/// Turns `x` into the [`softmax_numerators`] of `scale x`, after a [`soft_cap`] if there is one.
 #[multiversion(targets("x86_64+avx+avx2+fma+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx+avx2+fma"))]
-pub(super) fn scaled_numerators(x: &mut [f32], scale: f32) -> f32 {
+pub(super) fn scaled_numerators(x: &mut [f32], scale: f32, cap: Option<f32>) -> f32 {
     x.iter_mut().for_each(|x| *x *= scale);
+    if let Some(cap) = cap {
+        capped(x, cap);
+    }
     exponentials(x)
 }
 
@@ -184,6 +234,23 @@ mod tests {
             gelu(&mut found);
             assert!((found[0] - expected).abs() < 5e-7, "gelu({value}) = {expected}, found {}", found[0]);
         }
+    }
+
+    #[test]
+    fn caps_and_gates_are_exact_to_six_places() {
+        for step in -3000..=3000 {
+            let x = step as f32 / 100.0;
+            let exact = f64::from(x).tanh();
+            assert!((f64::from(tanh(x)) - exact).abs() <= 3e-7 * exact.abs(), "tanh({x}) = {exact}, found {}", tanh(x));
+            let wide = f64::from(x);
+            let inner = (2.0 / std::f64::consts::PI).sqrt() * (wide + 0.044_715 * wide.powi(3));
+            let (exact, found) = (0.5 * wide * (1.0 + inner.tanh()), f64::from(geglu(&[x, 1.0], 1)[0]));
+            assert!((found - exact).abs() <= 1e-6 * exact.abs().max(1.0), "gelu({x}) = {exact}, found {found}");
+        }
+        let mut capped = [0.0, 1.0, -400.0];
+        soft_cap(&mut capped, 30.0);
+        assert!((capped[1] - 0.999_629_75).abs() < 1e-6 && capped[0] == 0.0 && capped[2] == -30.0, "{capped:?}");
+        assert!(tanh(f32::NAN).is_nan());
     }
 
     #[test]

@@ -195,11 +195,31 @@ async fn ends_where_any_of_its_ends_comes() {
     assert_eq!(written("tokenizer.ggml.eom_token_id", first).await, 1);
     assert_eq!(written("tokenizer.ggml.eos_token_id", first).await, 1);
     assert!(written("tokenizer.ggml.padding_token_id", first).await > 1);
+
+    let tokens: Vec<Value> = (0..60)
+        .map(|id| {
+            Value::String(if id == first { "<end_of_turn>".into() } else { gguf_tokens(60)[id as usize].clone() })
+        })
+        .collect();
+    let types = |kind| {
+        (0..60).map(move |id| {
+            Value::I32(if id == first { kind } else { [3, 3, 4].get(id as usize).copied().unwrap_or(1) })
+        })
+    };
+    for (kind, expected) in [(3, 1), (1, 8)] {
+        let more = [
+            ("tokenizer.ggml.tokens", Value::Array(tokens.clone())),
+            ("tokenizer.ggml.token_type", Value::Array(types(kind).collect())),
+        ];
+        write_gguf(&TinyModel::default(), &path, GgmlDType::F32, &more);
+        let found = complete(&open(&path).expect("a model"), &[(Role::User, "wx 12")]).await;
+        assert_eq!(found.usage.completion_tokens, expected, "an end known by its text, of the type {kind}");
+    }
 }
 
 #[tokio::test]
 async fn brings_a_tokenizer_of_sentencepiece() {
-    let model = TinyModel { vocabulary: 300, ..TinyModel::default() };
+    let shape = TinyModel { vocabulary: 300, ..TinyModel::default() };
     let pieces = ["<unk>", "<s>", "</s>"].map(String::from).into_iter();
     let pieces = pieces.chain((0..256).map(|byte| format!("<0x{byte:02X}>")));
     let words = ["▁", "w", "o", "r", "k", "or", "▁w", "ork", "▁work"].map(String::from);
@@ -217,7 +237,7 @@ async fn brings_a_tokenizer_of_sentencepiece() {
     ];
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("twin.gguf");
-    write_gguf(&model, &path, GgmlDType::F32, &more);
+    write_gguf(&shape, &path, GgmlDType::F32, &more);
     let model = open(&path).expect("a model");
     let check = async |prompt: &str, expected: u64| {
         assert_eq!(complete(&model, &[(Role::User, prompt)]).await.usage.prompt_tokens, expected, "{prompt}");
@@ -228,6 +248,14 @@ async fn brings_a_tokenizer_of_sentencepiece() {
     check("work worr", 5).await;
     // <s> ▁ and the two bytes of é
     check("é", 4).await;
+    // <s> once ▁work
+    check("<s>work", 2).await;
+
+    let gemma = [&more[..], &[("tokenizer.ggml.add_space_prefix", Value::Bool(false))]].concat();
+    write_gguf(&shape, &path, GgmlDType::F32, &gemma);
+    let model = open(&path).expect("a model");
+    // <s> w ork
+    assert_eq!(complete(&model, &[(Role::User, "work")]).await.usage.prompt_tokens, 3, "no space of its own");
 }
 
 #[test]
@@ -261,11 +289,14 @@ fn a_file_that_cannot_be_used_is_told() {
         assert!(error.contains(expected) && error.contains("twin.gguf"), "{error}");
     };
     let text = |text: &str| Value::String(text.into());
-    check(&[("general.architecture", text("mamba"))], "`qwen2` or `qwen3`, found `mamba`");
+    check(&[("general.architecture", text("mamba"))], "`gemma3`, `phi3`, found `mamba`");
     check(&[("split.count", Value::U16(3))], "one of 3 parts");
-    check(&[("llama.expert_count", Value::U32(8))], "found 8 experts");
+    check(&[("llama.expert_count", Value::U32(8))], "expected no `llama.expert_count`, found 8");
     check(&[("llama.rope.dimension_count", Value::U32(4))], "all 8 dimensions of a head, found 4");
-    check(&[("llama.rope.scaling.type", text("yarn"))], "found `yarn`");
+    check(&[("llama.rope.scaling.type", text("ntk"))], "found `ntk`");
+    check(&[("llama.attention.causal", Value::Bool(false))], "`llama.attention.causal` to be false");
+    check(&[("llama.attention.value_length", Value::U32(4))], "found 4 and 8 dimensions");
+    check(&[("llama.attention.clamp_kqv", Value::F32(8.0))], "expected no `llama.attention.clamp_kqv`, found 8");
     check(&[("llama.block_count", Value::U32(3))], "no tensor `model.layers.2.");
     check(&[("llama.block_count", Value::U32(1))], "expected no tensor `model.layers.1.");
     check(&[("tokenizer.ggml.model", text("bert"))], "hint: put the model's `tokenizer.json` into the same folder");

@@ -225,7 +225,10 @@ fn a_broken_folder_gets_a_clear_error() {
             std::fs::write(folder.join("config.json"), text.replace(from, to)).expect("a writable folder");
         }
     };
-    check(&config("LlamaForCausalLM", "GPT2LMHeadModel"), &["expected architecture", "found `GPT2LMHeadModel`"]);
+    check(
+        &config("LlamaForCausalLM", "GPT2LMHeadModel"),
+        &["expected one of the architectures", "found `GPT2LMHeadModel`"],
+    );
     check(
         &config("\"intermediate_size\": 48", "\"intermediate_size\": 50"),
         &["`model.layers.0.mlp.gate_proj.weight`", "expected shape [50, 32], found [48, 32]"],

@@ -1,6 +1,7 @@
 //! Everything that is tested from outside, in one binary: a module for each behaviour.
 
 mod ahead;
+mod architectures;
 mod bandit;
 mod benchmarks;
 mod budget;

@@ -75,6 +75,12 @@ impl Rows {
         self.outputs
     }
 
+    /// Some of the rows; None if there are fewer, or if the halves of heads alternate.
+    pub fn part(&self, rows: Range<usize>) -> Option<Self> {
+        (rows.start <= rows.end && rows.end <= self.outputs && self.head.is_none()).then_some(())?;
+        Some(Rows { start: self.start + rows.start * self.row_bytes, outputs: rows.len(), ..self.clone() })
+    }
+
     /// The weights of a row; None if there are fewer.
     pub fn unpack(&self, row: usize) -> Option<Vec<f32>> {
         (row < self.outputs).then_some(())?;

@@ -1,13 +1,16 @@
 //! Chat templates: how the messages of a conversation become the prompt that a model was trained on.
 //!
-//! A template is a Jinja program, as transformers runs it. One function of transformers is left out on purpose:
-//! `strftime_now`. Templates that use it only if it exists then write a fixed date of their own, so a prompt is the
-//! same every day.
+//! A template is a Jinja program, as transformers runs it, except that its days do not pass: `strftime_now` writes the
+//! date of the variable `today`, or else one that is always the same.
+
+mod day;
+mod environment;
+mod strings;
 
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, anyhow, bail};
-use minijinja::{Environment, ErrorKind, context};
+use minijinja::{Environment, context};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -96,20 +99,9 @@ impl Chat {
     /// # Errors
     /// The template is not valid Jinja.
     pub fn new(text: String, bos: String, eos: String, variables: &Variables) -> Result<Self> {
-        let mut environment = Environment::new();
-        environment.set_trim_blocks(true);
-        environment.set_lstrip_blocks(true);
-        environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
-        environment.add_function("raise_exception", |message: String| -> Result<String, minijinja::Error> {
-            Err(minijinja::Error::new(ErrorKind::InvalidOperation, message))
-        });
-        environment.add_filter("tojson", |value: minijinja::Value| {
-            let refused =
-                |error: serde_json::Error| minijinja::Error::new(ErrorKind::BadSerialization, error.to_string());
-            serde_json::to_string(&value).map_err(refused)
-        });
+        let mut environment = environment::environment();
         environment
-            .add_template_owned(NAME, text.clone())
+            .add_template_owned(NAME, environment::without_marks(&text))
             .map_err(|error| anyhow!("the chat template cannot be read: {error}"))?;
         Ok(Chat { environment, text, bos, eos, variables: variables.clone() })
     }
@@ -121,6 +113,8 @@ impl Chat {
     pub fn prompt(&self, messages: &[Message]) -> Result<String> {
         let context = context! {
             messages, add_generation_prompt => true, bos_token => self.bos, eos_token => self.eos,
+            // Templates ask whether these are none, which something undefined is not.
+            tools => (), documents => (),
             ..minijinja::Value::from_serialize(&self.variables)
         };
         match self.environment.get_template(NAME).and_then(|template| template.render(context)) {
@@ -240,6 +234,8 @@ mod tests {
         check(THINKING, json!({}), &long, expected);
         let expected = "<s><|start_header_id|>system<|end_header_id|>\n\n26 Jul 2024\nBe brief.</s><|start_header_id|>user<|end_header_id|>\n\n2 + 2 <= 5?</s><|start_header_id|>assistant<|end_header_id|>\n\n";
         check(HEADERS, json!({}), SHORT, expected);
+        let another_day = expected.replace("26 Jul 2024", "01 Dec 2026");
+        check(HEADERS, json!({"today": "2026-12-01"}), SHORT, &another_day);
     }
 
     #[test]
@@ -248,8 +244,8 @@ mod tests {
         assert!(error.contains("refuses the messages") && error.contains("Only one system message!"), "{error}");
         let error = render("{% if %}", json!({}), SHORT).unwrap_err().to_string();
         assert!(error.contains("cannot be read"), "{error}");
-        let error = render("{{ strftime_now('%Y') }}", json!({}), SHORT).unwrap_err().to_string();
-        assert!(error.contains("strftime_now"), "{error}");
+        let error = render("{{ strftime_now('%Q') }}", json!({}), SHORT).unwrap_err().to_string();
+        assert!(error.contains("found `%Q`"), "{error}");
     }
 
     #[test]
@@ -276,5 +272,45 @@ mod tests {
         check(&[(SETTINGS, &named.replace("default", "rag"))], Err("expected a template `default`"));
         check(&[(SETTINGS, "{")], Err("does not describe a tokenizer"));
         check(&[(TEMPLATE, "{{")], Err("cannot be read"));
+    }
+
+    /// `LAMAS_TEMPLATES` names a folder with templates (`NAME.jinja`), and what transformers makes of conversations
+    /// (`NAME.json`: a list of `messages` and what is `expected`, null if refused).
+    #[test]
+    fn real_templates_give_the_prompts_of_transformers() {
+        #[derive(Deserialize)]
+        struct Case {
+            messages: Vec<BTreeMap<String, String>>,
+            expected: Option<String>,
+        }
+        let Some(folder) = std::env::var_os("LAMAS_TEMPLATES") else {
+            println!("skipped: set LAMAS_TEMPLATES to test real chat templates");
+            return;
+        };
+        let mut faults = Vec::new();
+        let mut checked = 0;
+        for path in std::fs::read_dir(folder).unwrap().flatten().map(|entry| entry.path()) {
+            let Ok(text) = std::fs::read_to_string(path.with_extension("jinja")) else { continue };
+            let Ok(cases) = std::fs::read_to_string(path.with_extension("json")) else { continue };
+            let cases: Vec<Case> = serde_json::from_str(&cases).unwrap();
+            if path.extension().is_some_and(|ending| ending == "json") {
+                continue;
+            }
+            for Case { messages, expected } in cases {
+                let variables = Variables::from([("enable_thinking".to_owned(), false.into())]);
+                let role = |name: &str| serde_json::from_value::<Role>(name.into()).unwrap();
+                let messages: Vec<Message> = messages
+                    .iter()
+                    .map(|message| Message { role: role(&message["role"]), content: message["content"].clone() })
+                    .collect();
+                let found = Chat::new(text.clone(), "<s>".into(), "</s>".into(), &variables)
+                    .and_then(|chat| chat.prompt(&messages));
+                checked += 1;
+                if found.as_ref().ok() != expected.as_ref() {
+                    faults.push(format!("{}: {found:?}, expected {expected:?}", path.display()));
+                }
+            }
+        }
+        assert!(faults.is_empty() && checked > 0, "{} of {checked}:\n{}", faults.len(), faults.join("\n"));
     }
 }

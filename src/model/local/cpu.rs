@@ -1,14 +1,16 @@
 //! The network on the CPU: rows of all sequences go through the matrices together, attention is row by row.
 
+use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
 
-use super::config::Config;
+use super::config::{Activation, Config, Scores};
 use super::linear::{Linear, vector};
 use super::mapped::Mapped;
 use super::network::{Cache, Chunk, Network};
-use super::weights::{self, Stored, Weights};
+use super::weights::{self, Norms, Stored, Weights};
 use crate::kernels::{self, Heads, KeysAndValues, Run};
 
 pub struct CpuNetwork {
@@ -21,13 +23,12 @@ pub struct CpuNetwork {
 }
 
 struct Layer {
-    attention_norm: Vec<f32>,
+    norms: Norms<Vec<f32>>,
     /// Queries, keys and values, one below the other.
     attention_input: Linear,
-    /// Of each head of queries and of keys.
-    head_norms: Option<(Vec<f32>, Vec<f32>)>,
+    /// Of queries and of keys.
+    query_key_norms: Option<(Vec<f32>, Vec<f32>)>,
     attention_output: Linear,
-    feed_forward_norm: Vec<f32>,
     gate_and_up: Linear,
     down: Linear,
 }
@@ -58,21 +59,44 @@ impl CpuNetwork {
 
 impl Layer {
     fn new(layer: weights::Layer<Stored>, config: &Config) -> Result<Self> {
-        let head_norms = layer.head_norms.as_ref();
+        let query_key_norms = layer.query_key_norms.as_ref();
         Ok(Layer {
-            attention_norm: vector(&layer.attention_norm)?,
+            norms: layer.norms.map(vector)?,
             attention_input: Linear::affine(vec![layer.query, layer.key, layer.value], config.hidden)?,
-            head_norms: head_norms.map(|(query, key)| anyhow::Ok((vector(query)?, vector(key)?))).transpose()?,
+            query_key_norms: query_key_norms
+                .map(|(query, key)| anyhow::Ok((vector(query)?, vector(key)?)))
+                .transpose()?,
             attention_output: Linear::affine(vec![layer.attention_output], config.heads * config.head)?,
-            feed_forward_norm: vector(&layer.feed_forward_norm)?,
             gate_and_up: Linear::stack(vec![layer.gate, layer.up], config.hidden),
             down: Linear::stack(vec![layer.down], config.feed_forward),
+        })
+    }
+
+    fn feed_forward(&self, x: &[f32], config: &Config) -> Vec<f32> {
+        let wide = self.gate_and_up.multiply(x);
+        self.down.multiply(&match config.activation {
+            Activation::Silu => kernels::swiglu(&wide, config.feed_forward),
+            Activation::TanhGelu => kernels::geglu(&wide, config.feed_forward),
         })
     }
 }
 
 fn heads(config: &Config) -> Heads {
-    Heads { queries: config.heads, keys: config.key_value_heads, size: config.head }
+    let Scores { scale, cap } = config.scores;
+    Heads { queries: config.heads, keys: config.key_value_heads, size: config.head, scale, cap }
+}
+
+/// The rows, normalised if there is a norm.
+fn normalised<'a>(x: &'a [f32], norm: &Option<Vec<f32>>, epsilon: f32) -> Cow<'a, [f32]> {
+    norm.as_ref().map_or(Cow::Borrowed(x), |norm| Cow::Owned(kernels::rms_norm(x, norm, epsilon)))
+}
+
+/// Adds what a part of a layer gives, normalised if there is a norm.
+fn join(x: &mut [f32], mut y: Vec<f32>, norm: &Option<Vec<f32>>, epsilon: f32) {
+    if let Some(norm) = norm {
+        kernels::rms_norm_in_place(&mut y, norm, epsilon);
+    }
+    kernels::add(x, &y);
 }
 
 impl Network for CpuNetwork {
@@ -93,7 +117,7 @@ impl Network for CpuNetwork {
 
         let mut x = Vec::new();
         let mut rows = Vec::new();
-        let mut rotations = Vec::new();
+        let mut turns: Vec<Vec<_>> = Vec::new();
         for (chunk, Chunk { tokens, cache }) in chunks.iter().enumerate() {
             let before = cache.tokens();
             for (offset, token) in tokens.iter().enumerate() {
@@ -103,31 +127,37 @@ impl Network for CpuNetwork {
                         .with_context(|| format!("expected tokens below {}, found {token}", config.vocabulary))?,
                 );
                 rows.push((chunk, before + offset + 1));
-                rotations.push(config.rotation(before + offset));
+                turns.push(config.rotations.iter().map(|rotation| rotation.at(before + offset)).collect());
             }
         }
-        let positions = rows.iter().map(|(_, seen)| seen).sum();
+        if config.embedding_scale != 1.0 {
+            kernels::scale(&mut x, config.embedding_scale);
+        }
 
         for (index, layer) in self.layers.iter().enumerate() {
-            let normal = kernels::rms_norm(&x, &layer.attention_norm, config.epsilon);
-            let mut projected = layer.attention_input.multiply(&normal);
-            for ((row, rotation), (chunk, _)) in projected.chunks_exact_mut(width).zip(&rotations).zip(&rows) {
-                if let Some((query, key)) = &layer.head_norms {
+            let kinds = config.layers[index];
+            let mut projected =
+                layer.attention_input.multiply(&normalised(&x, &layer.norms.before_attention, config.epsilon));
+            for ((row, turns), (chunk, _)) in projected.chunks_exact_mut(width).zip(&turns).zip(&rows) {
+                if let Some((query, key)) = &layer.query_key_norms {
                     kernels::rms_norm_in_place(&mut row[..queries], query, config.epsilon);
                     kernels::rms_norm_in_place(&mut row[queries..queries + keys], key, config.epsilon);
                 }
-                kernels::rotate(&mut row[..queries + keys], rotation);
+                if let Some(rotation) = kinds.rotation {
+                    kernels::rotate(&mut row[..queries + keys], config.head, &turns[rotation]);
+                }
                 let (new_keys, new_values) = row[queries..].split_at(keys);
                 chunks[*chunk].cache.own.layers[index].push(new_keys, new_values, config.head);
             }
+            let first = |seen: usize| kinds.window.map_or(0, |window| seen.saturating_sub(window));
+            let positions = rows.iter().map(|(_, seen)| seen - first(*seen)).sum();
             let attended = kernels::attend(heads, &projected, width, positions, |row| {
                 let (chunk, seen) = rows[row];
-                chunks[chunk].cache.runs(index, seen)
+                chunks[chunk].cache.runs(index, first(seen)..seen)
             });
-            kernels::add(&mut x, &layer.attention_output.multiply(&attended));
-            let normal = kernels::rms_norm(&x, &layer.feed_forward_norm, config.epsilon);
-            let wide = kernels::swiglu(&layer.gate_and_up.multiply(&normal), config.feed_forward);
-            kernels::add(&mut x, &layer.down.multiply(&wide));
+            join(&mut x, layer.attention_output.multiply(&attended), &layer.norms.after_attention, config.epsilon);
+            let wide = layer.feed_forward(&normalised(&x, &layer.norms.before_feed_forward, config.epsilon), config);
+            join(&mut x, wide, &layer.norms.after_feed_forward, config.epsilon);
         }
 
         let mut last = Vec::with_capacity(chunks.len() * config.hidden);
@@ -137,7 +167,11 @@ impl Network for CpuNetwork {
             end += tokens.len() * config.hidden;
             last.extend_from_slice(&x[end - config.hidden..end]);
         }
-        Ok(self.output.multiply(&kernels::rms_norm(&last, &self.norm, config.epsilon)))
+        let mut logits = self.output.multiply(&kernels::rms_norm(&last, &self.norm, config.epsilon));
+        if let Some(cap) = config.logit_cap {
+            kernels::soft_cap(&mut logits, cap);
+        }
+        Ok(logits)
     }
 }
 
@@ -155,7 +189,7 @@ struct Segment {
 
 impl Segment {
     fn new(config: &Config) -> Self {
-        Segment { layers: vec![KeysAndValues::new(heads(config)); config.layers], tokens: 0 }
+        Segment { layers: vec![KeysAndValues::new(heads(config)); config.layers.len()], tokens: 0 }
     }
 
     /// An empty one of the same shape.
@@ -170,18 +204,17 @@ impl CpuCache {
         self.shared.iter().map(|(_, tokens)| tokens).sum::<usize>() + self.own.tokens
     }
 
-    /// What a row after `seen` tokens attends to, itself included.
-    fn runs(&self, layer: usize, seen: usize) -> Vec<Run<'_>> {
-        let mut left = seen;
+    /// The tokens of a sequence at these positions.
+    fn runs(&self, layer: usize, seen: Range<usize>) -> Vec<Run<'_>> {
+        let mut before = 0;
         let mut runs = Vec::with_capacity(self.shared.len() + 1);
-        for (segment, tokens) in
-            self.shared.iter().map(|(segment, tokens)| (&**segment, *tokens)).chain([(&self.own, left)])
-        {
-            let positions = tokens.min(left);
-            if positions > 0 {
-                runs.push(segment.layers[layer].run(positions));
-                left -= positions;
+        let shared = self.shared.iter().map(|(segment, tokens)| (&**segment, *tokens));
+        for (segment, tokens) in shared.chain([(&self.own, usize::MAX)]) {
+            let here = seen.start.saturating_sub(before)..seen.end.saturating_sub(before).min(tokens);
+            if here.start < here.end {
+                runs.push(segment.layers[layer].run(here));
             }
+            before = before.saturating_add(tokens);
         }
         runs
     }

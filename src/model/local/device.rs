@@ -9,8 +9,9 @@ use candle_core::{D, DType, Device, Tensor};
 use candle_nn::ops;
 use candle_nn::rotary_emb::rope_thd;
 
-use super::config::Config;
+use super::config::{Activation, Config};
 use super::network::{Cache, Chunk, Network};
+use super::rotation::Rotation;
 use super::weights::{Layer, Linear, Weights};
 
 /// Rows that go through a matrix together, and positions that attend together; shorter blocks are padded.
@@ -45,20 +46,28 @@ impl DeviceNetwork {
         layer: &Layer<Tensor>,
         index: usize,
         x: &Tensor,
-        rotation: &(Tensor, Tensor),
+        rotation: Option<&(Tensor, Tensor)>,
         chunks: &mut [Chunk<DeviceCache>],
     ) -> candle_core::Result<Tensor> {
-        let Config { heads, key_value_heads, head, epsilon, .. } = self.config;
+        let Config { heads, key_value_heads, head, .. } = self.config;
         let rows = x.dim(0)?;
-        let split = |x: Tensor, heads: usize| x.reshape((1, rows, heads, head));
-        let turn = |x: Tensor, norm: Option<&Tensor>| {
-            let x = norm.map_or(Ok(x.clone()), |norm| ops::rms_norm(&x, norm, epsilon))?;
-            rope_thd(&x, &rotation.0, &rotation.1)?.squeeze(0)
+        let split = |x: Tensor, heads: usize| x.reshape((rows, heads, head));
+        let turn = |x: Tensor, heads: usize, norm: Option<&Tensor>| {
+            let x = match norm {
+                Some(norm) => {
+                    // As wide as the norm is: one head, or all.
+                    let x = x.reshape((rows, heads * head / norm.dim(0)?, norm.dim(0)?))?;
+                    split(self.norm(&x, Some(norm))?, heads)?
+                }
+                None => split(x, heads)?,
+            };
+            rotation.map_or(Ok(x.clone()), |rotation| rotate(&x, rotation))
         };
-        let (query_norm, key_norm) = layer.head_norms.as_ref().map(|(query, key)| (query, key)).unzip();
-        let queries = turn(split(apply(&layer.query, x)?, heads)?, query_norm)?;
-        let keys = turn(split(apply(&layer.key, x)?, key_value_heads)?, key_norm)?;
-        let values = split(apply(&layer.value, x)?, key_value_heads)?.squeeze(0)?;
+        let (query_norm, key_norm) = layer.query_key_norms.as_ref().map(|(query, key)| (query, key)).unzip();
+        let queries = turn(apply(&layer.query, x)?, heads, query_norm)?;
+        let keys = turn(apply(&layer.key, x)?, key_value_heads, key_norm)?;
+        let values = split(apply(&layer.value, x)?, key_value_heads)?;
+        let window = self.config.layers[index].window;
         let mut attended = Vec::with_capacity(chunks.len());
         let mut start = 0;
         for Chunk { tokens, cache } in chunks {
@@ -69,20 +78,21 @@ impl DeviceNetwork {
             for block in first / BLOCK..(first + new).div_ceil(BLOCK) {
                 let rows = first.max(block * BLOCK)..(first + new).min((block + 1) * BLOCK);
                 let queries = queries.narrow(0, start + rows.start - first, rows.len())?;
-                attended.push(self.attend(&queries, block, rows.start % BLOCK, &all_keys, &all_values)?);
+                let rows = (block, rows.start % BLOCK);
+                attended.push(self.attend(&queries, rows, window, &all_keys, &all_values)?);
             }
             start += new;
         }
         apply(&layer.attention_output, &Tensor::cat(&attended, 0)?)
     }
 
-    /// Neighbouring positions of one block of a sequence, the first one at `offset`: (rows, heads, head) to
-    /// (rows, heads * head).
+    /// Neighbouring positions of one block of a sequence, the first one at `offset`, which see the tokens of a window:
+    /// (rows, heads, head) to (rows, heads * head).
     fn attend(
         &self,
         queries: &Tensor,
-        block: usize,
-        offset: usize,
+        (block, offset): (usize, usize),
+        window: Option<usize>,
         keys: &Tensor,
         values: &Tensor,
     ) -> candle_core::Result<Tensor> {
@@ -97,8 +107,12 @@ impl DeviceNetwork {
         let queries = queries.transpose(0, 1)?.reshape((key_value_heads, group * BLOCK, head))?;
         let keys = up_to_block(keys)?.permute((1, 2, 0))?.contiguous()?;
         let values = up_to_block(values)?.transpose(0, 1)?.contiguous()?;
-        let scores = (queries.matmul(&keys)?.to_dtype(DType::F32)? / (head as f64).sqrt())?;
-        let mask = self.causal.pad_with_zeros(1, block * BLOCK, 0)?;
+        let scores = (queries.matmul(&keys)?.to_dtype(DType::F32)? * f64::from(self.config.scores.scale))?;
+        let scores = soft_cap(scores, self.config.scores.cap)?;
+        let mask = match window.filter(|window| *window < seen) {
+            None => self.causal.pad_with_zeros(1, block * BLOCK, 0)?,
+            Some(window) => self.mask(block, window)?,
+        };
         let scores = scores.reshape((heads, BLOCK, seen))?.broadcast_add(&mask)?;
         let weights = ops::softmax_last_dim(&scores)?.to_dtype(self.dtype)?;
         let attended = weights.reshape((key_value_heads, group * BLOCK, seen))?.matmul(&values)?;
@@ -106,8 +120,47 @@ impl DeviceNetwork {
         attended.transpose(0, 1)?.reshape((rows, heads * head))
     }
 
+    /// (BLOCK, positions up to the end of the block): minus infinity where a key comes after the query, or as many
+    /// positions before it as a window has.
+    fn mask(&self, block: usize, window: usize) -> candle_core::Result<Tensor> {
+        let seen = (block + 1) * BLOCK;
+        let sees = |query: usize, key: usize| key <= query && query < key + window;
+        let mask = (block * BLOCK..seen).flat_map(|query| (0..seen).map(move |key| (query, key)));
+        let mask: Vec<f32> = mask.map(|(query, key)| if sees(query, key) { 0.0 } else { f32::NEG_INFINITY }).collect();
+        Tensor::from_vec(mask, (BLOCK, seen), &self.device)
+    }
+
     fn feed_forward(&self, layer: &Layer<Tensor>, x: &Tensor) -> candle_core::Result<Tensor> {
-        multiply(&(multiply(x, &layer.gate)?.silu()? * multiply(x, &layer.up)?)?, &layer.down)
+        let gate = multiply(x, &layer.gate)?;
+        let gate = match self.config.activation {
+            Activation::Silu => gate.silu()?,
+            Activation::TanhGelu => gate.gelu()?,
+        };
+        multiply(&(gate * multiply(x, &layer.up)?)?, &layer.down)
+    }
+
+    /// The rows, normalised if there is a norm.
+    fn norm(&self, x: &Tensor, norm: Option<&Tensor>) -> candle_core::Result<Tensor> {
+        norm.map_or(Ok(x.clone()), |norm| ops::rms_norm(x, norm, self.config.epsilon))
+    }
+}
+
+/// Turns pairs of dimensions of heads (rows, heads, head) by angles (rows, pairs); other dimensions stay.
+fn rotate(x: &Tensor, (cosines, sines): &(Tensor, Tensor)) -> candle_core::Result<Tensor> {
+    let (head, turned) = (x.dim(2)?, 2 * cosines.dim(1)?);
+    if turned == head {
+        return rope_thd(&x.unsqueeze(0)?, cosines, sines)?.squeeze(0);
+    }
+    let first = x.narrow(2, 0, turned)?.contiguous()?.unsqueeze(0)?;
+    let first = rope_thd(&first, cosines, sines)?.squeeze(0)?;
+    Tensor::cat(&[&first, &x.narrow(2, turned, head - turned)?], 2)
+}
+
+/// `cap tanh(x / cap)`, if there is a cap.
+fn soft_cap(x: Tensor, cap: Option<f32>) -> candle_core::Result<Tensor> {
+    match cap.map(f64::from) {
+        Some(cap) => (x / cap)?.tanh()? * cap,
+        None => Ok(x),
     }
 }
 
@@ -129,37 +182,46 @@ impl Network for DeviceNetwork {
     type Cache = DeviceCache;
 
     fn empty(&self) -> DeviceCache {
-        DeviceCache { layers: vec![None; self.config.layers], tokens: 0 }
+        DeviceCache { layers: vec![None; self.config.layers.len()], tokens: 0 }
     }
 
     fn forward(&self, chunks: &mut [Chunk<DeviceCache>]) -> Result<Vec<f32>> {
-        let epsilon = self.config.epsilon;
-        let (mut tokens, mut cosines, mut sines, mut last) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let config = &self.config;
+        let (mut tokens, mut positions, mut last) = (Vec::new(), Vec::new(), Vec::new());
         for chunk in chunks.iter() {
             tokens.extend_from_slice(chunk.tokens);
-            for position in (chunk.cache.tokens..).take(chunk.tokens.len()) {
-                let (cosine, sine) = self.config.rotation(position);
-                cosines.extend(cosine);
-                sines.extend(sine);
-            }
+            positions.extend((chunk.cache.tokens..).take(chunk.tokens.len()));
             last.push(tokens.len() as u32 - 1);
         }
-        let rotation = |values| -> candle_core::Result<Tensor> {
-            Tensor::from_vec(values, (tokens.len(), self.config.head / 2), &self.device)?.to_dtype(self.dtype)
+        let angles = |rotation: &Rotation| -> candle_core::Result<(Tensor, Tensor)> {
+            let (cosines, sines): (Vec<_>, Vec<_>) = positions.iter().map(|position| rotation.at(*position)).unzip();
+            let rows = |values: Vec<Vec<f32>>| {
+                let shape = (positions.len(), rotation.pairs());
+                Tensor::from_vec(values.concat(), shape, &self.device)?.to_dtype(self.dtype)
+            };
+            Ok((rows(cosines)?, rows(sines)?))
         };
-        let rotation = (rotation(cosines)?, rotation(sines)?);
+        let rotations = config.rotations.iter().map(angles).collect::<candle_core::Result<Vec<_>>>()?;
         let mut x = self.weights.embedding.index_select(&Tensor::new(tokens.as_slice(), &self.device)?, 0)?;
+        if config.embedding_scale != 1.0 {
+            x = (x * f64::from(config.embedding_scale))?;
+        }
         for (index, layer) in self.weights.layers.iter().enumerate() {
-            let normal = ops::rms_norm(&x, &layer.attention_norm, epsilon)?;
-            x = (x + self.attention(layer, index, &normal, &rotation, chunks)?)?;
-            let normal = ops::rms_norm(&x, &layer.feed_forward_norm, epsilon)?;
-            x = (x + self.feed_forward(layer, &normal)?)?;
+            let norms = &layer.norms;
+            let normal = self.norm(&x, norms.before_attention.as_ref())?;
+            let rotation = config.layers[index].rotation.map(|rotation| &rotations[rotation]);
+            let attended = self.attention(layer, index, &normal, rotation, chunks)?;
+            x = (x + self.norm(&attended, norms.after_attention.as_ref())?)?;
+            let normal = self.norm(&x, norms.before_feed_forward.as_ref())?;
+            let wide = self.feed_forward(layer, &normal)?;
+            x = (x + self.norm(&wide, norms.after_feed_forward.as_ref())?)?;
         }
         chunks.iter_mut().for_each(|chunk| chunk.cache.tokens += chunk.tokens.len());
         let x = x.index_select(&Tensor::new(last.as_slice(), &self.device)?, 0)?;
-        let x = ops::rms_norm(&x, &self.weights.norm, epsilon)?;
+        let x = self.norm(&x, Some(&self.weights.norm))?;
         let logits = multiply(&x, self.weights.output.as_ref().unwrap_or(&self.weights.embedding))?;
-        Ok(logits.to_dtype(DType::F32)?.flatten(0, D::Minus1)?.to_vec1()?)
+        let logits = soft_cap(logits.to_dtype(DType::F32)?, config.logit_cap)?;
+        Ok(logits.flatten(0, D::Minus1)?.to_vec1()?)
     }
 }
 

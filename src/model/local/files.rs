@@ -9,7 +9,8 @@ use sha2::{Digest, Sha256};
 use tokenizers::Tokenizer;
 
 use super::chat::{Chat, Variables};
-use super::config::{Config, Ends};
+use super::config::Config;
+use super::config_file::{self, Ends};
 use super::gguf::Gguf;
 use super::gguf_tokenizer;
 use super::safetensors::{self, Safetensors};
@@ -55,7 +56,7 @@ impl Files {
             Files::Folder(folder) => folder,
         };
         let text = folder.read_text(CONFIG)?;
-        let mut config = Config::parse(&text).with_context(|| format!("`{folder}/{CONFIG}`"))?;
+        let mut config = config_file::parse(&text).with_context(|| format!("`{folder}/{CONFIG}`"))?;
         if folder.holds(GENERATION) {
             let text = folder.read_text(GENERATION)?;
             let generation: Generation =

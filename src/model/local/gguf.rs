@@ -4,13 +4,17 @@ use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use candle_core::quantized::gguf_file::{Content, Value};
 use candle_core::{Device, Tensor};
 use serde_json::json;
 
 use super::config::Config;
+use super::config_file;
+use super::gguf_families::Family;
 use super::gguf_formats;
+use super::gguf_tokenizer;
+use super::gguf_value::whole;
 use super::mapped::Mapped;
 
 /// An opened file.
@@ -18,19 +22,30 @@ pub struct Gguf {
     path: PathBuf,
     file: Arc<Mapped>,
     content: Content,
-    /// `general.architecture`, which begins the names of the sizes.
-    family: &'static str,
-    /// What transformers calls it.
-    architecture: &'static str,
+    family: Family,
 }
-
-const FAMILIES: [(&str, &str); 3] =
-    [(LLAMA, "LlamaForCausalLM"), ("qwen2", "Qwen2ForCausalLM"), ("qwen3", "Qwen3ForCausalLM")];
-const LLAMA: &str = "llama";
 
 const EMBEDDING: &str = "token_embd.weight";
 /// How much slower each pair of dimensions rotates.
-pub const ROTATIONS: &str = "rope_freqs.weight";
+const ROTATIONS: &str = "rope_freqs.weight";
+/// The same for contexts that are no longer, and longer, than the one that the model was first trained on.
+const SHORT_ROTATIONS: &str = "rope_factors_short.weight";
+const LONG_ROTATIONS: &str = "rope_factors_long.weight";
+/// The tensors that are part of the configuration.
+pub const SETTINGS: [&str; 3] = [ROTATIONS, SHORT_ROTATIONS, LONG_ROTATIONS];
+
+/// Metadata that changes a network in ways that are not built, unless it is 0 or false.
+const REFUSED: [&str; 9] = [
+    "expert_count",
+    "attention.clamp_kqv",
+    "attention.max_alibi_bias",
+    "attention.chunk_size",
+    "attention.temperature_length",
+    "logit_scale",
+    "residual_scale",
+    "embedding_scale",
+    "rope.scaling.yarn_log_multiplier",
+];
 
 impl Gguf {
     /// Reads what comes before the tensors.
@@ -48,12 +63,8 @@ impl Gguf {
             }
         })?;
         let found = content.metadata.get("general.architecture").and_then(|value| value.to_string().ok());
-        let known = FAMILIES.into_iter().find(|(family, _)| found.is_some_and(|found| found == family));
-        let Some((family, architecture)) = known else {
-            let found = found.map_or("none", String::as_str);
-            bail!("`{}`: expected architecture `llama`, `qwen2` or `qwen3`, found `{found}`", path.display())
-        };
-        let gguf = Gguf { path: path.to_owned(), file, content, family, architecture };
+        let family = Family::of(found.map(String::as_str)).with_context(|| format!("`{}`", path.display()))?;
+        let gguf = Gguf { path: path.to_owned(), file, content, family };
         gguf.check_tensors().with_context(|| format!("`{}`", path.display()))?;
         let parts = gguf.content.metadata.get("split.count").and_then(whole).unwrap_or(1);
         ensure!(
@@ -79,9 +90,9 @@ impl Gguf {
         &self.file
     }
 
-    /// Whether neighbouring dimensions of a head rotate together; in transformers, those half a head apart do.
-    pub fn rotates_neighbours(&self) -> bool {
-        self.family == LLAMA
+    /// What is particular to its architecture.
+    pub fn family(&self) -> &Family {
+        &self.family
     }
 
     /// Its metadata, and where its tensors are.
@@ -110,51 +121,114 @@ impl Gguf {
     }
 
     fn read_config(&self) -> Result<Config> {
-        let missing = |name: &str| format!("expected a number `{}.{name}`, found none", self.family);
+        let missing = |name: &str| format!("expected a number `{}.{name}`, found none", self.family.name);
         let size = |name: &str| self.number(name).with_context(|| missing(name));
+        for name in REFUSED {
+            let found = self.value(name).and_then(|value| whole(value).map(|value| value as f32).or(self.float(name)));
+            let found = found.filter(|found| *found != 0.0);
+            ensure!(found.is_none(), "expected no `{}.{name}`, found {}", self.family.name, found.unwrap_or_default());
+        }
+        let is_causal = self.value("attention.causal").and_then(|value| value.to_bool().ok()).unwrap_or(true);
+        ensure!(
+            is_causal,
+            "expected attention to earlier tokens, found `{}.attention.causal` to be false",
+            self.family.name
+        );
         let epsilon = "attention.layer_norm_rms_epsilon";
         let (hidden, heads) = (size("embedding_length")?, size("attention.head_count")?);
+        let layers = size("block_count")?;
         let head = self.number("attention.key_length").or_else(|| hidden.checked_div(heads)).unwrap_or(0);
         let turned = self.number("rope.dimension_count").unwrap_or(head);
-        ensure!(turned == head, "expected rotations of all {head} dimensions of a head, found {turned}");
-        let experts = self.number("expert_count").unwrap_or(0);
-        ensure!(experts == 0, "expected one feed-forward network a layer, found {experts} experts");
+        let fits = turned == head || turned < head && !self.family.rotates_neighbours;
+        let value = self.number("attention.value_length").unwrap_or(head);
+        ensure!(value == head, "expected values as long as keys, found {value} and {head} dimensions");
+        ensure!(fits, "expected rotations of all {head} dimensions of a head, found {turned}");
         let embedding = self.content.tensor_infos.get(EMBEDDING);
         let vocabulary = embedding.and_then(|info| info.shape.dims().first().copied());
-        let rope = match self.text(&format!("{}.rope.scaling.type", self.family)) {
-            None | Some("none") => json!(null),
-            Some(kind) => json!({"rope_type": kind, "factor": self.float("rope.scaling.factor")}),
-        };
-        let has_tensor = |name: &str| self.content.tensor_infos.contains_key(name);
-        let ends: Vec<u64> = ["eos_token_id", "eot_token_id", "eom_token_id"]
-            .iter()
-            .filter_map(|name| whole(self.content.metadata.get(&format!("tokenizer.ggml.{name}"))?))
-            .collect();
-        let mut config = Config::from_value(json!({
-            "architectures": [self.architecture],
+        let window = self.number("attention.sliding_window").filter(|window| *window > 0);
+        let mut config = json!({
+            "architectures": [if window.is_some() { self.family.windowed } else { self.family.architecture }],
             "hidden_size": hidden,
             "intermediate_size": size("feed_forward_length")?,
-            "num_hidden_layers": size("block_count")?,
+            "num_hidden_layers": layers,
             "num_attention_heads": heads,
             "num_key_value_heads": self.number("attention.head_count_kv"),
             "head_dim": head,
             "vocab_size": vocabulary.with_context(|| format!("no tensor `{EMBEDDING}`"))?,
             "max_position_embeddings": size("context_length")?,
             "rms_norm_eps": self.float(epsilon).with_context(|| missing(epsilon))?,
+            "hidden_act": self.family.activation,
+            "tie_word_embeddings": !self.has_tensor("output.weight"),
+            "attention_bias": self.has_tensor("blk.0.attn_q.bias"),
+            "query_pre_attn_scalar": self.family.query_scalar(layers, hidden, heads),
+            "sliding_window": window,
             "rope_theta": self.float("rope.freq_base"),
-            "rope_scaling": rope,
-            "tie_word_embeddings": !has_tensor("output.weight"),
-            "attention_bias": self.family == LLAMA && has_tensor("blk.0.attn_q.bias"),
-            "eos_token_id": ends,
-        }))?;
-        if has_tensor(ROTATIONS) {
-            config.slow_down(&self.tensor(ROTATIONS)?.flatten_all()?.to_vec1()?)?;
+            "rope_local_base_freq": self.float("rope.freq_base_swa"),
+            "rope_scaling": self.rotation(turned as f64 / head.max(1) as f64)?,
+            "eos_token_id": gguf_tokenizer::ends(&self.content),
+        });
+        let pattern = "attention.sliding_window_pattern";
+        if let Some(list) = self.value(pattern).and_then(|value| value.to_vec().ok()) {
+            let has_window = |value: &Value| value.to_bool().ok().or_else(|| whole(value).map(|value| value != 0));
+            let kind = |value| if has_window(value) == Some(true) { "sliding_attention" } else { "full_attention" };
+            config["layer_types"] = list.iter().map(kind).collect();
+        } else if let Some(interval) = self.number(pattern) {
+            config["sliding_window_pattern"] = interval.into();
+        }
+        for (own, theirs) in [
+            ("attn_logit_softcapping", "attn_logit_softcapping"),
+            ("final_logit_softcapping", "final_logit_softcapping"),
+        ] {
+            if let Some(cap) = self.float(own) {
+                config[theirs] = if cap == 0.0 { json!(null) } else { cap.into() };
+            }
+        }
+        let mut config = config_file::read(config)?;
+        // llama.cpp's converter has added it.
+        config.norm_offset = 0.0;
+        if self.has_tensor(ROTATIONS) {
+            config.slow_down(&self.numbers(ROTATIONS)?)?;
         }
         Ok(config)
     }
 
+    /// How positions are stretched, as `config.json` says it, where this share of a head's dimensions turns.
+    fn rotation(&self, share: f64) -> Result<serde_json::Value> {
+        let factor = self.float("rope.scaling.factor").or_else(|| self.float("rope.scale_linear"));
+        let kind = match self.text(&format!("{}.rope.scaling.type", self.family.name)) {
+            Some("none") => None,
+            // Older files say by how much only.
+            None => factor.filter(|factor| *factor > 0.0).map(|_| "linear"),
+            kind => kind,
+        };
+        let mut rotation = json!({
+            "rope_type": kind,
+            "factor": factor,
+            "original_max_position_embeddings": self.float_or_whole("rope.scaling.original_context_length"),
+            "attention_factor": self.float("rope.scaling.yarn_attn_factor"),
+            "beta_fast": self.float("rope.scaling.yarn_beta_fast"),
+            "beta_slow": self.float("rope.scaling.yarn_beta_slow"),
+            "partial_rotary_factor": share,
+        });
+        if self.has_tensor(LONG_ROTATIONS) {
+            rotation["rope_type"] = "longrope".into();
+            rotation["short_factor"] = self.numbers(SHORT_ROTATIONS)?.into();
+            rotation["long_factor"] = self.numbers(LONG_ROTATIONS)?.into();
+            rotation["attention_factor"] = self.float("rope.scaling.attn_factor").into();
+        }
+        Ok(rotation)
+    }
+
+    fn has_tensor(&self, name: &str) -> bool {
+        self.content.tensor_infos.contains_key(name)
+    }
+
+    fn numbers(&self, name: &str) -> Result<Vec<f32>> {
+        Ok(self.tensor(name)?.flatten_all()?.to_vec1()?)
+    }
+
     fn value(&self, name: &str) -> Option<&Value> {
-        self.content.metadata.get(&format!("{}.{name}", self.family))
+        self.content.metadata.get(&format!("{}.{name}", self.family.name))
     }
 
     /// A number of the architecture's, such as `block_count`.
@@ -169,6 +243,10 @@ impl Gguf {
         }
     }
 
+    fn float_or_whole(&self, name: &str) -> Option<f32> {
+        self.number(name).map(|number| number as f32).or_else(|| self.float(name))
+    }
+
     /// A tensor in f32, by llama.cpp's name.
     ///
     /// # Errors
@@ -178,17 +256,6 @@ impl Gguf {
         read.and_then(|tensor| tensor.dequantize(&Device::Cpu))
             .map_err(first_line)
             .with_context(|| format!("`{}` is not a whole GGUF file", self.path.display()))
-    }
-}
-
-/// A number, of any type that files use for it.
-pub fn whole(value: &Value) -> Option<u64> {
-    match value {
-        Value::I8(value) => u64::try_from(*value).ok(),
-        Value::I16(value) => u64::try_from(*value).ok(),
-        Value::I32(value) => u64::try_from(*value).ok(),
-        Value::I64(value) => u64::try_from(*value).ok(),
-        value => value.to_u64().ok(),
     }
 }
 

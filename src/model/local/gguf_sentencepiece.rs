@@ -8,12 +8,15 @@ use candle_core::quantized::gguf_file::{Content, Value};
 use serde_json::json;
 use tokenizers::Tokenizer;
 
-use super::gguf::whole;
+use super::gguf_value::whole;
 
 /// `tokenizer.ggml.token_type`
 const UNKNOWN: u64 = 2;
 const CONTROL: u64 = 3;
 const USER_DEFINED: u64 = 4;
+
+/// Special tokens of Phi-3 that keep the spaces after them; the others swallow them, which no file says.
+const KEEPS_SPACES: [&str; 3] = ["<unk>", "<s>", "<|endoftext|>"];
 
 /// Builds the tokenizer.
 ///
@@ -38,17 +41,30 @@ pub fn tokenizer(content: &Content) -> Result<Tokenizer> {
     );
     let vocabulary: HashMap<&str, usize> = tokens.iter().copied().zip(0..).collect();
     let of_kind = |kind| types.iter().zip(&tokens).zip(0..).filter(move |((other, _), _)| **other == kind);
+    let model = content.metadata.get("general.name").and_then(|name| name.to_string().ok());
+    let swallows_spaces =
+        model.is_some_and(|name| ["phi-3", "phi3"].iter().any(|part| name.to_lowercase().contains(part)));
     let added: Vec<_> = [(UNKNOWN, true), (CONTROL, true), (USER_DEFINED, false)]
         .into_iter()
         .flat_map(|(kind, is_special)| of_kind(kind).map(move |((_, token), id)| (id, token, is_special)))
         .map(|(id, token, is_special): (usize, _, _)| {
-            json!({"id": id, "content": token, "single_word": false, "lstrip": false, "rstrip": false,
+            let swallows = swallows_spaces && !KEEPS_SPACES.contains(token);
+            json!({"id": id, "content": token, "single_word": false, "lstrip": false, "rstrip": swallows,
                 "normalized": false, "special": is_special})
         })
         .collect();
     let space = json!({"type": "Replace", "pattern": {"String": " "}, "content": "▁"});
+    let mut decoders = vec![
+        json!({"type": "Replace", "pattern": {"String": "▁"}, "content": " "}),
+        json!({"type": "ByteFallback"}),
+        json!({"type": "Fuse"}),
+    ];
+    // Gemma's texts do not begin with a space of their own.
     let normalizers = match value("add_space_prefix").and_then(|value| value.to_bool().ok()).unwrap_or(true) {
-        true => vec![json!({"type": "Prepend", "prepend": "▁"}), space],
+        true => {
+            decoders.push(json!({"type": "Strip", "content": " ", "start": 1, "stop": 0}));
+            vec![json!({"type": "Prepend", "prepend": "▁"}), space]
+        }
         false => vec![space],
     };
     let adds_bos = value("add_bos_token").and_then(|value| value.to_bool().ok()).unwrap_or(true);
@@ -64,9 +80,7 @@ pub fn tokenizer(content: &Content) -> Result<Tokenizer> {
         "version": "1.0", "truncation": null, "padding": null, "added_tokens": added,
         "normalizer": {"type": "Sequence", "normalizers": normalizers},
         "pre_tokenizer": null, "post_processor": begins,
-        "decoder": {"type": "Sequence", "decoders": [
-            {"type": "Replace", "pattern": {"String": "▁"}, "content": " "}, {"type": "ByteFallback"},
-            {"type": "Fuse"}, {"type": "Strip", "content": " ", "start": 1, "stop": 0}]},
+        "decoder": {"type": "Sequence", "decoders": decoders},
         "model": {"type": "BPE", "dropout": null, "unk_token": of_kind(UNKNOWN).next().map(|((_, token), _)| token),
             "continuing_subword_prefix": null, "end_of_word_suffix": null, "fuse_unk": true, "byte_fallback": true,
             "ignore_merges": false, "vocab": vocabulary, "merges": merges(&tokens, &scores, &vocabulary)},

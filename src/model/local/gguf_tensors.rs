@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::Tensor;
 
-use super::gguf::{Gguf, ROTATIONS};
+use super::gguf::{Gguf, SETTINGS};
 use super::gguf_formats::format;
 use super::mapped::Mapped;
 use super::weights::Tensors;
@@ -34,8 +34,8 @@ const OUTSIDE: [(&str, &str); 3] = [
 
 impl Tensors for Gguf {
     fn names(&self) -> BTreeSet<String> {
-        let names = self.content().tensor_infos.keys().filter(|name| *name != ROTATIONS);
-        names.map(|name| rename(name).unwrap_or_else(|| name.clone())).collect()
+        let names = self.content().tensor_infos.keys().filter(|name| !SETTINGS.contains(&name.as_str()));
+        names.map(|name| self.rename(name).unwrap_or_else(|| name.clone())).collect()
     }
 
     fn read(&self, name: &str) -> Result<Tensor> {
@@ -105,16 +105,20 @@ impl Gguf {
         Ok(())
     }
 
+    fn rename(&self, name: &str) -> Option<String> {
+        rename(name, self.family().renamed)
+    }
+
     /// llama.cpp's name for a tensor.
     fn own_name(&self, name: &str) -> Result<&str> {
         let mut names = self.content().tensor_infos.keys();
-        let own = names.find(|own| rename(own).as_deref() == Some(name));
+        let own = names.find(|own| self.rename(own).as_deref() == Some(name));
         own.map(String::as_str).context("expected it in the file")
     }
 
     /// The heads of a tensor whose rows are to go [`apart`].
     fn turned_heads(&self, own: &str) -> Option<usize> {
-        self.rotates_neighbours().then_some(())?;
+        self.family().rotates_neighbours.then_some(())?;
         let heads = || self.number("attention.head_count");
         let (part, _) = own.rsplit_once('.')?;
         let heads = match part.rsplit_once('.')?.1 {
@@ -136,14 +140,14 @@ fn apart(tensor: &Tensor, heads: usize) -> Result<Tensor> {
     Ok(pairs.transpose(1, 2)?.reshape(shape)?)
 }
 
-/// The name that transformers gives a tensor.
-fn rename(name: &str) -> Option<String> {
+/// The name that transformers gives a tensor, where some parts have names of their own.
+fn rename(name: &str, renamed: &[(&str, &str)]) -> Option<String> {
     if let Some((_, theirs)) = OUTSIDE.iter().find(|(own, _)| *own == name) {
         return Some((*theirs).to_owned());
     }
     let (layer, part) = name.strip_prefix("blk.")?.split_once('.')?;
     let (part, kind) = part.rsplit_once('.')?;
-    let (_, theirs) = PARTS.iter().find(|(own, _)| *own == part)?;
+    let (_, theirs) = renamed.iter().chain(&PARTS).find(|(own, _)| *own == part)?;
     Some(format!("model.layers.{layer}.{theirs}.{kind}"))
 }
 
@@ -155,12 +159,16 @@ mod tests {
 
     #[test]
     fn names_become_those_of_transformers() {
-        let check = |own: &str, expected: Option<&str>| assert_eq!(rename(own).as_deref(), expected, "{own}");
+        let renamed = [("ffn_norm", "pre_feedforward_layernorm")];
+        let check = |own: &str, expected: Option<&str>| assert_eq!(rename(own, &[]).as_deref(), expected, "{own}");
         check("token_embd.weight", Some("model.embed_tokens.weight"));
         check("blk.11.attn_q.bias", Some("model.layers.11.self_attn.q_proj.bias"));
         check("blk.0.attn_q_norm.weight", Some("model.layers.0.self_attn.q_norm.weight"));
         check("blk.0.ssm_in.weight", None);
         check("output", None);
+        check("blk.0.ffn_norm.weight", Some("model.layers.0.post_attention_layernorm.weight"));
+        let found = rename("blk.0.ffn_norm.weight", &renamed);
+        assert_eq!(found.as_deref(), Some("model.layers.0.pre_feedforward_layernorm.weight"));
     }
 
     #[test]

@@ -5,12 +5,50 @@ use candle_core::quantized::gguf_file::{Content, Value};
 use candle_core::quantized::tokenizer::TokenizerFromGguf;
 use tokenizers::Tokenizer;
 
-use super::gguf::whole;
 use super::gguf_sentencepiece;
+use super::gguf_value::whole;
 use super::gguf_words::Words;
 
+/// The type of tokens that are no text.
+const CONTROL: u64 = 3;
 /// The type of tokens that belong to the text although no merge makes them, such as `<think>`.
 const USER_DEFINED: u64 = 4;
+
+/// Tokens that end a turn, in whatever file they are: many files name only one end, and not the one of their template.
+const ENDS: [&str; 15] = [
+    "<|eot_id|>",
+    "<|eom_id|>",
+    "<|im_end|>",
+    "<|end|>",
+    "<|return|>",
+    "<end_of_turn>",
+    "<|endoftext|>",
+    "<|end_of_text|>",
+    "<EOT>",
+    "_<EOT>",
+    "[EOT]",
+    "[EOS]",
+    "<eos>",
+    "<end_of_utterance>",
+    "<｜end▁of▁sentence｜>",
+];
+
+/// The tokens that end a completion: those that the file says, and those known by their text.
+pub fn ends(content: &Content) -> Vec<u64> {
+    let value = |name: &str| content.metadata.get(&format!("tokenizer.ggml.{name}"));
+    let list = |name: &str| value(name).and_then(|value| value.to_vec().ok()).map_or(&[][..], Vec::as_slice);
+    let told = ["eos_token_id", "eot_token_id", "eom_token_id"].into_iter().filter_map(|name| whole(value(name)?));
+    let is_end = |(token, kind): (&Value, &Value)| {
+        matches!(whole(kind), Some(CONTROL | USER_DEFINED))
+            && token.to_string().is_ok_and(|text| ENDS.contains(&text.as_str()))
+    };
+    let tokens = list("tokens").iter().zip(list("token_type"));
+    let known = tokens.zip(0..).filter(|(token, _)| is_end(*token)).map(|(_, id)| id);
+    let mut ends: Vec<u64> = told.chain(known).collect();
+    ends.sort_unstable();
+    ends.dedup();
+    ends
+}
 
 /// Builds the tokenizer.
 ///
@@ -60,4 +98,43 @@ fn with_text(tokenizer: &Tokenizer, is_text: impl Fn(u64) -> bool) -> Result<Tok
         }
     }
     Tokenizer::from_bytes(serde_json::to_vec(&value)?).map_err(|error| anyhow!("{error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+
+    use super::*;
+
+    /// `LAMAS_VOCABULARIES` names the folder `models` of llama.cpp's source: the vocabularies of real models, without
+    /// weights, with texts and what transformers makes of them.
+    #[test]
+    fn real_vocabularies_give_the_tokens_of_transformers() {
+        let Some(folder) = std::env::var_os("LAMAS_VOCABULARIES") else {
+            println!("skipped: set LAMAS_VOCABULARIES to the folder `models` of llama.cpp to test real tokenizers");
+            return;
+        };
+        let (mut checked, mut faults) = (Vec::new(), Vec::new());
+        for path in std::fs::read_dir(folder).expect("a folder").flatten().map(|entry| entry.path()) {
+            let beside = |ending: &str| std::fs::read_to_string(format!("{}.{ending}", path.display()));
+            let (Ok(texts), Ok(tokens)) = (beside("inp"), beside("out")) else { continue };
+            let content = Content::read(&mut File::open(&path).expect("a file")).expect("a GGUF file");
+            let tokenizer = match tokenizer(&content) {
+                Ok(tokenizer) => tokenizer,
+                Err(error) => {
+                    println!("{}: {error:#}", path.display());
+                    continue;
+                }
+            };
+            for (text, expected) in texts.split("\n__ggml_vocab_test__\n").zip(tokens.lines()) {
+                let found = tokenizer.encode_fast(text, false).expect("tokens");
+                let found: Vec<String> = found.get_ids().iter().map(u32::to_string).collect();
+                if found != expected.split_whitespace().collect::<Vec<_>>() {
+                    faults.push(format!("{}: {text:?}: {found:?}, expected {expected}", path.display()));
+                }
+            }
+            checked.push(path);
+        }
+        assert!(faults.is_empty() && checked.len() > 9, "{checked:?}\n{}", faults.join("\n"));
+    }
 }

@@ -14,6 +14,22 @@ const QWEN2: &str =
 const TEKKEN: &str = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 const GPT4O: &str = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 const DIGITS: &str = r"\p{N}";
+const THREE_DIGITS: &str = r"[0-9][0-9][0-9]";
+const UP_TO_THREE_DIGITS: &str = r"\p{N}{1,3}";
+const LINE_ENDS: &str = r"[\r\n]";
+const PUNCTUATION: &str = r"[\p{P}$+<=>^~|`]+";
+const CHINESE: &str = r"[\x{4E00}-\x{9FA5}\x{800}-\x{4E00}\x{AC00}-\x{D7FF}]+";
+/// Letters that have cases, as DeepSeek lists them.
+const DEEPSEEK_LETTERS: &str = "\\s?[A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-ჅᎠ-Ᏽᏸ-ᏽᲐ-ᲺᲽ-Ჿᴀ-ᴫᵫ-ᵷᵹ-ᶚḀ-ἕἘ-Ἕἠ-ὅὈ-Ὅὐ-ὗὙὛὝὟ-ώᾀ-ᾴᾶ-ᾼιῂ-ῄῆ-ῌῐ-ΐῖ-Ίῠ-Ῥῲ-ῴῶ-ῼℂℇℊ-ℓℕℙ-ℝℤΩℨK-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳꙀ-ꙭꚀ-ꚛꜢ-ꝯꝱ-ꞇꞋ-ꞎꭰ-ꮿﬀ-ﬆﬓ-ﬗＡ-Ｚａ-ｚ𐐀-𐑏𐒰-𐓓𐓘-𐓻𐲀-𐲲𐳀-𐳲𑢠-𑣟𞤀-𞥃]+";
+const DEEPSEEK_SIGNS: &str = r"\s?[!-/:-~\x{FF01}-\x{FF0F}\x{FF1A}-\x{FF5E}\x{2018}-\x{201F}\x{3000}-\x{3002}]+";
+const DEEPSEEK3: &str = r##"[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"##;
+const DEEPSEEK3_CHINESE: &str = r"[\x{4E00}-\x{9FA5}\x{3040}-\x{309F}\x{30A0}-\x{30FF}]+";
+const QWEN35: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+const SEED_CODER: &str =
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}\r\n]+|\s*[\r\n]+|\s+(?!\S)|\s+";
+const BAILING: &str =
+    r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+";
+const BLOOM: &str = r" ?[^(\s|.,!?\x{2026}\x{3002}\x{FF0C}\x{3001}\x{964}\x{6D4}\x{60C})]+";
 
 /// What is known of a way to split words.
 pub(super) struct Words {
@@ -34,22 +50,40 @@ impl Words {
     /// The name is not known.
     pub fn of(name: Option<&str>) -> Result<Self> {
         let words = |patterns| Words { patterns, has_start: false, takes_whole_words: false, composes: false };
+        let whole_words = |patterns| Words { takes_whole_words: true, ..words(patterns) };
         Ok(match name {
-            None | Some("default" | "gpt-2" | "gpt2" | "phi-2" | "mpt" | "olmo" | "jais") => words(&[GPT2]),
+            None | Some("default" | "gpt-2" | "gpt2" | "phi-2" | "mpt" | "olmo" | "jais" | "exaone4" | "trillion") => {
+                words(&[GPT2])
+            }
+            Some("gigachat" | "a.x-4.0" | "mellum" | "granite-docling") => words(&[GPT2]),
             Some("smollm" | "starcoder" | "refact" | "command-r" | "codeshell" | "exaone" | "minerva-7b") => {
                 words(&[DIGITS, GPT2])
             }
-            Some("llama-bpe" | "llama3" | "llama-v3" | "falcon3" | "pixtral" | "lfm2") => {
-                Words { has_start: true, takes_whole_words: true, ..words(&[LLAMA3]) }
+            Some("llama-bpe" | "llama3" | "llama-v3" | "falcon3" | "falcon-h1" | "pixtral" | "lfm2" | "midm-2.0") => {
+                Words { has_start: true, ..whole_words(&[LLAMA3]) }
             }
             Some("dbrx" | "smaug-bpe" | "chatglm-bpe") => words(&[LLAMA3]),
-            Some("qwen2" | "deepseek-r1-qwen" | "megrez" | "hunyuan") => Words { composes: true, ..words(&[QWEN2]) },
-            Some("stablelm2") => words(&[QWEN2]),
-            Some("tekken") => Words { has_start: true, takes_whole_words: true, ..words(&[TEKKEN]) },
-            Some("gpt-4o" | "llama4") => words(&[GPT4O]),
+            Some("glm4" | "glm5") => whole_words(&[LLAMA3]),
+            Some("qwen2" | "deepseek-r1-qwen" | "megrez" | "hunyuan" | "kormo") => {
+                Words { composes: true, ..words(&[QWEN2]) }
+            }
+            Some("qwen35") => words(&[QWEN35]),
+            Some("stablelm2" | "solar-open" | "grok-2") => words(&[QWEN2]),
+            Some("tekken") => Words { has_start: true, ..whole_words(&[TEKKEN]) },
+            Some("gpt-4o" | "llama4" | "kanana2" | "minimax-m2") => words(&[GPT4O]),
+            Some("deepseek-llm") => words(&[LINE_ENDS, DEEPSEEK_LETTERS, DEEPSEEK_SIGNS, r"\s+$", CHINESE, DIGITS]),
+            Some("deepseek-coder") => words(&[LINE_ENDS, r"\s?\p{L}+", r"\s?\p{P}+", CHINESE, DIGITS]),
+            Some("deepseek-v3" | "hunyuan-dense" | "joyai-llm") => {
+                words(&[UP_TO_THREE_DIGITS, DEEPSEEK3_CHINESE, DEEPSEEK3])
+            }
+            Some("falcon") => words(&[PUNCTUATION, GPT2, THREE_DIGITS]),
+            Some("seed-coder") => words(&[SEED_CODER]),
+            Some("bailingmoe" | "bailingmoe2" | "llada-moe") => words(&[BAILING]),
+            Some("bloom" | "gpt3-finnish" | "poro-chat") => words(&[BLOOM]),
+            Some("viking") => words(&[BLOOM, DIGITS]),
             Some(name) => bail!(
-                "expected words split as one of smollm, gpt-2, llama-bpe, qwen2, tekken, gpt-4o, dbrx or stablelm2 splits them, \
-                 found `{name}`; hint: put the model's `tokenizer.json` beside the file"
+                "expected words split as one of gpt-2, smollm, llama-bpe, qwen2, tekken, gpt-4o, dbrx, deepseek-llm, \
+                 deepseek-coder, deepseek-v3, falcon or bloom splits them, found `{name}`; hint: put the model's `tokenizer.json` beside the file"
             ),
         })
     }
@@ -95,6 +129,12 @@ mod tests {
         check("tekken", "camelCase HTTPServer 42/\n", "camel|Case| HTTPServer| |4|2|/\n");
         check("gpt-4o", "Don't stop, HELLO World 12345", "Don't| stop|,| HELLO| World| |123|45");
         check("dbrx", "é漢字 ok", "é漢字| ok");
+        check("qwen35", "e\u{301}té=4", "e\u{301}té|=|4");
+        check("deepseek-llm", "It's 12 ok!\n漢字", "It|'|s| |1|2| ok|!|\n|漢字");
+        check("deepseek-coder", "x_1 = 漢", "x|_|1| =| |漢");
+        check("deepseek-v3", "f(x) = 12345", "f|(x|)| =| |123|45");
+        check("falcon", "a<=b 12345", "a|<=|b| |123|45");
+        check("bloom", "No, it (is) 12", "No|,| it| (|is|)| 12");
     }
 
     #[test]

@@ -32,7 +32,7 @@ impl Room {
         let kept = kept.min(tokens / 4);
         let in_flight = (tokens - kept).max(1);
         let context = match context {
-            None => longest.min(USUAL_CONTEXT).min(in_flight),
+            None => config.short_context().min(USUAL_CONTEXT).min(in_flight),
             Some(context) => {
                 ensure!(
                     (1..=longest).contains(&context),
@@ -49,13 +49,14 @@ impl Room {
 mod tests {
     use serde_json::json;
 
+    use super::super::config_file;
     use super::*;
 
     #[test]
     fn memory_bounds_what_is_held() {
         let check =
             |(layers, heads, longest): (usize, usize, usize), context: Option<usize>, expected: Option<Room>| {
-                let config = Config::from_value(json!({
+                let config = config_file::read(json!({
                     "architectures": ["LlamaForCausalLM"], "hidden_size": heads * 128, "intermediate_size": 64,
                     "num_hidden_layers": layers, "num_attention_heads": heads, "vocab_size": 20,
                     "max_position_embeddings": longest, "rms_norm_eps": 1e-5,

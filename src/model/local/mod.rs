@@ -1,19 +1,23 @@
-//! A language model in this process: a Llama, Qwen2 or Qwen3 checkpoint, as transformers or llama.cpp writes it.
+//! A language model in this process: a checkpoint of a known architecture, as transformers or llama.cpp writes it.
 //!
 //! The model runs on threads of its own. Requests go in by a channel and answers come out by another, so that no
 //! executor thread ever waits for arithmetic. Equal requests give equal text, whatever else runs at the time.
 
+mod architectures;
 mod chat;
 mod config;
+mod config_file;
 mod cpu;
 mod device;
 mod engine;
 mod files;
 mod gguf;
+mod gguf_families;
 mod gguf_formats;
 mod gguf_sentencepiece;
 mod gguf_tensors;
 mod gguf_tokenizer;
+mod gguf_value;
 mod gguf_words;
 mod hub;
 mod job;
@@ -22,6 +26,7 @@ mod mapped;
 mod memory;
 mod network;
 mod prompts;
+mod rotation;
 mod safetensors;
 mod sampler;
 mod weights;
@@ -80,7 +85,8 @@ pub struct Options {
     /// Tokens of prompts whose keys and values are kept for requests that begin alike.
     pub kept_tokens: usize,
     /// Tokens of prompt and completion together. None takes the model's own number, if it is no more than 8,192 and
-    /// memory for keys and values suffices (4 GiB in all; a requested context may take more).
+    /// memory for keys and values suffices (4 GiB in all; a requested context may take more). A model that turns its
+    /// heads otherwise for long texts (LongRoPE) does so if more is requested than it was first trained on.
     pub context: Option<usize>,
     /// Variables of the chat template; those that it does not use have no effect.
     pub template: Variables,
@@ -112,6 +118,8 @@ impl Options {
 pub struct LocalModel {
     id: String,
     tokenizer: Arc<Tokenizer>,
+    /// What the tokenizer puts before every text.
+    start: Option<u32>,
     chat: Option<Chat>,
     context: usize,
     ends: Vec<u32>,
@@ -130,6 +138,7 @@ impl LocalModel {
         let files = Files::open(folder)?;
         let mut config = files.config()?;
         let room = Room::new(&config, options.precision().size_in_bytes(), options.kept_tokens, options.context)?;
+        config.allow(room.context);
         let tokenizer = Arc::new(files.tokenizer(config.vocabulary)?);
         let chat = files.chat(&options.template)?;
         config.ends.extend(chat.as_ref().and_then(|chat| tokenizer.token_to_id(&chat.eos)));
@@ -150,7 +159,8 @@ impl LocalModel {
         let shorter = (room.context < config.context).then(|| format!("context {}", room.context));
         let more: Vec<String> = chat.iter().map(Chat::fingerprint).chain(precision).chain(shorter).collect();
         let id = files.identify(&more)?;
-        Ok(LocalModel { id, tokenizer, chat, context: room.context, ends: config.ends, jobs })
+        let start = tokenizer.encode_fast("", true).ok().and_then(|start| start.get_ids().first().copied());
+        Ok(LocalModel { id, tokenizer, start, chat, context: room.context, ends: config.ends, jobs })
     }
 
     /// The engine of a prompt: the same one for all prompts of a question, which it then reads once.
@@ -178,10 +188,14 @@ impl LocalModel {
                 Err(error) => return permanent(format!("{error:#}")),
             },
         };
-        let prompt = match self.tokenizer.encode_fast::<String>(text, adds_special_tokens) {
+        let mut prompt = match self.tokenizer.encode_fast::<String>(text, adds_special_tokens) {
             Ok(encoding) => encoding.get_ids().to_vec(),
             Err(error) => return permanent(format!("cannot encode the prompt: {error}")),
         };
+        // A text may begin with the start token that the tokenizer writes too.
+        if adds_special_tokens && prompt.len() > 1 && self.start == Some(prompt[0]) && prompt[0] == prompt[1] {
+            prompt.remove(0);
+        }
         if prompt.is_empty() {
             return permanent("expected a prompt of at least one token, found an empty one".to_owned());
         }
@@ -258,7 +272,8 @@ impl LanguageModel for LocalModel {
 /// Those of [`LocalModel::load`]; no token, or one outside the vocabulary.
 pub fn logits(folder: &Folder, options: &Options, tokens: &[u32]) -> Result<Vec<f32>> {
     let files = Files::open(folder)?;
-    let config = files.config()?;
+    let mut config = files.config()?;
+    config.allow(tokens.len());
     let known = tokens.iter().all(|token| (*token as usize) < config.vocabulary);
     ensure!(known && !tokens.is_empty(), "expected tokens below {}, found {tokens:?}", config.vocabulary);
     fn run(network: &impl Network, tokens: &[u32]) -> Result<Vec<f32>> {

@@ -1,10 +1,15 @@
-//! Both networks against candle's own Llama, Qwen2 and Qwen3, and against themselves together with other requests.
+//! Both networks against candle's own Llama, Qwen2 and Qwen3 and against transformers, and against themselves together
+//! with other requests.
+
+use std::collections::BTreeMap;
+use std::path::Path;
 
 use candle_core::{DType, Device, IndexOp, Tensor};
 use candle_nn::VarBuilder;
 use candle_transformers::models::llama::{self, Llama, LlamaConfig};
 use candle_transformers::models::{qwen2, qwen3};
 
+use super::config::Config;
 use super::cpu::CpuNetwork;
 use super::device::DeviceNetwork;
 use super::files::Files;
@@ -75,19 +80,21 @@ fn logits<N: Network>(network: &N, chunks: &mut [(&[u32], N::Cache)]) -> Vec<Vec
     logits.chunks_exact(logits.len() / chunks.len()).map(<[f32]>::to_vec).collect()
 }
 
-fn check<N: Network>(network: &N, expected: &[Vec<f32>]) {
+/// Checks what a network computes of [`TOKENS`], or of other tokens, and the logits after some of them.
+fn check<N: Network>(network: &N, tokens: &[u32; 70], expected: &[(usize, Vec<f32>)]) {
     let alone: Vec<_> =
-        (1..=TOKENS.len()).map(|count| logits(network, &mut [(&TOKENS[..count], network.empty())]).remove(0)).collect();
-    for (found, expected) in alone.iter().zip(expected) {
+        (1..=70).map(|count| logits(network, &mut [(&tokens[..count], network.empty())]).remove(0)).collect();
+    for (count, expected) in expected {
+        let found = &alone[count - 1];
         let worst = found.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-        assert!(worst < 1e-4 && found.len() == expected.len(), "differs by {worst}");
+        assert!(worst < 1e-4 && found.len() == expected.len(), "differs by {worst} after {count} tokens");
     }
 
-    let mut together: Vec<_> = (1..=TOKENS.len()).map(|count| (&TOKENS[..count], network.empty())).collect();
+    let mut together: Vec<_> = (1..=70).map(|count| (&tokens[..count], network.empty())).collect();
     assert_eq!(logits(network, &mut together), alone, "in company");
 
     let mut cache = network.empty();
-    for (token, alone) in TOKENS.iter().zip(&alone) {
+    for (token, alone) in tokens.iter().zip(&alone) {
         let mut one = [(std::slice::from_ref(token), cache)];
         assert_eq!(&logits(network, &mut one)[0], alone, "token by token");
         let [(_, next)] = one;
@@ -97,11 +104,19 @@ fn check<N: Network>(network: &N, expected: &[Vec<f32>]) {
     // Each fork continues from a beginning of its own, then forks again.
     let mut second = cache.fork(66);
     let mut forks =
-        [(&TOKENS[66..68], second.fork(66)), (&TOKENS[40..65], second.fork(40)), (&TOKENS[13..], cache.fork(13))];
+        [(&tokens[66..68], second.fork(66)), (&tokens[40..65], second.fork(40)), (&tokens[13..], cache.fork(13))];
     assert_eq!(logits(network, &mut forks), [67, 64, 69].map(|last| alone[last].clone()), "forks");
     let [(_, mut third), ..] = forks;
-    let mut forks = [(&TOKENS[68..69], third.fork(68)), (&TOKENS[67..70], third.fork(67))];
+    let mut forks = [(&tokens[68..69], third.fork(68)), (&tokens[67..70], third.fork(67))];
     assert_eq!(logits(network, &mut forks), [68, 69].map(|last| alone[last].clone()), "forks of forks");
+}
+
+/// Checks both networks on the weights of a folder.
+fn check_networks(files: &Files, config: &Config, tokens: &[u32; 70], expected: &[(usize, Vec<f32>)]) {
+    let weights = files.weights(config, &Device::Cpu, DType::F32).expect("weights");
+    check(&CpuNetwork::new(weights, config.clone()).expect("a network"), tokens, expected);
+    let weights = files.weights(config, &Device::Cpu, DType::F32).expect("weights");
+    check(&DeviceNetwork::new(weights, config.clone()).expect("a network"), tokens, expected);
 }
 
 fn check_both(model: &TinyModel) {
@@ -109,11 +124,37 @@ fn check_both(model: &TinyModel) {
     model.write(folder.path());
     let files = Files::open(&Folder::Disk(folder.path().into())).expect("a checkpoint");
     let config = files.config().expect("a configuration");
-    let expected = reference(model);
-    let weights = files.weights(&config, &Device::Cpu, DType::F32).expect("weights");
-    check(&CpuNetwork::new(weights, config.clone()).expect("a network"), &expected);
-    let weights = files.weights(&config, &Device::Cpu, DType::F32).expect("weights");
-    check(&DeviceNetwork::new(weights, config.clone()).expect("a network"), &expected);
+    let expected: Vec<_> = (1..).zip(reference(model)).collect();
+    check_networks(&files, &config, &TOKENS, &expected);
+}
+
+/// What transformers computes of a small random checkpoint; `tests/it/architectures.rs` says more.
+#[derive(serde::Deserialize)]
+struct Expected {
+    prompt: Vec<u32>,
+    logits: BTreeMap<usize, Vec<f32>>,
+    greedy: Vec<u32>,
+}
+
+#[test]
+fn both_networks_agree_with_transformers_and_with_themselves() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/local_models");
+    let mut names: Vec<_> = std::fs::read_dir(&folder).expect("a folder").flatten().map(|entry| entry.path()).collect();
+    names.sort();
+    assert!(names.len() > 9, "{names:?}");
+    for place in names {
+        let text = std::fs::read_to_string(place.join("expected.json")).expect("a file");
+        let Expected { prompt, logits, greedy } = serde_json::from_str(&text).expect("JSON");
+        let tokens: Vec<u32> = prompt.into_iter().chain(greedy).cycle().take(70).collect();
+        let files = Files::open(&Folder::Disk(place)).expect("a checkpoint");
+        let mut config = files.config().expect("a configuration");
+        // All tokens are read as parts of a text of 70, short texts of LongRoPE too.
+        let least = if config.short_context() < 70 { config.short_context() + 1 } else { 1 };
+        config.allow(70);
+        let expected: Vec<_> = logits.into_iter().filter(|(count, _)| (least..=70).contains(count)).collect();
+        assert!(!expected.is_empty());
+        check_networks(&files, &config, tokens.first_chunk().expect("70 tokens"), &expected);
+    }
 }
 
 #[test]

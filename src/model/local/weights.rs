@@ -1,12 +1,13 @@
 //! The weights of a checkpoint: every tensor by name, with the shape that the configuration asks for.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::{DType, Device, Tensor};
 
-use super::config::Config;
+use super::config::{Config, QueryKeyNorm};
 use super::mapped::Mapped;
 use crate::kernels::Rows;
 
@@ -23,17 +24,40 @@ pub struct Weights<M> {
 
 /// The tensors of one layer.
 pub struct Layer<M> {
-    pub attention_norm: Tensor,
+    pub norms: Norms<Tensor>,
     pub query: Linear<M>,
     pub key: Linear<M>,
     pub value: Linear<M>,
-    /// Of each head of queries and of keys (head), if heads are normalised.
-    pub head_norms: Option<(Tensor, Tensor)>,
+    /// Of queries and of keys, one head or all heads wide, if they are normalised.
+    pub query_key_norms: Option<(Tensor, Tensor)>,
     pub attention_output: Linear<M>,
-    pub feed_forward_norm: Tensor,
     pub gate: M,
     pub up: M,
     pub down: M,
+}
+
+/// The norms of a layer, where they stand.
+pub struct Norms<V> {
+    pub before_attention: Option<V>,
+    pub after_attention: Option<V>,
+    pub before_feed_forward: Option<V>,
+    pub after_feed_forward: Option<V>,
+}
+
+impl<V> Norms<V> {
+    /// The same in another form.
+    ///
+    /// # Errors
+    /// Those of `change`.
+    pub fn map<W>(&self, change: impl Fn(&V) -> Result<W>) -> Result<Norms<W>> {
+        let change = |norm: &Option<V>| norm.as_ref().map(&change).transpose();
+        Ok(Norms {
+            before_attention: change(&self.before_attention)?,
+            after_attention: change(&self.after_attention)?,
+            before_feed_forward: change(&self.before_feed_forward)?,
+            after_feed_forward: change(&self.after_feed_forward)?,
+        })
+    }
 }
 
 /// A matrix and what is added to its products (outputs).
@@ -57,11 +81,21 @@ pub trait Weight: Sized {
     /// # Errors
     /// It has another shape or type; the file cannot be read.
     fn read(tensors: &dyn Tensors, name: &str, shape: &[usize; 2], device: &Device, dtype: DType) -> Result<Self>;
+
+    /// Rows of it, each of `inputs` numbers.
+    ///
+    /// # Errors
+    /// It has fewer rows.
+    fn part(&self, rows: Range<usize>, inputs: usize) -> Result<Self>;
 }
 
 impl Weight for Tensor {
     fn read(tensors: &dyn Tensors, name: &str, shape: &[usize; 2], device: &Device, dtype: DType) -> Result<Self> {
         read(tensors, name, shape, device, dtype)
+    }
+
+    fn part(&self, rows: Range<usize>, _inputs: usize) -> Result<Self> {
+        Ok(self.narrow(0, rows.start, rows.len())?.contiguous()?)
     }
 }
 
@@ -73,6 +107,16 @@ impl Weight for Stored {
         let found = [rows.outputs(), rows.inputs()];
         ensure!(found == *shape, "expected shape {shape:?}, found {found:?}");
         Ok(Stored::Packed(rows))
+    }
+
+    fn part(&self, rows: Range<usize>, inputs: usize) -> Result<Self> {
+        let part = match self {
+            Stored::Floats(numbers) => {
+                numbers.get(rows.start * inputs..rows.end * inputs).map(|part| Stored::Floats(part.to_vec()))
+            }
+            Stored::Packed(packed) => packed.part(rows).map(Stored::Packed),
+        };
+        part.context("expected more rows")
     }
 }
 
@@ -130,8 +174,8 @@ impl Reader<'_> {
         let hidden = config.hidden;
         let weights = Weights {
             embedding: self.matrix("model.embed_tokens.weight", &[config.vocabulary, hidden])?,
-            layers: (0..config.layers).map(|layer| self.layer(config, layer)).collect::<Result<_>>()?,
-            norm: self.take("model.norm.weight", &[hidden])?,
+            layers: (0..config.layers.len()).map(|layer| self.layer(config, layer)).collect::<Result<_>>()?,
+            norm: self.norm("model.norm", hidden, config.norm_offset)?,
             output: match config.tied {
                 true => None,
                 false => Some(self.matrix("lm_head.weight", &[config.vocabulary, hidden])?),
@@ -141,7 +185,7 @@ impl Reader<'_> {
         // A tied output layer may be written out, and old files hold the rotations; both say nothing new.
         let known = |name: &str| name == "lm_head.weight" || name.ends_with("rotary_emb.inv_freq");
         match self.unread.iter().find(|name| !known(name)) {
-            Some(name) => bail!("expected no tensor `{name}` in this network of {} layers", config.layers),
+            Some(name) => bail!("expected no tensor `{name}` in this network of {} layers", config.layers.len()),
             None => Ok(weights),
         }
     }
@@ -150,33 +194,87 @@ impl Reader<'_> {
         let (hidden, wide) = (config.hidden, config.feed_forward);
         let (queries, keys) = (config.heads * config.head, config.key_value_heads * config.head);
         let name = |part: &str| format!("model.layers.{layer}.{part}");
-        let mut linear = |part: &str, outputs: usize, inputs: usize, has_bias: bool| -> Result<Linear<M>> {
-            let weight = self.matrix(&name(&format!("self_attn.{part}.weight")), &[outputs, inputs])?;
-            let bias = has_bias.then(|| self.take(&name(&format!("self_attn.{part}.bias")), &[outputs]));
+        let attention = |part: &str| name(&format!("self_attn.{part}"));
+        let inputs = ["q_proj", "k_proj", "v_proj"].map(attention);
+        let fused = config.fused.then(|| attention("qkv_proj"));
+        let sizes = [queries, keys, keys];
+        let [query, key, value] = self.parts(inputs.each_ref(), fused, sizes, hidden)?;
+        let mut affine = |name: &str, weight: M, outputs: usize, has_bias: bool| -> Result<Linear<M>> {
+            let bias = has_bias.then(|| self.take(&format!("{name}.bias"), &[outputs]));
             Ok(Linear { weight, bias: bias.transpose()? })
         };
-        let query = linear("q_proj", queries, hidden, config.input_bias)?;
-        let key = linear("k_proj", keys, hidden, config.input_bias)?;
-        let value = linear("v_proj", keys, hidden, config.input_bias)?;
-        let attention_output = linear("o_proj", hidden, queries, config.output_bias)?;
-        let mut take = |part: &str, shape: &[usize]| self.take(&name(&format!("{part}.weight")), shape);
-        let head_norms = match config.head_norm {
-            true => Some((take("self_attn.q_norm", &[config.head])?, take("self_attn.k_norm", &[config.head])?)),
-            false => None,
+        let query = affine(&inputs[0], query, queries, config.input_bias)?;
+        let key = affine(&inputs[1], key, keys, config.input_bias)?;
+        let value = affine(&inputs[2], value, keys, config.input_bias)?;
+        let output = attention("o_proj");
+        let weight = self.matrix(&format!("{output}.weight"), &[hidden, queries])?;
+        let bias = config.output_bias.then(|| self.take(&format!("{output}.bias"), &[hidden])).transpose()?;
+        let attention_output = Linear { weight, bias };
+        let mut norm = |part: &str, size: usize| self.norm(&name(part), size, config.norm_offset);
+        let query_key_norms = match config.query_key_norm {
+            QueryKeyNorm::None => None,
+            QueryKeyNorm::Head => {
+                Some((norm("self_attn.q_norm", config.head)?, norm("self_attn.k_norm", config.head)?))
+            }
+            QueryKeyNorm::Row => Some((norm("self_attn.q_norm", queries)?, norm("self_attn.k_norm", keys)?)),
         };
-        let attention_norm = take("input_layernorm", &[hidden])?;
-        let feed_forward_norm = take("post_attention_layernorm", &[hidden])?;
-        let mut matrix = |part: &str, shape: &[usize; 2]| self.matrix(&name(&format!("mlp.{part}.weight")), shape);
-        let gate = matrix("gate_proj", &[wide, hidden])?;
-        let up = matrix("up_proj", &[wide, hidden])?;
-        let down = matrix("down_proj", &[hidden, wide])?;
-        Ok(Layer { attention_norm, query, key, value, head_norms, attention_output, feed_forward_norm, gate, up, down })
+        let mut standing = |part: Option<&str>| part.map(|part| norm(part, hidden)).transpose();
+        let norms = Norms {
+            before_attention: standing(config.norms.before_attention)?,
+            after_attention: standing(config.norms.after_attention)?,
+            before_feed_forward: standing(config.norms.before_feed_forward)?,
+            after_feed_forward: standing(config.norms.after_feed_forward)?,
+        };
+        let both = ["mlp.gate_proj", "mlp.up_proj"].map(name);
+        let fused = config.fused.then(|| name("mlp.gate_up_proj"));
+        let [gate, up] = self.parts(both.each_ref(), fused, [wide; 2], hidden)?;
+        let down = self.matrix(&name("mlp.down_proj.weight"), &[hidden, wide])?;
+        Ok(Layer { norms, query, key, value, query_key_norms, attention_output, gate, up, down })
+    }
+
+    /// Matrices of their own, or one below the other in the matrix `fused`.
+    fn parts<M: Weight, const N: usize>(
+        &mut self,
+        names: [&String; N],
+        fused: Option<String>,
+        outputs: [usize; N],
+        inputs: usize,
+    ) -> Result<[M; N]> {
+        let mut parts = Vec::with_capacity(N);
+        match fused {
+            None => {
+                for (name, outputs) in names.into_iter().zip(outputs) {
+                    parts.push(self.matrix(&format!("{name}.weight"), &[outputs, inputs])?);
+                }
+            }
+            Some(name) => {
+                let whole: M = self.matrix(&format!("{name}.weight"), &[outputs.iter().sum(), inputs])?;
+                let mut first = 0;
+                for outputs in outputs {
+                    parts.push(whole.part(first..first + outputs, inputs)?);
+                    first += outputs;
+                }
+            }
+        }
+        parts.try_into().ok().context("expected a matrix for each name")
     }
 
     fn matrix<M: Weight>(&mut self, name: &str, shape: &[usize; 2]) -> Result<M> {
         ensure!(self.unread.remove(name), "no tensor `{name}`");
         let matrix = M::read(self.tensors, name, shape, self.device, self.dtype);
         matrix.with_context(|| format!("tensor `{name}`"))
+    }
+
+    /// The weights of a norm, which become what they are to be multiplied by.
+    fn norm(&mut self, name: &str, size: usize, offset: f32) -> Result<Tensor> {
+        let name = format!("{name}.weight");
+        if offset == 0.0 {
+            return self.take(&name, &[size]);
+        }
+        ensure!(self.unread.remove(&name), "no tensor `{name}`");
+        let norm =
+            read(self.tensors, &name, &[size], &Device::Cpu, DType::F32).with_context(|| format!("tensor `{name}`"))?;
+        Ok((norm + f64::from(offset))?.to_dtype(self.dtype)?.to_device(self.device)?)
     }
 
     fn take(&mut self, name: &str, shape: &[usize]) -> Result<Tensor> {
