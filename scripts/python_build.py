@@ -32,6 +32,8 @@ def build_helper():
     said, _ = options.parse_known_args(shlex.split(os.environ.get("MATURIN_PEP517_ARGS", "")))
     command = ["cargo", "rustc", "--locked", "--bin", "lamas-sandbox", "--features", "sandbox-helper"]
     command += ["--profile", said.profile, "--message-format", "json-render-diagnostics"]
+    # It starts and ends in a millisecond; to optimise the library for it would take as long as for all the rest.
+    command += ["--config", f"profile.{said.profile}.package.lamas.opt-level=0"]
     command += ["--target", said.target] if said.target else []
     # Only this executable is stripped; a profile that strips would build all crates again.
     built = subprocess.run([*command, "--", "-C", "strip=symbols"], check=True, stdout=subprocess.PIPE, text=True)

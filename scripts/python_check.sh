@@ -7,16 +7,19 @@ cd "$(dirname "$0")/.."
 root=$PWD
 place=$(mktemp -d)
 trap 'rm -rf "$place"' EXIT
-python3 -m venv "$place/venv"
-export PATH="$place/venv/bin:$PATH" VIRTUAL_ENV="$place/venv" XDG_STATE_HOME="$place/state" XDG_CACHE_HOME="$place/cache"
 
 if [ -z "${WHEEL:-}" ]; then
-    pip wheel --quiet --no-deps --wheel-dir "$place" .
+    cargo clippy --locked --lib --bins --features python,sandbox-helper -- -D warnings
+    # By this interpreter, not by one in a new folder each time: cargo would compile everything that knows it again.
+    python3 -m pip wheel --quiet --no-deps --wheel-dir "$place" .
     WHEEL=$(echo "$place"/lamas-*.whl)
     mkdir -p "${CARGO_TARGET_DIR:-target}/wheels" && cp "$WHEEL" "${CARGO_TARGET_DIR:-target}/wheels/"
 fi
 echo "wheel: $(basename "$WHEEL"), $(stat -c %s "$WHEEL") bytes"
 [ "$(stat -c %s "$WHEEL")" -lt 30000000 ] || { echo "expected a wheel below 30 MB"; exit 1; }
+
+python3 -m venv "$place/venv"
+export PATH="$place/venv/bin:$PATH" VIRTUAL_ENV="$place/venv" XDG_STATE_HOME="$place/state" XDG_CACHE_HOME="$place/cache"
 pip install --quiet "$WHEEL[arrays]" mypy langgraph
 
 # From here on nothing of the source tree is used but the examples.

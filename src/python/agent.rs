@@ -20,10 +20,8 @@ use crate::controller::Policy;
 use crate::evidence::Asked;
 use crate::execute::Solver;
 use crate::model::openai::EndpointConfig;
-use crate::operation::{Catalogue, Traces};
 use crate::plan::Plan;
 use crate::settings::{Endpoints, Host, Own, Parts, Preset, Settings};
-use crate::task::Benchmark;
 
 /// What the user allows a run that was made elsewhere, as Python writes it.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -137,7 +135,7 @@ impl Agent {
             let catalogue = settings.catalogue(&benchmark)?;
             let (device, _) = settings.device()?.open()?;
             let encoder = settings.encoder()?.open(&device)?;
-            let solver = nobody(catalogue, benchmark)?;
+            let solver = Solver::idle(catalogue, benchmark);
             let (endpoints, recordings) = (Endpoints::default(), Vec::new());
             let parts = Parts { device, encoder, endpoints, recordings, solver, remarks: Vec::new() };
             Ok(agent::Agent::new(parts, &settings, None, None))
@@ -249,10 +247,4 @@ impl Agent {
         };
         py.detach(compute).map_err(|error| raised(py, &error))
     }
-}
-
-/// A solver that runs nothing.
-fn nobody(catalogue: Catalogue, benchmark: Benchmark) -> Result<Solver> {
-    let none = Traces::collect(std::iter::empty(), "nothing", &catalogue, benchmark.answer)?;
-    Solver::from_traces(catalogue, benchmark, none)
 }

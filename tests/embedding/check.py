@@ -276,6 +276,7 @@ class Endpoint:
 
     def __exit__(self, *_):
         self.server.shutdown()
+        self.server.server_close()
 
 
 def confined_benchmark(folder):

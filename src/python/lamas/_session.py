@@ -127,8 +127,8 @@ class Session:
     >>> session = agent.session(question, budget="2s", record="outcomes.jsonl")
     >>> step = session.next()
     >>> while step.action != "end":
-    ...     reports = start_and_wait(step.start) if step.action == "wait" or step.start else []
-    ...     step = session.next(reports)
+    ...     begin(step.start)
+    ...     step = session.next(wait_for_one() if step.action == "wait" else [])
 
     Plain votes and stops run inside; everything else is yours to start when a step names it.
     """
