@@ -25,7 +25,11 @@ pip install --quiet "$WHEEL[arrays]" mypy langgraph
 # From here on nothing of the source tree is used but the examples.
 cd "$place"
 cp "$root"/tests/embedding/*.py "$root/scripts/python_speed.py" .
-lamas train --out runs/wide --latency-weights 0.0003125..0.02 --device cpu > train.txt
+# A tenth of the built-in workload, so that this takes seconds.
+mkdir small
+cp "$root"/data/arithmetic/{benchmark,catalogue}.toml small
+for split in train validation test hard; do head -n 240 "$root/data/arithmetic/$split.jsonl" > "small/$split.jsonl"; done
+lamas train --benchmark small --out runs/wide --latency-weights 0.0003125..0.02 --device cpu > train.txt
 tail -n 12 train.txt
 question="a hall has 432 rows of 6 seats . how many seats are in the hall ?"
 python answer.py runs/wide "$question" 60tokens

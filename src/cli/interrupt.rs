@@ -36,6 +36,8 @@ pub struct Interrupt {
 /// its last save.
 pub fn listen(session: &Session) -> Interrupt {
     let endpoints = session.parts.endpoints.clone();
+    // An earlier command of this process may have been stopped.
+    PRESSED.store(false, Ordering::Relaxed);
     let (sender, over) = watch::channel(false);
     let interrupt = Interrupt { stop: Arc::default(), over, parting: Arc::default() };
     let (stop, parting) = (interrupt.stop.clone(), interrupt.parting.clone());

@@ -5,11 +5,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use anyhow::{Error, Result, anyhow};
 use pyo3::prelude::*;
 use serde_json::json;
-use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 
 use super::fault::raised;
-use super::runtime::{PATIENCE, runtime};
+use super::runtime::{PATIENCE, call_back, runtime};
 use super::wish::Wish;
 use crate::agent::{self, Answered};
 use crate::evaluate::latency::measured_path;
@@ -25,13 +24,14 @@ struct News {
     events: Vec<String>,
     is_done: bool,
     result: Option<Result<String>>,
+    /// Called when something changes, for whoever waits without a thread; until the answer is there.
+    wake: Option<Arc<Py<PyAny>>>,
 }
 
+#[derive(Default)]
 struct Heard {
     news: Mutex<News>,
     changed: Condvar,
-    /// Tells whoever waits without a thread.
-    wakes: Option<UnboundedSender<()>>,
 }
 
 impl Heard {
@@ -40,10 +40,13 @@ impl Heard {
     }
 
     fn change(&self, change: impl FnOnce(&mut News)) {
-        change(&mut self.news());
+        let mut news = self.news();
+        change(&mut news);
+        // Who is to be woken holds on to this answer, so at the end the answer lets go.
+        let wake = if news.is_done { news.wake.take() } else { news.wake.clone() };
+        drop(news);
         self.changed.notify_all();
-        // Nobody may be listening any more.
-        self.wakes.as_ref().into_iter().for_each(|wakes| _ = wakes.send(()));
+        wake.into_iter().for_each(call_back);
     }
 }
 
@@ -69,18 +72,8 @@ impl Answering {
     /// There is no runtime.
     pub fn begin(agent: Arc<agent::Agent>, question: String, wish: Wish, wake: Option<Py<PyAny>>) -> Result<Self> {
         let runtime = runtime()?;
-        let wakes = wake.map(|wake| {
-            let (sender, mut receiver) = unbounded_channel();
-            // Python may be busy; the engine does not wait for it.
-            runtime.spawn_blocking(move || {
-                while receiver.blocking_recv().is_some() {
-                    Python::try_attach(|py| _ = wake.call0(py));
-                }
-                Python::try_attach(|_| drop(wake));
-            });
-            sender
-        });
-        let heard = Arc::new(Heard { news: Mutex::default(), changed: Condvar::new(), wakes });
+        let news = News { wake: wake.map(Arc::new), ..News::default() };
+        let heard = Arc::new(Heard { news: Mutex::new(news), ..Heard::default() });
         let listener = heard.clone();
         let task = runtime.spawn(async move {
             let answered = agent.answer(&question, wish.ask(Some(&*listener))).await;

@@ -54,7 +54,7 @@ def train(
     """Trains a controller, as ``lamas train`` does; the options are its flags, and ``arguments`` holds further ones.
 
     The results go to the folder ``out``, the progress to standard error and the table to standard output. Ctrl-C stops
-    at the next safe point; ``lamas train --resume OUT`` then continues.
+    at the next safe point (a second one ends the process); ``lamas train --resume OUT`` then continues.
 
     Without ``traces`` (recorded outputs, or a record of sessions) a model answers: the built-in one unless
     ``model_name`` or ``arguments`` say otherwise.
