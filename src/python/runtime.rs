@@ -50,8 +50,11 @@ pub fn wait<T: Send + 'static>(py: Python<'_>, work: impl Future<Output = Result
     }
 }
 
+/// Takes what is to be called.
+type Calls = Sender<Arc<Py<PyAny>>>;
+
 /// What calls back, with its process.
-static CALLER: Mutex<Option<(u32, Sender<Arc<Py<PyAny>>>)>> = Mutex::new(None);
+static CALLER: Mutex<Option<(u32, Calls)>> = Mutex::new(None);
 
 /// Calls something without arguments, on a thread of its own: Python may be busy, and the engine does not wait for it.
 pub fn call_back(callable: Arc<Py<PyAny>>) {
