@@ -51,3 +51,6 @@ pub mod report;
 pub mod serve;
 
 pub mod cli;
+
+#[cfg(feature = "python")]
+mod python;

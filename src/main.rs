@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 /// A step allocates and frees the same large tensors again and again; glibc gives such blocks back to the kernel each time.
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(feature = "python")))]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

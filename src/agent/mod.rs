@@ -15,10 +15,12 @@
 mod ask;
 pub mod plans;
 mod run_folder;
+mod session;
 mod trained;
 
 pub use ask::{Answered, Ask, Chosen};
 pub use run_folder::{CHECKPOINT, checkpoints, latency_model, latency_path, newest};
+pub use session::{Action, Ending, Report, Session, Start, Step, Told, Used, What};
 pub use trained::Trained;
 
 use std::path::Path;
@@ -28,7 +30,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::checkpoint::Checkpoint;
 use crate::controller::Policy;
-use crate::decide::{Proposal, Then};
+use crate::decide::{Decider, HaltingHead, Proposal, Then};
 use crate::encoder::{Embeddings, Encoder};
 use crate::evaluate::latency::{LatencyModel, Prediction};
 use crate::evidence::Asked;
@@ -181,11 +183,7 @@ impl Agent {
     /// ([`crate::execute::ExecuteError`]). A missing answer is not an error.
     pub async fn answer(&self, question: &str, ask: Ask<'_>) -> Result<Answered> {
         let chosen = self.plan(question, &ask)?;
-        let own = self.trained.as_ref().filter(|trained| match ask.latency_weight {
-            Some(weight) => trained.strategies.at(weight).is_controller(),
-            None => true,
-        });
-        let head = own.and_then(|trained| trained.head(chosen.latency_weight));
+        let (mut decider, head) = self.decider(&chosen, &ask);
         let options = SolveOptions {
             clock: ask.clock.unwrap_or(self.clock),
             samples: ask.samples,
@@ -194,16 +192,9 @@ impl Agent {
             conversation: ask.conversation,
             until: ask.until,
             letters: ask.letters,
-            ..SolveOptions::new(self.execution, head.as_ref().filter(|_| ask.plan.is_none()), self.objective.unit)
+            ..SolveOptions::new(self.execution, head.as_ref(), self.objective.unit)
         };
         self.solver.catalogue().check_samples(ask.samples)?;
-        let Chosen { plan, then, .. } = chosen.clone();
-        let strategies = self.trained.as_ref().map(|trained| match chosen.latency_weight {
-            Some(weight) => trained.strategies.at(weight),
-            None => &trained.strategies,
-        });
-        let stages = strategies.and_then(|strategies| strategies.stages.as_ref());
-        let mut decider = Proposal { plan, then }.decider(stages, ask.confidence);
         let answer = self.solver.answer(question, &mut *decider, ask.purpose.draw(ask.draw), &options).await?;
         let given = |solution: &&Solution| answer.answer.is_some() && solution.answer == answer.answer;
         let text = answer.solutions.iter().rev().find(given).or(vote(&answer.solutions));
@@ -211,6 +202,23 @@ impl Agent {
         let chosen = Chosen { plan: answer.plan, ..chosen };
         let Answer { answer, confidence, trace, solutions, .. } = answer;
         Ok(Answered { answer, confidence, text, trace, solutions, chosen })
+    }
+
+    /// The decider that follows a choice, and the head that may end its plan.
+    pub fn decider(&self, chosen: &Chosen, ask: &Ask<'_>) -> (Box<dyn Decider>, Option<Arc<HaltingHead>>) {
+        let of_weight = |trained: &'_ Trained| match ask.latency_weight {
+            Some(weight) => trained.strategies.at(weight).is_controller(),
+            None => true,
+        };
+        let own = self.trained.as_ref().filter(|trained| ask.plan.is_none() && of_weight(trained));
+        let head = own.and_then(|trained| trained.head(chosen.latency_weight));
+        let strategies = self.trained.as_ref().map(|trained| match chosen.latency_weight {
+            Some(weight) => trained.strategies.at(weight),
+            None => &trained.strategies,
+        });
+        let stages = strategies.and_then(|strategies| strategies.stages.as_ref());
+        let Chosen { plan, then, .. } = chosen.clone();
+        (Proposal { plan, then }.decider(stages, ask.confidence), head)
     }
 
     /// The plan that [`Agent::answer`] would use.
@@ -221,7 +229,14 @@ impl Agent {
         ensure!(!question.trim().is_empty(), "expected a question, found an empty one");
         let embeddings = self.embed(&[question])?;
         let embedding = embeddings.row(0).context("the encoder returned no embedding")?;
-        let asked = Asked { question, embedding };
+        self.plan_of(Asked { question, embedding }, ask)
+    }
+
+    /// Like [`Agent::plan`], for a question that [`Agent::embed`] has embedded.
+    ///
+    /// # Errors
+    /// Those of [`Agent::plan`].
+    pub fn plan_of(&self, asked: Asked<'_>, ask: &Ask<'_>) -> Result<Chosen> {
         let chosen = self.choose(asked, ask)?;
         Ok(Chosen { predicted: self.predict(asked, &chosen.plan), ..chosen })
     }

@@ -39,6 +39,8 @@ pub struct Interrupt {
 /// its last save. Where the process ends at once, it says that `command` continues.
 pub fn listen(session: &Session, command: &str) -> Interrupt {
     let endpoints = session.parts.endpoints.clone();
+    // An earlier command of this process may have been stopped.
+    PRESSED.store(false, Ordering::Relaxed);
     let (sender, over) = watch::channel(false);
     let interrupt = Interrupt { stop: Arc::default(), over, is_saved: Arc::default() };
     let (stop, is_saved) = (interrupt.stop.clone(), interrupt.is_saved.clone());

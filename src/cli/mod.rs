@@ -56,6 +56,10 @@ mod train;
 mod train_run;
 mod warnings;
 
+pub use output::{exit_code, message};
+pub use session::host;
+
+use std::ffi::OsString;
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
@@ -133,28 +137,44 @@ enum Command {
     Completions { shell: clap_complete::Shell },
 }
 
-/// Runs the command line of this process.
+/// Runs the command line of this process: see [`run`].
+pub fn main() -> ExitCode {
+    ExitCode::from(run(std::env::args_os()))
+}
+
+/// Runs a command line, whose first word names the program, and returns the exit code of its process.
 ///
 /// Exit codes: 0 success; 1 the input or the settings are wrong; 2 anything else, such as a network or a disk; 3
 /// stopped by `--max-cost` or `--max-tokens`; 130 interrupted by Ctrl-C. Runs that ended with 3 or 130 can be resumed.
-pub fn main() -> ExitCode {
-    provenance::begins();
-    let cli = match Cli::try_parse() {
+pub fn run(words: impl IntoIterator<Item = OsString>) -> u8 {
+    let words: Vec<OsString> = words.into_iter().collect();
+    provenance::begins(&words);
+    let cli = match Cli::try_parse_from(words) {
         Ok(cli) => cli,
         Err(error) => {
             // Nothing can be done about a closed terminal.
             let _ = error.print();
-            return ExitCode::from(u8::from(error.use_stderr()));
+            return u8::from(error.use_stderr());
         }
     };
     match dispatch(cli) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => 0,
         Err(error) => {
             let kind = if error.is::<interrupt::Stopped>() { "" } else { "error: " };
-            eprintln!("{kind}{}", output::message(&error));
-            ExitCode::from(output::exit_code(&error))
+            eprintln!("{kind}{}", message(&error));
+            exit_code(&error)
         }
     }
+}
+
+/// Like [`run`], in a process that goes on and handles errors itself.
+///
+/// # Errors
+/// Those of the command; or the words are no command line.
+pub fn call(words: impl IntoIterator<Item = OsString>) -> Result<()> {
+    let words: Vec<OsString> = words.into_iter().collect();
+    provenance::begins(&words);
+    dispatch(Cli::try_parse_from(words)?)
 }
 
 fn dispatch(cli: Cli) -> Result<()> {

@@ -1,6 +1,7 @@
 //! The facts beside the figures of a report: what was run, where, when and at what cost.
 
-use std::sync::OnceLock;
+use std::ffi::OsString;
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Instant, SystemTime};
 
 use super::session::Session;
@@ -20,9 +21,19 @@ pub struct About {
 /// When this process began.
 static STARTED: OnceLock<Instant> = OnceLock::new();
 
-/// Notes the start of the process.
-pub fn begins() {
+/// The command line, which need not be that of the process.
+static WORDS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// Notes the start of a command line.
+pub fn begins(words: &[OsString]) {
     STARTED.get_or_init(Instant::now);
+    let words = words.iter().map(|word| word.to_string_lossy().into_owned());
+    *WORDS.lock().unwrap_or_else(PoisonError::into_inner) = words.collect();
+}
+
+/// The command line that began last.
+pub fn words() -> Vec<String> {
+    WORDS.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
 /// What training has asked for so far, as far as it was recorded.
@@ -47,10 +58,9 @@ pub fn training_cost(session: &Session) -> String {
 
 /// The command, the version, the machine and the seeds of this process.
 pub fn provenance(seeds: Vec<u64>, device: &candle_core::Device) -> Provenance {
-    let command: Vec<String> = std::env::args().collect();
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     Provenance {
-        command: command.join(" "),
+        command: words().join(" "),
         version: version(),
         machine: format!(
             "{} {}, {cores} cores, device {:?}",

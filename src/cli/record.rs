@@ -11,6 +11,7 @@ use super::config::Common;
 use super::interrupt::{self, Interrupt, Stopped};
 use super::operators::each_operator;
 use super::progress::Bar;
+use super::provenance;
 use super::record_show;
 use super::session::Session;
 use crate::decide::FixedPlan;
@@ -147,7 +148,7 @@ fn make(args: Make) -> Result<()> {
 
 /// The text of this command.
 fn again() -> String {
-    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<String> = provenance::words().into_iter().skip(1).collect();
     format!("lamas {}", words.join(" "))
 }
 

@@ -84,3 +84,21 @@ impl<D: Decider + ?Sized> Decider for &mut D {
         (**self).concludes()
     }
 }
+
+impl<D: Decider + ?Sized> Decider for Box<D> {
+    fn next(&mut self, known: &Known<'_>) -> Next {
+        (**self).next(known)
+    }
+
+    fn may_add(&self) -> bool {
+        (**self).may_add()
+    }
+
+    fn is_idle(&self) -> bool {
+        (**self).is_idle()
+    }
+
+    fn concludes(&self) -> Option<Conclusion> {
+        (**self).concludes()
+    }
+}

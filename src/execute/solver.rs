@@ -115,20 +115,25 @@ impl Solver {
         }
         traces.check_queries(|id| known.contains_key(id))?;
         traces.check_scored(|id| known.get(id).copied().unwrap_or_default())?;
+        Ok(Solver { traces: Some(Arc::new(traces)), ..Self::idle(catalogue, benchmark) })
+    }
+
+    /// A solver that asks no model, for plans that somebody else executes. It needs no prompts.
+    pub fn idle(catalogue: Catalogue, benchmark: Benchmark) -> Self {
         let refusal =
             || Err(model::Error::Permanent("expected recorded outputs only, found a request to a model".into()));
         let model = Backing::new(Arc::new(Scripted::new("none", move |_| refusal())), Price::default());
-        Ok(Solver {
+        Solver {
             identities: catalogue.identities("none"),
             backings: vec![model; catalogue.operators().len()],
             catalogue,
             benchmark,
             record: None,
-            traces: Some(Arc::new(traces)),
+            traces: None,
             finish: None,
             evaluator: Evaluator,
             sandbox: None,
-        })
+        }
     }
 
     /// The same with a sandbox for operators and grading that run Python.

@@ -21,6 +21,6 @@ pub use expression::{Evaluator, Executed, ProgramError};
 pub use launch::Launch;
 pub use limits::Limits;
 pub use process::{Ended, Run};
-pub use python::{OpenError, Options, Sandbox, Script};
+pub use python::{OpenError, Options, Sandbox, Script, use_helper};
 pub use scratch::end_cleanly;
 pub use trusted::run_trusted;

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::OnceLock;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -26,11 +27,20 @@ const TRIAL: (&str, &str) = ("print(int(input()) * 7)", "42");
 pub struct Options {
     /// The interpreter: a path, or a name in `PATH`; `python3` if absent.
     pub python: Option<PathBuf>,
-    /// The `lamas` executable, which confines itself and then becomes the interpreter; this process's own executable if
-    /// absent.
+    /// The `lamas` executable, which confines itself and then becomes the interpreter; if absent, the one given to
+    /// [`use_helper`], or else this process's own executable.
     pub helper: Option<PathBuf>,
     /// Run programs without confinement if this machine cannot confine them; otherwise that is an error.
     pub allow_unsandboxed: bool,
+}
+
+/// See [`use_helper`].
+static HELPER: OnceLock<PathBuf> = OnceLock::new();
+
+/// From now on programs are confined by this executable, unless [`Options`] name another: `lamas`, or one that treats
+/// [`CHILD_COMMAND`] like it. A process that is not `lamas` itself needs this. Only the first call counts.
+pub fn use_helper(helper: PathBuf) {
+    HELPER.get_or_init(|| helper);
 }
 
 /// Why there is no sandbox.
@@ -92,7 +102,7 @@ impl Sandbox {
 
     async fn confined(options: &Options, open: impl Fn(Option<PathBuf>) -> Self) -> Result<Self> {
         ensure!(cfg!(target_os = "linux"), "expected Linux, found {}", std::env::consts::OS);
-        let helper = match &options.helper {
+        let helper = match options.helper.as_ref().or_else(|| HELPER.get()) {
             Some(helper) => helper.clone(),
             None => std::env::current_exe().context("cannot find the path of this executable")?,
         };
