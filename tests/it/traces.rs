@@ -84,9 +84,9 @@ async fn samples_are_drawn_by_the_run() -> Result<()> {
     assert_eq!(answers.into_iter().collect::<Vec<_>>(), [30, 40, 50]);
     assert_eq!(system.problems("train")?.len(), 1);
     let none = system.problems("test").map_err(|error| error.to_string());
-    assert!(
-        none.is_err_and(|error| error.starts_with("t.jsonl: expected recorded outputs of every operator for problems of split `test`"))
-    );
+    assert!(none.is_err_and(|error| {
+        error.starts_with("t.jsonl: expected recorded outputs of every operator for problems of split `test`")
+    }));
     let other = Problem { id: "other".into(), ..problem };
     let missing = system.solve(&other, &plan, 0).await;
     assert!(matches!(missing, Err(ExecuteError::NotRecorded { query, .. }) if query == "other"));

@@ -67,6 +67,7 @@ impl Lines {
             solutions,
             marks,
             context,
+            unusable: None,
             cost: calls.iter().map(|call| call.cost(shown.price)).sum(),
             calls,
             reference: None,
