@@ -24,7 +24,15 @@ impl Outcome {
     }
 }
 
-/// How many standard errors an estimated score is lowered by.
+/// An outcome that is known.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Seen {
+    pub outcome: Outcome,
+    /// Whether an operator ran that is known only in part.
+    pub is_partial: bool,
+}
+
+/// How many standard errors an estimate is moved to the worse side.
 const DOUBT: f64 = 1.5;
 
 impl Measured {
@@ -35,26 +43,27 @@ impl Measured {
         Measured(outcomes.into_iter().map(|outcome| outcome.unwrap_or(mean)).collect())
     }
 
-    /// Replaces unknown outcomes by those of `reference` on the same problem, moved by the mean difference where both are known.
-    /// The score is lowered by 1.5 standard errors of that difference, so few outcomes never look better than they are.
-    pub fn estimated(outcomes: &[Option<Outcome>], reference: &Measured) -> Self {
-        let both: Vec<(Outcome, Outcome)> =
-            outcomes.iter().zip(&reference.0).filter_map(|(own, other)| Some(((*own)?, *other))).collect();
-        let differences =
-            |of: fn(&Outcome) -> f64| -> Vec<f64> { both.iter().map(|(own, other)| of(own) - of(other)).collect() };
-        let scores = differences(|outcome| outcome.score);
-        let [score, latency, cost] =
-            [mean(&scores), mean(&differences(|outcome| outcome.latency)), mean(&differences(|outcome| outcome.cost))];
-        // One more observation, a whole score away: two outcomes that happen to agree prove nothing.
-        let squares = 1.0 + scores.iter().map(|own| (own - score).powi(2)).sum::<f64>();
-        let doubt = DOUBT * squares.sqrt() / both.len().max(1) as f64;
+    /// Replaces unknown outcomes by those of `reference` on the same problem, moved by the mean difference where both are known,
+    /// to the worse side by 1.5 standard errors of it: few outcomes never look better than they are.
+    ///
+    /// Where an outcome is unknown, an operator was needed that is known only in part. So the difference is taken over the
+    /// outcomes that needed such an operator too, if there are any: those that did without may be of easier problems.
+    pub fn estimated(outcomes: &[Option<Seen>], reference: &Measured) -> Self {
+        let is_partial = outcomes.iter().flatten().any(|seen| seen.is_partial);
+        let basis = outcomes.iter().zip(&reference.0).filter_map(|(own, other)| Some(((*own)?, other)));
+        let basis: Vec<(Outcome, &Outcome)> =
+            basis.filter(|(own, _)| own.is_partial == is_partial).map(|(own, other)| (own.outcome, other)).collect();
+        let mean_of = reference.mean();
+        let score = Moved::by(&basis, |outcome| outcome.score, 1.0);
+        let latency = Moved::by(&basis, |outcome| outcome.latency, mean_of.latency);
+        let cost = Moved::by(&basis, |outcome| outcome.cost, mean_of.cost);
         let estimate = |other: &Outcome| Outcome {
-            score: (other.score + score - doubt).max(0.0),
-            latency: (other.latency + latency).max(0.0),
-            cost: (other.cost + cost).max(0.0),
+            score: (other.score + score.difference - score.doubt).max(0.0),
+            latency: (other.latency + latency.difference + latency.doubt).max(0.0),
+            cost: (other.cost + cost.difference + cost.doubt).max(0.0),
         };
-        let filled = outcomes.iter().zip(&reference.0).map(|(own, other)| own.unwrap_or_else(|| estimate(other)));
-        Measured(filled.collect())
+        let filled = outcomes.iter().zip(&reference.0);
+        Measured(filled.map(|(own, other)| own.map_or_else(|| estimate(other), |seen| seen.outcome)).collect())
     }
 
     /// On each problem, the outcome of the picked column.
@@ -85,6 +94,22 @@ impl Measured {
     }
 }
 
+/// A mean difference, and 1.5 standard errors of it.
+struct Moved {
+    difference: f64,
+    doubt: f64,
+}
+
+impl Moved {
+    /// One more observation, `usual` away, counts for the error: two outcomes that happen to agree prove nothing.
+    fn by(basis: &[(Outcome, &Outcome)], of: fn(&Outcome) -> f64, usual: f64) -> Self {
+        let differences: Vec<f64> = basis.iter().map(|(own, other)| of(own) - of(other)).collect();
+        let difference = mean(&differences);
+        let squares = usual.powi(2) + differences.iter().map(|own| (own - difference).powi(2)).sum::<f64>();
+        Moved { difference, doubt: DOUBT * squares.sqrt() / differences.len().max(1) as f64 }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -105,20 +130,26 @@ mod tests {
     fn what_is_estimated_from_little_is_doubted() {
         let outcome = |score, latency| Outcome { score, latency, cost: 0.0 };
         let reference = Measured(vec![outcome(0.5, 2.0); 8]);
-        let own = |known: usize| -> Vec<Option<Outcome>> {
-            (0..8).map(|at| (at < known).then(|| outcome(0.75, 3.0))).collect()
+        let seen = |outcome, is_partial| Some(Seen { outcome, is_partial });
+        let own = |known: usize| -> Vec<Option<Seen>> {
+            (0..8).map(|at| seen(outcome(0.75, 3.0), false).filter(|_| at < known)).collect()
         };
-        let check = |known: usize, score: f64| {
-            let filled = Measured::estimated(&own(known), &reference);
-            assert_eq!((filled.0.len(), filled.0[7].latency), (8, 3.0), "{known} known");
-            assert!((filled.0[7].score - score).abs() < 1e-12, "{known} known: {:?}", filled.0[7]);
+        let check = |known: usize, [score, latency]: [f64; 2]| {
+            let estimated = Measured::estimated(&own(known), &reference).0[7];
+            let is_equal = (estimated.score - score).abs() < 1e-12 && (estimated.latency - latency).abs() < 1e-12;
+            assert!(is_equal, "{known} known: {estimated:?}");
         };
-        check(1, 0.0);
-        check(2, 0.0);
-        check(4, 0.375);
-        check(6, 0.5);
+        check(0, [0.0, 5.0]);
+        check(1, [0.0, 6.0]);
+        check(2, [0.0, 4.5]);
+        check(4, [0.375, 3.75]);
+        check(6, [0.5, 3.5]);
         assert_eq!(Measured::estimated(&own(8), &reference).0, vec![outcome(0.75, 3.0); 8]);
-        assert_eq!(Measured::estimated(&own(0), &reference).0[0].score, 0.0);
+        // What went well without the new operator says nothing of where it is needed.
+        let easy = vec![seen(outcome(1.0, 1.0), false); 4];
+        let needed = vec![seen(outcome(0.5, 6.0), true); 3];
+        let estimated = Measured::estimated(&[easy, needed, vec![None]].concat(), &reference).0[7];
+        assert_eq!([estimated.score, estimated.latency], [0.0, 7.0]);
     }
 
     #[test]

@@ -16,6 +16,8 @@ pub(super) struct Outcomes {
     pub pairing: Vec<OperatorId>,
     /// Those of `pairing` whose outcomes are known on nearly all problems.
     pub complete: Vec<OperatorId>,
+    /// Operators that answer by themselves and whose outcome is unknown on some problem.
+    pub partial: Vec<OperatorId>,
 }
 
 /// Outcomes of one plan of `c` choices on each problem: means over its runs, in columns. They are NaN where every run failed.
@@ -35,7 +37,15 @@ pub(super) struct PlanOutcomes {
 
 impl Outcomes {
     pub fn new(problems: usize, objective: Objective, credit: Credit) -> Self {
-        Outcomes { problems, objective, credit, plans: Vec::new(), pairing: Vec::new(), complete: Vec::new() }
+        Outcomes {
+            problems,
+            objective,
+            credit,
+            plans: Vec::new(),
+            pairing: Vec::new(),
+            complete: Vec::new(),
+            partial: Vec::new(),
+        }
     }
 
     /// Number of problems, `N`.

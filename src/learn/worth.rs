@@ -70,7 +70,8 @@ impl Space<'_> {
     /// utility and the plan that adds most to the best of each problem so far, at one latency weight after another.
     pub fn keep_worthwhile(&self, tried: &mut Outcomes) {
         tried.pairing = self.pairing(tried);
-        tried.complete = tried.pairing.iter().copied().filter(|&id| self.is_complete(tried, id)).collect();
+        tried.complete = tried.pairing.iter().copied().filter(|&id| self.known(tried, id) >= 0.95).collect();
+        tried.partial = openers(self.signatures).filter(|&id| self.known(tried, id) < 1.0).collect();
         let mut left = distinct(tried);
         let mut best = vec![vec![f64::NEG_INFINITY; tried.problems()]; self.latency_weights.len()];
         let mut kept = Vec::new();
@@ -126,10 +127,10 @@ impl Space<'_> {
         tried.plans.iter().position(|tried| self.operators_of(&tried.plan) == [id])
     }
 
-    /// Whether at most one outcome in twenty of an operator is unknown.
-    fn is_complete(&self, tried: &Outcomes, id: OperatorId) -> bool {
-        let known = |at: usize| tried.measured(at).flatten().count();
-        self.single(tried, id).is_some_and(|at| 20 * known(at) >= 19 * tried.problems())
+    /// The share of the problems on which the outcome of an operator alone is known.
+    fn known(&self, tried: &Outcomes, id: OperatorId) -> f64 {
+        let known = self.single(tried, id).map_or(0, |at| tried.measured(at).flatten().count());
+        known as f64 / tried.problems().max(1) as f64
     }
 
     /// The operators of the tried plans of a size, highest utility first.

@@ -29,7 +29,7 @@ impl Lines {
             Effect::Replace(_) => (Change::Replace, Vec::new(), None),
             Effect::Judge(marks) => (Change::Judge, marks.clone(), None),
             Effect::Inform(text) => (Change::Inform, Vec::new(), Some(text.clone())),
-            Effect::Keep => (Change::Keep, Vec::new(), None),
+            Effect::Keep | Effect::Unusable(_) => (Change::Keep, Vec::new(), None),
         };
         let has_solutions = matches!(change, Change::Append | Change::Replace);
         let given = choice.given.iter().filter(|_| has_solutions);
@@ -67,7 +67,7 @@ impl Lines {
             solutions,
             marks,
             context,
-            unusable: None,
+            unusable: if let Effect::Unusable(reply) = effect { Some(reply.clone()) } else { None },
             cost: calls.iter().map(|call| call.cost(shown.price)).sum(),
             calls,
             reference: None,

@@ -15,7 +15,7 @@ use anyhow::Result;
 use self::contest::{Contest, Won};
 use super::crossfit::{FOLDS, first_best, folds};
 use super::expectation::Expectation;
-use super::measured::{Measured, Outcome};
+use super::measured::{Measured, Outcome, Seen};
 use super::outcomes::Outcomes;
 use super::resume::Run;
 use super::rollout::{Attempt, Problems};
@@ -60,17 +60,22 @@ impl Run<'_> {
         // What is not known of a plan is estimated from the plan of which most is known.
         let most = first_best(of_plans.iter().map(|column| known(column) as f64)).unwrap_or_default();
         let reference = Measured::filled(of_plans.get(most).cloned().unwrap_or_default());
-        let of_plans = of_plans.iter().map(|column| Measured::estimated(column, &reference)).collect();
+        // Where a fixed plan is known, all its operators ran.
+        let whole = |outcome: &Option<Outcome>| outcome.map(|outcome| Seen { outcome, is_partial: false });
+        let of_plan = |column: &Vec<Option<Outcome>>| {
+            Measured::estimated(&column.iter().map(whole).collect::<Vec<_>>(), &reference)
+        };
+        let of_plans = of_plans.iter().map(of_plan).collect();
         let is_single = |&at: &usize| space.operators_of(&plans[at].plan).len() == 1;
         let singles = (0..plans.len()).filter(is_single).collect();
         let rules = rules(&outcomes.pairing);
-        let of_rules = self.on_all(&rules, outcome(objective), notify).await?;
+        let of_rules = self.on_all(&rules, seen(objective, &outcomes.partial), notify).await?;
         let asked: Vec<Asked<'_>> = train.asked().chain(validation.asked()).collect();
         let folds = folds(asked.len(), seed);
         let (own, range) = (objective.latency_weight, self.learner.controller.config().latency_weights);
         let weights: Vec<f64> = range.map_or_else(Vec::new, |range| range.grid(SERVED).collect());
         let mut controllers = self
-            .of_controller(expectation, &reference, &folds, &[&[own], weights.as_slice()].concat())
+            .of_controller(expectation, &reference, &outcomes.partial, &folds, &[&[own], weights.as_slice()].concat())
             .await?
             .into_iter();
         let controller = controllers.next().unwrap_or_default();
@@ -179,6 +184,7 @@ impl Run<'_> {
         &mut self,
         expectation: &Expectation,
         reference: &Measured,
+        partial: &[OperatorId],
         folds: &[usize],
         weights: &[f64],
     ) -> Result<Vec<Measured>, Halt> {
@@ -191,7 +197,7 @@ impl Run<'_> {
             }
             let policy = Policy::new(&self.learned_from(expectation, &others)?)?;
             for (outcomes, &weight) in outcomes.iter_mut().zip(weights) {
-                let found = self.of_policy(&policy.at(weight), self.train, &inside).await?;
+                let found = self.of_policy(&policy.at(weight), self.train, &inside, partial).await?;
                 inside.iter().zip(found).for_each(|(&problem, outcome)| outcomes[problem] = outcome);
             }
         }
@@ -202,7 +208,7 @@ impl Run<'_> {
         let policy = Policy::new(&best)?;
         let all: Vec<usize> = (0..self.validation.ids.len()).collect();
         for (outcomes, &weight) in outcomes.iter_mut().zip(weights) {
-            outcomes.extend(self.of_policy(&policy.at(weight), self.validation, &all).await?);
+            outcomes.extend(self.of_policy(&policy.at(weight), self.validation, &all, partial).await?);
         }
         Ok(outcomes.iter().map(|outcomes| Measured::estimated(outcomes, reference)).collect())
     }
@@ -213,7 +219,8 @@ impl Run<'_> {
         policy: &Policy,
         problems: Problems<'_>,
         among: &[usize],
-    ) -> Result<Vec<Option<Outcome>>, Halt> {
+        partial: &[OperatorId],
+    ) -> Result<Vec<Option<Seen>>, Halt> {
         let latency_weight = self.config.felt().latency_weight;
         let attempt = |&problem: &usize| Attempt {
             problem,
@@ -222,7 +229,7 @@ impl Run<'_> {
             latency_weight,
         };
         let found = self.attempt_all(problems, among.iter().map(attempt).collect()).await?;
-        Ok(found.into_iter().map(outcome(self.config.felt())).collect())
+        Ok(found.into_iter().map(seen(self.config.felt(), partial)).collect())
     }
 
     async fn attempt_all(
@@ -241,6 +248,15 @@ fn outcome(objective: Objective) -> impl Fn(Option<Episode>) -> Option<Outcome> 
     move |episode| {
         let Episode { score, trace, .. } = episode?;
         Some(Outcome { score, latency: objective.path(&trace), cost: trace.cost() })
+    }
+}
+
+/// Like [`outcome`]; also whether one of the operators `partial` ran.
+fn seen(objective: Objective, partial: &[OperatorId]) -> impl Fn(Option<Episode>) -> Option<Seen> {
+    let outcome = outcome(objective);
+    move |episode| {
+        let is_partial = episode.as_ref().is_some_and(|it| it.plan.choices().any(|(_, id)| partial.contains(&id)));
+        Some(Seen { outcome: outcome(episode)?, is_partial })
     }
 }
 
