@@ -173,11 +173,11 @@ impl Agent {
     }
 
     /// Begins to answer a question.
-    fn answer(&self, py: Python<'_>, question: String, wish: &str, wake: Option<Py<PyAny>>) -> PyResult<Answering> {
+    fn answer(&self, py: Python<'_>, question: String, wish: &str, wakes: bool) -> PyResult<Answering> {
         let begin = || {
             let agent = self.here()?.clone();
             let wish = Wish::read(wish, &agent)?;
-            Answering::begin(agent, question, wish, wake)
+            Answering::begin(agent, question, wish, wakes)
         };
         begin().map_err(|error| raised(py, &error))
     }

@@ -1,14 +1,17 @@
 //! A question that is being answered.
 
+use std::io::Write;
+use std::os::fd::IntoRawFd;
+use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use anyhow::{Error, Result, anyhow};
+use anyhow::{Context, Error, Result, anyhow};
 use pyo3::prelude::*;
 use serde_json::json;
 use tokio::task::JoinHandle;
 
 use super::fault::raised;
-use super::runtime::{PATIENCE, call_back, runtime};
+use super::runtime::{PATIENCE, runtime};
 use super::wish::Wish;
 use crate::agent::{self, Answered};
 use crate::evaluate::latency::measured_path;
@@ -24,8 +27,9 @@ struct News {
     events: Vec<String>,
     is_done: bool,
     result: Option<Result<String>>,
-    /// Called when something changes, for whoever waits without a thread; until the answer is there.
-    wake: Option<Arc<Py<PyAny>>>,
+    /// Gets a byte when something changes, for an event loop; closed when the answer is there. Nothing else would do: a thread
+    /// that enters Python while Python ends is killed, and the process with it.
+    wakes: Option<UnixStream>,
 }
 
 #[derive(Default)]
@@ -42,11 +46,13 @@ impl Heard {
     fn change(&self, change: impl FnOnce(&mut News)) {
         let mut news = self.news();
         change(&mut news);
-        // Who is to be woken holds on to this answer, so at the end the answer lets go.
-        let wake = if news.is_done { news.wake.take() } else { news.wake.clone() };
+        // If it is full or closed, whoever reads it is awake or gone.
+        news.wakes.as_ref().into_iter().for_each(|mut wakes| _ = wakes.write_all(b"."));
+        if news.is_done {
+            news.wakes = None;
+        }
         drop(news);
         self.changed.notify_all();
-        wake.into_iter().for_each(call_back);
     }
 }
 
@@ -63,16 +69,26 @@ impl Observer for Heard {
 pub struct Answering {
     heard: Arc<Heard>,
     task: JoinHandle<()>,
+    /// The other end of what wakes an event loop.
+    reader: Mutex<Option<UnixStream>>,
 }
 
 impl Answering {
-    /// Begins to answer. `wake` is called without arguments, from another thread, whenever there is news.
+    /// Begins to answer. If `wakes`, an event loop can wait for news: see [`Answering::reader`].
     ///
     /// # Errors
-    /// There is no runtime.
-    pub fn begin(agent: Arc<agent::Agent>, question: String, wish: Wish, wake: Option<Py<PyAny>>) -> Result<Self> {
+    /// There is no runtime, or no stream can be made.
+    pub fn begin(agent: Arc<agent::Agent>, question: String, wish: Wish, wakes: bool) -> Result<Self> {
         let runtime = runtime()?;
-        let news = News { wake: wake.map(Arc::new), ..News::default() };
+        let (wakes, reader) = match wakes {
+            true => {
+                let (own, other) = UnixStream::pair().context("cannot make a stream to wake an event loop")?;
+                own.set_nonblocking(true)?;
+                (Some(own), Some(other))
+            }
+            false => (None, None),
+        };
+        let news = News { wakes, ..News::default() };
         let heard = Arc::new(Heard { news: Mutex::new(news), ..Heard::default() });
         let listener = heard.clone();
         let task = runtime.spawn(async move {
@@ -80,7 +96,7 @@ impl Answering {
             let result = answered.and_then(|answered| written(&agent, &answered));
             listener.change(|news| (news.is_done, news.result) = (true, Some(result)));
         });
-        Ok(Answering { heard, task })
+        Ok(Answering { heard, task, reader: Mutex::new(reader) })
     }
 }
 
@@ -96,6 +112,12 @@ impl Answering {
         });
         py.check_signals()?;
         Ok(is_done)
+    }
+
+    /// The file descriptor of a socket that can be read when there is news, and that ends with the answer; once, and the
+    /// caller's to close.
+    fn reader(&self) -> Option<i32> {
+        self.reader.lock().unwrap_or_else(PoisonError::into_inner).take().map(IntoRawFd::into_raw_fd)
     }
 
     /// Whether the answer is there.

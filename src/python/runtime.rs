@@ -1,6 +1,5 @@
-//! The asynchronous runtime of this process, waiting for work on it, and calls back into Python.
+//! The asynchronous runtime of this process, and waiting for work on it.
 
-use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -48,28 +47,4 @@ pub fn wait<T: Send + 'static>(py: Python<'_>, work: impl Future<Output = Result
             }
         }
     }
-}
-
-/// Takes what is to be called.
-type Calls = Sender<Arc<Py<PyAny>>>;
-
-/// What calls back, with its process.
-static CALLER: Mutex<Option<(u32, Calls)>> = Mutex::new(None);
-
-/// Calls something without arguments, on a thread of its own: Python may be busy, and the engine does not wait for it.
-pub fn call_back(callable: Arc<Py<PyAny>>) {
-    let own = std::process::id();
-    let mut held = CALLER.lock().unwrap_or_else(PoisonError::into_inner);
-    if held.as_ref().is_none_or(|(process, _)| *process != own) {
-        let (sender, receiver) = channel::<Arc<Py<PyAny>>>();
-        let calls = move || {
-            for callable in receiver {
-                // It fails where its event loop is closed, and where Python is ending.
-                Python::try_attach(|py| _ = callable.call0(py));
-            }
-        };
-        let started = std::thread::Builder::new().name("lamas calls".into()).spawn(calls);
-        *held = started.ok().map(|_| (own, sender));
-    }
-    held.iter().for_each(|(_, sender)| _ = sender.send(callable.clone()));
 }

@@ -100,6 +100,21 @@ class Answers(unittest.TestCase):
             self.assertIsInstance(caught.exception, (lamas.Error, ValueError))
         self.assertTrue(lamas.Error("a; hint: b").hint == "b" and lamas.Error("a").hint is None)
 
+    def test_a_program_with_an_event_loop_ends_cleanly(self):
+        code = f"""
+import asyncio, lamas
+agent = lamas.Agent.open({RUN!r})
+async def main():
+    await asyncio.gather(*(agent.answer_async("2 + 2 ?", plan="Generate", draw=draw) for draw in range(3)))
+    left = agent.stream("2 + 2 ?", plan="MultiGenerateCoT")
+    await agent.answer_async("2 + 3 ?", plan="Generate")
+    left.cancel()
+asyncio.run(main())
+"""
+        for _ in range(5):
+            ran = subprocess.run([sys.executable, "-X", "dev", "-c", code], capture_output=True, text=True)
+            self.assertEqual((ran.returncode, ran.stderr), (0, ""))
+
     def test_ctrl_c_stops_an_answer_that_waits(self):
         def interrupt(event):
             if event.kind == "started":

@@ -119,7 +119,7 @@ class Agent:
         answers, and the trace keeps ``letters`` of each text. ``on_event`` hears what happens, in this thread.
         """
         options = wish(budget, latency_weight, plan, confidence, None, "", conversation, draw, letters)
-        answering = self._native.answer(question, options, None)
+        answering = self._native.answer(question, options, False)
         try:
             is_done = False
             while not is_done:
@@ -202,19 +202,30 @@ class Stream:
 
     def __init__(self, native: _native.Agent, question: str, options: str) -> None:
         import asyncio
+        import socket
 
         self._loop: "asyncio.AbstractEventLoop" = asyncio.get_running_loop()
         self._news = asyncio.Event()
         self._events: List[str] = []
         self._answer: Optional[Answer] = None
-        self._answering = native.answer(question, options, self._wake)
+        self._answering = native.answer(question, options, True)
+        self._socket = socket.socket(fileno=self._answering.reader())
+        self._socket.setblocking(False)
+        self._loop.add_reader(self._socket, self._hear)
 
-    def _wake(self) -> None:
+    def _hear(self) -> None:
         try:
-            self._loop.call_soon_threadsafe(self._news.set)
-        except RuntimeError:
-            # The loop is closed, so nobody waits.
-            pass
+            has_ended = not self._socket.recv(4096)
+        except BlockingIOError:
+            return
+        if has_ended:
+            self._close()
+        self._news.set()
+
+    def _close(self) -> None:
+        if self._socket.fileno() >= 0:
+            self._loop.remove_reader(self._socket)
+            self._socket.close()
 
     async def _wait(self) -> bool:
         """Waits for news; says whether the answer is there and all events have been taken."""
@@ -226,10 +237,11 @@ class Stream:
                 if self._events:
                     return False
                 if is_done:
+                    self._close()
                     return True
                 await self._news.wait()
         except BaseException:
-            self._answering.cancel()
+            self.cancel()
             raise
 
     async def __aiter__(self) -> AsyncIterator[Event]:
@@ -250,3 +262,5 @@ class Stream:
     def cancel(self) -> None:
         """Stops answering, and drops all calls."""
         self._answering.cancel()
+        self._close()
+        self._news.set()
