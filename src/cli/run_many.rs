@@ -44,7 +44,7 @@ pub fn read(path: &Path) -> Result<Vec<Question>> {
         if text.is_empty() {
             continue;
         }
-        let question: Question = match text.starts_with('{') {
+        let question: Question = match text.starts_with(['{', '[']) {
             true => serde_json::from_str(text).map_err(|error| {
                 anyhow!("{name} line {}: expected {{\"question\": \"...\"}}, found something else: {error}", at + 1)
             })?,
@@ -171,7 +171,8 @@ mod tests {
             let message = read(text).map_err(|error| format!("{error:#}")).unwrap_err();
             assert!(message.contains("q.jsonl`") && message.contains(expected), "{message}");
         };
-        check("{\"question\": \"a\"}\nwhat ?", "line 2: expected {\"question\": \"...\"}");
+        assert_eq!(read("{\"question\": \"a\"}\nwhat ?")?, ["null a", "null what ?"]);
+        check("{\"question\": \"a\"}\n{what ?", "line 2: expected {\"question\": \"...\"}");
         check("[1]", "line 1: expected");
         check("{\"question\": \" \"}", "line 1: expected a question, found an empty one");
         check("\n\n", "expected at least one question, found none");
