@@ -335,17 +335,6 @@ mod tests {
     }
 
     #[test]
-    fn a_query_may_lack_operators() -> Result<()> {
-        let catalogue = Catalogue::load(&ARITHMETIC, "catalogue.toml")?;
-        let other = sound()[0].replace("\"q\"", "\"p\"");
-        let traces = parse(&[sound(), vec![other]].concat())?;
-        let (gaps, queries) = traces.gaps(&catalogue);
-        assert_eq!((gaps[0], gaps[1], queries), (("Generate", 0), ("GenerateCoT", 1), 2));
-        assert!(traces.is_complete("q", &catalogue) && !traces.is_complete("p", &catalogue));
-        Ok(())
-    }
-
-    #[test]
     fn answers_are_read_and_verdicts_agree() -> Result<()> {
         let with = |sample: u64, output: &str, verdict: &str| {
             let fields = format!(r#""sample": {sample}, "seconds": 0, "cost": 0{verdict}"#);

@@ -25,6 +25,8 @@ pub(super) struct Models {
     pub backings: Vec<Backing>,
     /// A model that the flags name, and no operator asks.
     pub remark: Option<String>,
+    /// The built-in model, which nobody named, is to answer a benchmark that it does not know.
+    pub toy: Option<String>,
 }
 
 /// The models that operators may name: those of the catalogue, in their place those of the settings.
@@ -79,18 +81,15 @@ pub(super) fn open(settings: &Settings, host: &Host, catalogue: &Catalogue, devi
     let backings = ids.zip(catalogue.operators()).map(backing).collect::<Result<Vec<Backing>>>()?;
     let is_asked = opening.served.contains_key(&None) || !opening.names_default();
     let remark = "warning: the model of the flags or settings is not used: every operator names its own `[[model]]`";
+    let remark = (!is_asked).then(|| remark.to_owned());
     let is_toy = opening.served.values().any(|served| served.is_built_in) && settings.model.is_none();
     let is_foreign = settings.benchmark.as_deref().is_some_and(|path| path.as_os_str() != "arithmetic");
     let toy = "warning: no model is named, so the built-in toy model answers, which knows only the built-in workload; hint: \
                `--endpoint URL --model-name NAME`, or `--model FILE`";
-    let remark = match (is_asked, is_toy && is_foreign) {
-        (false, _) => Some(remark.to_owned()),
-        (true, true) => Some(toy.to_owned()),
-        (true, false) => None,
-    };
+    let toy = (is_toy && is_foreign).then(|| toy.to_owned());
     let Opening { endpoints, recordings, .. } = opening;
     check_caps(settings, !endpoints.is_empty())?;
-    Ok(Models { endpoints: Endpoints(endpoints), recordings: recordings.opened(), backings, remark })
+    Ok(Models { endpoints: Endpoints(endpoints), recordings: recordings.opened(), backings, remark, toy })
 }
 
 /// # Errors

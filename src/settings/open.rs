@@ -76,8 +76,10 @@ impl Parts {
                 (Endpoints::default(), Vec::new(), Solver::from_traces(catalogue, benchmark, traces)?)
             }
             None => {
-                let Models { endpoints, recordings, backings, remark } = open(settings, host, &catalogue, &device)?;
-                unused = remark;
+                let Models { endpoints, recordings, backings, remark, toy } =
+                    open(settings, host, &catalogue, &device)?;
+                // A checkpoint was trained with the model that answers it.
+                unused = remark.or(toy.filter(|_| !is_fixed));
                 (endpoints, recordings, Solver::with_backings(catalogue, benchmark, backings)?)
             }
         };

@@ -4,7 +4,9 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::Result;
+use lamas::operation::{Catalogue, Traces};
 use lamas::random;
+use lamas::task::AnswerForm;
 
 use crate::run_folder::{check, lamas};
 
@@ -61,6 +63,18 @@ fn a_new_operator_is_used_once_enough_is_known_of_it() -> Result<()> {
         let said = check(0, lamas(&[&["evaluate", "run", "--split", "train"][..], &with].concat(), here), &[])?;
         assert!(said.contains(&format!("{known} problems, 1 seed")), "{said}");
     }
+    Ok(())
+}
+
+#[test]
+fn gaps_are_counted() -> Result<()> {
+    let place = tempfile::tempdir()?;
+    benchmark(place.path(), 30)?;
+    let text = fs::read_to_string(place.path().join("catalogue.toml"))?;
+    let catalogue = Catalogue::parse(text, "catalogue.toml")?;
+    let traces = Traces::load(&place.path().join("traces.jsonl"), &catalogue, AnswerForm::Integer)?;
+    assert_eq!(traces.gaps(&catalogue), (vec![("A", 0), ("B", 0), ("New", 100)], 220));
+    assert!(traces.is_complete("train-29", &catalogue) && !traces.is_complete("train-30", &catalogue));
     Ok(())
 }
 
