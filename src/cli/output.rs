@@ -126,7 +126,7 @@ pub fn message(error: &Error) -> String {
     printable(&causes.join(": ")).into_owned()
 }
 
-/// 1 if the input or the settings are wrong; 3 or 130 if work was stopped, see [`interrupt::exit_code`]; 2 for anything
+/// 1 if the input or the settings are wrong; 3 or 130 if work was stopped, see `interrupt::exit_code`; 2 for anything
 /// else: a network, an endpoint, a disk, an internal error.
 pub fn exit_code(error: &Error) -> u8 {
     let of_fault = || if error.chain().any(is_outside) { 2 } else { 1 };
