@@ -95,8 +95,9 @@ common() {
     expect 1 "expected a priced model" "$lamas" run "$question" --plan Generate --model-name nobody
     say "a training run of 2 x 64 queries and an evaluation with the baselines"
     expect 0 "trained controller" "$lamas" train --config "$place/train.toml" --epochs 2 --out "$place/run-$1" "${model[@]}"
-    say "an evaluation under a cap"
-    expect 3 "--max-tokens 300" "$lamas" evaluate "$place/run-$1" --alone --max-tokens 300 "${model[@]}"
+    say "an evaluation under a cap, without what training recorded"
+    expect 3 "--max-tokens 300" "$lamas" evaluate "$place/run-$1" --alone --max-tokens 300 --record "$place/capped-$1.jsonl" \
+        "${model[@]}"
 }
 
 # killed MODEL START...: kills the server in the middle of a training run and starts it again.
